@@ -51,11 +51,11 @@ class Search:
             query, mode, elapsed_ms, tuple(hits[:limit]), len(hits) > limit, tuple(unknown)
         )
 
-    def reindex(self) -> ReindexReport:
+    def reindex(self, *, judge: bool = True) -> ReindexReport:
         """Adopt files that the user put into the folder, and rebuild the index.
 
         Transcripts of an earlier version get their expected errors, from the probabilities of
-        their words.
+        their words; without `judge` no transcript is written.
 
         Raises LibraryError if the folder of all files is missing though there are items.
         """
@@ -95,7 +95,7 @@ class Search:
                 except KBError as error:
                     problems.append(error.message)
                     continue
-                if entry.item.id not in busy:
+                if judge and entry.item.id not in busy:
                     try:
                         present = self.revisions.judge_again(entry, transcript)
                     except KBError as error:  # a folder that cannot be written is still indexed

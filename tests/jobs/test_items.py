@@ -367,3 +367,31 @@ def test_a_grade_goes_with_the_transcript_it_was_given_to(
     store.follow_library(found, {}, complete=complete)
     row = store.read(medium.id)
     assert row is not None and (row.state, row.grade) == (state, kept)
+
+
+@pytest.mark.parametrize(
+    ("complete", "before", "after", "kept"),
+    [
+        (True, None, 0.3, ("C", 0.3)),  # of a version that did not know it
+        (True, 0.1, 0.3, ("C", 0.3)),  # by another calibration
+        (True, 0.3, 0.3, ("A", 0.3)),
+        (True, 0.3, None, ("A", 0.3)),
+        (False, None, 0.3, ("A", None)),
+    ],
+)
+def test_a_grade_follows_the_words_that_were_judged_again(
+    tmp_path: Path,
+    complete: bool,
+    before: float | None,
+    after: float | None,
+    kept: tuple[str, float | None],
+) -> None:
+    store = ItemStore(Database.open(Settings(home=tmp_path)))
+    medium = item(1)
+    store.adopt([LibraryRow(medium, DONE, grade="A", expected_errors=before)])
+    found = {medium.id: LibraryRow(medium, DONE, grade="C", expected_errors=after)}
+    store.follow_library(found, {}, complete=complete)
+    row = store.read(medium.id)
+    assert row is not None
+    assert (row.grade, row.expected_errors) == kept
+    assert [(s.grade, s.expected_errors) for s in store.summaries()] == [kept]

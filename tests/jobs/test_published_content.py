@@ -30,7 +30,7 @@ ITEM = MediaItem("youtube:aaaaaaaaaaa", "youtube", "https://youtu.be/a", "Talk",
 
 
 def transcript(words: str, covered: float = 1.0) -> Transcript:
-    spoken = tuple(Word(float(n), n + 0.8, word, 0.9) for n, word in enumerate(words.split()))
+    spoken = tuple(Word(float(n), n + 0.8, word, 0.99) for n, word in enumerate(words.split()))
     total = spoken[-1].end_s
     return Transcript(
         MediaRef("talk.m4a", "00" * 32, total), (Segment(0.0, total, words, spoken),), "en",
@@ -216,7 +216,8 @@ def forget_column(service: Service) -> None:
     """Make the table of the version before, which did not record the project."""
     with service.queue.database.begin() as connection:
         connection.execute(sa.text("ALTER TABLE kb_deliveries DROP COLUMN project"))
-        connection.execute(sa.text(f"DELETE FROM kb_schema WHERE version = {len(MIGRATIONS)}"))
+        before = next(n for n, m in enumerate(MIGRATIONS) if m.__name__ == "_delivery_projects")
+        connection.execute(sa.text(f"DELETE FROM kb_schema WHERE version > {before}"))
 
 
 def forget_everything(service: Service) -> None:

@@ -129,7 +129,7 @@ def restore(
         report = service.backup.restore(source, progress=progress)
     problems: tuple[str, ...] = ()
     if report.complete:
-        problems = service.search.reindex().problems
+        problems = service.search.reindex(judge=False).problems
     else:
         service.queue.adopt_folder()
         service.subscriptions.restore()

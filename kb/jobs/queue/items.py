@@ -312,15 +312,12 @@ class ItemStore(ItemQueries):
                         "problem": row.problem, "grade": row.grade, "progress": 1.0,
                         "expected_errors": row.expected_errors,
                     }  # fmt: skip
-                elif (
-                    complete
-                    and state in (DONE, HELD)
-                    and row is not None
-                    and marks != [row.grade, row.expected_errors]
-                ):
+                elif complete and state in (DONE, HELD) and row is not None:
                     # The text beside it replaced a damaged transcript and was never checked, or
                     # the words of an older transcript were judged again.
-                    values = {"grade": row.grade, "expected_errors": row.expected_errors}
+                    unchecked = not row.grade and bool(marks[0])
+                    if unchecked or row.expected_errors not in (None, marks[1]):
+                        values = {"grade": row.grade, "expected_errors": row.expected_errors}
                 if values:
                     change = sa.update(items).where(c.id == item_id, c.state == state)
                     connection.execute(change.values(**values, updated_at=now))

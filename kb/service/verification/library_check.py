@@ -120,7 +120,7 @@ class _LibraryCheck:
                 "Connect its disk, or bring it back: kb restore FILE",
             )  # fmt: skip
         if self.run.rebuild and self.run.can_rebuild:
-            self.search().reindex()
+            self.search().reindex(judge=False)
         self.run.progress(self.run.total, self.run.total)
 
     # The database and the index as a whole
