@@ -1,11 +1,12 @@
-"""Exports: the time of each format for a transcript of 10,000 segments, and of the files.
+"""Exports: time of each format for 10,000 segments, of the files, and memory of a ZIP.
 
-    python benchmarks/exports.py [--segments 10000]
+    python benchmarks/exports.py [--segments 10000] [--items 1000]
 
 The transcript is 14 hours of shuffled words with their times. Each format is written three times,
 and the middle time counts; its first use, which imports its libraries, is a figure of its own. The
 files of a folder are written by the writer of all exports, which looks for what is in the way and
-records what it wrote.
+records what it wrote. A library of 1,000 items of ten minutes is written to a ZIP; its memory is
+what the process has more at the end than after the first tenth of the items.
 """
 
 from __future__ import annotations
@@ -19,14 +20,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import psutil
+
+from benchmarks.support import large_library
 from benchmarks.support.common import figure, median, timed_ms
 from benchmarks.support.large_library import WORDS
 from kb.library.user_files import UserFiles
+from kb.service import Service
+from kb.service.export_request import ExportRequest
+from kb.settings import Settings
 from kb.storage import Target
-from kb.transcript import FORMATS, render
-from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
+from kb.transcript import FORMATS, render_document
+from kb.types import Chapter, Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
 
 TARGET_S = 1.0
+ZIP_FORMATS, ZIP_TARGET_MB, ZIP_TARGET_S = ("srt", "txt", "docx"), 16.0, 0.25
 FILES, FILE_TARGET_MS = 500, 20.0
 SEGMENT_S, WORDS_A_SEGMENT = 5.0, 12
 
@@ -35,12 +43,14 @@ def main() -> int:
     """Print the figures; return 1 on a missed target."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--segments", type=int, default=10_000)
+    parser.add_argument("--items", type=int, default=1_000)
     arguments = parser.parse_args()
     transcript = make_transcript(arguments.segments)
     met = [formats(transcript, arguments.segments)]
     with tempfile.TemporaryDirectory(prefix="kb-exports-") as folder:
         os.environ["XDG_STATE_HOME"] = str(Path(folder) / "state")
         met.append(files(Path(folder)))
+        met.append(library_to_zip(Path(folder) / "home", arguments.items))
     return 0 if all(met) else 1
 
 
@@ -60,7 +70,7 @@ def make_transcript(segments: int) -> Transcript:
             for place in range(WORDS_A_SEGMENT)
         )
         text = " ".join(word.text for word in words)
-        made.append(Segment(words[0].start_s, words[-1].end_s, text, words))
+        made.append(Segment(words[0].start_s, words[-1].end_s, text, words, speaker="Ann"))
     length_s = segments * SEGMENT_S
     return Transcript(
         MediaRef("media/talk.mp4", "", length_s), tuple(made), "en", "whisper", "demo",
@@ -70,16 +80,49 @@ def make_transcript(segments: int) -> Transcript:
 
 def formats(transcript: Transcript, segments: int) -> bool:
     """Print the time of each format; return False if one misses the target."""
-    item = MediaItem("web:made:1", "web", "https://example.org/1", "A talk", "2026-01-31")
+    item = MediaItem(
+        "web:made:1", "web", "https://example.org/1", "A talk", "2026-01-31",
+        chapters=(Chapter(0.0, "Start"), Chapter(60.0, "End")),
+    )  # fmt: skip
     small = make_transcript(1)
     met = []
     for name in FORMATS:
         started = time.perf_counter()
-        render(small, name, item=item)
+        render_document(small, name, item=item)
         figure(f"{name}: first use", time.perf_counter() - started, "s")
-        seconds = median(timed_ms(lambda n: render(transcript, n, item=item), [name] * 3)) / 1000
+        times = timed_ms(lambda n: render_document(transcript, n, item=item), [name] * 3)
+        seconds = median(times) / 1000
         met.append(figure(f"{name}: {segments:,} segments", seconds, "s", at_most=TARGET_S))
     return all(met)
+
+
+def library_to_zip(home: Path, items: int) -> bool:
+    """Print memory and time of a ZIP of a whole library; return False above a target."""
+    large_library.fill(home, items, 0)
+    service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo", KB_SINKS="local"))
+    request = ExportRequest(ZIP_FORMATS)
+    memory: list[float] = []
+    process = psutil.Process()
+
+    def measure(done: int) -> None:
+        if done >= max(1, items // 10):
+            memory.append(process.memory_info().rss / 1e6)
+
+    started = time.perf_counter()
+    with (home.parent / "all.zip").open("wb") as file:
+        problems = service.exports.write_zip(
+            file, service.exports.transcribed_ids(), request, measure
+        )
+    seconds = time.perf_counter() - started
+    service.close()
+    what = f"{items:,} items to a ZIP ({', '.join(ZIP_FORMATS)})"
+    return all(
+        (
+            figure(f"{what}: documents missing", len(problems), "documents", at_most=0),
+            figure(f"{what}: growth", max(memory) - memory[0], "MB", at_most=ZIP_TARGET_MB),
+            figure(f"{what}: an item", seconds / items, "s", at_most=ZIP_TARGET_S),
+        )
+    )
 
 
 def files(folder: Path) -> bool:
