@@ -9,7 +9,7 @@ from typing import Any
 
 from kb import storage
 from kb.errors import KBError, LibraryError
-from kb.library.directory import DirectorySnapshot, list_directory
+from kb.library.directory import DirectorySnapshot, is_metadata, list_directory
 from kb.library.filenames import StemParts, split_stem
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
@@ -22,7 +22,12 @@ from kb.library.metadata import (
     is_record,
 )
 from kb.library.originals import keep_originals, original_name
-from kb.library.transcript_names import SUBTITLE_SUFFIXES, may_hold_transcript, split_name
+from kb.library.transcript_names import (
+    SUBTITLE_SUFFIXES,
+    may_hold_transcript,
+    owner_of,
+    split_name,
+)
 from kb.types import MediaItem
 
 WATCH_URL = "https://www.youtube.com/watch?v="
@@ -43,13 +48,20 @@ def adopt(
     folder = DirectorySnapshot(media_folder, names)
     entries: list[LibraryEntry] = []
     problems: list[Problem] = []
-    for stem in sorted({stem for name in names if (stem := _stem_of(name))}):
+    stems = {stem for name in names if (stem := _stem_of(name))}
+    owners = {Path(name).stem for name in names if _is_owner(name)}
+    for stem in sorted(stem for stem in stems if stem in owners or not owner_of(stem, owners)):
         try:
             if found := _examine(stem, folder, stem_of_id):
                 entries.append(write(*found, stem))
         except KBError as error:
             problems.append(Problem.of(media_folder / f"{stem}.json", error))
     return LibraryListing(tuple(entries), tuple(problems))
+
+
+def _is_owner(name: str) -> bool:
+    """Return True for a medium and for metadata, whose stem is that of an item."""
+    return Path(name).suffix.lower() in MEDIA_EXTENSIONS or is_metadata(name)
 
 
 def _stem_of(name: str) -> str | None:
@@ -65,7 +77,7 @@ def _stem_of(name: str) -> str | None:
     if not may_hold_transcript(name):
         return None
     stem = split_name(name).stem
-    if name.endswith((".json", TEXT_SUFFIX)):
+    if suffix in (".json", TEXT_SUFFIX):
         # A name without the form of an item's is a problem to report, with its whole stem.
         return stem if split_stem(stem) is not None else name.rpartition(".")[0]
     if suffix in SUBTITLE_SUFFIXES:

@@ -30,8 +30,9 @@ def keep_originals(media_folder: Path) -> None:
 
     Raises LibraryError.
     """
-    for name in sorted(filter(is_metadata, list_directory(media_folder))):
-        if split_stem(split_name(name).stem) is not None:
+    for name in sorted(list_directory(media_folder)):
+        is_json = is_metadata(name) or (name.lower().endswith(".json") > name.endswith(".json"))
+        if is_json and split_stem(split_name(name).stem) is not None:
             keep_original(media_folder / name)
 
 
@@ -42,7 +43,7 @@ def keep_original(path: Path) -> bool:
     """
     if not _holds_transcript(path):
         return False
-    base = path.name.removesuffix(".json")
+    base = path.name[: -len(".json")]
     target = path.with_name(f"{base}{ORIGINAL_SUFFIX}")
     number = 2
     while target.exists():

@@ -7,7 +7,7 @@ A transcript beside its medium is named `STEM.srt`, or with a language, as media
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,18 @@ def split_name(name: str) -> TranscriptName:
     if place < len(parts) and parts[place].lower() == "hi":
         return TranscriptName(".".join(parts[:place]), "hi")
     return TranscriptName(".".join(parts[:place]))
+
+
+def owner_of(stem: str, owners: Container[str]) -> str:
+    """Return the item that a file belongs to whose name has more parts: STEM.large-v3.json.
+
+    It is the longest of `owners` that the stem begins with, up to a point; empty if there is none.
+    """
+    while "." in stem:
+        stem = stem.rpartition(".")[0]
+        if stem in owners:
+            return stem
+    return ""
 
 
 def is_transcript(document: object) -> bool:

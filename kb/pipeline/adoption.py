@@ -19,7 +19,13 @@ from kb.library.directory import list_directory
 from kb.library.languages import language_code
 from kb.library.metadata import ORIGINAL_SUFFIX, TEXT_SUFFIX, TRANSCRIPT_SUFFIX
 from kb.library.originals import original_name
-from kb.library.transcript_names import TranscriptName, may_hold_transcript, split_name
+from kb.library.transcript_names import (
+    SUBTITLE_SUFFIXES,
+    TranscriptName,
+    may_hold_transcript,
+    owner_of,
+    split_name,
+)
 from kb.pipeline import captions
 from kb.transcript import render
 from kb.transcript.foreign import reader
@@ -29,6 +35,7 @@ from kb.types import LocalMedia, MediaRef, Transcript
 
 _ORDER = (*reader.SUFFIXES, *reader.UNREAD_SUFFIXES)
 _BESIDE = frozenset(_ORDER) - {".json"}  # files of an item by their names, besides its JSON
+_EXACT = frozenset({".json", *SUBTITLE_SUFFIXES})  # what can be nothing but a transcript
 BROUGHT = "transcripts"
 """Key of `MediaItem.extra`: the transcripts that are taken in with the medium, by name."""
 DAMAGED_SUFFIX = f"{TRANSCRIPT_SUFFIX}.damaged"
@@ -65,7 +72,8 @@ def adopt_transcripts(
     `busy` has the ids of items that a worker may be writing: they are not changed. Raises
     LibraryError if the folder cannot be read or written.
     """
-    by_stem = _candidates(library)
+    entries = tuple(entries)
+    by_stem = _candidates(library, {entry.stem for entry in entries})
     taken_in: list[TakenIn] = []
     broken: dict[str, KBError] = {}
     for entry in entries:
@@ -128,16 +136,19 @@ def damage(entry: LibraryEntry) -> LibraryError | None:
     return None
 
 
-def _candidates(library: Library) -> dict[str, list[tuple[str, Path]]]:
+def _candidates(library: Library, stems: Container[str]) -> dict[str, list[tuple[str, Path]]]:
     """Return the files that may hold a transcript, each with the language of its name, by stem.
 
-    Those with the best times are first.
+    `stems` are those of items. Files with the best times are first.
     """
     found: dict[str, list[tuple[str, Path]]] = {}
     for name in sorted(list_directory(library.media_folder)):
         parts = _parts(name)
         if parts is not None:
-            files = found.setdefault(parts.stem, [])
+            stem = parts.stem
+            if stem not in stems and Path(name).suffix.lower() in _EXACT:
+                stem = owner_of(stem, stems)  # STEM.large-v3.json
+            files = found.setdefault(stem, [])
             files.append((parts.language, library.media_folder / name))
     for files in found.values():
         files.sort(key=lambda file: _ORDER.index(file[1].suffix.lower()))

@@ -66,7 +66,7 @@ class Ingest:
         refused: list[KBError] = []
         queued_ids: list[str] = []
         listings: list[Listing] = []
-        remarks: list[KBError] = []
+        remarks: dict[str, KBError] = {}
         asked: set[str] = set()  # named alone: taken in again even if it was removed
         for named in self.references(references):
             reference = named.text
@@ -78,9 +78,10 @@ class Ingest:
                 )
                 listings.append(listing)
                 of_listing: list[str] = []
-                remarks += [named.remark] if named.remark else []
                 for item in map(named.with_transcripts, available_items(listing)):
                     of_listing.append(item.id)
+                    if named.remark:
+                        remarks[item.id] = named.remark
                     if item.id in found:
                         reason = f"the same medium as {item.title!r}"
                         skipped.append(Skipped(item.id, reason, SkipCode.DUPLICATE))
@@ -106,6 +107,7 @@ class Ingest:
         copies = self._newer_copies(media_items, done)
         queued_ids += queued
         skipped.extend(passed)
+        said = [remark for item_id, remark in remarks.items() if item_id in queued]
         for listing in listings:
             listing.confirm_queued()
         return IngestReport(
@@ -113,7 +115,7 @@ class Ingest:
             tuple(skipped),
             tuple(self.items.statuses(ids=queued_ids)),
             tuple(refused),
-            tuple(dict.fromkeys((*_sentences(listings, remarks), *copies))),
+            tuple(dict.fromkeys((*_sentences(listings, said), *copies))),
             rejected=sum(each.rejected for each in listings),
             unavailable=sum(each.report.unavailable for each in listings),
             known=sum(each.skipped for each in listings),

@@ -172,6 +172,21 @@ def test_without_its_transcript_the_medium_is_recognized_again(
     assert "transcripts" not in service.queue.rows([row.id])[0].item.extra
 
 
+def test_an_item_that_is_done_keeps_its_transcript(
+    service: Service, context: WorkerContext, tmp_path: Path
+) -> None:
+    named = write(tmp_path / "in", "talk.wav", "talk.srt")
+    (item_id,) = service.ingest.run(named, RunOptions()).enqueued
+    worked(service, context, item_id)
+    write(tmp_path / "in", "talk.srt", text=CUES.replace("lantern", "candle"))
+    report = service.ingest.run(named, RunOptions())
+    assert not report.enqueued and not any("taken in" in note for note in report.notes)
+    assert "lantern" in service.items.transcript(item_id).text
+    assert service.ingest.run(named, RunOptions(again=True)).enqueued == (item_id,)
+    worked(service, context, item_id)
+    assert "candle" in service.items.transcript(item_id).text
+
+
 def test_a_scan_shows_the_pair(service: Service, tmp_path: Path) -> None:
     named = write(tmp_path / "in", "talk.wav", "talk.srt")
     (reference,) = service.ingest.references(named)

@@ -352,6 +352,30 @@ def test_an_impossible_time_makes_no_item_done(service: Service) -> None:
     assert len(service.items.statuses()) == len(laid) and states <= {"failed", "cancelled"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["{}.SRT", "{}.En.Srt", "{}.large-v3.srt", "{}.large-v3.json", "{}.JSON", "{}.TXT", "{}.de.TXT",
+     "{}.words.en.vtt"],
+)  # fmt: skip
+def test_unusual_names_beside_a_medium(service: Service, name: str) -> None:
+    lay_sound(service)
+    text = {"son": json.dumps(JSONS["whisper"]), "txt": TEXTS["ours"], "srt": TEXTS["srt in txt"],
+            "vtt": TEXTS["vtt in txt"]}[name[-3:].lower()]  # fmt: skip
+    lay(service, name.format(STEM), text)
+    report = service.search.reindex()
+    assert not report.problems and len(report.taken_in) == 1
+    (status,) = service.items.statuses()
+    assert status.state == "done"
+
+
+@pytest.mark.parametrize("name", ["{}.summary.txt", "{}.description.txt", "{}.notes.v2.txt"])
+def test_a_text_about_an_item_is_no_item(service: Service, name: str) -> None:
+    lay_sound(service)
+    lay(service, name.format(STEM), "Buy bread.")
+    report = service.search.reindex()
+    assert (report.adopted, report.problems, report.taken_in) == (1, (), ())
+
+
 OTHERS = {
     "{}.chapters.txt": "0:00 Start\n1:05 Harbour\n2:10 End\n",
     "{}.md": "# Notes\n\nBuy bread.\n",

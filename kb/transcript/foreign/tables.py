@@ -26,6 +26,7 @@ def comma_rows(text: str) -> Found | None:
 
     The separator is a comma, a semicolon or a tab. None for any other table.
     """
+    text = re.sub(r"^sep=.\n", "", text, flags=re.IGNORECASE)  # a line for Excel
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)
     table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
