@@ -97,7 +97,9 @@ def _parameter(option: Option) -> inspect.Parameter:
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=default,
-        annotation=Annotated[annotation, typer.Option(*flags, help=option.help)],
+        annotation=Annotated[
+            annotation, typer.Option(*flags, help=option.help, case_sensitive=False)
+        ],
     )
 
 

@@ -82,6 +82,11 @@ def test_the_figures_of_a_layout(name: LayoutName) -> None:
     assert layout_of("--layout", name) == LAYOUTS[name]
 
 
+@pytest.mark.parametrize(("typed", "name"), [("Netflix", "netflix"), ("BBC", "bbc")])
+def test_a_layout_may_be_typed_with_capitals(typed: str, name: LayoutName) -> None:
+    assert layout_of("--layout", typed) == LAYOUTS[name]
+
+
 @pytest.mark.parametrize("command", ["export", "transcribe"])
 def test_both_commands_have_every_flag(command: str) -> None:
     found = get_command(app).commands[command]  # type: ignore[attr-defined]
