@@ -83,7 +83,7 @@ def forget_state(place: Path) -> None:
 
 
 def all_states() -> list[FetchState]:
-    """Return the fetches of this user, the latest first."""
+    """Return the fetches of this user, sorted by name."""
     found = []
     with suppress(OSError):
         for path in state_folder().glob("*.fetch.json"):
@@ -91,7 +91,7 @@ def all_states() -> list[FetchState]:
             state = _read(path, lock)
             if state is not None:
                 found.append(state)
-    return sorted(found, key=lambda state: -state.at)
+    return sorted(found, key=lambda state: state.name)
 
 
 def last_state(place: Path) -> FetchState | None:

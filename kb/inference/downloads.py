@@ -23,7 +23,7 @@ from kb.errors import ModelUnavailable, UsageError
 from kb.hub import cache, fetch_state, records
 from kb.hub.fetch import Conduct, Report
 from kb.hub.fetch_state import FetchState
-from kb.hub.models import adopt, known_ready, remove, verify
+from kb.hub.models import adopt, remove, verify
 
 READY, UNVERIFIED, DAMAGED = "ready", "unverified", "damaged"
 
@@ -112,7 +112,7 @@ def model_state(repository: str) -> str:
 
 
 def fetches() -> list[FetchState]:
-    """Return the fetches of this user that are not complete, the latest first."""
+    """Return the fetches of this user that are not complete, sorted by name."""
     return fetch_state.all_states()
 
 
@@ -219,10 +219,12 @@ def stop_fetch(name: str, what: fetch_state.Request) -> None:
         fetch_state.forget_state(place)
 
 
-def is_ready(name: str) -> bool:
-    """Return True if a model can be loaded without a fetch. Raises ModelUnavailable."""
-    ref = resolve(name)
-    return ref.local or known_ready(ref.target) is not None
+def resume_fetch(name: str) -> None:
+    """Let items continue the fetch of a model that was paused. Raises ModelUnavailable."""
+    place = cache.repository_folder(resolve(name).target)
+    state = fetch_state.last_state(place)
+    if state is not None and state.state == "paused":
+        fetch_state.write_state(place, replace(state, state="stopped"))
 
 
 @dataclass(frozen=True, slots=True)

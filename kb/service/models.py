@@ -62,7 +62,7 @@ class Models:
         return remove_model(name)
 
     def fetches(self) -> Sequence[FetchState]:
-        """Return the fetches that are not complete, the latest first."""
+        """Return the fetches that are not complete, sorted by name."""
         from kb.inference.downloads import fetches
 
         return fetches()
@@ -72,3 +72,9 @@ class Models:
         from kb.inference.downloads import stop_fetch
 
         stop_fetch(name, what)
+
+    def resume_fetch(self, name: str) -> None:
+        """Let items continue the fetch of a model that was paused. Raises ModelUnavailable."""
+        from kb.inference.downloads import resume_fetch
+
+        resume_fetch(name)

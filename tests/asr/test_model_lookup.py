@@ -221,6 +221,7 @@ def test_a_hub_model_without_network_fails_fast_and_names_what_is_there(tmp_path
     environment = {
         **inherited, "HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub"),
         "HF_ENDPOINT": NOWHERE, "PYTHONPATH": str(PROJECT_ROOT),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", program],

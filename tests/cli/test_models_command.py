@@ -31,6 +31,7 @@ def run(tmp_path: Path, arguments: list[str], hub: str) -> subprocess.CompletedP
         "HF_HUB_DISABLE_XET": "1",
         "KB_DEVICE": "cpu",
         "KB_HOME": str(tmp_path / "home"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
     }
     return subprocess.run(
         [sys.executable, *arguments], env=environment, cwd=PROJECT_ROOT, capture_output=True,

@@ -62,7 +62,7 @@ def test_no_keystroke_runs_it(tmp_path: Path) -> None:
         environment = {
             **os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"),
             "HF_HUB_OFFLINE": "0", "HF_TOKEN": "", "KB_DEVICE": "cpu", "COLUMNS": "300",
-            "PYTHONPATH": str(PROJECT_ROOT),
+            "PYTHONPATH": str(PROJECT_ROOT), "XDG_STATE_HOME": str(tmp_path / "state"),
         }  # fmt: skip
         medium = str(PROJECT_ROOT / "samples" / "The harbour in winter.mp4")
         for model in (HOSTILE, str(copied)):

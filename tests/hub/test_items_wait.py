@@ -24,7 +24,7 @@ def test_items_wait_for_their_model_and_go_on(tmp_path: Path) -> None:
         hub.faults["config.json"] = [Fault(status=503)]
         environment = {
             "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_OFFLINE": "0", "HF_TOKEN": "",
+            "HF_HUB_OFFLINE": "0", "HF_TOKEN": "", "XDG_STATE_HOME": str(tmp_path / "state"),
         }  # fmt: skip
         with Lab(tmp_path, **environment) as lab:
             worker = lab.start()

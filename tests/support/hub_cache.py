@@ -68,6 +68,8 @@ def use_hub(patch: pytest.MonkeyPatch, folder: Path, url: str) -> None:
     patch.setattr(constants, "ENDPOINT", url)
     patch.setattr(constants, "HF_HUB_CACHE", str(folder))
     patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    # Fetches that a test leaves are shown by no other one.
+    patch.setenv("XDG_STATE_HOME", str(folder.parent / "state"))
     patch.delenv("HF_TOKEN", raising=False)
     patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "no-token"))
 

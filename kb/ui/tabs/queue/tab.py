@@ -22,6 +22,7 @@ from kb.service.views import (
 from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.tabs.queue.fetches import show_fetches
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
@@ -73,6 +74,7 @@ def _board() -> None:
         messages.error(error)
         return
     _show_flash()
+    show_fetches(service)
     if not sum(figures.counts.values()):
         st.info(f"{text('queue_empty')} {text('queue_empty_hint')}")
     else:

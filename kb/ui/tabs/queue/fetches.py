@@ -1,0 +1,75 @@
+"""The models that are being fetched, on the Queue tab: state, size, speed, pause and cancel."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kb.errors import KBError, restored
+from kb.service import Service
+from kb.service.views import FetchState
+from kb.ui import session
+from kb.ui.i18n import error_messages, format_number, text
+from kb.ui.widgets import messages
+
+MB = 1_000_000
+
+
+def show_fetches(service: Service) -> None:
+    """Draw a line for each fetch that is not complete."""
+    for state in service.models.fetches():
+        with st.container(border=True, key=f"fetch-{state.name.replace('/', '-')}"):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f":blue[↓] {_words(state)}", width="stretch")
+                _buttons(state)
+            if state.size:
+                st.progress(state.share)
+            if state.problem:
+                problem = restored(
+                    state.problem.get("error", ""),
+                    state.problem.get("hint", ""),
+                    state.problem.get("problem"),
+                )
+                shown = error_messages.translate_error(problem)
+                st.caption(messages.escape_markdown(f"{shown.message} {shown.hint}"))
+
+
+def _words(state: FetchState) -> str:
+    """Return what is fetched, and how far it is, as Markdown."""
+    name = messages.escape_markdown(state.name)
+    parts = [text(f"fetch_{state.state}", model=f"**{name}**")]
+    if state.size:
+        parts.append(text("fetch_bytes", done=_megabytes(state.done), size=_megabytes(state.size)))
+    if state.bytes_per_s and state.state == "fetching":
+        parts.append(text("fetch_speed", speed=_megabytes(state.bytes_per_s)))
+    if state.left_s is not None:
+        parts.append(text("fetch_left", time=messages.format_timedelta(state.left_s)))
+    if state.next_try and state.state == "waiting":
+        parts.append(text("fetch_next_try", time=messages.format_datetime(state.next_try)))
+    return " · ".join(parts)
+
+
+def _megabytes(count: float) -> str:
+    return format_number(count / MB, 0 if count >= 10 * MB else 1)
+
+
+def _buttons(state: FetchState) -> None:
+    key = state.name.replace("/", "-")
+    if state.state in ("waiting", "fetching", "verifying"):
+        st.button(text("fetch_pause"), key=f"fetch-pause-{key}", on_click=_act,
+                  args=(state.name, "pause"))  # fmt: skip
+    elif state.state == "paused":
+        st.button(text("fetch_resume"), key=f"fetch-resume-{key}", on_click=_act,
+                  args=(state.name, "resume"))  # fmt: skip
+    st.button(text("fetch_cancel"), key=f"fetch-cancel-{key}", on_click=_act,
+              args=(state.name, "cancel"))  # fmt: skip
+
+
+def _act(name: str, what: str) -> None:
+    models = session.service().models
+    try:
+        if what == "resume":
+            models.resume_fetch(name)
+        else:
+            models.stop_fetch(name, "pause" if what == "pause" else "cancel")
+    except KBError as error:
+        st.toast(error_messages.translate_error(error).message)
