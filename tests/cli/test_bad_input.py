@@ -247,7 +247,7 @@ def test_unknown_choices(
 
 
 def test_an_unknown_format(kb: Any, talk: Path) -> None:
-    refused(kb("transcribe", talk, "--model", "demo", "--format", "docx"), 2, "docx", "srt")
+    refused(kb("transcribe", talk, "--model", "demo", "--format", "doc"), 2, "'doc'", "srt")
 
 
 @pytest.mark.slow

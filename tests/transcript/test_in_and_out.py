@@ -21,7 +21,7 @@ from kb.errors import LibraryError
 from kb.transcript import FORMATS, file_content, format_named, render_document
 from kb.transcript.foreign import reader
 from kb.types import CsvForm, MediaRef, Timestamps, Transcript, table_form
-from tests.support.kept_transcripts import KEPT, transcript
+from tests.support.kept_transcripts import KEPT, said, transcript
 from tests.support.random_transcripts import ITEM
 
 # Chapters stand at the paragraph that they begin with: its own times may place it elsewhere.
@@ -248,3 +248,16 @@ def test_the_language_of_a_name(tmp_path: Path, name: str, language: str) -> Non
     path = tmp_path / name
     path.write_text("1\n00:00:01,000 --> 00:00:02,000\nfalcon harbour\n", "utf-8")
     assert reader.read(path, MediaRef("media/talk.wav", "", 20.0)).language == language
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("format", KEEPS)
+def test_ten_thousand_segments_are_complete(tmp_path: Path, format: str) -> None:
+    """A recording of eleven hours: no word is lost on the way out or in."""
+    spoken = transcript(
+        *(said(f"Segment {n} of a long talk.", 4.0 * n, 0.5) for n in range(10_000))
+    )
+    found = taken_in(tmp_path, format, render_document(spoken, format), spoken)
+    assert squeezed(found.text) == squeezed(spoken.text)
+    if (within_s := KEEPS[format].within_s) is not None:
+        compare_times(spoken, found, within_s)
