@@ -8,12 +8,14 @@ import random
 import time
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
 
-from kb.transcript import render
+from kb.transcript import file_content, render
+from kb.transcript.foreign import reader
 from kb.transcript.formats import workbook
 from kb.types import CsvForm, Segment, Transcript, Word, table_form
 from kb.types.safe_text import clean, exact_cell, exact_text, spreadsheet_cell
@@ -239,3 +241,21 @@ def test_an_empty_workbook_is_valid() -> None:
     assert [row[0].value for row in book(make_transcript(()))["Transcript"].iter_rows()] == [
         "Start"
     ]
+
+
+@pytest.mark.parametrize("form", ["plain", "excel-en", "excel-de"])
+@pytest.mark.parametrize("timestamps", ["segment", "word"])
+def test_each_form_is_read_again(timestamps: Any, form: CsvForm, tmp_path: Path) -> None:
+    spoken = ("- Größe, 3,5;", "=1+1", "'-5", "a;=1", 'say "yes";"=2"', "plain")
+    segments = tuple(
+        Segment(2.0 * n, 2.0 * n + 1.044, text, (Word(2.0 * n, 2.0 * n + 1.044, text, 0.5),), "de")
+        for n, text in enumerate(spoken)
+    )
+    original = make_transcript(segments, timestamps=timestamps)
+    made = render(replace(original, table_form=table_form(form)), "csv")
+    path = tmp_path / "talk.csv"
+    path.write_bytes(file_content(made, "csv"))
+    found = reader.read(path, original.media)
+    assert [segment.text for segment in found.segments] == list(spoken)
+    times = [(2.0 * n, round(2.0 * n + 1.044, 3)) for n in range(len(spoken))]
+    assert [(segment.start_s, segment.end_s) for segment in found.segments] == times
