@@ -354,3 +354,17 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         tab.get_by_text(text("accepted")).wait_for()
         browser.click(tab.get_by_role("button", name=f"← {text('back_items')}"))
         tab.get_by_text(text("items_help")).wait_for()
+
+
+def test_the_menu_says_the_use_of_each_format_and_a_layout_that_contradicts_itself(
+    home: Path,
+) -> None:
+    app = page(tab="Library", item=add_item())
+    said = page_text(app)
+    assert all(text(f"format_{name}") in said for name in set(FORMATS) - {"rttm", "chapters"})
+    fields = {field.key: field for field in app.number_input}
+    fields["export_option_min_cue_duration"].set_value(5.0)
+    fields["export_option_max_cue_duration"].set_value(2.0)
+    run_page(app)
+    assert any("--min_cue_duration" in each.value for each in app.warning)
+    assert app.get("download_button")

@@ -11,7 +11,8 @@ EN: dict[str, str] = {
     "export_group_programs": "For programs",
     "export_group_cutting": "For cutting",
     "export_options": "Options",
-    "export_guide": "Which is for what?",
+    "export_guide": "Uses of the formats",
+    "export_as_layout": "as the layout",
     "export_language_in_name": "Language in the file name",
     "export_language_in_name_help": "`STEM.en.srt`, which media servers (Jellyfin, Plex, Kodi) "
     "look for, instead of `STEM.srt`.",
@@ -61,7 +62,8 @@ DE: dict[str, str] = {
     "export_group_programs": "Für Programme",
     "export_group_cutting": "Für den Schnitt",
     "export_options": "Optionen",
-    "export_guide": "Wofür ist welches?",
+    "export_guide": "Verwendung der Formate",
+    "export_as_layout": "wie das Layout",
     "export_language_in_name": "Sprache im Dateinamen",
     "export_language_in_name_help": "`STAMM.en.srt`, wonach Medienserver (Jellyfin, Plex, Kodi) "
     "suchen, statt `STAMM.srt`.",

@@ -46,11 +46,12 @@ def export_options() -> ExportRequest:
 def _layout() -> SubtitleLayout | None:
     """Draw the fields of the subtitle layout; return it, None for figures that contradict."""
     values: dict[str, Any] = {}
+    switches = [option for option in LAYOUT_OPTIONS.values() if option.kind == "switch"]
+    fields = [option for option in LAYOUT_OPTIONS.values() if option.kind != "switch"]
     places = st.columns(_COLUMNS, gap="small")
-    for number, (name, option) in enumerate(LAYOUT_OPTIONS.items()):
-        value = _field(option, places[number % _COLUMNS])
-        if value is not None:
-            values[name] = value
+    for number, option in enumerate(fields):
+        values[option.name] = _field(option, places[number % _COLUMNS])
+    values |= {option.name: _field(option, st) for option in switches}
     try:
         return LayoutOptions(**values).resolve()
     except UsageError as error:
@@ -76,7 +77,7 @@ def _field(option: Option, place: Any) -> Any:
             step=number(option.step),
             min_value=number(limits.low) if limits else None,
             max_value=number(limits.high) if limits else None,
-            placeholder=text("option_unset"),
+            placeholder=text("export_as_layout"),
             **common,
         )
     return place.selectbox(

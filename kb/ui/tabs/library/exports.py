@@ -20,6 +20,8 @@ from kb.ui.web import export_route
 
 _FORMATS = "export_formats"
 _DEFAULT = ("txt",)
+_CSV_EXCEL = "csv_excel"  # the form of CSV for the spreadsheet of the page's language
+_FORMS = {"csv": (_CSV_EXCEL,)}
 
 
 def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> None:
@@ -35,7 +37,8 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
         }
         with st.popover(text("export_guide"), width="content", key="export-guide"):
             for group, of_group in groups.items():
-                rows = "\n".join(f"- **{_label(name)}** – {_use(name)}" for name in of_group)
+                kinds = [kind for name in of_group for kind in (name, *_FORMS.get(name, ()))]
+                rows = "\n".join(f"- **{_label(kind)}** – {_use(kind)}" for kind in kinds)
                 st.markdown(f"{text(f'export_group_{group}')}\n\n{rows}")
     for group, of_group in groups.items():
         with st.container(
@@ -55,7 +58,7 @@ def _button(
 ) -> None:
     (name,) = request.formats
     language = transcript.language if request.language_in_name else ""
-    kind = name if request.csv == "plain" else "csv_excel"
+    kind = name if request.csv == "plain" else _CSV_EXCEL
     st.download_button(
         _label(kind),
         # Made only on request: a long transcript in twenty formats takes time.
@@ -115,7 +118,7 @@ def _choice(name: str) -> str:
 
 
 def _label(name: str) -> str:
-    return "CSV (Excel)" if name == "csv_excel" else name.upper()
+    return "CSV (Excel)" if name == _CSV_EXCEL else name.upper()
 
 
 def _use(name: str) -> str:
