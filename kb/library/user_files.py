@@ -15,7 +15,8 @@ from pathlib import Path
 from kb import storage
 from kb.errors import UsageError
 from kb.library.filenames import split_stem
-from kb.library.transcript_names import SUBTITLE_SUFFIXES, split_name
+from kb.library.metadata import TEXT_SUFFIX
+from kb.library.transcript_names import TRANSCRIPT_SUFFIXES, may_hold_transcript, split_name
 from kb.storage import Draft, Standing, Target
 
 MEDIA_FOLDER = "media"
@@ -30,11 +31,13 @@ _DATABASE = "kb.sqlite"
 class UserFiles:
     """The writer of files outside the library in `home`.
 
-    `inside` has the names of the library's own folders that this writer may use.
+    `inside` has the names of the library's own folders that this writer may use; `beside`: it may
+    put what the library reads back beside a medium.
     """
 
     home: Path
     inside: Collection[str] = ()
+    beside: bool = True
 
     def check(self, target: Target) -> Standing:
         """Return the standing of the file that has the target's name, before any work is done.
@@ -63,8 +66,8 @@ class UserFiles:
     def check_place(self, path: Path) -> None:
         """Raise UsageError for a path in the library's own folders.
 
-        Subtitles under the name of an item (`STEM.srt`, `STEM.en.vtt`) may be beside its medium,
-        where players look for them and the library reads them.
+        Subtitles and other files that the library reads back, under the name of an item
+        (`STEM.srt`, `STEM.en.vtt`), may be beside its medium, where players look for them.
         """
         found = own_folder(path, self.home)
         if found is None:
@@ -72,23 +75,27 @@ class UserFiles:
         home, folder = found
         if folder in self.inside:
             return
-        if _same(path.parent, home / MEDIA_FOLDER) and is_read_beside(path.name):
+        if self.beside and is_read_beside(path.name) and _same(path.parent, home / MEDIA_FOLDER):
             return
         raise UsageError(
             "output.in_library",
             "{path} is in a folder that the library {home} keeps for itself.",
-            hint="Name another folder. Into media/ go only subtitles under the name of an item, "
-            "such as STEM.srt or STEM.en.vtt.",
+            hint="Name another folder. Into media/ go only files that the library reads there, "
+            "under the name of an item, such as STEM.srt or STEM.en.vtt.",
             path=path,
             home=home,
         )
 
 
 def is_read_beside(name: str) -> bool:
-    """Return True if the library reads a file of this name as an item's subtitles."""
-    if Path(name).suffix.lower() not in SUBTITLE_SUFFIXES:
+    """Return True if the library reads a file of this name as a transcript of an item.
+
+    False for the names of the item's own files.
+    """
+    suffix, stem = Path(name).suffix.lower(), split_name(name).stem
+    if suffix == ".json" or suffix not in TRANSCRIPT_SUFFIXES or not may_hold_transcript(name):
         return False
-    return split_stem(split_name(name).stem) is not None
+    return split_stem(stem) is not None and name != f"{stem}{TEXT_SUFFIX}"
 
 
 def own_folder(path: Path, home: Path) -> tuple[Path, str] | None:

@@ -43,7 +43,7 @@ class FolderSink:
 
     def __init__(self, settings: Settings) -> None:
         self.overwrite = False
-        self._files = UserFiles(settings.home, inside=(FOLDER_NAME,))
+        self._files = UserFiles(settings.home, inside=(FOLDER_NAME,), beside=False)
         chosen = settings.folder_sink
         self.folder = Path(chosen).expanduser() if chosen else settings.home / FOLDER_NAME
         self.folder = self.folder.absolute()

@@ -441,7 +441,8 @@ def home(tmp_path: Path) -> Path:
 REFUSED = [
     "home/talk.srt", "home/library.json", "home/kb.sqlite", "home/media/talk.srt",
     f"home/media/{STEM}.json", f"home/media/{STEM}.txt", f"home/media/{STEM}.transcript.json",
-    f"home/media/{STEM}.mp4", f"home/media/{STEM}.csv", f"home/media/{STEM}.md",
+    f"home/media/{STEM}.mp4", f"home/media/{STEM}.rttm", f"home/media/{STEM}.chapters.txt",
+    f"home/media/{STEM}.verbose.json", f"home/media/{STEM}.en.json", f"home/media/{STEM}.zip",
     f"home/media/{STEM}.info.json", f"home/media/{STEM} (2).json", "home/media/sheet.csv",
     f"home/media/deep/{STEM}.srt", "home/trash/talk.srt", f"home/trash/{STEM}.srt",
     "home/.locks/a.txt", "home/.hidden/a.txt", "home/before-restore-x/a.txt", "home/backups/a.zip",
@@ -451,6 +452,7 @@ REFUSED = [
 ]  # fmt: skip
 ALLOWED = [
     f"home/media/{STEM}.srt", f"home/media/{STEM}.vtt", f"home/media/{STEM}.en.srt",
+    f"home/media/{STEM}.csv", f"home/media/{STEM}.plain.txt", f"home/media/{STEM}.en.txt",
     f"home/media/{STEM}.pt-BR.vtt", f"home/media/{STEM}.SRT", f"linked/{STEM}.de.srt",
     f"other/media/{STEM}.srt", "home/mine/talk.json", "home/mine/deep/talk.json",
     "home/new folder/talk.json", "talk.json", "homely/talk.json", "media/talk.json",

@@ -260,8 +260,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "output.in_library": (
         "{path} ist in einem Ordner, den die Bibliothek {home} für sich behält.",
-        "Einen anderen Ordner angeben. Nach media/ kommen nur Untertitel unter dem Namen eines "
-        "Eintrags, etwa STEM.srt oder STEM.en.vtt.",
+        "Einen anderen Ordner angeben. Nach media/ kommen nur Dateien, die die Bibliothek dort "
+        "liest, unter dem Namen eines Eintrags, etwa STEM.srt oder STEM.en.vtt.",
     ),
     "output.disk_full": (
         "{path} lässt sich nicht schreiben: die Platte ist voll.",
