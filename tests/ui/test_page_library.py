@@ -20,6 +20,7 @@ from kb.transcript.caption_agreement import FLAG as WITNESS
 from kb.types import (
     Chapter,
     Coverage,
+    ExpectedErrors,
     QualityFlag,
     Segment,
     SoundFacts,
@@ -144,11 +145,22 @@ def test_wrong_words_are_told_with_their_cause_and_what_helps(
     app = page(tab="Library", item=item_id, lang=language)
     assert sentence in page_text(app)
     assert cause in app.info[0].value
-    assert sentence in app.info[0].value
+    # The reason for the hold says the share and the advice; they are not said twice.
+    assert sentence not in app.info[0].value
+    assert sentence.lower() in app.warning[0].value.lower()
     assert app.button("accept")
     figures = {metric.label: metric.value for metric in app.metric}
     label = library.DE["fact_errors"] if language == "de" else library.EN["fact_errors"]
     assert figures[label].endswith(" %")
+
+
+def test_wrong_words_of_an_item_that_is_not_held_come_with_the_advice(home: Path) -> None:
+    item_id = add_item(change=lambda found: replace(_misheard(found), expected_errors=FEW))
+    app = page(tab="Library", item=item_id)
+    assert "About 1 word in 10" in app.info[0].value
+    assert "telephone" in app.info[0].value
+    assert "larger model" in app.info[0].value
+    assert not app.warning
 
 
 def test_wrong_words_are_listed_and_marked_in_hits(home: Path) -> None:
@@ -158,7 +170,7 @@ def test_wrong_words_are_listed_and_marked_in_hits(home: Path) -> None:
     service.close()
     assert share is not None
     (row,) = page(tab="Library").dataframe[0].value.to_dict("records")
-    assert row["errors"] == share
+    assert row["errors"] == round(100 * share)
     assert "About 1 word in" in page_text(page(tab="Library", q="granite castle"))
 
 
@@ -169,6 +181,9 @@ def test_what_was_not_measured_is_not_shown_as_a_figure(item_id: str) -> None:
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures[text("fact_errors")] == "–"
     assert not app.info
+
+
+FEW = ExpectedErrors(0.1)
 
 
 def _misheard(transcript: Transcript) -> Transcript:

@@ -47,8 +47,8 @@ EN: dict[str, str] = {
     "column_words": "Words",
     "column_coverage": "Speech covered",
     "column_grade": "Grade",
-    "column_errors": "Words likely wrong",
-    "column_errors_help": "Estimated from how sure the recognizer is of each word.",
+    "column_errors": "Likely wrong",
+    "column_errors_help": "Share of the words, estimated from how sure the recognizer is of each.",
     "column_state": "State",
     "items_alt": "Items of the library, newest first, with date, length, words and state",
     # One item
@@ -216,8 +216,9 @@ DE: dict[str, str] = {
     "column_words": "Wörter",
     "column_coverage": "Sprache erfasst",
     "column_grade": "Note",
-    "column_errors": "Wohl falsche Wörter",
-    "column_errors_help": "Geschätzt danach, wie sicher der Erkenner bei jedem Wort ist.",
+    "column_errors": "Wohl falsch",
+    "column_errors_help": "Anteil der Wörter, geschätzt danach, wie sicher der Erkenner bei "
+    "jedem ist.",
     "column_state": "Zustand",
     "items_alt": "Einträge der Bibliothek, neueste zuerst, mit Datum, Länge, Wörtern, Zustand",
     "back_items": "Alle Einträge",

@@ -99,7 +99,7 @@ def _problems(
     for warning in transcript.warnings if transcript else ():
         if warning != status.error:
             messages.show_error(warning, severe=False)
-    _misheard(transcript)
+    _misheard(transcript, said_above=_is_held_for_words(status))
     doubtful = transcript is not None and (
         bool(transcript.doubtful_spans) or _grade_of_words(transcript) == "C"
     )
@@ -119,8 +119,16 @@ def _grade_of_words(transcript: Transcript) -> str:
     return transcript.expected_errors.grade if transcript.expected_errors else ""
 
 
-def _misheard(transcript: Transcript | None) -> None:
-    """Show the likely causes where many words are likely wrong, and what helps."""
+def _is_held_for_words(status: ItemStatus) -> bool:
+    code = str(status.problem.get("code", "")) if status.problem else ""
+    return code in ("hold.wrong_words", "hold.most_words")
+
+
+def _misheard(transcript: Transcript | None, *, said_above: bool) -> None:
+    """Show the likely causes where many words are likely wrong, and what helps.
+
+    `said_above`: the reason for a hold says it already, with the advice of a larger model.
+    """
     errors = transcript.expected_errors if transcript else None
     if transcript is None or errors is None or errors.grade == "A":
         return
@@ -128,9 +136,12 @@ def _misheard(transcript: Transcript | None) -> None:
     lines = [text(f"cause_{name}") for name in causes]
     if "very_quiet" in causes:
         lines.append(text("wrong_words_louder"))
-    lines.append(text("wrong_words_model"))
-    said = f"**{messages.escape_markdown(messages.likely_wrong(errors.share))}.** "
-    st.info(said + messages.escape_markdown(" ".join(lines)))
+    said = ""
+    if not said_above:
+        lines.append(text("wrong_words_model"))
+        said = f"**{messages.escape_markdown(messages.likely_wrong(errors.share))}.** "
+    if lines:
+        st.info(said + messages.escape_markdown(" ".join(lines)))
 
 
 def _status(service: Service, entry: LibraryEntry) -> ItemStatus:

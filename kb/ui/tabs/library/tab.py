@@ -254,7 +254,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
         "state": [messages.state(state) for _, state in found],
         "grade": [entry.grade for entry in entries],
         "coverage": [_coverage_ratio(entry) for entry in entries],
-        "errors": [entry.expected_errors for entry in entries],
+        "errors": [_percent(entry.expected_errors) for entry in entries],
         "length": [messages.format_length(entry.duration_s) for entry in entries],
         "words": [_words(entry) for entry in entries],
         "channel": [entry.item.channel for entry in entries],
@@ -283,7 +283,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
             ),
             "errors": column.NumberColumn(
                 text("column_errors"),
-                format="percent",
+                format="%d %%",
                 width="small",
                 help=text("column_errors_help"),
             ),
@@ -305,6 +305,10 @@ def _on_select(table_key: str) -> None:
     shown = row_selection.row_ids(_TABLE)
     if rows and rows[0] < len(shown):
         session.open_item(shown[rows[0]])
+
+
+def _percent(share: float | None) -> int | None:
+    return None if share is None else round(100 * share)
 
 
 def _words(entry: LibraryEntry) -> int | None:
