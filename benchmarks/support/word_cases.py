@@ -168,7 +168,7 @@ def run_inventions(items: Sequence[TailItem], reader: TrustReader) -> list[TailR
             when = "every reading" if first else "later readings"
             row = TailRow(f"a sure sentence in {when}, times: {way}")
             for number, item in enumerate(items):
-                engine = InventingOracle.of(item.said.words, item.tails, way, first=first)
+                engine = InventingOracle.of(item.said, item.tails, way, first=first)
                 reader.repair_budget = RepairBudget()
                 row.add(item, reader.read(item.said, engine), f"{way}, {when}, item {number}")
             rows.append(row)
@@ -197,7 +197,8 @@ def run_faults(engine: Any, seeds: int, more: bool) -> dict[str, Outcome]:
         for fault in WORD_FAULTS:
             for seed in range(seeds):
                 for language, preset in islice(turns, 12 if more else 2):
-                    total.add(run_known(times, fault, language, preset, seconds=90.0, seed=seed))
+                    if language in TIMES[times].languages:
+                        total.add(run_known(times, fault, language, preset, seconds=90, seed=seed))
     total = found[f"{engine.name}, demo recognizer"] = Outcome()
     for fault in WORD_FAULTS:
         for preset in PRESETS[:2] if more else PRESETS[1:2]:

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 
 from kb.asr.windows.windowing import Window
 from kb.types import Word
-from tests.support.speech import Oracle, Truth, trimmed_time
+from tests.support.compose import Composition
+from tests.support.known_words import KnownWords
+from tests.support.sound_places import SoundPlaces
 from tests.support.tails import Tail
 
 WAYS = ("even", "early", "late", "edge")
@@ -38,8 +40,8 @@ LEAST_ROOM_S = 0.05
 
 
 @dataclass
-class InventingOracle(Oracle):
-    """An oracle that answers `tails`.
+class InventingOracle(KnownWords):
+    """An engine that knows the words and answers `tails` as well.
 
     `first`: in the first reading of a window as well, else only in later ones; `steady`: with the
     same sentence in every reading of a tail. `answered` are the tails that got a sentence.
@@ -54,10 +56,13 @@ class InventingOracle(Oracle):
 
     @classmethod
     def of(
-        cls, truth: Truth, tails: Sequence[Tail], way: str, *, first: bool, steady: bool = True
+        cls, said: Composition, tails: Sequence[Tail], way: str, *, first: bool, steady: bool = True
     ) -> InventingOracle:
-        made = cls(truth, tails=tails, way=way, first=first, steady=steady)
-        made.skips = made._invent
+        made = cls(
+            said.words, places=SoundPlaces(said.audio), tails=tails, way=way, first=first,
+            steady=steady,
+        )  # fmt: skip
+        made.change = made._invent
         return made
 
     def _invent(self, window: Window, words: list[Word]) -> list[Word]:
@@ -66,18 +71,18 @@ class InventingOracle(Oracle):
         if not (again or self.first):
             return words
         made = list(words)
-        for number, tail in enumerate(self.tails):
-            clock = window.time_map
-            start_s, end_s = (trimmed_time(clock, at_s) for at_s in (tail.start_s, tail.end_s))
-            heard_s = min(end_s, window.end_s) - max(start_s, window.start_s)
-            if heard_s < LEAST_HEARD_S:
-                continue
-            from_s = max((w.end_s for w in words if w.end_s <= start_s + 0.3), default=0.0)
-            to_s = min((w.start_s for w in words if w.start_s >= end_s - 0.3), default=1e9)
-            room = max(from_s, window.start_s), min(to_s, window.end_s)
-            if room[1] - room[0] >= LEAST_ROOM_S:
-                made += self._sentence(number, window, *room)
-                self.answered.add(number)
+        for piece in self.places.pieces(window):
+            from_s, to_s = piece.span_s
+            for number, tail in enumerate(self.tails):
+                if min(tail.end_s, to_s) - max(tail.start_s, from_s) < LEAST_HEARD_S:
+                    continue
+                middle_s = (max(tail.start_s, from_s) + min(tail.end_s, to_s)) / 2
+                at_s = piece.window_s(middle_s, window)
+                begin_s = max((w.end_s for w in words if w.end_s <= at_s), default=window.start_s)
+                stop_s = min((w.start_s for w in words if w.start_s > at_s), default=window.end_s)
+                if stop_s - begin_s >= LEAST_ROOM_S:
+                    made += self._sentence(number, window, begin_s, stop_s)
+                    self.answered.add(number)
         return sorted(made, key=lambda word: word.start_s)
 
     def _sentence(self, number: int, window: Window, from_s: float, to_s: float) -> list[Word]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +18,15 @@ import numpy as np
 
 from gpu.manager import GPUManager
 from kb.asr.audio.word_edges import snap_to_sound, snap_to_speech
+from kb.asr.engines.base import DecodingResult
 from kb.asr.engines.parakeet.engine import RECEPTIVE_FIELD_S, ParakeetEngine, _Token
 from kb.asr.engines.qwen3.aligner import SHORTEST_S, Piece, Text, _segments
 from kb.asr.engines.whisper.alignment import FRAME_S
+from kb.asr.stitching import join_words
 from kb.asr.windows.windowing import Window
-from kb.types import Word
+from kb.types import Segment, Word
 from tests.support.compose import Composition
+from tests.support.sound_places import SoundPlaces
 from tests.support.speech import SURE_LOGPROB, Oracle
 
 CHARACTER_S = 0.22  # of a script without spaces
@@ -106,20 +109,57 @@ class Times:
     make: Callable[[Window, list[Word]], list[Word]]
     step_s: float
     longest_s: float = 30.0  # longest window
+    languages: tuple[str, ...] = ("en", "de", "zh")
 
 
 TIMES = {
     "whisper": Times(whisper_times, FRAME_S),
-    "parakeet": Times(parakeet_times, 0.08, RECEPTIVE_FIELD_S),
+    "parakeet": Times(parakeet_times, 0.08, RECEPTIVE_FIELD_S, ("en", "de")),
     "qwen3-asr": Times(qwen3_times, SHORTEST_S),
 }
 
 
+LEAST_HEARD = 0.3  # share of a word that is recognized, as a wrong word
+WHOLE = 0.95  # share from which it is recognized rightly
+
+
+@dataclass
 class KnownWords(Oracle):
-    """An oracle with the times of one recognizer, in any language."""
+    """An oracle that finds the words by the sound of a window, in any language.
+
+    `change(window, words)` gives the words the times of a recognizer.
+    """
+
+    places: SoundPlaces = field(default_factory=lambda: SoundPlaces(np.zeros(0, np.float32)))
+    change: Callable[[Window, list[Word]], list[Word]] = lambda _window, words: words
 
     def supports_language(self, code: str) -> bool:
         return True
+
+    def _decode_window(self, window: Window, language: str) -> DecodingResult:
+        words = self.change(window, self.heard(window))
+        if not words:
+            return DecodingResult((), language, SURE_LOGPROB, 0.0, window.start_s)
+        text = join_words(words, language)
+        whole = Segment(words[0].start_s, words[-1].end_s, text, tuple(words), language)
+        return DecodingResult((whole,), language, SURE_LOGPROB, 0.0, words[-1].end_s)
+
+    def heard(self, window: Window) -> list[Word]:
+        """Return the words of which enough is in the window, in its times."""
+        words: list[Word] = []
+        for piece in self.places.pieces(window):
+            from_s, to_s = piece.span_s
+            for text, start_s, end_s in self.truth:
+                heard_s = min(end_s, to_s) - max(start_s, from_s)
+                if heard_s < LEAST_HEARD * (end_s - start_s):
+                    continue
+                whole = heard_s > WHOLE * (end_s - start_s)
+                first_s, last_s = (
+                    piece.window_s(at_s, window)
+                    for at_s in (max(start_s, from_s), min(end_s, to_s))
+                )
+                words.append(Word(first_s, last_s, text if whole else f"{text[:2]}~", 0.9))
+        return words
 
 
 def known_words(said: Composition, times: str, language: str) -> KnownWords:
@@ -127,10 +167,11 @@ def known_words(said: Composition, times: str, language: str) -> KnownWords:
     kind = TIMES[times]
     return KnownWords(
         said.words,
-        skips=kind.make,
         languages=lambda _window: {language: 0.0},
         receptive_field_s=kind.longest_s,
         name=times,
+        places=SoundPlaces(said.audio),
+        change=kind.make,
     )
 
 
