@@ -7,7 +7,9 @@ import zipfile
 from datetime import time, timedelta
 from pathlib import Path
 
+import pysubs2
 import pytest
+import webvtt
 from openpyxl import Workbook
 
 from kb.errors import LibraryError
@@ -376,3 +378,50 @@ def test_no_transcript(tmp_path: Path, name: str) -> None:
     with pytest.raises(LibraryError) as raised:
         read(tmp_path, name, NONE[name])
     assert raised.value.code == "transcript.not_read" and name in raised.value.message
+
+
+# What other libraries write
+
+SPOKEN = [(0.5, 4.0, "mountain garden\nharbour"), (5.0, 8.5, "river, village\nisland")]
+
+
+@pytest.mark.parametrize("format", ["ass", "ssa", "srt", "vtt", "ttml"])
+def test_files_of_pysubs2(tmp_path: Path, format: str) -> None:
+    file = pysubs2.SSAFile()
+    for start_s, end_s, text in SPOKEN:
+        file.append(
+            pysubs2.SSAEvent(int(start_s * 1000), int(end_s * 1000), text.replace("\n", r"\N"))
+        )
+    check(read(tmp_path, f"talk.{format}", file.to_string(format)))
+
+
+@pytest.mark.parametrize("format", ["vtt", "srt"])
+def test_files_of_webvtt_py(tmp_path: Path, format: str) -> None:
+    file = webvtt.WebVTT()
+    for start_s, end_s, text in SPOKEN:
+        file.captions.append(webvtt.Caption(f"00:00:{start_s:06.3f}", f"00:00:{end_s:06.3f}", text))
+    path = tmp_path / f"talk.{format}"
+    file.save(str(path)) if format == "vtt" else file.save_as_srt(str(path))
+    check(reader.read(path, MEDIA))
+
+
+@pytest.mark.parametrize("command", ["Save as text file", "Save as short text file"])
+def test_files_of_praat(tmp_path: Path, command: str) -> None:
+    parselmouth = pytest.importorskip("parselmouth")
+    call = parselmouth.praat.call
+    grid = call("Create TextGrid", 0, 20, "phrases words", "")
+    for boundary in (0.5, 4.0, 5.0, 8.5):
+        call(grid, "Insert boundary", 1, boundary)
+    for number, (_, _, text) in zip((2, 4), SPOKEN, strict=True):
+        call(grid, "Set interval text", 1, number, text.replace("\n", " "))
+    for boundary in (0.5, 1.5, 2.5, 4.0):
+        call(grid, "Insert boundary", 2, boundary)
+    for number, word in zip((2, 3, 4), ("mountain", "garden", "harbour"), strict=True):
+        call(grid, "Set interval text", 2, number, word)
+    path = tmp_path / "talk.TextGrid"
+    call(grid, command, str(path))
+    found = reader.read(path, MEDIA)
+    check(found)
+    assert [(word.text, word.start_s) for word in found.words] == [
+        ("mountain", 0.5), ("garden", 1.5), ("harbour", 2.5),
+    ]  # fmt: skip
