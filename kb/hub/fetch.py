@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -198,15 +199,12 @@ class Fetch:
         attempt = 0
         while True:
             need = sum(file.size - self._part_size(file) for file in missing)
-            room = _room(self._place) - self._conduct.room_bytes
-            if not need or need <= room:
+            free = room(self._place) - self._conduct.room_bytes
+            if not need or need <= free:
                 return
             attempt += 1
-            self._in_thread(
-                lambda need=need, room=room, attempt=attempt: self._pause(  # type: ignore[misc]
-                    errors.disk_full(self._repository, self._place, need, max(0, room)), attempt
-                )
-            )
+            trouble = errors.disk_full(self._repository, self._place, need, max(0, free))
+            self._in_thread(partial(self._pause, trouble, attempt))
 
     def _receive_all(self, listing: Listing, missing: Sequence[HubFile]) -> None:
         try:
@@ -298,8 +296,8 @@ class Fetch:
                     raise self._not_writable(self._place, error) from error
                 attempt += 1
                 need = file.size - self._part_size(file)
-                room = _room(self._place)
-                self._pause(errors.disk_full(self._repository, self._place, need, room), attempt)
+                free = room(self._place)
+                self._pause(errors.disk_full(self._repository, self._place, need, free), attempt)
 
     def _receive_rest(self, client: HubClient, listing: Listing, file: HubFile) -> None:
         part = cache.part_path(self._repository, file)
@@ -457,7 +455,7 @@ class Fetch:
         )
 
 
-def _room(folder: Path) -> int:
+def room(folder: Path) -> int:
     """Return the free bytes of the disk that holds a folder, which may not exist yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kb.asr.engines import engine_spec
 from kb.asr.engines.model_files import RECOGNIZER, missing_files
 from kb.asr.engines.model_lookup import (
     DEMO,
@@ -21,7 +23,8 @@ from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape, batch_bytes
 from kb.errors import ModelUnavailable, UsageError
 from kb.hub import cache, fetch_state, records
-from kb.hub.fetch import Conduct, Report
+from kb.hub.client import endpoint
+from kb.hub.fetch import Conduct, Report, room
 from kb.hub.fetch_state import FetchState
 from kb.hub.models import adopt, remove, verify
 
@@ -168,6 +171,25 @@ def _other_bytes(snapshot: Path) -> list[str]:
     ]
 
 
+def needed_fetch(engine: str, model: str) -> NeededFetch | None:
+    """Return what a run with this model fetches first, None if all is here.
+
+    The size is that of the known models, 0 for others: the hub is not asked.
+    """
+    wanted = []
+    for name in engine_spec(engine).needs(model):
+        with suppress(ModelUnavailable):
+            ref = resolve(name)
+            if not ref.local and model_state(ref.target) not in (READY, UNVERIFIED):
+                wanted.append(ref.target)
+    if not wanted:
+        return None
+    known = [find_model(target) for target in wanted]
+    size = sum(each.download_bytes for each in known if each) if all(known) else 0
+    folder = cache.cache_folder()
+    return NeededFetch(", ".join(wanted), size, endpoint(), str(folder), room(folder))
+
+
 def not_here(name: str) -> ModelUnavailable:
     """Return the error of a model that is not on this machine."""
     return ModelUnavailable(
@@ -225,6 +247,20 @@ def resume_fetch(name: str) -> None:
     state = fetch_state.last_state(place)
     if state is not None and state.state == "paused":
         fetch_state.write_state(place, replace(state, state="stopped"))
+
+
+@dataclass(frozen=True, slots=True)
+class NeededFetch:
+    """Models that a run fetches first: about `size` bytes (0 if unknown) from `source`.
+
+    `free`: free bytes of the disk that holds `folder`.
+    """
+
+    name: str
+    size: int
+    source: str
+    folder: str
+    free: int
 
 
 @dataclass(frozen=True, slots=True)

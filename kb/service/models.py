@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kb.inference.session import InferenceSession
+from kb.options import RunOptions
 
 if TYPE_CHECKING:
     from kb.asr.engines.model_lookup import ModelRef
     from kb.hub.fetch import Report
     from kb.hub.fetch_state import FetchState, Request
-    from kb.inference.downloads import ModelFacts, Verification
+    from kb.inference.downloads import ModelFacts, NeededFetch, Verification
 
 
 @dataclass
@@ -27,6 +28,16 @@ class Models:
 
         number_bytes = 4 if self.session.device.dtype == "float32" else 2
         return list_models(self.session.model_name(), number_bytes)
+
+    def needed_fetch(self, options: RunOptions) -> NeededFetch | None:
+        """Return what a run with these options fetches first, None if all is here.
+
+        Raises SettingsError.
+        """
+        from kb.inference.downloads import needed_fetch
+
+        chosen = self.session.transcription_options(options)
+        return needed_fetch(chosen.engine, chosen.model)
 
     def engines(self) -> tuple[str, ...]:
         """Return the names of the available engines."""

@@ -352,7 +352,7 @@ def test_a_user_pauses_or_cancels_the_fetch_of_another_process(
 def test_a_full_disk_is_named_with_need_room_and_folder(
     hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kb.hub.fetch._room", lambda folder: 5_000)
+    monkeypatch.setattr("kb.hub.fetch.room", lambda folder: 5_000)
     with raises(KBError, "model.disk_full", name=NAME) as caught:
         fetched(conduct=Conduct(patience_s=0.1, first_pause_s=0.01, room_bytes=0))
     assert caught.value.retryable and caught.value.values["room"] == "5000 bytes"

@@ -11,7 +11,7 @@ import pytest
 from kb.cli.main import run
 from kb.hub import cache, fetch_state
 from kb.hub.fetch_state import FetchState
-from kb.inference.downloads import model_state
+from kb.inference.downloads import model_state, needed_fetch
 from tests.fakes.hub import LISTING, FakeHub, Fault
 from tests.support.hub_cache import NAME, hub_at, rubbish, small_files
 
@@ -122,3 +122,18 @@ def test_a_fetch_of_an_ended_process_is_stopped(hub: FakeHub) -> None:
     assert found is not None and (found.state, found.share) == ("stopped", 0.4)
     assert found.left_s is None
     hub.always[LISTING] = Fault()
+
+
+def test_what_a_run_fetches_first_is_known_before(hub: FakeHub, kb: Kb, tmp_path: Path) -> None:
+    base = needed_fetch("whisper", "base")
+    assert base is not None and base.name == "openai/whisper-base"
+    assert 2.5e8 < base.size < 3.5e8 and base.source == hub.url
+    assert base.folder == str(tmp_path / "hub") and base.free > 0
+    both = needed_fetch("qwen3-asr", "qwen3-asr-0.6b")
+    assert both is not None and both.name.count("Qwen/") == 2  # and its aligner
+    assert needed_fetch("whisper", "demo") is None
+    assert needed_fetch("whisper", "no such name") is None
+    unknown = needed_fetch("whisper", NAME)
+    assert unknown is not None and unknown.size == 0
+    kb("pull", NAME)
+    assert needed_fetch("whisper", NAME) is None

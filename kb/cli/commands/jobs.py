@@ -22,7 +22,7 @@ from kb.cli.output.items import (
     status_view,
 )
 from kb.cli.output.library import new_library_note
-from kb.cli.output.progress import ingest_progress
+from kb.cli.output.progress import format_size, ingest_progress
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
@@ -69,6 +69,13 @@ def ingest(
     with new_library_note(service.settings.home):
         report = service.ingest.run(sources, options, filters, confirm)
     items = report.items
+    needed = service.models.needed_fetch(options) if report.enqueued else None
+    if needed is not None:
+        size = f"about {format_size(needed.size)}" if needed.size else "its size is not known yet"
+        console.print_note(
+            f"The model {needed.name} is fetched first: {size}, from {needed.source} to "
+            f"{needed.folder} ({format_size(needed.free)} free)."
+        )
     if wait:
         # The wait includes requested items that were in the queue before. An item that waits for
         # a later time is followed only if that time is near (`Follow.run`).
@@ -220,6 +227,7 @@ def status(
                 "items": [status_document(item) for item in items],
                 "counts": service.queue.counts(),
                 "publications": service.queue.outbox.counts(),
+                "fetches": [state.as_dict() for state in service.models.fetches()],
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
                 "crash_loops": [asdict(each) for each in service.queue.crash_loops()],
                 "machines": [m.as_dict(history=False) for m in service.machines.list()],

@@ -166,6 +166,7 @@ EN: dict[str, str] = {
     "plan_corrections_one": "1 item has {count} corrections by hand: they are kept where the words "
     "match.",
     "plan_before": "{time} of work waits before it.",
+    "plan_model": "The model {model} is fetched first: {size}, to {folder} ({free} free).",
     "start": "Ingest",
     "start_items": "Ingest {count} media",
     "start_items_one": "Ingest 1 medium",
@@ -349,6 +350,7 @@ DE: dict[str, str] = {
     "plan_corrections_one": "1 Eintrag hat {count} Korrekturen von Hand: Sie bleiben, wo die "
     "Wörter übereinstimmen.",
     "plan_before": "{time} Arbeit warten davor.",
+    "plan_model": "Zuerst wird das Modell {model} geholt: {size}, nach {folder} ({free} frei).",
     "start": "Aufnehmen",
     "start_items": "{count} Medien aufnehmen",
     "start_items_one": "1 Medium aufnehmen",

@@ -193,6 +193,7 @@ def _plan_and_button(
                     "plan_before", time=messages.format_timedelta(figures.remaining_s / speed.rtfx)
                 )
             )
+        _model_fetch(service)
         corrected = service.ingest.corrections([item.id for item in items])
         if corrected:
             key = "plan_corrections_one" if len(corrected) == 1 else "plan_corrections"
@@ -216,6 +217,27 @@ def _plan_and_button(
             disabled=ingest_thread is not None or not (items or listings) or not confirmed,
             on_click=_start, args=(tuple(items), tuple(listings)),
         )  # fmt: skip
+
+
+def _model_fetch(service: Service) -> None:
+    """Say which model is fetched before the first item, how large it is, and where it will lie."""
+    try:
+        fetch = service.models.needed_fetch(preset_cards.ingest_form(service).run_options())
+    except KBError:
+        return  # the form shows it
+    if fetch is None:
+        return
+    line = text(
+        "plan_model",
+        model=messages.escape_markdown(fetch.name),
+        size=messages.format_size(fetch.size or None),
+        folder=messages.escape_markdown(fetch.folder),
+        free=messages.format_size(fetch.free),
+    )
+    if fetch.size > fetch.free:
+        st.warning(line)
+    else:
+        st.caption(line)
 
 
 def _confirm(
