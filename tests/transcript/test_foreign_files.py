@@ -346,7 +346,7 @@ def test_workbooks(tmp_path: Path, times: tuple[object, ...]) -> None:
 
 
 # What has these endings and is no transcript
-NONE = {
+NONE: dict[str, str | bytes] = {
     "a.ass": "[Script Info]\nTitle: x\n",
     "b.ass": "no subtitles at all",
     "a.ttml": "<tt",

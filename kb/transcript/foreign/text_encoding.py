@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 from charset_normalizer import from_bytes
 
@@ -11,6 +12,7 @@ from kb.storage.user_text import UnreadableText, decode_user_text
 # Texts in Latin letters have fewer bytes above 127; of Cyrillic, Greek, Chinese, Japanese and
 # Korean texts in their own code pages, nearly all letters are above.
 _FOREIGN_SCRIPT = 0.5
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # not those that a text may have
 
 
 def decode(data: bytes) -> str:
@@ -26,21 +28,25 @@ def decode(data: bytes) -> str:
     except UnreadableText as error:
         raise ValueError(error.message) from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if any(ord(letter) < 32 and letter not in "\n\t\f\v\x1b" for letter in text):
+    if _CONTROL.search(text):
         raise ValueError("it has control characters, so that it is no text")
     return text
 
 
 def _code_page(data: bytes) -> str:
     """Return the code page of a script that is not Latin; empty for any other text."""
-    high = sum(byte > 127 for byte in data)
-    letters = sum(chr(byte).isalpha() for byte in data if byte < 128)
     marked = data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if marked or b"\0" in data or high < _FOREIGN_SCRIPT * (letters + high):
+    if marked or b"\0" in data:
         return ""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
+        pass
+    else:
+        return ""
+    high = sum(byte > 127 for byte in data)
+    letters = sum(chr(byte).isalpha() for byte in data if byte < 128)
+    if high >= _FOREIGN_SCRIPT * (letters + high):
         # A guess is made only here: for Latin letters it is wrong more often than Windows-1252.
         best = from_bytes(data).best()
         return best.encoding if best is not None else ""
