@@ -17,25 +17,29 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from zipfile import ZipFile
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import psutil
 
 from benchmarks.support import large_library
 from benchmarks.support.common import figure, median, timed_ms
 from benchmarks.support.large_library import WORDS
+from benchmarks.support.resources import release_memory, reset_peak, resident_mb
 from kb.library.user_files import UserFiles
 from kb.service import Service
 from kb.service.export_request import ExportRequest
 from kb.settings import Settings
 from kb.storage import Target
-from kb.transcript import FORMATS, render_document
+from kb.transcript import FORMATS, render, render_document
 from kb.types import Chapter, Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
 
 TARGET_S = 1.0
+MEMORY_TARGET_MB = 10.0
 ZIP_FORMATS, ZIP_TARGET_MB, ZIP_TARGET_S = ("srt", "txt", "docx"), 16.0, 0.25
-FILES, FILE_TARGET_MS = 500, 20.0
+FILES, FILE_TARGET_MS = 200, 50.0
 SEGMENT_S, WORDS_A_SEGMENT = 5.0, 12
 
 
@@ -50,6 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kb-exports-") as folder:
         os.environ["XDG_STATE_HOME"] = str(Path(folder) / "state")
         met.append(files(Path(folder)))
+        met.append(zip_of_library(Path(folder), arguments.items))
         met.append(library_to_zip(Path(folder) / "home", arguments.items))
     return 0 if all(met) else 1
 
@@ -87,12 +92,11 @@ def formats(transcript: Transcript, segments: int) -> bool:
     small = make_transcript(1)
     met = []
     for name in FORMATS:
-        started = time.perf_counter()
+        started = time.process_time()
         render_document(small, name, item=item)
-        figure(f"{name}: first use", time.perf_counter() - started, "s")
-        times = timed_ms(lambda n: render_document(transcript, n, item=item), [name] * 3)
-        seconds = median(times) / 1000
-        met.append(figure(f"{name}: {segments:,} segments", seconds, "s", at_most=TARGET_S))
+        figure(f"{name}: first use", time.process_time() - started, "s CPU")
+        seconds = median(cpu_s(transcript, name, item) for _ in range(3))
+        met.append(figure(f"{name}: {segments:,} segments", seconds, "s CPU", at_most=TARGET_S))
     return all(met)
 
 
@@ -125,6 +129,13 @@ def library_to_zip(home: Path, items: int) -> bool:
     )
 
 
+def cpu_s(transcript: Transcript, name: str, item: MediaItem) -> float:
+    """Return the CPU seconds of one document; a busy machine does not change them."""
+    started = time.process_time()
+    render_document(transcript, name, item=item)
+    return time.process_time() - started
+
+
 def files(folder: Path) -> bool:
     """Print the time of one file among many in a folder; return False above the target."""
     writer = UserFiles(folder / "library")
@@ -137,6 +148,46 @@ def files(folder: Path) -> bool:
         )
         met.append(figure(f"a file, {what}", median(times), "ms", at_most=FILE_TARGET_MS))
     return all(met)
+
+
+def zip_of_library(folder: Path, items: int) -> bool:
+    """Print time and memory of a ZIP of the whole library; return False above the target."""
+    service = Service(Settings(KB_HOME=str(folder / "full library")))
+    for number in range(items):
+        write_item(service, number)
+    request = ExportRequest(("srt", "txt", "json"))
+    ids = service.exports.transcribed_ids()
+    peaks = []
+    for count in (items // 10, items // 10, items):  # the first one imports the libraries
+        release_memory()
+        reset_peak()
+        started = time.perf_counter()
+        path, problems = service.exports.write_zip_file(
+            folder / f"{count}.zip", ids[:count], request, overwrite=True
+        )
+        seconds = time.perf_counter() - started
+        peaks.append(resident_mb("VmHWM"))
+        with ZipFile(path) as archive:
+            found = len(archive.namelist())
+    service.close()
+    figure(f"ZIP of {items:,} items", seconds, "s")
+    whole = figure("ZIP: documents", found, "files", at_least=3 * items) and not problems
+    growth = max(0.0, peaks[-1] - peaks[1])
+    return whole and figure(
+        f"ZIP of {items:,} items: memory beyond that of {items // 10:,}", growth, "MB",
+        at_most=MEMORY_TARGET_MB,
+    )  # fmt: skip
+
+
+def write_item(service: Service, number: int) -> None:
+    """Write a transcribed item of ten minutes into the library's folder."""
+    item = MediaItem(
+        f"web:made:{number:06d}", "web", f"https://example.org/{number}", f"Talk {number}",
+        f"2026-{number % 12 + 1:02}-{number % 28 + 1:02}", 600.0,
+    )  # fmt: skip
+    stem, transcript = service.library.stem(item), make_transcript(120)
+    service.library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
+    service.library.write_metadata(item, {"transcribed": {"run": 1}, "state": "done"})
 
 
 if __name__ == "__main__":
