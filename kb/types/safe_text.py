@@ -19,7 +19,9 @@ import regex  # type: ignore[import-untyped]
 # Controls of terminals (C0 without tab and line feed, DEL, C1) and lone surrogates.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Marks that change the order in which text is shown, and the invisible alphabet of tags.
-_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+# The flags of England, Scotland and Wales are written with it.
+_FLAG = "(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,8}\U000e007f)"
+_HIDDEN = re.compile(f"{_FLAG}|[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 _JSON_RAW = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
 _CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/?#\s'\"<>]*@", re.IGNORECASE)
 _UNSAFE = re.compile(
@@ -60,9 +62,7 @@ _GUARD_OF_PART = regex.compile(f"'{_behind_separator(chr(39), chr(39) + '*')}")
 # that no program shows, and those that no file can hold.
 _ODD_SPACE = re.compile("[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
 _UNSHOWN = re.compile(
-    # The flags of England, Scotland and Wales are written with tags.
-    "(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,8}\U000e007f)"
-    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+    f"{_FLAG}|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 )
 _NO_CHARACTER = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _TO_CLEAN = re.compile(
@@ -77,7 +77,7 @@ def printable(text: str) -> str:
     Controls are shown as escapes (`\\x1b`), marks of direction are removed; tabs and line feeds
     stay.
     """
-    return _HIDDEN.sub("", _CONTROLS.sub(_escaped, text))
+    return _HIDDEN.sub(_flag, _CONTROLS.sub(_escaped, text))
 
 
 def printable_json(text: str) -> str:
@@ -131,7 +131,7 @@ def clean(text: str) -> str:
         # Two halves that stand together are one character.
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         text = _NO_CHARACTER.sub("\ufffd", text)
-    return _UNSHOWN.sub(lambda found: found[1] or "", _ODD_SPACE.sub(" ", text))
+    return _UNSHOWN.sub(_flag, _ODD_SPACE.sub(" ", text))
 
 
 def spreadsheet_cell(text: str) -> str:
@@ -190,6 +190,11 @@ def web_address(address: str) -> str:
 def without_credentials(address: str) -> str:
     """Return an address without user name and password."""
     return _CREDENTIALS.sub(r"\1", address)
+
+
+def _flag(match: re.Match[str]) -> str:
+    """Return the flag that was found; nothing for any other character."""
+    return match[1] or ""
 
 
 def _escaped(match: re.Match[str]) -> str:

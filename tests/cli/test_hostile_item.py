@@ -69,6 +69,12 @@ from tests.support.hostile import (
         ("a\u2028b", "a\\u2028b"),
         ("\ud83d", "\\ud83d"),
         ("a\u200db \u200f", "a\u200db \u200f"),
+        ("\U000e0041b", "b"),
+        # The flag of Wales
+        (
+            "🏴\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f",
+            "🏴\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f",
+        ),
     ],
 )
 def test_text_is_made_printable_once(text: str, safe: str) -> None:

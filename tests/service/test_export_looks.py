@@ -182,6 +182,29 @@ def test_a_workbook_on_the_command_line(library: str, tmp_path: Path) -> None:
     assert book["Transcript"]["C2"].value == "Größe =1"
 
 
+@pytest.mark.slow
+def test_stdout_and_file_hold_the_same(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flag = "🏴\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f"
+    odd = f"\ud83d half a\x00b \x1b[2J \x9b31m one\u2028two a\u202eb \ufeff \r {flag} \ufffe <b>"
+    talk = make_transcript((Segment(0.0, 2.0, odd, ()),))
+    stages.write(service.library, replace(ITEM, title=odd), talk, 0.0)
+    for format in FORMATS:
+        if "openxml" in format_named(format).mime_type or format == "rttm":
+            continue
+        assert run(["export", ITEM.id, "--format", format]) == 0, format
+        printed = capsys.readouterr().out
+        folder = tmp_path / "out" / format
+        assert run(["export", ITEM.id, "--format", format, "-o", str(folder)]) == 0, format
+        capsys.readouterr()
+        (written,) = folder.iterdir()
+        text = written.read_bytes().decode()
+        assert text.removeprefix("\ufeff") == printed.removeprefix("\ufeff"), format
+        if format not in ("json", "chapters"):
+            assert "half ab" in text and flag in text, format
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
