@@ -274,6 +274,7 @@ def test_a_family_without_rules_is_checked_for_code_and_weights(folder: Path) ->
 LOADERS = {"from_pretrained", "SentenceTransformer", "TransformersConverter"}
 
 
+@pytest.mark.slow
 def test_every_loader_refuses_code_of_a_repository() -> None:
     found = []
     for path in sorted((PROJECT_ROOT / "kb").rglob("*.py")):

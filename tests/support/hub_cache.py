@@ -94,7 +94,7 @@ def outcome(name: str = NAME, conduct: Conduct = QUICK) -> str:
 def rubbish(name: str = NAME) -> list[str]:
     """Return the files of a repository's folder that belong to no complete model."""
     folder = cache.repository_folder(name)
-    snapshots = {path.resolve() for path in folder.glob("snapshots/*/*")}
+    snapshots = {path.resolve() for path in folder.glob("snapshots/*/**/*")}
     left = [path for path in folder.glob("blobs/*") if path.resolve() not in snapshots]
     return sorted(path.name for path in left)
 

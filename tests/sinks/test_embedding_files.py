@@ -1,0 +1,109 @@
+"""The files of an embedding model come by the same fetch as those of a recognizer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kb.errors import ModelUnavailable
+from kb.sinks.local.embedding import SentenceTransformerEmbedder
+from kb.sinks.local.embedding_files import EMBEDDER, embedding_folder
+from tests.fakes.hub import LISTING, FakeHub, Fault
+from tests.support.hub_cache import hub_at, rubbish
+from tests.support.raising import raises
+
+NAME = "sentence-transformers/small"
+FILES: dict[str, bytes | Path] = {
+    "modules.json": b'[{"idx": 0}]',
+    "config.json": b'{"model_type": "bert"}',
+    "1_Pooling/config.json": json.dumps({"pooling": "mean"}).encode(),
+    "vocab.txt": b"a\nb\n",
+    "model.safetensors": b"weights" * 500,
+    "pytorch_model.bin": b"the same",
+    "onnx/model.onnx": b"the same",
+    "onnx/config.json": b"{}",
+    "README.md": b"words",
+    "code.py": b"raise SystemExit",
+}
+NEEDED = {"modules.json", "config.json", "1_Pooling/config.json", "vocab.txt", "model.safetensors"}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    monkeypatch.chdir(tmp_path)
+    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({NAME: FILES})) as found:
+        yield found
+
+
+def test_a_model_without_an_owner_is_fetched_whole_and_without_code(hub: FakeHub) -> None:
+    hub.faults["model.safetensors"] = [Fault(flip=9)]
+    folder = embedding_folder("small")
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*")} - {
+        "1_Pooling"
+    } == NEEDED
+    assert rubbish(NAME) == [] and EMBEDDER.missing(folder) == []
+    hub.requests.clear()
+    assert embedding_folder(NAME) == folder and hub.requests == []
+
+
+def test_a_damaged_file_is_fetched_again(hub: FakeHub) -> None:
+    folder = embedding_folder(NAME)
+    (folder / "1_Pooling" / "config.json").resolve().write_bytes(b"{}")
+    hub.sent.clear()
+    assert embedding_folder(NAME) == folder
+    assert (folder / "1_Pooling" / "config.json").read_bytes() == FILES["1_Pooling/config.json"]
+    assert hub.sent == ["1_Pooling/config.json"]
+
+
+def test_the_library_gets_a_folder_and_no_right_to_run_code(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, dict[str, Any]]] = []
+
+    class Model:
+        def __init__(self, folder: str, **more: Any) -> None:
+            given.append((folder, more))
+
+        def encode_query(self, text: str, **_more: Any) -> Any:
+            return np.zeros(3, np.float32)
+
+    module = ModuleType("sentence_transformers")
+    module.SentenceTransformer = Model  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    assert SentenceTransformerEmbedder("small").dimension == 3
+    ((folder, more),) = given
+    assert Path(folder) == embedding_folder("small")
+    assert more["trust_remote_code"] is False and more["local_files_only"] is True
+    assert more["model_kwargs"] == {"use_safetensors": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"model.safetensors": None}, "embedding.no_weights"),
+        ({"modules.json": None}, "model.incomplete_on_hub"),
+        ({"config.json": b""}, "model.incomplete_on_hub"),
+    ],
+)
+def test_a_repository_without_its_parts_is_named(
+    hub: FakeHub, change: dict[str, bytes | None], code: str
+) -> None:
+    files = {**FILES, **change}
+    hub.repositories[NAME] = {name: data for name, data in files.items() if data is not None}
+    with raises(ModelUnavailable, code, name=NAME):
+        embedding_folder(NAME)
+
+
+def test_a_folder_is_taken_as_it_is(hub: FakeHub, tmp_path: Path) -> None:
+    hub.always[LISTING] = Fault(status=503)
+    (tmp_path / "own").mkdir()
+    assert embedding_folder("./own") == Path("own")
+    assert embedding_folder(str(tmp_path / "own")) == tmp_path / "own"
+    assert hub.requests == []
