@@ -202,6 +202,10 @@ TEXTS: dict[str, str] = {
     "5\t8.5\triver, village island\n",
     "semicolons.csv": "Start;End;Text\n0,5;4,0;mountain garden harbour\n"
     "5;8,5;river, village island\n",
+    "clocks.csv": "Start Time,End Time,Speaker,Text\n"
+    "00:00:00.500,00:00:04,A,mountain garden harbour\n0:05,0:08.5,B,\"river, village island\"\n",
+    "sep.csv": "sep=;\nstart;end;text\n0,5;4,0;mountain garden harbour\n"
+    "5;8,5;river, village island\n",
     "json3.json3": '{"events": [{"tStartMs": 500, "dDurationMs": 3500, "segs": [{"utf8": '
     '"mountain garden harbour"}]}, {"tStartMs": 5000, "dDurationMs": 3500, "segs": [{"utf8": '
     '"river, village island"}]}]}',

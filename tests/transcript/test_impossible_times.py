@@ -99,6 +99,9 @@ def test_an_impossible_time_is_refused(tmp_path: Path, name: str, content: str, 
 POSSIBLE = {
     "no length": ("a.srt", CUES.format("00:00:02,000 --> 00:00:02,000")),
     "rounded end": ("a.json", rows(start=2.0, end=1.98)),
+    "rounded start": ("a.json", rows(start=-0.02, end=1.0)),
+    "rounded word": ("a.json", words({"word": "river", "start": -0.02, "end": 0.3})),
+    "rounded end of a word": ("a.csv", WORD_TABLE.format("2.03,2.0")),
     "after the medium's end": ("a.srt", CUES.format("00:00:25,000 --> 00:00:26,000")),
     "not in order": ("a.srt", CUES.format("00:00:00,100 --> 00:00:00,300")),
     "at the same time": ("a.srt", CUES.format("00:00:00,500 --> 00:00:01,000")),
@@ -117,6 +120,8 @@ POSSIBLE = {
 def test_an_odd_time_is_no_impossible_one(tmp_path: Path, case: str) -> None:
     found = read(tmp_path, *POSSIBLE[case])
     assert {"falcon", "river"} <= set(found.text.split())
+    times = [*found.segments, *found.words]
+    assert all(0 <= part.start_s <= part.end_s for part in times)
     assert [segment.start_s for segment in found.segments] == sorted(
         segment.start_s for segment in found.segments
     )

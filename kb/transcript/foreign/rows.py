@@ -13,7 +13,7 @@ from kb.types import Segment, Word
 SECONDS_PER_WORD = 0.4  # of ordinary speech: for texts without times
 LONGEST_PER_WORD_S = 1.5  # a row without an end lasts no longer than its words
 LATEST_S = 1000 * 3600.0  # no recording is longer
-ROUNDING_S = 0.05  # an end before its start by no more is a rounded time
+ROUNDING_S = 0.05  # a start below 0, or an end before its start, by no more is a rounded time
 _PAUSE_S = 1.0  # words that are further apart belong to two segments
 _LONGEST_S = 30.0  # of a segment that is made of words
 _SENTENCE_END = re.compile(r"[.!?…。！？]['\"”’»)\]」』]*$")
@@ -90,14 +90,26 @@ def segments_of(rows: Sequence[Row], duration_s: float) -> Iterator[Segment]:
         timed.append(row)
     timed.sort(key=lambda row: row.start_s or 0.0)
     for place, row in enumerate(timed):
-        start_s = row.start_s or 0.0
+        start_s = max(0.0, row.start_s or 0.0)
         end_s = row.end_s
         if end_s is None:
             longest_s = start_s + LONGEST_PER_WORD_S * max(2, len(row.text.split()))
             following = timed[place + 1].start_s if place + 1 < len(timed) else duration_s
             end_s = min(longest_s, following or longest_s)
         text = collapse_whitespace(row.text)
-        yield Segment(start_s, max(start_s, end_s), text, row.words, row.language, row.speaker)
+        words = _without_rounding(row.words)
+        yield Segment(start_s, max(start_s, end_s), text, words, row.language, row.speaker)
+
+
+def _without_rounding(words: tuple[Word, ...]) -> tuple[Word, ...]:
+    """Return words that begin at 0 or later and end no earlier than they begin."""
+    if all(0 <= word.start_s <= word.end_s for word in words):
+        return words
+    starts = [max(0.0, word.start_s) for word in words]
+    return tuple(
+        replace(word, start_s=start_s, end_s=max(start_s, word.end_s))
+        for word, start_s in zip(words, starts, strict=True)
+    )
 
 
 def check_times(row: Row) -> None:
@@ -106,7 +118,7 @@ def check_times(row: Row) -> None:
     spans += [(f".words[{n}]", word.start_s, word.end_s) for n, word in enumerate(row.words)]
     for inner, start_s, end_s in spans:
         for time_s in (start_s, end_s):
-            if time_s is not None and not 0 <= time_s <= LATEST_S:  # not a number, too
+            if time_s is not None and not -ROUNDING_S <= time_s <= LATEST_S:  # not a number, too
                 raise ImpossibleTime(f"{row.place}{inner}", shown(time_s))
         if start_s is not None and end_s is not None and end_s < start_s - ROUNDING_S:
             raise ImpossibleTime(f"{row.place}{inner}", f"{shown(start_s)} → {shown(end_s)}")

@@ -12,10 +12,12 @@ from datetime import time, timedelta
 
 from kb.library.languages import language_code
 from kb.transcript.foreign.rows import Found, Row, grouped, join_words
+from kb.transcript.foreign.subtitles import seconds
 from kb.types import Word
 from kb.types.safe_text import exact_text
 
-_START, _END = ("start_s", "start"), ("end_s", "end")
+_START = ("start_s", "start", "start time", "start_time", "begin")
+_END = ("end_s", "end", "end time", "end_time")
 CELL_LETTERS = 16_000  # of our workbook; a longer text is in several rows
 _NUMBER = re.compile(r"-?\d+[.,]\d+")
 _TEXT, _WORD = ("text",), ("word",)
@@ -105,6 +107,7 @@ def _table_rows(table: Sequence[Sequence[str]], exact: Callable[[str], str]) -> 
                 _seconds(cells[end], place),
                 language=_language(names, cells),
                 place=place,
+                speaker=_cell(names, cells, "speaker") or None,
             )
         )
         chances.append(_chance(names, cells))
@@ -176,11 +179,11 @@ def _chance(names: Sequence[str], cells: Sequence[str]) -> float:
 
 
 def _seconds(cell: str, place: str) -> float:
-    """Return the seconds of a cell; a comma may stand for the decimal point."""
+    """Return the seconds of a cell: `1.5`, `1,5` or `0:00:01.5`."""
     try:
-        return float(cell.strip().replace(",", "."))
+        return seconds(cell) if ":" in cell else float(cell.strip().replace(",", "."))
     except ValueError:
-        raise ValueError(f"{place}: {cell[:40]!r} is no time in seconds") from None
+        raise ValueError(f"{place}: {cell[:40]!r} is no time") from None
 
 
 def _whole(cell: str) -> bool:
