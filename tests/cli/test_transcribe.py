@@ -17,6 +17,7 @@ from kb.cli import run
 from kb.settings import PROJECT_ROOT
 from kb.types import Transcript
 from tests.support.compose import Composition, compose, continuous_speech, random_plan, write_wav
+from tests.support.sound_kinds import telephone
 from tests.support.speech import Score, bank, score, transcribe_demo, words_of
 
 SAMPLES = PROJECT_ROOT / "samples"
@@ -206,3 +207,30 @@ def test_the_command_prints_only_json(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert json.loads(done.stdout)["segments"]
     assert list(tmp_path.iterdir()) == []  # no file is left
+
+
+def test_misheard_words_are_expected_and_their_cause_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(31)
+    said = compose(bank(), random_plan(bank(), 40, rng), rng=rng)
+    path = write_wav(folder / "telephone.flac", telephone(said, rng, 2600.0))
+    capsys.readouterr()
+    assert run(["transcribe", str(path), "--model", "demo", "--json"]) == 0
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    wrong = score(said.words, words_of(document)).wer
+    assert wrong > 0.1
+    assert document["expected_errors"] == pytest.approx(wrong, abs=0.2)
+    assert document["coverage"]["grade"] != "A"
+    assert document["sound"]["causes"] == ["narrow_band"]
+    assert document["unsure"]
+    assert "may be wrong" in printed.err
+
+
+def test_well_heard_words_are_not_doubted(by_preset: dict[tuple[str, str], Transcript]) -> None:
+    for (name, _), found in by_preset.items():
+        assert found.expected_errors is not None
+        assert found.expected_errors.share <= 0.03, name
+        assert found.sound is not None
+        assert found.sound.causes == (), name
