@@ -196,6 +196,7 @@ class Exports:
         named = Target(
             target, f"exports of {self.items.settings.home}", overwrite=overwrite, chosen=True
         )
+        self.items.files.check(named)  # before the documents of a whole library are made
         with self.items.files.draft(named) as draft, draft.path.open("xb") as file:
             problems = self.write_zip(file, item_ids, request, progress)
         return draft.target, problems
