@@ -122,7 +122,8 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
     except KBError as error:
         return _failed("Model", error)
     if ref.local:
-        lacking = missing_files(Path(ref.target))
+        # An engine without needs of this kind has files of its own.
+        lacking = missing_files(Path(ref.target)) if _has_hub_files(settings, name) else []
         if lacking:
             detail = f"{name} in {ref.target} lacks {', '.join(lacking)}"
             return HealthCheck("Model", "fail", detail, "Copy the folder again.")
@@ -147,6 +148,15 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
         f"{ref.target} is not on this machine yet; the first run fetches it.{others}",
         "Without network try the bundled one: --model demo",
     )
+
+
+def _has_hub_files(settings: Settings, model: str) -> bool:
+    from kb.asr.engines import engine_spec
+
+    try:
+        return bool(engine_spec(settings.engine).needs(model))
+    except KBError:
+        return False
 
 
 def _detector() -> HealthCheck:
