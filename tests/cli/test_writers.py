@@ -543,6 +543,7 @@ PLACES = {
     "kb/service/health.py": SCRATCH,
     "kb/service/presets.py": EDITED,
     "kb/service/review.py": USERS,
+    "kb/service/revisions.py": LIBRARY,
     "kb/service/sessions.py": LIBRARY,
     "kb/service/tasks.py": LIBRARY,
     "kb/service/verification/": LIBRARY,
@@ -550,6 +551,7 @@ PLACES = {
     "kb/sinks/local/": LIBRARY,
     "kb/sources/": f"{LIBRARY}; keys: {EDITED}; rate_limit: {STATE}",
     "kb/storage/": MECHANISM,
+    "kb/transcript/formats/workbook.py": "nothing: it packs a workbook in memory",
     "kb/ui/tabs/gpu/presets.py": EDITED,
     "kb/ui/web/upload_route.py": LIBRARY,
 }
