@@ -81,6 +81,8 @@ class WrittenRecord:
 
     def _run(self, action: Callable[[sqlite3.Connection], Result], default: Result) -> Result:
         """Return the action's result in one transaction; the default without a usable record."""
+        if not self.file.is_absolute():  # an account without a home folder
+            return default
         for _ in range(2):
             try:
                 self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

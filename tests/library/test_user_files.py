@@ -232,6 +232,15 @@ def test_without_a_record_nothing_counts_as_ours(
     assert names(out) == ["new.txt", "talk.txt"]
 
 
+def test_an_account_without_a_home_folder_gets_no_folder_in_the_current_one(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "~/state")
+    monkeypatch.setattr(storage.written_record, "user_folder", lambda: Path("~/state"))
+    write(out / "talk.txt", "x")
+    assert names(out) == ["talk.txt"] and names(tmp_path) == ["out"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 200])
 def test_a_damaged_record_stops_nothing(out: Path, record: WrittenRecord, damage: bytes) -> None:
     path = write(out / "talk.txt", "ours")
