@@ -123,7 +123,7 @@ def transcribe(
         service.close()
     for warning in transcript.warnings:
         console.print_warning(warning)
-    if not transcript.text.strip():
+    if not transcript.text.strip() and not transcript.warnings:
         names = ", ".join(each.format for each in documents)
         console.print_warning(f"{file.name} has no words: its {names} has no text.")
     errors = transcript.expected_errors
