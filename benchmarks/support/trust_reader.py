@@ -10,8 +10,8 @@ from typing import Any
 from gpu.manager import GPUManager
 from kb.asr.batching.batcher import Batcher
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch, Engine
-from kb.asr.quality.repair import RepairPlan
 from kb.asr.quality.repair_budget import RepairBudget
+from kb.asr.quality.repair_plan import RepairPlan
 from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import Window
 from kb.settings import Settings

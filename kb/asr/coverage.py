@@ -6,21 +6,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from kb.types import Coverage, SpeechSpan, Word
+from kb.types.quality import LONGEST_UNCOVERED_S, REACH_S
 
-LONGEST_UNCOVERED_S = 0.8  # a shorter span without a word is breath, not lost speech
 # After a loss a recognizer stretches the next word back over the lost speech; the word's true
 # place is at its end. A word longer than any spoken one must not hide the loss.
 LONGEST_WORD_S = 2.0
-REACH_S = 0.3  # a word covers speech this close to it
+INSIDE_SHARE = 0.8  # of the limit, for speech between two words: both reach into it
 PAUSE_S = 1.0  # speech on both sides of a longer pause is two spans
 
 
-def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int = 0) -> Coverage:
+def coverage(
+    speech: Sequence[SpeechSpan],
+    words: Iterable[Word],
+    repaired: int = 0,
+    answered: Sequence[SpeechSpan] = (),
+) -> Coverage:
     """Return the coverage of one item: detected speech compared with words.
 
-    Gaps are the result of `gaps`: more than 0.8 s of detected speech with no word within 0.3 s.
+    Gaps are the result of `gaps`, without the spans in `answered`: second readings found there
+    that no word is missing.
     """
-    found = gaps(speech, words)
+    found = without(gaps(speech, words), answered)
     total = sum(span.duration_s for span in speech)
     missing = sum(gap.duration_s for gap in found)
     rounded = tuple(SpeechSpan(round(g.start_s, 3), round(g.end_s, 3)) for g in found)
@@ -38,24 +44,26 @@ def add_lost(found: Coverage, lost: Iterable[SpeechSpan]) -> Coverage:
 def gaps(
     speech: Sequence[SpeechSpan], words: Iterable[Word], longest_s: float = LONGEST_UNCOVERED_S
 ) -> list[SpeechSpan]:
-    """Return the gaps: more than `longest_s` of detected speech and no word within 0.3 s.
+    """Return the gaps: more than `longest_s` of detected speech and no word within `REACH_S`.
 
-    Short pauses do not end a gap: the single words of a lost phrase may each be shorter than the
+    Between two words of one span of speech, `INSIDE_SHARE` of the limit counts. Short pauses do not
+    end a gap: the single words of a lost phrase may each be shorter than the
     limit. The result holds the pieces of speech, without the pauses.
     """
     found: list[SpeechSpan] = []
     stretch: list[SpeechSpan] = []
 
     def close() -> None:
-        if sum(piece.duration_s for piece in stretch) > longest_s:
+        limit_s = longest_s * INSIDE_SHARE if inside else longest_s
+        if sum(piece.duration_s for piece in stretch) > limit_s + 1e-6:  # rounding
             found.extend(stretch)
         stretch.clear()
 
-    hole = -1
-    for piece, number in _uncovered_pieces(speech, words):
+    hole, inside = -1, False
+    for piece, number, between in _uncovered_pieces(speech, words):
         if number != hole or piece.start_s - stretch[-1].end_s > PAUSE_S:
             close()
-        hole = number
+        hole, inside = number, between
         stretch.append(piece)
     close()
     return found
@@ -63,8 +71,8 @@ def gaps(
 
 def _uncovered_pieces(
     speech: Sequence[SpeechSpan], words: Iterable[Word]
-) -> Iterator[tuple[SpeechSpan, int]]:
-    """Yield speech without words, each piece with the number of word spans before it."""
+) -> Iterator[tuple[SpeechSpan, int, bool]]:
+    """Yield speech without words: pieces, the word spans before each, and if words bound it."""
     covered = union(
         (max(w.start_s, w.end_s - LONGEST_WORD_S) - REACH_S, w.end_s + REACH_S) for w in words
     )
@@ -76,11 +84,11 @@ def _uncovered_pieces(
         while index < len(covered) and covered[index][0] < span.end_s:
             begin, end = covered[index]
             if begin > at:
-                yield SpeechSpan(at, begin), index
+                yield SpeechSpan(at, begin), index, at > span.start_s
             at = max(at, end)
             index += 1
         if span.end_s > at:
-            yield SpeechSpan(at, span.end_s), index
+            yield SpeechSpan(at, span.end_s), index, False
 
 
 def clip_spans(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
@@ -90,6 +98,22 @@ def clip_spans(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple
         for span in spans
         if min(span.end_s, to_s) > max(span.start_s, from_s)
     )
+
+
+def without(spans: Sequence[SpeechSpan], other: Sequence[SpeechSpan]) -> list[SpeechSpan]:
+    """Return the parts of the spans that are in none of the others."""
+    kept = list(spans)
+    for cut in other:
+        kept = [
+            piece
+            for span in kept
+            for piece in (
+                SpeechSpan(span.start_s, min(span.end_s, cut.start_s)),
+                SpeechSpan(max(span.start_s, cut.end_s), span.end_s),
+            )
+            if piece.duration_s > 0
+        ]
+    return kept
 
 
 def union(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

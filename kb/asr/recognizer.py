@@ -19,7 +19,7 @@ from itertools import islice
 
 from gpu.preset_figures import Preset
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.vad import Audio, SpeechDetector
+from kb.asr.audio.vad import SURE_THRESHOLD, Audio, SpeechDetector
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
 from kb.asr.batching.fallback_engine import FallbackEngine
@@ -28,8 +28,10 @@ from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.checks import PREVIOUS_WORDS, Thresholds, WindowContext
 from kb.asr.quality.expected_errors import with_expected_errors
-from kb.asr.quality.repair import RepairPlan, RepairQueue, RepairRequest
+from kb.asr.quality.pace import PaceEstimate
+from kb.asr.quality.repair import RepairQueue
 from kb.asr.quality.repair_budget import RepairBudget
+from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
 from kb.asr.stitching import WindowText, enforce_order, restore_segment_times, stitch
 from kb.asr.windows.window_source import WindowSource
@@ -227,6 +229,7 @@ class _Run:
         # The following times are those of the trimmed sound, until the text is finished.
         self._window_texts: list[WindowText] = []
         self._previous_words: tuple[Word, ...] = ()
+        self._pace = PaceEstimate()
         self._early_settled = False
         self.repairs = RepairQueue(
             self._submit_repair,
@@ -376,9 +379,15 @@ class _Run:
                 if self._owner.detect_speech
                 else window.speech
             ),
+            sure=(
+                self.source.speech_near(window.start_s, window.end_s, SURE_THRESHOLD)
+                if self._owner.detect_speech
+                else None
+            ),
             previous_words=self._previous_words,
             languages=self.vote.languages,
             detected_language=self.vote.best_guess(window),
+            pace=self._pace.add(word for s in decoded.segments for word in s.words),
         )
 
     def _check(self) -> None:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from kb.types.quality import LONGEST_UNCOVERED_S
+
 
 class RepairSettings(BaseModel):
     """Settings of quality checks (`kb/asr/quality/checks.py`) and of repair."""
 
     suspect_uncovered_s: float = Field(
-        0.8,
+        LONGEST_UNCOVERED_S,
         alias="KB_SUSPECT_UNCOVERED_S",
         gt=0,
         description="Suspect: more seconds of detected speech in a row without a word.",
+    )
+    suspect_stretched_s: float = Field(
+        0.3,
+        alias="KB_SUSPECT_STRETCHED_S",
+        gt=0,
+        description="Suspect: a word so many seconds longer than its letters at the item's pace.",
+    )
+    suspect_stutter_s: float = Field(
+        0.06,
+        alias="KB_SUSPECT_STUTTER_S",
+        ge=0,
+        description="Suspect: a word of four letters or more in at most so many seconds.",
     )
     suspect_compression: float = Field(
         2.4,
@@ -76,7 +90,7 @@ class RepairSettings(BaseModel):
         ge=0,
         le=10,
         description="Decoding suspect windows again may cost this share of the first decoding; "
-        "0 disables it. Counted over a run, with six windows in advance.",
+        "0 disables it. Counted over a run, with seven windows in advance.",
     )
     repair_temperatures: str = Field(
         "0.2,0.6",

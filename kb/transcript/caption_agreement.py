@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from kb.transcript.chunks import pieces
-from kb.transcript.editing import UNSPACED
 from kb.types import (
     CaptionAgreement,
     Coverage,
@@ -23,6 +22,7 @@ from kb.types import (
     Transcript,
     WindowReport,
 )
+from kb.types.words import UNSPACED
 
 MINUTE_S = 60.0
 SLACK_S = 8.0  # captions are shown earlier or later than their words are spoken

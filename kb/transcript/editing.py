@@ -14,13 +14,10 @@ from difflib import SequenceMatcher
 
 from kb.transcript.chunks import collapse_whitespace, pieces
 from kb.types import Coverage, Segment, SpeechSpan, TextChange, Word
+from kb.types.quality import LONGEST_UNCOVERED_S, REACH_S
+from kb.types.words import UNSPACED
 
 MANUAL_PROBABILITY = 1.0  # the probability of a word that a person wrote
-REACH_S = 0.3  # as in the coverage: a word covers speech up to this distance
-LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is no gap
-
-# Scripts written without spaces: the letters around a word do not show its borders.
-UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
 def replace_text(segment: Segment, text: str) -> Segment:

@@ -18,7 +18,7 @@ from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import Batcher, wait
 from kb.asr.batching.language_vote import LanguageVote
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
-from kb.asr.quality.repair import RepairPlan
+from kb.asr.quality.repair_plan import RepairPlan
 from kb.asr.recognizer import Recognizer
 from kb.errors import Cancelled, TranscriptionError
 from kb.types import MediaRef, Transcript

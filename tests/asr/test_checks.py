@@ -7,6 +7,7 @@ import pytest
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality import checks
 from kb.asr.quality.checks import Thresholds, WindowContext, check, flagged_seconds
+from kb.asr.quality.pace import Line, Pace
 from kb.asr.quality.report import WindowResult, quality_report
 from kb.settings import Settings
 from kb.types import QualityFlag, Segment, SpeechSpan, Word
@@ -60,8 +61,8 @@ def test_nothing_speaks_against_one_word() -> None:
 def test_uncovered_names_each_stretch_without_words() -> None:
     words = [w for w in said(SENTENCE) if not 2.0 <= w.start_s <= 4.0]
     found = checks.uncovered(evidence(*words, speech=((0.4, 7.9),)), LIMITS)
-    assert [(s.name, s.start_s, s.end_s) for s in found] == [("uncovered", 2.2, 4.2)]
-    assert found[0].value == pytest.approx(2.0)
+    assert [(s.name, s.start_s, s.end_s) for s in found] == [("uncovered", 2.0, 4.4)]
+    assert found[0].value == pytest.approx(2.4)
 
 
 def test_uncovered_leaves_a_neighbour_its_half_of_the_overlap() -> None:
@@ -144,6 +145,74 @@ def test_words_on_silence_are_one_flag() -> None:
     # Detection may start slightly late.
     late = evidence(*heard, speech=((0.9, 2.2),))
     assert checks.on_silence(late, LIMITS) == []
+    # A word behind the end of speech was not spoken there.
+    ended = evidence(*heard, speech=((0.4, 1.9),))
+    assert [(s.name, s.start_s) for s in checks.on_silence(ended, LIMITS)] == [("silence", 2.0)]
+
+
+PACE = Pace(Line(0.1, 0.05), Line(0.05, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("times", "flagged"),
+    [
+        # (start, end) of "harbour" (0.45 s at this pace) and of "is" (0.2 s) behind it
+        ([(1.0, 1.45), (1.5, 1.7)], []),
+        ([(1.0, 1.7), (1.9, 2.1)], []),  # 0.25 s more
+        ([(1.0, 1.85), (2.0, 2.2)], ["harbour"]),
+        ([(1.0, 1.45), (1.5, 2.2)], ["is"]),
+        # The border is in the wrong place: one is as much longer as the other is shorter.
+        ([(1.0, 1.6), (1.6, 1.65)], []),
+        ([(1.0, 1.62), (1.62, 1.66)], []),
+        ([(1.0, 1.9), (1.9, 1.95)], []),
+        ([(1.0, 2.1), (2.1, 2.15)], ["harbour"]),
+    ],
+)
+def test_a_word_longer_than_its_letters_is_stretched(
+    times: list[tuple[float, float]], flagged: list[str]
+) -> None:
+    words = [Word(*span, text, 0.9) for span, text in zip(times, ("harbour", "is"), strict=True)]
+    found = checks.stretched(evidence(*words, speech=((0.0, 9.0),), pace=PACE), LIMITS)
+    assert [w.text for w in words for flag in found if flag.start_s == w.start_s] == flagged
+
+
+@pytest.mark.parametrize(
+    ("lengths", "flagged"),
+    [
+        ([0.4, 0.4, 0.4], []),
+        ([0.4, 0.63, 0.4], []),
+        ([0.4, 0.66, 0.4], [1]),  # 0.26 s more than its neighbours: one of four is lost
+        ([0.4, 0.72, 0.12], []),  # the border is in the wrong place
+        ([0.4, 0.8], [1]),
+    ],
+)
+def test_equal_words_in_a_row_are_compared_with_each_other(
+    lengths: list[float], flagged: list[int]
+) -> None:
+    words, start_s = [], 1.0
+    for length in lengths:
+        words.append(Word(round(start_s, 3), round(start_s + length, 3), "harbour", 0.9))
+        start_s += length
+    found = checks.stretched(evidence(*words, speech=((0.0, 9.0),), pace=PACE), LIMITS)
+    assert [n for n, w in enumerate(words) for f in found if f.start_s == w.start_s] == flagged
+
+
+def test_only_its_sound_counts_for_a_stretched_word() -> None:
+    word = Word(1.0, 3.0, "harbour", 0.9)
+    pause = evidence(word, speech=((1.0, 1.3), (2.8, 3.0)), pace=PACE)
+    assert checks.stretched(pause, LIMITS) == []
+    found = checks.stretched(evidence(word, speech=((1.0, 3.0),), pace=PACE), LIMITS)
+    assert found[0].value == pytest.approx(1.55)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "flagged"),
+    [("harbour", 0.02, True), ("harbour", 0.06, True), ("harbour", 0.08, False),
+     ("the", 0.02, False), ("über", 0.04, True), ("...", 0.0, False)],
+)  # fmt: skip
+def test_a_word_of_an_instant_is_a_stutter(text: str, seconds: float, flagged: bool) -> None:
+    found = checks.stutter(evidence(Word(1.0, 1.0 + seconds, text, 0.9)), LIMITS)
+    assert bool(found) is flagged
 
 
 def test_language_speaks_against_a_lone_window_in_another_one() -> None:
@@ -202,7 +271,7 @@ def test_the_windows_reports_agree_with_the_item() -> None:
     ]
     coverage, rows = quality_report(speech, segments, windows, 2)
     assert [row.start_s for row in rows] == [0.0, 19.5]
-    assert rows[0].gaps == (SpeechSpan(6.2, 10.0),)
+    assert rows[0].gaps == (SpeechSpan(6.0, 10.0),)
     assert rows[0].flags == ()  # uncovered speech is reported by the final gaps
     assert rows[1].covered_s == rows[1].speech_s == 10.0
     assert coverage.suspect_s == 4.0

@@ -27,7 +27,7 @@ def test_no_speech_is_fully_covered() -> None:
 
 
 def test_words_account_for_what_is_near_them() -> None:
-    found = coverage(spans((0, 10)), [word(0.2, 0.5), *talk(1, 10)])
+    found = coverage(spans((0, 10)), [word(0.2, 0.6), *talk(1, 10)])
     assert (found.ratio, found.gaps) == (1.0, ())
 
 
@@ -35,13 +35,14 @@ def test_words_account_for_what_is_near_them() -> None:
     ("words", "gaps"),
     [
         ([], [(0, 10)]),
-        (talk(2, 10), [(0, 1.7)]),
-        (talk(0, 8), [(8.2, 10)]),
-        ([*talk(0, 3), *talk(5, 10)], [(3.2, 4.7)]),
-        ([*talk(0, 3), word(4.2, 5), *talk(5, 10)], []),  # 0.7 s: a breath
-        ([*talk(0, 1), *talk(3, 4), *talk(6, 10)], [(1.2, 2.7), (4.2, 5.7)]),
+        (talk(2, 10), [(0, 1.9)]),
+        (talk(0, 8), [(8.0, 10)]),
+        ([*talk(0, 3), *talk(5, 10)], [(3.0, 4.9)]),
+        ([*talk(0, 3), word(3.3, 5), *talk(5, 10)], []),  # 0.4 s between two words: a breath
+        ([*talk(0, 3), word(3.35, 5), *talk(5, 10)], [(3.0, 3.25)]),  # 0.45 s: a short word
+        ([*talk(0, 1), *talk(3, 4), *talk(6, 10)], [(1.0, 2.9), (4.0, 5.9)]),
         # A word that starts too early covers at most the length of the longest word.
-        ([*talk(0, 2), word(2, 7), *talk(7, 10)], [(2.2, 4.7)]),
+        ([*talk(0, 2), word(2, 7), *talk(7, 10)], [(2.0, 4.9)]),
     ],
 )
 def test_a_stretch_without_a_word_is_a_gap(
@@ -75,3 +76,21 @@ def test_a_lost_phrase_counts_whatever_pauses_it_has() -> None:
 def test_the_order_of_the_words_does_not_matter() -> None:
     speech = spans((0, 2), (3, 5), (6, 8))
     assert coverage(speech, [*talk(6, 8), *talk(0, 5)]).ratio == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answered", "gaps"),
+    [
+        ([], [(4.0, 5.9)]),
+        ([(3.8, 6.0)], []),
+        ([(3.8, 5.0)], [(5.0, 5.9)]),
+        ([(4.5, 5.0)], [(4.0, 4.5), (5.0, 5.9)]),
+        ([(20.0, 21.0)], [(4.0, 5.9)]),
+    ],
+)
+def test_no_word_is_missing_where_second_readings_found_none(
+    answered: list[tuple[float, float]], gaps: list[tuple[float, float]]
+) -> None:
+    words = [*talk(0, 4), *talk(6, 10)]
+    found = coverage(spans((0, 10)), words, answered=spans(*answered))
+    assert [(gap.start_s, gap.end_s) for gap in found.gaps] == gaps

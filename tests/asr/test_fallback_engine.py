@@ -11,7 +11,7 @@ from gpu.manager import GPUManager
 from kb.asr.batching.batcher import Batcher
 from kb.asr.batching.fallback_engine import FallbackEngine
 from kb.asr.engines.model_lookup import shape_of
-from kb.asr.quality.repair import RepairPlan
+from kb.asr.quality.repair_plan import RepairPlan
 from kb.asr.recognizer import Recognizer
 from kb.errors import DeviceLost, ModelUnavailable
 from kb.types import MediaRef
@@ -46,6 +46,7 @@ def test_another_engine_is_the_last_rung() -> None:
     assert [reading.method for reading in found.windows[0].attempts] == [
         "first",
         "shifted",
+        "parts",
         "engine oracle:truth",
     ]
     assert score(said.words, found.words).errors == 0

@@ -98,9 +98,10 @@ def test_a_budget_holds_the_share_over_a_run() -> None:
     assert not budget.try_spend(0.25, 0.3)
     for _ in range(40):
         budget.add_window()
-    assert budget.can_spend(6.0, 0.3)
-    assert not budget.can_spend(6.1, 0.3)
-    assert budget.try_spend(6.0, 0.3)
+    left = 0.3 * 40 - ADVANCE
+    assert budget.can_spend(left, 0.3)
+    assert not budget.can_spend(left + 0.1, 0.3)
+    assert budget.try_spend(left, 0.3)
     assert budget.spent == pytest.approx(0.3 * budget.windows)
     budget.adjust(-1.0)  # returns an unused part
     assert budget.try_spend(1.0, 0.3)

@@ -54,6 +54,7 @@ def window(*signs: QualityFlag) -> WindowReport:
         (Coverage(0.0, 0.0, suspect_s=2.0), "C"),  # nobody speaks, and yet there are words
         (Coverage(100.0, 99.0), "A"),
         (Coverage(100.0, 98.9), "B"),
+        (Coverage(1000.0, 999.6, (SpeechSpan(7.0, 7.4),)), "B"),  # one word may be missing
         (Coverage(100.0, 100.0, suspect_s=0.5), "B"),
         (Coverage(100.0, 97.0, suspect_s=2.0), "B"),
         (Coverage(100.0, 97.0, suspect_s=2.1), "C"),

@@ -21,7 +21,7 @@ from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import Audio, SpeechDetector
 from kb.asr.batching.batcher import Batcher
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
-from kb.asr.quality.repair import RepairPlan
+from kb.asr.quality.repair_plan import RepairPlan
 from kb.asr.recognizer import Recognizer
 from kb.asr.stitching import normalize_word
 from kb.asr.windows.windowing import Window

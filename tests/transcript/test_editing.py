@@ -119,8 +119,8 @@ def test_what_is_right_already_is_no_change() -> None:
 def test_gaps_shrink_where_words_are_put() -> None:
     before = Coverage(20.0, 14.0, (SpeechSpan(2.0, 4.0), SpeechSpan(10.0, 14.0)), suspect_s=1.0)
     filled = update_coverage(before, [Word(2.1, 3.9, "a", 1.0), Word(10.0, 11.0, "b", 1.0)])
-    assert filled.gaps == (SpeechSpan(11.3, 14.0),)
-    assert filled.covered_s == pytest.approx(17.3)
+    assert filled.gaps == (SpeechSpan(11.1, 14.0),)
+    assert filled.covered_s == pytest.approx(17.1)
     assert filled.suspect_s == 1.0
     assert update_coverage(before, []) == before
 

@@ -27,6 +27,7 @@ _CONTEXT = 64  # samples of the previous frame in the model's input
 _STATE = 128  # width of the recurrent state
 
 CUT_THRESHOLD = 0.35  # for cutting windows: lower than Silero's 0.5, because missed speech is lost
+SURE_THRESHOLD = 0.7  # 0.1 % of spoken words are outside, half of those that are invented on noises
 LEDGER_THRESHOLD = 0.25  # for the coverage ledger: lower, to find missed speech
 HYSTERESIS = 0.15  # speech ends this far below its start threshold (Silero's value)
 MIN_SILENCE_S = 0.1  # shorter dips stay inside a span

@@ -14,12 +14,14 @@ from kb.asr.quality.checks import (
     WindowContext,
     check,
     flagged_seconds,
+    make_flag,
 )
 from kb.asr.quality.missing_speech import is_silence
 from kb.asr.quality.report import WindowResult
-from kb.asr.stitching import normalize_word
+from kb.asr.quality.word_places import LONGEST_EMPTY_S, WORD_CHECKS, OpenPlace
+from kb.asr.stitching import join_words, normalize_word
 from kb.asr.windows.windowing import Window
-from kb.types import DecodingAttempt, QualityFlag
+from kb.types import DecodingAttempt, QualityFlag, Segment, SpeechSpan, Word
 
 AGREEMENT = 0.9  # share of equal words from which two attempts agree
 
@@ -28,6 +30,14 @@ UNCOVERED = "uncovered"
 
 
 FIRST, PARTS, SHIFTED = "first", "parts", "shifted"
+
+
+# Words at a place about which its own readings do not agree. Value: the number of readings against
+# them, 0 where a word of an instant that no reading has was removed.
+DISAGREEMENT = "disagreement"
+
+
+PLACES, PLACE = "places", "place"  # with other words at places; one reading of an open place
 
 
 NOT_READ = "not read"  # the empty first attempt of speech outside of all windows
@@ -46,6 +56,8 @@ class RepairCandidate:
     best: int = 0
     flags: tuple[QualityFlag, ...] = ()
     resolved: frozenset[str] = frozenset()
+    answered: list[SpeechSpan] = field(default_factory=list)  # places where no word is missing
+    open: list[OpenPlace] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.add_attempt(NOT_READ if self.residual else FIRST, self.context.decoded)
@@ -57,16 +69,53 @@ class RepairCandidate:
         context = replace(self.context, decoded=decoded)
         if decoded.language in self.context.languages:
             context = replace(context, detected_language=("", 0.0))
-        flags = check(context, self.limits)
+        flags = tuple(f for f in check(context, self.limits) if not self._is_answered(f))
+        for each in self.open:
+            against = each.contradicts(context, self.window.speech, self.limits.stutter_s)
+            if against or each.removed:
+                value = len(each.readings) if against else 0
+                flag = make_flag(DISAGREEMENT, each.place.start_s, each.place.end_s, value, 0)
+                flags = (*flags, flag)
         self.results.append(decoded)
         self.attempts.append(
             DecodingAttempt(method, decoded.segments, flags, score(context, flags))
         )
-        self.best = max(range(len(self.attempts)), key=lambda i: self.attempts[i].score)
+        whole = [i for i, attempt in enumerate(self.attempts) if attempt.method != PLACE]
+        self.best = max(whole, key=lambda i: self.attempts[i].score)
         self.flags = tuple(s for s in self.attempts[self.best].flags if s.name not in self.resolved)
         if any(text.language in self.context.languages for text in self.results):
             self._resolve(frozenset({"language"}))  # the window was decoded in both languages
         return not self.flags
+
+    def answer(self, start_s: float, end_s: float) -> None:
+        """Note that second readings have the same words between two times.
+
+        The flags of single words that are there are removed from all attempts.
+        """
+        self.answered.append(SpeechSpan(start_s, end_s))
+        for index, attempt in enumerate(self.attempts):
+            flags = tuple(flag for flag in attempt.flags if not self._is_answered(flag))
+            if flags != attempt.flags:
+                context = replace(self.context, decoded=self.results[index])
+                value = score(context, flags)
+                self.attempts[index] = replace(attempt, flags=flags, score=value)
+        self.flags = tuple(flag for flag in self.flags if not self._is_answered(flag))
+
+    def note_reading(self, words: Sequence[Word], decoded: DecodingResult) -> None:
+        """Record the words that a second reading has at a place, without choosing them."""
+        segments = tuple(
+            Segment(one[0].start_s, one[-1].end_s, join_words(one, decoded.language), one,
+                    decoded.language)
+            for one in [tuple(words)] if one
+        )  # fmt: skip
+        self.results.append(replace(decoded, segments=segments))
+        self.attempts.append(DecodingAttempt(PLACE, segments, (), 0.0))
+
+    def _is_answered(self, flag: QualityFlag) -> bool:
+        return flag.name in WORD_CHECKS | {"ending"} and any(
+            span.start_s - 0.02 <= flag.start_s and flag.end_s <= span.end_s + 0.02
+            for span in self.answered
+        )
 
     def resolve_if_agreed(self) -> bool:
         """Return whether the last attempt agrees with the first; resolve its flags if it does.
@@ -95,6 +144,21 @@ class RepairCandidate:
         return self.results[self.best]
 
     @property
+    def best_context(self) -> WindowContext:
+        """The window's facts with the text of the chosen attempt."""
+        return replace(self.context, decoded=self.best_result)
+
+    @property
+    def only_single_words(self) -> bool:
+        """True if all flags are about single words.
+
+        Other decoding of the whole window rarely finds them, and may lose others.
+        """
+        missing_s = sum(f.end_s - f.start_s for f in self.flags if f.name == UNCOVERED)
+        single = WORD_CHECKS | {DISAGREEMENT, "ending"}
+        return missing_s <= LONGEST_EMPTY_S and all(f.name in single for f in self.flags)
+
+    @property
     def doubt_s(self) -> float:
         return flagged_seconds(self.flags)
 
@@ -108,6 +172,7 @@ class RepairCandidate:
             self.flags,
             tuple(self.attempts) if repaired else (),
             self.best,
+            tuple(self.answered),
         )
 
 
@@ -119,7 +184,10 @@ def score(context: WindowContext, flags: Sequence[QualityFlag]) -> float:
     flagged_s = flagged_seconds(s for s in flags if s.name != UNCOVERED)
     doubtful = min(1.0, flagged_s / max(context.end_s - context.start_s, 0.1))
     confidence = 0.1 * math.exp(min(0.0, context.decoded.avg_logprob))
-    return round(covered - 0.5 * doubtful - 0.02 * len(flags) + confidence, 4)
+    counted = 0.02 * len(flags)
+    counted += 0.05 * sum(flag.name == "stutter" for flag in flags)
+    counted += 0.2 * sum(flag.name == DISAGREEMENT and flag.value > 0 for flag in flags)
+    return round(covered - 0.5 * doubtful - counted + confidence, 4)
 
 
 def similarity(

@@ -9,17 +9,19 @@ limits are settings (`KB_SUSPECT_...`). A flag is not proof: a flagged window is
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
 
-from kb.asr.coverage import REACH_S, clip_spans, gaps, union
+from kb.asr.coverage import clip_spans, gaps, union
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
+from kb.asr.quality.pace import Pace, letters
 from kb.asr.quality.unreadable_words import unreadable
 from kb.asr.stitching import normalize_word
 from kb.settings import Settings
 from kb.types import QualityFlag, SpeechSpan, Word
+from kb.types.quality import REACH_S
 
 LONGEST_PHRASE = 8  # most words of a phrase in the check for repeats
 WORD_MORE = 2  # a single word may repeat more often than a phrase ("no, no, no, no")
@@ -27,6 +29,12 @@ BURST = 4  # number of words in a row whose rate is checked
 MIN_SPEECH_FOR_RATE_S = 5.0  # less speech is too little to judge the rate
 MIN_SPEECH_S = 1.0  # for less speech, detection may be wrong
 PREVIOUS_WORDS = 24  # words of the previous window in the check for repeats
+LATE_S = 0.3  # detection may begin so much later than the speech
+TOUCHING_S = 0.05  # words this near share a border that may be in the wrong place
+EQUAL_SHARE = 0.8  # of the limit of a stretched word, for words beside equal ones
+LEAST_PROBABILITY = 0.5  # a less likely word at the end of a stretch may be invented
+ENDING_PAUSE_S = 0.3  # a longer pause ends a stretch
+LEAST_LETTERS = 4  # shorter words may be spoken in 60 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ class Thresholds:
     silent_s: float
     language: float
     backwards_s: float
+    stretched_s: float
+    stutter_s: float
 
     @classmethod
     def of(cls, settings: Settings) -> Thresholds:
@@ -58,6 +68,8 @@ class Thresholds:
             silent_s=settings.suspect_silent_s,
             language=settings.suspect_language,
             backwards_s=settings.suspect_backwards_s,
+            stretched_s=settings.suspect_stretched_s,
+            stutter_s=settings.suspect_stutter_s,
         )
 
 
@@ -68,7 +80,8 @@ class WindowContext:
     `from_s`..`to_s` is the part that this window accounts for: in an overlap with a neighbour, up
     to the overlap's middle. `speech` is the speech of the looser detection; `previous_words` are
     the last words of the previous window; `languages` the item's, the main one first;
-    `detected_language` the likeliest language of this window, with its probability.
+    `detected_language` the likeliest language of this window, with its probability; `pace` that
+    of the item's speech; `sure` is the speech that detection is sure of (None: all of `speech`).
     """
 
     start_s: float
@@ -80,6 +93,8 @@ class WindowContext:
     previous_words: tuple[Word, ...] = ()
     languages: tuple[str, ...] = ()
     detected_language: tuple[str, float] = ("", 0.0)
+    pace: Pace = field(default_factory=Pace)
+    sure: tuple[SpeechSpan, ...] | None = None
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -88,6 +103,12 @@ class WindowContext:
     @property
     def speech_s(self) -> float:
         return sum(s.duration_s for s in clip_spans(self.speech, self.from_s, self.to_s))
+
+    def is_sure(self, word: Word) -> bool:
+        """Return whether at least half of a word is in speech that detection is sure of."""
+        sure = self.speech if self.sure is None else self.sure
+        near = [SpeechSpan(s.start_s - REACH_S, s.end_s + REACH_S) for s in sure]
+        return _inside_s(word, near) >= (word.end_s - word.start_s) / 2
 
     def flag_window(self, name: str, value: float, limit: float) -> list[QualityFlag]:
         """Return a flag on the whole window."""
@@ -216,10 +237,10 @@ def on_silence(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`silence`: words without detected speech. Value: their seconds in a row.
 
     The check finds invented words on silence and noise (Koenecke et al., "Careless Whisper", 2024,
-    arXiv:2402.08021), which have a high confidence. Detection may be late: a word within 0.3 s of
-    speech counts as spoken.
+    arXiv:2402.08021), which have a high confidence. Detection may be late: a word counts as spoken
+    that is at most `LATE_S` before speech, or `REACH_S` behind it.
     """
-    near = [SpeechSpan(s.start_s - REACH_S, s.end_s + REACH_S) for s in context.speech]
+    near = [SpeechSpan(s.start_s - LATE_S, s.end_s + REACH_S) for s in context.speech]
     found: list[QualityFlag] = []
     row: list[Word] = []
     for word in (*context.words, None):
@@ -296,9 +317,102 @@ def times(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     return found
 
 
+def stretched(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
+    """`stretched`: a word that lasts much longer than its letters. Value: the seconds beyond.
+
+    The next word lies over a lost one. The pace is fitted to the item's own words
+    (`kb.asr.quality.pace`, ours). Of words that are said several times in a row, each is compared
+    with the shortest of them as well, and less than the limit counts.
+    """
+    words = context.words
+    sound_s = [_sound_s(word, context.speech) for word in words]
+    expected_s = [context.pace.expected_s([word]) for word in words]
+    limit_s = [limits.stretched_s] * len(words)
+    for row in _equal_words(words):
+        spoken_s = [sound_s[n] for n in row if sound_s[n] >= expected_s[n] / 2]
+        for n in row:
+            limit_s[n] *= EQUAL_SHARE
+            expected_s[n] = min([expected_s[n], *spoken_s])
+    excess = [sound - expected for sound, expected in zip(sound_s, expected_s, strict=True)]
+    found: list[QualityFlag] = []
+    for place, word in enumerate(words):
+        value = excess[place]
+        if value <= limit_s[place]:
+            continue
+        # A border in the wrong place makes one word longer and its neighbour shorter.
+        for near in (place - 1, place + 1):
+            if 0 <= near < len(words):
+                first, second = sorted((word, words[near]), key=lambda w: w.start_s)
+                if second.start_s - first.end_s < TOUCHING_S:
+                    value += min(0.0, excess[near])
+        if value > limit_s[place]:
+            found.append(make_flag("stretched", word.start_s, word.end_s, value, limit_s[place]))
+    return found
+
+
+def _equal_words(words: Sequence[Word]) -> Iterator[range]:
+    """Yield the places of each row of equal words."""
+    first = 0
+    for text, row in groupby(normalize_word(word.text) for word in words):
+        end = first + len(list(row))
+        if text and end - first > 1:
+            yield range(first, end)
+        first = end
+
+
+def is_instant(word: Word, limits: Thresholds) -> bool:
+    """Return whether a word of some letters is too short to be spoken."""
+    short = word.end_s - word.start_s <= limits.stutter_s + 1e-6  # rounding
+    return short and letters(word) >= LEAST_LETTERS
+
+
+def stutter(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
+    """`stutter`: a word of four letters or more in at most 60 ms. Value: its seconds.
+
+    Such a word is not spoken: a decoder doubles a word, often its neighbour, or finds no place
+    for it (our rule). Equal words in a row are flagged as well where their sound is too short for
+    the last of them; the value is the seconds of sound.
+    """
+    found = [
+        make_flag("stutter", word.start_s, word.end_s, word.end_s - word.start_s, limits.stutter_s)
+        for word in context.words
+        if is_instant(word, limits)
+    ]
+    for row in _equal_words(context.words):
+        own = [context.words[n] for n in row]
+        sound_s = sum(_inside_s(word, context.speech) for word in own)
+        limit_s = (len(own) - 0.5) * context.pace.expected_s(own[:1])
+        if sound_s < limit_s:
+            found.append(make_flag("stutter", own[0].start_s, own[-1].end_s, sound_s, limit_s))
+    return found
+
+
+def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
+    """`ending`: words at the end of a stretch of speech that may be invented. Value: seconds.
+
+    A recognizer answers breath, laughter and other noises with words, most often behind speech.
+    Such words are unlikely, or detection is not sure of their sound (our rule; measured: half of
+    the words on such noises, 0.1 % of spoken ones are outside of sure speech).
+    """
+    found: list[QualityFlag] = []
+    row: list[Word] = []
+    for word, following in pairwise((*context.words, None)):
+        if word is None:
+            break
+        unlikely = word.probability < LEAST_PROBABILITY or not context.is_sure(word)
+        row = [*row, word] if unlikely else []
+        last = following is None or following.start_s - word.end_s >= ENDING_PAUSE_S
+        if last and row and row[-1].end_s <= context.to_s:
+            seconds = row[-1].end_s - row[0].start_s
+            found.append(make_flag("ending", row[0].start_s, row[-1].end_s, seconds, 0.0))
+        if last:
+            row = []
+    return found
+
+
 CHECKS: tuple[Callable[[WindowContext, Thresholds], list[QualityFlag]], ...] = (
     uncovered, compression, repeats, rate, logprob, no_speech, on_silence, language, phrase, times,
-    unreadable,
+    unreadable, stretched, stutter, ending,
 )  # fmt: skip
 
 # Checks whose flags a second attempt with the same words refutes: people do repeat themselves,
@@ -319,6 +433,11 @@ def flagged_seconds(flags: Iterable[QualityFlag], without: Sequence[SpeechSpan] 
         part.duration_s for gap in without for part in clip_spans(spans, gap.start_s, gap.end_s)
     )
     return max(0.0, sum(span.duration_s for span in spans) - counted)
+
+
+def _sound_s(word: Word, speech: Sequence[SpeechSpan]) -> float:
+    """Return the seconds of a word that are detected speech; all of it where none is."""
+    return _inside_s(word, speech) or word.end_s - word.start_s
 
 
 def _inside_s(word: Word, speech: Sequence[SpeechSpan]) -> float:

@@ -13,10 +13,11 @@ import numpy as np
 
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import Audio
-from kb.asr.coverage import LONGEST_UNCOVERED_S, LONGEST_WORD_S, REACH_S
+from kb.asr.coverage import LONGEST_WORD_S
 from kb.asr.engines.base import DecodingResult
 from kb.asr.windows.windowing import Window
 from kb.types import SpeechSpan
+from kb.types.quality import LONGEST_UNCOVERED_S, REACH_S
 
 log = logging.getLogger(__name__)
 

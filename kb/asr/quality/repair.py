@@ -1,15 +1,12 @@
 """Repair: decodes suspect windows again until an attempt is clean or the budget is spent.
 
-The steps: the window with shifted borders; the parts that still have no words, each as a window;
-then the window at rising temperatures (openai/whisper's fall-back, transcribe.py); then with
-beams; then by another engine, if one is set. An attempt with shifted borders that agrees with
-the first one ends the repair: a third attempt would agree too.
+The steps of one window: `kb.asr.quality.repair_steps`.
 
 **Score.** The chosen attempt is the one with the highest
 
     covered share of the detected speech (1 where there is none)
     - half the share of the window that has flags other than `uncovered`
-    - 0.02 for each flag
+    - 0.02 for each flag, 0.07 for `stutter`, 0.22 for `disagreement`
     + 0.1 * exp(mean log-probability)
 
 so that words for speech weigh most, doubt about them less, and confidence decides only
@@ -17,112 +14,35 @@ between equals. An empty attempt on speech scores below a doubtful one. `languag
 count: a window whose likeliest language is not the item's is decoded in both, and the better
 attempt is kept without that flag.
 
-Speech that only the looser detection marks, outside of all windows, is decoded once, as a window
-of its own (`kb.asr.windows.residual_speech`).
-
-**Cost.** The unit is the time of a first attempt at one window, not a second, so that a busy
-machine repairs no less. A window decoded again costs one, a part of it its share of the length (a
-quarter at least), with beams `BEAM_COST`, and by another engine its share of the time. `share` of
-the windows decoded so far may be spent, counted over all media of a run (see
-`kb.asr.quality.repair_budget`).
-Windows that wait for the budget are ordered by their flagged seconds, and at most `MOST_WAITING`
-wait, because their sound is in memory.
+The cost of the steps and their budget: `kb.asr.quality.repair_plan`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 
-import numpy as np
-
-from kb.asr import SAMPLE_RATE
 from kb.asr.batching.batcher import BatchedWindow
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult
-from kb.asr.quality.candidates import PARTS, SHIFTED, UNCOVERED, RepairCandidate
-from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
+from kb.asr.engines.base import DecodingResult
+from kb.asr.quality.candidates import RepairCandidate
+from kb.asr.quality.place_packs import Pack, packs
 from kb.asr.quality.repair_budget import RepairBudget
-from kb.asr.stitching import WindowText, merge_parts
-from kb.asr.windows.windowing import Window
+from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
+from kb.asr.quality.repair_steps import RequestSteps, StepOptions, repair_steps
 from kb.errors import DeviceLost, KBError
-from kb.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SHIFT_S = 0.26  # 13 timestamp steps: not a multiple of the encoder positions' neighbourhood
-LEAST_SHIFT_S = 0.1
-KEPT_S = 0.15
-BEAM_COST = 3.0  # five beams took 3.2 times as long as greedy decoding
-LEAST_COST = 0.25
-MOST_FOR_PARTS = 2.0  # if the parts cost more, the whole window is cheaper
 MOST_WAITING = 32
-
-
-@dataclass(frozen=True, slots=True)
-class RepairPlan:
-    """The steps allowed for suspect windows (settings `KB_REPAIR_...`)."""
-
-    share: float
-    temperatures: tuple[float, ...]
-    beams: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> RepairPlan:
-        """Return the plan of the settings."""
-        values = settings.repair_temperatures.split(",")
-        return cls(
-            share=settings.repair_share,
-            temperatures=tuple(float(value) for value in values if value.strip()),
-            beams=settings.repair_beams,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class RepairRequest:
-    """A window, or a `part` of one, to decode again; `fallback`: with the other engine."""
-
-    window: Window
-    language: str
-    options: DecodingOptions = GREEDY
-    fallback: bool = False
-    part: bool = False
-
-    def cost(self, limit_s: float) -> float:
-        """Return the cost in units of a first attempt at one window."""
-        if self.options.beams > 1:
-            return BEAM_COST
-        return max(LEAST_COST, self.window.duration_s / limit_s) if self.part else 1.0
+FULL_SHARE = 0.8  # of the longest window: enough places to decode them together
 
 
 SubmitRequest = Callable[[RepairRequest], "Future[BatchedWindow] | None"]
 """Submits a request for decoding; returns None if that is not possible."""
-RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
-
-
-def shift_window(window: Window, limit_s: float) -> Window:
-    """Return the same speech with shifted borders, at another place in the window.
-
-    Silence is added before the window. If the window would become too long for the recognizer,
-    silence at the end is removed; if there is too little of it, sound at the beginning is removed
-    instead. Detection may be late: `KEPT_S` before and after the speech is kept.
-    """
-    lead_s = tail_s = 0.0
-    if window.speech:
-        lead_s = max(0.0, window.speech[0].start_s - KEPT_S - window.start_s)
-        tail_s = max(0.0, window.end_s - window.speech[-1].end_s - KEPT_S)
-    room_s = limit_s - window.duration_s
-    by_s = min(SHIFT_S, room_s + tail_s)
-    if by_s < LEAST_SHIFT_S:
-        cut_s = min(SHIFT_S, max(LEAST_SHIFT_S / 2, lead_s))
-        return window.part(window.start_s + cut_s, window.end_s)
-    if by_s > room_s:
-        window = window.part(window.start_s, window.end_s - (by_s - room_s))
-    silence = np.zeros(round(by_s * SAMPLE_RATE), np.float32)
-    audio = np.concatenate([silence, window.audio])
-    return replace(window, start_s=window.start_s - silence.size / SAMPLE_RATE, audio=audio)
 
 
 @dataclass(slots=True)
@@ -133,6 +53,21 @@ class RepairLadder:
     steps: RequestSteps
     requests: list[RepairRequest] = field(default_factory=list)
     futures: list[Future[BatchedWindow]] = field(default_factory=list)
+
+    @property
+    def reads_places(self) -> bool:
+        """True if the next requests are places, which share windows with those of other ladders."""
+        return all(request.place for request in self.requests)
+
+
+@dataclass(slots=True)
+class PackedLadders:
+    """Ladders whose places are decoded together, and their packs in progress."""
+
+    ladders: list[RepairLadder]
+    packs: list[Pack]
+    with_later: bool  # further readings were decoded at once
+    futures: list[Future[BatchedWindow]]
 
 
 class RepairQueue:
@@ -158,11 +93,11 @@ class RepairQueue:
         self._submit = submit
         self._plan = plan
         self._limit_s = limit_s
-        self._decoding_methods = decoding_methods
-        self._fallback = fallback
+        self._options = StepOptions(plan, limit_s, decoding_methods, fallback)
         self._check = check
         self._waiting: list[RepairLadder] = []
         self._running: list[RepairLadder] = []
+        self._packed: list[PackedLadders] = []
         self._finished: list[RepairCandidate] = []
         self._first_s = 0.0
         self._windows = 0
@@ -182,17 +117,21 @@ class RepairQueue:
         if self._plan.share <= 0:
             self._finished.append(candidate)
             return
-        ladder = RepairLadder(candidate, self._repair_steps(candidate))
+        ladder = RepairLadder(candidate, repair_steps(candidate, self._options))
         self._advance(ladder, lambda: next(ladder.steps))
         if len(self._waiting) > MOST_WAITING:
-            least = min(self._waiting, key=lambda ladder: ladder.candidate.doubt_s)
+            least = min(self._waiting, key=self._doubt_s_per_cost)
             self._waiting.remove(least)
             self._finished.append(least.candidate)
 
-    def step(self) -> list[RepairCandidate]:
-        """Start requests within the budget and collect results; return the finished windows."""
-        self._waiting.sort(key=lambda ladder: -ladder.candidate.doubt_s)
-        for ladder in list(self._waiting):
+    def step(self, *, flush: bool = False) -> list[RepairCandidate]:
+        """Start requests within the budget and collect results; return the finished windows.
+
+        Places wait until they fill a window; with `flush` they do not.
+        """
+        self._waiting.sort(key=self._doubt_s_per_cost, reverse=True)
+        self._submit_places(flush)
+        for ladder in [ladder for ladder in self._waiting if not ladder.reads_places]:
             cost = self._cost(ladder.requests)
             if not self._budget.try_spend(cost, self._plan.share):
                 continue
@@ -206,6 +145,10 @@ class RepairQueue:
             if all(future.done() for future in ladder.futures):
                 self._running.remove(ladder)
                 self._collect(ladder)
+        for packed in list(self._packed):
+            if all(future.done() for future in packed.futures):
+                self._packed.remove(packed)
+                self._collect_places(packed)
         done, self._finished = self._finished, []
         return done
 
@@ -213,8 +156,10 @@ class RepairQueue:
         """Continue until every window is finished; windows beyond the budget keep their flags."""
         done: list[RepairCandidate] = []
         while True:
-            done += self.step()
-            for future in [future for ladder in self._running for future in ladder.futures]:
+            done += self.step(flush=True)
+            running = [future for ladder in self._running for future in ladder.futures]
+            running += [future for packed in self._packed for future in packed.futures]
+            for future in running:
                 while not future.done():
                     self._check()
                     futures.wait([future], timeout=0.2)
@@ -222,11 +167,64 @@ class RepairQueue:
                 self._budget.can_spend(self._cost(ladder.requests), self._plan.share)
                 for ladder in self._waiting
             )
-            if not self._running and not affordable:
+            if not self._running and not self._packed and not affordable:
                 break
         done += [ladder.candidate for ladder in self._waiting]
         self._waiting.clear()
         return done
+
+    def _submit_places(self, flush: bool) -> None:
+        """Submit the places of the waiting ladders, together in as few windows as needed."""
+        waiting = [ladder for ladder in self._waiting if ladder.reads_places]
+        for language in dict.fromkeys(ladder.requests[0].language for ladder in waiting):
+            chosen: list[RepairLadder] = []
+            length_s, cost = 0.0, 0.0
+            for ladder in waiting:
+                own = self._cost(ladder.requests)
+                if ladder.requests[0].language != language or not self._budget.can_spend(
+                    cost + own, self._plan.share
+                ):
+                    continue
+                chosen.append(ladder)
+                cost += own
+                length_s += sum(request.window.duration_s for request in ladder.requests)
+            full = length_s >= FULL_SHARE * self._limit_s or len(self._waiting) > MOST_WAITING / 2
+            if not chosen or not (flush or full):
+                continue
+            places = [request for ladder in chosen for request in ladder.requests]
+            sounds = [request.window for request in places]
+            # Another window costs half of a whole one, however short its sound is.
+            later = [window for request in places for window in request.later]
+            with_later = bool(later) and len(packs([*sounds, *later], self._limit_s)) == 1
+            together = packs([*sounds, *later] if with_later else sounds, self._limit_s)
+            requests = [RepairRequest(p.window, language, part=True, place=True) for p in together]
+            self._budget.adjust(self._cost(requests))
+            submitted = [self._submit(request) for request in requests]
+            running = [future for future in submitted if future is not None]
+            self._waiting = [ladder for ladder in self._waiting if ladder not in chosen]
+            self._packed.append(PackedLadders(chosen, together, with_later, running))
+
+    def _collect_places(self, packed: PackedLadders) -> None:
+        results: list[DecodingResult] = []
+        for pack, future in zip(packed.packs, packed.futures, strict=True):
+            result = future.result()
+            results += pack.unpack(result.decoded)
+            self._count(result)
+        asked = sum(len(ladder.requests) for ladder in packed.ladders)
+        results, further = results[:asked], results[asked:]
+        for ladder in packed.ladders:
+            own = [results.pop(0) for _ in ladder.requests]
+            if packed.with_later:
+                own += [further.pop(0) for request in ladder.requests for _ in request.later]
+            self._advance(ladder, partial(ladder.steps.send, own))
+
+    def _count(self, result: BatchedWindow) -> None:
+        self.count += 1
+        self.busy_s += result.asr_s + result.align_s
+        self.align_s += result.align_s
+
+    def _doubt_s_per_cost(self, ladder: RepairLadder) -> float:
+        return ladder.candidate.doubt_s / max(self._cost(ladder.requests), 0.01)
 
     def _cost(self, requests: Sequence[RepairRequest]) -> float:
         return sum(request.cost(self._limit_s) for request in requests)
@@ -250,71 +248,8 @@ class RepairQueue:
                 log.warning("The other engine failed: %s", error.message)
                 continue
             results.append(result.decoded)
-            busy_s = result.asr_s + result.align_s
-            self.count += 1
-            self.busy_s += busy_s
-            self.align_s += result.align_s
+            self._count(result)
             if request.fallback and self._first_s > 0:
+                busy_s = result.asr_s + result.align_s
                 self._budget.adjust(max(0.0, busy_s / (self._first_s / self._windows) - 1.0))
         self._advance(ladder, lambda: ladder.steps.send(results))
-
-    def _repair_steps(self, candidate: RepairCandidate) -> RequestSteps:
-        """Yield the repair requests of one window until no step is left."""
-        window = candidate.window
-        language = candidate.first_result.language
-        if any(flag.name == "language" for flag in candidate.flags):
-            language = candidate.context.languages[0]
-        again = shift_window(window, self._limit_s)
-        results = yield [RepairRequest(again, language, part=candidate.residual)]
-        for decoded in results:
-            if candidate.add_attempt(SHIFTED, decoded):
-                return
-        if candidate.residual:
-            return
-        agreed = candidate.resolve_if_agreed()
-        if any(flag.name == UNCOVERED for flag in candidate.flags):
-            yield from self._fill(candidate)
-        if agreed or not candidate.flags:
-            return
-        escalation = [
-            DecodingOptions(t)
-            for t in self._plan.temperatures
-            if "temperature" in self._decoding_methods
-        ]
-        if self._plan.beams > 1 and "beam" in self._decoding_methods:
-            escalation.append(DecodingOptions(beams=self._plan.beams))
-        for options in escalation:
-            results = yield [RepairRequest(window, language, options)]
-            name = (
-                f"beam {options.beams}"
-                if options.beams > 1
-                else f"temperature {options.temperature:g}"
-            )
-            for decoded in results:
-                if candidate.add_attempt(name, decoded):
-                    return
-        if self._fallback:
-            results = yield [RepairRequest(window, language, fallback=True)]
-            for decoded in results:
-                candidate.add_attempt(f"engine {self._fallback}", decoded)
-
-    def _fill(self, candidate: RepairCandidate) -> RequestSteps:
-        """Decode the parts without words as windows of their own, and insert their texts."""
-        window, first = candidate.window, candidate.best_result
-        texts = [WindowText(window.index, window.start_s, window.overlap_s, first)]
-        parts = find_missing_speech(window, first, part=False)[:MOST_REPAIRS]
-        left = MOST_REPAIRS - len(parts)
-        while parts:
-            requests = [RepairRequest(part, first.language, part=True) for part in parts]
-            if self._cost(requests) > MOST_FOR_PARTS:
-                break
-            results = yield requests
-            still_missing: list[Window] = []
-            for part, decoded in zip(parts, results, strict=True):
-                read = replace(decoded, segments=()) if is_silence(decoded) else decoded
-                texts.append(WindowText(window.index, part.start_s, 0.0, read))
-                still_missing += find_missing_speech(part, read, part=True)
-            parts = still_missing[:left]
-            left -= len(parts)
-        if len(texts) > 1:
-            candidate.add_attempt(PARTS, replace(first, segments=merge_parts(texts)))

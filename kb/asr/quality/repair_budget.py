@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-ADVANCE = 6.0
+ADVANCE = 7.0  # all steps of one window
 
 
 class RepairBudget:
@@ -13,8 +13,8 @@ class RepairBudget:
     The unit is the time of a first attempt at one window. At most `share` of the windows decoded so
     far may be spent. While there are few windows, `ADVANCE` may be spent; without it the only
     window of a short first medium could not be repaired. The advance is given once and not to each
-    medium: it is part of the share, so that from `ADVANCE / share` windows on (20 at 0.3, about
-    nine minutes of speech) the share holds for the run. Budget that clean media do not use is
+    medium: it is part of the share, so that from `ADVANCE / share` windows on (23 at 0.3, about
+    ten minutes of speech) the share holds for the run. Budget that clean media do not use is
     available to later ones. The disadvantage: the budget of a short medium depends on what was
     decoded before it. A window that was not decoded again for lack of budget keeps its flags and is
     reported as doubtful. Thread-safe.

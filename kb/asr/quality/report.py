@@ -17,7 +17,8 @@ class WindowResult:
     """The final result of a window.
 
     `flags` are the remaining flags of the chosen attempt; `chosen` is its index in `attempts`,
-    which is empty if the window was decoded once.
+    which is empty if the window was decoded once. In the spans of `answered` second readings found
+    that no word is missing.
     """
 
     index: int
@@ -26,6 +27,7 @@ class WindowResult:
     flags: tuple[QualityFlag, ...] = ()
     attempts: tuple[DecodingAttempt, ...] = ()
     chosen: int = 0
+    answered: tuple[SpeechSpan, ...] = ()
 
 
 def quality_report(
@@ -42,7 +44,8 @@ def quality_report(
     (speech that only the looser detection found) belongs to none. `order_flags`: flags on the order
     of words as a whole (`kb.asr.stitching.enforce_order`), given to the window in which they begin.
     """
-    whole = coverage(speech, (w for s in segments for w in s.words), repaired)
+    answered = [span for window in windows for span in window.answered]
+    whole = coverage(speech, (w for s in segments for w in s.words), repaired, answered)
     rows = []
     placed = sorted(windows, key=lambda w: (w.index, w.start_s))
     for window in placed:
@@ -86,6 +89,9 @@ def restore_result_times(time_map: TimestampMap, window: WindowResult) -> Window
         end_s=time_map.end(window.end_s),
         flags=_restore_flag_times(time_map, window.flags),
         attempts=attempts,
+        answered=tuple(
+            SpeechSpan(*time_map.span(span.start_s, span.end_s)) for span in window.answered
+        ),
     )
 
 

@@ -115,10 +115,12 @@ class WindowSource:
         found = spans(_joined(self._probabilities), SpeechRule(LEDGER_THRESHOLD))
         return [replace(s, end_s=min(s.end_s, audio_s)) for s in found if s.start_s < audio_s]
 
-    def speech_near(self, from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
+    def speech_near(
+        self, from_s: float, to_s: float, threshold: float = LEDGER_THRESHOLD
+    ) -> tuple[SpeechSpan, ...]:
         """Return the speech of the looser detection around a span of the trimmed sound.
 
-        It is computed from the probabilities known so far.
+        It is computed from the probabilities known so far; with another `threshold`, by that.
         """
         first = max(0, round((from_s - EDGE_S) / FRAME_S))
         last = round((to_s + EDGE_S) / FRAME_S)
@@ -128,7 +130,7 @@ class WindowSource:
             if at < last and at + piece.size > first:
                 pieces.append(piece[max(0, first - at) : last - at])
             at += piece.size
-        rule = SpeechRule(LEDGER_THRESHOLD)
+        rule = SpeechRule(threshold)
         return tuple(spans(_joined(pieces), rule, offset_s=first * FRAME_S))
 
     def _cut(

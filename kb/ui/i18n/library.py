@@ -68,7 +68,7 @@ EN: dict[str, str] = {
     "fact_coverage_help": "Share of the detected speech that carries words. {gaps} stretches "
     "without words, {repaired} windows read again.",
     "fact_grade": "Grade",
-    "fact_grade_help": "A: at least 99 % covered, nothing doubtful, and at most 5 % of the words "
+    "fact_grade_help": "A: no gap, nothing doubtful, and at most 5 % of the words "
     "likely wrong. B: 95 % covered and free of doubt, and less than 20 % likely wrong. C: worse. "
     "Doubtful here: {suspect} s.",
     "fact_errors": "Words likely wrong",
@@ -139,6 +139,10 @@ EN: dict[str, str] = {
     "remove_undo": "Bring it back",
     # Signs of doubt
     "sign_uncovered": "speech without words",
+    "sign_stretched": "a word longer than its letters",
+    "sign_stutter": "a word too short to be spoken",
+    "sign_disagreement": "other readings have other words",
+    "sign_ending": "may be invented",
     "sign_compression": "repeats itself",
     "sign_repeats": "the same words again and again",
     "sign_rate": "too many or too few words",
@@ -239,7 +243,7 @@ DE: dict[str, str] = {
     "fact_coverage_help": "Anteil der erkannten Sprache, der Wörter trägt. {gaps} Stellen ohne "
     "Wörter, {repaired} Fenster neu gelesen.",
     "fact_grade": "Note",
-    "fact_grade_help": "A: mindestens 99 % erfasst, nichts zweifelhaft und höchstens 5 % der "
+    "fact_grade_help": "A: keine Lücke, nichts zweifelhaft und höchstens 5 % der "
     "Wörter wohl falsch. B: 95 % erfasst und zweifelsfrei und weniger als 20 % wohl falsch. C: "
     "schlechter. Zweifelhaft hier: {suspect} s.",
     "fact_errors": "Wohl falsche Wörter",
@@ -311,6 +315,10 @@ DE: dict[str, str] = {
     "removed": "„{title}“ wurde entfernt.",
     "remove_undo": "Zurückholen",
     "sign_uncovered": "Sprache ohne Wörter",
+    "sign_stretched": "ein Wort, das länger dauert als seine Buchstaben",
+    "sign_stutter": "ein Wort, zu kurz zum Sprechen",
+    "sign_disagreement": "andere Lesungen haben andere Wörter",
+    "sign_ending": "vielleicht erfunden",
     "sign_compression": "wiederholt sich",
     "sign_repeats": "dieselben Wörter immer wieder",
     "sign_rate": "zu viele oder zu wenige Wörter",

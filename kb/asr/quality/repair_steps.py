@@ -1,0 +1,260 @@
+"""The steps of repair of one suspect window, as a generator of requests.
+
+The steps: the places of single words that may be lost, doubled or invented
+(`kb.asr.quality.word_places`), and nothing more if nothing else is suspect; the window with shifted
+borders; the parts that still have no words, each as a window; such places, if nothing else is left;
+then, unless only single words are suspect, the window at rising temperatures (openai/whisper's
+fall-back, transcribe.py); then with beams; then by another engine, if one is set. An attempt with
+shifted borders that agrees with the first one ends the repair: a third attempt would agree too.
+
+Speech that only the looser detection marks, outside of all windows, is decoded twice, as windows
+of its own with other ends (`kb.asr.windows.residual_speech`); the words of both texts are put in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+
+from kb.asr.coverage import clip_spans
+from kb.asr.engines.base import DecodingOptions, DecodingResult
+from kb.asr.quality.candidates import PARTS, PLACES, SHIFTED, UNCOVERED, RepairCandidate
+from kb.asr.quality.checks import WindowContext, is_instant
+from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
+from kb.asr.quality.repair_plan import RepairPlan, RepairRequest, shift_window
+from kb.asr.quality.word_edits import common_words, replace_words, texts
+from kb.asr.quality.word_places import (
+    BEFORE_S,
+    LONGEST_EMPTY_S,
+    LONGEST_PLACE_S,
+    MOST_PLACES,
+    MOST_READINGS,
+    PLACE_CHECKS,
+    OpenPlace,
+    Place,
+    after_words,
+    alone,
+    confirmed,
+    find_places,
+    settle,
+    with_other_ends,
+    words_at,
+)
+from kb.asr.stitching import WindowText, merge_parts
+from kb.asr.windows.windowing import Window
+from kb.types import Word
+
+MOST_FOR_PARTS = 2.0  # if the parts cost more, the whole window is cheaper
+
+RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
+"""Yields requests; takes their results in order, then those of all `later` windows or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """The plan, and what the engines can do; see `kb.asr.quality.repair.RepairQueue`."""
+
+    plan: RepairPlan
+    limit_s: float
+    decoding_methods: frozenset[str]
+    fallback: str = ""
+
+
+def repair_steps(candidate: RepairCandidate, options: StepOptions) -> RequestSteps:
+    """Yield the repair requests of one window until no step is left."""
+    window = candidate.window
+    language = candidate.first_result.language
+    if any(flag.name == "language" for flag in candidate.flags):
+        language = candidate.context.languages[0]
+    if candidate.residual:
+        yield from _read_residual(candidate, language, options.limit_s)
+        return
+    remove_doubled(candidate)
+    if not candidate.flags:
+        return
+    places_first = all(flag.name in PLACE_CHECKS for flag in candidate.flags)
+    if places_first:
+        yield from _read_places(candidate, language)
+        if not candidate.flags or candidate.only_single_words:
+            return
+    again = shift_window(window, options.limit_s)
+    results = yield [RepairRequest(again, language)]
+    for decoded in results:
+        if candidate.add_attempt(SHIFTED, decoded):
+            return
+    agreed = candidate.resolve_if_agreed()
+    if any(flag.name == UNCOVERED for flag in candidate.flags):
+        yield from _fill(candidate, options.limit_s)
+    if not places_first and candidate.only_single_words:
+        yield from _read_places(candidate, language)
+    if agreed or candidate.only_single_words:
+        return
+    escalation = [
+        DecodingOptions(t)
+        for t in options.plan.temperatures
+        if "temperature" in options.decoding_methods
+    ]
+    if options.plan.beams > 1 and "beam" in options.decoding_methods:
+        escalation.append(DecodingOptions(beams=options.plan.beams))
+    for method in escalation:
+        results = yield [RepairRequest(window, language, method)]
+        name = f"beam {method.beams}" if method.beams > 1 else f"temperature {method.temperature:g}"
+        for decoded in results:
+            if candidate.add_attempt(name, decoded):
+                return
+    if options.fallback:
+        results = yield [RepairRequest(window, language, fallback=True)]
+        for decoded in results:
+            candidate.add_attempt(f"engine {options.fallback}", decoded)
+
+
+def _read_residual(candidate: RepairCandidate, language: str, limit_s: float) -> RequestSteps:
+    """Decode speech that only the looser detection marks twice; put in the words of both texts."""
+    window = candidate.window
+    results = yield [
+        RepairRequest(part, language, part=True) for part in with_other_ends(window, limit_s)
+    ]
+    one, other = results
+    both = common_words(one, other)
+    if both.segments:
+        candidate.add_attempt(SHIFTED, both)
+    heard = [word for decoded in results for s in decoded.segments for word in s.words]
+    empty = [
+        flag
+        for flag in candidate.flags
+        if not any(w.start_s < flag.end_s and w.end_s > flag.start_s for w in heard)
+    ]
+    if sum(flag.end_s - flag.start_s for flag in empty) <= LONGEST_EMPTY_S:
+        for flag in empty:
+            candidate.answer(flag.start_s, flag.end_s)
+
+
+def remove_doubled(candidate: RepairCandidate) -> None:
+    """Add an attempt without the words of an instant that equal a neighbour.
+
+    It is chosen if nothing speaks against the text without them.
+    """
+    context = candidate.best_context
+    said = texts(context.words)
+    stutters = {(flag.start_s, flag.end_s) for flag in candidate.flags if flag.name == "stutter"}
+    doubled: list[tuple[int, int, tuple[Word, ...]]] = []
+    for place, word in enumerate(context.words):
+        flagged = (round(word.start_s, 3), round(word.end_s, 3)) in stutters
+        near = (*said[max(0, place - 1) : place], *said[place + 1 : place + 2])
+        if flagged and said[place] in near:
+            doubled.append((place, place + 1, ()))
+    if doubled:
+        candidate.add_attempt(PLACES, replace_words(context.decoded, doubled))
+
+
+def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
+    """Decode the places of single words again; put in the words that two readings agree about.
+
+    A place is read by itself; that reading counts alone if it confirms the text. Otherwise it is
+    read after the words before it, and once more with what follows. The readings of a place about
+    which none agree are recorded, and its flags stay.
+    """
+    window, context, limits = candidate.window, candidate.best_context, candidate.limits
+    words = context.words
+    found = find_places(words, candidate.flags, window)
+    places = [place for place in found if place.duration_s <= LONGEST_PLACE_S]
+    if not places:
+        return
+    likely = sorted(places, key=lambda place: -place.doubt_s)[:MOST_PLACES]
+    places = sorted(likely, key=lambda place: place.start_s)
+
+    changes: list[tuple[Place, tuple[Word, ...]]] = []
+    rounds: list[Callable[[Place], Window]] = [
+        lambda place: alone(window, place),
+        lambda place: after_words(window, place, words),
+        lambda place: after_words(window, place, words, end_s=place.end_s + BEFORE_S[0]),
+    ]
+    readings: dict[Place, list[DecodingResult]] = {place: [] for place in places}
+    for number in range(MOST_READINGS):
+        if not readings:
+            break
+        later = MOST_READINGS - number - 1
+        results = yield [
+            RepairRequest(
+                rounds[number](place),
+                language,
+                part=True,
+                place=True,
+                later=tuple(sound(place) for sound in rounds[number + 1 :]),
+            )
+            for place in readings
+        ]
+        now, further = results[: len(readings)], results[len(readings) :]
+        for index, place in enumerate(list(readings)):
+            for result in (now[index], *further[index * later : (index + 1) * later]):
+                readings[place].append(result)
+                if _settle(candidate, context, place, readings[place], changes):
+                    del readings[place]
+                    break
+        if further:
+            break
+    for place, results in readings.items():
+        old = words[place.first : place.end]
+        heard = {text for result in results for text in texts(words_at(place, result))}
+        kept = tuple(w for w in old if not is_instant(w, limits) or texts([w])[0] in heard)
+        if kept != old:  # an instant that no reading has was not spoken; the place stays in doubt
+            changes.append((place, kept))
+        candidate.open.append(OpenPlace(place, kept, tuple(results), removed=kept != old))
+        for result in results:
+            candidate.note_reading(words_at(place, result), result)
+    if changes:
+        candidate.add_attempt(
+            PLACES,
+            replace_words(
+                context.decoded, [(place.first, place.end, new) for place, new in changes]
+            ),
+        )
+
+
+def _settle(
+    candidate: RepairCandidate,
+    context: WindowContext,
+    place: Place,
+    readings: Sequence[DecodingResult],
+    changes: list[tuple[Place, tuple[Word, ...]]],
+) -> bool:
+    """Return whether readings of a place agree; note the words or add them to `changes`."""
+    limits, sure = candidate.limits, candidate.window.speech
+    if len(readings) == 1:
+        found = confirmed(place, readings[0], context, limits)
+    else:
+        found = settle(place, readings, context, sure, limits.stutter_s)
+    if found is None:
+        return False
+    old = context.words[place.first : place.end]
+    if texts(found) == texts(old):
+        candidate.answer(place.start_s, place.end_s)
+    if found != old:
+        changes.append((place, found))
+        speech_s = sum(s.duration_s for s in clip_spans(sure, place.start_s, place.end_s))
+        empty = not any(words_at(place, reading) for reading in readings)
+        if empty and speech_s <= LONGEST_EMPTY_S:
+            candidate.answer(place.start_s, place.end_s)
+    return True
+
+
+def _fill(candidate: RepairCandidate, limit_s: float) -> RequestSteps:
+    """Decode the parts without words as windows of their own, and insert their texts."""
+    window, first = candidate.window, candidate.best_result
+    read_texts = [WindowText(window.index, window.start_s, window.overlap_s, first)]
+    parts = find_missing_speech(window, first, part=False)[:MOST_REPAIRS]
+    left = MOST_REPAIRS - len(parts)
+    while parts:
+        requests = [RepairRequest(part, first.language, part=True) for part in parts]
+        if sum(request.cost(limit_s) for request in requests) > MOST_FOR_PARTS:
+            break
+        results = yield requests
+        still_missing: list[Window] = []
+        for part, decoded in zip(parts, results, strict=True):
+            read = replace(decoded, segments=()) if is_silence(decoded) else decoded
+            read_texts.append(WindowText(window.index, part.start_s, 0.0, read))
+            still_missing += find_missing_speech(part, read, part=True)
+        parts = still_missing[:left]
+        left -= len(parts)
+    if len(read_texts) > 1:
+        candidate.add_attempt(PARTS, replace(first, segments=merge_parts(read_texts)))

@@ -1,0 +1,330 @@
+"""Places of lost, doubled and invented words: where they are, what is read, which reading counts.
+
+Each case is the first text of a window of 20 s, one place in it, and the second readings of the
+place. A word is written as `text@start-end`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kb.asr import SAMPLE_RATE
+from kb.asr.audio.time_map import TimestampMap
+from kb.asr.engines.base import DecodingResult
+from kb.asr.quality.checks import WindowContext
+from kb.asr.quality.pace import Line, Pace
+from kb.asr.quality.word_edits import replace_words
+from kb.asr.quality.word_places import (
+    BEFORE_S,
+    LONGEST_EMPTY_S,
+    Place,
+    after_words,
+    alone,
+    find_places,
+    settle,
+)
+from kb.asr.windows.windowing import Window
+from kb.types import QualityFlag, Segment, SpeechSpan, Word
+
+PACE = Pace(Line(0.1, 0.05), Line(0.05, 0.2))
+FIRST = "the@1.0-1.2 quiet@1.2-1.6 harbour@1.6-2.1 story@4.0-4.4"
+SPEECH = ((0.9, 3.0), (3.9, 4.5))
+
+
+def words(text: str) -> tuple[Word, ...]:
+    found = []
+    for part in text.split():
+        spelt, times = part.split("@")
+        start, end = times.split("-")
+        found.append(Word(float(start), float(end), spelt, 0.9))
+    return tuple(found)
+
+
+def decoded(text: str, *, logprob: float = -0.2, no_speech: float = 0.0) -> DecodingResult:
+    own = words(text)
+    segments = ()
+    if own:
+        spelt = " ".join(word.text for word in own)
+        segments = (Segment(own[0].start_s, own[-1].end_s, spelt, own, "en"),)
+    return DecodingResult(segments, "en", logprob, no_speech, own[-1].end_s if own else 0.0)
+
+
+def window(seconds: float = 20.0) -> Window:
+    audio = np.ones(round(seconds * SAMPLE_RATE), np.float32)
+    return Window(
+        index=0,
+        start_s=0.0,
+        overlap_s=0.0,
+        shared_s=0.0,
+        audio=audio,
+        speech=tuple(SpeechSpan(*span) for span in SPEECH),
+        time_map=TimestampMap(),
+    )
+
+
+def flag(name: str, start_s: float, end_s: float) -> QualityFlag:
+    return QualityFlag(name, start_s, end_s, end_s - start_s, 0.3)
+
+
+def context(text: str = FIRST, speech: tuple[tuple[float, float], ...] = SPEECH) -> WindowContext:
+    spans = tuple(SpeechSpan(*span) for span in speech)
+    return WindowContext(0.0, 20.0, 0.0, 20.0, decoded(text), spans, pace=PACE)
+
+
+def place_of(*flags: QualityFlag, text: str = FIRST) -> Place:
+    (place,) = find_places(words(text), flags, window())
+    return place
+
+
+def texts(found: tuple[Word, ...] | None) -> str | None:
+    return None if found is None else " ".join(word.text for word in found)
+
+
+# Places
+
+
+def test_a_hole_takes_the_word_before_it() -> None:
+    place = place_of(flag("uncovered", 2.2, 3.0))
+    assert (place.first, place.end) == (2, 3)
+    assert (place.start_s, place.end_s) == pytest.approx((1.6, 3.1))
+
+
+def test_a_hole_far_from_any_word_stands_alone() -> None:
+    place = place_of(flag("uncovered", 2.7, 3.0))
+    assert (place.first, place.end) == (3, 3)
+    assert (place.start_s, place.end_s) == pytest.approx((2.6, 3.1))
+
+
+def test_a_stretched_word_is_read_with_the_one_before_it() -> None:
+    place = place_of(flag("stretched", 1.6, 2.1))
+    assert (place.first, place.end) == (1, 3)
+
+
+def test_a_stutter_is_read_with_both_neighbours() -> None:
+    text = "quiet@1.2-1.6 harbour@1.6-1.64 harbour@1.64-2.1"
+    place = place_of(flag("stutter", 1.6, 1.64), text=text)
+    assert (place.first, place.end) == (0, 3)
+
+
+def test_places_that_touch_are_one() -> None:
+    place = place_of(flag("stretched", 1.6, 2.1), flag("uncovered", 2.2, 3.0))
+    assert (place.first, place.end) == (1, 3)
+    assert [f.name for f in place.flags] == ["stretched", "uncovered"]
+
+
+def test_other_flags_are_no_places() -> None:
+    assert find_places(words(FIRST), [flag("rate", 1.0, 2.0)], window()) == []
+
+
+def test_a_place_stays_inside_the_window() -> None:
+    place = place_of(flag("uncovered", 0.0, 0.6))
+    assert place.start_s == 0.0
+    (last,) = find_places((), [flag("uncovered", 19.4, 20.0)], window())
+    assert last.end_s == 20.0
+
+
+def test_the_readings_have_other_silence_at_their_ends() -> None:
+    place = place_of(flag("uncovered", 2.2, 3.0))
+    one = alone(window(), place)
+    assert one.start_s == pytest.approx(place.start_s - 0.3)
+    assert not one.audio[: round(0.3 * SAMPLE_RATE)].any()
+    assert not one.audio[-round(0.2 * SAMPLE_RATE) :].any()
+    assert one.duration_s == pytest.approx(place.duration_s + 0.5, abs=0.001)
+
+    long = window()
+    text = " ".join(f"word@{n / 2}-{n / 2 + 0.4}" for n in range(20))
+    (late,) = find_places(words(text), [flag("uncovered", 10.1, 10.6)], long)
+    before = after_words(long, late, words(text))
+    assert BEFORE_S[0] <= late.start_s - before.start_s <= BEFORE_S[1] + 0.05
+    assert not before.audio[-round(0.5 * SAMPLE_RATE) :].any()
+
+
+# Which words count
+
+HOLE = flag("uncovered", 2.2, 3.0)
+TAIL = "harbour@1.65-2.1 winter@2.4-2.9"
+SETTLED = {
+    # name: (flags, readings, result)
+    "both find the lost word": ([HOLE], [TAIL, "quiet@1.2-1.6 " + TAIL], "harbour winter"),
+    "times within 0.25 s": (
+        [HOLE],
+        [TAIL, "harbour@1.6-2.2 winter@2.6-3.0"],
+        "harbour winter",
+    ),
+    "the known word is misheard once": (
+        [HOLE],
+        [TAIL, "arbor@1.65-2.1 winter@2.4-2.9"],
+        "harbour winter",
+    ),
+    "other texts of the new word": ([HOLE], [TAIL, "harbour@1.65-2.1 water@2.4-2.9"], None),
+    "other times of the new word": ([HOLE], [TAIL, "harbour@1.65-2.1 winter@2.85-3.1"], None),
+    "other number of words": ([HOLE], [TAIL, "harbour@1.65-2.1"], None),
+    "the third reading decides": (
+        [HOLE],
+        ["harbour@1.65-2.1", TAIL, "harbour@1.6-2.1 winter@2.4-2.8"],
+        "harbour winter",
+    ),
+    "both find only the known word": (
+        [HOLE],
+        ["harbour@1.65-2.1", "harbour@1.6-2.15"],
+        "harbour",
+    ),
+    "the new word is outside of sure speech": (
+        [HOLE],
+        ["harbour@1.65-2.1 winter@3.05-3.1", "harbour@1.65-2.1 winter@3.05-3.1"],
+        None,
+    ),
+    "more words than the sound has room for": (
+        [HOLE],
+        ["harbour@1.65-2.1 " + " ".join(["everlasting@2.4-2.9"] * 4)] * 2,
+        None,
+    ),
+    "a stutter in place of a word": (
+        [HOLE],
+        ["harbour@1.65-2.1 harbour@2.40-2.44"] * 2,
+        None,
+    ),
+    "a reading that the model marks as silence": ([HOLE], [TAIL, None], None),
+    "empty where a word was": ([HOLE], ["", ""], None),
+    "both lose one of three equal words": (
+        [flag("stretched", 1.2, 2.1)],
+        ["quiet@1.0-1.3 quiet@1.3-2.1"] * 2,
+        None,
+    ),
+    "two equal words of the same length": (
+        [flag("stretched", 1.2, 2.1)],
+        ["quiet@1.1-1.5 quiet@1.5-2.1"] * 2,
+        "the quiet harbour",
+    ),
+    "a reading that hears other words before": (
+        [HOLE],
+        [TAIL, "lorem@0.2-0.5 ipsum@0.6-0.9 " + TAIL],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SETTLED)
+def test_readings_of_a_place(name: str) -> None:
+    flags, readings, expected = SETTLED[name]
+    results = [
+        decoded(TAIL, logprob=-2.0, no_speech=0.9) if text is None else decoded(text)
+        for text in readings
+    ]
+    sure = window().speech
+    assert texts(settle(place_of(*flags), results, context(), sure, 0.06)) == expected
+
+
+@pytest.mark.parametrize(
+    ("speech_s", "expected"),
+    [(0.5, ""), (LONGEST_EMPTY_S - 0.05, ""), (LONGEST_EMPTY_S + 0.1, None)],
+)
+def test_two_empty_readings_answer_a_short_place(speech_s: float, expected: str | None) -> None:
+    sure = (SpeechSpan(10.0, 10.0 + speech_s),)
+    place = Place(9.9, 10.1 + speech_s, 4, 4, (flag("uncovered", 10.0, 10.0 + speech_s),))
+    empty = [decoded(""), decoded("")]
+    assert texts(settle(place, empty, context(), sure, 0.06)) == expected
+
+
+def test_a_known_hallucination_alone_never_counts() -> None:
+    sure = (SpeechSpan(10.0, 11.5),)
+    place = Place(9.9, 11.6, 4, 4, (flag("uncovered", 10.0, 11.5),))
+    both = [decoded("thank@10.1-10.5 you@10.5-10.8")] * 2
+    known = context(speech=((0.9, 4.5), (10.0, 11.5)))
+    assert settle(place, both, known, sure, 0.06) is None
+    other = [decoded("green@10.1-10.5 river@10.5-10.9")] * 2
+    assert texts(settle(place, other, known, sure, 0.06)) == "green river"
+
+
+DOUBLED = "quiet@1.2-1.6 harbour@1.6-1.64 harbour@1.64-2.1 story@4.0-4.4"
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        (["quiet@1.2-1.6 harbour@1.6-2.1"] * 2, "quiet harbour"),
+        (["", ""], None),  # nothing was heard: that says nothing about one word
+        (["quiet@1.2-1.6 harbour@1.6-2.1", ""], None),
+        (["quiet@1.2-1.6 other@1.6-2.1"] * 2, None),  # fewer words, but others
+        (["quiet@1.2-1.5 harbour@1.5-1.8 harbour@1.8-2.1"] * 2, "quiet harbour harbour"),
+    ],
+)
+def test_a_doubled_word_falls_where_two_readings_have_it_once(
+    readings: list[str], expected: str | None
+) -> None:
+    place = place_of(flag("stutter", 1.6, 1.64), text=DOUBLED)
+    results = [decoded(text) for text in readings]
+    found = settle(place, results, context(DOUBLED), window().speech, 0.06)
+    assert texts(found) == expected
+
+
+INVENTED = "harbour@1.6-2.1 winter@2.4-2.9 thanks@3.3-3.7 story@4.0-4.4"
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        (["", ""], "winter"),
+        (["winter@2.4-2.9", "winter@2.4-2.9"], "winter"),
+        # The word was spoken, at another time than the first text says.
+        (["winter@2.2-2.5 thanks@2.5-2.95"] * 2, "winter thanks"),
+        # Both say it again where nothing is spoken.
+        (["winter@2.4-2.9 thanks@3.3-3.7"] * 2, None),
+        (["winter@2.4-2.9", "winter@2.4-2.9 thanks@2.7-3.0"], None),
+    ],
+)
+def test_words_on_silence_fall_or_get_the_times_of_their_sound(
+    readings: list[str], expected: str | None
+) -> None:
+    place = place_of(flag("silence", 3.3, 3.7), text=INVENTED)
+    results = [decoded(text) for text in readings]
+    found = settle(place, results, context(INVENTED), window().speech, 0.06)
+    assert texts(found) == expected
+    if expected == "winter thanks":
+        assert found is not None
+        assert found[-1].end_s == 2.95
+
+
+# Insertion
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "new", "expected"),
+    [
+        (2, 3, "harbour@1.6-2.1 winter@2.4-2.9", "the quiet harbour winter|story"),
+        (3, 3, "winter@2.4-2.9", "the quiet harbour winter|story"),
+        (3, 3, "winter@3.5-3.9", "the quiet harbour|winter story"),
+        (0, 0, "so@0.5-0.8", "so the quiet harbour|story"),
+        (4, 4, "again@5.0-5.4", "the quiet harbour|story again"),
+        (3, 4, "", "the quiet harbour"),
+    ],
+)
+def test_words_join_the_segment_of_their_place(
+    first: int, end: int, new: str, expected: str
+) -> None:
+    own = words(FIRST)
+    segments = (
+        Segment(1.0, 2.1, "The quiet harbour.", own[:3], "en"),
+        Segment(4.0, 4.4, "story", own[3:], "en"),
+    )
+    whole = DecodingResult(segments, "en", -0.1, 0.0, 4.4)
+    found = replace_words(whole, [(first, end, words(new))])
+    assert "|".join(" ".join(w.text for w in s.words) for s in found.segments) == expected
+    for segment in found.segments:
+        assert segment.start_s <= segment.words[0].start_s
+        assert segment.end_s >= segment.words[-1].end_s
+    unchanged = [s for s in found.segments if s.words in (own[:3], own[3:])]
+    assert all(s in segments for s in unchanged)
+
+
+def test_several_changes_keep_their_places() -> None:
+    whole = decoded(FIRST)
+    changes = [
+        (0, 1, words("but@0.5-0.8 the@1.0-1.2")),
+        (3, 4, words("winter@2.4-2.9 story@4.0-4.4")),
+    ]
+    found = replace_words(whole, changes)
+    assert " ".join(w.text for s in found.segments for w in s.words) == (
+        "but the quiet harbour winter story"
+    )
