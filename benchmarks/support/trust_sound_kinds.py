@@ -5,6 +5,7 @@ the other voices and other strengths of the same kinds:
 
     python benchmarks/trust.py --sounds                  the table
     python -m benchmarks.support.trust_sound_kinds       fits the calibration and prints it
+    python -m benchmarks.support.trust_sound_kinds faster-whisper       that of another engine
 """
 
 from __future__ import annotations
@@ -372,7 +373,8 @@ def main() -> int:
 
     manager = GPUManager("cpu", cpu_threads=1)
     manager.apply()
-    engine = CachingEngine(load_engine("whisper", "demo", manager))
+    name = sys.argv[1] if len(sys.argv) > 1 else "whisper"
+    engine = CachingEngine(load_engine(name, "demo", manager))
     found = calibration_items(TrustReader(engine, manager))
     print(f"{sum(len(item.words) for item in found)} words in {len(found)} texts")
     print(fit(found))
