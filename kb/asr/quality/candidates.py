@@ -81,7 +81,10 @@ class RepairCandidate:
             DecodingAttempt(method, decoded.segments, flags, score(context, flags))
         )
         whole = [i for i, attempt in enumerate(self.attempts) if attempt.method != PLACE]
-        self.best = max(whole, key=lambda i: self.attempts[i].score)
+        # Of equal scores the first counts, but the times of a second reading of places are better.
+        self.best = max(
+            whole, key=lambda i: (self.attempts[i].score, self.attempts[i].method == PLACES, -i)
+        )
         self.flags = tuple(s for s in self.attempts[self.best].flags if s.name not in self.resolved)
         if any(text.language in self.context.languages for text in self.results):
             self._resolve(frozenset({"language"}))  # the window was decoded in both languages
