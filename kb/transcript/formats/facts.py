@@ -8,6 +8,7 @@ from kb.types.quality import likely_wrong
 from kb.types.safe_text import web_address
 
 UNTITLED = "Untitled"
+MOST_PLACES = 12  # places to check that a document names
 LINK = "Link"  # the only fact that is an address
 
 
@@ -27,7 +28,7 @@ def facts(transcript: Transcript, item: MediaItem) -> tuple[tuple[str, str], ...
 
 
 def quality_remark(transcript: Transcript) -> str:
-    """Return sentences about speech without words and about likely wrong words.
+    """Return sentences about speech without words, places to check, and likely wrong words.
 
     Empty if there is nothing to remark, or if it is unknown.
     """
@@ -35,6 +36,13 @@ def quality_remark(transcript: Transcript) -> str:
     if transcript.coverage.speech_s > 0 and transcript.coverage.ratio < 1:
         share = 100 * transcript.coverage.ratio
         said.append(f"Words were found for {share:.1f} % of the detected speech.")
+    if spans := transcript.doubtful_spans:
+        times = ", ".join(
+            f"{format_timestamp(span.start_s)} ({span.duration_s:.1f} s)"
+            for span in spans[:MOST_PLACES]
+        )
+        more = f" and {len(spans) - MOST_PLACES} more" if len(spans) > MOST_PLACES else ""
+        said.append(f"To be checked by ear: {times}{more}.")
     errors = transcript.expected_errors
     if errors is not None and errors.grade != "A":
         words = likely_wrong(errors.share)
