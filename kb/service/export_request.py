@@ -86,12 +86,16 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExportedDocument:
-    """A document of one item, as text or as bytes, with the name of its file."""
+    """A document of one item, as text or as bytes, with the name of its file.
+
+    `changed_at` is the time of its transcript's file (epoch seconds); 0 where none is known.
+    """
 
     format: str
     file_name: str
     document: str | bytes
     has_words: bool = True
+    changed_at: float = 0.0
 
     @property
     def content(self) -> bytes:

@@ -40,6 +40,7 @@ _ISO_CODES = {"jw": "jv"}  # where Whisper's code is not that of ISO 639
 _UNDETERMINED = "und"  # of ISO 639
 _PLAIN_GROUPS = ("reading", "subtitles")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP can name
+_LATEST_S = 4_354_732_800.0  # the last day of 2107, the latest year that a ZIP can name
 
 
 _NOTHING = Transcript(MediaRef("", "", 0.0), (), "", "", "", "", Coverage(0.0, 0.0), Timing())
@@ -61,12 +62,14 @@ class Exports:
         except KBError as error:
             problems.append(ExportProblem(item_id, "", error))
             return
+        changed_at = _changed_at(entry.transcript_path)
         for name in self.formats_of(request, transcript, entry.item):
             try:
-                yield self.document(
+                document = self.document(
                     transcript, name, request, stem=entry.stem, item=entry.item,
                     source=str(entry.transcript_path),
                 )  # fmt: skip
+                yield replace(document, changed_at=changed_at)
             except KBError as error:
                 problems.append(ExportProblem(entry.item.id, name, error))
 
@@ -236,13 +239,23 @@ class Exports:
     ) -> Iterator[int]:
         """Write the documents; yield the number of done items after each document."""
         names: set[str] = set()
+        latest = 0.0
         for done, item_id in enumerate(item_ids):
             for each in self.documents(item_id, request, problems):
-                archive.writestr(_entry(_free_name(each.file_name, names)), each.content)
+                name = _free_name(each.file_name, names)
+                archive.writestr(_entry(name, each.changed_at), each.content)
+                latest = max(latest, each.changed_at)
                 yield done
             yield done + 1
         if problems:
-            archive.writestr(_entry(_free_name(NOT_EXPORTED, names)), _list_of(problems))
+            archive.writestr(_entry(_free_name(NOT_EXPORTED, names), latest), _list_of(problems))
+
+
+def _changed_at(path: Path | None) -> float:
+    try:
+        return path.stat().st_mtime if path else 0.0
+    except OSError:  # removed since it was read
+        return 0.0
 
 
 class _Outlet:
@@ -267,8 +280,10 @@ class _Outlet:
         return data
 
 
-def _entry(name: str) -> ZipInfo:
-    entry = ZipInfo(name, max(_EARLIEST, time.localtime()[:6]))
+def _entry(name: str, changed_at: float) -> ZipInfo:
+    """Return an entry dated by its transcript: a ZIP of the same transcripts has the same bytes."""
+    moment = time.localtime(min(max(changed_at, 0.0), _LATEST_S))[:6]
+    entry = ZipInfo(name, max(_EARLIEST, moment))
     entry.compress_type = ZIP_DEFLATED
     entry.external_attr = _STORED_RIGHTS
     return entry

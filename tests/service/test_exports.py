@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,6 +134,41 @@ def test_a_zip_in_parts_is_the_same_and_comes_item_by_item(service: Service) -> 
     ends = {name.split("]")[-1].lstrip(".") for name in found}
     assert all(any(end.endswith(f".{format_named(n).suffix}") for end in found) for n in ("docx",))
     assert "rttm" not in ends and sum(name.endswith(".chapters.txt") for name in found) == 1
+
+
+def test_the_bytes_of_an_export_do_not_depend_on_the_clock(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a document that is equal byte by byte counts as unchanged when it is written again."""
+    request = ExportRequest((ALL,))
+    transcript = stages.read_transcript(service.library, service.items.entry(ITEM.id))
+
+    def everything() -> list[bytes]:
+        made = [
+            service.exports.document(transcript, name, request, stem="a", item=ITEM).content
+            for name in service.exports.available(transcript, ITEM)
+        ]
+        return [*made, b"".join(service.exports.zip_parts(IDS, request))]
+
+    first = everything()
+    moved = time.time() + 90_000.5
+    monkeypatch.setattr(time, "time", lambda: moved)
+    monkeypatch.setattr(time, "localtime", _of_later(time.localtime, moved))
+    assert everything() == first
+
+
+def _of_later(localtime: Callable[..., Any], now: float) -> Callable[..., Any]:
+    return lambda seconds=None: localtime(now if seconds is None else seconds)
+
+
+def test_entries_of_a_zip_have_the_time_of_their_transcript(service: Service) -> None:
+    path = service.items.entry(ITEM.id).transcript_path
+    assert path is not None
+    for at, year in [(1_600_000_000.0, 2020), (1.0, 1980), (9_999_999_999.0, 2107)]:
+        os.utime(path, (at, at))
+        data = b"".join(service.exports.zip_parts([ITEM.id, IDS[2]], ExportRequest(("txt",))))
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            assert [entry.date_time[0] for entry in archive.infolist()] == [year, year]
 
 
 def test_items_of_one_name_get_two(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

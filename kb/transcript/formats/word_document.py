@@ -14,6 +14,7 @@ from typing import Any
 from kb.library import deep_link
 from kb.transcript.chunks import collapse_whitespace, format_timestamp
 from kb.transcript.formats.facts import LINK, UNTITLED, facts, quality_remark
+from kb.transcript.formats.office_package import without_clock
 from kb.transcript.formats.paragraphs import Paragraph, sections
 from kb.types import MediaItem, Transcript
 
@@ -57,7 +58,7 @@ class _Writer:
     def file(self) -> bytes:
         file = io.BytesIO()
         self._document.save(file)
-        return file.getvalue()
+        return without_clock(file)
 
     def set_properties(self, transcript: Transcript, item: MediaItem | None) -> None:
         """Replace what the library's template says: its own author, and US English."""

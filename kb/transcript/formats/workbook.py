@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from kb.transcript.formats.csv_table import Cell, Number, rows
 from kb.transcript.formats.facts import facts, quality_remark
 from kb.transcript.formats.line_breaks import columns
+from kb.transcript.formats.office_package import without_clock
 from kb.types import MediaItem, Transcript
 from kb.types.safe_text import spreadsheet_cell
 
@@ -36,7 +36,6 @@ _WIDTHS = {"Text": 100.0, "Word": 24.0}
 _FACT_WIDTHS = (14.0, 80.0)
 _FILLED = 0.95  # of a column by a line of text, as words are not cut
 _LINE_POINTS = 15.0
-_CLOCK = re.compile(rb"<dcterms:(created|modified)\b.*?</dcterms:\1>")
 _NUMBER_FORMATS = {0: "0", 3: TIME_FORMAT, 4: "0.0000"}
 # The format's own escapes of characters, such as `_x0041_`, which programs decode.
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
@@ -87,7 +86,7 @@ class _Writer:
         self._book.properties.creator = "KB Ingest"
         target = io.BytesIO()
         self._book.save(target)
-        return _without_clock(target)
+        return without_clock(target)
 
     def _sheet(self, title: str, names: Sequence[str]) -> Any:
         """Return a new sheet with a row of names that stays in sight."""
@@ -138,20 +137,6 @@ class _Writer:
                 setattr(cell, name, value)
             self._styles[key] = cell._style
         cell._style = self._styles[key]
-
-
-def _without_clock(file: io.BytesIO) -> bytes:
-    """Return a packed workbook without the time at which it was made: equal for equal content."""
-    target = io.BytesIO()
-    with zipfile.ZipFile(file) as made, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as kept:
-        for name in made.namelist():
-            entry = zipfile.ZipInfo(name)  # of 1980, the earliest
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            data = made.read(name)
-            if name == "docProps/core.xml":
-                data = _CLOCK.sub(b"", data)
-            kept.writestr(entry, data)
-    return target.getvalue()
 
 
 def _lines(cell: Cell, name: str) -> int:
