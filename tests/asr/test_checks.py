@@ -284,3 +284,35 @@ def test_the_windows_reports_agree_with_the_item() -> None:
 def test_an_empty_report_is_clean() -> None:
     coverage, rows = quality_report([], [], [], 0)
     assert (coverage.grade, coverage.trusted, rows) == ("A", 1.0, ())
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "sure", "flagged"),
+    [
+        ((0.9, 0.9, 0.9), ((0.0, 9.0),), None),
+        ((0.9, 0.9, 0.3), ((0.0, 9.0),), (2.0, 2.4)),  # the last word is unlikely
+        ((0.9, 0.3, 0.3), ((0.0, 9.0),), (1.5, 2.4)),
+        ((0.9, 0.3, 0.9), ((0.0, 9.0),), None),  # unlikely, and a likely one follows
+        ((0.9, 0.9, 0.9), ((0.0, 2.0),), (2.0, 2.4)),  # its sound is not surely speech
+        ((0.9, 0.9, 0.9), ((0.0, 2.15),), None),
+        ((0.9, 0.9, 0.9), (), (1.0, 2.4)),
+        ((0.9, 0.9, 0.9), None, None),  # without detection all speech is sure
+    ],
+)
+def test_unlikely_words_at_the_end_of_a_stretch_may_be_invented(
+    probabilities: tuple[float, ...],
+    sure: tuple[tuple[float, float], ...] | None,
+    flagged: tuple[float, float] | None,
+) -> None:
+    words = [
+        Word(1.0 + 0.5 * n, 1.4 + 0.5 * n, "harbour", chance)
+        for n, chance in enumerate(probabilities)
+    ]
+    spans = None if sure is None else tuple(SpeechSpan(*span) for span in sure)
+    found = checks.ending(evidence(*words, speech=((0.0, 9.0),), sure=spans), LIMITS)
+    assert [(f.start_s, f.end_s) for f in found] == ([flagged] if flagged else [])
+    # Words behind a pause are a stretch of their own.
+    later = Word(5.0, 5.4, "winter", 0.9)
+    found = checks.ending(evidence(*words, later, speech=((0.0, 9.0),), sure=spans), LIMITS)
+    own = [(f.start_s, f.end_s) for f in found if f.end_s < 3.0]
+    assert own == ([flagged] if flagged else [])

@@ -18,6 +18,7 @@ from kb.asr.quality.word_edits import replace_words
 from kb.asr.quality.word_places import (
     BEFORE_S,
     LONGEST_EMPTY_S,
+    OpenPlace,
     Place,
     after_words,
     alone,
@@ -328,3 +329,51 @@ def test_several_changes_keep_their_places() -> None:
     assert " ".join(w.text for s in found.segments for w in s.words) == (
         "but the quiet harbour winter story"
     )
+
+
+# Later readings of the whole window
+
+OPEN = OpenPlace(
+    place_of(HOLE),
+    words("harbour@1.6-2.1"),
+    (decoded("harbour@1.6-2.1 water@2.4-2.9"), decoded("harbour@1.6-2.1 summer@2.4-2.9")),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "against"),
+    [
+        ("harbour@1.6-2.1", False),  # the words that were there
+        ("harbour@1.6-2.1 water@2.4-2.9", False),  # those of one reading
+        ("harbour@1.6-2.1 water@2.7-3.0", True),  # at another time
+        ("harbour@1.6-2.1 winter@2.4-2.9", True),
+        ("harbour@1.6-2.1 winter@2.4-2.6 water@2.6-2.9", True),
+    ],
+)
+def test_a_later_text_needs_a_reading_of_the_open_place(text: str, against: bool) -> None:
+    assert OPEN.contradicts(context(text), window().speech, 0.06) is against
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        (["winter@2.4-2.9 thanks@3.0-3.3", "winter@2.4-2.9", ""], "winter"),
+        (["", "", ""], "winter"),
+        (["winter@2.4-2.9 thanks@2.6-2.9", "winter@2.4-2.9 you@2.6-2.9", "what@2.4-2.9"], "winter"),
+    ],
+)
+def test_words_without_sure_sound_fall_where_no_readings_agree(
+    readings: list[str], expected: str
+) -> None:
+    text = "harbour@1.6-2.1 winter@2.4-2.9 thanks@3.3-3.7 story@4.0-4.4"
+    place = place_of(flag("ending", 3.3, 3.7), text=text)
+    results = [decoded(reading) for reading in readings]
+    found = settle(place, results, context(text), window().speech, 0.06)
+    assert texts(found) == expected
+
+
+def test_unlikely_words_in_sure_speech_stay_in_doubt_where_no_readings_agree() -> None:
+    text = "harbour@1.6-2.1 winter@2.4-2.9"
+    place = place_of(flag("ending", 2.4, 2.9), text=text)
+    results = [decoded(f"harbour@1.6-2.1 {other}@2.4-2.9") for other in ("sun", "moon", "sea")]
+    assert settle(place, results, context(text), window().speech, 0.06) is None

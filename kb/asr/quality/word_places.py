@@ -183,7 +183,7 @@ def with_other_ends(window: Window, limit_s: float) -> tuple[Window, Window]:
 
 
 def words_at(place: Place, decoded: DecodingResult) -> tuple[Word, ...]:
-    """Return the words of a reading whose middle lies in the place, cut to its time."""
+    """Return the words of a reading whose middle is in the place, cut to its time."""
     return tuple(
         replace(word, start_s=max(word.start_s, place.start_s), end_s=min(word.end_s, place.end_s))
         for segment in decoded.segments
@@ -247,7 +247,9 @@ def settle(
             if place.invented:
                 return place.kept(old)
             continue
-        found = agreed_words(one, other, old)
+        # A word that may be invented must have the same text in both.
+        differ = place.invented and texts(one) != texts(other)
+        found = None if differ else agreed_words(one, other, old)
         if found is None or not fits(found, place, context, sure, stutter_s):
             continue
         if len(found) > len(old):
