@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from kb.types import Coverage, MediaRef, Segment, Timing, Transcript, Word
+from kb.types import Coverage, MediaRef, Segment, SpeechSpan, Timing, Transcript, Word
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 _PAUSE_S = 0.35
@@ -134,6 +134,11 @@ KEPT: dict[str, Transcript] = {
     "speakers": transcript(
         replace(said("Who is there?", 1.0), speaker="Anna"),
         replace(said("It is only me.", 4.0), speaker="Bob"),
+    ),
+    "remarks": replace(
+        transcript(said("The furnace was built", 1.0), said("in spring", 40.0)),
+        coverage=Coverage(4.0, 3.0, (SpeechSpan(8.0, 9.0),)),
+        warnings=("The medium ends early.", "12:30 is no time of this text."),
     ),
     "long word": transcript(said(f"Look {'Donaudampfschiff' * 6} there", 1.0)),
 }  # fmt: skip

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from datetime import time, timedelta
+from itertools import zip_longest
 from pathlib import Path
 
 import pysubs2
@@ -283,10 +285,12 @@ def test_speakers_of_other_programs(tmp_path: Path) -> None:
     assert read(tmp_path, "a.json", document).segments[0].speaker == "SPEAKER_01"
 
 
-def word_document(*paragraphs: str, language: str = "") -> bytes:
+def word_document(*paragraphs: str, language: str = "", styles: Sequence[str] = ()) -> bytes:
     word = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
     body = "".join(
-        f"<w:p><w:r><w:t xml:space='preserve'>{text}</w:t></w:r></w:p>" for text in paragraphs
+        f"<w:p><w:pPr><w:pStyle w:val='{style}'/></w:pPr>"
+        f"<w:r><w:t xml:space='preserve'>{text}</w:t></w:r></w:p>"
+        for text, style in zip_longest(paragraphs, styles, fillvalue="")
     )
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -315,6 +319,26 @@ def test_word_documents(tmp_path: Path, paragraphs: tuple[str, ...]) -> None:
     check(read(tmp_path, "a.docx", word_document(*paragraphs)), 0.5)
 
 
+@pytest.mark.parametrize(
+    ("styles", "text"),
+    [
+        ("Title NoSpacing Quote Normal Heading1 Normal", "mountain river" + 6 * " island"),
+        ("Title NoSpacing NoSpacing NoSpacing NoSpacing NoSpacing", None),
+        ("Title NoSpacing Quote Normal Quote Normal", None),
+        ("Title Normal Quote Normal Heading1 Normal", None),
+    ],
+)
+def test_the_head_of_a_word_document_is_no_text(
+    tmp_path: Path, styles: str, text: str | None
+) -> None:
+    """Text between times that is no heading is never left out."""
+    texts = ("Talk", "Date: 2024", "A remark", "0:01 mountain", "Rivers", "0:05 river")
+    more = tuple(f"0:{n} island" for n in range(10, 16))
+    data = word_document(*texts, *more, styles=styles.split())
+    found = read(tmp_path, "a.docx", data).text
+    assert found == text if text else "mountain" in found and "Rivers" in found
+
+
 def test_the_language_of_a_word_document(tmp_path: Path) -> None:
     data = word_document("0:00 mountain", "0:05 river", language="de-DE")
     assert read(tmp_path, "a.docx", data).language == "de"
@@ -336,6 +360,7 @@ def workbook(*rows: tuple[object, ...]) -> bytes:
         (time(0, 0, 0, 500_000), time(0, 0, 4), time(0, 0, 5), time(0, 0, 8, 500_000)),
         (0.5, 4, 5, 8.5),
         ("0.5", "4,0", "5", "8.5"),
+        ("12:00:00.5 AM", "00:04", "12:00:05 am", "00:08.5"),
     ],
 )
 def test_workbooks(tmp_path: Path, times: tuple[object, ...]) -> None:

@@ -37,7 +37,9 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _PART = re.compile(rf"({_TIME})\s+(.*)", re.DOTALL)
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _LANGUAGE = "{http://purl.org/dc/elements/1.1/}language"
-_NO_TEXT_STYLES = ("Title", "Heading", "Subtitle", "IntenseQuote", "NoSpacing", "TOC")
+_NO_TEXT_STYLES = ("Title", "Heading", "Subtitle", "TOC")
+_REMARK_STYLES = ("Quote", "IntenseQuote")  # before the first time
+_FACT_STYLE = "NoSpacing"
 
 
 def markdown_rows(text: str, duration_s: float) -> Found:
@@ -156,14 +158,19 @@ def word_rows(data: bytes, duration_s: float) -> Found:
     except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError("it is no Word document") from error
     paragraphs = list(_paragraphs(body))
-    rows = [
-        Row(" ".join(match[2].split()), seconds(match[1]), place=f"paragraph {number}")
-        for number, (style, text) in enumerate(paragraphs, 1)
-        if not style.startswith(_NO_TEXT_STYLES) and (match := _PART.fullmatch(text.strip()))
-    ]
-    kept = sum(not style.startswith(_NO_TEXT_STYLES) and bool(text.strip())
-               for style, text in paragraphs)  # fmt: skip
-    if not rows or len(rows) < kept:
+    rows: list[Row] = []
+    has_other_text = False
+    for number, (style, text) in enumerate(paragraphs, 1):
+        is_remark = not rows and style.startswith(_REMARK_STYLES)
+        if is_remark or style.startswith(_NO_TEXT_STYLES) or not text.strip():
+            continue
+        if match := _PART.fullmatch(text.strip()):
+            rows.append(
+                Row(" ".join(match[2].split()), seconds(match[1]), place=f"paragraph {number}")
+            )
+        elif rows or style != _FACT_STYLE:
+            has_other_text = True
+    if not rows or has_other_text:
         return _timed("\n".join(text for _, text in paragraphs), duration_s)
     language = "" if core is None else core.findtext(_LANGUAGE, "")
     return Found(tuple(rows), language_code(language or ""), by_row=True)

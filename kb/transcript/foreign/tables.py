@@ -20,6 +20,8 @@ _START = ("start_s", "start", "start time", "start_time", "begin")
 _END = ("end_s", "end", "end time", "end_time")
 CELL_LETTERS = 16_000  # of our workbook; a longer text is in several rows
 _NUMBER = re.compile(r"-?\d+[.,]\d+")
+_HALF_DAY = re.compile(r"(\d+:\d{2}(?::\d{2}(?:\.\d+)?)?) ?([AaPp])[Mm]")
+_HALF_DAY_S = 43_200.0
 _TEXT, _WORD = ("text",), ("word",)
 
 
@@ -179,8 +181,10 @@ def _chance(names: Sequence[str], cells: Sequence[str]) -> float:
 
 
 def _seconds(cell: str, place: str) -> float:
-    """Return the seconds of a cell: `1.5`, `1,5` or `0:00:01.5`."""
+    """Return the seconds of a cell: `1.5`, `1,5`, `0:00:01.5`, or `12:00:01 AM` as of a day."""
     try:
+        if match := _HALF_DAY.fullmatch(cell.strip()):
+            return seconds(match[1]) % _HALF_DAY_S + _HALF_DAY_S * (match[2] in "pP")
         return seconds(cell) if ":" in cell else float(cell.strip().replace(",", "."))
     except ValueError:
         raise ValueError(f"{place}: {cell[:40]!r} is no time") from None
