@@ -105,7 +105,10 @@ class ExportedDocument:
 
 @dataclass(frozen=True, slots=True)
 class ExportProblem:
-    """A document (or with an empty `format` an item) that could not be exported."""
+    """Documents of an item (with an empty `format` all of them) that could not be exported.
+
+    `format` has the names of their formats, with commas between them.
+    """
 
     item_id: str
     format: str

@@ -71,7 +71,7 @@ class Exports:
                 )  # fmt: skip
                 yield replace(document, changed_at=changed_at)
             except KBError as error:
-                problems.append(ExportProblem(entry.item.id, name, error))
+                _add(problems, ExportProblem(entry.item.id, name, error))
 
     def document(
         self,
@@ -249,6 +249,15 @@ class Exports:
             yield done + 1
         if problems:
             archive.writestr(_entry(_free_name(NOT_EXPORTED, names), latest), _list_of(problems))
+
+
+def _add(problems: list[ExportProblem], problem: ExportProblem) -> None:
+    """Add a problem; one that stops several formats of an item alike is one problem."""
+    last = problems[-1] if problems else None
+    if last and last.item_id == problem.item_id and last.error.message == problem.error.message:
+        problems[-1] = replace(last, format=f"{last.format}, {problem.format}")
+    else:
+        problems.append(problem)
 
 
 def _changed_at(path: Path | None) -> float:

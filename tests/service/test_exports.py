@@ -203,6 +203,13 @@ def test_several_formats_go_to_a_folder(
     command = ["export", ITEM.id, "--format", "vtt", "--language-in-name", "-o", str(folder)]
     assert run(command) == 0
     assert (folder / f"{stem}.en.vtt").is_file()
+    said(capsys)
+
+
+@pytest.mark.slow
+def test_all_formats_of_two_items_go_to_a_folder(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["export", ITEM.id, IDS[1], "--format", "all", "-o", str(tmp_path / "all")]) == 0
     written = [path.name for path in (tmp_path / "all").iterdir()]
     assert len(written) == 2 * len(FORMATS) - 3  # no speakers, and chapters in one of them
@@ -260,6 +267,27 @@ def test_one_problem_stops_no_other_document(
     assert run(command) == 1
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".srt", ".txt"]
     assert "chapters" in said(capsys)[1]
+
+
+def test_one_problem_of_an_item_is_said_once(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A time that no medium has stops every format but json; silence empties each."""
+    path = service.items.entry(ITEM.id).transcript_path
+    assert path is not None
+    path.write_text(path.read_text("utf-8").replace('"end": 4.0', '"end": 1e300'), "utf-8")
+    silent = replace(TEXT, segments=())
+    stages.write(service.library, make_item("Größe", id=IDS[1], published="2024-05-02"), silent, 0)
+    folder = tmp_path / "out"
+    command = ["export", *IDS[:2], "--format", "txt,srt,json,chapters", "-o", str(folder)]
+    assert run(command) == 1
+    warnings = [line for line in said(capsys)[1].splitlines() if line.startswith("Warning")]
+    assert len(warnings) == 3
+    assert f"{IDS[1]} has no words: its txt, srt, json has no text." in warnings[0]
+    assert f"{ITEM.id} (txt, srt, chapters): " in warnings[1] and "segment 2" in warnings[1]
+    assert f"{IDS[1]} (chapters): " in warnings[2]
+    problems = service.exports.write_zip(io.BytesIO(), IDS[:2], ExportRequest((ALL,)))
+    assert len(problems) == 1
 
 
 def test_a_document_that_is_no_text_goes_to_a_pipe(

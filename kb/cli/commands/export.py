@@ -95,7 +95,7 @@ def export(
         check_one_document(request, len(chosen))
         problems = []
         for document in service.exports.documents(chosen[0], request, problems):
-            _warn_of_no_words(chosen[0], document)
+            _warn_of_no_words(chosen[0], [] if document.has_words else [document.format])
             print_document(document)
     if problems and len(chosen) == 1 and len(request.formats) == 1:
         raise problems[0].error
@@ -155,8 +155,9 @@ def _write_folder(
     """Write the documents; a file in the way is a problem of its document alone."""
     problems: list[ExportProblem] = []
     for item_id in ids:
+        without_words: list[str] = []
         for document in service.exports.documents(item_id, request, problems):
-            _warn_of_no_words(item_id, document)
+            without_words += [] if document.has_words else [document.format]
             target = folder / document.file_name
             try:
                 written = service.items.write(
@@ -166,12 +167,13 @@ def _write_folder(
                 problems.append(ExportProblem(item_id, document.format, error))
             else:
                 console.print_note(f"Written: {written}")
+        _warn_of_no_words(item_id, without_words)
     return problems
 
 
-def _warn_of_no_words(item_id: str, document: ExportedDocument) -> None:
-    if not document.has_words:
-        console.print_warning(f"{item_id} has no words: its {document.format} has no text.")
+def _warn_of_no_words(item_id: str, formats: Sequence[str]) -> None:
+    if formats:
+        console.print_warning(f"{item_id} has no words: its {', '.join(formats)} has no text.")
 
 
 def _write_zip(
