@@ -6,8 +6,19 @@ from collections.abc import Callable
 
 from kb.asr.engines import check_engine, engine_spec
 from kb.asr.engines.model_lookup import model_folder, resolve
-from kb.errors import ModelUnavailable
+from kb.errors import KBError, ModelUnavailable
 from kb.hub.fetch import Conduct, Report
+from kb.hub.models import known_ready
+
+
+def are_ready(engine: str, model: str) -> bool:
+    """Return True if the models that an engine needs for `model` are complete, or are folders."""
+    try:
+        check_engine(engine)
+        refs = [resolve(name) for name in engine_spec(engine).needs(model)]
+    except KBError:
+        return False
+    return all(ref.local or known_ready(ref.target) is not None for ref in refs)
 
 
 def fetch_models(

@@ -21,6 +21,7 @@ DONE, FAILED, CANCELLED, HELD = "done", "failed", "cancelled", "held"
 STATES = (QUEUED, RUNNING, PAUSED, WAITING, DONE, FAILED, CANCELLED, HELD)
 ACTIVE = (QUEUED, RUNNING, PAUSED, WAITING)
 ENDED = (DONE, FAILED, CANCELLED, HELD)
+BEING_FETCHED = "model.being_fetched"  # code of the reason of an item that waits for its model
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,11 @@ def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any]
         c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
         c.grade, c.problem, c.expected_errors,
     )  # fmt: skip
+
+
+def shown_until(wait_until: float | None, problem: StoredProblem | None) -> float | None:
+    """Return the time to show as the end of a wait; a model that is fetched has none."""
+    return None if problem and problem.get("code") == BEING_FETCHED else wait_until
 
 
 def described(job: Job) -> dict[str, Any]:

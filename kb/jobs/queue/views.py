@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from kb.jobs.queue.item_states import (
     STATES,
     WAITING,
     effective_state,
+    shown_until,
 )
 from kb.jobs.queue.items import NORMAL
 from kb.jobs.queue.progress import overall
@@ -134,7 +135,10 @@ def page(
     )  # fmt: skip
     count = sa.select(sa.func.count()).select_from(items).where(*conditions)
     with database.begin() as connection:
-        rows = tuple(QueueRow(*row) for row in connection.execute(query))
+        found = (QueueRow(*row) for row in connection.execute(query))
+        rows = tuple(
+            replace(row, wait_until=shown_until(row.wait_until, row.problem)) for row in found
+        )
         return QueuePage(rows, int(connection.scalar(count) or 0))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn, TypeVar
@@ -20,6 +20,7 @@ from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_queries import Key
+from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause, LaneStore
 from kb.jobs.queue.outbox import Outbox
@@ -27,6 +28,7 @@ from kb.jobs.queue.source_factory import SourceFactory
 from kb.jobs.removal import Removal
 from kb.jobs.replacement import Replacement
 from kb.jobs.worker import retry_policy
+from kb.jobs.worker.model_fetches import ModelFetches
 from kb.library import Library
 from kb.settings import Settings
 from kb.sources.subscriptions import Subscriptions
@@ -70,6 +72,28 @@ class WorkerContext:
     prepared_bytes: int = 0
     warned_at: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    model_fetches: ModelFetches = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the fetches of models."""
+        self.model_fetches = ModelFetches(
+            self._are_wanted,
+            lambda ids: [
+                item_id
+                for item_id, _ in self.items.retry(
+                    list(ids), self.client.ingest, states=(WAITING,), fresh=False
+                )
+            ],
+            self.stopping,
+        )
+
+    def _are_wanted(self, ids: Collection[str]) -> bool:
+        """Return True if one of these items is queued, running or waiting."""
+        return any(
+            (row := self.items.read(item_id)) is not None
+            and row.state in (QUEUED, RUNNING, WAITING)
+            for item_id in ids
+        )
 
     @cached_property
     def lanes(self) -> LaneStore:

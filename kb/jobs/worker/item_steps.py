@@ -15,9 +15,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from kb.errors import Cancelled, KBError, LibraryError, RetryLater, StoredProblem
-from kb.hub.fetch import Conduct
-from kb.inference import model_fetch
+from kb.errors import Cancelled, KBError, LibraryError, StoredProblem
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox
@@ -39,9 +37,6 @@ from kb.types import LocalMedia, MediaItem, Transcript
 log = logging.getLogger(__name__)
 
 CRASHES_MAX = 3
-PAUSED_FETCH_S = 60.0  # before an item looks again for a model whose fetch a user has paused
-# Trouble that lasts longer than this is the item's: it waits in the queue, with the reason.
-MODEL_CONDUCT = Conduct(patience_s=60.0, respect_pause=True)
 DEVICE_LOSSES = 3  # during one item; further losses count as crashes of the item
 STARTUP_FAILURES_MAX = 3  # of the inference process in a row, before it has loaded its model
 
@@ -122,7 +117,7 @@ class ItemSteps:
         """Return the transcript of the medium's sound."""
         context = self._context
         options = context.inference_session.transcription_options(RunOptions.from_dict(row.options))
-        self._fetch_model(options)
+        self._require_model(options)
         options = replace(options, hotwords=self._hotwords(media.item))
         with context.prepared(media):
             return self._decode(media, options, row.deaths)
@@ -256,30 +251,14 @@ class ItemSteps:
         self._until_accepted(lambda: listing_jobs.record_poll(context.subscriptions, job, notice))
         self._finish(item_states.DONE, error="", hint="")
 
-    def _fetch_model(self, options: TranscriptionOptions) -> None:
-        """Fetch the item's model if it is not complete here; the stage is `model` meanwhile.
-
-        The process that owns the models stays free for items whose model is here.
-        """
-        context = self._context
+    def _require_model(self, options: TranscriptionOptions) -> None:
+        """Let the item wait in the table while its model is fetched; its stage is then `model`."""
         try:
-            model_fetch.fetch_models(
-                options.engine,
-                options.model,
-                report=lambda state: self._advance(MODEL, state.share),
-                cancelled=lambda: context.is_cancelled(self._key),
-                conduct=MODEL_CONDUCT,
-            )
-        except Cancelled:
-            context.check(self._key)
-            # A user stopped the fetch, not the item.
-            raise RetryLater(
-                "model.fetch_paused",
-                "The fetch of the model {model} is paused.",
-                hint="Go on with: kb models pull {model}",
-                until=time.time() + PAUSED_FETCH_S,
-                model=options.model,
-            ) from None
+            self._context.model_fetches.require(self._id, options.engine, options.model)
+        except KBError:
+            self._context.check(self._key)
+            self._advance(MODEL, 0.0)
+            raise
 
     def _decode(self, media: LocalMedia, options: TranscriptionOptions, crashes: int) -> Transcript:
         """Return the transcript; start another inference process after a crash."""

@@ -70,6 +70,10 @@ DE: dict[str, tuple[str, str]] = {
         "Das Holen von {name} wurde angehalten.",
         "Was angekommen ist, bleibt. Weiter mit: kb models pull {name}",
     ),
+    "model.being_fetched": (
+        "Das Modell {model} wird geholt.",
+        "Es geht von selbst weiter. Der Fortschritt steht in: kb models",
+    ),
     "model.fetch_paused": (
         "Das Holen des Modells {model} ist angehalten.",
         "Weiter mit: kb models pull {model}",
