@@ -41,6 +41,7 @@ def add_item(
     local = stages.ensure_media(service.library, found, lambda stage, done: None)
     described = replace(local.item, **item)
     segments = tuple(true_segments(sample))
+    gaps = (SpeechSpan(20.0, 70.0 - covered_s),) if covered_s < 50.0 else ()
     transcript = Transcript(
         media=MediaRef(local.path.name, local.sha256, segments[-1].end_s + 1.5),
         segments=segments,
@@ -48,7 +49,7 @@ def add_item(
         engine="whisper",
         model="demo",
         preset="optimiert",
-        coverage=Coverage(50.0, covered_s, (SpeechSpan(20.0, 70.0 - covered_s),)),
+        coverage=Coverage(50.0, covered_s, gaps),
         timing=Timing(total_s=2.0, media_s=57.0),
     )
     transcript = change(transcript) if change else transcript
