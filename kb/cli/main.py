@@ -226,7 +226,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
         console.print_note(f"Agreement with {transcript.witness.source}: "
                      f"{transcript.witness.agreement:.0%}")  # fmt: skip
     print_uncertain_spans(transcript)
-    for problem in (entry.error, *transcript.warnings):
+    for problem in dict.fromkeys((entry.error, *transcript.warnings)):
         if problem:
             console.print_warning(problem)
     sys.stdout.write(service.items.export(entry.item.id, "txt"))

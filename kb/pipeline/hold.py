@@ -8,7 +8,7 @@ from typing import Any
 from kb.errors import KBError
 from kb.library import LibraryEntry
 from kb.types import Transcript
-from kb.types.quality import ERRORS_C, one_word_in
+from kb.types.quality import ERRORS_C, flag_words, one_word_in
 
 _BRING_WHOLE_FILE = (
     "Bring the whole file and ingest it again; a download is made again after: kb remove ID. The "
@@ -138,7 +138,8 @@ def _doubtful(transcript: Transcript) -> KBError:
         "missing_s": missing_s,
         "ratio": found.ratio,
         "suspect_s": found.suspect_s,
-        "why": f" ({', '.join(names)})" if names else "",
+        "why": f" ({', '.join(map(flag_words, names))})" if names else "",
+        "signs": ",".join(names),  # for the page, in its own language
     }
     if found.suspect_s <= 0:
         return KBError(

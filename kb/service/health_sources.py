@@ -146,7 +146,7 @@ def _lane(settings: Settings, database: Database, clock: Callable[[], float]) ->
     except KBError as error:
         return SourceCheck("Downloads", "failed", error.message, error.hint, error.problem)
     if status.paused_until is None:
-        return SourceCheck("Downloads", "ok", "the lane is open")
+        return SourceCheck("Downloads", "ok", "none is held back")
     until = datetime.fromtimestamp(status.paused_until).astimezone()
     return SourceCheck(
         "Downloads",

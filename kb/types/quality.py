@@ -118,6 +118,32 @@ def grade_of(coverage: Coverage, errors: ExpectedErrors | None) -> Grade:
     return max(coverage.grade, errors.grade) if errors else coverage.grade
 
 
+FLAG_WORDS = {
+    "uncovered": "speech without words",
+    "stretched": "a word longer than its letters",
+    "stutter": "a word too short to be spoken",
+    "disagreement": "other readings have other words",
+    "ending": "may be invented",
+    "compression": "repeats itself",
+    "repeats": "the same words again and again",
+    "rate": "too many or too few words",
+    "logprob": "the recognizer is unsure",
+    "no_speech": "the recognizer heard no speech",
+    "unreadable": "marks of the model instead of words",
+    "silence": "words where it is silent",
+    "language": "another language",
+    "phrase": "a phrase that recognizers invent",
+    "times": "times that cannot be",
+    "witness": "differs from the captions",
+}
+"""The failed quality checks in English, by their names in the transcript."""
+
+
+def flag_words(name: str) -> str:
+    """Return a failed quality check in English words; an unknown name is its own."""
+    return FLAG_WORDS.get(name, name.replace("_", " "))
+
+
 def one_word_in(share: float) -> int:
     """Return `n` for the sentence "about 1 word in n may be wrong"; the share is above 0.
 

@@ -102,7 +102,9 @@ def test_an_item_is_held_below_the_setting_and_its_reason_is_reported() -> None:
     assert "Grade C" in outcome.reason
     assert "3.0 s" in outcome.reason
     assert "6.0 s" in outcome.reason
-    assert "repeats" in outcome.reason
+    assert "(the same words again and again)" in outcome.reason
+    assert outcome.cause is not None
+    assert outcome.cause.values["signs"] == "repeats"
     assert publish_record.facts_of(doubtful).grade == "C"
 
 

@@ -213,3 +213,26 @@ def test_remarks_of_a_listing_are_in_the_page_s_language() -> None:
     assert "der ersten Seite vor dem 2024-03-05" in german and "first" not in german
     assert english == early.message and "1,200" in english
     assert "Wiedergabelisten" in said(NEWEST_UPLOADS)[0]
+
+
+@pytest.mark.parametrize(
+    ("lang", "signs", "why", "words"),
+    [
+        ("de", "ending,stutter", " (may be invented, x)", "(vielleicht erfunden, ein Wort, zu"),
+        ("de", "uncovered", " (speech without words)", "(Sprache ohne Wörter)."),
+        ("de", "of_a_later_version", " (x)", "(of a later version)."),
+        ("de", None, " (ending)", "(ending)."),  # stored by the version before
+        ("de", "", "", "sind zweifelhaft."),
+        ("en", "stretched", " (a word longer than its letters)", "longer than its letters)."),
+    ],
+)
+def test_the_signs_of_a_held_item_are_in_the_language_of_the_page(
+    lang: str, signs: str | None, why: str, words: str
+) -> None:
+    more = {} if signs is None else {"signs": signs}
+    held = KBError(
+        "hold.doubtful",
+        "Grade {grade}: {suspect_s:.1f} s of the text are doubtful{why}.",
+        **{"grade": "C", "suspect_s": 2.5, "why": why, **more},
+    )
+    assert words in said(held, lang)[0]

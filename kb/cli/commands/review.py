@@ -16,7 +16,7 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.service.notation import format_timestamp, parse_time
 from kb.types import Revision
-from kb.types.quality import likely_wrong
+from kb.types.quality import flag_words, likely_wrong
 
 if TYPE_CHECKING:
     from kb.service.review import ReviewItem, UncertainSpan
@@ -163,7 +163,7 @@ def _print_item(found: ReviewItem, max_spans: int | None) -> None:
         console.out.print(
             Text.assemble(
                 f"  {format_timestamp(span.start_s)} - {format_timestamp(span.end_s)}  ",
-                (", ".join(span.reasons), "yellow"),
+                (", ".join(map(flag_words, span.reasons)), "yellow"),
                 (f"  [segment {places}]" if places else "", "dim"),
                 ("  edited" if span.edited else "", "green"),
             )

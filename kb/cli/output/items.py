@@ -18,7 +18,7 @@ from kb.service import IngestReport, ItemStatus, Service
 from kb.service.notation import format_timestamp
 from kb.service.results import Publication
 from kb.types import Transcript
-from kb.types.quality import likely_wrong
+from kb.types.quality import flag_words, likely_wrong
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,7 +215,8 @@ def print_expected_errors(transcript: Transcript, limit: int = 10) -> None:
     """Print the share of words that are likely wrong, where they are, and what helps."""
     errors = transcript.expected_errors
     if errors is None:
-        print_note("Expected errors: not measured for this recognizer.")
+        if transcript.coverage_known:  # else a remark says that nothing was checked
+            print_note("Expected errors: not measured for this recognizer.")
         return
     print_note(f"Expected errors: {expected_share(errors.share)}: {likely_wrong(errors.share)}")
     if errors.grade == "A":
@@ -245,7 +246,7 @@ def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:
     print_note(f"Doubtful: {total_s:.1f} s in {len(spans)} places")
     for span in spans[:limit]:
         names = {s.name for s in flags if s.start_s < span.end_s and s.end_s > span.start_s}
-        reasons = ", ".join(sorted(names)) or "no words"
+        reasons = ", ".join(map(flag_words, sorted(names))) or "no words"
         print_note(
             f"  {format_timestamp(span.start_s)} - {format_timestamp(span.end_s)}  {reasons}"
         )

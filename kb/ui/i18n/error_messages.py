@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from kb.errors import KBError, NestedText, StoredProblem, render, restored
 from kb.export_options import LAYOUT_OPTIONS
 from kb.options import OPTIONS
-from kb.ui.i18n import errors, language, text
+from kb.ui.i18n import errors, has_text, language, text
 
 # The label of an option's field, by its flag; some flags mostly carry a value.
 _FIELDS = {
@@ -47,13 +47,22 @@ def translate_error(error: KBError) -> Translation:
     """Return an error's message and hint in the page's language."""
     table = errors.BY_LANGUAGE[language()]
     if error.code in table:
+        values = dict(error.values)
+        if signs := str(values.get("signs", "")):
+            values["why"] = f" ({', '.join(map(flag_label, signs.split(',')))})"
         try:
-            message, hint = (render(part, error.values, _nested) for part in table[error.code])
+            message, hint = (render(part, values, _nested) for part in table[error.code])
         except (KeyError, ValueError, AttributeError):
             pass  # stored by a version whose sentence had other values
         else:
             return _with_labels(message, hint)
     return _with_labels(error.message, error.hint)
+
+
+def flag_label(name: str) -> str:
+    """Return a failed quality check in words of the page's language."""
+    key = f"sign_{name}"
+    return text(key) if has_text(key) else name.replace("_", " ")
 
 
 def translate_stored(row: StoredError) -> Translation:

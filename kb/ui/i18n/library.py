@@ -1,5 +1,7 @@
 """The Library tab: search, the list, one item with its player."""
 
+from kb.types.quality import FLAG_WORDS
+
 EN: dict[str, str] = {
     # Search
     "search": "Search",
@@ -137,23 +139,7 @@ EN: dict[str, str] = {
     "remove_now": "Remove from the library",
     "removed": "“{title}” was removed.",
     "remove_undo": "Bring it back",
-    # Signs of doubt
-    "sign_uncovered": "speech without words",
-    "sign_stretched": "a word longer than its letters",
-    "sign_stutter": "a word too short to be spoken",
-    "sign_disagreement": "other readings have other words",
-    "sign_ending": "may be invented",
-    "sign_compression": "repeats itself",
-    "sign_repeats": "the same words again and again",
-    "sign_rate": "too many or too few words",
-    "sign_logprob": "the recognizer is unsure",
-    "sign_no_speech": "the recognizer heard no speech",
-    "sign_unreadable": "marks of the model instead of words",
-    "sign_silence": "words where it is silent",
-    "sign_language": "another language",
-    "sign_phrase": "a phrase that recognizers invent",
-    "sign_times": "times that cannot be",
-    "sign_witness": "differs from the captions",
+    **{f"sign_{name}": words for name, words in FLAG_WORDS.items()},
     # Player
     "player_alt": "{title}: picture and sound",
     "player_absent": "The media file is not in the library folder.",

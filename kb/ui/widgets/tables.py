@@ -14,6 +14,7 @@ LINKS = "link"  # name of a column that holds addresses
 
 def guarded_table(columns: Mapping[str, Any], **options: Any) -> None:
     """Draw a table; `options` are those of `st.dataframe`, the index is hidden.
+    A cell without a value is empty.
 
     Text cells are guarded as those of an exported CSV, because the table offers a download as CSV.
     A column named `link` shows web addresses only.
@@ -22,7 +23,7 @@ def guarded_table(columns: Mapping[str, Any], **options: Any) -> None:
         name: [_link(cell) if name == LINKS else _cell(cell) for cell in cells]
         for name, cells in columns.items()
     }
-    st.dataframe(guarded, hide_index=True, **options)
+    st.dataframe(guarded, hide_index=True, **{"placeholder": "", **options})
 
 
 def _cell(cell: object) -> object:

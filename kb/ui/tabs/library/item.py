@@ -15,6 +15,7 @@ from kb.types import SpeechSpan, Transcript
 from kb.types.quality import ERRORS_A
 from kb.ui import session
 from kb.ui.i18n import format_number, text
+from kb.ui.i18n.error_messages import flag_label
 from kb.ui.tabs.library import exports, item_details, removal
 from kb.ui.web import media_route
 from kb.ui.widgets import messages
@@ -257,7 +258,7 @@ def _uncertain_spans(transcript: Transcript | None) -> list[tuple[SpeechSpan, st
         for flag in window.flags:
             if (flag.start_s, flag.end_s) not in gaps:
                 names = spans.setdefault((flag.start_s, flag.end_s), [])
-                names.append(item_details.flag_label(flag.name))
+                names.append(flag_label(flag.name))
     errors = transcript.expected_errors
     for each in errors.passages if errors else ():
         names = spans.setdefault((each.start_s, each.end_s), [])

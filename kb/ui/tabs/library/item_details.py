@@ -12,7 +12,8 @@ from kb.service.views import LibraryEntry
 from kb.types import Revision, Transcript, WindowReport
 from kb.types.safe_text import printable, web_address
 from kb.ui import session
-from kb.ui.i18n import format_number, has_text, text
+from kb.ui.i18n import format_number, text
+from kb.ui.i18n.error_messages import flag_label
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
 from kb.ui.widgets.tables import guarded_table
@@ -31,12 +32,6 @@ def render(
         _quality_table(transcript)
         _revisions(entry, transcript, place)
     _metadata(entry, transcript)
-
-
-def flag_label(name: str) -> str:
-    """Return a failed quality check in words."""
-    key = f"sign_{name}"
-    return text(key) if has_text(key) else name.replace("_", " ")
 
 
 # Knowledge bases
