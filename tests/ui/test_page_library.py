@@ -62,6 +62,8 @@ def test_items_are_listed_with_their_figures(item_id: str) -> None:
     assert row["length"] == "0:56"
     assert row["grade"] == "A"
     assert row["state"].endswith("done")
+    assert app.dataframe[0].proto.placeholder == ""
+    assert app.dataframe[0].proto.HasField("placeholder")
 
 
 def test_only_one_state_is_shown_when_asked_for(home: Path, tmp_path: Path) -> None:
