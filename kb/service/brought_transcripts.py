@@ -51,6 +51,23 @@ class Reference:
             names=", ".join(path.name for path in self.transcripts),
         )
 
+    @property
+    def remark_known(self) -> KBError | None:
+        """The sentence about the transcripts of a medium that has one in the library already."""
+        if not self.transcripts:
+            return None
+        return KBError(
+            "note.transcript_not_taken",
+            "{names} is not taken in: its medium is in the library with a transcript.",
+            hint="To replace that one: --again",
+            names=", ".join(path.name for path in self.transcripts),
+        )
+
+
+def is_recognized(item: MediaItem) -> bool:
+    """Return False for an item that is taken in with a transcript of the user."""
+    return BROUGHT not in item.extra
+
 
 def references(texts: Sequence[str], library: Library, settings: Settings) -> list[Reference]:
     """Return the references with the transcripts among them at their media.

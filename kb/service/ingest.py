@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
@@ -13,7 +13,7 @@ from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_me
 from kb.library import Library
 from kb.options import RunOptions
 from kb.pipeline.adoption import BROUGHT
-from kb.service.brought_transcripts import Reference, lay, references
+from kb.service.brought_transcripts import Reference, is_recognized, lay, references
 from kb.service.items import Items
 from kb.service.machines import Machines
 from kb.service.removal import Removals, complete_removals
@@ -66,7 +66,7 @@ class Ingest:
         refused: list[KBError] = []
         queued_ids: list[str] = []
         listings: list[Listing] = []
-        remarks: dict[str, KBError] = {}
+        brought: dict[str, Reference] = {}
         asked: set[str] = set()  # named alone: taken in again even if it was removed
         for named in self.references(references):
             reference = named.text
@@ -80,8 +80,8 @@ class Ingest:
                 of_listing: list[str] = []
                 for item in map(named.with_transcripts, available_items(listing)):
                     of_listing.append(item.id)
-                    if named.remark:
-                        remarks[item.id] = named.remark
+                    if named.transcripts:
+                        brought[item.id] = named
                     if item.id in found:
                         reason = f"the same medium as {item.title!r}"
                         skipped.append(Skipped(item.id, reason, SkipCode.DUPLICATE))
@@ -107,7 +107,9 @@ class Ingest:
         copies = self._newer_copies(media_items, done)
         queued_ids += queued
         skipped.extend(passed)
-        said = [remark for item_id, remark in remarks.items() if item_id in queued]
+        remarks = [named.remark for item_id, named in brought.items() if item_id in queued]
+        kept = {each.id for each in passed if each.code in (SkipCode.DONE, SkipCode.HELD)}
+        remarks += [named.remark_known for item_id, named in brought.items() if item_id in kept]
         for listing in listings:
             listing.confirm_queued()
         return IngestReport(
@@ -115,10 +117,11 @@ class Ingest:
             tuple(skipped),
             tuple(self.items.statuses(ids=queued_ids)),
             tuple(refused),
-            tuple(dict.fromkeys((*_sentences(listings, said), *copies))),
+            tuple(dict.fromkeys((*_sentences(listings, remarks), *copies))),
             rejected=sum(each.rejected for each in listings),
             unavailable=sum(each.report.unavailable for each in listings),
             known=sum(each.skipped for each in listings),
+            from_transcripts=tuple(item_id for item_id in queued if item_id in brought),
         )
 
     def _newer_copies(
@@ -206,6 +209,10 @@ class Ingest:
     def references(self, texts: Sequence[str]) -> list[Reference]:
         """Return the references, each with the transcripts that were named beside its medium."""
         return references(texts, self.library, self.settings)
+
+    def needs_model(self, items: Iterable[MediaItem]) -> bool:
+        """Return True if the sound of any item is recognized."""
+        return any(is_recognized(item) for item in items)
 
     def _laid(self, media_items: Sequence[MediaItem], options: RunOptions) -> list[MediaItem]:
         """Lay the transcripts of items that are taken in beside their media; return the items."""
@@ -303,6 +310,6 @@ class Ingest:
             check_ready(sinks, self.settings, options.metadata)
 
 
-def _sentences(listings: Sequence[Listing], remarks: Sequence[KBError]) -> list[str]:
+def _sentences(listings: Sequence[Listing], remarks: Sequence[KBError | None]) -> list[str]:
     notes = [note for each in listings for note in each.report.notes]
-    return notes + [f"{each.message} {each.hint}" for each in remarks]
+    return notes + [f"{each.message} {each.hint}" for each in remarks if each]

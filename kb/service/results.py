@@ -61,7 +61,8 @@ class IngestReport:
 
     `notes` are the sentences of the listings. `rejected` is the number of media that the filters
     left out, `unavailable` that of private and removed ones, `known` that of the media that were
-    left out because they are known already.
+    left out because they are known already. `from_transcripts` are the queued ids that are taken in
+    with a transcript of the user: nothing of them is recognized.
     """
 
     enqueued: tuple[str, ...]
@@ -72,6 +73,7 @@ class IngestReport:
     rejected: int = 0
     unavailable: int = 0
     known: int = 0
+    from_transcripts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,7 @@ def test_the_sound_is_not_recognized(
     report = service.ingest.run(named, RunOptions())
     (item_id,) = report.enqueued
     assert any(name in note for note in report.notes)
+    assert report.from_transcripts == report.enqueued  # no model is fetched for it
     assert worked(service, context, item_id) == "done"
     found = service.items.transcript(item_id)
     assert (found.text, found.engine) == ("the lantern burns", "imported")
@@ -180,7 +182,8 @@ def test_an_item_that_is_done_keeps_its_transcript(
     worked(service, context, item_id)
     write(tmp_path / "in", "talk.srt", text=CUES.replace("lantern", "candle"))
     report = service.ingest.run(named, RunOptions())
-    assert not report.enqueued and not any("taken in" in note for note in report.notes)
+    assert not report.enqueued and not any("is taken in" in note for note in report.notes)
+    assert any("talk.srt is not taken in" in note and "--again" in note for note in report.notes)
     assert "lantern" in service.items.transcript(item_id).text
     assert service.ingest.run(named, RunOptions(again=True)).enqueued == (item_id,)
     worked(service, context, item_id)
@@ -193,6 +196,8 @@ def test_a_scan_shows_the_pair(service: Service, tmp_path: Path) -> None:
     found = service.ingest.scan(reference)
     assert [remark.code for remark in found.report.remarks] == ["note.brought_transcript"]
     (item,) = [each.item for each in found.items]
+    assert not service.ingest.needs_model([item])
+    assert service.ingest.needs_model([item, replace(item, extra={})])
     report = service.ingest.enqueue([item], RunOptions())
     assert report.enqueued == (item.id,)
     assert service.library.path(service.library.stem(item), ".srt").is_file()

@@ -69,7 +69,8 @@ def ingest(
     with new_library_note(service.settings.home):
         report = service.ingest.run(sources, options, filters, confirm)
     items = report.items
-    needed = service.models.needed_fetch(options) if report.enqueued else None
+    is_recognized = len(report.enqueued) > len(report.from_transcripts)
+    needed = service.models.needed_fetch(options) if is_recognized else None
     if needed is not None:
         size = f"about {format_size(needed.size)}" if needed.size else "its size is not known yet"
         console.print_note(

@@ -126,6 +126,10 @@ DE: dict[str, tuple[str, str]] = {
         "{names} wird als Transkript übernommen: Der Ton wird nicht erkannt.",
         "Damit er erkannt wird, die Aufnahme allein angeben.",
     ),
+    "note.transcript_not_taken": (
+        "{names} wird nicht übernommen: Die Aufnahme ist mit einem Transkript in der Bibliothek.",
+        "Um es zu ersetzen: --again",
+    ),
     "file.special": (
         "{path} ist weder eine Datei noch ein Ordner.",
         "Den Pfad einer Mediendatei oder eines Ordners angeben.",

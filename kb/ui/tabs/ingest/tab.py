@@ -193,7 +193,8 @@ def _plan_and_button(
                     "plan_before", time=messages.format_timedelta(figures.remaining_s / speed.rtfx)
                 )
             )
-        _model_fetch(service)
+        if listings or service.ingest.needs_model(items):
+            _model_fetch(service)
         corrected = service.ingest.corrections([item.id for item in items])
         if corrected:
             key = "plan_corrections_one" if len(corrected) == 1 else "plan_corrections"
