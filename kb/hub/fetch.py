@@ -31,11 +31,13 @@ from kb.hub.client import Deadlines, HubClient, HubFile, Listing, endpoint
 from kb.hub.errors import PassingTrouble
 from kb.hub.fetch_state import FetchState
 from kb.hub.records import ReadyRecord, RecordedFile
+from kb.hub.repository_code import refuse_code
 from kb.types.safe_text import hide_credentials
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4  # files
+WEIGHTS = ".safetensors"
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 ROOM_BYTES = 64 * 2**20  # stays free on the disk
@@ -145,7 +147,10 @@ class Fetch:
         missing = self._in_thread(lambda: self._missing(listing, files))
         self._make_room(missing)
         self._change(state="fetching")
-        self._receive_all(listing, missing)
+        small = [file for file in missing if not file.name.endswith(WEIGHTS)]
+        self._receive_all(listing, small)
+        self._refuse_code(listing, files)
+        self._receive_all(listing, [file for file in missing if file not in small])
         self._change(state="verifying")
         return self._complete(listing, files)
 
@@ -206,12 +211,21 @@ class Fetch:
             trouble = errors.disk_full(self._repository, self._place, need, max(0, free))
             self._in_thread(partial(self._pause, trouble, attempt))
 
+    def _refuse_code(self, listing: Listing, files: Sequence[HubFile]) -> None:
+        """Raise ModelUnavailable for a repository with code to run, before its weights come."""
+        try:
+            for file in files:
+                if not file.name.endswith(WEIGHTS):
+                    cache.place(self._repository, listing.commit, file)
+        except OSError as error:
+            raise self._not_writable(self._place, error) from error
+        refuse_code(self._repository, self._place / "snapshots" / listing.commit)
+
     def _receive_all(self, listing: Listing, missing: Sequence[HubFile]) -> None:
         try:
             (self._place / "blobs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._not_writable(self._place, error) from error
-        # Small files first: a repository that is refused for one of them costs no large one.
         rest: queue.SimpleQueue[HubFile] = queue.SimpleQueue()
         for file in sorted(missing, key=lambda file: file.size):
             rest.put(file)

@@ -71,3 +71,4 @@ def test_no_keystroke_runs_it(tmp_path: Path) -> None:
             assert "Traceback" not in shown and "[y/N]" not in shown
             assert not ran.exists()
         assert "code.py" not in hub.sent
+        assert "model.safetensors" not in hub.sent  # refused before its weights are fetched

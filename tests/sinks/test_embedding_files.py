@@ -107,3 +107,55 @@ def test_a_folder_is_taken_as_it_is(hub: FakeHub, tmp_path: Path) -> None:
     assert embedding_folder("./own") == Path("own")
     assert embedding_folder(str(tmp_path / "own")) == tmp_path / "own"
     assert hub.requests == []
+
+
+MODULE = "sentence_transformers.models."
+HOSTILE: dict[str, tuple[str, Any]] = {
+    "a class of the repository": ("modules.json", [{"idx": 0, "path": "", "type": "code.Model"}]),
+    "another repository": ("modules.json", [{"idx": 0, "type": "evil/other--code.Model"}]),
+    "a program of this machine": ("modules.json", [{"idx": 0, "type": "os.system"}]),
+    "a name like the library's": (
+        "modules.json", [{"idx": 0, "type": "sentence_transformers_evil.Model"}],
+    ),
+    "the second module": ("modules.json", [{"type": MODULE + "Pooling"}, {"type": "code.Model"}]),
+    "a router": ("router_config.json", {"types": {"query": "code.Model"}}),
+    "an automatic class": ("config.json", {"auto_map": {"AutoModel": "code.Model"}}),
+    "a deeper one": ("config.json", {"text_config": {"auto_map": {"AutoModel": "code.Model"}}}),
+    "an inner folder": ("1_Pooling/config.json", {"auto_map": {"AutoModel": "code.Model"}}),
+    "a function": ("2_Dense/config.json", {"activation_function": "os.abort"}),
+    "its tokenizer": ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["code.T", None]}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_code_of_a_repository_is_refused_before_its_weights(
+    hub: FakeHub, tmp_path: Path, case: str
+) -> None:
+    file, document = HOSTILE[case]
+    hub.repositories[NAME] = {**FILES, file: json.dumps(document).encode()}
+    with raises(ModelUnavailable, "model.asks_for_code", name=NAME, file=file):
+        embedding_folder(NAME)
+    assert "model.safetensors" not in hub.sent
+    own = tmp_path / "own" / file
+    own.parent.mkdir(parents=True)
+    own.write_text(json.dumps(document))
+    with raises(ModelUnavailable, "model.asks_for_code", name="./own", file=file):
+        embedding_folder("./own")
+
+
+@pytest.mark.parametrize(
+    ("file", "document"),
+    [
+        (
+            "modules.json",
+            [{"type": MODULE + "Transformer"}, {"type": MODULE + "Pooling"}],
+        ),
+        ("2_Dense/config.json", {"activation_function": "torch.nn.modules.activation.Tanh"}),
+        ("2_Dense/config.json", {"activation_function": "gelu"}),
+        ("config.json", {"model_type": "bert", "auto_map": None, "type": "code.Model"}),
+        ("vocab.json", {"auto_map": 5}),
+    ],
+)
+def test_usual_descriptions_are_no_code(hub: FakeHub, file: str, document: Any) -> None:
+    hub.repositories[NAME] = {**FILES, file: json.dumps(document).encode()}
+    assert (embedding_folder(NAME) / file).is_file()

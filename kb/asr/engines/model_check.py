@@ -10,26 +10,27 @@ names file, field, expected and found value. It passes once for a set of files (
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kb.asr.engines.model_files import (
-    LARGEST_SMALL_BYTES,
-    missing_weights,
-    tensors,
-    weights_files,
+from kb.asr.engines.family_checks import FAMILIES
+from kb.asr.engines.model_documents import (
+    Contradiction,
+    ModelDocuments,
+    check_shapes,
+    differs,
+    is_id,
 )
+from kb.asr.engines.model_files import missing_weights, weights_files
 from kb.errors import ModelUnavailable
-from kb.types.safe_text import printable
+from kb.hub.repository_code import LARGEST_SMALL_BYTES, refuse_code
 
 SAMPLE_RATE = 16_000
 HOP = 160  # samples of a frame of the spectrum
 FRAMES_PER_POSITION = 2  # the encoder's convolution has a stride of two
 
-# Fields that make transformers run code, load other files or other arithmetic.
-_CODE_FIELDS = ("auto_map", "custom_pipelines")
+# Fields that make transformers load other files or other arithmetic.
 _OTHER_FILES = (
     "transformers_weights", "quantization_config", "kernel_config", "base_model_name_or_path",
 )  # fmt: skip
@@ -45,35 +46,6 @@ _MOST_LAYERS = 256
 _MOST_WIDTH = 65_536
 
 
-class Contradiction(Exception):
-    """A value in a model's file that does not fit to the others."""
-
-    def __init__(self, file: str, field: str, found: str, expected: str) -> None:
-        super().__init__(f"{file}: {field} is {found}, not {expected}")
-        self.file, self.field, self.found, self.expected = file, field, found, expected
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDocuments:
-    """The descriptions of a model by the names of their files; a missing one is empty."""
-
-    folder: Path
-    documents: Mapping[str, Mapping[str, Any]]
-
-    def of(self, file: str) -> Mapping[str, Any]:
-        """Return a document."""
-        return self.documents.get(file, {})
-
-    def integer(
-        self, file: str, field: str, low: int, high: int, default: int | None = None
-    ) -> int:
-        """Return a whole number in its range. Raises Contradiction."""
-        value = self.of(file).get(field, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise _differs(file, field, value, f"a whole number from {low} to {high}")
-        return value
-
-
 def check_model(name: str, folder: Path) -> None:
     """Raise ModelUnavailable for a folder whose files contradict each other or ask for code.
 
@@ -81,8 +53,11 @@ def check_model(name: str, folder: Path) -> None:
     """
     try:
         model = _read(name, folder)
-        if model.of("config.json").get("model_type") == "whisper":
+        family = str(model.of("config.json").get("model_type"))
+        if family == "whisper":
             _check_whisper(model)
+        elif family in FAMILIES:
+            FAMILIES[family](model)
     except Contradiction as problem:
         raise ModelUnavailable(
             "model.contradicts_itself",
@@ -98,6 +73,7 @@ def check_model(name: str, folder: Path) -> None:
 
 
 def _read(name: str, folder: Path) -> ModelDocuments:
+    refuse_code(name, folder)
     documents: dict[str, Mapping[str, Any]] = {}
     for file in _DESCRIPTIONS:
         path = folder / file
@@ -105,29 +81,20 @@ def _read(name: str, folder: Path) -> ModelDocuments:
             continue
         size = path.stat().st_size
         if size > LARGEST_SMALL_BYTES:
-            raise _differs(file, "its size", size, f"at most {LARGEST_SMALL_BYTES} bytes")
+            raise differs(file, "its size", size, f"at most {LARGEST_SMALL_BYTES} bytes")
         documents[file] = _document(path)
-        for field, code in _code_fields(documents[file]):
-            raise ModelUnavailable(
-                "model.asks_for_code",
-                "Model {name}: {file} asks with {field} to run code of the repository.",
-                hint="That never happens here; choose another model.",
-                name=name,
-                file=file,
-                field=f"{field}: {code}"[:80],
-            )
     for field in _OTHER_FILES:
         if documents.get("config.json", {}).get(field) is not None:
-            raise _differs("config.json", field, documents["config.json"][field], "no such field")
+            raise differs("config.json", field, documents["config.json"][field], "no such field")
     for field in ("attn_implementation", "_attn_implementation"):
         value = documents.get("config.json", {}).get(field)
         if isinstance(value, str) and "/" in value:  # a kernel from the hub
-            raise _differs("config.json", field, value, "an attention of transformers")
+            raise differs("config.json", field, value, "an attention of transformers")
     if (folder / "adapter_config.json").is_file():
-        raise _differs("adapter_config.json", "the file", "there", "no adapter")
+        raise differs("adapter_config.json", "the file", "there", "no adapter")
     # A folder without any weights is named by the engine, which knows its kind.
     for file in missing_weights(folder) if weights_files(folder) else ():
-        raise _differs(file, "its length", "missing or other than its header says", "whole weights")
+        raise differs(file, "its length", "missing or other than its header says", "whole weights")
     return ModelDocuments(folder, documents)
 
 
@@ -135,25 +102,16 @@ def _document(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise _differs(path.name, "its text", "damaged", "a JSON document") from error
+        raise differs(path.name, "its text", "damaged", "a JSON document") from error
     if not isinstance(found, dict):
-        raise _differs(path.name, "its text", type(found).__name__, "a JSON object")
+        raise differs(path.name, "its text", type(found).__name__, "a JSON object")
     return found
-
-
-def _code_fields(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the fields that name code, in the document and the objects of its first level."""
-    inner = [value for value in document.values() if isinstance(value, dict)]
-    for each in (document, *inner):
-        for field in _CODE_FIELDS:
-            if each.get(field):
-                yield field, printable(str(each[field]))
 
 
 def _check_whisper(model: ModelDocuments) -> None:
     config, generation = "config.json", "generation_config.json"
     if not model.of(generation):
-        raise _differs(generation, "the file", "missing", "the ids of languages and timestamps")
+        raise differs(generation, "the file", "missing", "the ids of languages and timestamps")
     width = model.integer(config, "d_model", 1, _MOST_WIDTH)
     vocabulary = model.integer(config, "vocab_size", 1, 10_000_000)
     mels = model.integer(config, "num_mel_bins", 1, 1024, 80)
@@ -165,12 +123,12 @@ def _check_whisper(model: ModelDocuments) -> None:
     own = model.integer(config, "encoder_attention_heads", 1, _MOST_WIDTH)
     for field, count in (("decoder_attention_heads", heads), ("encoder_attention_heads", own)):
         if width % count:
-            raise _differs(config, field, count, f"a divisor of d_model {width}")
+            raise differs(config, field, count, f"a divisor of d_model {width}")
     _check_extractor(model, mels, positions)
     _check_ids(model, vocabulary)
     _check_alignment(model, layers, heads)
     _check_tokenizer(model, vocabulary)
-    _check_shapes(model, {
+    check_shapes(model, {
         "model.encoder.conv1.weight": (width, mels, 3),
         "model.encoder.embed_positions.weight": (positions, width),
         "model.decoder.embed_positions.weight": (targets, width),
@@ -185,10 +143,10 @@ def _check_extractor(model: ModelDocuments, mels: int, positions: int) -> None:
         file = "processor_config.json"
         facts = model.of(file).get("feature_extractor", {})
         if not isinstance(facts, dict) or not facts:
-            raise _differs(file, "feature_extractor", "missing", "WhisperFeatureExtractor")
+            raise differs(file, "feature_extractor", "missing", "WhisperFeatureExtractor")
     kind = facts.get("feature_extractor_type", "WhisperFeatureExtractor")
     if kind != "WhisperFeatureExtractor":
-        raise _differs(file, "feature_extractor_type", kind, "WhisperFeatureExtractor")
+        raise differs(file, "feature_extractor_type", kind, "WhisperFeatureExtractor")
     expected = {
         "feature_size": (mels, 80),
         "sampling_rate": (SAMPLE_RATE, SAMPLE_RATE),
@@ -198,7 +156,7 @@ def _check_extractor(model: ModelDocuments, mels: int, positions: int) -> None:
     }
     for field, (value, default) in expected.items():
         if facts.get(field, default) != value:
-            raise _differs(file, field, facts.get(field, default), str(value))
+            raise differs(file, field, facts.get(field, default), str(value))
 
 
 def _check_ids(model: ModelDocuments, vocabulary: int) -> None:
@@ -209,29 +167,25 @@ def _check_ids(model: ModelDocuments, vocabulary: int) -> None:
         stated = model.integer(config, field, 0, last)
         other = model.of(generation).get(field, stated)
         if other not in (stated, [stated]):
-            raise _differs(generation, field, other, f"{stated}, as in {config}")
+            raise differs(generation, field, other, f"{stated}, as in {config}")
     model.integer(generation, "no_timestamps_token_id", 1, last)
     facts = model.of(generation)
     if facts.get("is_multilingual", True) and facts.get("lang_to_id"):
         _check_id_map(generation, "lang_to_id", facts["lang_to_id"], last)
         _check_id_map(generation, "task_to_id", facts.get("task_to_id"), last)
         if "transcribe" not in facts["task_to_id"]:
-            raise _differs(generation, "task_to_id", facts["task_to_id"], "the task transcribe")
+            raise differs(generation, "task_to_id", facts["task_to_id"], "the task transcribe")
     for field in ("suppress_tokens", "begin_suppress_tokens"):
         ids = facts.get(field)
         if ids is None:
             continue
-        if not isinstance(ids, list) or not all(_is_id(each, last, low=-1) for each in ids):
-            raise _differs(generation, field, ids, f"ids up to {last}")
+        if not isinstance(ids, list) or not all(is_id(each, last, low=-1) for each in ids):
+            raise differs(generation, field, ids, f"ids up to {last}")
 
 
 def _check_id_map(file: str, field: str, ids: Any, last: int) -> None:
-    if not isinstance(ids, dict) or not ids or not all(_is_id(each, last) for each in ids.values()):
-        raise _differs(file, field, ids, f"ids up to {last}")
-
-
-def _is_id(value: Any, last: int, low: int = 0) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= last
+    if not isinstance(ids, dict) or not ids or not all(is_id(each, last) for each in ids.values()):
+        raise differs(file, field, ids, f"ids up to {last}")
 
 
 def _check_alignment(model: ModelDocuments, layers: int, heads: int) -> None:
@@ -240,27 +194,27 @@ def _check_alignment(model: ModelDocuments, layers: int, heads: int) -> None:
         return
     expected = f"pairs of layer (up to {layers - 1}) and head (up to {heads - 1})"
     if not isinstance(pairs, list) or not pairs:
-        raise _differs("generation_config.json", "alignment_heads", pairs, expected)
+        raise differs("generation_config.json", "alignment_heads", pairs, expected)
     for pair in pairs:
         if (
             not isinstance(pair, list)
             or len(pair) != 2
-            or not _is_id(pair[0], layers - 1)
-            or not _is_id(pair[1], heads - 1)
+            or not is_id(pair[0], layers - 1)
+            or not is_id(pair[1], heads - 1)
         ):
-            raise _differs("generation_config.json", "alignment_heads", pair, expected)
+            raise differs("generation_config.json", "alignment_heads", pair, expected)
 
 
 def _check_tokenizer(model: ModelDocuments, vocabulary: int) -> None:
     facts = model.of("tokenizer_config.json")
     kind = str(facts.get("tokenizer_class", "WhisperTokenizer"))
     if kind not in _FAMILY_TOKENIZERS["whisper"]:
-        raise _differs("tokenizer_config.json", "tokenizer_class", kind, "WhisperTokenizer")
+        raise differs("tokenizer_config.json", "tokenizer_class", kind, "WhisperTokenizer")
     file, words, added = _vocabulary(model)
     ids = [*words.values(), *added.values()]
-    if not ids or not all(_is_id(each, vocabulary - 1) for each in ids):
-        beyond = next((each for each in ids if not _is_id(each, vocabulary - 1)), None)
-        raise _differs(file, "its vocabulary", beyond, f"ids up to {vocabulary - 1}")
+    if not ids or not all(is_id(each, vocabulary - 1) for each in ids):
+        beyond = next((each for each in ids if not is_id(each, vocabulary - 1)), None)
+        raise differs(file, "its vocabulary", beyond, f"ids up to {vocabulary - 1}")
     known = {**words, **added}
     config = model.of("config.json")
     for token, field in (
@@ -268,16 +222,16 @@ def _check_tokenizer(model: ModelDocuments, vocabulary: int) -> None:
         ("<|endoftext|>", "eos_token_id"),
     ):
         if known.get(token, config[field]) != config[field]:
-            raise _differs(file, token, known[token], f"{config[field]}, {field} of config.json")
+            raise differs(file, token, known[token], f"{config[field]}, {field} of config.json")
     no_times = model.of("generation_config.json")["no_timestamps_token_id"]
     if known.get("<|notimestamps|>", no_times) != no_times:
-        raise _differs(file, "<|notimestamps|>", known["<|notimestamps|>"], str(no_times))
+        raise differs(file, "<|notimestamps|>", known["<|notimestamps|>"], str(no_times))
     for token, number in (model.of("generation_config.json").get("lang_to_id") or {}).items():
         if known.get(token, number) != number:
-            raise _differs(file, token, known[token], f"{number}, lang_to_id")
+            raise differs(file, token, known[token], f"{number}, lang_to_id")
     # Text tokens come before the special ones in every vocabulary of the family.
     if len(words) < min(256, int(config["eos_token_id"])):
-        raise _differs(file, "its vocabulary", f"{len(words)} tokens", "the tokens of its text")
+        raise differs(file, "its vocabulary", f"{len(words)} tokens", "the tokens of its text")
 
 
 def _vocabulary(model: ModelDocuments) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -287,7 +241,7 @@ def _vocabulary(model: ModelDocuments) -> tuple[str, dict[str, Any], dict[str, A
         inner = document.get("model")
         words = inner.get("vocab") if isinstance(inner, dict) else None
         if not isinstance(words, dict):
-            raise _differs("tokenizer.json", "model.vocab", type(words).__name__, "a vocabulary")
+            raise differs("tokenizer.json", "model.vocab", type(words).__name__, "a vocabulary")
         rows = document.get("added_tokens")
         added = {
             str(row.get("content")): row.get("id")
@@ -297,21 +251,8 @@ def _vocabulary(model: ModelDocuments) -> tuple[str, dict[str, Any], dict[str, A
         return "tokenizer.json", words, added
     words = dict(model.of("vocab.json"))
     if not words or not (model.folder / "merges.txt").is_file():
-        raise _differs("tokenizer.json", "the file", "missing", "the vocabulary")
+        raise differs("tokenizer.json", "the file", "missing", "the vocabulary")
     return "vocab.json", words, dict(model.of("added_tokens.json"))
-
-
-def _check_shapes(model: ModelDocuments, expected: Mapping[str, tuple[int, ...]]) -> None:
-    found = dict(tensors(model.folder))
-    for tensor, shape in expected.items():
-        # Weights may be saved with the prefix of the whole model or without it.
-        own = found.get(tensor, found.get(tensor.removeprefix("model.")))
-        if own is not None and own != shape:
-            raise _differs("config.json", f"the shape of {tensor}", list(own), str(list(shape)))
-
-
-def _differs(file: str, field: str, found: object, expected: str) -> Contradiction:
-    return Contradiction(file, field, printable(repr(found))[:60], expected)
 
 
 def check_finite(name: str, model: Any) -> None:

@@ -18,8 +18,8 @@ from kb.hub import errors
 from kb.hub.client import HubFile
 from kb.hub.errors import size_text
 from kb.hub.models import ModelKind
+from kb.hub.repository_code import LARGEST_SMALL_BYTES
 
-LARGEST_SMALL_BYTES = 64_000_000  # the largest vocabulary of a recognizer has about 12 MB
 LARGEST_WEIGHTS_BYTES = 200_000_000_000
 LARGEST_HEADER_BYTES = 100_000_000  # limit of the safetensors library
 

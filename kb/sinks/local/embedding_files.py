@@ -11,10 +11,10 @@ from kb.hub import errors
 from kb.hub.client import HubFile
 from kb.hub.errors import size_text
 from kb.hub.models import ModelKind, ready
+from kb.hub.repository_code import LARGEST_SMALL_BYTES, refuse_code
 from kb.storage.model_names import is_path
 
 OWNER = "sentence-transformers"  # of a name without an owner
-LARGEST_SMALL_BYTES = 64_000_000
 _NEEDED = (".json", ".txt", ".model", ".safetensors")
 _OTHER_FORMATS = ("onnx/", "openvino/")
 
@@ -22,12 +22,13 @@ _OTHER_FORMATS = ("onnx/", "openvino/")
 def embedding_folder(model: str) -> Path:
     """Return the folder of a complete embedding model; one of the hub is fetched if needed.
 
-    Raises ModelUnavailable.
+    Raises ModelUnavailable, also for a model that names code to run.
     """
     folder = Path(model).expanduser()
-    if is_path(model) or folder.is_dir():
-        return folder
-    return ready(model if "/" in model else f"{OWNER}/{model}", EMBEDDER).folder
+    if not (is_path(model) or folder.is_dir()):
+        folder = ready(model if "/" in model else f"{OWNER}/{model}", EMBEDDER).folder
+    refuse_code(model, folder)
+    return folder
 
 
 def choose(name: str, listed: Sequence[HubFile]) -> list[HubFile]:
