@@ -31,6 +31,7 @@ from kb.types import (
 )
 from kb.ui.i18n import library, text
 from kb.ui.tabs.library import item
+from kb.ui.web import export_route
 from kb.ui.widgets import player
 from tests.support.library_pages import HARBOUR, add_item, page, page_text, run_page, true_segments
 
@@ -388,3 +389,12 @@ def test_the_menu_says_the_use_of_each_format_and_a_layout_that_contradicts_itse
     warnings = [each.value.replace("\\", "") for each in app.warning]
     assert any(text("option_min_cue_duration") in each for each in warnings)
     assert app.get("download_button")
+
+
+def test_times_of_words_are_asked_for_on_the_page(home: Path) -> None:
+    add_item()
+    app = page(tab="Library")
+    assert next(reversed(export_route._wanted.values())).request.timestamps is None
+    app.checkbox(key="export_word_times").check()
+    run_page(app)
+    assert next(reversed(export_route._wanted.values())).request.timestamps == "word"

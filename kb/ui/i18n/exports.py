@@ -16,6 +16,9 @@ EN: dict[str, str] = {
     "export_language_in_name": "Language in the file name",
     "export_language_in_name_help": "`STEM.en.srt`, which media servers (Jellyfin, Plex, Kodi) "
     "look for, instead of `STEM.srt`.",
+    "export_word_times": "Time for each word",
+    "export_word_times_help": "A line, a cue or a row for each word, or its time inside the line, "
+    "in the formats that can do it.",
     "export_frame_rate": "Frames a second",
     "export_frame_rate_help": "For EDL: the frame rate of the timeline that gets the markers.",
     "export_many": "Download {count} transcripts",
@@ -67,6 +70,9 @@ DE: dict[str, str] = {
     "export_language_in_name": "Sprache im Dateinamen",
     "export_language_in_name_help": "`STAMM.en.srt`, wonach Medienserver (Jellyfin, Plex, Kodi) "
     "suchen, statt `STAMM.srt`.",
+    "export_word_times": "Zeit für jedes Wort",
+    "export_word_times_help": "Eine Zeile, ein Untertitel oder eine Tabellenzeile je Wort, oder "
+    "seine Zeit in der Zeile, in den Formaten, die das können.",
     "export_frame_rate": "Bilder je Sekunde",
     "export_frame_rate_help": "Für EDL: die Bildrate der Timeline, die die Marken bekommt.",
     "export_many": "{count} Transkripte herunterladen",

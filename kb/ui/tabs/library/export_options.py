@@ -1,4 +1,4 @@
-"""The options of downloads: language in the file name, and the layout of subtitles."""
+"""The options of downloads: language in the name, times of words, layout of subtitles."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from kb.errors import UsageError
 from kb.export_options import LAYOUT_OPTIONS, LayoutOptions
 from kb.options import Option
 from kb.service.export_request import ExportRequest
-from kb.types import LAYOUTS, SubtitleLayout
+from kb.types import LAYOUTS, SubtitleLayout, Timestamps
 from kb.ui.i18n import format_number, has_text, text
 from kb.ui.widgets import messages
 
 _KEY = "export_option_"
 _LANGUAGE_IN_NAME, _FRAME_RATE = "export_language_in_name", "export_frame_rate"
+_WORD_TIMES = "export_word_times"
 FRAME_RATES = (23.976, 24.0, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0)
 DEFAULT_FRAME_RATE = 25.0
 _COLUMNS = 2
@@ -29,6 +30,12 @@ def export_options() -> ExportRequest:
         help=text("export_language_in_name_help"),
         persist_state="session",
     )
+    word_times = st.checkbox(
+        text("export_word_times"),
+        key=_WORD_TIMES,
+        help=text("export_word_times_help"),
+        persist_state="session",
+    )
     frame_rate = st.selectbox(
         text("export_frame_rate"),
         FRAME_RATES,
@@ -40,7 +47,8 @@ def export_options() -> ExportRequest:
         persist_state="session",
     )
     st.markdown(f"**{text('export_group_subtitles')}**")
-    return ExportRequest((), None, _layout(), bool(language_in_name), float(frame_rate))
+    timestamps: Timestamps | None = "word" if word_times else None  # None: as the run asked for
+    return ExportRequest((), timestamps, _layout(), bool(language_in_name), float(frame_rate))
 
 
 def _layout() -> SubtitleLayout | None:
