@@ -20,34 +20,18 @@ from kb.pipeline import stages
 from kb.service import review_sheet
 from kb.service.removal import Removals
 from kb.service.revisions import Revisions, current_user, now, run_of
+from kb.service.uncertain_spans import UncertainSpan, uncertain_spans
 from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript.chunks import format_timestamp
-from kb.transcript.editing import text_between
-from kb.types import MediaItem, SpeechSpan, Transcript
+from kb.types import MediaItem
 from kb.types.quality import ERRORS_C
 from kb.types.safe_text import spreadsheet_cell
 
 log = logging.getLogger(__name__)
 
-NO_WORDS = "no words"
 PAD_S = 1.0  # seconds before and after a span: without context the speech is hard to understand
 _SEE_REVIEW = "What waits for review: kb review"
-
-
-@dataclass(frozen=True, slots=True)
-class UncertainSpan:
-    """A span to listen to: its times in seconds, reasons, text and segment indices.
-
-    `edited`: the text of the span has been changed by hand.
-    """
-
-    start_s: float
-    end_s: float
-    reasons: tuple[str, ...]
-    text: str
-    segments: tuple[int, ...]
-    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,43 +81,6 @@ class Exported:
 
     sheet: Path
     clips: tuple[Path, ...]
-
-
-def uncertain_spans(transcript: Transcript, run: int = 1) -> tuple[UncertainSpan, ...]:
-    """Return the uncertain spans of a transcript in order of time."""
-    flags = [flag for window in transcript.windows for flag in window.flags]
-    edits = [
-        segment
-        for revision in transcript.revisions
-        if revision.run == run and revision.kind == "edit"
-        for change in revision.changes
-        if (segment := change.after or change.before)
-    ]
-    found = []
-    for span in transcript.doubtful_spans:
-        own = [s for s in flags if s.start_s < span.end_s and s.end_s > span.start_s]
-        gap = any(_overlaps(span, g.start_s, g.end_s) for g in transcript.coverage.gaps)
-        names = sorted({flag.name for flag in own} | ({NO_WORDS} if gap else set()))
-        segment_indices = tuple(
-            index
-            for index, segment in enumerate(transcript.segments)
-            if _overlaps(span, segment.start_s, segment.end_s)
-        )
-        found.append(
-            UncertainSpan(
-                span.start_s,
-                span.end_s,
-                tuple(names),
-                text_between(transcript.segments, span.start_s, span.end_s),
-                segment_indices,
-                any(_overlaps(span, s.start_s, s.end_s) for s in edits),
-            )
-        )
-    return tuple(found)
-
-
-def _overlaps(span: SpeechSpan, start_s: float, end_s: float) -> bool:
-    return span.start_s < end_s and span.end_s > start_s
 
 
 @dataclass

@@ -13,8 +13,8 @@ import pytest
 
 from kb.cli import run
 from kb.media.probe import probe
-from kb.service.review import uncertain_spans
 from kb.service.review_sheet import COLUMNS, SHEET
+from kb.service.uncertain_spans import uncertain_spans
 from kb.settings import get_settings
 from kb.types import (
     Coverage,

@@ -19,7 +19,8 @@ from kb.types import Revision
 from kb.types.quality import flag_words, likely_wrong
 
 if TYPE_CHECKING:
-    from kb.service.review import ReviewItem, UncertainSpan
+    from kb.service.review import ReviewItem
+    from kb.service.uncertain_spans import UncertainSpan
 
 _SHOWN = 10  # number of uncertain spans per item in a listing of several items
 
