@@ -364,6 +364,8 @@ def _run_command(arguments: list[str] | None, *, check: bool) -> int:
         print_new_libraries()
         return error.exit_code
     except _ClickException as error:
+        # Newer versions of typer leave pydantic's own words before the reason.
+        error.message = error.message.replace("Value error, ", "", 1)
         error.show()
         return USAGE_ERROR
     except (KeyboardInterrupt, typer.Abort):

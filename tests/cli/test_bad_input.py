@@ -246,6 +246,20 @@ def test_unknown_choices(
     refused(result, 2, expected_words)
 
 
+@pytest.mark.parametrize(
+    ("option", "choice"),
+    [("--layout", "netflix"), ("--csv", "excel-de"), ("--timestamps", "word")],
+)
+def test_a_value_that_is_no_choice_is_named_in_plain_words(
+    kb: Any, option: str, choice: str
+) -> None:
+    code, _, err = kb("export", "any", "--format", "srt", option, "foo")
+    assert code == 2
+    assert option in err
+    assert choice in err
+    assert "Value error" not in err
+
+
 def test_an_unknown_format(kb: Any, talk: Path) -> None:
     refused(kb("transcribe", talk, "--model", "demo", "--format", "doc"), 2, "'doc'", "srt")
 
