@@ -1,6 +1,7 @@
 """Fetches of a model through a hub with random faults: what was accepted, fetched and left over.
 
-    python benchmarks/models.py --fetches 200 --megabytes 60
+    python benchmarks/models.py          a few fetches of each kind, some minutes
+    python benchmarks/models.py --full   200 fetches
 
 Each fetch is a process of its own (`kb models pull`) that gets one fault: a cut or silent
 connection, flipped bytes, 5xx, a kill, Ctrl-C, a full disk, or none; processes are started until
@@ -34,6 +35,7 @@ NAME = "some/recognizer"
 WEIGHTS = "model.safetensors"
 KINDS = ("none", "cut", "stall", "flip", "5xx", "page", "kill", "interrupt", "disk")
 MOST_STARTS = 8
+FULL = 200
 ROOM_KB = 100_000  # of a file, for the fault `disk`
 
 
@@ -116,10 +118,12 @@ def startup(folder: Path) -> float:
 def main() -> None:
     """Run the fetches and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fetches", type=int, default=200)
+    parser.add_argument("--full", action="store_true", help=f"{FULL} fetches")
+    parser.add_argument("--fetches", type=int, default=2 * len(KINDS))
     parser.add_argument("--megabytes", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
+    fetches = FULL if chosen.full else chosen.fetches
     rng = random.Random(chosen.seed)
     files = {**demo_files(), WEIGHTS: weights_of(chosen.megabytes)}
     size = sum(len(f) if isinstance(f, bytes) else f.stat().st_size for f in files.values())
@@ -129,7 +133,7 @@ def main() -> None:
     check_s = 0.0
     try:
         with FakeHub({NAME: files}) as hub:
-            for number in range(chosen.fetches):
+            for number in range(fetches):
                 kind = KINDS[number % len(KINDS)]
                 folder = work / str(number)
                 sent, began = hub.bytes_sent, time.perf_counter()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from kb.errors import ModelUnavailable
 from kb.hub import errors
 from kb.hub.errors import PassingTrouble
 from kb.storage.http_answers import Answer, AnswerTooLarge, read_answer
@@ -110,8 +111,18 @@ class HubClient:
         commit = about.get("sha") if isinstance(about, dict) else None
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise errors.foreign_answer(repository, hide_credentials(endpoint()))
+        try:
+            files = self._tree(repository, f"{base}/tree/{commit}?recursive=true")
+        except ModelUnavailable as error:
+            if error.code != "model.not_on_hub":
+                raise
+            # A mirror that knows the repository, and has no address for its tree.
+            answer = self._ask(repository, f"{base}/revision/{commit}?blobs=true")
+            files = list(self._files(repository, _siblings(self._document(repository, answer))))
+        return Listing(repository, commit, tuple(files))
+
+    def _tree(self, repository: str, address: str) -> list[HubFile]:
         files: list[HubFile] = []
-        address = f"{base}/tree/{commit}?recursive=true"
         for _page in range(MOST_PAGES):
             answer = self._ask(repository, address)
             files += self._files(repository, self._document(repository, answer))
@@ -119,7 +130,7 @@ class HubClient:
             if not following:
                 break
             address = following
-        return Listing(repository, commit, tuple(files))
+        return files
 
     @contextmanager
     def open(
@@ -287,6 +298,24 @@ def is_plain_name(name: str) -> bool:
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _siblings(about: Any) -> Any:
+    """Return the files in a repository's facts in the form of the entries of its tree."""
+    rows = about.get("siblings") if isinstance(about, dict) else None
+    if not isinstance(rows, list):
+        return None
+    found = []
+    for row in rows:
+        if isinstance(row, dict):
+            large = row.get("lfs")
+            if isinstance(large, dict):
+                large = {"size": large.get("size"), "oid": large.get("sha256")}
+            found.append({
+                "type": "file", "path": row.get("rfilename"), "size": row.get("size"),
+                "oid": row.get("blobId"), "lfs": large,
+            })  # fmt: skip
+    return found
 
 
 def _next_page(answer: Answer) -> str:

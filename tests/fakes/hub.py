@@ -77,6 +77,7 @@ class FakeHub:
         self.cdn = False
         self.bytes_per_s = 0
         self.entries: dict[str, object] = {}  # changes of the listed facts of a file
+        self.has_tree = True  # False: a mirror without the address of the tree
         self._closed = threading.Event()
         self._lock = threading.Lock()
         hub = self
@@ -154,6 +155,8 @@ class FakeHub:
             self._refuse(request, 401, "GatedRepo")
         elif repository not in self.repositories:
             self._refuse(request, 401 if match else 404, "RepoNotFound")
+        elif about and "/tree/" in path and not self.has_tree:
+            self._refuse(request, 404, "")
         elif about:
             self._send_info(request, repository, tree="/tree/" in path, body=body)
         elif self.cdn and not path.startswith("/cdn/"):
@@ -185,7 +188,7 @@ class FakeHub:
             document = {
                 "_id": "1", "id": repository, "modelId": repository, "sha": self.commit,
                 "private": False, "tags": [], "downloads": 0, "likes": 0,
-                "siblings": [{"rfilename": name} for name in names],
+                "siblings": [self._sibling(repository, name) for name in names],
             }  # fmt: skip
         text = json.dumps(document).encode()
         request.send_response(200)
@@ -194,6 +197,16 @@ class FakeHub:
         request.end_headers()
         if body:
             request.wfile.write(text)
+
+    def _sibling(self, repository: str, name: str) -> dict[str, object]:
+        """Return a file in the form of `?blobs=true`."""
+        data = self.bytes_of(repository, name) or b""
+        found: dict[str, object] = {
+            "rfilename": name, "size": len(data), "blobId": git_blob(data),
+        }  # fmt: skip
+        if is_large(name):
+            found["lfs"] = {"sha256": self._etag(repository, name), "size": len(data)}
+        return found
 
     def _entry(self, repository: str, name: str) -> object:
         if name in self.entries:

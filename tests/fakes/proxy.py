@@ -1,0 +1,70 @@
+"""An HTTP proxy on loopback: it knows hosts that no name server knows."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from urllib.parse import urlsplit
+
+
+class FakeProxy:
+    """The proxy. `hosts` maps names to addresses of servers; `requests` has the addresses asked.
+
+    `password`: the text that `Proxy-Authorization` must have, empty for none.
+    """
+
+    def __init__(self, hosts: Mapping[str, str], password: str = "") -> None:
+        self.requests: list[str] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                proxy.requests.append(self.path)
+                parts = urlsplit(self.path)
+                if password and self.headers.get("Proxy-Authorization") != password:
+                    self.send_error(407)
+                    return
+                if parts.hostname not in hosts:
+                    self.send_error(502)
+                    return
+                own = {k: v for k, v in self.headers.items() if not k.startswith("Proxy-")}
+                connection = http.client.HTTPConnection(urlsplit(hosts[parts.hostname]).netloc)
+                connection.request("GET", f"{parts.path}?{parts.query}", headers=own)
+                answer = connection.getresponse()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name not in ("Date", "Server", "Connection"):
+                        self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.read())
+                connection.close()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> FakeProxy:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
