@@ -105,6 +105,16 @@ def remove(repository: str) -> int:
     return size
 
 
+def room(folder: Path) -> int:
+    """Return the free bytes of the disk that holds a folder, which may not exist yet."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 1 << 62
+
+
 def digests(path: Path, moved: Callable[[int], None] = lambda count: None) -> tuple[str, str]:
     """Return a file's SHA-256 and git's SHA-1 of it as a blob; `moved` gets the bytes of a block.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from kb.errors import ModelUnavailable
 
 
@@ -203,4 +205,16 @@ def odd_file(name: str, file: str, found: str) -> ModelUnavailable:
         name=name,
         file=file,
         found=found,
+    )
+
+
+def not_writable(repository: str, folder: Path, error: OSError) -> ModelUnavailable:
+    """Return the error of a folder in which nothing can be stored."""
+    return ModelUnavailable(
+        "model.cache_not_writable",
+        "Model {name} cannot be stored in {folder}: {cause}",
+        hint="Make the folder writable, or name another one with HF_HOME in .env.",
+        name=repository,
+        folder=folder,
+        cause=error.strerror or error,
     )

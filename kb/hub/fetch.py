@@ -12,23 +12,22 @@ import errno
 import logging
 import queue
 import random
-import shutil
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from filelock import BaseFileLock, Timeout
 
 from kb.errors import Cancelled, KBError, ModelUnavailable
 from kb.hub import cache, errors, fetch_state, records
-from kb.hub.client import Deadlines, HubClient, HubFile, Listing, endpoint
+from kb.hub.client import HubClient, HubFile, Listing, endpoint
+from kb.hub.conduct import Conduct
 from kb.hub.errors import PassingTrouble
+from kb.hub.fetch_progress import FetchProgress, Report
 from kb.hub.fetch_state import FetchState
 from kb.hub.records import ReadyRecord, RecordedFile
 from kb.hub.repository_code import refuse_code
@@ -38,32 +37,11 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 4  # files
 WEIGHTS = ".safetensors"
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
-ROOM_BYTES = 64 * 2**20  # stays free on the disk
 MOST_WRONG = 3  # arrivals of a file with another digest
-SPEED_OVER_S = 8.0
 POLL_S = 0.1
-STATE_EVERY_S = 1.0
 
 Result = TypeVar("Result")
-Report = Callable[[FetchState], None]
 Choose = Callable[[str, Sequence[HubFile]], list[HubFile]]
-
-
-@dataclass(frozen=True, slots=True)
-class Conduct:
-    """The conduct of a fetch: deadlines, pauses and patience in seconds, bytes to leave free."""
-
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    patience_s: float = 600.0
-    first_pause_s: float = FIRST_PAUSE_S
-    longest_pause_s: float = LONGEST_PAUSE_S
-    room_bytes: int = ROOM_BYTES
-    # A hub that no connection reaches: a person at a terminal reads so at once.
-    unreachable_patience_s: float = 0.0
-    # A fetch that a user has paused is not continued.
-    respect_pause: bool = False
 
 
 class Fetch:
@@ -83,20 +61,14 @@ class Fetch:
         self._repository = repository
         self._choose = choose
         self._revision = revision
-        self._report = report
         self._cancelled = cancelled
         self._conduct = conduct or Conduct()
         self._place = cache.repository_folder(repository)
-        self._state = FetchState(
-            repository, hide_credentials(endpoint()), str(self._place), "waiting"
-        )
-        self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._moved_at = time.monotonic()
-        self._arrived: deque[tuple[float, int]] = deque()
-        self._active = 0  # threads at work
-        self._pauses: dict[int, tuple[dict[str, Any], float]] = {}  # of those that wait
-        self._written_at = 0.0
+        source = hide_credentials(endpoint())
+        self._progress = FetchProgress(
+            FetchState(repository, source, str(self._place), "waiting"), self._place, report
+        )
 
     def run(self, found: Callable[[], ReadyRecord | None]) -> ReadyRecord:
         """Fetch what is missing and return the record of the complete model.
@@ -112,7 +84,7 @@ class Fetch:
                 return known
             before = fetch_state.last_state(self._place)
             if self._conduct.respect_pause and before is not None and before.state == "paused":
-                self._state = before
+                self._progress.state = before
                 fetch_state.request(self._place, "pause")
                 self._check_stop()
             return self._run()
@@ -131,27 +103,28 @@ class Fetch:
                 lock.acquire(timeout=0)
                 return
             except Timeout:
-                self._report(fetch_state.read_state(self._place) or self._state)
+                self._progress.report(fetch_state.read_state(self._place) or self._progress.state)
                 self._check_stop(others=True)
                 time.sleep(2 * POLL_S)
             except OSError as error:
-                raise self._not_writable(records.state_folder(), error) from error
+                raise errors.not_writable(
+                    self._repository, records.state_folder(), error
+                ) from error
 
     def _run(self) -> ReadyRecord:
         fetch_state.request(self._place, "")
-        self._moved_at = time.monotonic()
-        self._change(state="waiting")
+        self._progress.begin()
         listing = self._in_thread(self._ask)
         files = self._choose(self._repository, listing.files)
-        self._change(size=sum(file.size for file in files), state="verifying")
+        self._progress.change(size=sum(file.size for file in files), state="verifying")
         missing = self._in_thread(lambda: self._missing(listing, files))
         self._make_room(missing)
-        self._change(state="fetching")
+        self._progress.change(state="fetching")
         small = [file for file in missing if not file.name.endswith(WEIGHTS)]
         self._receive_all(listing, small)
         self._refuse_code(listing, files)
         self._receive_all(listing, [file for file in missing if file not in small])
-        self._change(state="verifying")
+        self._progress.change(state="verifying")
         return self._complete(listing, files)
 
     def _ask(self) -> Listing:
@@ -181,10 +154,10 @@ class Fetch:
                 if not whole:
                     path.unlink(missing_ok=True)
             if whole:
-                self._add(file.size)
+                self._progress.add(file.size)
             else:
                 missing.append(file)
-                self._add(self._part_size(file))
+                self._progress.add(self._part_size(file))
             self._raise_if_stopped()
         return missing
 
@@ -204,7 +177,7 @@ class Fetch:
         attempt = 0
         while True:
             need = sum(file.size - self._part_size(file) for file in missing)
-            free = room(self._place) - self._conduct.room_bytes
+            free = cache.room(self._place) - self._conduct.room_bytes
             if not need or need <= free:
                 return
             attempt += 1
@@ -218,18 +191,18 @@ class Fetch:
                 if not file.name.endswith(WEIGHTS):
                     cache.place(self._repository, listing.commit, file)
         except OSError as error:
-            raise self._not_writable(self._place, error) from error
+            raise errors.not_writable(self._repository, self._place, error) from error
         refuse_code(self._repository, self._place / "snapshots" / listing.commit)
 
     def _receive_all(self, listing: Listing, missing: Sequence[HubFile]) -> None:
         try:
             (self._place / "blobs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._not_writable(self._place, error) from error
+            raise errors.not_writable(self._repository, self._place, error) from error
         rest: queue.SimpleQueue[HubFile] = queue.SimpleQueue()
         for file in sorted(missing, key=lambda file: file.size):
             rest.put(file)
-        count = self._active = min(AT_ONCE, len(missing))
+        count = self._progress.active = min(AT_ONCE, len(missing))
         ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
         def work() -> None:
@@ -246,8 +219,7 @@ class Fetch:
                 ended.put(error)
             finally:
                 client.close()
-                with self._lock:
-                    self._active -= 1
+                self._progress.thread_ended()
 
         # Daemons: a thread inside a silent connection does not keep the process alive.
         for number in range(count):
@@ -261,7 +233,7 @@ class Fetch:
         """Run `act` in a daemon thread, so that Ctrl-C and a stop are noticed at once."""
         ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         results: list[Result] = []
-        self._active = 1
+        self._progress.active = 1
 
         def work() -> None:
             try:
@@ -282,7 +254,7 @@ class Fetch:
                 return ended.get(timeout=POLL_S)
             except queue.Empty:
                 self._check_stop()
-                self._show()
+                self._progress.show()
 
     def _receive(self, client: HubClient, listing: Listing, file: HubFile) -> None:
         """Receive a file until its digest is right, and put it into place."""
@@ -307,10 +279,10 @@ class Fetch:
                 self._pause(trouble, attempt)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-                    raise self._not_writable(self._place, error) from error
+                    raise errors.not_writable(self._repository, self._place, error) from error
                 attempt += 1
                 need = file.size - self._part_size(file)
-                free = room(self._place)
+                free = cache.room(self._place)
                 self._pause(errors.disk_full(self._repository, self._place, need, free), attempt)
 
     def _receive_rest(self, client: HubClient, listing: Listing, file: HubFile) -> None:
@@ -335,14 +307,14 @@ class Fetch:
                     stream.write(block)
                     stream.flush()
                     done += len(block)
-                    self._add(len(block), received=True)
+                    self._progress.add(len(block), received=True)
         if done < file.size and not self._stop.is_set():
             raise errors.broken_off(self._repository, file.name, done, file.size)
 
     def _discard(self, file: HubFile) -> None:
         part = cache.part_path(self._repository, file)
         with suppress(OSError):
-            self._add(-part.stat().st_size)
+            self._progress.add(-part.stat().st_size)
             part.unlink()
 
     def _complete(self, listing: Listing, files: Sequence[HubFile]) -> ReadyRecord:
@@ -361,7 +333,7 @@ class Fetch:
                 entries[file.name] = records.recorded(folder / file.name, file.digest, sha256)
                 self._check_stop()
         except OSError as error:
-            raise self._not_writable(self._place, error) from error
+            raise errors.not_writable(self._repository, self._place, error) from error
         record = ReadyRecord(self._repository, listing.commit, folder, entries, time.time())
         records.write(self._place, record)
         fetch_state.forget_state(self._place)
@@ -376,53 +348,15 @@ class Fetch:
             pause_s = max(pause_s, trouble.retry_after_s)
         patience_s = (
             conduct.unreachable_patience_s
-            if trouble.unreachable and self._state.state == "waiting"
+            if trouble.unreachable and self._progress.state.state == "waiting"
             else conduct.patience_s
         )
-        if time.monotonic() + pause_s - self._moved_at > patience_s:
+        if self._progress.still_for_s() + pause_s > patience_s:
             raise _with_next_try(trouble.error, time.time() + pause_s)
         log.info("%s Next try in %.0f s.", trouble.error.message, pause_s)
-        own = threading.get_ident()
-        with self._lock:
-            self._pauses[own] = (trouble.error.record(), time.time() + pause_s)
-        try:
+        with self._progress.waiting(trouble.error, time.time() + pause_s):
             self._stop.wait(pause_s)
             self._raise_if_stopped()
-        finally:
-            with self._lock:
-                self._pauses.pop(own, None)
-
-    def _add(self, count: int, *, received: bool = False) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self._state = replace(self._state, done=max(0, self._state.done + count))
-            if received:
-                self._moved_at = now
-                self._arrived.append((now, count))
-                while self._arrived and now - self._arrived[0][0] > SPEED_OVER_S:
-                    self._arrived.popleft()
-
-    def _change(self, **values: object) -> None:
-        with self._lock:
-            self._state = replace(self._state, **values)  # type: ignore[arg-type]
-        self._written_at = 0.0
-        self._show()
-
-    def _show(self) -> None:
-        now = time.monotonic()
-        with self._lock:
-            recent = [(at, count) for at, count in self._arrived if now - at <= SPEED_OVER_S]
-            span_s = max(1.0, now - recent[0][0]) if recent else 1.0
-            speed = sum(count for _, count in recent) / span_s
-            self._state = replace(self._state, bytes_per_s=speed, at=time.time())
-            state = self._state
-            if self._pauses and len(self._pauses) >= self._active:
-                problem, next_try = min(self._pauses.values(), key=lambda pause: pause[1])
-                state = replace(state, state="waiting", problem=problem, next_try=next_try)
-        self._report(state)
-        if now - self._written_at >= STATE_EVERY_S:
-            self._written_at = now
-            fetch_state.write_state(self._place, state)
 
     def _check_stop(self, *, others: bool = False) -> None:
         """Raise Cancelled if the caller or a user asked for a stop."""
@@ -450,33 +384,12 @@ class Fetch:
                 part.unlink(missing_ok=True)
             fetch_state.forget_state(self._place)
             return
-        with self._lock:
-            state = replace(self._state, bytes_per_s=0.0, at=time.time())
+        state = replace(self._progress.state, bytes_per_s=0.0, at=time.time())
         if isinstance(error, KBError) and not isinstance(error, Cancelled):
             state = replace(state, state="failed", problem=error.record())
         else:
             state = replace(state, state="paused" if asked == "pause" else "stopped")
         fetch_state.write_state(self._place, state)
-
-    def _not_writable(self, folder: Path, error: OSError) -> ModelUnavailable:
-        return ModelUnavailable(
-            "model.cache_not_writable",
-            "Model {name} cannot be stored in {folder}: {cause}",
-            hint="Make the folder writable, or name another one with HF_HOME in .env.",
-            name=self._repository,
-            folder=folder,
-            cause=error.strerror or error,
-        )
-
-
-def room(folder: Path) -> int:
-    """Return the free bytes of the disk that holds a folder, which may not exist yet."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return 1 << 62
 
 
 def _with_next_try(error: ModelUnavailable, at: float) -> ModelUnavailable:

@@ -12,8 +12,10 @@ from pathlib import Path
 from kb.errors import ModelUnavailable
 from kb.hub import cache, fetch_state, records
 from kb.hub.client import Deadlines, HubClient, HubFile, is_offline
+from kb.hub.conduct import Conduct
 from kb.hub.errors import PassingTrouble
-from kb.hub.fetch import Choose, Conduct, Fetch, Report
+from kb.hub.fetch import Choose, Fetch
+from kb.hub.fetch_progress import Report
 from kb.hub.records import ReadyRecord, RecordedFile
 
 # One quick request at the first use of a model that another program has fetched.

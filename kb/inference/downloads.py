@@ -24,7 +24,8 @@ from kb.asr.engines.spec import ModelShape, batch_bytes
 from kb.errors import ModelUnavailable, UsageError
 from kb.hub import cache, fetch_state, records
 from kb.hub.client import endpoint
-from kb.hub.fetch import Conduct, Report, room
+from kb.hub.conduct import Conduct
+from kb.hub.fetch_progress import Report
 from kb.hub.fetch_state import FetchState
 from kb.hub.models import adopt, remove, verify
 
@@ -187,7 +188,7 @@ def needed_fetch(engine: str, model: str) -> NeededFetch | None:
     known = [find_model(target) for target in wanted]
     size = sum(each.download_bytes for each in known if each) if all(known) else 0
     folder = cache.cache_folder()
-    return NeededFetch(", ".join(wanted), size, endpoint(), str(folder), room(folder))
+    return NeededFetch(", ".join(wanted), size, endpoint(), str(folder), cache.room(folder))
 
 
 def not_here(name: str) -> ModelUnavailable:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from kb.asr.engines import check_engine, engine_spec
 from kb.asr.engines.model_lookup import model_folder, resolve
 from kb.errors import KBError, ModelUnavailable
-from kb.hub.fetch import Conduct, Report
+from kb.hub.conduct import Conduct
+from kb.hub.fetch_progress import Report
 from kb.hub.models import known_ready
 
 

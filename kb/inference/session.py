@@ -21,7 +21,7 @@ from gpu.throttle import Governor, ThrottleLimits
 from gpu.throughput import Calibration
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.quality.repair_budget import RepairBudget
-from kb.hub.fetch import Report
+from kb.hub.fetch_progress import Report
 from kb.inference.memory_fit import estimate_memory
 from kb.inference.model_lock import ModelLock
 from kb.options import RunOptions

@@ -11,7 +11,7 @@ from kb.options import RunOptions
 
 if TYPE_CHECKING:
     from kb.asr.engines.model_lookup import ModelRef
-    from kb.hub.fetch import Report
+    from kb.hub.fetch_progress import Report
     from kb.hub.fetch_state import FetchState, Request
     from kb.inference.downloads import ModelFacts, NeededFetch, Verification
 

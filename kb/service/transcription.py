@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kb.hub.fetch import Report
+from kb.hub.fetch_progress import Report
 from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.options import RunOptions
 from kb.types import Transcript

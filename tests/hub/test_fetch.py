@@ -14,7 +14,7 @@ import pytest
 from kb.errors import Cancelled, KBError
 from kb.hub import cache, fetch_state, records
 from kb.hub.client import Deadlines
-from kb.hub.fetch import Conduct
+from kb.hub.conduct import Conduct
 from kb.hub.fetch_state import FetchState
 from kb.hub.models import known_ready, ready, remove, verify
 from tests.fakes.hub import LISTING, SIGN_IN_PAGE, FakeHub, Fault
@@ -352,7 +352,7 @@ def test_a_user_pauses_or_cancels_the_fetch_of_another_process(
 def test_a_full_disk_is_named_with_need_room_and_folder(
     hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kb.hub.fetch.room", lambda folder: 5_000)
+    monkeypatch.setattr("kb.hub.cache.room", lambda folder: 5_000)
     with raises(KBError, "model.disk_full", name=NAME) as caught:
         fetched(conduct=Conduct(patience_s=0.1, first_pause_s=0.01, room_bytes=0))
     assert caught.value.retryable and caught.value.values["room"] == "5000 bytes"

@@ -17,7 +17,7 @@ from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.errors import KBError
 from kb.hub import cache
 from kb.hub.client import Deadlines
-from kb.hub.fetch import Conduct
+from kb.hub.conduct import Conduct
 from kb.hub.fetch_state import FetchState
 from kb.hub.models import ready
 from kb.hub.records import ReadyRecord

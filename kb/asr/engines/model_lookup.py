@@ -17,7 +17,8 @@ from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape
 from kb.errors import KBError, ModelUnavailable
 from kb.hub import cache, records
-from kb.hub.fetch import Conduct, Report
+from kb.hub.conduct import Conduct
+from kb.hub.fetch_progress import Report
 from kb.hub.models import ready
 from kb.settings import PROJECT_ROOT
 from kb.storage.model_names import check_no_folder_here, is_path

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from kb.errors import Cancelled, KBError, RetryLater
-from kb.hub.fetch import Conduct
+from kb.hub.conduct import Conduct
 from kb.inference import model_fetch
 from kb.jobs.queue.item_states import BEING_FETCHED
 
