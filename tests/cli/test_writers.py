@@ -480,6 +480,7 @@ def vault(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place.out
 
 
+@pytest.mark.slow
 def test_a_note_that_a_person_changed_stays(place: Place, vault: Path) -> None:
     command = ["publish", place.items[0], "--to", "folder"]
     place.kb(*command)

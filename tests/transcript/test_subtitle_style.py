@@ -51,7 +51,7 @@ def test_samples_have_no_fault(name: LayoutName) -> None:
         assert not faults(render(replace(talk, layout=layout), "srt"), talk, layout)
 
 
-@pytest.mark.parametrize("name", ["standard", "one-word"])
+@pytest.mark.parametrize("name", ["standard", pytest.param("one-word", marks=pytest.mark.slow)])
 def test_random_transcripts_have_no_fault(name: LayoutName) -> None:
     for seed in SEEDS[::7]:
         talk = replace(random_transcript(seed), layout=LAYOUTS[name])
