@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from kb.errors import Cancelled, KBError, RetryLater
 from kb.hub.conduct import Conduct
 from kb.inference import model_fetch
-from kb.jobs.queue.item_states import BEING_FETCHED
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class ModelFetches:
         if not fetch.ended.is_set():
             pause_s = min(LOOK_AGAIN_MOST_S, LOOK_AGAIN_S + LOOK_AGAIN_EACH_S * waiting)
             raise RetryLater(
-                BEING_FETCHED,
+                "model.being_fetched",
                 "The model {model} is being fetched.",
                 hint="The item goes on by itself. See the progress with: kb models",
                 until=time.time() + pause_s,
