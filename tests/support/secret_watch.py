@@ -120,7 +120,9 @@ class Plugin:
             root = session.config.rootpath
             items = session.perform_collect([f"{root}/{node_id}" for node_id in self.last])
             session.testscollected = collected + len(items)
-            for item, following in zip(items, [*items[1:], None], strict=True):
+            # None is left where the run's marks deselect them.
+            for place, item in enumerate(items):
+                following = items[place + 1] if place + 1 < len(items) else None
                 session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         return result
 
