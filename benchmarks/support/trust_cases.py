@@ -11,8 +11,9 @@ import numpy as np
 from benchmarks.support.common import median
 from benchmarks.support.trust_reader import NO_REPAIR, TrustReader
 from kb.asr.engines.base import DecodingResult, EncodedBatch
-from kb.asr.quality.checks import Thresholds, WindowContext, repeats
+from kb.asr.quality.checks import repeats
 from kb.asr.quality.repair_budget import RepairBudget
+from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.asr.stitching import keep_words, restore_segment_times
 from kb.pipeline.hold import decide
 from kb.settings import Settings

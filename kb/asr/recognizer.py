@@ -26,13 +26,14 @@ from kb.asr.batching.fallback_engine import FallbackEngine
 from kb.asr.batching.language_vote import EARLY_WINDOWS, FixedLanguage, LanguageVote
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
-from kb.asr.quality.checks import PREVIOUS_WORDS, Thresholds, WindowContext
+from kb.asr.quality.checks import PREVIOUS_WORDS
 from kb.asr.quality.expected_errors import with_expected_errors
 from kb.asr.quality.pace import PaceEstimate
 from kb.asr.quality.repair import RepairQueue
 from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
+from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.asr.stitching import WindowText, enforce_order, restore_segment_times, stitch
 from kb.asr.windows.window_source import WindowSource
 from kb.asr.windows.windowing import Window

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kb.asr.engines.base import DecodingResult
-from kb.asr.quality import checks
-from kb.asr.quality.checks import Thresholds, WindowContext, check, flagged_seconds
+from kb.asr.quality import checks, word_checks
+from kb.asr.quality.checks import check, flagged_seconds
 from kb.asr.quality.pace import Line, Pace
 from kb.asr.quality.report import WindowResult, quality_report
+from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.settings import Settings
 from kb.types import QualityFlag, Segment, SpeechSpan, Word
 
@@ -172,7 +173,7 @@ def test_a_word_longer_than_its_letters_is_stretched(
     times: list[tuple[float, float]], flagged: list[str]
 ) -> None:
     words = [Word(*span, text, 0.9) for span, text in zip(times, ("harbour", "is"), strict=True)]
-    found = checks.stretched(evidence(*words, speech=((0.0, 9.0),), pace=PACE), LIMITS)
+    found = word_checks.stretched(evidence(*words, speech=((0.0, 9.0),), pace=PACE), LIMITS)
     assert [w.text for w in words for flag in found if flag.start_s == w.start_s] == flagged
 
 
@@ -193,15 +194,15 @@ def test_equal_words_in_a_row_are_compared_with_each_other(
     for length in lengths:
         words.append(Word(round(start_s, 3), round(start_s + length, 3), "harbour", 0.9))
         start_s += length
-    found = checks.stretched(evidence(*words, speech=((0.0, 9.0),), pace=PACE), LIMITS)
+    found = word_checks.stretched(evidence(*words, speech=((0.0, 9.0),), pace=PACE), LIMITS)
     assert [n for n, w in enumerate(words) for f in found if f.start_s == w.start_s] == flagged
 
 
 def test_only_its_sound_counts_for_a_stretched_word() -> None:
     word = Word(1.0, 3.0, "harbour", 0.9)
     pause = evidence(word, speech=((1.0, 1.3), (2.8, 3.0)), pace=PACE)
-    assert checks.stretched(pause, LIMITS) == []
-    found = checks.stretched(evidence(word, speech=((1.0, 3.0),), pace=PACE), LIMITS)
+    assert word_checks.stretched(pause, LIMITS) == []
+    found = word_checks.stretched(evidence(word, speech=((1.0, 3.0),), pace=PACE), LIMITS)
     assert found[0].value == pytest.approx(1.55)
 
 
@@ -211,7 +212,7 @@ def test_only_its_sound_counts_for_a_stretched_word() -> None:
      ("the", 0.02, False), ("über", 0.04, True), ("...", 0.0, False)],
 )  # fmt: skip
 def test_a_word_of_an_instant_is_a_stutter(text: str, seconds: float, flagged: bool) -> None:
-    found = checks.stutter(evidence(Word(1.0, 1.0 + seconds, text, 0.9)), LIMITS)
+    found = word_checks.stutter(evidence(Word(1.0, 1.0 + seconds, text, 0.9)), LIMITS)
     assert bool(found) is flagged
 
 
@@ -309,10 +310,10 @@ def test_unlikely_words_at_the_end_of_a_stretch_may_be_invented(
         for n, chance in enumerate(probabilities)
     ]
     spans = None if sure is None else tuple(SpeechSpan(*span) for span in sure)
-    found = checks.ending(evidence(*words, speech=((0.0, 9.0),), sure=spans), LIMITS)
+    found = word_checks.ending(evidence(*words, speech=((0.0, 9.0),), sure=spans), LIMITS)
     assert [(f.start_s, f.end_s) for f in found] == ([flagged] if flagged else [])
     # Words behind a pause are a stretch of their own.
     later = Word(5.0, 5.4, "winter", 0.9)
-    found = checks.ending(evidence(*words, later, speech=((0.0, 9.0),), sure=spans), LIMITS)
+    found = word_checks.ending(evidence(*words, later, speech=((0.0, 9.0),), sure=spans), LIMITS)
     own = [(f.start_s, f.end_s) for f in found if f.end_s < 3.0]
     assert own == ([flagged] if flagged else [])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kb.asr.engines.base import DecodingResult
-from kb.asr.quality.checks import Thresholds, WindowContext, check
+from kb.asr.quality.checks import check
 from kb.asr.quality.unreadable_words import is_unreadable
+from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.settings import Settings
 from kb.types import Segment, SpeechSpan, Word
 

@@ -12,8 +12,8 @@ import pytest
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.time_map import TimestampMap
 from kb.asr.engines.base import DecodingResult
-from kb.asr.quality.checks import WindowContext
 from kb.asr.quality.pace import Line, Pace
+from kb.asr.quality.window_context import WindowContext
 from kb.asr.quality.word_edits import replace_words
 from kb.asr.quality.word_places import (
     BEFORE_S,

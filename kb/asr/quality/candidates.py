@@ -8,16 +8,10 @@ from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
 from kb.asr.engines.base import DecodingResult
-from kb.asr.quality.checks import (
-    RESOLVED_BY_AGREEMENT,
-    Thresholds,
-    WindowContext,
-    check,
-    flagged_seconds,
-    make_flag,
-)
+from kb.asr.quality.checks import RESOLVED_BY_AGREEMENT, check, flagged_seconds
 from kb.asr.quality.missing_speech import is_silence
 from kb.asr.quality.report import WindowResult
+from kb.asr.quality.window_context import Thresholds, WindowContext, make_flag
 from kb.asr.quality.word_places import LONGEST_EMPTY_S, WORD_CHECKS, OpenPlace
 from kb.asr.stitching import join_words, normalize_word
 from kb.asr.windows.windowing import Window

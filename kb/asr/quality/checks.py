@@ -9,17 +9,15 @@ limits are settings (`KB_SUSPECT_...`). A flag is not proof: a flagged window is
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 from kb.asr.coverage import clip_spans, gaps, union
-from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
-from kb.asr.quality.pace import Pace, letters
 from kb.asr.quality.unreadable_words import unreadable
+from kb.asr.quality.window_context import Thresholds, WindowContext, inside_s, make_flag
+from kb.asr.quality.word_checks import ending, stretched, stutter
 from kb.asr.stitching import normalize_word
-from kb.settings import Settings
 from kb.types import QualityFlag, SpeechSpan, Word
 from kb.types.quality import REACH_S
 
@@ -30,99 +28,6 @@ MIN_SPEECH_FOR_RATE_S = 5.0  # less speech is too little to judge the rate
 MIN_SPEECH_S = 1.0  # for less speech, detection may be wrong
 PREVIOUS_WORDS = 24  # words of the previous window in the check for repeats
 LATE_S = 0.3  # detection may begin so much later than the speech
-TOUCHING_S = 0.05  # words this near share a border that may be in the wrong place
-EQUAL_SHARE = 0.8  # of the limit of a stretched word, for words beside equal ones
-LEAST_PROBABILITY = 0.5  # a less likely word at the end of a stretch may be invented
-ENDING_PAUSE_S = 0.3  # a longer pause ends a stretch
-LEAST_LETTERS = 4  # shorter words may be spoken in 60 ms
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The limits of the checks; the settings of the same names explain them."""
-
-    uncovered_s: float
-    compression: float
-    repeats: int
-    words_per_s: float
-    words_per_s_least: float
-    logprob: float
-    no_speech: float
-    silent_s: float
-    language: float
-    backwards_s: float
-    stretched_s: float
-    stutter_s: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> Thresholds:
-        """Return the limits of the settings."""
-        return cls(
-            uncovered_s=settings.suspect_uncovered_s,
-            compression=settings.suspect_compression,
-            repeats=settings.suspect_repeats,
-            words_per_s=settings.suspect_words_per_s,
-            words_per_s_least=settings.suspect_words_per_s_least,
-            logprob=settings.suspect_logprob,
-            no_speech=settings.suspect_no_speech,
-            silent_s=settings.suspect_silent_s,
-            language=settings.suspect_language,
-            backwards_s=settings.suspect_backwards_s,
-            stretched_s=settings.suspect_stretched_s,
-            stutter_s=settings.suspect_stutter_s,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class WindowContext:
-    """A window's text and the other facts about its sound, in times of the medium.
-
-    `from_s`..`to_s` is the part that this window accounts for: in an overlap with a neighbour, up
-    to the overlap's middle. `speech` is the speech of the looser detection; `previous_words` are
-    the last words of the previous window; `languages` the item's, the main one first;
-    `detected_language` the likeliest language of this window, with its probability; `pace` that
-    of the item's speech; `sure` is the speech that detection is sure of (None: all of `speech`).
-    """
-
-    start_s: float
-    end_s: float
-    from_s: float
-    to_s: float
-    decoded: DecodingResult
-    speech: tuple[SpeechSpan, ...]
-    previous_words: tuple[Word, ...] = ()
-    languages: tuple[str, ...] = ()
-    detected_language: tuple[str, float] = ("", 0.0)
-    pace: Pace = field(default_factory=Pace)
-    sure: tuple[SpeechSpan, ...] | None = None
-
-    @property
-    def words(self) -> tuple[Word, ...]:
-        return tuple(word for segment in self.decoded.segments for word in segment.words)
-
-    @property
-    def speech_s(self) -> float:
-        return sum(s.duration_s for s in clip_spans(self.speech, self.from_s, self.to_s))
-
-    def is_sure(self, word: Word) -> bool:
-        """Return whether at least half of a word is in speech that detection is sure of."""
-        sure = self.speech if self.sure is None else self.sure
-        near = [SpeechSpan(s.start_s - REACH_S, s.end_s + REACH_S) for s in sure]
-        return _inside_s(word, near) >= (word.end_s - word.start_s) / 2
-
-    def flag_window(self, name: str, value: float, limit: float) -> list[QualityFlag]:
-        """Return a flag on the whole window."""
-        words = self.words
-        start_s = min(words[0].start_s, words[-1].start_s) if words else self.from_s
-        end_s = max(words[0].end_s, words[-1].end_s) if words else self.to_s
-        return [make_flag(name, max(start_s, self.start_s), min(end_s, self.end_s), value, limit)]
-
-
-def make_flag(name: str, start_s: float, end_s: float, value: float, limit: float) -> QualityFlag:
-    """Return a flag with rounded figures; its end is never before its start."""
-    return QualityFlag(
-        name, round(start_s, 3), round(max(start_s, end_s), 3), round(value, 3), limit
-    )
 
 
 def uncovered(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
@@ -244,7 +149,7 @@ def on_silence(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     found: list[QualityFlag] = []
     row: list[Word] = []
     for word in (*context.words, None):
-        if word is not None and _inside_s(word, near) < (word.end_s - word.start_s) / 2:
+        if word is not None and inside_s(word, near) < (word.end_s - word.start_s) / 2:
             row.append(word)
             continue
         silent_s = sum(w.end_s - w.start_s for w in row)
@@ -288,7 +193,7 @@ def phrase(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
         own = words[place : place + len(known)]
         total_s = sum(w.end_s - w.start_s for w in own)
         outside = (
-            1 - sum(_inside_s(w, context.speech) for w in own) / total_s if total_s > 0 else 1.0
+            1 - sum(inside_s(w, context.speech) for w in own) / total_s if total_s > 0 else 1.0
         )
         if outside > 0.5:
             found.append(make_flag("phrase", own[0].start_s, own[-1].end_s, outside, 0.5))
@@ -317,99 +222,6 @@ def times(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     return found
 
 
-def stretched(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`stretched`: a word that lasts much longer than its letters. Value: the seconds beyond.
-
-    The next word lies over a lost one. The pace is fitted to the item's own words
-    (`kb.asr.quality.pace`, ours). Of words that are said several times in a row, each is compared
-    with the shortest of them as well, and less than the limit counts.
-    """
-    words = context.words
-    sound_s = [_sound_s(word, context.speech) for word in words]
-    expected_s = [context.pace.expected_s([word]) for word in words]
-    limit_s = [limits.stretched_s] * len(words)
-    for row in _equal_words(words):
-        spoken_s = [sound_s[n] for n in row if sound_s[n] >= expected_s[n] / 2]
-        for n in row:
-            limit_s[n] *= EQUAL_SHARE
-            expected_s[n] = min([expected_s[n], *spoken_s])
-    excess = [sound - expected for sound, expected in zip(sound_s, expected_s, strict=True)]
-    found: list[QualityFlag] = []
-    for place, word in enumerate(words):
-        value = excess[place]
-        if value <= limit_s[place]:
-            continue
-        # A border in the wrong place makes one word longer and its neighbour shorter.
-        for near in (place - 1, place + 1):
-            if 0 <= near < len(words):
-                first, second = sorted((word, words[near]), key=lambda w: w.start_s)
-                if second.start_s - first.end_s < TOUCHING_S:
-                    value += min(0.0, excess[near])
-        if value > limit_s[place]:
-            found.append(make_flag("stretched", word.start_s, word.end_s, value, limit_s[place]))
-    return found
-
-
-def _equal_words(words: Sequence[Word]) -> Iterator[range]:
-    """Yield the places of each row of equal words."""
-    first = 0
-    for text, row in groupby(normalize_word(word.text) for word in words):
-        end = first + len(list(row))
-        if text and end - first > 1:
-            yield range(first, end)
-        first = end
-
-
-def is_instant(word: Word, limits: Thresholds) -> bool:
-    """Return whether a word of some letters is too short to be spoken."""
-    short = word.end_s - word.start_s <= limits.stutter_s + 1e-6  # rounding
-    return short and letters(word) >= LEAST_LETTERS
-
-
-def stutter(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`stutter`: a word of four letters or more in at most 60 ms. Value: its seconds.
-
-    Such a word is not spoken: a decoder doubles a word, often its neighbour, or finds no place
-    for it (our rule). Equal words in a row are flagged as well where their sound is too short for
-    the last of them; the value is the seconds of sound.
-    """
-    found = [
-        make_flag("stutter", word.start_s, word.end_s, word.end_s - word.start_s, limits.stutter_s)
-        for word in context.words
-        if is_instant(word, limits)
-    ]
-    for row in _equal_words(context.words):
-        own = [context.words[n] for n in row]
-        sound_s = sum(_inside_s(word, context.speech) for word in own)
-        limit_s = (len(own) - 0.5) * context.pace.expected_s(own[:1])
-        if sound_s < limit_s:
-            found.append(make_flag("stutter", own[0].start_s, own[-1].end_s, sound_s, limit_s))
-    return found
-
-
-def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`ending`: words at the end of a stretch of speech that may be invented. Value: seconds.
-
-    A recognizer answers breath, laughter and other noises with words, most often behind speech.
-    Such words are unlikely, or detection is not sure of their sound (our rule; measured: half of
-    the words on such noises, 0.1 % of spoken ones are outside of sure speech).
-    """
-    found: list[QualityFlag] = []
-    row: list[Word] = []
-    for word, following in pairwise((*context.words, None)):
-        if word is None:
-            break
-        unlikely = word.probability < LEAST_PROBABILITY or not context.is_sure(word)
-        row = [*row, word] if unlikely else []
-        last = following is None or following.start_s - word.end_s >= ENDING_PAUSE_S
-        if last and row and row[-1].end_s <= context.to_s:
-            seconds = row[-1].end_s - row[0].start_s
-            found.append(make_flag("ending", row[0].start_s, row[-1].end_s, seconds, 0.0))
-        if last:
-            row = []
-    return found
-
-
 CHECKS: tuple[Callable[[WindowContext, Thresholds], list[QualityFlag]], ...] = (
     uncovered, compression, repeats, rate, logprob, no_speech, on_silence, language, phrase, times,
     unreadable, stretched, stutter, ending,
@@ -433,12 +245,3 @@ def flagged_seconds(flags: Iterable[QualityFlag], without: Sequence[SpeechSpan] 
         part.duration_s for gap in without for part in clip_spans(spans, gap.start_s, gap.end_s)
     )
     return max(0.0, sum(span.duration_s for span in spans) - counted)
-
-
-def _sound_s(word: Word, speech: Sequence[SpeechSpan]) -> float:
-    """Return the seconds of a word that are detected speech; all of it where none is."""
-    return _inside_s(word, speech) or word.end_s - word.start_s
-
-
-def _inside_s(word: Word, speech: Sequence[SpeechSpan]) -> float:
-    return sum(s.duration_s for s in clip_spans(speech, word.start_s, word.end_s))

@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 from kb.asr.coverage import clip_spans
 from kb.asr.engines.base import DecodingOptions, DecodingResult
 from kb.asr.quality.candidates import PARTS, PLACES, SHIFTED, UNCOVERED, RepairCandidate
-from kb.asr.quality.checks import WindowContext, is_instant
 from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest, shift_window
+from kb.asr.quality.window_context import WindowContext
+from kb.asr.quality.word_checks import is_instant
 from kb.asr.quality.word_edits import common_words, replace_words, texts
 from kb.asr.quality.word_places import (
     BEFORE_S,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.types import QualityFlag, Word
-
-if TYPE_CHECKING:
-    from kb.asr.quality.checks import Thresholds, WindowContext
 
 LEAST_SHARE = 0.5  # of the words; Ġ and Ċ are letters of Maltese, at the beginning of some words
 LONGEST_ROW = {True: 16, False: 8}  # of one letter, of one other sign, in a word that means it

@@ -24,16 +24,11 @@ import numpy as np
 from kb.asr import SAMPLE_RATE
 from kb.asr.coverage import PAUSE_S, clip_spans
 from kb.asr.engines.base import DecodingResult
-from kb.asr.quality.checks import (
-    Thresholds,
-    WindowContext,
-    on_silence,
-    stretched,
-    stutter,
-    uncovered,
-)
+from kb.asr.quality.checks import on_silence, uncovered
 from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
 from kb.asr.quality.missing_speech import is_silence
+from kb.asr.quality.window_context import Thresholds, WindowContext
+from kb.asr.quality.word_checks import stretched, stutter
 from kb.asr.quality.word_edits import SAME_S, same_times, texts
 from kb.asr.windows.windowing import Window
 from kb.types import QualityFlag, Segment, SpeechSpan, Word
