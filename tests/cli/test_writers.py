@@ -553,7 +553,7 @@ PLACES = {
     "kb/sinks/local/": LIBRARY,
     "kb/sources/": f"{LIBRARY}; keys: {EDITED}; rate_limit: {STATE}",
     "kb/storage/": MECHANISM,
-    "kb/transcript/formats/workbook.py": "nothing: it packs a workbook in memory",
+    "kb/transcript/formats/office_package.py": "nothing: it packs a document in memory",
     "kb/ui/tabs/gpu/presets.py": EDITED,
     "kb/ui/web/upload_route.py": LIBRARY,
 }
