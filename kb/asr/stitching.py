@@ -117,6 +117,16 @@ def join_words(words: Sequence[Word], language: str | None) -> str:
     return ("" if language in _UNSPACED else " ").join(word.text for word in words)
 
 
+def segment_with(segment: Segment, words: tuple[Word, ...]) -> Segment | None:
+    """Return the segment with other words, its text and times after them; None without words."""
+    if words == segment.words:
+        return segment
+    if not words:
+        return None
+    text = join_words(words, segment.language)
+    return replace(segment, start_s=words[0].start_s, end_s=words[-1].end_s, text=text, words=words)
+
+
 def keep_words(
     segments: Sequence[Segment], *, before_s: float | None = None, from_s: float | None = None
 ) -> tuple[Segment, ...]:
@@ -132,18 +142,9 @@ def keep_words(
             if (before_s is None or _middle(w) < before_s)
             and (from_s is None or _middle(w) >= from_s)
         )
-        if len(words) == len(segment.words):
-            kept.append(segment)
-        elif words:
-            kept.append(
-                replace(
-                    segment,
-                    start_s=words[0].start_s,
-                    end_s=words[-1].end_s,
-                    text=join_words(words, segment.language),
-                    words=words,
-                )
-            )
+        own = segment_with(segment, words)
+        if own:
+            kept.append(own)
     return tuple(kept)
 
 

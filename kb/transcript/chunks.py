@@ -305,3 +305,16 @@ def _chunk(units: Sequence[_Unit]) -> Chunk:
 
 def _starts(parts: Sequence[Piece]) -> tuple[float, ...]:
     return tuple(part.start_s for place, part in enumerate(parts) if not place or not part.glued)
+
+
+def timed_texts(transcript: Transcript) -> Iterator[tuple[float, float, str]]:
+    """Yield start and end in seconds and text of each segment, or of each word where these count.
+
+    Parts without text are left out.
+    """
+    for segment in transcript.segments:
+        if transcript.timestamps == "word":
+            parts = [(piece.start_s, piece.end_s, piece.text) for piece in pieces(segment)]
+        else:
+            parts = [(segment.start_s, segment.end_s, collapse_whitespace(segment.text))]
+        yield from (part for part in parts if part[2])

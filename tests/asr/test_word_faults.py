@@ -16,7 +16,7 @@ from tests.support.word_alignment import align, too_short
 from tests.support.word_fault_cases import PRESETS, read, run_known, talk
 
 SECONDS = 45.0
-# A single character that is repeated in a pause is not to be told from one that is said twice.
+# A single character that is repeated in a pause looks like one that is said twice.
 LIMITS = {("zh", WordFault("doubled", "behind"))}
 
 

@@ -194,7 +194,7 @@ def _fits(words: Sequence[Word], place: int, fault: WordFault) -> bool:
     word = words[place]
     if word.end_s - word.start_s < LEAST_WORD_S:
         return False
-    # A word that is said twice in a row is not to be told from a doubled one.
+    # A word that is said twice in a row looks like a doubled one.
     near = (normalize_word(w.text) for w in words[max(0, place - 1) : place + 2])
     if sum(text == normalize_word(word.text) for text in near) > 1:
         return False

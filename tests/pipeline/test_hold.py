@@ -146,14 +146,14 @@ def test_missing_speech_is_named_before_wrong_words() -> None:
     assert cause.values["grade"] == "C"
 
 
-@pytest.mark.parametrize(("share", "told"), [(None, None), (0.05, None), (0.06, 0.06), (0.4, 0.4)])
+@pytest.mark.parametrize(("share", "shown"), [(None, None), (0.05, None), (0.06, 0.06), (0.4, 0.4)])
 def test_documents_name_wrong_words_only_where_they_lower_the_grade(
-    share: float | None, told: float | None
+    share: float | None, shown: float | None
 ) -> None:
     errors = None if share is None else ExpectedErrors(share)
     made = replace(transcript(Coverage(100.0, 100.0)), expected_errors=errors)
     facts = publish_record.facts_of(made)
-    assert facts.expected_errors == told
+    assert facts.expected_errors == shown
     assert facts.grade == made.grade
 
 

@@ -61,9 +61,9 @@ def test_the_answer_of_openais_service(seed: int) -> None:
         for name, kind in SEGMENT_FIELDS.items():
             assert isinstance(segment[name], kind), name
         assert segment["avg_logprob"] <= 0
-    told = [(word["start"], word["end"]) for word in document["words"]]
+    written = [(word["start"], word["end"]) for word in document["words"]]
     expected = [(round(word.start_s, 3), round(word.end_s, 3)) for word in transcript.words]
-    assert told == expected
+    assert written == expected
 
 
 def test_words_are_written_as_whisper_writes_them() -> None:

@@ -195,8 +195,9 @@ class RepairQueue:
             sounds = [request.window for request in places]
             # Another window costs half of a whole one, however short its sound is.
             later = [window for request in places for window in request.later]
-            with_later = bool(later) and len(packs([*sounds, *later], self._limit_s)) == 1
-            together = packs([*sounds, *later] if with_later else sounds, self._limit_s)
+            everything = packs([*sounds, *later], self._limit_s) if later else []
+            with_later = len(everything) == 1
+            together = everything if with_later else packs(sounds, self._limit_s)
             requests = [RepairRequest(p.window, language, part=True, place=True) for p in together]
             self._budget.adjust(self._cost(requests))
             submitted = [self._submit(request) for request in requests]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kb.asr.engines.base import DecodingResult
-from kb.asr.stitching import join_words, normalize_word
-from kb.types import Segment, Word
+from kb.asr.stitching import normalize_word, segment_with
+from kb.types import Word
 
 SAME_S = 0.25  # two readings of a word begin and end at the same times
 
@@ -26,7 +26,7 @@ def common_words(one: DecodingResult, other: DecodingResult) -> DecodingResult:
     """Return the first text with the words that the second has at the same times."""
     others = [word for segment in other.segments for word in segment.words]
     kept = [
-        _with_words(
+        segment_with(
             segment,
             tuple(
                 a
@@ -61,18 +61,9 @@ def replace_words(
         words[first:end] = new
         homes[first:end] = [home] * len(new)
     kept = [
-        _with_words(
+        segment_with(
             segment, tuple(word for word, home in zip(words, homes, strict=True) if home == index)
         )
         for index, segment in enumerate(decoded.segments)
     ]
     return replace(decoded, segments=tuple(segment for segment in kept if segment))
-
-
-def _with_words(segment: Segment, words: tuple[Word, ...]) -> Segment | None:
-    if words == segment.words:
-        return segment
-    if not words:
-        return None
-    text = join_words(words, segment.language)
-    return replace(segment, start_s=words[0].start_s, end_s=words[-1].end_s, text=text, words=words)

@@ -6,7 +6,7 @@ there is a label for each word.
 
 from __future__ import annotations
 
-from kb.transcript.chunks import collapse_whitespace, pieces
+from kb.transcript.chunks import timed_texts
 from kb.types import MediaItem, Transcript
 
 SUFFIX = "labels.txt"
@@ -15,15 +15,7 @@ GROUP = "cutting"
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return one line per segment, or per word; empty if there are no words."""
-    lines = []
-    for segment in transcript.segments:
-        if transcript.timestamps == "word":
-            parts = [(piece.start_s, piece.end_s, piece.text) for piece in pieces(segment)]
-        else:
-            parts = [(segment.start_s, segment.end_s, collapse_whitespace(segment.text))]
-        lines += [
-            f"{start_s:.6f}\t{max(start_s, end_s):.6f}\t{text}\n"
-            for start_s, end_s, text in parts
-            if text
-        ]
-    return "".join(lines)
+    return "".join(
+        f"{start_s:.6f}\t{max(start_s, end_s):.6f}\t{text}\n"
+        for start_s, end_s, text in timed_texts(transcript)
+    )

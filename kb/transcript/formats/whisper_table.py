@@ -6,7 +6,7 @@ tab in the text. With word timestamps there is a row for each word.
 
 from __future__ import annotations
 
-from kb.transcript.chunks import collapse_whitespace, pieces
+from kb.transcript.chunks import timed_texts
 from kb.types import MediaItem, Transcript
 from kb.types.safe_text import exact_cell
 
@@ -16,15 +16,8 @@ GROUP = "programs"
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return a header and a row for each segment, or for each word."""
-    rows = ["start\tend\ttext\n"]
-    for segment in transcript.segments:
-        if transcript.timestamps == "word":
-            parts = [(piece.start_s, piece.end_s, piece.text) for piece in pieces(segment)]
-        else:
-            parts = [(segment.start_s, segment.end_s, collapse_whitespace(segment.text))]
-        rows += [
-            f"{round(1000 * start_s)}\t{round(1000 * end_s)}\t{exact_cell(text)}\n"
-            for start_s, end_s, text in parts
-            if text
-        ]
-    return "".join(rows)
+    rows = (
+        f"{round(1000 * start_s)}\t{round(1000 * end_s)}\t{exact_cell(text)}\n"
+        for start_s, end_s, text in timed_texts(transcript)
+    )
+    return "".join(["start\tend\ttext\n", *rows])
