@@ -14,6 +14,7 @@ from kb.database.tables import (
     lanes,
     listing_pages,
     listings,
+    looks,
     machines,
     metadata,
     publications,
@@ -77,6 +78,10 @@ def _expected_errors(connection: sa.Connection) -> None:
     _add_column(connection, items, "expected_errors", "DOUBLE PRECISION")
 
 
+def _looks(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[looks])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -95,4 +100,5 @@ MIGRATIONS: list[Migration] = [
     _whole_listings,
     _delivery_projects,
     _expected_errors,
+    _looks,
 ]

@@ -149,6 +149,35 @@ subscriptions = sa.Table(
 )
 
 
+# Looks at followed references: one row for each attempt, also for one that was killed. `ended_at`
+# is null while it runs; `executor` is the worker that makes it.
+looks = sa.Table(
+    "kb_looks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("subscription", sa.Text, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("executor", sa.Text, nullable=False, default=""),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("outcome", sa.Text, nullable=False, default=""),
+    sa.Column("via", sa.Text, nullable=False, default=""),
+    sa.Column("reported", sa.Integer),
+    sa.Column("listed", sa.Integer, nullable=False, default=0),
+    sa.Column("units", sa.Integer, nullable=False, default=0),
+    sa.Column("found", sa.Integer, nullable=False, default=0),
+    sa.Column("known", sa.Integer, nullable=False, default=0),
+    sa.Column("filtered", sa.Integer, nullable=False, default=0),
+    sa.Column("unavailable", sa.Integer, nullable=False, default=0),
+    sa.Column("queued", sa.Integer, nullable=False, default=0),
+    sa.Column("retried", sa.Integer, nullable=False, default=0),
+    sa.Column("error", sa.Text, nullable=False, default=""),
+    sa.Column("hint", sa.Text, nullable=False, default=""),
+    _problem_column(),
+    sa.Column("next_at", sa.Double),
+)
+
+
 # Items in remote knowledge bases. A row is written before any data is sent, so that a process that
 # finds a row that is not `synced` reads the remote first; `owner` is the process that works on it.
 publications = sa.Table(

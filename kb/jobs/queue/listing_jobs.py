@@ -25,6 +25,7 @@ from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
 from kb.options import RunOptions
 from kb.sources.listing.filters import VideoFilters
+from kb.sources.looks import OpenLook
 from kb.sources.subscriptions import Subscription, Subscriptions
 from kb.types import MediaItem
 
@@ -73,11 +74,13 @@ def run_listing(
     enqueue: Enqueue,
     check: Callable[[], None],
     subscriptions: Subscriptions,
+    look: OpenLook | None = None,
 ) -> KBError | None:
     """Make a listing and queue its media, a few hundred at a time.
 
     Returns an error to report although the listing succeeded: the name of a followed channel that
     leads elsewhere. `options` are the row's, as plain JSON values. `check` may raise to stop it.
+    `look` is the record of a look at a followed reference: it gets the facts as they arrive.
     Raises the source's errors; a later call continues at the same place and queues nothing twice.
     """
     filters = job.filters
@@ -94,10 +97,18 @@ def run_listing(
     )
     again = RunOptions.from_dict(options).again
     removed: list[MediaItem] = []
-    for part in batches(available_items(listing)):
-        _, skipped = submission.submit(items, library, part, options, enqueue, again=again)
-        left_out = {each.id for each in skipped if each.code == SkipCode.REMOVED}
-        removed += [item for item in part if item.id in left_out]
+    try:
+        for part in batches(available_items(listing)):
+            queued, skipped = submission.submit(items, library, part, options, enqueue, again=again)
+            left_out = {each.id for each in skipped if each.code == SkipCode.REMOVED}
+            removed += [item for item in part if item.id in left_out]
+            if look is not None:
+                look.count(found=len(part), queued=len(queued))
+                look.note_listing(listing)
+                look.save()
+    finally:
+        if look is not None:
+            look.note_listing(listing)
     if names_one_medium(listing):  # the request was for this item
         asked = [item.id for item in removed]
         submission.submit(items, library, removed, options, enqueue, again=again, asked=asked)

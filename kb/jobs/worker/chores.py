@@ -55,6 +55,7 @@ def reap_dead_workers(context: WorkerContext, detector: heartbeat.DeadWorkerDete
         context.library.sweep_temporary()
         taken_over = context.client.take_over(executor)
         context.items.release(executor)
+        context.looks.close_open(executor)
         heartbeat.mark_dead(database, executor, context.executor)
         log.warning(
             "worker %s is gone; %d of its items go on here or elsewhere",

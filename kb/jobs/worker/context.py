@@ -31,6 +31,7 @@ from kb.jobs.worker import retry_policy
 from kb.jobs.worker.model_fetches import ModelFetches
 from kb.library import Library
 from kb.settings import Settings
+from kb.sources.looks import Looks
 from kb.sources.subscriptions import Subscriptions
 from kb.types import LocalMedia
 
@@ -141,6 +142,11 @@ class WorkerContext:
     def subscriptions(self) -> Subscriptions:
         """The subscriptions of the library."""
         return Subscriptions(self.items.database, self.library)
+
+    @property
+    def looks(self) -> Looks:
+        """The records of the looks at followed references."""
+        return Looks(self.items.database)
 
     @property
     def executor(self) -> str:

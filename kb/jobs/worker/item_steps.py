@@ -32,6 +32,7 @@ from kb.pipeline.adoption import brought_transcript, damage
 from kb.pipeline.publish_record import in_other_project
 from kb.pipeline.vocabulary import Vocabulary
 from kb.sinks import SINKS, is_local_sink
+from kb.sources.looks import LookOutcome, OpenLook
 from kb.types import LocalMedia, MediaItem, Transcript
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class ItemSteps:
         self._serial = serial
         self._key = (item_id, serial)
         self._last_progress = (0.0, "")
+        self._look: OpenLook | None = None
 
     def fetch(self) -> StepResult:
         """Fetch the medium into the library."""
@@ -243,13 +245,24 @@ class ItemSteps:
         context = self._context
         self._advance("list", 0.0)
         wants_captions = RunOptions.from_dict(options).wants_captions(context.settings)
+        if job.subscription_key:
+            self._look = context.looks.begin(job.subscription_key, context.executor)
         notice = listing_jobs.run_listing(
             job, options, context.source_factory, context.items, context.library,
             context.client.enqueue(captions_first=wants_captions),
-            lambda: context.check(self._key), context.subscriptions,
+            lambda: context.check(self._key), context.subscriptions, self._look,
         )  # fmt: skip
         self._until_accepted(lambda: listing_jobs.record_poll(context.subscriptions, job, notice))
+        self._end_look(LookOutcome.SUCCEEDED, notice)
         self._finish(item_states.DONE, error="", hint="")
+
+    def _end_look(
+        self, outcome: LookOutcome, error: KBError | None = None, next_at: float | None = None
+    ) -> None:
+        """Close the record of the look that this step makes, if it makes one."""
+        look, self._look = self._look, None
+        if look is not None:
+            self._until_accepted(lambda: look.end(outcome, error=error, next_at=next_at))
 
     def _require_model(self, options: TranscriptionOptions) -> None:
         """Let the item wait in the table while its model is fetched; its stage is then `model`."""
@@ -332,6 +345,7 @@ class ItemSteps:
                 if context.stopping.is_set():
                     # The workflow must not end: the next worker continues it.
                     block_forever()
+                self._end_look(LookOutcome.CANCELLED)
                 log.info("%s: cancelled", self._id)
             except KBError as error:
                 if row is not None:
@@ -354,6 +368,8 @@ class ItemSteps:
         self._until_accepted(
             lambda: listing_jobs.record_poll(context.subscriptions, row.job, error)
         )
+        waits = decision.state == item_states.WAITING
+        self._end_look(LookOutcome.WAITING if waits else LookOutcome.FAILED, error, decision.until)
         recorded = self._finish(
             decision.state, **error.record(),
             wait_until=decision.until, attempts=decision.attempts,

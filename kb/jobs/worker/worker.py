@@ -103,6 +103,7 @@ class Worker:
         )
         # Items that a killed worker of this name was running are queued again only now.
         context.items.release(context.executor)
+        context.looks.close_open(context.executor)
         context.lane_pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
         workflows.install(context, self.steps_class)
         DBOS(config=config(database, context.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
@@ -252,6 +253,7 @@ class Worker:
         with suppress(KBError, OSError):
             if self._heartbeat.library_available() and not self._declared_dead:
                 context.items.release(context.executor)
+                context.looks.close_open(context.executor)
                 self._heartbeat.stop_file.unlink(missing_ok=True)
                 self._heartbeat.release()
             context.library.sweep_temporary()

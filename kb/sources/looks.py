@@ -1,0 +1,209 @@
+"""Looks at followed references: one record for each attempt, and the last hundred are kept.
+
+A record is written before the first request, so that a look that was killed has one too: it stays
+open until the next start of a worker closes it as interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.database import Database, looks
+from kb.errors import KBError, StoredProblem
+from kb.sources.listing.listing import Listing
+
+KEPT = 100  # looks at one subscription
+
+
+class LookKind(StrEnum):
+    """The part of the source that a look reads."""
+
+    QUICK = "quick"  # the newest entries
+    WHOLE = "whole"  # every entry
+
+
+class LookOutcome(StrEnum):
+    """The end of a look; the values are stored."""
+
+    RUNNING = ""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    WAITING = "waiting"  # tried again by itself at `next_at`
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"  # its worker was killed or stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look; times in epoch seconds, `units` in units of the service's quota.
+
+    `listed` is the number of entries read: `found` of them are new, `known` were there before,
+    `filtered` are left out by the filters, `unavailable` cannot be fetched. `queued` items were put
+    on the queue for the first time, `retried` ones again. `reported` is the service's own count,
+    None if it gives none. `next_at` is the time of the next try, None if there is none.
+    """
+
+    id: int
+    subscription: str
+    kind: str
+    executor: str
+    started_at: float
+    ended_at: float | None
+    outcome: str
+    via: str
+    reported: int | None
+    listed: int
+    units: int
+    found: int
+    known: int
+    filtered: int
+    unavailable: int
+    queued: int
+    retried: int
+    error: str
+    hint: str
+    problem: StoredProblem | None
+    next_at: float | None
+
+
+class OpenLook:
+    """The record of a look that runs; facts are collected and written by `save` and `end`."""
+
+    def __init__(self, database: Database, look_id: int, clock: Callable[[], float]) -> None:
+        self.id = look_id
+        self._database = database
+        self._clock = clock
+        self._facts: dict[str, Any] = {}
+
+    def note(self, **facts: Any) -> None:
+        """Collect facts: columns of the table and their values."""
+        self._facts |= facts
+
+    def count(self, **numbers: int) -> None:
+        """Add to the collected numbers, such as `queued`."""
+        for name, number in numbers.items():
+            self._facts[name] = self._facts.get(name, 0) + number
+
+    def note_listing(self, listing: Listing) -> None:
+        """Collect the state of a listing."""
+        report = listing.report
+        self.note(
+            kind=LookKind.WHOLE if report.complete else LookKind.QUICK,
+            via=report.via,
+            reported=report.reported,
+            listed=report.listed,
+            units=report.units,
+            known=listing.skipped,
+            filtered=listing.rejected,
+            unavailable=report.unavailable,
+        )
+
+    def save(self) -> None:
+        """Write the collected facts. Raises LibraryError."""
+        if self._facts:
+            self._write(self._facts)
+
+    def end(
+        self, outcome: LookOutcome, *, error: KBError | None = None, next_at: float | None = None
+    ) -> None:
+        """Write the facts and the end; `error` is the cause of a look that did not succeed.
+
+        A successful look may have an error to report, such as a name that leads elsewhere.
+        Raises LibraryError.
+        """
+        cause = error.record() if error is not None else {}
+        self._write(
+            {
+                **self._facts,
+                **cause,
+                "outcome": outcome,
+                "next_at": next_at,
+                "ended_at": self._clock(),
+            }
+        )
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        with self._database.begin() as connection:
+            connection.execute(
+                sa.update(looks)
+                .where(looks.c.id == self.id, looks.c.ended_at.is_(None))
+                .values(**values)
+            )
+
+
+class Looks:
+    """The looks of one library. Methods raise LibraryError when the database cannot be used.
+
+    `clock` returns epoch seconds.
+    """
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def begin(
+        self, subscription: str, executor: str = "", kind: LookKind = LookKind.QUICK
+    ) -> OpenLook:
+        """Record the start of a look; `subscription` is a key, `executor` the worker's name.
+
+        An open record of the same subscription is closed: its worker did not end it.
+        """
+        now = self._clock()
+        with self._database.begin() as connection:
+            self._interrupt(connection, looks.c.subscription == subscription, now)
+            made = connection.execute(
+                sa.insert(looks)
+                .values(subscription=subscription, executor=executor, kind=kind, started_at=now)
+                .returning(looks.c.id)
+            ).scalar_one()
+            own = sa.select(looks.c.id).where(looks.c.subscription == subscription)
+            oldest_kept = own.order_by(looks.c.id.desc()).limit(1).offset(KEPT - 1)
+            if (least := connection.scalar(oldest_kept)) is not None:
+                connection.execute(
+                    sa.delete(looks).where(looks.c.subscription == subscription, looks.c.id < least)
+                )
+        return OpenLook(self._database, made, self._clock)
+
+    def close_open(self, executor: str) -> int:
+        """Close the open looks of a worker that is gone as interrupted; return their number."""
+        with self._database.begin() as connection:
+            return self._interrupt(connection, looks.c.executor == executor, self._clock())
+
+    def _interrupt(
+        self, connection: sa.Connection, where: sa.ColumnElement[bool], now: float
+    ) -> int:
+        return connection.execute(
+            sa.update(looks)
+            .where(where, looks.c.ended_at.is_(None))
+            .values(ended_at=now, outcome=LookOutcome.INTERRUPTED)
+        ).rowcount
+
+    def history(self, subscription: str, limit: int = KEPT) -> tuple[Look, ...]:
+        """Return the looks at a subscription (its key), the newest first."""
+        query = (
+            sa.select(looks)
+            .where(looks.c.subscription == subscription)
+            .order_by(looks.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.begin() as connection:
+            return tuple(Look(**row) for row in connection.execute(query).mappings())
+
+    def since(self, moment: float) -> tuple[Look, ...]:
+        """Return all looks that began at this time (epoch seconds) or later, the oldest first."""
+        query = sa.select(looks).where(looks.c.started_at >= moment).order_by(looks.c.id)
+        with self._database.begin() as connection:
+            return tuple(Look(**row) for row in connection.execute(query).mappings())
+
+    def last(self) -> dict[str, Look]:
+        """Return the newest look at each subscription, by key."""
+        newest = sa.select(sa.func.max(looks.c.id)).group_by(looks.c.subscription)
+        with self._database.begin() as connection:
+            rows = connection.execute(sa.select(looks).where(looks.c.id.in_(newest))).mappings()
+            return {str(row["subscription"]): Look(**row) for row in rows}
