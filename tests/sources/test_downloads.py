@@ -28,8 +28,9 @@ from kb.sources.web import WebSource
 from kb.sources.youtube.items import placeholder_item
 from kb.sources.youtube.source import YouTubeSource
 from kb.sources.ytdlp.client import ffmpeg_path
-from kb.sources.ytdlp.download import Downloader, Measured
+from kb.sources.ytdlp.download import Downloader
 from kb.sources.ytdlp.errors import classify
+from kb.sources.ytdlp.length_check import Measured
 from kb.types import Availability, AvailabilityState, MediaItem
 from tests.fakes.media import FakeMedia, ScriptStep
 from tests.support.keys import Clock, fake_key
@@ -262,6 +263,21 @@ def test_a_medium_that_stays_short_is_refused(tmp_path: Path, site: FakeMedia) -
     assert caught.value.retryable
     assert len(site.requests_of("media", "tooshort001")) == 3
     assert all(request.start == 0 for request in site.requests_of("media", "tooshort001"))
+
+
+@pytest.mark.parametrize(
+    ("listed_s", "attempts", "requests"),
+    [(LENGTH_S + 4, 3, 2), (600.0, 3, 2), (600.0, 1, 1), (LENGTH_S - 4, 3, 1), (None, 3, 1)],
+)
+def test_a_medium_of_another_length_than_listed_is_taken_as_it_is_now(
+    listed_s: float | None, attempts: int, requests: int, tmp_path: Path, site: FakeMedia
+) -> None:
+    desk = Desk(tmp_path, site, KB_DOWNLOAD_ATTEMPTS=attempts)
+    item = replace(placeholder_item("trimmed0001"), duration_s=listed_s)
+    fetched = desk.downloader.fetch(item, desk.folder)
+    assert len(site.requests_of("media", "trimmed0001")) == requests
+    if listed_s is not None:
+        assert fetched.item.duration_s == pytest.approx(LENGTH_S, abs=0.2)
 
 
 @pytest.mark.parametrize(

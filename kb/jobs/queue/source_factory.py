@@ -19,7 +19,7 @@ from kb.sources.base import Source
 from kb.sources.files import FileSource
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, open_listing
-from kb.sources.ytdlp.download import Measured
+from kb.sources.ytdlp.length_check import Measured
 from kb.types import MediaItem, RecordingFacts
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from kb.database import Database
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater
@@ -21,28 +21,13 @@ from kb.sources.redact import redact
 from kb.sources.ytdlp.captions import save_track, select_track
 from kb.sources.ytdlp.client import base_options, secrets_of
 from kb.sources.ytdlp.errors import DEFAULT_RETRY_S, YtdlpFailure, classify, failure_error
+from kb.sources.ytdlp.length_check import AttemptFailed, DamagedFile, LengthCheck, Measure
 from kb.sources.ytdlp.metadata import item_from_info, merge_metadata
 from kb.sources.ytdlp.ranges import RangeCheck
 from kb.sources.ytdlp.tracks import fetched_language, format_selector, with_track_language
 from kb.types import CaptionFile, MediaItem
 
 
-class Measured(NamedTuple):
-    """The decoded length of a file, True if the file ends early, and the length of its holes."""
-
-    duration_s: float
-    truncated: bool = False
-    lost_s: float = 0.0
-
-
-# Raises KBError if the file cannot be decoded.
-Measure = Callable[[Path], Measured]
-
-# Declared lengths are rounded to seconds, and a sound track may end shortly before the picture.
-# A share limits the tolerance for a very short medium, of which it would be half.
-SHORT_BY_S = 2.0
-SHORT_BY_SHARE = 0.005
-SHORT_BY_SHARE_MAX = 0.35
 _PROGRESS_EVERY_S = 0.2
 _BLOCK = 1 << 20
 _CAPTIONS_KEY = "kb_witness"  # key in an info for the captions that were saved with the medium
@@ -91,22 +76,17 @@ class Downloader:
         self._check_available(item)
         keep = keep or self._settings.keep
         fresh, failed = False, YtdlpFailure("transient", "network", "nothing was tried")
-        forbidden, cut_bytes = 0, -1
-        for attempt in range(self._settings.download_attempts):
+        forbidden, attempts = 0, self._settings.download_attempts
+        check = LengthCheck(item, self._measure, attempts)
+        for _ in range(attempts):
             self.rate_limiter.acquire(lambda: progress(0, 0))
             try:
                 path, info = self._download(item, folder, progress, keep=keep, fresh=fresh)
-                incomplete = self._verify(path, item, info)
-                if incomplete and attempt + 1 < self._settings.download_attempts:
-                    # Twice the same number of bytes: the file is like that at its source.
-                    size = path.stat().st_size
-                    if size != cut_bytes:
-                        cut_bytes = size
-                        raise _DamagedFile(YtdlpFailure("transient", "damaged"))
-            except _DamagedFile as broken:
+                check.check(path, info)
+            except DamagedFile as broken:
                 failed, fresh = broken.failure, True
                 self._remove(folder, item)
-            except _AttemptFailed as error:
+            except AttemptFailed as error:
                 failed = error.failure
                 if failed.kind == "disk":
                     raise LibraryError(
@@ -124,7 +104,7 @@ class Downloader:
                     break
             else:
                 self.rate_limiter.report_success()
-                return self._result(item, path, info, folder)
+                return self._result(item, path, info, folder, check.duration_s)
         if failed.kind == "forbidden":
             paused = self.rate_limiter.report_forbidden(item.id, failed.message)
             if paused is not None:
@@ -183,19 +163,19 @@ class Downloader:
                 raise hook.stop_error from None
             failure = classify(error, self._secrets, clock=self._clock)
             if ranges is not None and ranges.failed:
-                raise _DamagedFile(failure) from None
-            raise _AttemptFailed(failure) from None
+                raise DamagedFile(failure) from None
+            raise AttemptFailed(failure) from None
         if hook.stop_error is not None:
             raise hook.stop_error
         if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
             until = info.get("release_timestamp") or 0
             until = until if until > self._clock() else self._clock() + DEFAULT_RETRY_S
-            raise _AttemptFailed(YtdlpFailure("later", "live", until=float(until)))
+            raise AttemptFailed(YtdlpFailure("later", "live", until=float(until)))
         done = info.get("requested_downloads") or [{}]
         path = Path(done[0].get("filepath") or "")
         # yt-dlp can return without an exception and without a file.
         if not path.is_file() or path.stat().st_size == 0:
-            raise _AttemptFailed(YtdlpFailure("transient", "no_file"))
+            raise AttemptFailed(YtdlpFailure("transient", "no_file"))
         return path, info
 
     def captions(
@@ -282,26 +262,13 @@ class Downloader:
         options["writethumbnail"] = settings.thumbnail
         return options
 
-    def _verify(self, path: Path, item: MediaItem, info: dict[str, Any]) -> bool:
-        """Check a download; return True if by its own signs it ends early or has holes."""
-        declared = item.duration_s or info.get("duration")
-        if self._measure is None:
-            return False
-        try:
-            measured = self._measure(path)
-        except KBError as error:
-            raise _DamagedFile(YtdlpFailure("transient", "damaged", error=error)) from None
-        length_s = measured.duration_s
-        if declared and length_s < declared - _tolerance_s(declared):
-            log.info("%s: %.1f s of %.1f s arrived.", item.id, length_s, declared)
-            raise _DamagedFile(
-                YtdlpFailure("transient", "short", measured_s=length_s, declared_s=declared)
-            )
-        # A page to sign in, in the place of a fragment, leaves a hole and no error.
-        return measured.truncated or measured.lost_s > 0
-
     def _result(
-        self, item: MediaItem, path: Path, info: dict[str, Any], folder: Path
+        self,
+        item: MediaItem,
+        path: Path,
+        info: dict[str, Any],
+        folder: Path,
+        duration_s: float | None,
     ) -> FetchResult:
         human = info.get("subtitles") or {}
         captions = [
@@ -319,6 +286,8 @@ class Downloader:
         keep_paths = {path, *map(Path, beside), *(each.path for each in captions)}
         self._remove(folder, item, but=keep_paths)
         found = merge_metadata(item, item_from_info(info, item.url))
+        if duration_s is not None:
+            found = replace(found, duration_s=duration_s)
         fetched = fetched_language(info)
         if fetched:
             found = with_track_language(found, fetched)
@@ -346,18 +315,6 @@ class Downloader:
 
     def _name(self, item: MediaItem) -> str:
         return redact(item.title or item.id, self._secrets)
-
-
-class _AttemptFailed(Exception):
-    """A failed attempt of a download."""
-
-    def __init__(self, failure: YtdlpFailure) -> None:
-        super().__init__(failure.cause)
-        self.failure = failure
-
-
-class _DamagedFile(_AttemptFailed):
-    """A file that arrived damaged or shorter than declared."""
 
 
 class _ProgressHook:
@@ -402,12 +359,6 @@ def _not_live(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
     if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
         return "It is still live or to come."
     return None
-
-
-def _tolerance_s(declared_s: float) -> float:
-    """Return the seconds by which a medium may be shorter than declared."""
-    floor_s = min(SHORT_BY_S, declared_s * SHORT_BY_SHARE_MAX)
-    return max(floor_s, declared_s * SHORT_BY_SHARE)
 
 
 def _stem(item: MediaItem) -> str:

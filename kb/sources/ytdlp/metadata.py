@@ -90,9 +90,14 @@ def _safe_id(name: str) -> str:
 
 
 def merge_metadata(item: MediaItem, found: MediaItem) -> MediaItem:
-    """Return the item with its missing fields filled from the metadata of the download."""
-    title_missing = not item.title or item.title == item.short_id
-    dated = item.published and not item.extra.get("published_approximate")
+    """Return the item with its missing fields filled from the metadata of the download.
+
+    An item that was announced or live when it was listed gets title and day of what it became.
+    """
+    announced = item.availability.state in _LIVE_STATES.values()
+    title_missing = not item.title or item.title == item.short_id or announced
+    moved = announced and not found.extra.get("published_approximate")
+    dated = item.published and not item.extra.get("published_approximate") and not moved
     extra = {**found.extra, **item.extra}
     if found.published and not dated:
         extra.pop("published_approximate", None)

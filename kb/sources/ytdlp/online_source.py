@@ -12,7 +12,8 @@ from kb.settings import Settings, get_settings
 from kb.sources.base import FetchResult, Progress, no_progress
 from kb.sources.listing.listing import Listing
 from kb.sources.ytdlp.client import flat_items
-from kb.sources.ytdlp.download import Downloader, Measure
+from kb.sources.ytdlp.download import Downloader
+from kb.sources.ytdlp.length_check import Measure
 from kb.types import CaptionFile, MediaItem
 
 
