@@ -269,10 +269,10 @@ class Library:
             path = self.path(stem, ".json")
             record = self._record_to_change(path)
             known_item = record.get("item")
-            described = {
-                **(known_item if isinstance(known_item, dict) else {}),
-                **item_document(item),
-            }
+            kept = known_item if isinstance(known_item, dict) else {}
+            # An available medium has no such key: that of an announced one must not stay.
+            kept = {key: value for key, value in kept.items() if key != "availability"}
+            described = {**kept, **item_document(item)}
             head = {"version": METADATA_VERSION, "item": described}
             merged = {**head, **merge_record(record, changes or {}), **head}
             storage.write_json(path, merged)

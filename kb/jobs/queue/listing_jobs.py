@@ -21,6 +21,7 @@ from kb.jobs.queue.source_factory import (
     batches,
     names_one_medium,
 )
+from kb.jobs.queue.source_facts import refresh_known
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
 from kb.options import RunOptions
@@ -81,6 +82,7 @@ def run_listing(
     Returns an error to report although the listing succeeded: the name of a followed channel that
     leads elsewhere. `options` are the row's, as plain JSON values. `check` may raise to stop it.
     `look` is the record of a look at a followed reference: it gets the facts as they arrive.
+    Known items get the facts that their source gives now.
     Raises the source's errors; a later call continues at the same place and queues nothing twice.
     """
     filters = job.filters
@@ -97,16 +99,20 @@ def run_listing(
     )
     again = RunOptions.from_dict(options).again
     removed: list[MediaItem] = []
+    seen: list[MediaItem] = []
+    listing.on_known = seen.append
     try:
         for part in batches(available_items(listing)):
             queued, skipped = submission.submit(items, library, part, options, enqueue, again=again)
             left_out = {each.id for each in skipped if each.code == SkipCode.REMOVED}
             removed += [item for item in part if item.id in left_out]
+            refresh_known(items, library, [each for each in part if each.id not in set(queued)])
             if look is not None:
                 look.count(found=len(part), queued=len(queued))
                 look.note_listing(listing)
                 look.save()
     finally:
+        refresh_known(items, library, seen)
         if look is not None:
             look.note_listing(listing)
     if names_one_medium(listing):  # the request was for this item

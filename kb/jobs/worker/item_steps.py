@@ -19,6 +19,7 @@ from kb.errors import Cancelled, KBError, LibraryError, StoredProblem
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox
+from kb.jobs.queue.item_facts import describe
 from kb.jobs.queue.partial_files import parts_of
 from kb.jobs.queue.progress import MODEL
 from kb.jobs.queue.source_factory import SHARED
@@ -230,12 +231,14 @@ class ItemSteps:
         return stages.ensure_media(context.library, row.item, self._advance_or_stop, source)
 
     def _record_duration(self, row: item_states.ItemRow, media: LocalMedia) -> None:
-        """Record the medium's declared length if its source did not give one."""
-        if row.item.duration_s is not None:
-            return
+        """Record the facts that came with the medium, and its length if no source gave one."""
         from kb.media.probe import probe
 
-        with contextlib.suppress(KBError):  # for display only
+        with contextlib.suppress(KBError):  # for display, and for what a later look finds changed
+            if media.item != row.item:
+                describe(self._context.items.database, self._id, media.item, serial=self._serial)
+            if media.item.duration_s is not None:
+                return
             length_s = media.duration_s or probe(media.path).duration_s
             if length_s:
                 self._context.items.record_duration(self._id, length_s)

@@ -46,7 +46,7 @@ class Listing:
     """An iterator over the wanted items of a reference; `report` can be read at any time.
 
     `rejected` is the number of entries that the filters left out, `skipped` that of those that
-    are known already.
+    are known already; `on_known` is called with each of these.
     `channel_id` is the lasting id of the listed channel, if the service has one, and `notice` an
     error to report although the listing goes on, such as a name that leads elsewhere.
 
@@ -67,6 +67,7 @@ class Listing:
         self.rejected = self.skipped = 0
         self.channel_id = ""
         self.notice: KBError | None = None
+        self.on_known: Callable[[MediaItem], None] = lambda _: None
         self._on_end: Callable[[], None] | None = None
         self._items = self._filtered(produce(self))
 
@@ -104,6 +105,7 @@ class Listing:
                     self.rejected += 1
                 elif self.filters.new and item.id in self.known:
                     self.skipped += 1
+                    self.on_known(item)
                 else:
                     yield item
 

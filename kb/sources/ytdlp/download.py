@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kb.database import Database
-from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater
+from kb.errors import LibraryError, MediaUnavailable, RetryLater
 from kb.settings import Settings
 from kb.sources.base import MISSING, FetchResult, Progress, no_progress
 from kb.sources.private_networks import private_networks_refused
@@ -26,7 +26,6 @@ from kb.sources.ytdlp.metadata import item_from_info, merge_metadata
 from kb.sources.ytdlp.ranges import RangeCheck
 from kb.sources.ytdlp.tracks import fetched_language, format_selector, with_track_language
 from kb.types import CaptionFile, MediaItem
-
 
 _PROGRESS_EVERY_S = 0.2
 _BLOCK = 1 << 20
