@@ -66,23 +66,49 @@ def stored_at(repository: str, commit: str, file: HubFile) -> Path | None:
     return own if own.is_file() else None
 
 
-def place(repository: str, commit: str, file: HubFile) -> None:
+def place(
+    repository: str, commit: str, file: HubFile, *, keep_blob: bool = False
+) -> tuple[Path, ...]:
     """Put the complete part of a file into the cache, and make it a file of the snapshot.
 
-    Raises OSError.
+    Return the paths that were not there before. `keep_blob`: another file of the snapshot has the
+    same bytes and is still to be placed. Raises OSError.
     """
     part, blob = part_path(repository, file), blob_path(repository, file)
+    made = []
     if part.is_file():
+        made += [] if blob.exists() else [blob]
         part.replace(blob)
     own = repository_folder(repository) / "snapshots" / commit / file.name
     if own.is_file() and (not blob.exists() or own.samefile(blob)):
-        return
+        return tuple(made)
+    made += [] if own.exists() else [own]
     own.parent.mkdir(parents=True, exist_ok=True)
     own.unlink(missing_ok=True)
     try:
         own.symlink_to(os.path.relpath(blob, own.parent))
     except OSError:  # Windows without the right to make links
-        shutil.move(blob, own)
+        if keep_blob:
+            shutil.copyfile(blob, own)
+        else:
+            shutil.move(blob, own)
+    return tuple(made)
+
+
+def discard_parts(repository: str) -> None:
+    """Remove what has arrived of a fetch that is not continued."""
+    for part in (repository_folder(repository) / "blobs").glob(f"*{PART_SUFFIX}"):
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def remove_empty(repository: str) -> None:
+    """Remove the empty folders of a repository, and its own if nothing is left in it."""
+    own = repository_folder(repository)
+    found = sorted((path for path in own.rglob("*") if path.is_dir()), reverse=True)
+    for folder in (*found, own):
+        with suppress(OSError):  # not empty
+            folder.rmdir()
 
 
 def finish(repository: str, commit: str) -> Path:

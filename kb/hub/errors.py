@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kb.errors import ModelUnavailable
@@ -205,6 +206,17 @@ def odd_file(name: str, file: str, found: str) -> ModelUnavailable:
         name=name,
         file=file,
         found=found,
+    )
+
+
+def incomplete(name: str, lacking: Sequence[str]) -> ModelUnavailable:
+    """Return the error of a model of which the hub has not all files, or unusable ones."""
+    return ModelUnavailable(
+        "model.incomplete_on_hub",
+        "Model {name}: the hub has no usable {files}.",
+        hint="The repository is incomplete; choose another model.",
+        name=name,
+        files=", ".join(lacking),
     )
 
 

@@ -24,24 +24,23 @@ from filelock import BaseFileLock, Timeout
 
 from kb.errors import Cancelled, KBError, ModelUnavailable
 from kb.hub import cache, errors, fetch_state, records
+from kb.hub.arrivals import WEIGHTS, Arrivals, is_refusal
 from kb.hub.client import HubClient, HubFile, Listing, endpoint
 from kb.hub.conduct import Conduct
 from kb.hub.errors import PassingTrouble
 from kb.hub.fetch_progress import FetchProgress, Report
 from kb.hub.fetch_state import FetchState
-from kb.hub.records import ReadyRecord, RecordedFile
-from kb.hub.repository_code import refuse_code
+from kb.hub.kind import ModelKind
+from kb.hub.records import ReadyRecord
 from kb.types.safe_text import hide_credentials
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4  # files
-WEIGHTS = ".safetensors"
 MOST_WRONG = 3  # arrivals of a file with another digest
 POLL_S = 0.1
 
 Result = TypeVar("Result")
-Choose = Callable[[str, Sequence[HubFile]], list[HubFile]]
 
 
 class Fetch:
@@ -50,20 +49,21 @@ class Fetch:
     def __init__(
         self,
         repository: str,
-        choose: Choose,
+        kind: ModelKind,
         *,
         revision: str = "main",
         report: Report = lambda state: None,
         cancelled: Callable[[], bool] = lambda: False,
         conduct: Conduct | None = None,
     ) -> None:
-        """Prepare the fetch of the files that `choose(name, listed files)` returns."""
+        """Prepare the fetch of the files that a kind of model needs."""
         self._repository = repository
-        self._choose = choose
+        self._kind = kind
         self._revision = revision
         self._cancelled = cancelled
         self._conduct = conduct or Conduct()
         self._place = cache.repository_folder(repository)
+        self._arrivals: Arrivals | None = None
         self._stop = threading.Event()
         source = hide_credentials(endpoint())
         self._progress = FetchProgress(
@@ -115,17 +115,20 @@ class Fetch:
         fetch_state.request(self._place, "")
         self._progress.begin()
         listing = self._in_thread(self._ask)
-        files = self._choose(self._repository, listing.files)
+        files = self._kind.choose(self._repository, listing.files)
+        arrivals = self._arrivals = Arrivals(listing, files, self._kind)
         self._progress.change(size=sum(file.size for file in files), state="verifying")
         missing = self._in_thread(lambda: self._missing(listing, files))
         self._make_room(missing)
         self._progress.change(state="fetching")
-        small = [file for file in missing if not file.name.endswith(WEIGHTS)]
-        self._receive_all(listing, small)
-        self._refuse_code(listing, files)
-        self._receive_all(listing, [file for file in missing if file not in small])
+        self._receive_all(listing, [file for file in missing if not _is_weights(file)])
+        arrivals.check_descriptions()
+        self._receive_all(listing, [file for file in missing if _is_weights(file)])
         self._progress.change(state="verifying")
-        return self._complete(listing, files)
+        record = arrivals.complete(self._check_stop)
+        records.write(self._place, record)
+        fetch_state.forget_state(self._place)
+        return record
 
     def _ask(self) -> Listing:
         client = HubClient(self._conduct.deadlines)
@@ -141,8 +144,8 @@ class Fetch:
             client.close()
 
     def _missing(self, listing: Listing, files: Sequence[HubFile]) -> list[HubFile]:
-        """Return the files that are not here with the listed digest; damaged ones are removed."""
-        missing = []
+        """Return the files that are not here with the listed digest, one for each digest."""
+        missing: list[HubFile] = []
         for file in files:
             path = cache.stored_at(self._repository, listing.commit, file)
             whole = False
@@ -151,10 +154,10 @@ class Fetch:
                     whole = path.stat().st_size == file.size and bool(
                         cache.has_digest(path, file.digest)
                     )
-                if not whole:
-                    path.unlink(missing_ok=True)
             if whole:
                 self._progress.add(file.size)
+            elif file.digest in (each.digest for each in missing):
+                self._progress.add(file.size)  # the same bytes under another name
             else:
                 missing.append(file)
                 self._progress.add(self._part_size(file))
@@ -183,16 +186,6 @@ class Fetch:
             attempt += 1
             trouble = errors.disk_full(self._repository, self._place, need, max(0, free))
             self._in_thread(partial(self._pause, trouble, attempt))
-
-    def _refuse_code(self, listing: Listing, files: Sequence[HubFile]) -> None:
-        """Raise ModelUnavailable for a repository with code to run, before its weights come."""
-        try:
-            for file in files:
-                if not file.name.endswith(WEIGHTS):
-                    cache.place(self._repository, listing.commit, file)
-        except OSError as error:
-            raise errors.not_writable(self._repository, self._place, error) from error
-        refuse_code(self._repository, self._place / "snapshots" / listing.commit)
 
     def _receive_all(self, listing: Listing, missing: Sequence[HubFile]) -> None:
         try:
@@ -265,7 +258,6 @@ class Fetch:
                 self._receive_rest(client, listing, file)
                 sha256 = cache.has_digest(cache.part_path(self._repository, file), file.digest)
                 if sha256:
-                    cache.place(self._repository, listing.commit, file)
                     return
                 wrong += 1
                 self._discard(file)
@@ -317,28 +309,6 @@ class Fetch:
             self._progress.add(-part.stat().st_size)
             part.unlink()
 
-    def _complete(self, listing: Listing, files: Sequence[HubFile]) -> ReadyRecord:
-        """Make the snapshot current and write its record, last of all."""
-        entries: dict[str, RecordedFile] = {}
-        try:
-            for file in files:
-                cache.place(self._repository, listing.commit, file)
-            folder = cache.finish(self._repository, listing.commit)
-            for file in files:
-                # Once more from the place where it will be read.
-                sha256 = cache.has_digest(folder / file.name, file.digest)
-                if not sha256 or (folder / file.name).stat().st_size != file.size:
-                    trouble = errors.wrong_file(self._repository, file.name, file.digest, "other")
-                    raise trouble.error
-                entries[file.name] = records.recorded(folder / file.name, file.digest, sha256)
-                self._check_stop()
-        except OSError as error:
-            raise errors.not_writable(self._repository, self._place, error) from error
-        record = ReadyRecord(self._repository, listing.commit, folder, entries, time.time())
-        records.write(self._place, record)
-        fetch_state.forget_state(self._place)
-        return record
-
     def _pause(self, trouble: PassingTrouble, attempt: int) -> None:
         """Wait before the next attempt. Raises the error when patience is over."""
         conduct = self._conduct
@@ -375,21 +345,29 @@ class Fetch:
             )
 
     def _end(self, error: BaseException) -> None:
-        """Leave the state of a fetch that did not complete, and no part of a cancelled one."""
+        """Leave the state of a fetch that did not complete; none of its files if it is over."""
         self._stop.set()
         asked = fetch_state.requested(self._place)
         fetch_state.request(self._place, "")
+        state = replace(self._progress.state, bytes_per_s=0.0, at=time.time())
+        if asked == "cancel" or is_refusal(error):
+            if self._arrivals is not None:
+                self._arrivals.take_back()
+            cache.discard_parts(self._repository)
+            state = replace(state, done=0)
+        cache.remove_empty(self._repository)
         if asked == "cancel":
-            for part in (self._place / "blobs").glob(f"*{cache.PART_SUFFIX}"):
-                part.unlink(missing_ok=True)
             fetch_state.forget_state(self._place)
             return
-        state = replace(self._progress.state, bytes_per_s=0.0, at=time.time())
         if isinstance(error, KBError) and not isinstance(error, Cancelled):
             state = replace(state, state="failed", problem=error.record())
         else:
             state = replace(state, state="paused" if asked == "pause" else "stopped")
         fetch_state.write_state(self._place, state)
+
+
+def _is_weights(file: HubFile) -> bool:
+    return file.name.endswith(WEIGHTS)
 
 
 def _with_next_try(error: ModelUnavailable, at: float) -> ModelUnavailable:

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from kb.errors import ModelUnavailable
@@ -14,25 +13,14 @@ from kb.hub import cache, fetch_state, records
 from kb.hub.client import Deadlines, HubClient, HubFile, is_offline
 from kb.hub.conduct import Conduct
 from kb.hub.errors import PassingTrouble
-from kb.hub.fetch import Choose, Fetch
+from kb.hub.fetch import Fetch
 from kb.hub.fetch_progress import Report
+from kb.hub.kind import ModelKind
 from kb.hub.records import ReadyRecord, RecordedFile
 
 # One quick request at the first use of a model that another program has fetched.
 _QUICK = Deadlines(connect_s=3.0, answer_s=3.0, stall_s=3.0)
 _NAMED_BY_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelKind:
-    """The rules of a kind of model.
-
-    `choose(name, listed)` returns the files that loading needs, or raises ModelUnavailable;
-    `missing(folder)` returns the files that a folder lacks, or that are shorter than they say.
-    """
-
-    choose: Choose
-    missing: Callable[[Path], Sequence[str]]
 
 
 def known_ready(repository: str) -> ReadyRecord | None:
@@ -80,14 +68,14 @@ def ready(
     revision = snapshot.name if snapshot is not None and not again else "main"
     fetch = Fetch(
         repository,
-        kind.choose,
+        kind,
         revision=revision,
         report=report,
         cancelled=cancelled,
         conduct=conduct,
     )
     try:
-        record = fetch.run(lambda: None if again else known_ready(repository))
+        return fetch.run(lambda: None if again else known_ready(repository))
     except ModelUnavailable as error:
         if error.code == "model.not_on_hub" and revision != "main":
             return ready(repository, kind, again=True, report=report, cancelled=cancelled,
@@ -95,17 +83,6 @@ def ready(
         if damaged and error.retryable:
             raise _files_damaged(repository, damaged, error) from error
         raise
-    lacking = kind.missing(record.folder)
-    if lacking:
-        records.forget(place)
-        raise ModelUnavailable(
-            "model.incomplete_on_hub",
-            "Model {name}: the hub has no usable {files}.",
-            hint="The repository is incomplete; choose another model.",
-            name=repository,
-            files=", ".join(lacking),
-        )
-    return record
 
 
 def adopt(repository: str, kind: ModelKind) -> ReadyRecord | None:

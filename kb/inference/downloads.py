@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb.asr.engines import engine_spec
-from kb.asr.engines.model_files import RECOGNIZER, missing_files
+from kb.asr.engines.model_check import RECOGNIZER
+from kb.asr.engines.model_files import missing_files
 from kb.asr.engines.model_lookup import (
     DEMO,
     DEMO_FOLDER,
@@ -237,8 +238,8 @@ def stop_fetch(name: str, what: fetch_state.Request) -> None:
     if state.state in ("waiting", "fetching", "verifying"):
         fetch_state.request(place, what)
     elif what == "cancel":
-        for part in (place / "blobs").glob(f"*{cache.PART_SUFFIX}"):
-            part.unlink(missing_ok=True)
+        cache.discard_parts(ref.target)
+        cache.remove_empty(ref.target)
         fetch_state.forget_state(place)
 
 

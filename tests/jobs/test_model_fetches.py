@@ -105,7 +105,7 @@ def test_a_stalled_fetch_keeps_no_item_and_no_other_model(hub: FakeHub, queue: Q
 
 
 def test_each_item_that_waited_gets_the_error_once(hub: FakeHub, queue: Queue) -> None:
-    hub.faults["/api"] = [Fault(status=503)] * 10
+    hub.faults["/api"] = [Fault(status=503)] * 40
     assert queue.outcome("a", GONE) == BEING_FETCHED
     assert queue.outcome("b", GONE) == BEING_FETCHED
     until(lambda: sorted(set(queue.woken)) == ["a", "b"])

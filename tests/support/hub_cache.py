@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import constants
 from safetensors.numpy import save
 
-from kb.asr.engines.model_files import RECOGNIZER
+from kb.asr.engines.model_check import RECOGNIZER
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.errors import KBError
 from kb.hub import cache

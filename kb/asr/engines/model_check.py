@@ -22,8 +22,9 @@ from kb.asr.engines.model_documents import (
     differs,
     is_id,
 )
-from kb.asr.engines.model_files import missing_weights, weights_files
+from kb.asr.engines.model_files import choose, missing_files, missing_weights, weights_files
 from kb.errors import ModelUnavailable
+from kb.hub.kind import ModelKind
 from kb.hub.repository_code import LARGEST_SMALL_BYTES, refuse_code
 
 SAMPLE_RATE = 16_000
@@ -268,3 +269,6 @@ def check_finite(name: str, model: Any) -> None:
                 name=name,
                 tensor=tensor,
             )
+
+
+RECOGNIZER = ModelKind(choose, missing_files, check_model)

@@ -17,7 +17,6 @@ from kb.errors import ModelUnavailable
 from kb.hub import errors
 from kb.hub.client import HubFile
 from kb.hub.errors import size_text
-from kb.hub.models import ModelKind
 from kb.hub.repository_code import LARGEST_SMALL_BYTES
 
 LARGEST_WEIGHTS_BYTES = 200_000_000_000
@@ -155,6 +154,3 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     if not isinstance(header, dict):
         raise ValueError("no header")
     return header, length
-
-
-RECOGNIZER = ModelKind(choose, missing_files)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kb.asr.engines import ENGINES, engine_spec, errors
-from kb.asr.engines.model_check import check_finite, check_model
-from kb.asr.engines.model_files import DESCRIBED, RECOGNIZER, missing_files, weights_files
+from kb.asr.engines.model_check import RECOGNIZER, check_finite, check_model
+from kb.asr.engines.model_files import DESCRIBED, missing_files, weights_files
 from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape
 from kb.errors import KBError, ModelUnavailable

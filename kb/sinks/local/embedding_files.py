@@ -10,7 +10,8 @@ from kb.errors import ModelUnavailable
 from kb.hub import errors
 from kb.hub.client import HubFile
 from kb.hub.errors import size_text
-from kb.hub.models import ModelKind, ready
+from kb.hub.kind import ModelKind
+from kb.hub.models import ready
 from kb.hub.repository_code import LARGEST_SMALL_BYTES, refuse_code
 from kb.storage.model_names import is_path
 
