@@ -82,6 +82,11 @@ def _looks(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[looks])
 
 
+def _retry_schedule(connection: sa.Connection) -> None:
+    _add_column(connection, items, "failing_since", "DOUBLE PRECISION")
+    _add_column(connection, items, "failed_with", "TEXT")
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -101,4 +106,5 @@ MIGRATIONS: list[Migration] = [
     _delivery_projects,
     _expected_errors,
     _looks,
+    _retry_schedule,
 ]

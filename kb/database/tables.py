@@ -54,6 +54,10 @@ items = sa.Table(
     sa.Column("grade", sa.Text, nullable=False, default="", server_default=""),
     sa.Column("expected_errors", sa.Double),
     _problem_column(),
+    # The first failure of a series whose cause can pass, and the newest yt-dlp that it was met
+    # with; `wait_until` of such a failed item is the time of its next attempt.
+    sa.Column("failing_since", sa.Double),
+    sa.Column("failed_with", sa.Text),
     sa.Index("kb_items_state", "state"),
     sa.Index("kb_items_enqueued", "enqueued_at"),
 )

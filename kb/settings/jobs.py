@@ -70,6 +70,15 @@ class JobSettings(BaseModel):
         "Ingest tab look twice at such files of a folder, a second apart, and leave out those that "
         "changed.",
     )
+    retry_days: float = Field(
+        90.0,
+        alias="KB_RETRY_DAYS",
+        ge=0,
+        description="Days for which an item is tried again after a failure whose cause can pass "
+        "(members only, age, country, private, an extractor out of order): first after two hours, "
+        "then at growing intervals up to a week, and at once after an update of yt-dlp. 0 leaves "
+        "it to kb retry.",
+    )
     log_level: Annotated[str, one_of(*LOG_LEVELS)] = Field(
         "WARNING",
         alias="KB_LOG_LEVEL",

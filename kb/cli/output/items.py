@@ -103,6 +103,8 @@ def status_view(
         label = item.state
         if item.state == "waiting" and item.wait_until:
             label += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
+        elif item.state == "failed" and item.wait_until:
+            label += time.strftime(", next try %d %b %H:%M", _local(item.wait_until))
         style = STATE_STYLES.get(item.state, "")
         done = f"{item.share:.0%}"
         table.add_row(

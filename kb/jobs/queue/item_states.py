@@ -76,6 +76,7 @@ class ItemRow:
     grade: str = ""
     problem: StoredProblem | None = None
     expected_errors: float | None = None
+    failing_since: float | None = None
 
     @property
     def title(self) -> str:
@@ -216,7 +217,7 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
         executor=columns["executor"], priority=columns["priority"],
         wait_until=columns["wait_until"], updated_at=columns["updated_at"],
         grade=columns["grade"], problem=columns["problem"],
-        expected_errors=columns["expected_errors"],
+        expected_errors=columns["expected_errors"], failing_since=columns["failing_since"],
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ Enqueue = Callable[[sa.Connection, str, int, int], None]
 
 
 _NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
+_FIRST_ATTEMPT: dict[str, Any] = {"attempts": 0, "deaths": 0, "failing_since": None}
 
 
 class ItemStore(ItemQueries):
@@ -76,7 +77,7 @@ class ItemStore(ItemQueries):
                 else:
                     serial, skip = row.serial + 1, check_skipped(row, again)
                     queued = skip is None and self._requeue(
-                        connection, row, priority, run=row.run + again, attempts=0, deaths=0,
+                        connection, row, priority, run=row.run + again, **_FIRST_ATTEMPT,
                         options=dict(options), **described(item),
                     )  # fmt: skip
                 if queued:
@@ -109,7 +110,7 @@ class ItemStore(ItemQueries):
                     continue
                 if serials is not None and serials.get(item_id) != row.serial:
                     continue
-                changes: dict[str, Any] = {"attempts": 0, "deaths": 0} if fresh else {}
+                changes: dict[str, Any] = dict(_FIRST_ATTEMPT) if fresh else {}
                 rank = row.priority if priority is None else priority
                 if self._requeue(connection, row, rank, **changes):
                     enqueue(connection, item_id, row.serial + 1, rank)
@@ -196,9 +197,20 @@ class ItemStore(ItemQueries):
         attempts: int | None = None,
         grade: str | None = None,
         expected_errors: float | None = None,
+        failing_since: float | None = None,
+        failed_with: str | None = None,
     ) -> bool:
-        """End a running item, or let it wait; return False if this worker no longer owns it."""
-        changes: dict[str, Any] = {"attempts": attempts} if attempts is not None else {}
+        """End a running item, or let it wait; return False if this worker no longer owns it.
+
+        `failing_since` is the time of the first failure of a series whose cause can pass,
+        `failed_with` the version of yt-dlp.
+        """
+        changes: dict[str, Any] = {"failing_since": failing_since}
+        if attempts is not None:
+            changes["attempts"] = attempts
+        if failed_with is not None:
+            newest = sa.func.coalesce(items.c.failed_with, "")
+            changes["failed_with"] = sa.case((newest > failed_with, newest), else_=failed_with)
         if grade is not None:
             changes |= {"grade": grade, "expected_errors": expected_errors}
         if state in (DONE, HELD):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kb.database import Database
+from kb.errors import Cancelled
 from kb.jobs.queue.items import ItemStore
 from kb.library import Library
 from kb.library.trash import Trash
@@ -44,6 +45,7 @@ def _facts(path: Path) -> RecordingFacts:
     return recording_facts(path)
 
 
+PAGE_SIZE = 50  # media queued in one transaction: a page of YouTube's lists
 SHARED = "shared"  # key of a row's options: it was requested on a dashboard that others reach
 
 
@@ -167,10 +169,23 @@ def names_one_medium(listing: Listing) -> bool:
     return listing.report.listed <= 1 and not listing.filters.limit
 
 
-def batches(items: Iterator[MediaItem], size: int = 200) -> Iterator[Sequence[MediaItem]]:
-    """Yield items in batches, so that a long listing's first items are queued before its end."""
+def batches(items: Iterator[MediaItem], size: int = PAGE_SIZE) -> Iterator[Sequence[MediaItem]]:
+    """Yield items in batches, so that a long listing's first items are queued before its end.
+
+    The items before an error are yielded before it is raised, unless it is a request to stop.
+    """
     held: list[MediaItem] = []
-    for item in items:
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            break
+        except Cancelled:
+            raise
+        except Exception:
+            if held:
+                yield held
+            raise
         held.append(item)
         if len(held) >= size:
             yield held

@@ -10,7 +10,7 @@ import time
 
 from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot, queue_snapshot
 from kb.jobs.published_content import PublishedContent
-from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
+from kb.jobs.queue import failed_items, heartbeat, listing_jobs, workflow_ids
 from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
 from kb.jobs.queue.outbox import SYNCED
@@ -19,6 +19,7 @@ from kb.jobs.worker.context import WorkerContext
 from kb.library.cache import library_cache
 from kb.pipeline import stages
 from kb.sinks import is_local_sink
+from kb.sources.ytdlp.version import installed_version
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,17 @@ def requeue_due(context: WorkerContext) -> None:
     due = context.items.due(time.time())
     if due:
         context.items.retry(due, context.client.ingest, states=(WAITING,), fresh=False)
+
+
+def retry_failed(context: WorkerContext) -> None:
+    """Queue the failed items whose next attempt is due; the time of the first failure is kept."""
+    if not context.settings.retry_days:
+        return
+    queued = failed_items.retry_due(
+        context.items, time.time(), installed_version(), context.client.ingest
+    )
+    if queued:
+        log.info("tried again by schedule: %d failed items", len(queued))
 
 
 def reap_dead_workers(context: WorkerContext, detector: heartbeat.DeadWorkerDetector) -> None:

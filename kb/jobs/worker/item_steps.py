@@ -34,6 +34,7 @@ from kb.pipeline.publish_record import in_other_project
 from kb.pipeline.vocabulary import Vocabulary
 from kb.sinks import SINKS, is_local_sink
 from kb.sources.looks import LookOutcome, OpenLook
+from kb.sources.ytdlp.version import installed_version
 from kb.types import LocalMedia, MediaItem, Transcript
 
 log = logging.getLogger(__name__)
@@ -365,7 +366,10 @@ class ItemSteps:
     def _fail(self, row: item_states.ItemRow, error: KBError) -> None:
         """Postpone, retry or fail the item, as the retry policy decides."""
         context = self._context
-        decision = retry_policy.decide(error, row.attempts, systemic=context.is_systemic(error))
+        decision = retry_policy.decide(
+            error, row.attempts, systemic=context.is_systemic(error),
+            failing_since=row.failing_since, retry_days=context.settings.retry_days,
+        )  # fmt: skip
         if decision.lane_reason is not None and decision.until is not None:
             context.pause_lane(decision.until, decision.lane_reason)
         self._until_accepted(
@@ -376,6 +380,8 @@ class ItemSteps:
         recorded = self._finish(
             decision.state, **error.record(),
             wait_until=decision.until, attempts=decision.attempts,
+            failing_since=decision.failing_since,
+            failed_with=installed_version() if decision.state == item_states.FAILED else None,
         )  # fmt: skip
         if recorded and decision.state == item_states.FAILED:
             self._record_failure(error, decision.attempts)
@@ -391,6 +397,8 @@ class ItemSteps:
         attempts: int | None = None,
         grade: str | None = None,
         expected_errors: float | None = None,
+        failing_since: float | None = None,
+        failed_with: str | None = None,
     ) -> bool:
         context = self._context
         recorded = self._until_accepted(
@@ -398,6 +406,7 @@ class ItemSteps:
                 self._id, self._serial, context.executor, state,
                 error=error, hint=hint, problem=problem, wait_until=wait_until,
                 attempts=attempts, grade=grade, expected_errors=expected_errors,
+                failing_since=failing_since, failed_with=failed_with,
             )
         )  # fmt: skip
         if not recorded and context.stopping.is_set():

@@ -17,6 +17,7 @@ from pathlib import Path
 from kb.database import Database
 from kb.errors import KBError, LibraryError, ModelUnavailable, RetryLater
 from kb.inference.process import InferenceProcessCrashed
+from kb.jobs.queue import retry_schedule
 from kb.jobs.queue.item_states import FAILED, WAITING
 
 MAX_ATTEMPTS = 5
@@ -35,32 +36,69 @@ _DISK_ERRNOS = {
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    """The item's next state; `until`: time of the next attempt; `lane_reason` pauses the lane."""
+    """The item's next state; `until`: time of the next attempt; `lane_reason` pauses the lane.
+
+    `failing_since` is the time of the first failure of a series whose cause can pass, or the time
+    at which a medium was to come out. All times are in epoch seconds.
+    """
 
     state: str
     attempts: int
     until: float | None = None
     lane_reason: KBError | None = None
+    failing_since: float | None = None
 
 
-def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
+def decide(
+    error: KBError,
+    attempts: int,
+    *,
+    systemic: bool,
+    failing_since: float | None = None,
+    retry_days: float = 0.0,
+) -> RetryDecision:
     """Decide about an item that failed with `error` after `attempts` earlier attempts.
 
     System-wide and not-yet-available errors do not count as attempts, nor do those of a model's
-    fetch that may pass.
+    fetch that may pass. A failure whose cause can pass is tried again by the schedule of
+    `kb.jobs.queue.retry_schedule`, which lasts `retry_days` from `failing_since` on.
     """
     now = time.time()
+    since = failing_since
+    if since is not None and since > now + retry_schedule.CLOCK_SLACK_S:
+        since = None
+    if isinstance(error, RetryLater) and error.code in retry_schedule.NOT_OUT:
+        return _not_out(error, attempts, now, since, retry_days)
     if isinstance(error, RetryLater):
-        return RetryDecision(WAITING, attempts, error.until or now + LONGEST_BACKOFF_S)
+        until = error.until or now + LONGEST_BACKOFF_S
+        return RetryDecision(WAITING, attempts, until, failing_since=since)
     if isinstance(error, ModelUnavailable) and error.retryable:
         # The hub or the disk of the models: items whose model is here go on.
-        return RetryDecision(WAITING, attempts, error.until or now + LANE_PAUSE_S)
+        until = error.until or now + LANE_PAUSE_S
+        return RetryDecision(WAITING, attempts, until, failing_since=since)
     if systemic:
-        return RetryDecision(WAITING, attempts, now + LANE_PAUSE_S, error)
+        return RetryDecision(WAITING, attempts, now + LANE_PAUSE_S, error, since)
     attempts += 1
     if error.retryable and attempts < MAX_ATTEMPTS:
-        return RetryDecision(WAITING, attempts, now + backoff_s(attempts))
-    return RetryDecision(FAILED, attempts)
+        return RetryDecision(WAITING, attempts, now + backoff_s(attempts), failing_since=since)
+    if not retry_schedule.is_recorded(error.problem):
+        return RetryDecision(FAILED, attempts)
+    next_at = None
+    if retry_schedule.can_pass(error.problem):
+        next_at = retry_schedule.next_attempt(since, now, retry_days)
+    return RetryDecision(FAILED, attempts, next_at, failing_since=now if since is None else since)
+
+
+def _not_out(
+    error: RetryLater, attempts: int, now: float, since: float | None, retry_days: float
+) -> RetryDecision:
+    """Decide about a medium that is not out yet, or live."""
+    until = retry_schedule.next_look_at_premiere(since, now, error.until, retry_days)
+    if until is None:
+        return RetryDecision(FAILED, attempts + 1, failing_since=since)
+    # With a known day the waits grow from that day on.
+    begin = until if until == error.until else now if since is None else since
+    return RetryDecision(WAITING, attempts, until, failing_since=begin)
 
 
 def is_systemic(error: KBError, home: Path) -> bool:

@@ -146,6 +146,7 @@ class Worker:
             (0.0, lambda: chores.refresh_running(context)),
             (heartbeat.HEARTBEAT_S, self._beat),
             (heartbeat.HEARTBEAT_S, lambda: chores.requeue_due(context)),
+            (FOLLOW_EVERY_S, lambda: chores.retry_failed(context)),
             (heartbeat.HEARTBEAT_S, self._write_telemetry),
             (REAP_EVERY_S, lambda: chores.reap_dead_workers(context, detector)),
             (REQUEUE_LOST_EVERY_S, self._requeue_lost),

@@ -52,6 +52,7 @@ EN: dict[str, str] = {
     "queue_column_error": "What is wrong",
     "queue_alt": "Items of the queue: what runs, what waits in its order, what has ended",
     "queue_until": "until {time}",
+    "queue_next_try": "next try {time}",
     "queue_page": "{first}–{last} of {count}",
     "queue_before": "Previous page",
     "queue_after": "Next page",
@@ -145,6 +146,7 @@ DE: dict[str, str] = {
     "queue_alt": "Einträge der Warteschlange: was läuft, was in seiner Reihenfolge wartet, was "
     "geendet hat",
     "queue_until": "bis {time}",
+    "queue_next_try": "nächster Versuch {time}",
     "queue_page": "{first}–{last} von {count}",
     "queue_before": "Vorige Seite",
     "queue_after": "Nächste Seite",

@@ -84,6 +84,8 @@ def _progress(row: QueueRow) -> float | None:
 def _when(row: QueueRow) -> str:
     if row.state == "waiting" and row.wait_until is not None:
         return text("queue_until", time=messages.format_datetime(row.wait_until))
+    if row.state == "failed" and row.wait_until is not None:
+        return text("queue_next_try", time=messages.format_datetime(row.wait_until))
     if row.state in PENDING:
         return messages.format_datetime(row.enqueued_at)
     return messages.format_datetime(row.ended_at or row.updated_at)
