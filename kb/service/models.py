@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
+from kb.settings import Settings
 
 if TYPE_CHECKING:
     from kb.asr.engines.model_lookup import ModelRef
@@ -23,6 +24,7 @@ class Models:
     """The models that this machine can run."""
 
     session: InferenceSession
+    settings: Settings
 
     def list(self) -> Sequence[ModelFacts]:
         """Return the available recognizers, their requirements, and which are on disk."""
@@ -71,8 +73,10 @@ class Models:
     ) -> ModelRef:
         """Fetch a model's files. Raises ModelUnavailable and Cancelled."""
         from kb.inference.downloads import pull
+        from kb.inference.model_fetch import within_floor
 
-        return pull(name, again=again, report=report, cancelled=cancelled)
+        conduct = within_floor(self.settings)
+        return pull(name, again=again, report=report, cancelled=cancelled, conduct=conduct)
 
     def verify(
         self, name: str, moved: Callable[[int, int], None] = lambda done, size: None
