@@ -48,9 +48,14 @@ class Items:
         limit: int | None = None,
         ids: Sequence[str] | None = None,
     ) -> list[ItemStatus]:
-        """Return the status of items, newest first; `ids` None: of all."""
-        found = [status_of(row) for row in self.queue.summaries(state=state, limit=limit, ids=ids)]
-        return self.with_publications(found)
+        """Return the status of items, newest first; `ids` None: of all.
+
+        An item whose transcript was deleted from the folder by hand is failed and not done.
+        """
+        rows = self.queue.summaries(state=state, limit=limit, ids=ids)
+        if self.queue.notice_gone_files(rows):
+            rows = self.queue.summaries(state=state, limit=limit, ids=ids)
+        return self.with_publications([status_of(row) for row in rows])
 
     def status(self, item_id: str) -> ItemStatus:
         """Return the status of one item. Raises UsageError for an unknown id."""

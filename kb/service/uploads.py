@@ -80,7 +80,7 @@ def sweep(service: Service, now: float | None = None) -> int:
                 row.state
                 for row in service.queue.page(words=f"/{FOLDER}/{folder.name}/").rows
             }  # fmt: skip
-            active = states - {DONE, HELD, "failed", "cancelled"}
+            active = states - {DONE, HELD, "failed", "cancelled", "dismissed"}
             patience_s = UNUSED_S if not states else FAILED_S
             ingested = bool(states) and states <= {DONE, HELD}
             if not active and (ingested or age_s > patience_s):

@@ -20,7 +20,9 @@ from kb.jobs.queue.item_states import (
     CANCELLED,
     DONE,
     FAILED,
+    FIRST,
     HELD,
+    NORMAL,
     PAUSED,
     QUEUED,
     RUNNING,
@@ -30,7 +32,7 @@ from kb.jobs.queue.item_states import (
     SkipCode,
     Skipped,
 )
-from kb.jobs.queue.items import FIRST, NORMAL, ItemStore
+from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause, LaneStore
 from kb.library import Library
 from kb.options import RunOptions

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from kb.jobs.queue.item_states import SkipCode
-from kb.jobs.queue.items import FIRST
+from kb.jobs.queue.item_states import FIRST, SkipCode
 from kb.jobs.queue.lanes import LaneStore
 from kb.service import Service
 from kb.settings import get_settings

@@ -22,8 +22,7 @@ from kb.cli.output.items import (
     status_view,
 )
 from kb.cli.output.library import new_library_note
-from kb.cli.output.models import print_fetch_notice
-from kb.cli.output.progress import ingest_progress
+from kb.cli.output.progress import format_size, ingest_progress
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
@@ -38,7 +37,7 @@ Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (ingest, worker, status, cancel, retry, pause, resume):
+    for command in (ingest, worker, status, cancel, dismiss, retry, pause, resume):
         app.command()(command)
 
 
@@ -73,7 +72,11 @@ def ingest(
     is_recognized = len(report.enqueued) > len(report.from_transcripts)
     needed = service.models.needed_fetch(options) if is_recognized else None
     if needed is not None:
-        print_fetch_notice(needed)
+        size = f"about {format_size(needed.size)}" if needed.size else "its size is not known yet"
+        console.print_note(
+            f"The model {needed.name} is fetched first: {size}, from {needed.source} to "
+            f"{needed.folder} ({format_size(needed.free)} free)."
+        )
     if wait:
         # The wait includes requested items that were in the queue before. An item that waits for
         # a later time is followed only if that time is near (`Follow.run`).
@@ -261,6 +264,8 @@ def cancel(
         chosen = [*chosen, *service.queue.active_ids()]
     dropped = service.queue.cancel_publications(chosen)
     done = service.queue.cancel(chosen)
+    if all_items:  # what a running listing has queued meanwhile
+        done = list(dict.fromkeys([*done, *service.queue.cancel_all()]))
     if done:
         console.print_note(f"Cancelled: {', '.join(done)}")
         console.print_note(
@@ -273,6 +278,30 @@ def cancel(
         )
     if not done and not dropped:
         console.print_note("Nothing to cancel: all had ended.")
+
+
+def dismiss(
+    ids: Ids = None,
+    every: Annotated[bool, typer.Option("--all", help="Every failed item.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Show them as failed again.")] = False,
+) -> None:
+    """Take failed items that are not wanted out of the list; no look fetches them again."""
+    service = Service.of_existing_library()
+    if not ids and not every:
+        raise UsageError("dismiss.no_items", "Which items?", hint="kb dismiss ID…, or --all")
+    chosen = service.items.resolve_ids(ids or [])
+    if every:
+        chosen = [*chosen, *service.queue.items.ids("dismissed" if undo else "failed")]
+    act = service.queue.restore_dismissed if undo else service.queue.dismiss
+    done = act(list(dict.fromkeys(chosen)))
+    if not done:
+        state = "dismissed" if undo else "failed"
+        console.print_note(f"Nothing to do: none of them is {state}.")
+    elif undo:
+        console.print_note(f"Failed again: {', '.join(done)}")
+    else:
+        console.print_note(f"Dismissed: {', '.join(done)}")
+        console.print_note("To take it back: kb dismiss --undo ID")
 
 
 def retry(

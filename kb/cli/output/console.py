@@ -52,6 +52,7 @@ STATE_STYLES = {
     "changed": "yellow",
     "paused": "yellow",
     "cancelled": "dim",
+    "dismissed": "dim",
     "ok": "green",
     "warn": "yellow",
     "fail": "red",

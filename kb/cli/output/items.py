@@ -184,6 +184,8 @@ def _nothing_to_do(report: IngestReport) -> str:
 def print_problems(items: Sequence[ItemStatus]) -> None:
     """Print why items failed or are held, the errors of publications, and the next steps."""
     for item in items:
+        if item.state == "dismissed":
+            continue
         _print_problem(item.state, item.title, item.error, item.hint)
         for publication in item.publications:
             if publication.status != "held":  # the error of the item gives the reason

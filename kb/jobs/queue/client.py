@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from kb import storage
 from kb.database import Database
 from kb.errors import KBError, StoredProblem
-from kb.jobs.queue import heartbeat, hung_worker, outbox, submission, views, workflow_ids
+from kb.jobs.queue import heartbeat, hung_worker, left_out, submission, views, workflow_ids
+from kb.jobs.queue.acts import Acts
 from kb.jobs.queue.item_states import (
-    ACTIVE,
-    CANCELLED,
-    FAILED,
+    FIRST,
     PAUSED,
     QUEUED,
     WAITING,
@@ -24,17 +23,17 @@ from kb.jobs.queue.item_states import (
     ItemSummary,
     Skipped,
 )
-from kb.jobs.queue.items import FIRST, ItemStore
+from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.library_sync import library_row, sync_from_library, transcribed_rows
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
-from kb.jobs.queue.outbox import DEFERRED, Outbox
+from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.source_factory import SourceFactory, marked
 from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
 from kb.library import Library
 from kb.library.audit import AuditLog
 from kb.options import RunOptions
-from kb.pipeline import publish_record
 from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
@@ -64,7 +63,7 @@ class LaneState:
         return self.name == workflow_ids.ITEM_LANE
 
 
-class JobQueue:
+class JobQueue(Acts):
     """Client of one library's queue.
 
     The database is opened at first use; every method may raise LibraryError.
@@ -94,11 +93,7 @@ class JobQueue:
             settings = settings.replace(home=folder)
         database = Database.open(settings)
         self._exit_stack.callback(database.close)
-        store = ItemStore(database)
-        if not any(store.counts().values()):
-            entries = self._library.entries()
-            store.adopt(library_row(entry) for entry in entries)
-            Outbox(database, self._settings.odin_project_id).adopt(entries)
+        fill_from_library(database, self._settings, self._library)
         return database
 
     @cached_property
@@ -173,77 +168,6 @@ class JobQueue:
         sync_from_library(self.items, self._library, ids)
         return {each.id: each.state for each in self.summaries(ids=ids)}
 
-    def retry(self, ids: Sequence[str]) -> list[str]:
-        """Queue failed, cancelled, paused or waiting items again; return their ids.
-
-        Failed or waiting publications of these items are queued too; their items are not
-        transcribed again. An item whose transcript is gone or damaged counts as failed.
-        """
-        sync_from_library(self.items, self._library, ids)
-        queued = [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
-        again = list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
-        if again:
-            self.record("retry", again)
-        return again
-
-    def retry_failed(self) -> list[str]:
-        """Queue every failed item and every failed publication again."""
-        sent = self.retry_publications()
-        return list(dict.fromkeys([*self.retry(self.items.ids(FAILED)), *(i for _, i in sent)]))
-
-    def retry_cancelled(self) -> list[str]:
-        """Queue every cancelled item and every cancelled publication again; return their ids."""
-        sent = self.outbox.retry(self._client.publish, (CANCELLED,))
-        return list(dict.fromkeys([*self.retry(self.items.ids(CANCELLED)), *(i for _, i in sent)]))
-
-    def active_ids(self) -> list[str]:
-        """Return the ids of all items that are queued, running, paused or waiting."""
-        return [item_id for state in ACTIVE for item_id in self.items.ids(state)]
-
-    def retry_publications(self, ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
-        """Queue publications again; return (knowledge base, item id) of each.
-
-        With ids: failed, waiting and cancelled publications of these items; without ids: all failed
-        ones.
-        """
-        statuses = (FAILED,) if ids is None else (FAILED, CANCELLED, *DEFERRED)
-        return self.outbox.retry(self._client.publish, statuses, ids)
-
-    def cancel(self, ids: Sequence[str], state: str = CANCELLED) -> list[str]:
-        """Cancel items that have not ended; a running item stops within two seconds.
-
-        From then on no document of a cancelled item is uploaded (see `cancel_publications`).
-        """
-        stopped = self.items.stop(ids, state)
-        self._client.cancel([workflow_ids.ingest_id(*key) for key in stopped])
-        # Publications are cancelled after the items: an item that was finished just now then queues
-        # no publications any more (`ItemSteps`).
-        dropped = self.cancel_publications(ids) if state == CANCELLED else []
-        ended = list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
-        if ended:
-            self.record("cancel" if state == CANCELLED else "pause", ended)
-        return ended
-
-    def cancel_publications(self, ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Cancel these items' waiting publications; return (knowledge base, item id) of each.
-
-        A document whose upload has started is finished. `retry` or another request sends the others
-        later. Publications of held items are not cancelled: they wait for a person.
-        """
-        dropped = self.outbox.cancel(ids)
-        self._client.cancel(
-            [
-                workflow_ids.publish_id(row.sink, row.item_id, row.serial)
-                for row in dropped
-                if row.status == outbox.QUEUED
-            ]
-        )
-        for row in dropped:
-            # A rebuilt database reads the waiting publications from the folder.
-            with contextlib.suppress(KBError):
-                publish_record.record_cancelled(self._library, row.item_id, row.sink)
-        return [(row.sink, row.item_id) for row in dropped]
-
     def pause(self, ids: Sequence[str] | None = None) -> list[str]:
         """Pause items; `ids` None: the whole queue.
 
@@ -312,6 +236,10 @@ class JobQueue:
         return self.items.summaries(
             state=state, limit=limit, ids=ids, live_workers=self._live_workers()
         )
+
+    def notice_gone_files(self, rows: Sequence[ItemSummary]) -> bool:
+        """Correct the state of those items whose files are gone; return True if any was changed."""
+        return left_out.notice_gone_files(self.items, self._library, rows)
 
     def unfinished(self) -> dict[str, str]:
         """Return the state of every item that is not done, by id."""
@@ -396,6 +324,7 @@ class JobQueue:
         added = self.items.adopt(rows)
         if entries:  # an empty folder is more likely a disk that is not there
             self.items.follow_library(transcribed_rows(entries), broken or {}, complete=True)
+        follow_acts(self.database, self._library)
         return added
 
     def _live_workers(self) -> set[str]:

@@ -12,15 +12,18 @@ import sqlalchemy as sa
 from kb.database import items
 from kb.errors import StoredProblem
 from kb.jobs.queue.workflow_ids import LISTING
+from kb.library.left_out import Why
 from kb.library.metadata import item_document, item_from_document
 from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
 
 QUEUED, RUNNING, PAUSED, WAITING = "queued", "running", "paused", "waiting"
 DONE, FAILED, CANCELLED, HELD = "done", "failed", "cancelled", "held"
-STATES = (QUEUED, RUNNING, PAUSED, WAITING, DONE, FAILED, CANCELLED, HELD)
+DISMISSED = "dismissed"  # failed, and a person does not want it
+STATES = (QUEUED, RUNNING, PAUSED, WAITING, DONE, FAILED, CANCELLED, HELD, DISMISSED)
 ACTIVE = (QUEUED, RUNNING, PAUSED, WAITING)
-ENDED = (DONE, FAILED, CANCELLED, HELD)
+ENDED = (DONE, FAILED, CANCELLED, HELD, DISMISSED)
+FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small numbers first
 BEING_FETCHED = "model.being_fetched"  # code of the reason of an item that waits for its model
 
 
@@ -136,7 +139,14 @@ class SkipCode(StrEnum):
     DONE = "done"
     HELD = "held"
     DUPLICATE = "duplicate"  # requested twice in one call
-    REMOVED = "removed"  # by a person; a request that names it alone takes it in again
+    # By a person; a request that names it alone takes it in again.
+    REMOVED = "removed"
+    CANCELLED = "cancelled"
+    DISMISSED = "dismissed"
+    FILES_GONE = "files gone"
+
+
+LEFT_OUT = (SkipCode.REMOVED, SkipCode.CANCELLED, SkipCode.DISMISSED, SkipCode.FILES_GONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +244,11 @@ def already_queued(item_id: str) -> Skipped:
     return Skipped(item_id, "already queued", SkipCode.QUEUED)
 
 
-def removed_before(item_id: str) -> Skipped:
-    """Return the `Skipped` for an item of a list that a person removed earlier."""
-    reason = "it was removed; kb ingest with its own address takes it in again"
-    return Skipped(item_id, reason, SkipCode.REMOVED)
+def skipped_as(item_id: str, why: Why) -> Skipped:
+    """Return the `Skipped` for an item of a list that a person left out earlier."""
+    act = "its files were deleted" if why is Why.FILES_GONE else f"it was {why}"
+    reason = f"{act}; kb ingest with its own address takes it in again"
+    return Skipped(item_id, reason, SkipCode(why))
 
 
 def check_skipped(row: ItemRow, again: bool) -> Skipped | None:

@@ -7,15 +7,14 @@ was declared dead by mistake cannot overwrite the changes of its successor.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database import items
-from kb.errors import KBError, LibraryError, StoredProblem
-from kb.jobs.queue.item_queries import ItemQueries, Key, in_parts, read_item
+from kb.errors import StoredProblem
+from kb.jobs.queue.item_queries import Key, in_parts, read_item
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -23,21 +22,20 @@ from kb.jobs.queue.item_states import (
     ENDED,
     FAILED,
     HELD,
+    NORMAL,
     PAUSED,
     QUEUED,
     RUNNING,
     WAITING,
     ItemRow,
     Job,
-    LibraryRow,
     Skipped,
     already_queued,
     check_skipped,
     described,
 )
-from kb.jobs.queue.workflow_ids import LISTING
+from kb.jobs.queue.library_rows import LibraryRows
 
-FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small numbers first
 Enqueue = Callable[[sa.Connection, str, int, int], None]
 """Called in the transaction with item id, serial and priority of an item to be processed."""
 
@@ -46,7 +44,7 @@ _NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
 _FIRST_ATTEMPT: dict[str, Any] = {"attempts": 0, "deaths": 0, "failing_since": None}
 
 
-class ItemStore(ItemQueries):
+class ItemStore(LibraryRows):
     """Changes items, and reads them. Every method raises LibraryError when the database fails."""
 
     # Requests for work
@@ -136,6 +134,27 @@ class ItemStore(ItemQueries):
                 )  # fmt: skip
                 stopped.extend((str(item_id), int(serial)) for item_id, serial in found)
         return stopped
+
+    def end_as(self, ids: Sequence[str], state: str, before: Sequence[str]) -> list[str]:
+        """Give items that are in one of the states `before` an ended state; return their ids.
+
+        Their errors are kept, and the times of their next attempts.
+        """
+        changed: list[str] = []
+        now = time.time()
+        with self.database.begin() as connection:
+            for part in in_parts(ids):
+                found = connection.scalars(
+                    sa.update(items)
+                    .where(items.c.id.in_(part), items.c.state.in_(list(before)))
+                    .values(
+                        state=state, executor="", updated_at=now,
+                        ended_at=sa.func.coalesce(items.c.ended_at, now),
+                    )
+                    .returning(items.c.id)
+                )  # fmt: skip
+                changed.extend(map(str, found))
+        return changed
 
     # Work on items
 
@@ -262,101 +281,7 @@ class ItemStore(ItemQueries):
                 .values(state=QUEUED, updated_at=time.time())
             )
 
-    def adopt(self, library_rows: Iterable[LibraryRow]) -> int:
-        """Add the folder's items that the table does not contain; return their number."""
-        added = 0
-        with self.database.begin() as connection:
-            known = set(connection.scalars(sa.select(items.c.id)))
-            for entry in library_rows:
-                if entry.item.id in known:
-                    continue
-                kept = entry.state if entry.state in ENDED else CANCELLED
-                added += self._insert(
-                    connection, entry.item, {}, NORMAL,
-                    state=kept, error=entry.error, hint=entry.hint, problem=entry.problem,
-                    run=entry.run,
-                    stage="publish" if kept in (DONE, HELD) else "",
-                    progress=1.0 if kept in (DONE, HELD) else 0.0, grade=entry.grade,
-                    expected_errors=entry.expected_errors,
-                )  # fmt: skip
-        return added
-
-    def follow_library(
-        self,
-        transcribed: Mapping[str, LibraryRow],
-        broken: Mapping[str, KBError],
-        *,
-        ids: Collection[str] | None = None,
-        complete: bool = False,
-    ) -> list[str]:
-        """Change ended rows whose state the library folder contradicts; return their ids.
-
-        `transcribed`: the items that have a transcript; `broken`: the errors of those that cannot
-        be read. A row that is done or held without a transcript that can be read becomes failed.
-        With `complete`, the index has just been made from the folder, so that a row that was
-        cancelled or failed becomes done if the transcript of its own run is there, and the grade
-        goes with the transcript that it was given to. `ids` limits the call.
-        """
-        changed: list[str] = []
-        c, now = items.c, time.time()
-        query = sa.select(c.id, c.state, c.run, c.title, c.grade, c.expected_errors).where(
-            c.state.in_(ENDED), c.source != LISTING
-        )
-        with self.database.begin() as connection:
-            for item_id, state, run, title, *marks in connection.execute(query).all():
-                if ids is not None and item_id not in ids:
-                    continue
-                row, error = transcribed.get(item_id), broken.get(item_id)
-                values: dict[str, Any] = {}
-                if state in (DONE, HELD) and (row is None or error is not None):
-                    error = error or _transcript_gone(str(item_id), str(title))
-                    values = {"state": FAILED, **error.record(), "progress": 0.0}
-                elif (
-                    complete
-                    and state in (CANCELLED, FAILED)
-                    and row is not None
-                    and error is None
-                    and row.run == run
-                    and row.state in (DONE, HELD)
-                ):
-                    values = {
-                        "state": row.state, "error": row.error, "hint": row.hint,
-                        "problem": row.problem, "grade": row.grade, "progress": 1.0,
-                        "expected_errors": row.expected_errors,
-                    }  # fmt: skip
-                elif complete and state in (DONE, HELD) and row is not None:
-                    # The text beside it replaced a damaged transcript and was never checked, or
-                    # the words of an older transcript were judged again.
-                    unchecked = not row.grade and bool(marks[0])
-                    if unchecked or row.expected_errors not in (None, marks[1]):
-                        values = {"grade": row.grade, "expected_errors": row.expected_errors}
-                if values:
-                    change = sa.update(items).where(c.id == item_id, c.state == state)
-                    connection.execute(change.values(**values, updated_at=now))
-                    changed.append(str(item_id))
-        return changed
-
     # Single statements
-
-    def _insert(
-        self,
-        connection: sa.Connection,
-        item: Job,
-        options: Mapping[str, Any],
-        priority: int,
-        **values: Any,
-    ) -> bool:
-        now = time.time()
-        row = {
-            "id": item.id, **described(item), "state": QUEUED,
-            "options": dict(options), "priority": priority,
-            "enqueued_at": now, "updated_at": now, **values,
-        }  # fmt: skip
-        dialect = sqlite if self.database.is_sqlite else postgresql
-        insert = dialect.insert(items).values(**row).on_conflict_do_nothing()
-        # The inserted ids are returned by the statement, because PostgreSQL's driver does not count
-        # the rows of such an insert.
-        return connection.execute(insert.returning(items.c.id)).first() is not None
 
     def _requeue(
         self, connection: sa.Connection, row: ItemRow, priority: int, **values: Any
@@ -396,13 +321,3 @@ class ItemStore(ItemQueries):
                 .values(updated_at=time.time(), **values)
             )
             return bool(done.rowcount)
-
-
-def _transcript_gone(item_id: str, title: str) -> KBError:
-    return LibraryError(
-        "item.transcript_gone",
-        "The transcript of {item_id} ({title}) is not in the library folder any more.",
-        hint="Put it back and run kb reindex, or transcribe it again: kb retry {item_id}",
-        item_id=item_id,
-        title=title,
-    )

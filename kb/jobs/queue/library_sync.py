@@ -9,7 +9,7 @@ from kb.jobs.queue.items import ItemStore
 from kb.library import Library, LibraryEntry
 from kb.pipeline.adoption import damage
 
-_MAX_SINGLE_LOOKUPS = 20  # for more ids, reading the whole folder is faster
+LOOKUPS = 20  # for more ids, reading the whole folder is faster
 
 
 def sync_from_library(items: ItemStore, library: Library, ids: Sequence[str]) -> None:
@@ -24,7 +24,7 @@ def sync_from_library(items: ItemStore, library: Library, ids: Sequence[str]) ->
     ended = set(items.ids_in(ids, (DONE, HELD)))
     if not unknown and not ended:
         return
-    if len(unknown) + len(ended) <= _MAX_SINGLE_LOOKUPS:
+    if len(unknown) + len(ended) <= LOOKUPS:
         found = [entry for i in sorted(unknown | ended) if (entry := library.find(i))]
         broken = {e.item.id: error for e in found if (error := damage(e)) is not None}
     else:

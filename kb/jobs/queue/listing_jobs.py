@@ -11,8 +11,8 @@ from typing import Any
 
 from kb.errors import KBError
 from kb.jobs.queue import submission
-from kb.jobs.queue.item_states import DONE, Job, ListingJob, SkipCode
-from kb.jobs.queue.items import FIRST, Enqueue, ItemStore
+from kb.jobs.queue.item_states import DONE, FIRST, LEFT_OUT, Job, ListingJob
+from kb.jobs.queue.items import Enqueue, ItemStore
 from kb.jobs.queue.source_factory import (
     SHARED,
     KnownIds,
@@ -103,8 +103,11 @@ def run_listing(
     listing.on_known = seen.append
     try:
         for part in batches(available_items(listing)):
-            queued, skipped = submission.submit(items, library, part, options, enqueue, again=again)
-            left_out = {each.id for each in skipped if each.code == SkipCode.REMOVED}
+            queued, skipped = submission.submit(
+                items, library, part, options, enqueue,
+                again=again, asked_at=job.asked_at, by_itself=bool(job.subscription_key),
+            )  # fmt: skip
+            left_out = {each.id for each in skipped if each.code in LEFT_OUT}
             removed += [item for item in part if item.id in left_out]
             refresh_known(items, library, [each for each in part if each.id not in set(queued)])
             if look is not None:
@@ -115,7 +118,7 @@ def run_listing(
         refresh_known(items, library, seen)
         if look is not None:
             look.note_listing(listing)
-    if names_one_medium(listing):  # the request was for this item
+    if names_one_medium(listing) and not job.subscription_key:  # the request was for this item
         asked = [item.id for item in removed]
         submission.submit(items, library, removed, options, enqueue, again=again, asked=asked)
     listing.confirm_queued()

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from kb.database import Database, deliveries
 from kb.errors import KBError, StoredProblem, stored_problem
 from kb.jobs.queue.item_queries import CLOCK_SLACK_S
-from kb.jobs.queue.items import NORMAL
+from kb.jobs.queue.item_states import NORMAL
 from kb.library import LibraryEntry
 from kb.sinks import REMOTE
 

@@ -13,7 +13,7 @@ from kb.database import Database
 from kb.errors import Cancelled
 from kb.jobs.queue.items import ItemStore
 from kb.library import Library
-from kb.library.trash import Trash
+from kb.library.left_out import LeftOut
 from kb.settings import Settings
 from kb.sources import get_source, source_for
 from kb.sources.base import Source
@@ -137,22 +137,22 @@ class SourceFactory:
 class KnownIds(Container[str]):
     """The ids in the table, queried one by one: a channel's listing needs only a few of them.
 
-    Items that a person removed are known too. With `before` (seconds since the epoch) only those
-    that were queued, or removed, before that time.
+    Items that a person left out are known too. With `before` (seconds since the epoch) only those
+    that were queued, or left out, before that time.
     """
 
     def __init__(self, items: ItemStore, library: Library, before: float | None = None) -> None:
         self._items = items
         self._before = before
-        self._removed = frozenset(
+        self._left_out = frozenset(
             item_id
-            for item_id, mark in Trash(library).marks().items()
-            if before is None or float(mark.get("at") or 0.0) < before
+            for item_id, mark in LeftOut(library).marks().items()
+            if before is None or mark.at < before
         )
 
     def __contains__(self, item_id: object) -> bool:
         return isinstance(item_id, str) and (
-            item_id in self._removed or not self._items.unknown_ids([item_id], self._before)
+            item_id in self._left_out or not self._items.unknown_ids([item_id], self._before)
         )
 
 

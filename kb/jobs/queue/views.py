@@ -13,6 +13,7 @@ from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import (
     DONE,
     HELD,
+    NORMAL,
     PAUSED,
     QUEUED,
     RUNNING,
@@ -21,7 +22,6 @@ from kb.jobs.queue.item_states import (
     effective_state,
     shown_until,
 )
-from kb.jobs.queue.items import NORMAL
 from kb.jobs.queue.progress import overall
 
 PENDING = (QUEUED, WAITING, PAUSED)

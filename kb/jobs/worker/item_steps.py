@@ -27,6 +27,7 @@ from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, block_forever
 from kb.library import LibraryEntry
+from kb.library.left_out import LeftOut
 from kb.options import RunOptions
 from kb.pipeline import captions, hold, stages
 from kb.pipeline.adoption import brought_transcript, damage
@@ -71,7 +72,6 @@ class ItemSteps:
             if row is None:
                 return StepResult.ENDED
             context = self._context
-            context.require_room()
             if isinstance(row.job, item_states.ListingJob):
                 self._run_listing(row.job, row.options)
                 return StepResult.ENDED
@@ -97,7 +97,6 @@ class ItemSteps:
             context = self._context
             if self._is_transcribed(row):
                 return StepResult.CONTINUE
-            context.require_room()
             media = self._ensure_media(row)
             brought = brought_transcript(context.library, replace(media, item=row.item))
             transcript = brought or self._recognize(row, media)
@@ -134,7 +133,6 @@ class ItemSteps:
             if row is None:
                 return StepResult.ENDED
             context = self._context
-            context.require_room()
             self._advance("publish", 0.0)
             entry = context.library.find(self._id)
             if entry is None:
@@ -181,6 +179,8 @@ class ItemSteps:
             context.library.amend(self._id, decision.metadata())
             if parts and decision.state == item_states.DONE:
                 context.replace_parts(parts, self._id)
+            with contextlib.suppress(KBError):  # a later look at the folder records it too
+                LeftOut(context.library).append_taken_in([self._id])
             errors = transcript.expected_errors
             self._finish(
                 decision.state,
@@ -232,13 +232,7 @@ class ItemSteps:
         context = self._context
         keep, shared = RunOptions.from_dict(row.options).keep, bool(row.options.get(SHARED))
         source = context.source_factory.source_of(row.item, keep, shared=shared)
-        try:
-            return stages.ensure_media(
-                context.library, row.item, self._advance_or_stop, source,
-                lambda need: context.reserve_room(self._key, need),
-            )  # fmt: skip
-        finally:
-            context.arriving.pop(self._key, None)
+        return stages.ensure_media(context.library, row.item, self._advance_or_stop, source)
 
     def _record_duration(self, row: item_states.ItemRow, media: LocalMedia) -> None:
         """Record the facts that came with the medium, and its length if no source gave one."""

@@ -24,6 +24,7 @@ from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause
+from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
 from kb.jobs.worker.context import WorkerContext
@@ -41,7 +42,6 @@ PUBLISH_POLL_S = 1.0
 REAP_EVERY_S = 5.0
 REQUEUE_LOST_EVERY_S = 15.0
 FOLLOW_EVERY_S = 5.0
-ROOM_EVERY_S = 2.0
 PUBLISH_EVERY_S = 10.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
@@ -87,6 +87,7 @@ class Worker:
         self._heartbeat = heartbeat.Heartbeat(settings, database)
         self._heartbeat.acquire(self._stop.is_set)
         library.sweep_temporary()
+        fill_from_library(database, settings, library)
         self._client = DbosClient(database)
         self._telemetry = TelemetryWriter(database, self._heartbeat.executor)
         self._context = context = WorkerContext(
@@ -126,6 +127,7 @@ class Worker:
             )
         log.info("worker %s: %d items in flight", context.executor, in_flight)
         self._do(lambda: publish_steps.adopt(self._context))
+        self._do(lambda: follow_acts(database, library))
         self._loop()
         self._end()
 
@@ -154,7 +156,6 @@ class Worker:
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
             (COPY_EVERY_S, lambda: chores.back_up_database(context)),
             (CLEANUP_EVERY_S, lambda: chores.empty_trash(context)),
-            (ROOM_EVERY_S, lambda: chores.watch_room(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
             (CHANGES_EVERY_S, lambda: chores.follow_changes(context)),

@@ -18,6 +18,8 @@ from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD, STATES
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.directory import DirectorySnapshot, is_metadata, list_directory
+from kb.library.left_out import NAME as LEFT_OUT_FILE
+from kb.library.left_out import LeftOut
 from kb.library.metadata import entry_from_record
 from kb.service.removal import complete_removals
 from kb.service.search import Search
@@ -90,6 +92,10 @@ class _LibraryCheck:
             library.read_facts()
         except KBError as error:
             self.run.add("library_damaged", "library.json", error.message, error.hint)
+        try:
+            LeftOut(library).own_marks()
+        except KBError as error:
+            self.run.add("library_damaged", LEFT_OUT_FILE, error.message, error.hint)
         self.names = names = list_directory(library.media_folder)
         self.run.total = sum(file_size(library.media_folder / name) for name in names)
         folder = DirectorySnapshot(library.media_folder, frozenset(names))

@@ -30,6 +30,7 @@ DE: dict[str, tuple[str, str]] = {
         "Bekannt: {known}.",
     ),
     "cancel.no_items": ("Welche Einträge?", "kb cancel ID…, oder --all"),
+    "dismiss.no_items": ("Welche Einträge?", "kb dismiss ID…, oder --all"),
     "retry.no_items": (
         "Welche Einträge?",
         "kb retry KENNUNG…, oder kb retry --failed",

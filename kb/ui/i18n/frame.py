@@ -58,6 +58,7 @@ EN: dict[str, str] = {
     "state_failed": "failed",
     "state_cancelled": "cancelled",
     "state_held": "held",
+    "state_dismissed": "dismissed",
     # In the place of an option of the command line
     "field": "“{name}”",
     "field_is": "“{name}”: {value}",
@@ -120,6 +121,7 @@ DE: dict[str, str] = {
     "state_failed": "fehlgeschlagen",
     "state_cancelled": "abgebrochen",
     "state_held": "zurückgehalten",
+    "state_dismissed": "verworfen",
     "field": "„{name}“",
     "field_is": "„{name}“: {value}",
 }

@@ -36,6 +36,7 @@ STATE_SIGNS = {
     "failed": "✕",
     "cancelled": "–",
     "held": "!",
+    "dismissed": "–",
 }
 PUBLISHED_SIGNS = {"synced": "✓", "failed": "✕", "missing": "–", "held": "!", "cancelled": "–",
                    "changed": "!"}  # fmt: skip

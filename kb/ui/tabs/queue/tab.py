@@ -44,6 +44,8 @@ BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
 DETAILS = 8  # selected items that are shown with all details
 
 _FLASH, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
+_SURE = "queue_sure"  # the question before everything is cancelled is shown
+_SAID = ("first", "pause", "retry", "cancel", "dismiss", "undismiss")
 # States of each choice of the filter, by its label; an empty tuple means all states.
 _FILTERS: dict[str, tuple[str, ...]] = {
     "queue_all": (),
@@ -53,6 +55,7 @@ _FILTERS: dict[str, tuple[str, ...]] = {
     "queue_held": ("held",),
     "state_done": ("done",),
     "state_cancelled": ("cancelled",),
+    "state_dismissed": ("dismissed",),
 }
 
 
@@ -218,10 +221,11 @@ def _actions(
     with st.container(horizontal=True, vertical_alignment="center", key="queue-actions"):
         # Without help texts: one stays on the screen when its button is disabled by the click.
         for label, action in _ACTIONS.items():
-            st.button(
-                text(label), key=label, disabled=none,
-                on_click=_run_action, args=(f"queue_did_{label.removeprefix('queue_')}", action),
-            )  # fmt: skip
+            if label != ("queue_dismiss" if states == ("dismissed",) else "queue_undismiss"):
+                st.button(
+                    text(label), key=label, disabled=none, on_click=_run_action,
+                    args=(f"queue_did_{label.removeprefix('queue_')}", action),
+                )  # fmt: skip
         if page.total > max(1, len(chosen)):
             st.button(
                 text("queue_select_all", count=format_number(page.total)), key="queue-select-all",
@@ -242,6 +246,31 @@ def _actions(
                 text("queue_pause_all"), key="queue-pause-all", type="tertiary",
                 on_click=_run_action, args=("", lambda: _jobs().pause()),
             )  # fmt: skip
+        if none:
+            _cancel_all(sum(figures.counts[state] for state in ACTIVE))
+
+
+def _cancel_all(count: int) -> None:
+    """Draw the button that cancels everything, and the question before it."""
+    if not count:
+        return
+    if not st.session_state.get(_SURE):
+        st.button(
+            text("queue_cancel_all"), key="queue-cancel-all", type="tertiary",
+            on_click=st.session_state.update, args=({_SURE: True},),
+        )  # fmt: skip
+        return
+    st.markdown(plural_text("queue_cancel_all_sure", count), width="content")
+    st.button(text("queue_cancel_all_yes"), key="queue-cancel-yes", on_click=_confirm_cancel_all)
+    st.button(
+        text("queue_cancel_all_no"), key="queue-cancel-no", type="tertiary",
+        on_click=st.session_state.update, args=({_SURE: False},),
+    )  # fmt: skip
+
+
+def _confirm_cancel_all() -> None:
+    st.session_state[_SURE] = False
+    _run_action("queue_did_cancel", lambda: _jobs().cancel_all())
 
 
 # Selected items, by id
@@ -283,6 +312,8 @@ _ACTIONS: dict[str, Callable[[], Sequence[str]]] = {
     "queue_pause": lambda: _jobs().pause(selected()),
     "queue_retry": lambda: _jobs().retry(selected()),
     "queue_cancel": lambda: _jobs().cancel(selected()),
+    "queue_dismiss": lambda: _jobs().dismiss(selected()),
+    "queue_undismiss": lambda: _jobs().restore_dismissed(selected()),
 }
 
 
@@ -295,10 +326,7 @@ def _run_action(message_key: str, action: Callable[[], Sequence[str]]) -> None:
         return
     if done:
         st.session_state[_FLASH] = plural_text(message_key, len(done))
-    elif (
-        message_key.removeprefix("queue_did_") in ("first", "pause", "retry", "cancel")
-        and selected()
-    ):
+    elif message_key.removeprefix("queue_did_") in _SAID and selected():
         st.session_state[_FLASH] = text("queue_did_nothing")
 
 

@@ -1,0 +1,48 @@
+"""A database without items is filled from the library's files: the old one may be lost."""
+
+from __future__ import annotations
+
+import logging
+
+from kb.database import Database
+from kb.errors import KBError
+from kb.jobs.queue import left_out
+from kb.jobs.queue.items import ItemStore
+from kb.jobs.queue.library_sync import library_row
+from kb.jobs.queue.outbox import Outbox
+from kb.library import Library
+from kb.settings import Settings
+from kb.sources.subscriptions import Subscriptions
+
+log = logging.getLogger(__name__)
+
+
+def fill_from_library(database: Database, settings: Settings, library: Library) -> None:
+    """Add the library's items, the items that were left out, and the followed sources.
+
+    Does nothing for a database that has items. Raises LibraryError; a damaged record of left out
+    items or followed sources is logged.
+    """
+    store = ItemStore(database)
+    if any(store.counts().values()):
+        return
+    entries = library.entries()
+    store.adopt(library_row(entry) for entry in entries)
+    Outbox(database, settings.odin_project_id).adopt(entries)
+    try:
+        left_out.restore_rows(store, library)
+        Subscriptions(database, library).restore()
+    except KBError as error:
+        log.warning("%s %s", error.message, error.hint)
+
+
+def follow_acts(database: Database, library: Library) -> None:
+    """Bring the acts of the library's files and those of the table together; errors are logged.
+
+    Called when a worker starts and by `kb reindex`: the database may be an older copy, and the
+    acts may be those of a version that kept no record. Raises LibraryError.
+    """
+    store = ItemStore(database)
+    left_out.restore_rows(store, library)
+    left_out.record_earlier_acts(store, library)
+    left_out.note_gone_files(store, library, library.scan)
