@@ -41,7 +41,8 @@ def cleaned_item(item: MediaItem) -> MediaItem:
 def _segment(segment: Segment) -> Segment:
     text = clean(segment.text)
     words = segment.words
-    if any(clean(word.text) is not word.text for word in words):
+    spoken = "".join([word.text for word in words])
+    if clean(spoken) is not spoken:
         words = tuple(replace(word, text=clean(word.text)) for word in words)
     names = (segment.language, segment.speaker)
     if text is segment.text and words is segment.words and not any(names):

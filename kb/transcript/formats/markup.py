@@ -23,6 +23,7 @@ _FULL_WIDTH = str.maketrans("{}", "｛｝")
 _COMMAND = re.compile(r"\\(?=[Nnh])")
 _CLOCK = re.compile(r"(\d:)(?=\d{1,2}:\d{1,2}[.,]\d)")
 _ARROW = "-->"
+_ODD_IN_SUBRIP = re.compile(r"[<>{}\\]|\d:")  # without any of these there is nothing to do
 
 # Lyrics: `[1:05.20]` and `<1:05.20>` are times, `[ar:…]` at the start of a line is a tag.
 _TIME_OF_LYRICS = re.compile(r"([\[<])(?=\s*[\d:.]+\s*[\]>])")
@@ -49,6 +50,8 @@ def subrip(text: str, *, with_tags: bool = False) -> str:
 
     `with_tags`: the text is a part of a cue, whose other parts have tags.
     """
+    if not _ODD_IN_SUBRIP.search(text):
+        return text
     text = text.replace(_ARROW, "→")
     text = text.replace("<", f"<{JOINER}") if with_tags else _TAG.sub(f"<{JOINER}", text)
     text = text.translate(_FULL_WIDTH) if with_tags or _BRACES.search(text) else text

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from functools import partial
-from typing import cast
-
-import srt
 
 from kb.transcript.formats.highlight import highlighted
 from kb.transcript.formats.markup import JOINER, subrip
-from kb.transcript.formats.subtitle_cues import phrase_cues, word_cues
+from kb.transcript.formats.subtitle_cues import clock_time, phrase_cues, word_cues
 from kb.types import MediaItem, Transcript
 
 GROUP = "subtitles"
@@ -25,17 +21,16 @@ GROUP = "subtitles"
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return the subtitles; empty if there are no words."""
     cues = list(_cues(transcript))
-    subtitles = [
-        srt.Subtitle(
-            number, timedelta(milliseconds=start_ms), timedelta(milliseconds=end_ms), content
-        )
-        for number, (start_ms, end_ms, content) in enumerate(cues, 1)
-    ]
-    if subtitles and re.search(r"\n *[0-9]+ *$", subtitles[-1].content):
+    if cues and re.search(r"\n *[0-9]+ *$", cues[-1][2]):
         # pysubs2 takes a number in the last line of a file for that of a cue.
-        subtitles[-1].content += JOINER
-    # The cues are numbered above, because the srt library does not number cues that it finds empty.
-    return cast(str, srt.compose(subtitles, reindex=False))
+        start_ms, end_ms, content = cues[-1]
+        cues[-1] = start_ms, end_ms, content + JOINER
+    return "".join(
+        [
+            f"{number}\n{clock_time(start_ms, ',')} --> {clock_time(end_ms, ',')}\n{content}\n\n"
+            for number, (start_ms, end_ms, content) in enumerate(cues, 1)
+        ]
+    )
 
 
 def _cues(transcript: Transcript) -> Iterator[tuple[int, int, str]]:

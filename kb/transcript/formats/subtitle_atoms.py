@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from kb.transcript.chunks import Piece, pieces
@@ -24,6 +25,7 @@ MID_PHRASE_COST = 1.6
 _CLAUSE_COST = 0.6
 LEADING_WORD_COST = 2.1  # the end of a line or a cue after such a word parts it from the next
 _LONGEST_WORD_COLUMNS = 500  # a longer run of letters is cut: no screen has room for it
+_new = tuple.__new__  # makes a named tuple in a third of the time
 
 
 class Atom(NamedTuple):
@@ -69,41 +71,46 @@ def atoms(
     parts = pieces(segment)
     if not parts:
         return []
-    speeds = {
-        each: layout.chars_per_s or speed * layout.reading_pace
-        for each, speed in READING_SPEED.items()
-    }
     room = line_columns(layout, {script})
     leading = LEADING_WORDS.get((segment.language or language)[:2], frozenset())
+    speed = layout.chars_per_s or READING_SPEED[script] * layout.reading_pace
     found: list[Atom] = []
     for word in _words(parts):
-        first = word[0]
-        if len(word) == 1 and first.text.isascii() and len(first.text) <= room:
+        if len(word) == 1:
             # Most words of most texts: the general case below gives the same.
-            space = 0 if first.glued else 1
-            width = len(first.text)
-            read_s = (width + space) / speeds[script]
-            cost = _break_cost(first.text, leading)
-            found.append(Atom(first.start_s, first.end_s, word, width, space, read_s, cost, script))
-            continue
+            start_s, end_s, text, glued = word[0]
+            width, cost = _plain_word(text, leading)
+            if 0 <= width <= room:
+                space = 0 if glued else 1
+                read_s = (width + space) / speed
+                parts_of_atom = (start_s, end_s, word, width, space, read_s, cost, script)
+                found.append(_new(Atom, parts_of_atom))
+                continue
         runs = _timely(_runs(word, script, room), layout.max_s)
-        found.extend(_atom(run, script, speeds, leading) for run in runs)
+        found.extend(_atom(run, script, layout, leading) for run in runs)
     end = found[-1]
     found[-1] = Atom(*end[:6], cost=0.0, script=end.script)
     return found
 
 
+@lru_cache(maxsize=16_384)
+def _plain_word(text: str, leading: frozenset[str]) -> tuple[int, float]:
+    """Return columns and break cost of a word in ASCII; -1 columns for any other."""
+    return (len(text), _break_cost(text, leading)) if text.isascii() else (-1, 0.0)
+
+
 def _atom(
     run: tuple[Piece, ...],
     script: Script,
-    speeds: Mapping[Script, float],
+    layout: SubtitleLayout,
     leading: frozenset[str],
 ) -> Atom:
     text = "".join(piece.text for piece in run)
     width = columns(text)
     space = 0 if run[0].glued else 1
     # A Chinese word in an English text is read as a Chinese word.
-    read_s = (characters(text, width) + space) / speeds[script or script_of(text)]
+    speed = layout.chars_per_s or READING_SPEED[script or script_of(text)] * layout.reading_pace
+    read_s = (characters(text, width) + space) / speed
     end_s = max(piece.end_s for piece in run)
     return Atom(
         run[0].start_s, end_s, run, width, space, read_s, _break_cost(text, leading), script
@@ -112,6 +119,9 @@ def _atom(
 
 def _words(parts: Sequence[Piece]) -> Iterator[tuple[Piece, ...]]:
     """Yield the pieces between two spaces."""
+    if True not in [part.glued for part in parts]:
+        yield from zip(parts)
+        return
     first = 0
     for index in range(1, len(parts) + 1):
         if index == len(parts) or not parts[index].glued:

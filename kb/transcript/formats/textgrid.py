@@ -60,10 +60,10 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
             f"        xmax = {_time(end_ms)} ", f"        intervals: size = {len(filled)} ",
         ]  # fmt: skip
         for place, (start, end, text) in enumerate(filled, 1):
-            lines += [
-                f"        intervals [{place}]:", f"            xmin = {_time(start)} ",
-                f"            xmax = {_time(end)} ", f'            text = "{_quoted(text)}" ',
-            ]  # fmt: skip
+            lines.append(
+                f"        intervals [{place}]:\n            xmin = {_time(start)} \n"
+                f'            xmax = {_time(end)} \n            text = "{_quoted(text)}" '
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -110,8 +110,16 @@ def _one_after_another(words: Sequence[Interval], earliest: int) -> Iterator[Int
     """
     place = 0
     while place < len(words):
-        start = max(earliest, words[place][0])
+        first, last, text = words[place]
+        start = first if first > earliest else earliest
         after = place + 1
+        following = words[after][0] if after < len(words) else last
+        if start < following and start < last:
+            # Most words: the general case below gives the same.
+            earliest = last if last < following else following
+            yield start, earliest, text
+            place = after
+            continue
         while after < len(words) and words[after][0] <= start:
             after += 1
         count = after - place
@@ -138,8 +146,9 @@ def _filled(intervals: Sequence[Interval], end_ms: int) -> Iterator[Interval]:
 
 
 def _quoted(text: str) -> str:
-    return text.replace('"', '""')
+    return text.replace('"', '""') if '"' in text else text
 
 
 def _time(milliseconds: int) -> str:
-    return f"{milliseconds / 1000:.3f}".rstrip("0").rstrip(".")
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds}.{rest:03d}".rstrip("0") if rest else str(seconds)

@@ -11,7 +11,7 @@ import re
 
 from kb.transcript.chunks import collapse_whitespace
 from kb.transcript.formats.markup import xml
-from kb.transcript.formats.subtitle_cues import Cue, phrase_cues
+from kb.transcript.formats.subtitle_cues import Cue, clock_time, phrase_cues
 from kb.types import MediaItem, Transcript
 
 MIME_TYPE = "application/ttml+xml"
@@ -42,7 +42,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         title=f"<metadata><ttm:title>{xml(title)}</ttm:title></metadata>" if title else "",
     )
     lines = [
-        f'<p begin="{_time(cue.start_ms)}" end="{_time(cue.end_ms)}">'
+        f'<p begin="{clock_time(cue.start_ms)}" end="{clock_time(cue.end_ms)}">'
         f"{_spans(cue) if by_word else xml(cue.text)}</p>\n"
         for cue in phrase_cues(transcript)
     ]
@@ -58,10 +58,5 @@ def _spans(cue: Cue) -> str:
         for index, piece in enumerate(line):
             latest = min(max(latest, round(piece.start_s * 1000) - cue.start_ms), length_ms)
             text += " " if index and not piece.glued else ""
-            text += f'<span begin="{_time(latest)}">{xml(piece.text)}</span>'
+            text += f'<span begin="{clock_time(latest)}">{xml(piece.text)}</span>'
     return text
-
-
-def _time(milliseconds: int) -> str:
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kb.library.languages import language_name
@@ -28,30 +29,32 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return the document on one line; times are in seconds with 3 decimals."""
     segments = [segment for segment in transcript.segments if segment.text.strip()]
     last_s = max((segment.end_s for segment in segments), default=0.0)
+    words: list[dict[str, Any]] = []
     document = {
         "task": "transcribe",
         "language": language_name(transcript.language),
         "duration": round(transcript.media.duration_s or last_s, 3),
-        "text": " ".join(collapse_whitespace(segment.text) for segment in segments),
-        "segments": [_segment(number, segment) for number, segment in enumerate(segments)],
-        "words": [
-            {"word": word.text, **_times(word)} for segment in segments for word in segment.words
-        ],
+        "text": " ".join([collapse_whitespace(segment.text) for segment in segments]),
+        "segments": [_segment(number, segment, words) for number, segment in enumerate(segments)],
+        "words": words,
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def _times(part: Segment | Word) -> dict[str, float]:
-    return {"start": round(part.start_s, 3), "end": round(part.end_s, 3)}
-
-
-def _segment(number: int, segment: Segment) -> dict[str, Any]:
+def _segment(number: int, segment: Segment, words: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a segment, and add its words to those of the whole text."""
     text = collapse_whitespace(segment.text)
     data = text.encode("utf-8", "backslashreplace")
+    found = [
+        {"word": word.text, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
+        for word in segment.words
+    ]
+    words += found
     return {
         "id": number,
         "seek": 0,
-        **_times(segment),
+        "start": round(segment.start_s, 3),
+        "end": round(segment.end_s, 3),
         "text": f" {text}",
         "tokens": [],
         "temperature": 0.0,
@@ -59,25 +62,32 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
         "compression_ratio": round(len(data) / len(zlib.compress(data)), 4),
         "no_speech_prob": 0.0,
         "words": [
-            {"word": text, **_times(word), "probability": round(word.probability, 4)}
-            for text, word in _spoken(segment)
+            {**timed, "word": text, "probability": round(word.probability, 4)}
+            for text, word, timed in _spoken(segment, found)
         ],
     }
 
 
-def _spoken(segment: Segment) -> list[tuple[str, Word]]:
-    """Return each word as Whisper writes it: with its punctuation and the space before it."""
-    words = [word for word in segment.words if word.text.strip()]
-    parts = pieces(segment)
-    if len(parts) != len(words):
-        return [(f" {word.text}", word) for word in words]
-    return [
-        (part.text if part.glued else f" {part.text}", word)
-        for part, word in zip(parts, words, strict=True)
+def _spoken(
+    segment: Segment, found: Sequence[dict[str, Any]]
+) -> Iterator[tuple[str, Word, dict[str, Any]]]:
+    """Yield each word as Whisper writes it: with its punctuation and the space before it."""
+    spoken = [
+        (word, timed)
+        for word, timed in zip(segment.words, found, strict=True)
+        if word.text and not word.text.isspace()
     ]
+    parts = pieces(segment)
+    if len(parts) != len(spoken):
+        for word, timed in spoken:
+            yield f" {word.text}", word, timed
+        return
+    for part, (word, timed) in zip(parts, spoken, strict=True):
+        yield part.text if part.glued else f" {part.text}", word, timed
 
 
 def _average_logprob(segment: Segment) -> float:
     """Return the mean logarithm of the words' probabilities; 0 without words."""
-    logs = [math.log(min(1.0, max(word.probability, 1e-10))) for word in segment.words]
+    chances = [word.probability for word in segment.words]
+    logs = [math.log(p if 1e-10 < p < 1.0 else min(1.0, max(p, 1e-10))) for p in chances]
     return round(sum(logs) / len(logs), 4) if logs else 0.0

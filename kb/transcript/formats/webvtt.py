@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from kb.transcript.chunks import Piece
 from kb.transcript.formats.highlight import highlighted
 from kb.transcript.formats.markup import webvtt
-from kb.transcript.formats.subtitle_cues import Cue, phrase_cues
+from kb.transcript.formats.subtitle_cues import Cue, clock_time, phrase_cues
 from kb.types import MediaItem, Transcript
 
 MIME_TYPE = "text/vtt"
@@ -24,7 +24,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return the subtitles; only the header if there are no words."""
     parts = ["WEBVTT\n\n"]
     for start_ms, end_ms, text in _cues(transcript):
-        parts.append(f"{_time(start_ms)} --> {_time(end_ms)}\n{text}\n\n")
+        parts.append(f"{clock_time(start_ms)} --> {clock_time(end_ms)}\n{text}\n\n")
     return "".join(parts).rstrip("\n") + "\n"
 
 
@@ -49,7 +49,7 @@ def _timed_text(cue: Cue) -> str:
             text += " " if place and not piece.glued else ""
             if at is not None:
                 latest = at
-                text += f"<{_time(at)}>"
+                text += f"<{clock_time(at)}>"
             text += webvtt(piece.text)
         lines.append(text)
     return "\n".join(lines)
@@ -62,8 +62,3 @@ def _inner_time(piece: Piece, latest_ms: int, cue: Cue) -> int | None:
     """
     at = round(piece.start_s * 1000)
     return at if latest_ms < at < cue.end_ms else None
-
-
-def _time(milliseconds: int) -> str:
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"

@@ -60,7 +60,7 @@ class _Writer:
         self._bold = Font(name="Calibri", size=11, bold=True)  # that of other cells
         self._wrapped = Alignment(wrap_text=True, vertical="top")
         self._one_page_wide = PageSetupProperties(fitToPage=True)
-        self._styles: dict[object, Any] = {}
+        self._cells: dict[object, Any] = {}
 
     def file(self, transcript: Transcript, item: MediaItem | None) -> bytes:
         found = rows(transcript)
@@ -77,7 +77,7 @@ class _Writer:
                 lines = max(_lines(cell, name) for cell, name in zip(row, names, strict=True))
                 if lines > 1:  # LibreOffice does not find the height of wrapped text itself
                     sheet.row_dimensions[number_of_row].height = _LINE_POINTS * lines
-                sheet.append([self._cell(sheet, cell) for cell in row])
+                sheet.append([self._cell(sheet, c, column=n) for n, c in enumerate(row)])
             last = chr(ord("A") + len(names) - 1)
             sheet.auto_filter.ref = f"A1:{last}{len(sheet_rows) + 1}"
         if item is not None:
@@ -98,7 +98,7 @@ class _Writer:
         sheet.page_setup.fitToHeight = 0  # as many pages as it needs
         for letter, name in zip("ABCDEFGH", names, strict=False):
             sheet.column_dimensions[letter].width = _WIDTHS.get(name, _WIDTH)
-        sheet.append([self._cell(sheet, name, bold=True) for name in names])
+        sheet.append([self._cell(sheet, c, column=n, bold=True) for n, c in enumerate(names)])
         return sheet
 
     def _add_facts(self, transcript: Transcript, item: MediaItem) -> None:
@@ -109,34 +109,38 @@ class _Writer:
             sheet.column_dimensions[letter].width = width
         for name, value in found:
             for row in _parts((name, value)) if value else ():
-                sheet.append([self._cell(sheet, row[0], bold=True), self._cell(sheet, row[1])])
+                name_cell = self._cell(sheet, row[0], bold=True)
+                sheet.append([name_cell, self._cell(sheet, row[1], column=2)])
 
-    def _cell(self, sheet: Any, cell: Cell, *, bold: bool = False) -> Any:
+    def _cell(self, sheet: Any, cell: Cell, *, column: int = 1, bold: bool = False) -> Any:
+        """Return a cell to append at once: the next one of its column and look is the same object.
+
+        The library writes a cell when its row is appended; a new object for each takes long.
+        """
         if isinstance(cell, Number):
-            is_time = cell.decimals == 3
-            made = self._new_cell(sheet, cell.value / _DAY_S if is_time else cell.value)
-            self._set_style(made, cell.decimals, number_format=_NUMBER_FORMATS[cell.decimals])
+            made = self._styled(sheet, (column, cell.decimals), _NUMBER_FORMATS[cell.decimals])
+            made.value = cell.value / _DAY_S if cell.decimals == 3 else cell.value
             return made
-        made = self._new_cell(sheet, _ESCAPE.sub("_x005F_", cell))
-        made.data_type = "s"  # openpyxl takes `=1+1` for a formula and `#N/A` for an error
         # A program that lets the cell be edited keeps the text as text.
         is_like_formula = not cell[:1].isalnum() and spreadsheet_cell(cell)[:1] != cell[:1]
-        self._set_style(
-            made,
-            (bold, is_like_formula),
-            quotePrefix=is_like_formula,
-            alignment=self._wrapped,
-            **({"font": self._bold} if bold else {}),
-        )
+        made = self._styled(sheet, (column, is_like_formula, bold), "")
+        made.value = _ESCAPE.sub("_x005F_", cell)
+        made.data_type = "s"  # openpyxl takes `=1+1` for a formula and `#N/A` for an error
         return made
 
-    def _set_style(self, cell: Any, key: object, **style: Any) -> None:
-        """Give a cell its style; cells of the same key share one."""
-        if key not in self._styles:
-            for name, value in {"alignment": self._wrapped, **style}.items():
-                setattr(cell, name, value)
-            self._styles[key] = cell._style
-        cell._style = self._styles[key]
+    def _styled(self, sheet: Any, look: tuple[object, ...], number_format: str) -> Any:
+        """Return the cell of the sheet with this column and look."""
+        made = self._cells.get((sheet.title, look))
+        if made is None:
+            made = self._cells[sheet.title, look] = self._new_cell(sheet)
+            made.alignment = self._wrapped
+            if number_format:
+                made.number_format = number_format
+            else:
+                _, made.quotePrefix, is_bold = look
+                if is_bold:
+                    made.font = self._bold
+        return made
 
 
 def _lines(cell: Cell, name: str) -> int:
