@@ -40,6 +40,7 @@ from kb.cli.output import publish as publish_output
 from kb.cli.output.items import print_expected_errors, print_uncertain_spans
 from kb.cli.output.library import print_new_libraries
 from kb.cli.output.machine import print_checks
+from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.progress import media_progress
 from kb.cli.output.search import print_search, search_document
 from kb.errors import KBError, MediaUnavailable, UsageError
@@ -110,6 +111,9 @@ def transcribe(
                 output / name, source=source, overwrite=overwrite, medium=file
             )
     try:
+        needed = service.models.needed_fetch(options)
+        if needed is not None:
+            print_fetch_notice(needed)
         with media_progress(file.name, shown=sys.stderr.isatty()) as (progress, on_fetch):
             transcript = service.transcription.run(file, options, progress, on_fetch=on_fetch)
         documents = [

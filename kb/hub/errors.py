@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kb.errors import ModelUnavailable
+from kb.storage.free_space import size_text
 
 
 class PassingTrouble(Exception):
@@ -26,13 +27,6 @@ class PassingTrouble(Exception):
         self.error = error
         self.retry_after_s = retry_after_s
         self.unreachable = unreachable
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes for people."""
-    if count >= 1_000_000_000:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"
 
 
 def unreachable(name: str, endpoint: str) -> PassingTrouble:

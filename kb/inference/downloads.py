@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kb.asr.engines import engine_spec
 from kb.asr.engines.model_check import RECOGNIZER
 from kb.asr.engines.model_files import missing_files
 from kb.asr.engines.model_lookup import (
@@ -24,20 +22,18 @@ from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape, batch_bytes
 from kb.errors import ModelUnavailable, UsageError
 from kb.hub import cache, fetch_state, records
-from kb.hub.client import endpoint
 from kb.hub.conduct import Conduct
 from kb.hub.fetch_progress import Report
 from kb.hub.fetch_state import FetchState
 from kb.hub.models import adopt, remove, verify
+from kb.inference.memory_fit import MemoryRoom
 
 READY, UNVERIFIED, DAMAGED = "ready", "unverified", "damaged"
 
 
-def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
-    """Return all known models, the bundled model, and others in the cache; `default` is marked.
-
-    `number_bytes`: bytes of one number on this device.
-    """
+def list_models(default: str, room: MemoryRoom) -> list[ModelFacts]:
+    """Return all known models, the bundled model, and others in the cache; `default` is marked."""
+    free = cache.room(cache.cache_folder())
     cached = {name: _size(name) for name in cached_models()}
     standard = find_model(default)
     chosen = standard.repository if standard else default
@@ -53,25 +49,27 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
                 languages=model.languages,
                 parameters=model.parameters,
                 download_bytes=model.download_bytes,
-                memory_bytes=_memory(model.shape, 1, number_bytes),
-                memory_bytes_16=_memory(model.shape, 16, number_bytes),
+                memory_bytes=_memory(model.shape, 1, room),
+                memory_bytes_16=_memory(model.shape, 16, room),
                 where="cached" if here else "",
                 disk_bytes=size,
                 default=model.repository == chosen,
                 state=model_state(model.repository),
+                fits_disk=here or model.download_bytes <= free,
+                fits_memory=room.fits(_memory(model.shape, 1, room)),
             )
         )
     for name, size in sorted(cached.items()):
-        row = _describe_model(name, size, name == default, number_bytes)
+        row = _describe_model(name, size, name == default, room)
         rows.append(replace(row, state=model_state(name)))
     if DEMO_FOLDER.is_dir():
         size = sum(file.stat().st_size for file in DEMO_FOLDER.iterdir())
-        demo = _describe_model(DEMO, size, default == DEMO, number_bytes)
+        demo = _describe_model(DEMO, size, default == DEMO, room)
         rows.append(replace(demo, where="bundled", languages=2, download_bytes=0, state=READY))
     return rows
 
 
-def _describe_model(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts:
+def _describe_model(name: str, size: int, default: bool, room: MemoryRoom) -> ModelFacts:
     engine, shape = identify(name)
     return ModelFacts(
         name=name,
@@ -80,16 +78,17 @@ def _describe_model(name: str, size: int, default: bool, number_bytes: int) -> M
         languages=0,
         parameters=shape.parameters if shape else 0,
         download_bytes=size,
-        memory_bytes=_memory(shape, 1, number_bytes),
-        memory_bytes_16=_memory(shape, 16, number_bytes),
+        memory_bytes=_memory(shape, 1, room),
+        memory_bytes_16=_memory(shape, 16, room),
         where="cached",
         disk_bytes=size,
         default=default,
+        fits_memory=room.fits(_memory(shape, 1, room)),
     )
 
 
-def _memory(shape: ModelShape | None, windows: int, number_bytes: int) -> int:
-    return batch_bytes(shape, windows, number_bytes) if shape else 0
+def _memory(shape: ModelShape | None, windows: int, room: MemoryRoom) -> int:
+    return batch_bytes(shape, windows, room.number_bytes) if shape else 0
 
 
 def _size(repository: str) -> int:
@@ -173,25 +172,6 @@ def _other_bytes(snapshot: Path) -> list[str]:
     ]
 
 
-def needed_fetch(engine: str, model: str) -> NeededFetch | None:
-    """Return what a run with this model fetches first, None if all is here.
-
-    The size is that of the known models, 0 for others: the hub is not asked.
-    """
-    wanted = []
-    for name in engine_spec(engine).needs(model):
-        with suppress(ModelUnavailable):
-            ref = resolve(name)
-            if not ref.local and model_state(ref.target) not in (READY, UNVERIFIED):
-                wanted.append(ref.target)
-    if not wanted:
-        return None
-    known = [find_model(target) for target in wanted]
-    size = sum(each.download_bytes for each in known if each) if all(known) else 0
-    folder = cache.cache_folder()
-    return NeededFetch(", ".join(wanted), size, endpoint(), str(folder), cache.room(folder))
-
-
 def not_here(name: str) -> ModelUnavailable:
     """Return the error of a model that is not on this machine."""
     return ModelUnavailable(
@@ -252,20 +232,6 @@ def resume_fetch(name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class NeededFetch:
-    """Models that a run fetches first: about `size` bytes (0 if unknown) from `source`.
-
-    `free`: free bytes of the disk that holds `folder`.
-    """
-
-    name: str
-    size: int
-    source: str
-    folder: str
-    free: int
-
-
-@dataclass(frozen=True, slots=True)
 class Verification:
     """The result of a verification: `damaged` files of the model in `folder`; `size` in bytes."""
 
@@ -281,7 +247,9 @@ class ModelFacts:
 
     `languages`: number of languages that it supports; `memory_bytes` and `memory_bytes_16`: device
     memory with one window and with 16, in the number format of this device; `where`: `bundled`,
-    `cached` or empty; `disk_bytes`: size on this machine's disk; `state`: see `model_state`.
+    `cached` or empty; `disk_bytes`: size on this machine's disk; `state`: see `model_state`;
+    `fits_disk`: it is here, or the disk has room for it; `fits_memory`: with one window, as far as
+    its shape is known.
     """
 
     name: str
@@ -296,3 +264,5 @@ class ModelFacts:
     disk_bytes: int = 0
     default: bool = False
     state: str = ""
+    fits_disk: bool = True
+    fits_memory: bool = True

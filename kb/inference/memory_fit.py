@@ -1,4 +1,4 @@
-"""Estimates the number of windows that fit into memory: from the model's shape or a calibration."""
+"""Estimates if a model and its windows fit into memory: from its shape or a calibration."""
 
 from __future__ import annotations
 
@@ -74,3 +74,31 @@ def estimate_memory(
         window_bytes = shape.window_bytes(number_bytes)
     weights = shape.weights_bytes(number_bytes) if shape else 0
     return MemoryEstimate(window_bytes, baseline_bytes, weights, measured)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRoom:
+    """The memory for models: `budget_bytes` of `device` (a GPU's name, or `CPU`), 0 if unknown."""
+
+    device: str
+    budget_bytes: int
+    number_bytes: int = 2
+
+    def fits(self, need_bytes: int) -> bool:
+        """Return False for a need that is known and larger than the budget."""
+        return not (self.budget_bytes and need_bytes > self.budget_bytes)
+
+
+def memory_room(manager: GPUManager, preset: Preset | None = None) -> MemoryRoom:
+    """Return the memory that models may use on the manager's device, with a preset's budget.
+
+    Memory that is in use now counts: a model that is loaded there makes way for the next one.
+    """
+    from gpu.manager import GB
+
+    device = manager.describe()
+    budget = device.budget_bytes
+    if preset is not None and manager.on_gpu and budget:
+        budget = min(budget, int(preset.vram_budget_gb * GB))
+    number_bytes = 4 if device.dtype == "float32" else 2
+    return MemoryRoom(device.name if manager.on_gpu else "CPU", budget, number_bytes)

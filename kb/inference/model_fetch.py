@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kb.asr.engines import check_engine, engine_spec
 from kb.asr.engines.model_lookup import model_folder, resolve
@@ -10,6 +11,7 @@ from kb.errors import KBError, ModelUnavailable
 from kb.hub.conduct import Conduct
 from kb.hub.fetch_progress import Report
 from kb.hub.models import known_ready
+from kb.settings import Settings
 
 
 def are_ready(engine: str, model: str) -> bool:
@@ -20,6 +22,13 @@ def are_ready(engine: str, model: str) -> bool:
     except KBError:
         return False
     return all(ref.local or known_ready(ref.target) is not None for ref in refs)
+
+
+def within_floor(settings: Settings, conduct: Conduct | None = None) -> Conduct:
+    """Return the conduct of a fetch that leaves the floor of free space of the settings."""
+    chosen = conduct or Conduct()
+    floor = settings.free_space.floor_bytes
+    return replace(chosen, room_bytes=max(chosen.room_bytes, floor))
 
 
 def fetch_models(

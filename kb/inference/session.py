@@ -332,13 +332,14 @@ class InferenceSession:
         """Fetch the files of these options' models, without the lock: other models go on."""
         if self._model_lock.loaded == (options.engine, options.model):
             return
-        from kb.inference.model_fetch import fetch_models
+        from kb.inference.model_fetch import fetch_models, within_floor
 
         fetch_models(
             options.engine,
             options.model,
             report=self.on_fetch,
             cancelled=cancelled or (lambda: False),
+            conduct=within_floor(self._settings),
         )
 
     def _load_if_needed(

@@ -48,6 +48,10 @@ Progress = Callable[[str, float], None]
 """Called with the name of a stage and its finished share, 0..1."""
 
 
+Room = Callable[[int], None]
+"""Called with the number of bytes that are about to be written; raises if they do not fit."""
+
+
 class Transcriber(Protocol):
     """Transcriber of media files: the worker's inference process.
 
@@ -68,16 +72,20 @@ class Transcriber(Protocol):
 
 
 def ensure_media(
-    library: Library, item: MediaItem, progress: Progress, source: Source | None = None
+    library: Library,
+    item: MediaItem,
+    progress: Progress,
+    source: Source | None = None,
+    room: Room = lambda need: None,
 ) -> LocalMedia:
     """Return the item's medium in the library folder; fetch it from `source` if necessary.
 
-    Raises MediaUnavailable if it cannot be fetched or is not a medium with sound, and LibraryError
-    if it cannot be stored.
+    `room` is called before bytes are written. Raises its errors, MediaUnavailable if the medium
+    cannot be fetched or has no sound, and LibraryError if it cannot be stored.
     """
     entry = library.find(item.id)
     if entry is None or entry.media_path is None:
-        entry = _fetch(library, item, progress, source)
+        entry = _fetch(library, item, progress, source, room)
     else:
         check_unchanged(entry.media_path, entry.sha256)
     if not entry.sha256 and entry.media_path is not None:
@@ -112,9 +120,10 @@ def check_unchanged(path: Path, sha256: str, since_s: float | None = None) -> No
 
 
 def _fetch(
-    library: Library, item: MediaItem, progress: Progress, source: Source | None
+    library: Library, item: MediaItem, progress: Progress, source: Source | None, room: Room
 ) -> LibraryEntry:
     def on_progress(done: int, total: int) -> None:
+        room(max(0, total - done))
         progress("fetch", done / total if total else 0.0)
 
     progress("fetch", 0.0)
@@ -138,6 +147,8 @@ def _fetch(
     beside = [Path(str(name)) for name in fetched.item.extra.get("files", ())]
     extra = {name: value for name, value in fetched.item.extra.items() if name != "files"}
     described = replace(fetched.item, extra=extra)
+    if not _same_disk(fetched.path, library.home):  # it is copied and not linked
+        room(fetched.path.stat().st_size)
     entry = library.add_media(described, fetched.path, sha256=fetched.sha256)
     entry = library.write_metadata(entry.item, {"media": {"start_s": found.start_s}})
     captions.keep(library, described, fetched.captions)
@@ -156,6 +167,12 @@ def _fetch(
         )
     progress("fetch", 1.0)
     return entry
+
+
+def _same_disk(path: Path, folder: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_dev == folder.stat().st_dev
+    return False
 
 
 def transcribe(

@@ -247,6 +247,12 @@ def _disk(settings: Settings) -> HealthCheck:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     detail = f"{free / 2**30:.0f} GB free at {folder}"
+    floor = settings.free_space.floor_bytes
+    if free < floor:
+        return HealthCheck(
+            "Disk", "fail", f"{detail}; work waits until {floor / 1e9:.1f} GB are free",
+            "Free some space, or lower KB_MIN_FREE_GB.",
+        )  # fmt: skip
     if free < LOW_DISK_BYTES:
         return HealthCheck(
             "Disk", "warn", detail, "Free some space, or set KB_HOME to another disk."

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
+from kb.settings import Settings
 
 if TYPE_CHECKING:
     from kb.asr.engines.model_lookup import ModelRef
     from kb.hub.fetch_progress import Report
     from kb.hub.fetch_state import FetchState, Request
-    from kb.inference.downloads import ModelFacts, NeededFetch, Verification
+    from kb.inference.downloads import ModelFacts, Verification
+    from kb.inference.memory_fit import MemoryRoom
+    from kb.inference.needed_fetch import NeededFetch
 
 
 @dataclass
@@ -21,23 +24,38 @@ class Models:
     """The models that this machine can run."""
 
     session: InferenceSession
+    settings: Settings
 
     def list(self) -> Sequence[ModelFacts]:
         """Return the available recognizers, their requirements, and which are on disk."""
         from kb.inference.downloads import list_models
 
-        number_bytes = 4 if self.session.device.dtype == "float32" else 2
-        return list_models(self.session.model_name(), number_bytes)
+        return list_models(self.session.model_name(), self.memory_room())
+
+    def memory_room(self) -> MemoryRoom:
+        """Return the memory that models may use on this machine."""
+        from kb.inference.memory_fit import memory_room
+
+        return memory_room(self.session.manager)
+
+    def disk_room(self) -> tuple[str, int]:
+        """Return the folder of fetched models and the free bytes of its disk."""
+        from kb.hub import cache
+
+        folder = cache.cache_folder()
+        return str(folder), cache.room(folder)
 
     def needed_fetch(self, options: RunOptions) -> NeededFetch | None:
         """Return what a run with these options fetches first, None if all is here.
 
         Raises SettingsError.
         """
-        from kb.inference.downloads import needed_fetch
+        from kb.inference.memory_fit import memory_room
+        from kb.inference.needed_fetch import needed_fetch
 
         chosen = self.session.transcription_options(options)
-        return needed_fetch(chosen.engine, chosen.model)
+        room = memory_room(self.session.manager, chosen.preset)
+        return needed_fetch(chosen.engine, chosen.model, room)
 
     def engines(self) -> tuple[str, ...]:
         """Return the names of the available engines."""
@@ -55,8 +73,10 @@ class Models:
     ) -> ModelRef:
         """Fetch a model's files. Raises ModelUnavailable and Cancelled."""
         from kb.inference.downloads import pull
+        from kb.inference.model_fetch import within_floor
 
-        return pull(name, again=again, report=report, cancelled=cancelled)
+        conduct = within_floor(self.settings)
+        return pull(name, again=again, report=report, cancelled=cancelled, conduct=conduct)
 
     def verify(
         self, name: str, moved: Callable[[int, int], None] = lambda done, size: None

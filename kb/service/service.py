@@ -232,7 +232,7 @@ class Service:
         """The available recognizers."""
         from kb.service.models import Models
 
-        return Models(self.inference_session)
+        return Models(self.inference_session, self.settings)
 
     @cached_property
     def presets(self) -> Presets:

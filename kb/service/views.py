@@ -21,6 +21,8 @@ from gpu.throughput import Speed as Speed
 from kb.hub.fetch_state import FetchState as FetchState
 from kb.inference.downloads import ModelFacts as ModelFacts
 from kb.inference.downloads import Verification as Verification
+from kb.inference.memory_fit import MemoryRoom as MemoryRoom
+from kb.inference.needed_fetch import NeededFetch as NeededFetch
 
 # The queue
 from kb.jobs.queue.client import JobQueue as JobQueue

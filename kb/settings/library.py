@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from kb.storage.free_space import FreeSpace
+
 
 def _expand(path: Path) -> Path:
     return path.expanduser().absolute()
@@ -17,6 +19,11 @@ FolderPath = Annotated[Path, AfterValidator(_expand)]
 
 class LibrarySettings(BaseModel):
     """Settings of the library: its folder, its knowledge bases, the limit for review."""
+
+    @property
+    def free_space(self) -> FreeSpace:
+        """The floor of free space."""
+        return FreeSpace(int(self.min_free_gb * 1e9))
 
     home: FolderPath = Field(
         Path("~/KB-Ingest"),
@@ -43,6 +50,13 @@ class LibrarySettings(BaseModel):
         le=1,
         description="An item is held for review where this share of its words or more is expected "
         "to be wrong; 1 for never, as with KB_HOLD_BELOW=0.",
+    )
+    min_free_gb: float = Field(
+        2.0,
+        alias="KB_MIN_FREE_GB",
+        ge=0,
+        description="Space, in GB, that stays free on the disks of the library and of the models: "
+        "downloads and other work wait until there is room; 0 for no limit.",
     )
     group_access: bool = Field(
         False,

@@ -17,7 +17,7 @@ from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import Window
 from kb.errors import ModelUnavailable, SettingsError
 from kb.inference.downloads import list_models
-from kb.inference.memory_fit import estimate_memory
+from kb.inference.memory_fit import MemoryRoom, estimate_memory
 from kb.service.option_suggestions import option_suggestions
 from kb.types import MediaRef
 from tests.support.compose import compose, random_plan
@@ -92,7 +92,7 @@ def test_its_models_are_known_by_name() -> None:
 
 
 def test_its_models_are_listed_with_their_memory() -> None:
-    rows = {row.name: row for row in list_models("echo-large", 2)}
+    rows = {row.name: row for row in list_models("echo-large", MemoryRoom("CPU", 0))}
     row = rows["echo-large"]
     assert (row.engine, row.languages, row.parameters) == ("echo", 3, 500_000)
     assert row.download_bytes == 2_000_000

@@ -11,12 +11,15 @@ import pytest
 from kb.cli.main import run
 from kb.hub import cache, fetch_state
 from kb.hub.fetch_state import FetchState
-from kb.inference.downloads import model_state, needed_fetch
+from kb.inference.downloads import model_state
+from kb.inference.memory_fit import MemoryRoom
+from kb.inference.needed_fetch import needed_fetch
 from tests.fakes.hub import LISTING, FakeHub, Fault
 from tests.support.hub_cache import NAME, hub_at, rubbish, small_files
 
 pytestmark = pytest.mark.slow
 
+ROOM = MemoryRoom("CPU", 16 * 2**30, 4)
 WEIGHTS = "model-00001-of-00002.safetensors"
 
 
@@ -125,15 +128,22 @@ def test_a_fetch_of_an_ended_process_is_stopped(hub: FakeHub) -> None:
 
 
 def test_what_a_run_fetches_first_is_known_before(hub: FakeHub, kb: Kb, tmp_path: Path) -> None:
-    base = needed_fetch("whisper", "base")
+    base = needed_fetch("whisper", "base", ROOM)
     assert base is not None and base.name == "openai/whisper-base"
     assert 2.5e8 < base.size < 3.5e8 and base.source == hub.url
     assert base.folder == str(tmp_path / "hub") and base.free > 0
-    both = needed_fetch("qwen3-asr", "qwen3-asr-0.6b")
+    both = needed_fetch("qwen3-asr", "qwen3-asr-0.6b", ROOM)
     assert both is not None and both.name.count("Qwen/") == 2  # and its aligner
-    assert needed_fetch("whisper", "demo") is None
-    assert needed_fetch("whisper", "no such name") is None
-    unknown = needed_fetch("whisper", NAME)
+    assert both.is_least and both.size > 1e9  # the aligner's figures are unknown
+    assert 4e8 < base.memory_bytes < both.memory_bytes and base.fits_memory and base.fits_disk
+    small = MemoryRoom("Small card", base.memory_bytes - 1, 4)
+    tight = needed_fetch("whisper", "base", small)
+    assert tight is not None and not tight.fits_memory
+    unmeasured = needed_fetch("whisper", "base", MemoryRoom("CPU", 0))
+    assert unmeasured is not None and unmeasured.fits_memory
+    assert needed_fetch("whisper", "demo", ROOM) is None
+    assert needed_fetch("whisper", "no such name", ROOM) is None
+    unknown = needed_fetch("whisper", NAME, ROOM)
     assert unknown is not None and unknown.size == 0
     kb("pull", NAME)
-    assert needed_fetch("whisper", NAME) is None
+    assert needed_fetch("whisper", NAME, ROOM) is None

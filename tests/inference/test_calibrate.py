@@ -20,7 +20,8 @@ from gpu.status import BatchState, Machine, Snapshot
 from gpu.throttle import Throttle
 from gpu.throughput import BatchSpeed, Calibration, Estimate
 from kb.asr.windows.windowing import Window
-from kb.cli.output.machine import calibration_table, machine_lines, models_table
+from kb.cli.output.machine import calibration_table, machine_lines
+from kb.cli.output.models import models_table
 from kb.database import Database
 from kb.errors import GPUError
 from kb.inference import calibrate

@@ -4,54 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 import sqlalchemy as sa
 
-from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
-from kb.database import Database, items, workers
+from kb.database import items, workers
 from kb.database.snapshots import snapshots
-from kb.inference.process import InferenceProcess
-from kb.inference.session import InferenceSession
 from kb.jobs.queue import heartbeat, workflow_ids
-from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
-from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.listing_jobs import subscription_listing
 from kb.jobs.worker import chores
 from kb.jobs.worker.context import WorkerContext
-from kb.library import Library
-from kb.settings import Settings
 from tests.support.items import item
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Iterator[WorkerContext]:
-    """Yield the context of a worker named `me` without threads."""
-    settings = Settings(home=tmp_path / "home", executor_id="me")
-    library = Library(settings.home)
-    library.prepare()
-    database = Database.open(settings)
-    client = DbosClient(database)
-    beat = heartbeat.Heartbeat(settings, database)
-    beat.acquire()
-    process = InferenceProcess(settings, 1)
-    yield WorkerContext(
-        settings=settings,
-        library=library,
-        items=ItemStore(database),
-        client=client,
-        inference_process=process,
-        inference_session=InferenceSession(settings),
-        heartbeat=beat,
-        preparations=AdjustableSemaphore(1),
-    )
-    beat.release()
-    process.close()
-    client.close()
-    database.close()
 
 
 def queue(context: WorkerContext, count: int) -> list[str]:

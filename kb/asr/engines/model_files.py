@@ -16,8 +16,8 @@ from kb.asr.engines.spec import read_json_object
 from kb.errors import ModelUnavailable
 from kb.hub import errors
 from kb.hub.client import HubFile
-from kb.hub.errors import size_text
 from kb.hub.repository_code import LARGEST_SMALL_BYTES
+from kb.storage.free_space import size_text
 
 LARGEST_WEIGHTS_BYTES = 200_000_000_000
 LARGEST_HEADER_BYTES = 100_000_000  # limit of the safetensors library

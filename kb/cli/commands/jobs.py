@@ -22,7 +22,8 @@ from kb.cli.output.items import (
     status_view,
 )
 from kb.cli.output.library import new_library_note
-from kb.cli.output.progress import format_size, ingest_progress
+from kb.cli.output.models import print_fetch_notice
+from kb.cli.output.progress import ingest_progress
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
@@ -72,11 +73,7 @@ def ingest(
     is_recognized = len(report.enqueued) > len(report.from_transcripts)
     needed = service.models.needed_fetch(options) if is_recognized else None
     if needed is not None:
-        size = f"about {format_size(needed.size)}" if needed.size else "its size is not known yet"
-        console.print_note(
-            f"The model {needed.name} is fetched first: {size}, from {needed.source} to "
-            f"{needed.folder} ({format_size(needed.free)} free)."
-        )
+        print_fetch_notice(needed)
     if wait:
         # The wait includes requested items that were in the queue before. An item that waits for
         # a later time is followed only if that time is near (`Follow.run`).

@@ -12,6 +12,7 @@ from rich.text import Text
 from kb.cli.options import Json, with_run_options
 from kb.cli.output import console, machine
 from kb.cli.output.library import new_library_note
+from kb.cli.output.models import models_table, room_note
 from kb.cli.output.progress import (
     byte_progress,
     fetch_line,
@@ -97,11 +98,12 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         rows = [{**asdict(model), "fetch": fetches.get(model.repository)} for model in found]
         console.print_json(rows)
         return
-    console.out.print(machine.models_table(found))
+    console.out.print(models_table(found))
     for state in service.models.fetches():
         console.out.print(Text(fetch_line(state)))
         if state.problem:
             console.print_note(str(state.problem.get("error", "")))
+    console.print_note(room_note(service.models.memory_room(), *service.models.disk_room()))
     console.print_note("* is used where none is named. Fetch one with: kb models pull NAME")
 
 

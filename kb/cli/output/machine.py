@@ -1,4 +1,4 @@
-"""Output about machines, their checks, models and measurements."""
+"""Output about machines, their checks and measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from kb.cli.output.console import STATE_STYLES, out
 
 if TYPE_CHECKING:
-    from kb.service.views import Calibration, Estimate, Machine, ModelFacts, Preset, Sample
+    from kb.service.views import Calibration, Estimate, Machine, Preset, Sample
 
 GB = 2**30
 BOUND = {
@@ -114,42 +114,6 @@ def forecast_lines(forecasts: Sequence[Estimate]) -> list[str]:
             words.append(f"{forecast.memory_bytes / GB:.1f} GB")
         lines.append("  ·  ".join(words))
     return lines
-
-
-def models_table(models: Sequence[ModelFacts]) -> Table:
-    """Return a table of the known models, with those on this machine marked."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model", no_wrap=True)
-    for column in ("engine", "languages"):
-        table.add_column(column)
-    for column in ("files", "memory, 1 to 16 windows"):
-        table.add_column(column, justify="right")
-    table.add_column("here")
-    for model in models:
-        name = f"{model.name} *" if model.default else model.name
-        memory = f"{_format_size(model.memory_bytes)} – {_format_size(model.memory_bytes_16)}"
-        table.add_row(
-            name,
-            model.engine,
-            "English" if model.languages == 1 else str(model.languages or ""),
-            _format_size(model.disk_bytes or model.download_bytes),
-            memory if model.memory_bytes else "",
-            _here(model),
-        )
-    return table
-
-
-def _here(model: ModelFacts) -> str:
-    """Return where a model is, and its state where that is not a complete one."""
-    if model.where and model.state == "ready":
-        return model.where
-    return ", ".join(word for word in (model.where, model.state) if word)
-
-
-def _format_size(count: int) -> str:
-    if not count:
-        return ""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def print_checks(checks: Sequence[Any]) -> None:

@@ -59,6 +59,7 @@ class CaptionSteps:
         entry = context.library.find(self._id)
         if entry is not None and entry.transcript_path is not None:
             return self._publish_transcript(entry)
+        context.require_room()
         row = context.items.read(self._id)
         if row is None or row.state not in ACTIVE:
             return "not wanted"

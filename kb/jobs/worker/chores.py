@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot, queue_snapshot
+from kb.errors import LibraryError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue import failed_items, heartbeat, left_out, listing_jobs, workflow_ids
 from kb.jobs.queue.item_queries import Key
@@ -20,10 +22,12 @@ from kb.library.cache import library_cache
 from kb.pipeline import stages
 from kb.sinks import is_local_sink
 from kb.sources.ytdlp.version import installed_version
+from kb.storage.free_space import BELOW_FLOOR
 
 log = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
+ROOM_PAUSE_S = 30.0  # the pause is renewed more often while there is no room
 
 
 def refresh_running(context: WorkerContext) -> None:
@@ -112,8 +116,33 @@ def back_up_database(context: WorkerContext) -> None:
     path, keep = context.items.database.path, context.settings.backups
     if path is None:
         return
+    with suppress(OSError):  # the copy names the cause
+        context.require_room(path.stat().st_size)
     if daily_snapshot(path, keep) or queue_snapshot(path, context.items.last_queued_at(), keep):
         log.info("the database was copied to %s", path.parent / SNAPSHOT_FOLDER)
+
+
+def watch_room(context: WorkerContext) -> None:
+    """Pause the items while less than the floor is free, and let them go on when there is room.
+
+    Every writer checks the floor itself; the pause keeps a long queue from trying one by one.
+    """
+    try:
+        context.require_room()
+    except LibraryError as error:
+        context.warn_throttled(error)
+        context.pause_lane(time.time() + ROOM_PAUSE_S, error)
+        return
+    pause = context.lane_pause
+    if pause is None or not pause.problem or pause.problem.get("code") != BELOW_FLOOR:
+        return
+    # The worker's copy may hide a pause by hand.
+    pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
+    if pause is not None and pause.problem and pause.problem.get("code") == BELOW_FLOOR:
+        context.lanes.open(workflow_ids.ITEM_LANE)
+        pause = None
+        log.info("%s has room again", context.settings.home)
+    context.lane_pause = pause
 
 
 def empty_trash(context: WorkerContext) -> None:

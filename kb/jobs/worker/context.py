@@ -13,6 +13,7 @@ from typing import NoReturn, TypeVar
 
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.errors import Cancelled, KBError
+from kb.inference.model_fetch import within_floor
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.publisher import Publisher
@@ -28,7 +29,7 @@ from kb.jobs.queue.source_factory import SourceFactory
 from kb.jobs.removal import Removal
 from kb.jobs.replacement import Replacement
 from kb.jobs.worker import retry_policy
-from kb.jobs.worker.model_fetches import ModelFetches
+from kb.jobs.worker.model_fetches import MODEL_CONDUCT, ModelFetches
 from kb.library import Library
 from kb.settings import Settings
 from kb.sources.looks import Looks
@@ -38,6 +39,7 @@ from kb.types import LocalMedia
 log = logging.getLogger(__name__)
 
 WARN_EVERY_S = 60.0
+FULL_EVERY_S = 3600.0  # a full disk stays so for hours
 LANE_POLL_S = 0.2
 LONGEST_RETRY_S = 30.0
 
@@ -71,6 +73,7 @@ class WorkerContext:
     cancelled: set[Key] = field(default_factory=set)
     lane_pause: LanePause | None = None
     prepared_bytes: int = 0
+    arriving: dict[Key, int] = field(default_factory=dict)  # bytes that downloads still write
     warned_at: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     model_fetches: ModelFetches = field(init=False)
@@ -86,6 +89,7 @@ class WorkerContext:
                 )
             ],
             self.stopping,
+            within_floor(self.settings, MODEL_CONDUCT),
         )
 
     def _are_wanted(self, ids: Collection[str]) -> bool:
@@ -169,13 +173,29 @@ class WorkerContext:
             raise retry_policy.library_missing(self.settings.home)
 
     def warn_throttled(self, error: KBError) -> None:
-        """Log a temporary error; an equal one at most once a minute."""
+        """Log a temporary error; an equal one at most once a minute, a full disk once an hour."""
+        full = retry_policy.is_full_disk(error)
+        cause, every_s = (error.code, FULL_EVERY_S) if full else (error.message, WARN_EVERY_S)
         now = time.monotonic()
         with self.lock:
-            if now - self.warned_at.get(error.message, -WARN_EVERY_S) < WARN_EVERY_S:
+            if now - self.warned_at.get(cause, -every_s) < every_s:
                 return
-            self.warned_at[error.message] = now
+            self.warned_at[cause] = now
         log.warning("%s %s", error.message, error.hint)
+
+    def require_room(self, need: int = 0) -> None:
+        """Raise if the library's disk has no room for `need` bytes (`FreeSpace.require`)."""
+        self.settings.free_space.require(self.settings.home, need)
+
+    def reserve_room(self, key: Key, need: int) -> None:
+        """Raise as `require_room` does, with the bytes that the other downloads still write."""
+        with self.lock:
+            others = sum(size for other, size in self.arriving.items() if other != key)
+            self.arriving.pop(key, None)
+        self.require_room(need + others if need else 0)
+        if need:
+            with self.lock:
+                self.arriving[key] = need
 
     def until_accepted(self, action: Callable[[], Result]) -> Result:
         """Repeat a change in the database until it succeeds; return its result.

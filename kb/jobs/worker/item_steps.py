@@ -72,6 +72,7 @@ class ItemSteps:
             if row is None:
                 return StepResult.ENDED
             context = self._context
+            context.require_room()
             if isinstance(row.job, item_states.ListingJob):
                 self._run_listing(row.job, row.options)
                 return StepResult.ENDED
@@ -97,6 +98,7 @@ class ItemSteps:
             context = self._context
             if self._is_transcribed(row):
                 return StepResult.CONTINUE
+            context.require_room()
             media = self._ensure_media(row)
             brought = brought_transcript(context.library, replace(media, item=row.item))
             transcript = brought or self._recognize(row, media)
@@ -133,6 +135,7 @@ class ItemSteps:
             if row is None:
                 return StepResult.ENDED
             context = self._context
+            context.require_room()
             self._advance("publish", 0.0)
             entry = context.library.find(self._id)
             if entry is None:
@@ -232,7 +235,13 @@ class ItemSteps:
         context = self._context
         keep, shared = RunOptions.from_dict(row.options).keep, bool(row.options.get(SHARED))
         source = context.source_factory.source_of(row.item, keep, shared=shared)
-        return stages.ensure_media(context.library, row.item, self._advance_or_stop, source)
+        try:
+            return stages.ensure_media(
+                context.library, row.item, self._advance_or_stop, source,
+                lambda need: context.reserve_room(self._key, need),
+            )  # fmt: skip
+        finally:
+            context.arriving.pop(self._key, None)
 
     def _record_duration(self, row: item_states.ItemRow, media: LocalMedia) -> None:
         """Record the facts that came with the medium, and its length if no source gave one."""

@@ -67,6 +67,7 @@ class PublishSteps:
         if pause is not None:
             reason = restored(pause.reason, "", pause.problem)
             return self._wait(outbox_entry, pause.until, reason, outbox_entry.attempts)
+        context.require_room()
         published = context.publisher.publish_one(self._sink, self._id, outbox_entry.extra)
         due_at = None
         if published.status == outbox.SYNCING:

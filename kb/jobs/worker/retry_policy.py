@@ -19,12 +19,19 @@ from kb.errors import KBError, LibraryError, ModelUnavailable, RetryLater
 from kb.inference.process import InferenceProcessCrashed
 from kb.jobs.queue import retry_schedule
 from kb.jobs.queue.item_states import FAILED, WAITING
+from kb.storage.free_space import BELOW_FLOOR, NO_ROOM
 
 MAX_ATTEMPTS = 5
 FIRST_BACKOFF_S = 5.0
 LONGEST_BACKOFF_S = 900.0
 LANE_PAUSE_S = 60.0  # after a full disk, a locked database or a missing folder
 FULL_DISK_BYTES = 8 * 2**20
+
+_QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)
+_FULL_CODES = (
+    BELOW_FLOOR, NO_ROOM, "storage.disk_full", "database.disk_full", "download.disk_full",
+    "index.disk_full", "backup.disk_full", "model.disk_full",
+)  # fmt: skip
 
 # Errors of the whole disk, for whichever item they occur first.
 _DISK_ERRNOS = {
@@ -115,6 +122,13 @@ def is_systemic(error: KBError, home: Path) -> bool:
         if isinstance(cause, PermissionError) and not os.access(home / "media", os.W_OK):
             return True
     return _disk_is_full(home)
+
+
+def is_full_disk(error: KBError) -> bool:
+    """Return True for an error of a disk without room, by its code or by its cause."""
+    cause = error.__cause__
+    full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, _QUOTA)
+    return full or error.code in _FULL_CODES
 
 
 def library_missing(home: Path) -> LibraryError:

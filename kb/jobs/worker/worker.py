@@ -42,6 +42,7 @@ PUBLISH_POLL_S = 1.0
 REAP_EVERY_S = 5.0
 REQUEUE_LOST_EVERY_S = 15.0
 FOLLOW_EVERY_S = 5.0
+ROOM_EVERY_S = 2.0
 PUBLISH_EVERY_S = 10.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
@@ -156,6 +157,7 @@ class Worker:
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
             (COPY_EVERY_S, lambda: chores.back_up_database(context)),
             (CLEANUP_EVERY_S, lambda: chores.empty_trash(context)),
+            (ROOM_EVERY_S, lambda: chores.watch_room(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
             (CHANGES_EVERY_S, lambda: chores.follow_changes(context)),

@@ -9,10 +9,10 @@ from pathlib import Path
 from kb.errors import ModelUnavailable
 from kb.hub import errors
 from kb.hub.client import HubFile
-from kb.hub.errors import size_text
 from kb.hub.kind import ModelKind
 from kb.hub.models import ready
 from kb.hub.repository_code import LARGEST_SMALL_BYTES, refuse_code
+from kb.storage.free_space import size_text
 from kb.storage.model_names import is_path
 
 OWNER = "sentence-transformers"  # of a name without an owner

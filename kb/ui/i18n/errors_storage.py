@@ -219,6 +219,14 @@ DE: dict[str, tuple[str, str]] = {
     "action.remove": ("entfernen", ""),
     "action.lock": ("sperren", ""),
     "action.use": ("benutzen", ""),
+    "storage.below_floor": (
+        "{folder} hat {free} frei, und {floor} sollen dort frei bleiben: es fehlen {need}.",
+        "Platz schaffen; die Arbeit geht von selbst weiter. Die Grenze ist KB_MIN_FREE_GB.",
+    ),
+    "storage.no_room": (
+        "{folder} braucht {need}, und {room} dürfen dort noch geschrieben werden.",
+        "Platz schaffen; es geht von selbst weiter. {floor} bleiben frei (KB_MIN_FREE_GB).",
+    ),
     "storage.disk_full": (
         "{path} lässt sich nicht {action}: die Platte ist voll.",
         "Platz schaffen, oder KB_HOME auf einen Ordner einer anderen Platte setzen; dann noch "

@@ -125,7 +125,7 @@ class Uploads:
         try:
             self._admit(upload, settings)
             await to_thread.run_sync(lambda: folder.mkdir(parents=True, mode=0o700))
-            await to_thread.run_sync(self._check_room, root)
+            await to_thread.run_sync(self._check_room, settings, root)
             await self._write(body, upload, folder / PART_NAME, settings)
             await to_thread.run_sync(lambda: (folder / PART_NAME).replace(folder / name))
         except Refused as refused:
@@ -150,14 +150,15 @@ class Uploads:
             raise Refused(413, "large", most=settings.upload_max_bytes)
         self._under_way.add(upload)
 
-    def _check_room(self, folder: Path, least: int = 0) -> None:
+    def _check_room(self, settings: Settings, folder: Path, least: int = 0) -> None:
         """Raise Refused if the disk cannot hold what all uploads under way still bring.
 
         `least` are bytes that are about to be written and no client may have declared.
         """
         free = shutil.disk_usage(folder).free
         missing = max(least, sum(each.missing for each in tuple(self._under_way)))
-        if free - missing < SPARE_BYTES:
+        spare = max(SPARE_BYTES, settings.free_space.floor_bytes)
+        if free - missing < spare:
             raise Refused(507, "full", free=free)
 
     async def _write(self, body: _Body, upload: _Upload, target: Path, settings: Settings) -> None:
@@ -170,7 +171,7 @@ class Uploads:
                 unchecked += len(block)
                 if unchecked >= CHECK_EVERY_BYTES or not upload.declared:
                     unchecked = 0
-                    await to_thread.run_sync(self._check_room, target.parent, len(block))
+                    await to_thread.run_sync(self._check_room, settings, target.parent, len(block))
                 await to_thread.run_sync(file.write, block)
                 upload.written += len(block)
             await to_thread.run_sync(_flush, file)

@@ -20,6 +20,7 @@ from kb.types import MediaItem
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.ingest import preset_cards, scan_results, scan_thread
+from kb.ui.tabs.ingest.needed_fetch import show_needed_fetch
 from kb.ui.tabs.queue import tab
 from kb.ui.widgets import messages
 from kb.ui.widgets.dropzone import clear, dropzone
@@ -194,7 +195,7 @@ def _plan_and_button(
                 )
             )
         if listings or service.ingest.needs_model(items):
-            _model_fetch(service)
+            show_needed_fetch(service, preset_cards.ingest_form(service).run_options)
         corrected = service.ingest.corrections([item.id for item in items])
         if corrected:
             key = "plan_corrections_one" if len(corrected) == 1 else "plan_corrections"
@@ -218,27 +219,6 @@ def _plan_and_button(
             disabled=ingest_thread is not None or not (items or listings) or not confirmed,
             on_click=_start, args=(tuple(items), tuple(listings)),
         )  # fmt: skip
-
-
-def _model_fetch(service: Service) -> None:
-    """Say which model is fetched before the first item, how large it is, and where it will lie."""
-    try:
-        fetch = service.models.needed_fetch(preset_cards.ingest_form(service).run_options())
-    except KBError:
-        return  # the form shows it
-    if fetch is None:
-        return
-    line = text(
-        "plan_model",
-        model=messages.escape_markdown(fetch.name),
-        size=messages.format_size(fetch.size or None),
-        folder=messages.escape_markdown(fetch.folder),
-        free=messages.format_size(fetch.free),
-    )
-    if fetch.size > fetch.free:
-        st.warning(line)
-    else:
-        st.caption(line)
 
 
 def _confirm(

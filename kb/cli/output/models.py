@@ -1,0 +1,93 @@
+"""Output about models: their table, and what a run fetches first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from kb.cli.output import console
+from kb.cli.output.progress import format_size
+
+if TYPE_CHECKING:
+    from kb.service.views import MemoryRoom, ModelFacts, NeededFetch
+
+GIB = 2**30
+
+
+def models_table(models: Sequence[ModelFacts]) -> Table:
+    """Return a table of the known models, with those on this machine marked."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("model", no_wrap=True)
+    for column in ("engine", "languages"):
+        table.add_column(column)
+    table.add_column("files", justify="right", no_wrap=True)
+    table.add_column("memory,\n1–16 windows", justify="right", no_wrap=True)
+    table.add_column("fits")
+    table.add_column("here")
+    for model in models:
+        name = f"{model.name} *" if model.default else model.name
+        memory = f"{model.memory_bytes / GIB:.1f} – {model.memory_bytes_16 / GIB:.1f} GB"
+        table.add_row(
+            name,
+            model.engine,
+            "English" if model.languages == 1 else str(model.languages or ""),
+            _size(model.disk_bytes or model.download_bytes),
+            memory if model.memory_bytes else "",
+            _fits(model),
+            _here(model),
+        )
+    return table
+
+
+def room_note(room: MemoryRoom, folder: str, free: int) -> str:
+    """Return what the column `fits` compares with."""
+    memory = f"{room.budget_bytes / GIB:.1f} GB ({room.device})" if room.budget_bytes else "unknown"
+    return f"Memory for models: {memory}. Fetched to {folder}, {format_size(free)} free."
+
+
+def print_fetch_notice(needed: NeededFetch) -> None:
+    """Print what a run fetches first, and a warning where it does not fit this machine."""
+    about = "at least" if needed.is_least else "about"
+    size = f"{about} {format_size(needed.size)}" if needed.size else "its size is not known yet"
+    memory = ""
+    if needed.memory_bytes:
+        memory = f" It takes {about} {needed.memory_bytes / GIB:.1f} GB of memory"
+        if needed.room.budget_bytes:
+            memory += f" ({needed.room.device}: {needed.room.budget_bytes / GIB:.1f} GB)"
+        memory += "."
+    console.print_note(
+        f"The model {needed.name} is fetched first: {size}, from {needed.source} to "
+        f"{needed.folder} ({format_size(needed.free)} free).{memory}"
+    )
+    if not needed.fits_disk:
+        console.print_warning(
+            f"{needed.folder} has no room for it. Make room, or name another folder with HF_HOME "
+            "in .env."
+        )
+    if not needed.fits_memory:
+        console.print_warning(
+            f"{needed.name} does not fit into the memory of this machine. Choose a smaller model: "
+            "kb models"
+        )
+
+
+def _fits(model: ModelFacts) -> str:
+    lacking = [
+        word
+        for word, fits in (("memory", model.fits_memory), ("disk", model.fits_disk))
+        if not fits
+    ]
+    return f"no: {', '.join(lacking)}" if lacking else "yes" if model.memory_bytes else ""
+
+
+def _here(model: ModelFacts) -> str:
+    """Return where a model is, and its state where that is not a complete one."""
+    if model.where and model.state == "ready":
+        return model.where
+    return ", ".join(word for word in (model.where, model.state) if word)
+
+
+def _size(count: int) -> str:
+    return format_size(count) if count else ""

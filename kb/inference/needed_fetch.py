@@ -1,0 +1,81 @@
+"""The models that a run fetches first, and if they fit the disk and the memory of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kb.asr.engines import engine_spec
+from kb.asr.engines.model_lookup import resolve, shape_of
+from kb.asr.engines.model_registry import find_model
+from kb.asr.engines.spec import ModelShape, batch_bytes
+from kb.errors import ModelUnavailable
+from kb.hub import cache
+from kb.hub.client import endpoint
+from kb.inference.downloads import READY, UNVERIFIED, model_state
+from kb.inference.memory_fit import MemoryRoom
+from kb.types.safe_text import hide_credentials
+
+
+@dataclass(frozen=True, slots=True)
+class NeededFetch:
+    """Models that a run fetches first: about `size` bytes (0 if unknown) from `source`.
+
+    `free`: free bytes of the disk that holds `folder`. `memory_bytes`: memory that they take with
+    one window (0 if unknown), of the budget in `room`. `is_least`: the figures of one of several
+    models are unknown.
+    """
+
+    name: str
+    size: int
+    source: str
+    folder: str
+    free: int
+    memory_bytes: int
+    room: MemoryRoom
+    is_least: bool = False
+
+    @property
+    def fits_disk(self) -> bool:
+        return self.size <= self.free
+
+    @property
+    def fits_memory(self) -> bool:
+        return self.room.fits(self.memory_bytes)
+
+
+def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | None:
+    """Return what a run with this model fetches first, None if all is here.
+
+    The size is that of the known models, 0 for others: the hub is not asked.
+    """
+    needs = []
+    for name in engine_spec(engine).needs(model):
+        with suppress(ModelUnavailable):
+            needs.append(resolve(name))
+    wanted = [
+        ref.target
+        for ref in needs
+        if not ref.local and model_state(ref.target) not in (READY, UNVERIFIED)
+    ]
+    if not wanted:
+        return None
+    known = [each for each in map(find_model, wanted) if each is not None]
+    shapes = [shape for ref in needs if (shape := shape_of(ref.name)) is not None]
+    size = sum(each.download_bytes for each in known)
+    folder = cache.cache_folder()
+    return NeededFetch(
+        ", ".join(wanted), size, hide_credentials(endpoint()), str(folder), cache.room(folder),
+        _memory(shapes, room.number_bytes), room,
+        is_least=len(known) < len(wanted) or len(shapes) < len(needs),
+    )  # fmt: skip
+
+
+def _memory(shapes: Sequence[ModelShape], number_bytes: int) -> int:
+    """Return the memory of models, the first of them with a window."""
+    if not shapes:
+        return 0
+    main, *others = shapes
+    rest = sum(shape.weights_bytes(number_bytes) for shape in others)
+    return batch_bytes(main, 1, number_bytes) + rest
