@@ -67,7 +67,9 @@ class Fetch:
         self._stop = threading.Event()
         source = hide_credentials(endpoint())
         self._progress = FetchProgress(
-            FetchState(repository, source, str(self._place), "waiting"), self._place, report
+            FetchState(repository, source, str(self._place), "waiting", kind=kind.name),
+            self._place,
+            report,
         )
 
     def run(self, found: Callable[[], ReadyRecord | None]) -> ReadyRecord:
@@ -87,6 +89,8 @@ class Fetch:
                 self._progress.state = before
                 fetch_state.request(self._place, "pause")
                 self._check_stop()
+            if before is None or before.state != "starting":  # else a request is for this fetch
+                fetch_state.request(self._place, "")
             return self._run()
         except BaseException as error:
             self._end(error)
@@ -112,7 +116,6 @@ class Fetch:
                 ) from error
 
     def _run(self) -> ReadyRecord:
-        fetch_state.request(self._place, "")
         self._progress.begin()
         listing = self._in_thread(self._ask)
         files = self._kind.choose(self._repository, listing.files)

@@ -14,17 +14,22 @@ from kb.errors import LibraryError
 from kb.hub.records import key_of, state_folder
 from kb.storage import read_json, write_json, write_text
 
-State = Literal["waiting", "fetching", "verifying", "paused", "stopped", "failed"]
+State = Literal["starting", "waiting", "fetching", "verifying", "paused", "stopped", "failed"]
 Request = Literal["", "pause", "cancel"]
+
+_RUNNING = ("starting", "waiting", "fetching", "verifying")
+STARTING_S = 30.0  # a process that has not begun after this time does not begin
 
 
 @dataclass(frozen=True, slots=True)
 class FetchState:
     """A fetch: `name` from `source` to `folder`, `done` of `size` bytes.
 
-    `state`: `waiting` (for the hub, the disk or another process; `next_try` is the time of the next
-    attempt in epoch seconds), `fetching`, `verifying`, `paused` by a user, `stopped` (its process
-    has ended; the next fetch continues it), `failed` (see `problem`, the record of an error).
+    `state`: `starting` (its process has been started), `waiting` (for the hub, the disk or another
+    process; `next_try` is the time of the next attempt in epoch seconds), `fetching`, `verifying`,
+    `paused` by a user, `stopped` (its process has ended; the next fetch continues it), `failed`
+    (see `problem`, the record of an error). `kind`: the name of the kind of model (see
+    `ModelKind`).
     """
 
     name: str
@@ -37,6 +42,12 @@ class FetchState:
     next_try: float | None = None
     problem: dict[str, Any] = field(default_factory=dict)
     at: float = 0.0
+    kind: str = "recognizer"
+
+    @property
+    def is_running(self) -> bool:
+        """True if a process works on the fetch, or has been started for it."""
+        return self.state in _RUNNING
 
     @property
     def left_s(self) -> float | None:
@@ -114,9 +125,11 @@ def _read(path: Path, lock: FileLock) -> FetchState | None:
     state = _parse(path)
     if state is None:
         return None
-    if state.state in ("waiting", "fetching", "verifying") and not _held(lock):
-        return replace(state, state="stopped", bytes_per_s=0.0)
-    return state
+    if not state.is_running or _held(lock):
+        return state
+    if state.state == "starting" and time.time() - state.at < STARTING_S:
+        return state
+    return replace(state, state="stopped", bytes_per_s=0.0)
 
 
 def _held(lock: FileLock) -> bool:

@@ -14,7 +14,7 @@ Choose = Callable[[str, Sequence[HubFile]], list[HubFile]]
 
 @dataclass(frozen=True, slots=True)
 class ModelKind:
-    """The rules of a kind of model.
+    """The rules of a kind of model, whose `name` is in the states of its fetches.
 
     `choose(name, listed)` returns the files that loading needs, or raises ModelUnavailable;
     `missing(folder)` returns the files that a folder lacks, or that are shorter than they say;
@@ -22,6 +22,7 @@ class ModelKind:
     weights, that contradict each other or ask for code.
     """
 
+    name: str
     choose: Choose
     missing: Callable[[Path], Sequence[str]]
     check_descriptions: Callable[[str, Path], None] = refuse_code

@@ -203,32 +203,27 @@ def remove_model(name: str) -> int:
 def stop_fetch(name: str, what: fetch_state.Request) -> None:
     """Ask the process that fetches a model to pause or to cancel.
 
-    A fetch that no process works on is cancelled here. Raises ModelUnavailable.
+    A fetch that no process works on is paused or cancelled here. Raises ModelUnavailable.
     """
-    ref = resolve(name)
-    place = cache.repository_folder(ref.target)
+    known = {state.name.casefold(): state.name for state in fetches()}
+    target = known.get(name.casefold()) or resolve(name).target
+    place = cache.repository_folder(target)
     state = fetch_state.read_state(place)
-    if ref.local or state is None:
+    if state is None:
         raise ModelUnavailable(
             "model.no_fetch",
             "Model {name} is not being fetched.",
             hint="See what is: kb models",
             name=name,
         )
-    if state.state in ("waiting", "fetching", "verifying"):
+    if state.is_running:
         fetch_state.request(place, what)
     elif what == "cancel":
-        cache.discard_parts(ref.target)
-        cache.remove_empty(ref.target)
+        cache.discard_parts(target)
+        cache.remove_empty(target)
         fetch_state.forget_state(place)
-
-
-def resume_fetch(name: str) -> None:
-    """Let items continue the fetch of a model that was paused. Raises ModelUnavailable."""
-    place = cache.repository_folder(resolve(name).target)
-    state = fetch_state.last_state(place)
-    if state is not None and state.state == "paused":
-        fetch_state.write_state(place, replace(state, state="stopped"))
+    else:
+        fetch_state.write_state(place, replace(state, state="paused", problem={}))
 
 
 @dataclass(frozen=True, slots=True)

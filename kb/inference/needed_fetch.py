@@ -20,8 +20,9 @@ from kb.types.safe_text import hide_credentials
 
 @dataclass(frozen=True, slots=True)
 class NeededFetch:
-    """Models that a run fetches first: about `size` bytes (0 if unknown) from `source`.
+    """The models `targets` that a run fetches first: about `size` bytes (0 if unknown).
 
+    `name`: all of them; `source`: the address of the hub.
     `free`: free bytes of the disk that holds `folder`. `memory_bytes`: memory that they take with
     one window (0 if unknown), of the budget in `room`. `is_least`: the figures of one of several
     models are unknown.
@@ -32,6 +33,7 @@ class NeededFetch:
     source: str
     folder: str
     free: int
+    targets: tuple[str, ...]
     memory_bytes: int
     room: MemoryRoom
     is_least: bool = False
@@ -67,7 +69,7 @@ def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | Non
     folder = cache.cache_folder()
     return NeededFetch(
         ", ".join(wanted), size, hide_credentials(endpoint()), str(folder), cache.room(folder),
-        _memory(shapes, room.number_bytes), room,
+        tuple(wanted), _memory(shapes, room.number_bytes), room,
         is_least=len(known) < len(wanted) or len(shapes) < len(needs),
     )  # fmt: skip
 

@@ -104,8 +104,20 @@ class Models:
 
         stop_fetch(name, what)
 
-    def resume_fetch(self, name: str) -> None:
-        """Let items continue the fetch of a model that was paused. Raises ModelUnavailable."""
-        from kb.inference.downloads import resume_fetch
+    def start_fetch(self, names: Sequence[str]) -> None:
+        """Start or continue fetches in a process of their own, with or without a worker.
 
-        resume_fetch(name)
+        Raises ModelUnavailable for an unknown name, LibraryError if no process can be started.
+        """
+        from kb.asr.engines.model_lookup import resolve
+        from kb.service import background_fetch
+
+        states = {state.name: state for state in self.fetches()}
+        kinds: dict[str, list[str]] = {}
+        for name in names:
+            known = states.get(name)
+            kind = known.kind if known is not None else "recognizer"
+            target = known.name if known is not None else resolve(name).target
+            kinds.setdefault(kind, []).append(target)
+        for kind, targets in kinds.items():
+            background_fetch.start(self.settings, kind, targets)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from kb.errors import ModelUnavailable
 from kb.hub import cache, errors, fetch_state
 from kb.hub.fetch_state import FetchState
-from tests.support.hub_cache import use_hub
+from kb.hub.models import known_ready
+from kb.service import Service
+from tests.fakes.hub import FakeHub, Fault
+from tests.support.hub_cache import hub_at, outcome, small_files, use_hub
 from tests.support.library_pages import run_page
+from tests.support.raising import raises
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
-NAME = "openai/whisper-base"
+NAME, OTHER = "openai/whisper-base", "some/recognizer"
 
 
 @pytest.fixture
@@ -30,10 +38,10 @@ def show(lang: str) -> None:
     import streamlit as st
 
     from kb.ui import session
-    from kb.ui.tabs.queue.fetches import show_fetches
+    from kb.ui.widgets.fetches import show_fetches
 
     st.session_state["lang"] = lang
-    show_fetches(session.service())
+    show_fetches(session.service().models.fetches())
 
 
 def drawn(lang: str = "en") -> AppTest:
@@ -71,16 +79,76 @@ def test_a_failed_fetch_has_its_cause_in_german_and_is_cancelled(place: Path) ->
     )
     page = drawn("de")
     assert "der Hub antwortete 503" in page.caption[0].value
-    (cancel,) = page.button
+    _resume, cancel = page.button
     cancel.click()
     run_page(page)
     assert not part.exists() and fetch_state.read_state(place) is None
 
 
-def test_a_paused_fetch_goes_on(place: Path) -> None:
-    fetch_state.write_state(place, FetchState(NAME, "https://hub", str(place), "paused", 10, 4))
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    files = small_files()
+    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({NAME: files, OTHER: files})) as found:
+        # The processes that fetch read their place from the environment.
+        monkeypatch.setenv("HF_ENDPOINT", found.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+        yield found
+
+
+def test_fetches_go_on_in_a_process_of_their_own_without_a_worker(hub: FakeHub) -> None:
+    """One paused before is continued, and paused, continued and cancelled from the page."""
+    weights = "model-00001-of-00002.safetensors"
+    hub.always[weights] = Fault(stall=3000)
+    place = cache.repository_folder(NAME)
+    fetch_state.write_state(place, FetchState(NAME, hub.url, str(place), "paused", 10, 4))
     page = drawn()
     page.button[0].click()
     run_page(page)
-    found = fetch_state.read_state(place)
-    assert found is not None and found.state == "stopped"
+    assert state_of(NAME) in ("starting", "waiting", "fetching")
+    until(lambda: hub.bytes_sent > 3000)
+    page = drawn()
+    assert "fetched" in page.markdown[0].value
+    page.button[0].click()
+    run_page(page)
+    until(lambda: state_of(NAME) == "paused")
+    hub.heal()
+    # A second one is begun beside it; it needs no worker either.
+    Service().models.start_fetch([NAME, OTHER])
+    until(lambda: not fetch_state.all_states())
+    assert all(known_ready(name) is not None for name in (NAME, OTHER))
+    assert f"{weights} from 3000" in hub.sent
+
+
+def state_of(name: str) -> str:
+    state = fetch_state.read_state(cache.repository_folder(name))
+    return state.state if state else ""
+
+
+def test_what_cannot_be_fetched_is_said_where_it_was_asked_for(hub: FakeHub) -> None:
+    Service().models.start_fetch(["some/absent"])
+    until(lambda: state_of("some/absent") == "failed")
+    page = drawn()
+    assert "knows no such model" in page.caption[0].value
+    with raises(ModelUnavailable, "model.unknown"):
+        Service().models.start_fetch(["large-v99"])
+
+
+def test_a_process_that_never_begins_is_a_stopped_fetch(place: Path) -> None:
+    old = FetchState(NAME, "https://hub", str(place), "starting", 10, 4, at=time.time() - 99)
+    fetch_state.write_state(place, old)
+    assert state_of(NAME) == "stopped"
+    fetch_state.write_state(place, replace(old, at=time.time()))
+    assert state_of(NAME) == "starting"
+
+
+@pytest.mark.parametrize("what", ["pause", "cancel"])
+def test_a_request_before_the_process_has_begun_is_kept(hub: FakeHub, what: str) -> None:
+    place = cache.repository_folder(NAME)
+    fetch_state.write_state(
+        place, FetchState(NAME, hub.url, str(place), "starting", at=time.time())
+    )
+    Service().models.stop_fetch(NAME, what)  # type: ignore[arg-type]
+    assert outcome(NAME) == "model.fetch_stopped"
+    assert state_of(NAME) == ("paused" if what == "pause" else "")

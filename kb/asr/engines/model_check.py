@@ -271,4 +271,4 @@ def check_finite(name: str, model: Any) -> None:
             )
 
 
-RECOGNIZER = ModelKind(choose, missing_files, check_model)
+RECOGNIZER = ModelKind("recognizer", choose, missing_files, check_model)

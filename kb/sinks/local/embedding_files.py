@@ -70,4 +70,4 @@ def _is_json(path: Path) -> bool:
         return False
 
 
-EMBEDDER = ModelKind(choose, missing)
+EMBEDDER = ModelKind("embedding", choose, missing)

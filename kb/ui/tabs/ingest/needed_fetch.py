@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -10,9 +10,12 @@ from kb.errors import KBError
 from kb.options import RunOptions
 from kb.service import Service
 from kb.service.views import NeededFetch
+from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages
+from kb.ui.widgets.fetches import show_fetches, start_fetch
 
+EVERY_S = 1
 GIB = 2**30  # the unit in which the memory of graphics cards is stated
 
 
@@ -31,10 +34,24 @@ def show_needed_fetch(service: Service, options: Callable[[], RunOptions]) -> No
         )
         if not fits
     ]  # fmt: skip
+    under_way = [state for state in service.models.fetches() if state.name in fetch.targets]
     if lacking:
         st.warning(" ".join([_words(fetch), *lacking]))
-    else:
+    elif not under_way:
         st.caption(_words(fetch))
+    # A fragment, so that the progress moves while the form stays as it is.
+    interval_s = EVERY_S if under_way else None
+    st.fragment(_fetches, run_every=interval_s)(fetch.targets, bool(under_way))
+
+
+def _fetches(targets: Sequence[str], under_way: bool) -> None:
+    states = [state for state in session.service().models.fetches() if state.name in targets]
+    if bool(states) != under_way:
+        st.rerun()  # the plan: the fetch has begun, or the model is here
+    show_fetches(states)
+    if not states:
+        st.button(text("fetch_now"), key="fetch-now", help=text("fetch_now_help"),
+                  on_click=start_fetch, args=(targets,))  # fmt: skip
 
 
 def _words(fetch: NeededFetch) -> str:

@@ -22,7 +22,6 @@ from kb.service.views import (
 from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
-from kb.ui.tabs.queue.fetches import show_fetches
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
@@ -39,6 +38,7 @@ from kb.ui.tabs.queue.table import (
     stage,
 )
 from kb.ui.widgets import messages
+from kb.ui.widgets.fetches import show_fetches
 
 BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
 DETAILS = 8  # selected items that are shown with all details
@@ -77,7 +77,7 @@ def _board() -> None:
         messages.error(error)
         return
     _show_flash()
-    show_fetches(service)
+    show_fetches(service.models.fetches())
     if not sum(figures.counts.values()):
         st.info(f"{text('queue_empty')} {text('queue_empty_hint')}")
     else:

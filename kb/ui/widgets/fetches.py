@@ -1,22 +1,28 @@
-"""The models that are being fetched, on the Queue tab: state, size, speed, pause and cancel."""
+"""Fetches of models: state, size, speed, and buttons to pause, continue and cancel them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
 from kb.errors import KBError, restored
-from kb.service import Service
 from kb.service.views import FetchState
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.widgets import messages
 
 MB = 1_000_000
+_PROBLEM = "fetch_problem"
 
 
-def show_fetches(service: Service) -> None:
-    """Draw a line for each fetch that is not complete."""
-    for state in service.models.fetches():
+def show_fetches(states: Sequence[FetchState]) -> None:
+    """Draw a line for each fetch."""
+    problem: KBError | None = st.session_state.pop(_PROBLEM, None)
+    if problem is not None:
+        messages.error(problem)
+    for state in states:
         with st.container(border=True, key=f"fetch-{state.name.replace('/', '-')}"):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f":blue[↓] {_words(state)}", width="stretch")
@@ -31,6 +37,14 @@ def show_fetches(service: Service) -> None:
                 )
                 shown = error_messages.translate_error(problem)
                 st.caption(messages.escape_markdown(f"{shown.message} {shown.hint}"))
+
+
+def start_fetch(names: Sequence[str]) -> None:
+    """Start or continue fetches; what keeps them from it is shown with them."""
+    try:
+        session.service().models.start_fetch(names)
+    except KBError as error:
+        st.session_state[_PROBLEM] = error
 
 
 def _words(state: FetchState) -> str:
@@ -54,22 +68,18 @@ def _megabytes(count: float) -> str:
 
 def _buttons(state: FetchState) -> None:
     key = state.name.replace("/", "-")
-    if state.state in ("waiting", "fetching", "verifying"):
-        st.button(text("fetch_pause"), key=f"fetch-pause-{key}", on_click=_act,
+    if state.is_running:
+        st.button(text("fetch_pause"), key=f"fetch-pause-{key}", on_click=_stop,
                   args=(state.name, "pause"))  # fmt: skip
-    elif state.state == "paused":
-        st.button(text("fetch_resume"), key=f"fetch-resume-{key}", on_click=_act,
-                  args=(state.name, "resume"))  # fmt: skip
-    st.button(text("fetch_cancel"), key=f"fetch-cancel-{key}", on_click=_act,
-              args=(state.name, "cancel"))  # fmt: skip
+    else:
+        st.button(text("fetch_resume"), key=f"fetch-resume-{key}", on_click=start_fetch,
+                  args=([state.name],))  # fmt: skip
+    st.button(text("fetch_cancel" if state.is_running else "fetch_discard"),
+              key=f"fetch-cancel-{key}", on_click=_stop, args=(state.name, "cancel"))  # fmt: skip
 
 
-def _act(name: str, what: str) -> None:
-    models = session.service().models
+def _stop(name: str, what: Literal["pause", "cancel"]) -> None:
     try:
-        if what == "resume":
-            models.resume_fetch(name)
-        else:
-            models.stop_fetch(name, "pause" if what == "pause" else "cancel")
+        session.service().models.stop_fetch(name, what)
     except KBError as error:
-        st.toast(error_messages.translate_error(error).message)
+        st.session_state[_PROBLEM] = error
