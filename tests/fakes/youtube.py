@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 UPLOADS_END = 20_000
+FEED_PATH = "/feeds/videos.xml"
 PICTURE = "picture.png"
 PIXELS = base64.b64decode(  # a channel's picture: 8 × 8 of one blue
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mOUj5/JgA0wMeAAg1MCAN5YASe8cge+"
@@ -212,6 +213,10 @@ class FakeYouTube:
         """Start a new day: reset the spent units of every key."""
         self.spent.clear()
 
+    def feed(self, channel_id: str) -> str | None:
+        """Return the Atom feed of a channel, None if there is none."""
+        return None
+
     def units(self) -> int:
         return sum(self.spent.values())
 
@@ -345,6 +350,9 @@ class FakeYouTube:
                     self._send_picture()
                     return
                 query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+                if parts.path == FEED_PATH:
+                    self._send_feed(fake.feed(query.get("channel_id", "")))
+                    return
                 key = self.headers.get("X-Goog-Api-Key", "")
                 path = parts.path.removeprefix("/youtube/v3/")
                 status, body, headers = fake.handle(path, query, key)
@@ -354,6 +362,14 @@ class FakeYouTube:
                 self.send_header("Content-Length", str(len(data)))
                 for name, value in headers.items():
                     self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(data)
+
+            def _send_feed(self, feed: str | None) -> None:
+                data = (feed or "").encode()
+                self.send_response(404 if feed is None else 200)
+                self.send_header("Content-Type", "text/xml; charset=UTF-8")
+                self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
 

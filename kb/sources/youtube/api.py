@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from kb.errors import MediaUnavailable
@@ -61,10 +62,9 @@ class YouTubeApi:
         self._sleep = sleep
         self._check = check
         self._proxy = settings.proxy.get_secret_value()
-        service = _build(settings.yt_api_endpoint, transport(self._proxy))
-        # Each call builds a class with all its methods, so the results are kept.
-        self._channels, self._playlists = service.channels(), service.playlists()
-        self._playlist_items, self._videos = service.playlistItems(), service.videos()
+        self._channels, self._playlists, self._playlist_items, self._videos = _resources(
+            settings.yt_api_endpoint, self._proxy
+        )
 
     def channels(self, **which: str) -> dict[str, Any]:
         """Call `channels.list` with `id=`, `forHandle=` or `forUsername=`."""
@@ -180,6 +180,17 @@ class YouTubeApi:
     def _record_usage(self, key: ApiKey) -> None:
         self.units += UNITS_A_CALL
         self._ring.record_usage(key, UNITS_A_CALL)
+
+
+@lru_cache(maxsize=8)
+def _resources(endpoint: str, proxy: str) -> tuple[Any, Any, Any, Any]:
+    """Return the library's objects for channels, playlists, entries of playlists, and videos.
+
+    Each of them builds classes with all methods of the service, for as long as several requests
+    take, so they are kept for the next look.
+    """
+    service = _build(endpoint, transport(proxy))
+    return service.channels(), service.playlists(), service.playlistItems(), service.videos()
 
 
 def _build(endpoint: str, connection: Callable[[], Any]) -> Any:
