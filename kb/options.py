@@ -16,11 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from gpu.preset_figures import RANGES, Preset, Range, override
 from gpu.presets import find_preset, load_presets
-from kb.errors import LibraryError, UsageError
+from kb.errors import KBError, LibraryError, UsageError
 from kb.settings import Settings
 from kb.storage.validation import first_mistake
 from kb.types import Keep, Timestamps
+from kb.types.hours import Hours
 
+URGENT, FOLLOWED, BACKLOG = "urgent", "followed", "backlog"
+Priority = Literal["urgent", "followed", "backlog"]
 Kind = Literal["number", "switch", "choice", "text", "list", "pairs"]
 
 
@@ -152,6 +155,12 @@ class RunOptions:
         help="Make captions searchable at once, until the transcript is there.",
         library_only=True,
     )
+    priority: Priority | None = option(
+        None,
+        help="Turn in the queue: urgent, followed or backlog; without it, followed, and backlog "
+        "for what a followed source had before.",
+        library_only=True,
+    )
 
     def resolve_preset(self, settings: Settings) -> Preset:
         """Return the preset with this run's figures put in.
@@ -218,6 +227,88 @@ class RunOptions:
 _STORED = TypeAdapter(RunOptions)
 
 
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """The options of a followed source beside those of its runs; None sets no limit.
+
+    `window` are the hours of the day in which its media are fetched. The retention deletes media
+    (`keep_days` after their transcript, all but the newest `keep_newest`, more than `keep_gb`),
+    never a transcript.
+    """
+
+    per_hour: int | None = option(
+        None,
+        help="Downloads an hour of this source, at most.",
+        range=Range(int, 1, 3600, "--per-hour"),
+    )
+    window: str | None = option(
+        None, help="Hours of the day in which media are fetched: 22:00-06:00."
+    )
+    keep_days: int | None = option(
+        None,
+        help="Delete a medium so many days after its transcript was made; the transcript stays.",
+        range=Range(int, 1, 36_500, "--keep-days"),
+    )
+    keep_newest: int | None = option(
+        None,
+        help="Keep the media of so many newest items; their transcripts all stay.",
+        range=Range(int, 1, 1_000_000, "--keep-newest"),
+    )
+    keep_gb: float | None = option(
+        None,
+        help="Keep so many GB of media, the newest ones; their transcripts all stay.",
+        range=Range(float, 0.1, 1_000_000, "--keep-gb"),
+    )
+
+    @property
+    def has_retention(self) -> bool:
+        """Return True if media of the source are deleted some day."""
+        return not (self.keep_days is self.keep_newest is self.keep_gb is None)
+
+    def checked(self) -> SourceOptions:
+        """Return these options. Raises UsageError for hours or a number that cannot be used."""
+        if self.window is not None:
+            try:
+                Hours.parse(self.window)
+            except ValueError:
+                raise UsageError(
+                    "options.hours",
+                    "{option} {text!r} are no hours of the day.",
+                    hint="Write a start and an end: 22:00-06:00; several with commas: 7-9, 12-13",
+                    option=SOURCE_OPTIONS["window"].flag,
+                    text=self.window,
+                ) from None
+        for name, declared in SOURCE_OPTIONS.items():
+            value = getattr(self, name)
+            limits = declared.range if value is not None else None
+            problem = limits.problem(value) if limits else None
+            if problem is not None:
+                raise UsageError(
+                    "options.source_number",
+                    "{option} {problem}.",
+                    hint="See: kb follow --help",
+                    option=declared.flag,
+                    problem=problem,
+                )
+        return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options that are set as plain JSON values."""
+        values = {name: getattr(self, name) for name in SOURCE_OPTIONS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SourceOptions:
+        """Return the options that `as_dict` wrote; an unknown name or a bad value sets no limit."""
+        found = cls()
+        for name in SOURCE_OPTIONS:
+            try:
+                found = replace(found, **{name: values.get(name)}).checked()
+            except (KBError, TypeError):
+                continue
+        return found
+
+
 def declared_options(options_class: type[Any]) -> dict[str, Option]:
     """Return the options of a class like `RunOptions` by name, in its order."""
     types = get_type_hints(options_class)
@@ -243,6 +334,36 @@ def _complete(declared: Option, name: str, annotation: Any, default: Any) -> Opt
 
 
 OPTIONS: Mapping[str, Option] = declared_options(RunOptions)
+SOURCE_OPTIONS: Mapping[str, Option] = declared_options(SourceOptions)
+
+
+def as_typed(values: Mapping[str, Any]) -> str:
+    """Return stored options as flags of the command line, without those that are not set."""
+    words: list[str] = []
+    for name, declared in {**OPTIONS, **SOURCE_OPTIONS}.items():
+        value = values.get(name, declared.default)
+        if value is None or value == declared.default:
+            continue
+        if declared.kind == "switch":
+            flags = declared.flag.split("/")
+            words.append(flags[-1] if value is False else flags[0])
+        elif isinstance(value, Mapping):
+            words += [f"{declared.flag} {key}={each}" for key, each in value.items()]
+        else:
+            listed = ",".join(value) if isinstance(value, list | tuple) else f"{value}"
+            words.append(f"{declared.flag} {listed}")
+    return " ".join(words)
+
+
+def chosen(options: RunOptions | SourceOptions) -> dict[str, Any]:
+    """Return the options that differ from their defaults, as plain JSON values."""
+    declared = OPTIONS if isinstance(options, RunOptions) else SOURCE_OPTIONS
+    values = options.as_dict()
+    return {
+        name: values[name]
+        for name, each in declared.items()
+        if name in values and getattr(options, name) != each.default
+    }
 
 
 def parse_names(text: str) -> tuple[str, ...]:

@@ -10,7 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from kb.export_options import LAYOUT_OPTIONS, LayoutOptions
-from kb.options import OPTIONS, Option, RunOptions, parse_metadata, parse_names
+from kb.options import (
+    OPTIONS,
+    SOURCE_OPTIONS,
+    Option,
+    RunOptions,
+    SourceOptions,
+    parse_metadata,
+    parse_names,
+)
 from kb.service.notation import VideoFilters, parse_day, parse_span
 from kb.types import SubtitleLayout
 
@@ -40,6 +48,19 @@ def with_run_options(*names: str) -> Callable[[_Command], _Command]:
     """
     chosen = {name: OPTIONS[name] for name in names} if names else OPTIONS
     return lambda command: _with_options(command, "options", chosen, RunOptions)
+
+
+def with_source_options(command: _Command) -> _Command:
+    """Return the command with its parameter `terms` replaced by the flags of a followed source.
+
+    The command receives `SourceOptions`; a value that is not accepted raises UsageError before the
+    command runs.
+    """
+
+    def build(**values: Any) -> SourceOptions:
+        return SourceOptions(**values).checked()
+
+    return _with_options(command, "terms", SOURCE_OPTIONS, build)
 
 
 def with_layout_options(command: _Command) -> _Command:

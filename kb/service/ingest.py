@@ -287,6 +287,13 @@ class Ingest:
             check_sink(name)
         return names
 
+    def check(self, options: RunOptions) -> None:
+        """Raise for options with which no item could be processed, and for the library's folder.
+
+        Raises as `run` does for a problem that concerns every item.
+        """
+        self._prepare(options)
+
     def _prepare(self, options: RunOptions) -> None:
         try:
             self.library.prepare()

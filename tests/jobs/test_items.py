@@ -163,7 +163,7 @@ def test_retry_queues_failed_and_cancelled_items(store: ItemStore) -> None:
     assert store.retry([*ids, "file:unknown"], queue) == [(ids[1], 1), (ids[2], 1)]
     row = store.read(ids[1])
     assert row is not None and (row.state, row.attempts, row.wait_until) == (QUEUED, 0, None)
-    assert queue.put[-2:] == [(ids[1], 2, NORMAL), (ids[2], 2, NORMAL)]
+    assert queue.put[-2:] == [(ids[1], 2, NORMAL + 1), (ids[2], 2, NORMAL + 2)]
 
 
 def test_a_later_try_keeps_count(store: ItemStore) -> None:

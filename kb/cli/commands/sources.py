@@ -17,11 +17,12 @@ from kb.cli.options import (
     Json,
     with_filter_options,
     with_run_options,
+    with_source_options,
 )
 from kb.cli.output import console
 from kb.cli.output.library import new_library_note
 from kb.errors import RetryLater, UsageError
-from kb.options import RunOptions
+from kb.options import RunOptions, SourceOptions, as_typed
 from kb.service import Service
 from kb.service.existing import has_library
 from kb.service.notation import VideoFilters, format_timestamp, parse_span
@@ -68,17 +69,27 @@ def scan(
 
 
 @with_filter_options
+@with_source_options
 @with_run_options(*SUBSCRIPTION_OPTIONS)
 def follow(
     source: Annotated[str | None, typer.Argument(metavar="SOURCE")] = None,
-    every: Annotated[str, typer.Option("--every", help="How often to look: 6h, 1d.")] = "6h",
+    every: Annotated[
+        str | None, typer.Option("--every", help="How often to look: 6h (the default), 1d.")
+    ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show what is followed.")] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Give up the filters and options that it has.")
+    ] = False,
     as_json: Json = False,
     *,
     filters: VideoFilters,
     options: RunOptions,
+    terms: SourceOptions,
 ) -> None:
-    """Look at a source again and again and ingest what is new; a worker does it."""
+    """Look at a source again and again and ingest what is new; a worker does it.
+
+    For a source that is followed already, what is given is changed and the rest stays.
+    """
     service = Service.of_existing_library() if listing else Service()
     if listing:
         followed = service.subscriptions.list()
@@ -93,24 +104,26 @@ def follow(
             "What is to be followed?",
             hint="kb follow SOURCE, or kb follow --list",
         )
-    every_s = parse_span(every)
+    every_s = parse_span(every) if every else None
     with new_library_note(service.settings.home):
-        service.library.prepare()
-    options.resolve_preset(service.settings)
+        service.ingest.check(options)
     path = Path(source).expanduser()
     if path.exists():
         source = str(path.absolute())  # the worker may run elsewhere
     with suppress(RetryLater):  # a used-up quota is temporary; an invalid reference fails now
         service.queue.source_factory.open(source, filters)
-    subscription = service.subscriptions.follow(
-        source, every_s=every_s, filters=filters, options=options.as_dict()
+    subscription = service.subscriptions.change(
+        source, every_s=every_s, filters=filters, options=options, terms=terms, reset=reset
     )
     if as_json:
         console.print_json(asdict(subscription))
     console.print_note(
         f"Following {subscription.reference}: what is not in the library yet is ingested, now and "
-        f"every {every}. Stop: kb unfollow {command_argument(source)}"
+        f"every {_format_duration(subscription.every_s)}. Stop: kb unfollow "
+        f"{command_argument(source)}"
     )
+    if typed := as_typed(subscription.options):
+        console.print_note(f"Its options: {typed}")
     if not service.queue.workers():
         console.print_note("No worker is running. Start one with: kb worker --detach")
 
@@ -187,6 +200,8 @@ def print_subscriptions(followed: Sequence[Subscription]) -> None:
                 f" · next {_format_time(each.next_at)}",
             )
         )
+        if typed := as_typed(each.options):
+            console.out.print(Text(f"  {typed}", style="dim"))
         if each.error:
             console.out.print(Text(f"  {each.error}", style="red"))
     if not followed:

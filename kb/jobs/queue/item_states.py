@@ -23,7 +23,7 @@ DISMISSED = "dismissed"  # failed, and a person does not want it
 STATES = (QUEUED, RUNNING, PAUSED, WAITING, DONE, FAILED, CANCELLED, HELD, DISMISSED)
 ACTIVE = (QUEUED, RUNNING, PAUSED, WAITING)
 ENDED = (DONE, FAILED, CANCELLED, HELD, DISMISSED)
-FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small numbers first
+FIRST, NORMAL = 1, 1000  # priorities; small numbers first
 BEING_FETCHED = "model.being_fetched"  # code of the reason of an item that waits for its model
 
 

@@ -22,7 +22,6 @@ from kb.jobs.queue.item_states import (
     ENDED,
     FAILED,
     HELD,
-    NORMAL,
     PAUSED,
     QUEUED,
     RUNNING,
@@ -35,6 +34,7 @@ from kb.jobs.queue.item_states import (
     described,
 )
 from kb.jobs.queue.library_rows import LibraryRows
+from kb.jobs.queue.order import Places
 
 Enqueue = Callable[[sa.Connection, str, int, int], None]
 """Called in the transaction with item id, serial and priority of an item to be processed."""
@@ -56,33 +56,40 @@ class ItemStore(LibraryRows):
         enqueue: Enqueue,
         *,
         again: bool = False,
-        priority: int = NORMAL,
+        priority: int | None = None,
         serials: Mapping[str, int] | None = None,
     ) -> tuple[list[str], list[Skipped]]:
         """Queue items in one transaction; return the queued ids and the skipped items.
 
+        Without a `priority`, that of the options is taken: the items of each origin take turns.
         If two processes submit an item at once, it is queued once. `serials` are the last numbers
         of workflows of removed items, by id: a used number would not be run again.
         """
         queued_ids: list[str] = []
         skipped: list[Skipped] = []
         with self.database.begin() as connection:
+            places = Places(connection, options, priority)
             for item in jobs:
                 row = read_item(connection, item.id)
+                skip = None if row is None else check_skipped(row, again)
+                if skip is not None:
+                    skipped.append(skip)
+                    continue
+                rank, own = places.next(item)
                 if row is None:
-                    serial, skip = (serials or {}).get(item.id, 0) + 1, None
-                    queued = self._insert(connection, item, options, priority, serial=serial)
+                    serial = (serials or {}).get(item.id, 0) + 1
+                    queued = self._insert(connection, item, own, rank, serial=serial)
                 else:
-                    serial, skip = row.serial + 1, check_skipped(row, again)
-                    queued = skip is None and self._requeue(
-                        connection, row, priority, run=row.run + again, **_FIRST_ATTEMPT,
-                        options=dict(options), **described(item),
+                    serial = row.serial + 1
+                    queued = self._requeue(
+                        connection, row, rank, run=row.run + again, **_FIRST_ATTEMPT,
+                        options=own, **described(item),
                     )  # fmt: skip
                 if queued:
-                    enqueue(connection, item.id, serial, priority)
+                    enqueue(connection, item.id, serial, rank)
                     queued_ids.append(item.id)
                 else:
-                    skipped.append(skip or already_queued(item.id))
+                    skipped.append(already_queued(item.id))
         return queued_ids, skipped
 
     def retry(

@@ -13,6 +13,7 @@ from kb.errors import KBError
 from kb.jobs.queue import submission
 from kb.jobs.queue.item_states import DONE, FIRST, LEFT_OUT, Job, ListingJob
 from kb.jobs.queue.items import Enqueue, ItemStore
+from kb.jobs.queue.order import SINCE, SOURCE
 from kb.jobs.queue.source_factory import (
     SHARED,
     KnownIds,
@@ -29,6 +30,7 @@ from kb.sources.listing.filters import VideoFilters
 from kb.sources.looks import OpenLook
 from kb.sources.subscriptions import Subscription, Subscriptions
 from kb.types import MediaItem
+from kb.types.days import local_day_of
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,9 @@ def run_listing(
     """
     filters = job.filters
     followed = subscriptions.find(job.subscription_key) if job.subscription_key else None
+    if followed is not None:
+        since = local_day_of(followed.created_at)
+        options = {**options, SOURCE: followed.key, SINCE: since}
     known: Container[str] = KnownIds(items, library, before=job.asked_at)
     listing = source_factory.open(
         job.reference,

@@ -30,6 +30,7 @@ from kb.jobs.removal import Removal
 from kb.jobs.replacement import Replacement
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.model_fetches import MODEL_CONDUCT, ModelFetches
+from kb.jobs.worker.preparation import PreparationTurns
 from kb.library import Library
 from kb.settings import Settings
 from kb.sources.looks import Looks
@@ -76,6 +77,7 @@ class WorkerContext:
     arriving: dict[Key, int] = field(default_factory=dict)  # bytes that downloads still write
     warned_at: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    preparation_turns: PreparationTurns = field(default_factory=PreparationTurns)
     model_fetches: ModelFetches = field(init=False)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,8 @@ from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, block_forever
+from kb.jobs.worker.preparation import slot
+from kb.jobs.worker.source_terms import require_turn
 from kb.library import LibraryEntry
 from kb.library.left_out import LeftOut
 from kb.options import RunOptions
@@ -78,14 +80,13 @@ class ItemSteps:
                 return StepResult.ENDED
             if self._is_transcribed(row):
                 return StepResult.CONTINUE  # cancelled after its transcript: no medium is needed
+            entry = context.library.find(self._id)
+            if entry is None or entry.media_path is None:
+                require_turn(context.items.database, context.subscriptions, row)
             self._advance("fetch", 0.0)
             workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
-            with context.preparations.limited_to(workers):
-                self._acquire_preparation()
-                try:
-                    self._record_duration(row, self._ensure_media(row))
-                finally:
-                    context.preparations.release()
+            with context.preparations.limited_to(workers), slot(context, self._key, row.priority):
+                self._record_duration(row, self._ensure_media(row))
             return StepResult.CONTINUE
         return StepResult.ENDED
 
@@ -468,20 +469,3 @@ class ItemSteps:
         self._advance(stage, progress)
         if self._context.is_cancelled(self._key):
             raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
-
-    def _acquire_preparation(self) -> None:
-        """Wait for a preparation slot and for space on the disk.
-
-        The space is checked again after the slot is acquired: earlier items may have filled the
-        disk.
-        """
-        context = self._context
-        while True:
-            while not context.preparations.acquire(timeout=LANE_POLL_S):
-                context.check(self._key)
-            full = context.prepared_bytes > context.settings.prefetch_gb * 2**30
-            if not full and not context.lane_is_paused():
-                return
-            context.preparations.release()
-            context.check(self._key)
-            time.sleep(LANE_POLL_S)

@@ -1,6 +1,11 @@
 """German texts of the errors of `kb.service`, `kb.cli` and `kb.ui`, by code: message and hint."""
 
 DE: dict[str, tuple[str, str]] = {
+    "options.hours": (
+        "{option} {text!r} ist keine Tageszeit.",
+        "Anfang und Ende schreiben: 22:00-06:00; mehrere mit Komma: 7-9, 12-13",
+    ),
+    "options.source_number": ("{option} {problem}.", "Siehe: kb follow --help"),
     "options.track": (
         "{option} {value!r} ist keine Tonspur.",
         "Die Nummer einer Tonspur angeben, von 1 an, oder all.",

@@ -1,6 +1,14 @@
 """German texts of the errors of `kb.sources`, by code: message and hint."""
 
 DE: dict[str, tuple[str, str]] = {
+    "source.outside_hours": (
+        "{source} wird nur zwischen {window} geholt.",
+        "Es geht um {time} von selbst weiter. Andere Zeiten: kb follow {source} --window …",
+    ),
+    "source.pace": (
+        "{source} wird um höchstens {per_hour} Medien je Stunde gebeten.",
+        "Es geht von selbst weiter. Anders: kb follow {source} --per-hour …",
+    ),
     # Remarks of a listing, and the clauses in them
     "note.without_key": (
         "Ohne Schlüssel der YouTube Data API gelistet: langsamer, mit ungefähren Tagen und ohne "

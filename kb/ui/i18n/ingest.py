@@ -140,6 +140,21 @@ EN: dict[str, str] = {
     "option_captions_first": "Captions first",
     "option_captions_first_help": "Captions of the source can be searched at once, until the "
     "transcript is there.",
+    "option_priority": "Turn",
+    "option_priority_urgent": "urgent",
+    "option_priority_followed": "as followed sources",
+    "option_priority_backlog": "after all others",
+    "option_priority_help": "Urgent items come first, what sources had before they were followed "
+    "comes last. The channels take turns.",
+    "option_per_hour": "Downloads an hour, at most",
+    "option_window": "Hours of the day",
+    "option_window_help": "Media of this source are fetched between these hours only, by the clock "
+    "of the machine: 22:00-06:00.",
+    "option_keep_days": "Delete media after days",
+    "option_keep_days_help": "So many days after the transcript was made the medium is deleted. "
+    "Transcript, captions and search stay; the item says so.",
+    "option_keep_newest": "Keep media of the newest",
+    "option_keep_gb": "Keep media up to GB",
     "option_metadata_placeholder": "team=research, topic=harbour",
     "option_unset": "as set",
     "option_yes": "yes",
@@ -331,6 +346,21 @@ DE: dict[str, str] = {
     "option_captions_first": "Untertitel zuerst",
     "option_captions_first_help": "Untertitel der Quelle sind sofort durchsuchbar, bis das "
     "Transkript da ist.",
+    "option_priority": "Reihenfolge",
+    "option_priority_urgent": "eilig",
+    "option_priority_followed": "wie abonnierte Quellen",
+    "option_priority_backlog": "nach allen anderen",
+    "option_priority_help": "Eiliges kommt zuerst, was Quellen vor dem Abonnieren hatten, zuletzt. "
+    "Die Kanäle wechseln sich ab.",
+    "option_per_hour": "Downloads je Stunde, höchstens",
+    "option_window": "Tageszeit",
+    "option_window_help": "Medien dieser Quelle werden nur zwischen diesen Zeiten geholt, nach der "
+    "Uhr des Rechners: 22:00-06:00.",
+    "option_keep_days": "Medien löschen nach Tagen",
+    "option_keep_days_help": "So viele Tage nach dem Transkript wird das Medium gelöscht. "
+    "Transkript, Untertitel und Suche bleiben; der Eintrag sagt es.",
+    "option_keep_newest": "Medien behalten von den neuesten",
+    "option_keep_gb": "Medien behalten bis GB",
     "option_metadata_placeholder": "team=research, topic=harbour",
     "option_unset": "wie eingestellt",
     "option_yes": "ja",
