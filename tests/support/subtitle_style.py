@@ -207,5 +207,5 @@ def _shows(texts: list[str], number: int, word: str) -> bool:
     return any(
         texts[number].endswith(word[:size]) and later.startswith(word[size:][: len(later)])
         for size in range(1, len(word))
-        for later in texts[number + 1 : number + 15]
+        for later in texts[number + 1 :]
     )

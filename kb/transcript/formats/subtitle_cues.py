@@ -119,6 +119,11 @@ class _Draft:
         self.reading_s = sum([atom.reading_s for atom in atoms])
 
     @property
+    def earliest_ms(self) -> int:
+        """The time at which the first word begins; the text may have it behind another one."""
+        return round(min([a.start_s for a in self.stretch.atoms[self.first : self.after]]) * 1000)
+
+    @property
     def last_word_ms(self) -> int:
         """The time at which the last word begins."""
         return round(self.stretch.atoms[self.after - 1].pieces[-1].start_s * 1000)
@@ -182,17 +187,22 @@ def _spread_starts(drafts: Sequence[_Draft]) -> None:
     while first < len(drafts):
         start_ms = drafts[first].start_ms
         after = first + 1
-        while after < len(drafts) and drafts[after].start_ms <= start_ms:
+        # Each cue has a millisecond at least.
+        while after < len(drafts) and drafts[after].start_ms < start_ms + after - first:
             after += 1
         number = after - first
         if number > 1:
             until_ms = (
                 drafts[after].start_ms if after < len(drafts) else drafts[after - 1].spoken_ms
             )
-            step_ms = min((until_ms - start_ms) / number, SPREAD_MS / (number - 1))
+            # Speech that begins a little before the end of the speech before it is not late either.
+            steps_ms = [
+                (draft.earliest_ms + SPREAD_MS - start_ms) / place
+                for place, draft in enumerate(drafts[first + 1 : after], 1)
+            ]
+            step_ms = min((until_ms - start_ms) / number, *steps_ms)
             for place, draft in enumerate(drafts[first:after]):
-                at_ms = min(start_ms + int(step_ms * place), draft.start_ms + SPREAD_MS)
-                draft.start_ms = max(at_ms, start_ms + place)
+                draft.start_ms = start_ms + max(int(step_ms * place), place)
         first = after
 
 
