@@ -200,6 +200,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
                 "hint": entry.hint,
                 "problem": entry.problem,
                 "media_path": str(entry.media_path) if entry.media_path else None,
+                "retention": dict(entry.retention) or None,
                 "publish": dict(entry.published),
                 "transcript": service.items.document(transcript) if transcript else None,
                 # Captions replace the transcript until it exists.
@@ -225,6 +226,9 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
     console.print_note(
         f"{transcript.language} · {transcript.model} · {words} words · {checked} · {entry.state}"
     )
+    if entry.retention:
+        day = str(entry.retention.get("at", ""))[:10]
+        console.print_note(f"medium deleted by retention on {day} ({entry.retention.get('rule')})")
     print_expected_errors(transcript)
     if transcript.witness:
         console.print_note(f"Agreement with {transcript.witness.source}: "

@@ -33,6 +33,7 @@ from kb.library.importer import adopt
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
     METADATA_VERSION,
+    RETENTION,
     TEXT_SUFFIX,
     TRANSCRIPT_SUFFIX,
     LibraryEntry,
@@ -248,7 +249,8 @@ class Library:
             measured["sha256"] = sha256
         if duration_s is not None:
             measured["duration_s"] = duration_s
-        return self.write_metadata(item, {"files": {"media": target.name}, "media": measured})
+        changes = {"files": {"media": target.name}, "media": measured, RETENTION: None}
+        return self.write_metadata(item, changes)
 
     def write_metadata(
         self,

@@ -36,6 +36,7 @@ _AUDIO = (".mp3", ".m4a", ".m4b", ".aac", ".wav", ".flac", ".ogg", ".oga", ".opu
 _OTHER_AUDIO = (".aif", ".aiff", ".amr", ".ac3", ".caf", ".mka", ".weba")
 MEDIA_EXTENSIONS: tuple[str, ...] = _VIDEO + _OTHER_VIDEO + _AUDIO + _OTHER_AUDIO
 
+RETENTION = "retention"  # key of the record of a medium that was deleted: at, rule, medium, bytes
 _MERGED_KEYS = ("files", "media", "published")
 _HINT = "Repair or remove this file, then run: kb reindex"
 
@@ -129,6 +130,12 @@ class LibraryEntry:
             self.review.get("accepted")
             and self.review.get("run", 1) == self.transcribed.get("run", 1)
         )
+
+    @property
+    def retention(self) -> Mapping[str, Any]:
+        """The record of a medium that the retention of its source deleted; empty without one."""
+        value = self.record.get(RETENTION)
+        return value if isinstance(value, dict) and self.media_path is None else {}
 
     @property
     def published(self) -> Mapping[str, Any]:

@@ -163,3 +163,32 @@ def _doubtful(transcript: Transcript) -> KBError:
         hint=_LISTEN,
         **values,
     )
+
+
+def waits_for_review(entry: LibraryEntry) -> bool:
+    """Return True for a transcript that is held or doubtful and that no person has accepted."""
+    return (
+        entry.transcript_path is not None
+        and not entry.accepted
+        and (entry.state == "held" or uncertain_s(entry) > 0 or is_misheard(entry))
+    )
+
+
+def is_misheard(entry: LibraryEntry) -> bool:
+    """Return whether so many words are likely wrong that the grade is C for it."""
+    return entry.expected_errors is not None and entry.expected_errors >= ERRORS_C
+
+
+def uncertain_s(entry: LibraryEntry) -> float:
+    """Return the approximate uncertain seconds of an item.
+
+    Only the metadata are read, because a library may be large.
+    """
+    coverage = entry.transcribed.get("coverage")
+    if not isinstance(coverage, dict):
+        return 0.0
+    speech_s, covered_s, suspect_s = (
+        float(value) if isinstance(value := coverage.get(name), int | float) else 0.0
+        for name in ("speech_s", "covered_s", "suspect_s")
+    )
+    return max(0.0, speech_s - covered_s) + suspect_s

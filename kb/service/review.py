@@ -17,6 +17,7 @@ from kb.library import Library, LibraryEntry, deep_link
 from kb.library.user_files import UserFiles
 from kb.options import RunOptions
 from kb.pipeline import stages
+from kb.pipeline.hold import is_misheard, uncertain_s, waits_for_review
 from kb.service import review_sheet
 from kb.service.removal import Removals
 from kb.service.revisions import Revisions, current_user, now, run_of
@@ -25,8 +26,7 @@ from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript.chunks import format_timestamp
 from kb.types import MediaItem
-from kb.types.quality import ERRORS_C
-from kb.types.safe_text import spreadsheet_cell
+from kb.types.safe_text import command_argument, spreadsheet_cell
 
 log = logging.getLogger(__name__)
 
@@ -99,14 +99,8 @@ class Review:
         Doubtful are uncertain seconds, and words of which many are likely wrong. Held items come
         first, then items in descending order of uncertain seconds.
         """
-        due = [
-            entry
-            for entry in self.library.entries()
-            if entry.transcript_path is not None
-            and not entry.accepted
-            and (entry.state == HELD or _uncertain_s(entry) > 0 or _misheard(entry))
-        ]
-        due.sort(key=lambda entry: (entry.state != HELD, -_uncertain_s(entry), entry.stem))
+        due = [entry for entry in self.library.entries() if waits_for_review(entry)]
+        due.sort(key=lambda entry: (entry.state != HELD, -uncertain_s(entry), entry.stem))
         for entry in due[:limit]:
             try:
                 yield self._review_item(entry)
@@ -140,7 +134,7 @@ class Review:
         row = self.queue.items.read(entry.item.id)
         # An earlier call may have been interrupted after the files and before the table.
         held = entry.state == HELD or (row is not None and row.state == HELD)
-        doubtful = transcript.doubtful_spans or _misheard(entry)
+        doubtful = transcript.doubtful_spans or is_misheard(entry)
         if not held and (entry.accepted or not doubtful):
             if entry.accepted:
                 raise UsageError(
@@ -310,6 +304,15 @@ class Review:
         )
 
     def _medium(self, entry: LibraryEntry) -> Path:
+        if entry.media_path is None and (deleted := entry.retention):
+            raise UsageError(
+                "review.medium_deleted",
+                "The medium of {item_id} was deleted by retention on {day}.",
+                hint="Fetch it again: kb ingest {url} --again",
+                item_id=entry.item.id,
+                day=str(deleted.get("at", ""))[:10],
+                url=command_argument(entry.item.url),
+            )
         if entry.media_path is None:
             raise UsageError(
                 "review.medium_gone",
@@ -362,23 +365,3 @@ def _has_video(path: Path) -> bool:
     from kb.media.probe import probe
 
     return probe(path).has_video
-
-
-def _misheard(entry: LibraryEntry) -> bool:
-    """Return whether so many words are likely wrong that the grade is C for it."""
-    return entry.expected_errors is not None and entry.expected_errors >= ERRORS_C
-
-
-def _uncertain_s(entry: LibraryEntry) -> float:
-    """Return the approximate uncertain seconds of an item.
-
-    Only the metadata are read, because a library may be large.
-    """
-    coverage = entry.transcribed.get("coverage")
-    if not isinstance(coverage, dict):
-        return 0.0
-    speech_s, covered_s, suspect_s = (
-        float(value) if isinstance(value := coverage.get(name), int | float) else 0.0
-        for name in ("speech_s", "covered_s", "suspect_s")
-    )
-    return max(0.0, speech_s - covered_s) + suspect_s

@@ -61,6 +61,10 @@ def verify(
             f"{report.items} items, {report.files} files, {report.bytes / MB:.0f} MB read: "
             f"{mended} mended, {len(faults)} faults."
         )
+        if report.deleted_by_retention:
+            count = report.deleted_by_retention
+            noun = "medium" if count == 1 else "media"
+            console.print_note(f"{count} {noun} deleted by retention.")
     if faults:
         raise typer.Exit(FAILED)
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot, queue_snapshot
 from kb.errors import LibraryError
+from kb.jobs import retention
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue import failed_items, heartbeat, left_out, listing_jobs, workflow_ids
 from kb.jobs.queue.item_queries import Key
@@ -185,6 +186,11 @@ def follow_changes(context: WorkerContext) -> None:
             found.append(entry.item.id)
     if found:
         log.info("changed in the library folder, published again: %s", found)
+
+
+def apply_retention(context: WorkerContext) -> None:
+    """Delete the media that the terms of their followed sources do not keep."""
+    retention.apply(context.library, context.items, context.subscriptions.list())
 
 
 def poll_subscriptions(context: WorkerContext) -> None:

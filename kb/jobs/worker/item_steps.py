@@ -20,10 +20,12 @@ from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox
 from kb.jobs.queue.item_facts import describe
+from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.partial_files import parts_of
 from kb.jobs.queue.progress import MODEL
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.telemetry import record_throughput
+from kb.jobs.retention import record_source
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, block_forever
 from kb.jobs.worker.preparation import slot
@@ -87,6 +89,7 @@ class ItemSteps:
             workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
             with context.preparations.limited_to(workers), slot(context, self._key, row.priority):
                 self._record_duration(row, self._ensure_media(row))
+                record_source(context.library, self._id, row.options.get(SOURCE))
             return StepResult.CONTINUE
         return StepResult.ENDED
 

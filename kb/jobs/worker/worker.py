@@ -157,6 +157,7 @@ class Worker:
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
             (COPY_EVERY_S, lambda: chores.back_up_database(context)),
             (CLEANUP_EVERY_S, lambda: chores.empty_trash(context)),
+            (CLEANUP_EVERY_S, lambda: chores.apply_retention(context)),
             (ROOM_EVERY_S, lambda: chores.watch_room(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),

@@ -36,12 +36,16 @@ class Finding:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """The result of a check: numbers of items, files and bytes that were read, and the findings."""
+    """The result of a check: numbers of items, files and bytes that were read, and the findings.
+
+    The items whose medium was deleted by retention are counted; they are no findings.
+    """
 
     items: int = 0
     files: int = 0
     bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
+    deleted_by_retention: int = 0  # media
 
     @property
     def faults(self) -> list[Finding]:

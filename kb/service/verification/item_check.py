@@ -47,7 +47,9 @@ class ItemCheck:
 
     def _check_medium(self, entry: LibraryEntry) -> None:
         if entry.media_path is None or not entry.media_path.exists():  # a link may lead nowhere
-            if recorded := entry.medium_name:
+            if entry.retention:
+                self.run.report.deleted_by_retention += 1
+            elif recorded := entry.medium_name:
                 mended = self._fetch_again(entry, None)
                 self.run.add(
                     "medium_missing", entry.item.id, f"Its medium {recorded} is missing.",

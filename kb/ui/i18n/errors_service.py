@@ -1,6 +1,10 @@
 """German texts of the errors of `kb.service`, `kb.cli` and `kb.ui`, by code: message and hint."""
 
 DE: dict[str, tuple[str, str]] = {
+    "review.medium_deleted": (
+        "Das Medium von {item_id} wurde am {day} nach den Regeln seiner Quelle gelöscht.",
+        "Noch einmal holen: kb ingest {url} --again",
+    ),
     "options.hours": (
         "{option} {text!r} ist keine Tageszeit.",
         "Anfang und Ende schreiben: 22:00-06:00; mehrere mit Komma: 7-9, 12-13",

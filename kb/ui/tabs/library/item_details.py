@@ -187,6 +187,13 @@ def _undo(item_id: str, revision: Revision, place: str) -> None:
 # Metadata
 
 
+def _deleted(entry: LibraryEntry) -> str:
+    """Return the sentence for a medium that retention deleted, empty for any other."""
+    if not entry.retention:
+        return ""
+    return text("detail_deleted", day=str(entry.retention.get("at", ""))[:10])
+
+
 def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
     item, transcription = entry.item, entry.transcribed
     rows = [
@@ -201,7 +208,7 @@ def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
         ("detail_made", messages.format_datetime(_seconds(str(transcription.get("at", ""))))),
         ("detail_id", item.id),
         ("detail_source", item.source),
-        ("detail_file", str(entry.media_path or "")),
+        ("detail_file", str(entry.media_path or "") or _deleted(entry)),
         ("detail_sha", entry.sha256),
     ]
     with st.expander(text("details"), key="details"):
