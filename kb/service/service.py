@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kb.service.corrections import Corrections
     from kb.service.exports import Exports
     from kb.service.follow import Follow
+    from kb.service.follows import Follows
     from kb.service.ingest import Ingest
     from kb.service.items import Items
     from kb.service.keys import Keys
@@ -125,6 +126,13 @@ class Service:
         from kb.service.subscriptions import Subscriptions
 
         return Subscriptions(self.settings, self.queue, self.library)
+
+    @cached_property
+    def follows(self) -> Follows:
+        """The states of the followed references, and why items are missing."""
+        from kb.service.follows import Follows
+
+        return Follows(self.queue, self.subscriptions)
 
     @cached_property
     def transcription(self) -> Transcription:

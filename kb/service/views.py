@@ -38,6 +38,8 @@ from kb.jobs.queue.outbox import SYNCED as SYNCED
 from kb.jobs.queue.outbox import SYNCING as SYNCING
 from kb.jobs.queue.outbox import WAITING as WAITING
 from kb.jobs.queue.outbox import OutboxEntry as OutboxEntry
+from kb.jobs.queue.reasons import MissingItem as MissingItem
+from kb.jobs.queue.reasons import Reason as Reason
 from kb.jobs.queue.views import PENDING as PENDING
 from kb.jobs.queue.views import QueueFigures as QueueFigures
 from kb.jobs.queue.views import QueuePage as QueuePage
@@ -55,6 +57,7 @@ from kb.sources.keys.key_ring import KeyStatus as KeyStatus
 from kb.sources.listing.listing import ListingReport as ListingReport
 from kb.sources.listing.scan import Scan as Scan
 from kb.sources.listing.scan import ScannedItem as ScannedItem
+from kb.sources.looks import Look as Look
 from kb.sources.subscriptions import Subscription as Subscription
 from kb.transcript.caption_parser import AUTOMATIC_CAPTIONS as AUTOMATIC_CAPTIONS
 from kb.transcript.caption_parser import HUMAN_CAPTIONS as HUMAN_CAPTIONS

@@ -22,10 +22,14 @@ def test_status_is_bounded_and_says_so(capsys: pytest.CaptureFixture[str]) -> No
     service.close()
     assert run(["status"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.count("web:x:") == ROWS_SHOWN
-    assert f"newest {ROWS_SHOWN} of 60" in printed.err
-    for arguments, shown in ((["--all"], 60), (["--limit", "3"], 3), (["--state", "queued"], 50)):
+    assert "60 queued" in printed.out and len(printed.out.splitlines()) < 5
+    assert "kb status --all" in printed.err
+    for arguments, shown in (
+        (["--all"], 60), (["--limit", "3"], 3), (["--state", "queued"], ROWS_SHOWN),
+    ):  # fmt: skip
         assert run(["status", *arguments]) == 0
-        assert capsys.readouterr().out.count("web:x:") == shown
+        printed = capsys.readouterr()
+        assert printed.out.count("web:x:") == shown
+    assert f"newest {ROWS_SHOWN} of 60" in printed.err
     assert run(["status", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["items"]) == 60

@@ -158,7 +158,7 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
             "reason": lane.reason,
             "problem": None,
         }
-        until = time.strftime("%d %b %H:%M", time.localtime(lane.until))
+        until = time.strftime("%d %b %Y %H:%M %Z", time.localtime(lane.until))
         assert f"The download lane is paused until {until}" in lab.kb("status").stdout
         asked = len(site.media.requests)
 

@@ -23,6 +23,7 @@ from kb.cli.output.items import (
 )
 from kb.cli.output.library import new_library_note
 from kb.cli.output.models import print_fetch_notice
+from kb.cli.output.overview import print_overview
 from kb.cli.output.progress import ingest_progress
 from kb.errors import UsageError
 from kb.options import RunOptions
@@ -195,12 +196,12 @@ def status(
     state: Annotated[str | None, typer.Option("--state", help=", ".join(STATES))] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1)] = None,
     every: Annotated[
-        bool, typer.Option("--all", help=f"Every item, not only the newest {ROWS_SHOWN}.")
+        bool, typer.Option("--all", help="A table of every item, instead of the overview.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show where every item stands, newest first."""
+    """Show what runs, waits and failed, and what is followed; with options, a table of items."""
     if state is not None and state not in STATES:
         raise UsageError(
             "status.unknown_state",
@@ -216,6 +217,13 @@ def status(
                 live.update(status_view(service, state, limit or 20), refresh=True)
                 time.sleep(1.0)
     ids = service.items.resolve_ids([item_id]) if item_id else None
+    if not (ids or state or limit or every or as_json):
+        print_overview(service)
+        if any(service.queue.counts().values()):
+            console.print_note("A table of items: kb status --all; others: --state NAME, --limit N")
+        else:
+            console.print_note("No items. Begin with: kb ingest FILE")
+        return
     if limit is None and not (every or as_json):
         limit = ROWS_SHOWN
     items = service.items.statuses(state=state, limit=limit, ids=ids)
@@ -227,6 +235,7 @@ def status(
                 "publications": service.queue.outbox.counts(),
                 "fetches": [state.as_dict() for state in service.models.fetches()],
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
+                "follows": [each.as_dict() for each in service.follows.states()],
                 "crash_loops": [asdict(each) for each in service.queue.crash_loops()],
                 "machines": [m.as_dict(history=False) for m in service.machines.list()],
             }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +18,7 @@ from kb.cli.options import (
     with_source_options,
 )
 from kb.cli.output import console
+from kb.cli.output.follows import print_follows, print_history
 from kb.cli.output.library import new_library_note
 from kb.errors import RetryLater, UsageError
 from kb.options import RunOptions, SourceOptions, as_typed
@@ -29,7 +28,7 @@ from kb.service.notation import VideoFilters, format_timestamp, parse_span
 from kb.types.safe_text import command_argument
 
 if TYPE_CHECKING:
-    from kb.service.views import Scan, Subscription
+    from kb.service.views import Scan
 
 MOST_SHOWN = 200
 
@@ -76,7 +75,14 @@ def follow(
     every: Annotated[
         str | None, typer.Option("--every", help="How often to look: 6h (the default), 1d.")
     ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="Show what is followed.")] = False,
+    listing: Annotated[
+        bool,
+        typer.Option("--list", help="Show what is followed, its last look and what is missing."),
+    ] = False,
+    history: Annotated[
+        str | None,
+        typer.Option("--history", metavar="SOURCE", help="Show the last looks at a source."),
+    ] = None,
     reset: Annotated[
         bool, typer.Option("--reset", help="Give up the filters and options that it has.")
     ] = False,
@@ -90,13 +96,20 @@ def follow(
 
     For a source that is followed already, what is given is changed and the rest stays.
     """
-    service = Service.of_existing_library() if listing else Service()
-    if listing:
-        followed = service.subscriptions.list()
+    service = Service.of_existing_library() if listing or history else Service()
+    if history:
+        looks = service.follows.history(history)
         if as_json:
-            console.print_json([asdict(each) for each in followed])
+            console.print_json([asdict(each) for each in looks])
         else:
-            print_subscriptions(followed)
+            print_history(history, looks)
+        return
+    if listing:
+        followed = service.follows.states()
+        if as_json:
+            console.print_json([each.as_dict() for each in followed])
+        else:
+            print_follows(followed)
         return
     if source is None:
         raise UsageError(
@@ -187,29 +200,6 @@ def _costs(found: Scan) -> list[str]:
         parts.append(f"download about {_format_duration(found.download_s)}")
     parts.append(f"recognition {_format_duration(found.recognition_s)}")
     return parts
-
-
-def print_subscriptions(followed: Sequence[Subscription]) -> None:
-    """Print the subscriptions with the times of their last and next listing."""
-    for each in followed:
-        last = _format_time(each.last_at) if each.last_at else "never"
-        console.out.print(
-            Text.assemble(
-                (each.reference, "bold"),
-                f"  every {_format_duration(each.every_s)} · last {last}"
-                f" · next {_format_time(each.next_at)}",
-            )
-        )
-        if typed := as_typed(each.options):
-            console.out.print(Text(f"  {typed}", style="dim"))
-        if each.error:
-            console.out.print(Text(f"  {each.error}", style="red"))
-    if not followed:
-        console.print_note("Nothing is followed. Begin with: kb follow SOURCE")
-
-
-def _format_time(seconds: float) -> str:
-    return time.strftime("%d %b %H:%M", time.localtime(seconds))
 
 
 def _format_duration(seconds: float | None) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from kb.cli.output.console import STATE_STYLES, out, print_note
 from kb.cli.output.machine import machine_lines
 from kb.cli.output.progress import fetch_line
+from kb.cli.output.times import format_moment
 from kb.service import IngestReport, ItemStatus, Service
 from kb.service.notation import format_timestamp
 from kb.service.results import Publication
@@ -72,11 +73,16 @@ def status_view(
     """Return totals, the reasons of paused lanes, and one table of items."""
     if items is None:
         items = service.items.statuses(state=state, limit=limit)
+    return Group(*status_head(service), _items_table(items))
+
+
+def status_head(service: Service) -> list[Text]:
+    """Return the lines about the whole: totals, machines, fetches, and paused lanes."""
     counts = {name: count for name, count in service.queue.counts().items() if count}
     alive = service.queue.workers()
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
-    lines: list[Text | Table] = [head]
+    lines = [head]
     if alive:
         lines += machine_lines(service.machines.with_workers(), service.presets.readable())
     for sink, found in service.queue.outbox.counts().items():
@@ -90,8 +96,12 @@ def status_view(
         if fetch.problem:
             lines.append(Text(str(fetch.problem.get("error", "")), style="dim"))
     for lane in service.queue.lanes():
-        until = "" if lane.until > 4e9 else time.strftime(" until %d %b %H:%M", _local(lane.until))
+        until = "" if lane.until > 4e9 else f" until {format_moment(lane.until)}"
         lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))
+    return lines
+
+
+def _items_table(items: Sequence[ItemStatus]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "title", "stage", "state"):
         table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
@@ -102,17 +112,16 @@ def status_view(
     for item in items:
         label = item.state
         if item.state == "waiting" and item.wait_until:
-            label += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
+            label += f" until {format_moment(item.wait_until)}"
         elif item.state == "failed" and item.wait_until:
-            label += time.strftime(", next try %d %b %H:%M", _local(item.wait_until))
+            label += f", next try {format_moment(item.wait_until)}"
         style = STATE_STYLES.get(item.state, "")
         done = f"{item.share:.0%}"
         table.add_row(
             Text(item.id), Text(item.title), item.stage, Text(label, style=style), done, item.grade,
             expected_share(item.expected_errors), _published(item.publications),
         )  # fmt: skip
-    lines.append(table)
-    return Group(*lines)
+    return table
 
 
 def _published(publications: Sequence[Publication]) -> Text:
@@ -139,10 +148,6 @@ def crash_loop_text(loop: CrashLoop, log_file: Path) -> str:
         f"Worker {loop.executor_id} ended {loop.count} times in {minutes} min without signing "
         f"off, and {done}: something kills it, or it crashes. See {log_file}"
     )
-
-
-def _local(seconds: float) -> time.struct_time:
-    return time.localtime(seconds)
 
 
 def print_report(report: IngestReport, *, waited: bool) -> None:

@@ -1,22 +1,37 @@
-"""Subscriptions: the sources that the worker lists at intervals."""
+"""Subscriptions: the sources that the worker lists at intervals, and the states of their looks."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
 from kb.errors import KBError, UsageError, restored
+from kb.service.follows import FollowState
 from kb.service.notation import VideoFilters
-from kb.service.views import Subscription
+from kb.service.views import MissingItem
 from kb.ui import session
 from kb.ui.i18n import error_messages, text
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.widgets import messages
+from kb.ui.widgets.tables import guarded_table
 
 _NEW, _EVERY, _SHORTS = "follow_new", "follow_every", "follow_no_shorts"
 _OPTIONS_FORM = "follow_run"
 _FLASH_KEY = "follow"
+_HISTORY = "follow_history"
+_MISSING_SHOWN = 3
+_COLORS = {
+    "well": "green",
+    "missing": "orange",
+    "short": "orange",
+    "error": "red",
+    "waiting": "orange",
+    "new": "gray",
+    "overdue": "red",
+}
 _HOUR_S = 3600.0
 _CHOICES = (1, 3, 6, 12, 24, 168)
 
@@ -27,7 +42,7 @@ def render() -> None:
     messages.show_flash(_FLASH_KEY)
     service = session.service()
     try:
-        followed = service.subscriptions.list()
+        followed = service.follows.states()
         idle = bool(followed) and not service.queue.workers()
     except KBError as error:
         messages.error(error)
@@ -37,22 +52,39 @@ def render() -> None:
             st.warning(text("follow_no_worker"))
         if not followed:
             st.info(text("follow_none"))
-        for place, each in enumerate(followed):
+        else:
+            st.markdown(_summary(followed))
+        # What needs a person is at the top.
+        for place, each in sorted(enumerate(followed), key=lambda numbered: numbered[1].rank):
             _subscription_card(place, each)
+        if followed:
+            _history(followed)
     _form()
 
 
-def _subscription_card(place: int, each: Subscription) -> None:
+def _summary(followed: Sequence[FollowState]) -> str:
+    numbers = Counter(each.condition for each in followed)
+    parts = [
+        f":{color}[{text(f'follow_are_{name}', count=numbers[name])}]"
+        for name, color in _COLORS.items()
+        if numbers[name]
+    ]
+    return f"{text('follow_count', count=len(followed))}: " + " · ".join(parts)
+
+
+def _subscription_card(place: int, state: FollowState) -> None:
+    each = state.subscription
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", key=f"followed-{place}"
     ):
         with st.container(gap="xxsmall"):
-            st.markdown(f"**{messages.escape_markdown(each.reference)}**")
+            badge = f":{_COLORS[state.condition]}-badge[{text(f'follow_is_{state.condition}')}]"
+            st.markdown(f"**{messages.escape_markdown(each.reference)}** {badge}")
             st.caption(
                 text(
                     "follow_line",
                     every=messages.format_timedelta(each.every_s),
-                    next=messages.format_datetime(each.next_at),
+                    next=messages.format_datetime(state.next_at),
                     last=messages.format_datetime(each.last_at),
                 )
             )
@@ -60,12 +92,74 @@ def _subscription_card(place: int, each: Subscription) -> None:
                 refused = restored(each.error, problem=each.problem)
                 said = " ".join(filter(None, error_messages.translate_error(refused)))
                 st.caption(f":red[{messages.escape_markdown(said)}]")
+            if facts := _facts(state):
+                st.caption(messages.escape_markdown(facts))
+            for item in state.missing[:_MISSING_SHOWN]:
+                st.caption(f":orange[{messages.escape_markdown(_missing(item))}]")
+            if len(state.missing) > _MISSING_SHOWN:
+                st.caption(text("follow_more", count=len(state.missing) - _MISSING_SHOWN))
         st.button(
             text("follow_remove"),
             key=f"unfollow-{place}",
             width="content",
             on_click=_unfollow,
             args=(each.reference,),
+        )
+
+
+def _facts(state: FollowState) -> str:
+    """Return the numbers of items by state, and those of the last look."""
+    parts = [f"{count} {messages.state(name)}" for name, count in (state.counts or {}).items()]
+    if state.last is not None:
+        look = state.last
+        of = f"{look.listed}/{look.reported}" if look.reported else str(look.listed)
+        parts.append(text("follow_last_look", read=of, new=look.queued, units=look.units))
+    return " · ".join(parts)
+
+
+def _missing(item: MissingItem) -> str:
+    """Return an item, the cause why it is missing, and its next try."""
+    said = ""
+    if item.error:
+        problem = restored(item.error, item.hint, item.problem)
+        said = error_messages.translate_error(problem)[0]
+    line = f"{messages.state(item.state)}: {item.title}" + (f": {said}" if said else "")
+    if item.next_at:
+        line += " " + text("follow_next_try", next=messages.format_datetime(item.next_at))
+    return line
+
+
+def _history(followed: Sequence[FollowState]) -> None:
+    with st.expander(text("follow_history")):
+        names = [each.subscription.reference for each in followed]
+        chosen = st.selectbox(text("follow_history_of"), names, key=_HISTORY)
+        if not chosen:
+            return
+        try:
+            looks = session.service().follows.history(chosen)
+        except KBError as error:
+            messages.error(error)
+            return
+        if not looks:
+            st.info(text("follow_history_none"))
+            return
+        guarded_table(
+            {
+                text("look_started"): [messages.format_datetime(e.started_at) for e in looks],
+                text("look_kind"): [text(f"look_{each.kind}") for each in looks],
+                text("look_outcome"): [text(f"look_{each.outcome or 'running'}") for each in looks],
+                text("look_read"): [each.listed for each in looks],
+                text("look_queued"): [each.queued for each in looks],
+                text("look_filtered"): [each.filtered for each in looks],
+                text("look_closed"): [each.unavailable for each in looks],
+                text("look_units"): [each.units for each in looks],
+                text("look_error"): [
+                    error_messages.translate_error(restored(e.error, problem=e.problem))[0]
+                    if e.error
+                    else ""
+                    for e in looks
+                ],
+            }
         )
 
 

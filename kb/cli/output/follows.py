@@ -1,0 +1,121 @@
+"""Output about followed references: their states, and the history of looks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from kb.cli.output.console import out, print_note
+from kb.cli.output.times import format_moment, format_span
+from kb.options import as_typed
+
+if TYPE_CHECKING:
+    from kb.service.follows import FollowState
+    from kb.service.views import Look, MissingItem
+
+MISSING_SHOWN = 3
+CONDITIONS = {
+    "well": ("well", "green"),
+    "missing": ("with missing items", "yellow"),
+    "short": ("with a list that is shorter than its count", "yellow"),
+    "error": ("with an error", "red"),
+    "waiting": ("waiting", "yellow"),
+    "new": ("without a look yet", "dim"),
+    "overdue": ("overdue, because no worker runs", "red"),
+}
+_OUTCOMES = {
+    "": ("running", "cyan"),
+    "succeeded": ("succeeded", "green"),
+    "failed": ("failed", "red"),
+    "waiting": ("waits", "yellow"),
+    "cancelled": ("cancelled", "dim"),
+    "interrupted": ("interrupted", "yellow"),
+}
+
+
+def summary(follows: Sequence[FollowState]) -> Text:
+    """Return the numbers of followed references in each condition as one line."""
+    numbers = Counter(each.condition for each in follows)
+    text = Text(f"{len(follows)} followed: ")
+    for place, (name, (words, style)) in enumerate(
+        (name, value) for name, value in CONDITIONS.items() if numbers[name]
+    ):
+        text.append(f"{', ' if place else ''}{numbers[name]} {words}", style=style)
+    return text
+
+
+def print_follows(follows: Sequence[FollowState]) -> None:
+    """Print the followed references: those with an error first, the others in their order."""
+    if not follows:
+        print_note("Nothing is followed. Begin with: kb follow SOURCE")
+        return
+    out.print(summary(follows))
+    for each in sorted(follows, key=lambda state: state.rank):
+        words, style = CONDITIONS[each.condition]
+        last = format_moment(each.subscription.last_at) if each.subscription.last_at else "never"
+        out.print(
+            Text.assemble(
+                (each.subscription.reference, "bold"), "  ", (words, style),
+                f"  every {format_span(each.subscription.every_s)} · last {last}"
+                f" · next {format_moment(each.next_at)}",
+            )
+        )  # fmt: skip
+        facts = [
+            *(f"{count} {state}" for state, count in sorted((each.counts or {}).items())),
+            *([_looked(each.last)] if each.last else []),
+        ]
+        if typed := as_typed(each.subscription.options):
+            out.print(Text(f"  {typed}", style="dim"))
+        if facts:
+            out.print(Text("  " + " · ".join(facts), style="dim"))
+        if each.error:
+            out.print(Text(f"  {each.error}", style="red"))
+        _print_missing(each.missing)
+
+
+def _print_missing(missing: Sequence[MissingItem]) -> None:
+    for item in missing[:MISSING_SHOWN]:
+        line = Text(f"  {item.state}: {item.title}", style="yellow")
+        if item.error:
+            line.append(f": {item.error}")
+        if item.next_at:
+            line.append(f" Next try {format_moment(item.next_at)}.")
+        out.print(line)
+    if len(missing) > MISSING_SHOWN:
+        out.print(Text(f"  … and {len(missing) - MISSING_SHOWN} more", style="yellow"))
+
+
+def _looked(look: Look) -> str:
+    words = [f"{look.listed} read" + (f" of {look.reported}" if look.reported else "")]
+    words += [f"{look.queued} new"] if look.queued else []
+    words += [f"{look.units} units"] if look.units else []
+    return f"last look ({look.kind}): {', '.join(words)}"
+
+
+def print_history(reference: str, looks: Sequence[Look]) -> None:
+    """Print the looks at a reference, the newest first, each with its cause if it failed."""
+    if not looks:
+        print_note(f"No look at {reference} is recorded yet.")
+        return
+    for look in looks:
+        words, style = _OUTCOMES.get(look.outcome, (look.outcome, ""))
+        facts = [f"{look.listed} read" + (f" of {look.reported}" if look.reported else "")]
+        for number, name in (
+            (look.known, "known"), (look.filtered, "filtered"), (look.unavailable, "closed"),
+            (look.queued, "new"), (look.retried, "tried again"), (look.units, "units"),
+        ):  # fmt: skip
+            facts += [f"{number} {name}"] if number else []
+        out.print(
+            Text.assemble(
+                f"{format_moment(look.started_at)}  {look.kind:5}  ", (f"{words:11}", style),
+                f"  {' · '.join(facts)}",
+            )
+        )  # fmt: skip
+        if look.error:
+            line = Text(f"  {look.error}", style="red")
+            if look.next_at:
+                line.append(f" Next try {format_moment(look.next_at)}.")
+            out.print(line)

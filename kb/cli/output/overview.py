@@ -1,0 +1,64 @@
+"""The short status: counts, the work that runs, the reasons of waits and failures, the follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from kb.cli.output.console import STATE_STYLES, out
+from kb.cli.output.follows import CONDITIONS, summary
+from kb.cli.output.items import status_head
+from kb.cli.output.times import format_moment
+
+if TYPE_CHECKING:
+    from kb.service import Service
+    from kb.service.views import Reason
+
+RUNNING_SHOWN = 5
+REASONS_SHOWN = 8
+FOLLOWS_SHOWN = 10
+
+
+def print_overview(service: Service) -> None:
+    """Print the state of the library in a few lines, however many items there are."""
+    for line in status_head(service):
+        out.print(line)
+    running = service.items.statuses(state="running", limit=RUNNING_SHOWN)
+    for item in running:
+        stage = f"{item.stage} {item.progress:.0%}" if item.stage else "running"
+        out.print(Text.assemble(("running: ", STATE_STYLES["running"]), f"{item.title}  {stage}"))
+    _print_reasons([*service.follows.reasons(), *service.follows.publication_reasons()])
+    follows = service.follows.states()
+    if follows:
+        out.print(summary(follows))
+        unwell = [each for each in follows if not each.rank]
+        for each in unwell[:FOLLOWS_SHOWN]:
+            words, style = CONDITIONS[each.condition]
+            reason = each.error or f"next look {format_moment(each.next_at)}"
+            out.print(
+                Text.assemble(
+                    "  ", (each.subscription.reference, "bold"), "  ", (words, style), f": {reason}"
+                )
+            )
+        if len(unwell) > FOLLOWS_SHOWN:
+            out.print(Text(f"  … and {len(unwell) - FOLLOWS_SHOWN} more: kb follow --list"))
+
+
+def _print_reasons(reasons: Sequence[Reason]) -> None:
+    """Print each reason with its number of items, its next try and its next step."""
+    for each in reasons[:REASONS_SHOWN]:
+        style = STATE_STYLES.get(each.state.split()[-1], "bold")
+        others = f" and {each.count - 1} more" if each.count > 1 else ""
+        out.print(
+            Text.assemble((f"{each.state}: ", style), (each.example or "an item", "bold"), others)
+        )
+        if each.error:
+            out.print(Text(f"  {each.error}"))
+        if each.next_at:
+            out.print(Text(f"  Next try {format_moment(each.next_at)}."))
+        if each.hint:
+            out.print(Text(f"  → {each.hint}"))
+    if len(reasons) > REASONS_SHOWN:
+        out.print(Text(f"… and {len(reasons) - REASONS_SHOWN} more reasons: kb status --all"))

@@ -1,0 +1,20 @@
+"""Times for people at a terminal: with year and zone, because lists are read weeks later."""
+
+from __future__ import annotations
+
+import time
+
+
+def format_moment(seconds: float) -> str:
+    """Return a time (epoch seconds) as `26 Nov 2026 18:05 CET`."""
+    return time.strftime("%d %b %Y %H:%M %Z", time.localtime(seconds)).strip()
+
+
+def format_span(seconds: float) -> str:
+    """Return a length of time as `6 h`, `90 min` or `2 d`."""
+    if seconds >= 2 * 86_400 and seconds % 86_400 == 0:
+        return f"{seconds / 86_400:.0f} d"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if not hours:
+        return f"{minutes} min" if minutes else f"{seconds:.0f} s"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -1,0 +1,166 @@
+"""Unfinished items and publications, grouped by the reason for which they wait or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.database import Database, deliveries, items
+from kb.errors import StoredProblem
+from kb.jobs.queue.item_states import DONE, FAILED, HELD, PAUSED, WAITING, effective_state
+from kb.jobs.queue.workflow_ids import LISTING
+
+MISSING = (FAILED, WAITING, PAUSED, HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Items in one state for one reason: `error` and `hint` are those of the `example` title.
+
+    `next_at` is the earliest next try in epoch seconds, None if there is none.
+    """
+
+    state: str
+    count: int
+    example: str
+    error: str
+    hint: str
+    problem: StoredProblem | None
+    next_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingItem:
+    """An item of a followed reference without a transcript, or held, and the cause."""
+
+    id: str
+    title: str
+    state: str
+    error: str
+    hint: str
+    problem: StoredProblem | None
+    next_at: float | None
+
+
+def item_reasons(database: Database, live_workers: Collection[str]) -> list[Reason]:
+    """Return the reasons of items that wait, failed, are paused or held, the largest first.
+
+    Items whose errors have the same code have the same reason. Raises LibraryError.
+    """
+    c = items.c
+    state = effective_state(live_workers)
+    query = sa.select(state, c.title, c.error, c.hint, c.problem, c.wait_until).where(
+        state.in_(MISSING)
+    )
+    with database.begin() as connection:
+        return _grouped(connection.execute(query.order_by(c.updated_at.desc())).all())
+
+
+def publication_reasons(database: Database, local: Collection[str] = ("local",)) -> list[Reason]:
+    """Return the reasons of publications that failed or wait; `state` is `odin failed`."""
+    c = deliveries.c
+    query = (
+        sa.select(
+            c.sink.concat(" ").concat(c.status), items.c.title, c.error, c.hint, c.problem, c.due_at
+        )
+        .join_from(deliveries, items, items.c.id == c.item_id, isouter=True)
+        .where(c.status.in_((FAILED, WAITING)), c.sink.not_in(list(local)), c.error != "")
+    )
+    with database.begin() as connection:
+        return _grouped(connection.execute(query).all())
+
+
+def _grouped(rows: Iterable[Any]) -> list[Reason]:
+    """Group rows of state, title, error, hint, problem and time of the next try."""
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for row in rows:
+        code = (row[4] or {}).get("code") or row[2]
+        groups.setdefault((str(row[0]), str(code)), []).append(row)
+    found = [
+        Reason(
+            state=state,
+            count=len(rows),
+            example=rows[0][1] or "",
+            error=rows[0][2],
+            hint=rows[0][3],
+            problem=rows[0][4],
+            next_at=min((row[5] for row in rows if row[5] is not None), default=None),
+        )
+        for (state, _), rows in groups.items()
+    ]
+    return sorted(found, key=lambda each: -each.count)
+
+
+def counts_by_channel(database: Database) -> dict[str, dict[str, int]]:
+    """Return the numbers of items in each state, by the lasting id of their channel."""
+    channel = items.c.item["extra"]["channel_id"].as_string()
+    query = (
+        sa.select(channel, items.c.state, sa.func.count())
+        .where(items.c.source != LISTING, channel.is_not(None))
+        .group_by(channel, items.c.state)
+    )
+    found: dict[str, dict[str, int]] = {}
+    with database.begin() as connection:
+        for channel_id, state, count in connection.execute(query):
+            found.setdefault(str(channel_id), {})[str(state)] = int(count)
+    return found
+
+
+def missing_by_channel(database: Database) -> dict[str, list[MissingItem]]:
+    """Return the items that wait, failed, are paused or held, by the id of their channel."""
+    c = items.c
+    channel = c.item["extra"]["channel_id"].as_string()
+    query = (
+        sa.select(channel, c.id, c.title, c.state, c.error, c.hint, c.problem, c.wait_until)
+        .where(c.source != LISTING, c.state.in_(MISSING), channel.is_not(None))
+        .order_by(c.published.desc(), c.id)
+    )
+    found: dict[str, list[MissingItem]] = {}
+    with database.begin() as connection:
+        for channel_id, *values in connection.execute(query):
+            found.setdefault(str(channel_id), []).append(MissingItem(*values))
+    return found
+
+
+def counts_under(database: Database, place: str) -> dict[str, int]:
+    """Return the numbers of files below a folder in each state."""
+    c = items.c
+    below = sa.or_(
+        c.reference == place,
+        *(c.reference.startswith(place.rstrip("/\\") + mark, autoescape=True) for mark in "/\\"),
+    )
+    query = sa.select(c.state, sa.func.count()).where(c.source == "file", below).group_by(c.state)
+    with database.begin() as connection:
+        return {str(state): int(count) for state, count in connection.execute(query)}
+
+
+def missing_under(database: Database, place: str) -> list[MissingItem]:
+    """Return the files below a folder that wait, failed, are paused or held."""
+    c = items.c
+    below = sa.or_(
+        c.reference == place,
+        *(c.reference.startswith(place.rstrip("/\\") + mark, autoescape=True) for mark in "/\\"),
+    )
+    query = (
+        sa.select(c.id, c.title, c.state, c.error, c.hint, c.problem, c.wait_until)
+        .where(c.source == "file", c.state.in_(MISSING), below)
+        .order_by(c.published.desc(), c.id)
+    )
+    with database.begin() as connection:
+        return [MissingItem(*row) for row in connection.execute(query)]
+
+
+def done_since(database: Database, moment: float) -> list[tuple[str, str, float | None, str]]:
+    """Return title, channel id or source, length in seconds and state of items that ended since."""
+    c = items.c
+    channel = sa.func.coalesce(c.item["extra"]["channel_id"].as_string(), c.source)
+    query = (
+        sa.select(c.title, channel, c.duration_s, c.state)
+        .where(c.source != LISTING, c.state.in_((DONE, HELD)), c.ended_at >= moment)
+        .order_by(c.ended_at)
+    )
+    with database.begin() as connection:
+        return [(str(t), str(k), d, str(s)) for t, k, d, s in connection.execute(query)]

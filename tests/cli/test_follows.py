@@ -1,0 +1,177 @@
+"""The states of followed references, the history of looks, and the short status at a terminal."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from kb.cli.main import run
+from kb.database import items, subscriptions
+from kb.errors import KBError, MediaUnavailable, RetryLater, UsageError
+from kb.service import Service
+from kb.settings import get_settings
+from kb.sources.looks import LookKind, LookOutcome, Looks
+from kb.types import MediaItem
+
+NAMES = ("well", "missing", "error", "waiting", "new", "overdue", "short")
+MEMBERS = MediaUnavailable(
+    "download.members_only",
+    "{what} cannot be fetched: {reason}",
+    hint="It is for members only.",
+    what="Talk",
+    reason="Join this channel",
+)
+GONE = UsageError("youtube.channel_deleted", "The channel does not exist any more.", hint="See.")
+SPENT = RetryLater("youtube.quota_exhausted", "All keys are used up.", hint="Wait.", until=1.0)
+
+
+def channel_id(name: str) -> str:
+    return f"UC{name:x<22}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A library that follows a channel in each condition."""
+    home = tmp_path_factory.mktemp("followed") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KB_HOME", str(home))
+        get_settings.cache_clear()
+        service = Service()
+        service.library.prepare()
+        now = time.time()
+        database = service.queue.database
+        looks = Looks(database)
+        for name in NAMES:
+            service.subscriptions.follow(f"@{name}")
+            key = next(s.key for s in service.subscriptions.list() if s.reference == f"@{name}")
+            error, late = _ends(name), name == "overdue"
+            with database.begin() as connection:
+                connection.execute(
+                    sa.update(subscriptions)
+                    .where(subscriptions.c.key == key)
+                    .values(
+                        channel_id=channel_id(name),
+                        next_at=now + (-86_400 if late else 3600),
+                        last_at=None if name == "new" else now - 7200,
+                        error=error.message if error else "",
+                        problem=error.problem if error else None,
+                    )
+                )
+            if name == "new":
+                continue
+            look = looks.begin(key, "one")
+            look.note(listed=50, reported=59, units=3, queued=2, known=47, filtered=1)
+            if name == "short":
+                look.note(kind=LookKind.WHOLE)
+            outcome = (
+                LookOutcome.WAITING if name == "waiting"
+                else LookOutcome.FAILED if error else LookOutcome.SUCCEEDED
+            )  # fmt: skip
+            look.end(outcome, error=error, next_at=now + 900 if name == "waiting" else None)
+        _queue(service, "well", 3, {"state": "done"})
+        failed = {"state": "failed", "wait_until": now + 86_400, **MEMBERS.record()}
+        _queue(service, "missing", 5, failed)
+        service.close()
+        yield home
+    get_settings.cache_clear()
+
+
+def _ends(name: str) -> KBError | None:
+    return {"error": GONE, "waiting": SPENT}.get(name)
+
+
+def _queue(service: Service, name: str, count: int, values: dict[str, object]) -> None:
+    found = [
+        MediaItem(
+            f"youtube:{name}{n}", "youtube", "https://y.example", f"Talk {n} of {name}",
+            "2026-01-01",
+            extra={"channel_id": channel_id(name)},
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    service.queue.items.submit(found, {}, lambda *_arguments: None)
+    with service.queue.database.begin() as connection:
+        ids = [item.id for item in found]
+        connection.execute(sa.update(items).where(items.c.id.in_(ids)).values(**values))
+
+
+@pytest.fixture(autouse=True)
+def in_library(library: Path, clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KB_HOME", str(library))
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_followed_reference_has_its_condition(name: str) -> None:
+    service = Service()
+    (state,) = [s for s in service.follows.states() if s.subscription.reference == f"@{name}"]
+    assert state.condition == name
+    service.close()
+
+
+def test_the_list_says_what_is_missing_why_and_until_when(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["follow", "--list"]) == 0
+    printed = capsys.readouterr().out
+    assert "7 followed: 1 well" in printed
+    assert "failed: Talk 0 of missing: Talk cannot be fetched: Join this channel" in printed
+    assert "… and 2 more" in printed
+    assert "3 done" in printed and "50 read of 59" in printed
+    assert time.strftime("%Y") in printed and time.strftime("%Z") in printed
+    # What needs a person is at the top.
+    assert printed.index("@error") < printed.index("@well")
+
+
+def test_the_list_as_json_keeps_its_keys_and_has_the_state(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["follow", "--list", "--json"]) == 0
+    found = {each["reference"]: each for each in json.loads(capsys.readouterr().out)}
+    assert {"key", "every_s", "filters", "options", "next_at", "last_at", "error"} <= set(
+        found["@well"]
+    )
+    assert found["@well"]["counts"] == {"done": 3}
+    assert len(found["@missing"]["missing"]) == 5
+    assert found["@missing"]["missing"][0]["problem"]["code"] == "download.members_only"
+    assert found["@error"]["last_look"]["problem"]["code"] == "youtube.channel_deleted"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("well", ["succeeded", "50 read of 59", "47 known", "1 filtered", "2 new", "3 units"]),
+        ("error", ["failed", "does not exist any more"]),
+        ("waiting", ["waits", "All keys are used up.", "Next try"]),
+    ],
+)
+def test_the_history_has_every_look(
+    name: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["follow", "--history", f"@{name}"]) == 0
+    printed = capsys.readouterr().out
+    assert [word for word in words if word not in printed] == []
+
+
+def test_the_history_of_what_was_never_looked_at_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["follow", "--history", "@unknown"]) == 0
+    assert "No look at @unknown" in capsys.readouterr().err
+
+
+def test_the_short_status_names_reasons_and_follows_with_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["status"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 done  5 failed" in printed
+    assert "and 4 more" in printed and "It is for members only." in printed
+    assert "@error" in printed and "@waiting" in printed and "@overdue" in printed
+    assert "@well" not in printed
+    assert len(printed.splitlines()) < 15
