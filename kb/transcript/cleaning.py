@@ -13,7 +13,10 @@ from kb.types.safe_text import clean
 
 
 def cleaned_transcript(transcript: Transcript) -> Transcript:
-    """Return the transcript with clean words, language, model and warnings."""
+    """Return the transcript with clean words, language, model and warnings.
+
+    The names of speakers are on one line.
+    """
     segments = tuple(map(_segment, transcript.segments))
     return replace(
         transcript,
@@ -44,8 +47,9 @@ def _segment(segment: Segment) -> Segment:
     spoken = "".join([word.text for word in words])
     if clean(spoken) is not spoken:
         words = tuple(replace(word, text=clean(word.text)) for word in words)
-    names = (segment.language, segment.speaker)
-    if text is segment.text and words is segment.words and not any(names):
+    speaker = " ".join(clean(segment.speaker).split()) if segment.speaker else ""
+    named = segment.language or segment.speaker
+    if text is segment.text and words is segment.words and not named:
         return segment
-    language, speaker = (clean(name) if name else name for name in names)
-    return replace(segment, text=text, words=words, language=language, speaker=speaker)
+    language = clean(segment.language) if segment.language else segment.language
+    return replace(segment, text=text, words=words, language=language, speaker=speaker or None)

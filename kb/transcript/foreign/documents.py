@@ -10,7 +10,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -32,6 +32,7 @@ _WORD_LINE = re.compile(
     rf"- (?:\[({_TIME}\.\d{{3}})\]\((?:<[^>]*>|[^()\s]*)\)|({_TIME}\.\d{{3}})) (.+)$"
 )
 _ADDRESS = re.compile(r"(?<!\\)<(https?://[^\s<>]+)>")
+_SPEAKER_OF_LINE = re.compile(r"\*\*((?:\\.|[^*\\])+):\*\*(?:\s+|$)")
 _LINK = re.compile(r"(?<!\\)\[((?:\\.|[^\[\]\\])*)\]\(<[^<>]*>\)")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _PART = re.compile(rf"({_TIME})\s+(.*)", re.DOTALL)
@@ -72,6 +73,11 @@ def _continued(row: Row, line: str) -> list[Row]:
 
     A word before the word before it is that of another voice, and begins a row.
     """
+    if not row.text and (named := _SPEAKER_OF_LINE.match(line)):
+        row = replace(row, speaker=_plain(named[1]))
+        line = line[named.end() :]
+        if not line:
+            return [row]
     match = _WORD_LINE.match(line)
     plain = _plain(match[3] if match else line)
     if match is None:
@@ -79,7 +85,7 @@ def _continued(row: Row, line: str) -> list[Row]:
     start_s = seconds(match[1] or match[2])
     word = Word(start_s, start_s, plain, 1.0)
     if row.words and start_s < row.words[-1].start_s:
-        return [row, Row(plain, start_s, row.end_s, (word,), place=row.place)]
+        return [row, replace(row, text=plain, start_s=start_s, words=(word,))]
     return [replace(row, text=f"{row.text} {plain}".strip(), words=(*row.words, word))]
 
 
@@ -107,20 +113,33 @@ def page_rows(text: str) -> Found:
     if not page.parts:
         raise ValueError("it is no transcript that KB Ingest wrote")
     rows = tuple(
-        Row(" ".join("".join(words).split()), seconds("".join(time).strip()),
-            place=f"part {number}")
-        for number, (time, words) in enumerate(page.parts, 1)
-    )  # fmt: skip
+        Row(
+            " ".join("".join(part.words).split()),
+            seconds("".join(part.time).strip()),
+            place=f"part {number}",
+            speaker=" ".join("".join(part.speaker).split()).removesuffix(":") or None,
+        )
+        for number, part in enumerate(page.parts, 1)
+    )
     return Found(rows, language_code(page.language), by_row=True)
 
 
+@dataclass(slots=True)
+class _Part:
+    """The texts of an element of the class `part`."""
+
+    time: list[str] = field(default_factory=list)
+    speaker: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+
 class _Page(HTMLParser):
-    """Reader of a page: time and text of each element of the class `part`."""
+    """Reader of a page: time, speaker and text of each element of the class `part`."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.language = ""
-        self.parts: list[tuple[list[str], list[str]]] = []
+        self.parts: list[_Part] = []
         self._target: list[str] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -128,17 +147,21 @@ class _Page(HTMLParser):
         if tag == "html":
             self.language = values.get("lang", "")
         if tag == "div" and values.get("class") == "time":
-            self.parts.append(([], []))
-            self._target = self.parts[-1][0]
+            self.parts.append(_Part())
+            self._target = self.parts[-1].time
         elif tag == "p":
-            is_text = bool(self.parts) and not self.parts[-1][1]
-            self._target = self.parts[-1][1] if is_text else None
+            is_text = bool(self.parts) and not self.parts[-1].words
+            self._target = self.parts[-1].words if is_text else None
+        elif tag == "b" and self._target is not None and values.get("class") == "speaker":
+            self._target = self.parts[-1].speaker
         elif tag == "br" and self._target is not None:
             self._target.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in ("p", "div"):
             self._target = None
+        elif tag == "b" and self._target is not None and self._target is self.parts[-1].speaker:
+            self._target = self.parts[-1].words
 
     def handle_data(self, data: str) -> None:
         if self._target is not None:
@@ -160,20 +183,27 @@ def word_rows(data: bytes, duration_s: float) -> Found:
     paragraphs = list(_paragraphs(body))
     rows: list[Row] = []
     has_other_text = False
-    for number, (style, text) in enumerate(paragraphs, 1):
+    for number, (style, text, bold) in enumerate(paragraphs, 1):
         is_remark = not rows and style.startswith(_REMARK_STYLES)
         if is_remark or style.startswith(_NO_TEXT_STYLES) or not text.strip():
             continue
         if match := _PART.fullmatch(text.strip()):
-            rows.append(
-                Row(" ".join(match[2].split()), seconds(match[1]), place=f"paragraph {number}")
-            )
+            spoken, place = match[2], f"paragraph {number}"
+            label = next((each for each in bold if _is_label(each, spoken)), "")
+            text = " ".join(spoken.removeprefix(label).split())
+            named = label.strip().removesuffix(":") or None
+            rows.append(Row(text, seconds(match[1]), place=place, speaker=named))
         elif rows or style != _FACT_STYLE:
             has_other_text = True
     if not rows or has_other_text:
-        return _timed("\n".join(text for _, text in paragraphs), duration_s)
+        return _timed("\n".join(text for _, text, _ in paragraphs), duration_s)
     language = "" if core is None else core.findtext(_LANGUAGE, "")
     return Found(tuple(rows), language_code(language or ""), by_row=True)
+
+
+def _is_label(bold: str, text: str) -> bool:
+    """Return True if a paragraph's text begins with this bold part, and it names a speaker."""
+    return bool(bold.strip()[:-1]) and bold.rstrip().endswith(":") and text.startswith(bold)
 
 
 def _timed(text: str, duration_s: float) -> Found:
@@ -196,8 +226,8 @@ def _xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
         raise ValueError("it is a damaged Word document") from error
 
 
-def _paragraphs(body: ElementTree.Element) -> Iterator[tuple[str, str]]:
-    """Yield style and text of each paragraph."""
+def _paragraphs(body: ElementTree.Element) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield style and text of each paragraph, and its bold parts."""
     for paragraph in body.iter(f"{_WORD}p"):
         style = paragraph.find(f"{_WORD}pPr/{_WORD}pStyle")
         name = "" if style is None else style.get(f"{_WORD}val", "")
@@ -207,4 +237,9 @@ def _paragraphs(body: ElementTree.Element) -> Iterator[tuple[str, str]]:
                 parts.append(element.text or "")
             elif element.tag in (f"{_WORD}tab", f"{_WORD}br"):
                 parts.append(" " if element.tag == f"{_WORD}tab" else "\n")
-        yield name, "".join(parts)
+        bold = [
+            "".join(run.itertext())
+            for run in paragraph.iter(f"{_WORD}r")
+            if run.find(f"{_WORD}rPr/{_WORD}b") is not None
+        ]
+        yield name, "".join(parts), bold

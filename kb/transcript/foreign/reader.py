@@ -23,7 +23,14 @@ from kb.transcript.foreign import (
     text_lines,
     timed_text,
 )
-from kb.transcript.foreign.rows import Found, ImpossibleTime, Row, check_times, segments_of
+from kb.transcript.foreign.rows import (
+    Found,
+    ImpossibleTime,
+    Row,
+    check_times,
+    segments_of,
+    with_speakers,
+)
 from kb.transcript.foreign.text_encoding import decode
 from kb.transcript.formats import json_document
 from kb.types import IMPORTED, Coverage, MediaRef, Timing, Transcript
@@ -193,7 +200,7 @@ _BY_SUFFIX: dict[str, Callable[[str, float], Found]] = {
 def _transcript(path: Path, found: Found, media: MediaRef) -> Transcript:
     if not found.has_words:
         raise _not_read(path, "it has no words")
-    segments = tuple(segments_of(found.rows, media.duration_s))
+    segments = tuple(segments_of(with_speakers(found.rows), media.duration_s))
     times = (
         "words have their own times"
         if any(segment.words for segment in segments)

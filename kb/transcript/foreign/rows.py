@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from kb.transcript.chunks import collapse_whitespace
 from kb.types import Segment, Word
@@ -18,6 +19,8 @@ _PAUSE_S = 1.0  # words that are further apart belong to two segments
 _LONGEST_S = 30.0  # of a segment that is made of words
 _SENTENCE_END = re.compile(r"[.!?…。！？]['\"”’»)\]」』]*$")
 _CONTINUES = re.compile(r"[,.;:!?%)\]}’”…]|[-‐][^\W\d_]|['’][^\W\d_]{1,2}\b")
+_LABEL = re.compile(r"\[([^\[\]\n]{1,60})\]:\s+(?=\S)")
+_WHISPERX = re.compile(r"SPEAKER_\d+")
 _JOINER = "\N{WORD JOINER}"
 # Scripts that are written without spaces between words.
 _UNSPACED = re.compile(
@@ -99,6 +102,28 @@ def segments_of(rows: Sequence[Row], duration_s: float) -> Iterator[Segment]:
         text = collapse_whitespace(row.text)
         words = _without_rounding(row.words)
         yield Segment(start_s, max(start_s, end_s), text, words, row.language, row.speaker)
+
+
+def with_speakers(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows without the labels of speakers at their start: `[SPEAKER_00]: text`.
+
+    So whisperX writes its texts and subtitles. Another label than its own counts where at least
+    half of the rows have one.
+    """
+    labels = [None if row.speaker else _LABEL.match(row.text) for row in rows]
+    named = [label for label in labels if label]
+    usual = 2 * len(named) >= len(rows) and len(named) > 1
+    return [
+        row if label is None or not (usual or _WHISPERX.fullmatch(label[1])) else _named(row, label)
+        for row, label in zip(rows, labels, strict=True)
+    ]
+
+
+def _named(row: Row, label: re.Match[str]) -> Row:
+    parts = label[0].split()
+    spoken = [word.text for word in row.words[: len(parts)]]
+    words = row.words[len(parts) :] if spoken == parts else row.words
+    return replace(row, text=row.text[label.end() :], words=words, speaker=label[1].strip())
 
 
 def _without_rounding(words: tuple[Word, ...]) -> tuple[Word, ...]:
@@ -190,8 +215,15 @@ def grouped(found: Found, *, parts: bool = True) -> Found:
         check_times(row)
     rows.sort(key=lambda row: row.start_s or 0.0)
     nexts = [*(row.start_s for row in rows[1:]), None]
-    words = [_word(row, next_s) for row, next_s in zip(rows, nexts, strict=True)]
-    return replace(found, rows=tuple(rows_of_words(words, parts=parts)))
+    words = [(row.speaker, _word(row, next_s)) for row, next_s in zip(rows, nexts, strict=True)]
+    return replace(
+        found,
+        rows=tuple(
+            replace(row, speaker=speaker)
+            for speaker, run in groupby(words, key=lambda word: word[0])
+            for row in rows_of_words([word for _, word in run], parts=parts)
+        ),
+    )
 
 
 def _word(row: Row, next_s: float | None) -> Word:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pysubs2
 
@@ -26,7 +27,10 @@ def rows(text: str) -> Found | None:
     except (pysubs2.Pysubs2Error, ValueError, KeyError, IndexError, AttributeError) as error:
         raise ValueError(f"it is damaged: {str(error)[:200]}") from error
     found = tuple(
-        _row(event.text, event.start / 1000, event.end / 1000, f"event {number}")
+        replace(
+            _row(event.text, event.start / 1000, event.end / 1000, f"event {number}"),
+            speaker=" ".join(event.name.split()) or None,
+        )
         for number, event in enumerate(events, 1)
         if not event.is_comment and not event.is_drawing
     )

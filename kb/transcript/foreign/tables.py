@@ -109,7 +109,7 @@ def _table_rows(table: Sequence[Sequence[str]], exact: Callable[[str], str]) -> 
                 _seconds(cells[end], place),
                 language=_language(names, cells),
                 place=place,
-                speaker=_cell(names, cells, "speaker") or None,
+                speaker=exact(_cell(names, cells, "speaker")) or None,
             )
         )
         chances.append(_chance(names, cells))
@@ -154,7 +154,8 @@ def _segments(rows: Sequence[Row], chances: Sequence[float], numbers: Sequence[s
         if words:
             text = join_words(word.text for word in words)
             end_s = max(word.end_s for word in words)
-            found.append(Row(text, words[0].start_s, end_s, words, run[0].language, run[0].place))
+            first_row = replace(run[0], text=text, start_s=words[0].start_s, end_s=end_s)
+            found.append(replace(first_row, words=words))
         first = index
     return found
 

@@ -7,8 +7,8 @@ TTML: W3C Timed Text Markup Language 2, time expressions of section 12.3. LRC: t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -19,6 +19,8 @@ from kb.types import Word
 
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _SPACE = "{http://www.w3.org/XML/1998/namespace}space"
+_ID = "{http://www.w3.org/XML/1998/namespace}id"
+_AGENT = "{http://www.w3.org/ns/ttml#metadata}agent"
 _CLOCK = re.compile(r"(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+)|:(\d+))?")
 _OFFSET = re.compile(r"(-?\d+(?:\.\d+)?)(h|m|s|ms|f|t)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -31,11 +33,15 @@ _TAG = re.compile(r"\[([a-zA-Z#]+):(.*)\]\s*$")
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Frames and ticks per second; `kept`: the white space of the text has a meaning."""
+    """Frames and ticks per second; `kept`: the white space of the text has a meaning.
+
+    `agents` has the names of speakers by their ids.
+    """
 
     frames: float
     ticks: float
     kept: bool = False
+    agents: Mapping[str, str] = field(default_factory=dict)
 
     def inside(self, element: Element) -> _Reading:
         """Return the same for the content of an element."""
@@ -54,15 +60,26 @@ def ttml_rows(text: str) -> Found:
     if _name(root) != "tt":
         raise ValueError("it is XML of an unknown form")
     kept = root.get(_SPACE) == "preserve"
+    reading = _Reading(*_rates(root), kept, _agents(root))
     rows = [
         replace(row, place=f"paragraph {number}")
-        for number, row in enumerate(_paragraphs(root, 0.0, _Reading(*_rates(root), kept)), 1)
+        for number, row in enumerate(_paragraphs(root, 0.0, reading), 1)
     ]
     return grouped(Found(tuple(rows), language_code(root.get(_LANGUAGE, ""))))
 
 
 def _name(element: Element) -> str:
     return str(element.tag).rpartition("}")[2]
+
+
+def _agents(root: Element) -> dict[str, str]:
+    """Return the names of speakers by the ids of their agents."""
+    return {
+        element.get(_ID, ""): name
+        for element in root.iter()
+        if _name(element) == "agent"
+        if (name := " ".join(" ".join(element.itertext()).split()))
+    }
 
 
 def _rates(root: Element) -> tuple[float, float]:
@@ -100,7 +117,8 @@ def _paragraph(element: Element, begin_s: float, reading: _Reading) -> Row:
     if start_s is None and timed:
         start_s, end_s = timed[0][1], timed[-1][2]
     whole = len(words) == sum(len(part[0].split()) for part in parts)
-    return Row(text, start_s, end_s, tuple(words) if whole else ())
+    speaker = reading.agents.get(element.get(_AGENT, ""))
+    return Row(text, start_s, end_s, tuple(words) if whole else (), speaker=speaker)
 
 
 def _texts(

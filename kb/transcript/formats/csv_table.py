@@ -1,5 +1,7 @@
 """CSV: one row per segment, or one row per word when timestamps are `word`.
 
+A transcript that names speakers has a last column with them.
+
 A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, and the content of a
 transcript comes from strangers. Such a text gets an apostrophe: at its start, and before each sign
 behind `,`, `;`, a tab or a line end, where a program with another separator finds a cell (of those
@@ -26,6 +28,7 @@ GROUP = "spreadsheet"
 
 SEGMENT_COLUMNS = ("start_s", "end_s", "text", "language")
 WORD_COLUMNS = ("start_s", "end_s", "word", "probability", "segment")
+SPEAKER_COLUMN = "speaker"
 
 # More than RFC 4180 asks for: a spreadsheet may part cells at any of these separators, and
 # LibreOffice does so at all of them, at a decimal comma too.
@@ -63,17 +66,19 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 def rows(transcript: Transcript) -> Iterator[Sequence[Cell]]:
     """Yield the header and the rows; times are in seconds."""
-    if transcript.timestamps != "word":
-        yield SEGMENT_COLUMNS
-        for segment in transcript.segments:
-            start, end = Number(segment.start_s, 3), Number(segment.end_s, 3)
-            yield start, end, segment.text, segment.language or transcript.language
-        return
-    yield WORD_COLUMNS
+    names_speakers = any(segment.speaker for segment in transcript.segments)
+    last = (SPEAKER_COLUMN,) if names_speakers else ()
+    by_word = transcript.timestamps == "word"
+    yield (*(WORD_COLUMNS if by_word else SEGMENT_COLUMNS), *last)
     for number, segment in enumerate(transcript.segments, 1):
+        speaker = (segment.speaker or "",) if names_speakers else ()
+        if not by_word:
+            start, end = Number(segment.start_s, 3), Number(segment.end_s, 3)
+            yield start, end, segment.text, segment.language or transcript.language, *speaker
+            continue
         for start_s, end_s, text, probability in _words(segment):
             chance = Number(probability, 4) if probability is not None else ""
-            yield Number(start_s, 3), Number(end_s, 3), text, chance, Number(number, 0)
+            yield Number(start_s, 3), Number(end_s, 3), text, chance, Number(number, 0), *speaker
 
 
 def _words(segment: Segment) -> Iterator[tuple[float, float, str, float | None]]:

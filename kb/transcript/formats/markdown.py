@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
 
 from kb.library import deep_link
 from kb.transcript.chunks import (
@@ -28,14 +31,30 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     blocks = _header(transcript, item) if item else []
     chapters = sorted(item.chapters, key=lambda chapter: chapter.start_s) if item else []
     level = "###" if chapters else "##"
-    for chunk in chunks(transcript, transcript.chunk_s):
+    for speaker, chunk in _chunks(transcript):
         # A chapter seldom begins exactly with a chunk: a chunk belongs to the chapter that contains
         # most of it.
         while chapters and chapters[0].start_s <= (chunk.start_s + chunk.end_s) / 2:
             blocks.append(f"## {escape(chapters.pop(0).title)}")
         blocks.append(f"{level} {_time(chunk, item)}")
-        blocks.append(_text(chunk, item, by_word=transcript.times_each_word))
+        text = _text(chunk, item, by_word=transcript.times_each_word)
+        if speaker:
+            text = f"**{escape(speaker)}:**{_after_speaker(text)}"
+        blocks.append(text)
     return "\n\n".join(blocks) + "\n" if blocks else ""
+
+
+def _chunks(transcript: Transcript) -> Iterator[tuple[str | None, Chunk]]:
+    """Yield the chunks, each with its speaker if the transcript names speakers."""
+    for speaker, run in groupby(transcript.segments, key=lambda segment: segment.speaker):
+        spoken = replace(transcript, segments=tuple(run))
+        for chunk in chunks(spoken, transcript.chunk_s):
+            yield speaker, chunk
+
+
+def _after_speaker(text: str) -> str:
+    """Return the text behind a name: a list of words begins on a line of its own."""
+    return f"\n\n{text}" if text.startswith("- ") else f" {text}"
 
 
 def _text(chunk: Chunk, item: MediaItem | None, *, by_word: bool) -> str:

@@ -15,11 +15,12 @@ _CLOSING = "\"'”’»)]」』"
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Text on one line, spoken from `start_s` to `end_s`."""
+    """Text on one line, spoken from `start_s` to `end_s` by `speaker`, if the name is known."""
 
     start_s: float
     end_s: float
     text: str
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,22 @@ class Section:
 def paragraphs(segments: Iterable[Segment], length_s: float) -> Iterator[Paragraph]:
     """Yield the text of segments as paragraphs; no word is lost, and none appears twice.
 
-    A paragraph ends at a pause, with the first sentence that ends after `length_s` seconds, and
-    after twice that time in any case. With `length_s` 0 each segment is a paragraph.
+    A paragraph ends with its speaker, at a pause, with the first sentence that ends after
+    `length_s` seconds, and after twice that time in any case. With `length_s` 0 each segment is a
+    paragraph.
     """
     pending: list[Piece] = []
+    speaker: str | None = None
     for segment in segments:
         for place, piece in enumerate(pieces(segment)):
             ends = _ends(pending, piece, length_s) if length_s > 0 else place == 0
-            if pending and ends:
-                yield _paragraph(pending)
+            if pending and (ends or segment.speaker != speaker):
+                yield _paragraph(pending, speaker)
                 pending = []
+            speaker = segment.speaker
             pending.append(piece)
     if pending:
-        yield _paragraph(pending)
+        yield _paragraph(pending, speaker)
 
 
 def sections(transcript: Transcript, item: MediaItem | None) -> Iterator[Section]:
@@ -84,5 +88,5 @@ def _ends(pending: list[Piece], following: Piece, length_s: float) -> bool:
     )
 
 
-def _paragraph(parts: list[Piece]) -> Paragraph:
-    return Paragraph(parts[0].start_s, max(part.end_s for part in parts), join(parts))
+def _paragraph(parts: list[Piece], speaker: str | None) -> Paragraph:
+    return Paragraph(parts[0].start_s, max(part.end_s for part in parts), join(parts), speaker)

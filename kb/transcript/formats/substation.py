@@ -1,7 +1,7 @@
 """Advanced SubStation Alpha (ass): subtitles with a style, and the time of each word on request.
 
 With word timestamps each word has its length (`\\k`); with highlighted words the ones that are not
-spoken yet are grey, as karaoke shows them.
+spoken yet are grey, as karaoke shows them. The field `Name` has the speaker, if one is known.
 
 Written here because pysubs2, which reads it well, writes no time after 9:59:59.99: it puts all
 later subtitles there. Sources: the format's specification (`ass-specs`) and libass, which takes
@@ -50,7 +50,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     highlight = transcript.layout.highlight_words
     by_word = highlight or transcript.timestamps == "word"
     lines = [
-        f"Dialogue: 0,{_time(cue.start_ms)},{_time(cue.end_ms)},Default,,0,0,0,,"
+        f"Dialogue: 0,{_time(cue.start_ms)},{_time(cue.end_ms)},Default,{_name(cue)},0,0,0,,"
         f"{_karaoke(cue) if by_word else substation(cue.text)}\n"
         for cue in phrase_cues(transcript)
     ]
@@ -76,6 +76,11 @@ def _karaoke(cue: Cue) -> str:
         )
         for line in cue.lines
     )
+
+
+def _name(cue: Cue) -> str:
+    """Return the speaker for the field of the name, which ends with a comma."""
+    return collapse_whitespace((cue.speaker or "").replace(",", " "))
 
 
 def _hundredths(milliseconds: float) -> int:

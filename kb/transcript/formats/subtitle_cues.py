@@ -5,6 +5,7 @@ if the following cue leaves the time. The cuts of a whole stretch of speech are 
 the least total cost, and not from left to right, so that the last cue is not a single word.
 
 Where people speak at the same time, each voice has its own cues, which overlap as the voices do.
+Where the transcript names speakers, a cue is of one of them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Cue:
     start_ms: int
     end_ms: int
     lines: tuple[tuple[Piece, ...], ...]
+    speaker: str | None = None
 
     @property
     def text(self) -> str:
@@ -68,7 +70,12 @@ def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
     drafts.sort(key=lambda draft: (draft.start_ms, draft.voice))
     ends = _ends(drafts, layout)
     return tuple(
-        Cue(draft.start_ms, end_ms, draft.stretch.lines(draft.first, draft.after))
+        Cue(
+            draft.start_ms,
+            end_ms,
+            draft.stretch.lines(draft.first, draft.after),
+            draft.stretch.speaker,
+        )
         for draft, end_ms in zip(drafts, ends, strict=True)
     )
 
@@ -82,7 +89,7 @@ def _own_cues(transcript: Transcript) -> tuple[Cue, ...]:
         stretch = _stretch(parts, layout)
         start_ms, end_ms = round(segment.start_s * 1000), round(segment.end_s * 1000)
         if start_ms < end_ms and parts and stretch.fits(0, len(parts), layout.lines):
-            found.append(Cue(start_ms, end_ms, stretch.lines(0, len(parts))))
+            found.append(Cue(start_ms, end_ms, stretch.lines(0, len(parts)), segment.speaker))
         else:
             found += phrase_cues(replace(transcript, segments=(segment,), engine=""))
     return tuple(sorted(found, key=lambda cue: cue.start_ms))
@@ -129,24 +136,33 @@ class _Draft:
         return round(self.stretch.atoms[self.after - 1].pieces[-1].start_s * 1000)
 
 
-def _voices(transcript: Transcript, layout: SubtitleLayout) -> list[list[list[Atom]]]:
+@dataclass(slots=True)
+class _Part:
+    """What one speaker says without a pause for others."""
+
+    speaker: str | None
+    atoms: list[Atom]
+
+
+def _voices(transcript: Transcript, layout: SubtitleLayout) -> list[list[_Part]]:
     """Return the atoms of each voice in order of time, in parts.
 
-    A part ends where another voice is heard next, and in a pause in which another voice speaks. A
-    segment continues the voice that was heard last among those that are silent when it begins.
+    A part ends where another voice or speaker is heard next, and in a pause in which another voice
+    speaks. A segment continues the voice that was heard last among those that are silent when it
+    begins.
     """
     segments = transcript.segments
     runs = [
-        run
+        _Part(segment.speaker, found)
         for segment, script in zip(segments, scripts(segments), strict=True)
-        if (run := atoms(segment, script, layout, transcript.language))
+        if (found := atoms(segment, script, layout, transcript.language))
     ]
-    runs.sort(key=lambda run: run[0].start_s)
-    voices: list[list[list[Atom]]] = []
+    runs.sort(key=lambda run: run.atoms[0].start_s)
+    voices: list[list[_Part]] = []
     silence: list[tuple[float, int]] = []  # the end of each voice's speech so far, in order
     last = -1
     for run in runs:
-        start_s, end_s = run[0].start_s, max(atom.end_s for atom in run)
+        start_s, end_s = run.atoms[0].start_s, max([atom.end_s for atom in run.atoms])
         place = bisect_right(silence, (start_s + OVERLAP_S, len(voices))) - 1
         if place < 0:
             silent_s, voice = end_s, len(voices)
@@ -154,8 +170,10 @@ def _voices(transcript: Transcript, layout: SubtitleLayout) -> list[list[list[At
         else:
             silent_s, voice = silence.pop(place)
             alone = not silence or silence[-1][0] <= start_s
-            if voice == last and (alone or start_s - silent_s <= OVERLAP_S):
-                voices[voice][-1].extend(run)
+            before = voices[voice][-1]
+            continues = voice == last and (alone or start_s - silent_s <= OVERLAP_S)
+            if continues and run.speaker == before.speaker:
+                before.atoms.extend(run.atoms)
             else:
                 voices[voice].append(run)
         insort(silence, (max(silent_s, end_s), voice))
@@ -163,19 +181,19 @@ def _voices(transcript: Transcript, layout: SubtitleLayout) -> list[list[list[At
     return voices
 
 
-def _stretches(parts: Iterable[Sequence[Atom]], layout: SubtitleLayout) -> Iterator[Stretch]:
+def _stretches(parts: Iterable[_Part], layout: SubtitleLayout) -> Iterator[Stretch]:
     """Yield the speech between two pauses."""
-    for spoken in parts:
-        first = 0
+    for part in parts:
+        first, spoken = 0, part.atoms
         for index, (atom, following) in enumerate(pairwise(spoken), 1):
             if following.start_s - atom.end_s >= PAUSE_S:
-                yield _stretch(spoken[first:index], layout)
+                yield _stretch(spoken[first:index], layout, part.speaker)
                 first = index
-        yield _stretch(spoken[first:], layout)
+        yield _stretch(spoken[first:], layout, part.speaker)
 
 
-def _stretch(atoms: Sequence[Atom], layout: SubtitleLayout) -> Stretch:
-    return Stretch(atoms, line_columns(layout, {atom.script for atom in atoms}), layout)
+def _stretch(atoms: Sequence[Atom], layout: SubtitleLayout, speaker: str | None = None) -> Stretch:
+    return Stretch(atoms, line_columns(layout, {atom.script for atom in atoms}), layout, speaker)
 
 
 def _spread_starts(drafts: Sequence[_Draft]) -> None:

@@ -25,13 +25,20 @@ class Stretch:
     """Atoms of one voice that follow each other without a pause, and the columns of their lines.
 
     `widths` has the columns before each atom and at the end, `line_ends` for each atom the place
-    after the last one that fits on a line that begins with it.
+    after the last one that fits on a line that begins with it. `speaker` is their name, if known.
     """
 
-    __slots__ = ("atoms", "layout", "line_ends", "room", "widths")
+    __slots__ = ("atoms", "layout", "line_ends", "room", "speaker", "widths")
 
-    def __init__(self, atoms: Sequence[Atom], room: int, layout: SubtitleLayout) -> None:
+    def __init__(
+        self,
+        atoms: Sequence[Atom],
+        room: int,
+        layout: SubtitleLayout,
+        speaker: str | None = None,
+    ) -> None:
         self.atoms = atoms
+        self.speaker = speaker
         self.room = room
         self.layout = layout
         self.widths = [0, *accumulate([atom.space + atom.width for atom in atoms])]

@@ -2,12 +2,13 @@
 
 Written here because pysubs2 writes TTML without `xml:lang`, which the standard demands, and its
 styles with an `id` of no namespace. With a time for each word, each is a `span` that appears at its
-time, which counts from the start of its paragraph.
+time, which counts from the start of its paragraph. Speakers that the transcript names are agents.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 from kb.transcript.chunks import collapse_whitespace
 from kb.transcript.formats.markup import xml
@@ -22,7 +23,7 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 xmlns:ttp="http://www.w3.org/ns/ttml#parameter" xmlns:tts="http://www.w3.org/ns/ttml#styling" \
 ttp:timeBase="media" ttp:profile="http://www.w3.org/ns/ttml/profile/imsc1/text" \
 xml:space="preserve" xml:lang="{language}">
-<head>{title}
+<head>{metadata}
 <styling><style xml:id="s1" tts:color="white" tts:fontFamily="sansSerif" tts:fontSize="100%" \
 tts:textAlign="center"/></styling>
 <layout><region xml:id="r1" tts:origin="10% 10%" tts:extent="80% 80%" \
@@ -37,16 +38,34 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     title = collapse_whitespace(item.title) if item else ""
     by_word = transcript.times_each_word or transcript.layout.highlight_words
     code = transcript.language
+    cues = phrase_cues(transcript)
+    agents = {name: f"a{n}" for n, name in enumerate(dict.fromkeys(_names(cues)), 1)}
+    metadata = [f"<ttm:title>{xml(title)}</ttm:title>"] if title else []
+    metadata += [
+        f'<ttm:agent type="person" xml:id="{number}"><ttm:name type="full">{xml(name)}</ttm:name>'
+        "</ttm:agent>"
+        for name, number in agents.items()
+    ]
     head = _HEAD.format(
         language=code if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", code) else "",
-        title=f"<metadata><ttm:title>{xml(title)}</ttm:title></metadata>" if title else "",
+        metadata=f"<metadata>{''.join(metadata)}</metadata>" if metadata else "",
     )
     lines = [
-        f'<p begin="{clock_time(cue.start_ms)}" end="{clock_time(cue.end_ms)}">'
+        f'<p begin="{clock_time(cue.start_ms)}" end="{clock_time(cue.end_ms)}"'
+        f"{_agent(agents.get(cue.speaker or ''))}>"
         f"{_spans(cue) if by_word else xml(cue.text)}</p>\n"
-        for cue in phrase_cues(transcript)
+        for cue in cues
     ]
     return head + "".join(lines) + "</div></body>\n</tt>\n"
+
+
+def _names(cues: Iterable[Cue]) -> Iterator[str]:
+    return (cue.speaker for cue in cues if cue.speaker)
+
+
+def _agent(number: str | None) -> str:
+    """Return the attribute that names the speaker of a paragraph."""
+    return f' ttm:agent="{number}"' if number else ""
 
 
 def _spans(cue: Cue) -> str:

@@ -5,7 +5,7 @@ the whole text in `words`; Whisper's JSON has them in each segment, so that read
 them. The service's figures of a segment are always there: `avg_logprob` is computed from the
 words' probabilities, `compression_ratio` from the text (both as in openai-whisper); `seek`,
 `tokens`, `temperature` and `no_speech_prob` are not kept in a transcript and have the values of a
-plain decoding.
+plain decoding. A segment whose speaker is known has `speaker`, as whisperX writes it.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def _segment(number: int, segment: Segment, words: list[dict[str, Any]]) -> dict
             {**timed, "word": text, "probability": round(word.probability, 4)}
             for text, word, timed in _spoken(segment, found)
         ],
+        **({"speaker": segment.speaker} if segment.speaker else {}),
     }
 
 

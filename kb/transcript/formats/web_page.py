@@ -91,7 +91,10 @@ def _paragraph(paragraph: Paragraph, item: MediaItem | None) -> str:
     link = deep_link(item, paragraph.start_s) if item else ""
     if link:
         time = f'<a href="{escape(link)}" rel="noreferrer">{time}</a>'
+    speaker = ""
+    if paragraph.speaker:
+        speaker = f'<b class="speaker"><bdi>{escape(paragraph.speaker)}</bdi>:</b> '
     return (
         f'<div class="part"><div class="time">{time}</div>'
-        f'<p dir="auto">{escape(paragraph.text)}</p></div>\n'
+        f'<p dir="auto">{speaker}{escape(paragraph.text)}</p></div>\n'
     )

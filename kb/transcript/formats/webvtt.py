@@ -4,6 +4,9 @@ The format has cue timestamps for this (W3C WebVTT, "cue timestamp"): a page can
 not spoken yet in another way, with `::cue(:future)` in its own style sheet. A file of ours has no
 style: ffmpeg before version 6 finds no cue in a file that begins with a STYLE block, and several
 readers refuse it.
+
+Where the transcript names speakers, each cue is a voice span (`<v Name>`): players show the text
+alone, and a page can show the name or a colour for it.
 """
 
 from __future__ import annotations
@@ -31,12 +34,14 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 def _cues(transcript: Transcript) -> Iterator[tuple[int, int, str]]:
     """Yield start and end in milliseconds, and the text with its tags."""
     for cue in phrase_cues(transcript):
+        voice = f"<v {webvtt(cue.speaker)}>" if cue.speaker else ""
         if transcript.layout.highlight_words:
-            yield from highlighted(cue, webvtt)
+            for start_ms, end_ms, text in highlighted(cue, webvtt):
+                yield start_ms, end_ms, voice + text
         elif transcript.timestamps == "word":
-            yield cue.start_ms, cue.end_ms, _timed_text(cue)
+            yield cue.start_ms, cue.end_ms, voice + _timed_text(cue)
         else:
-            yield cue.start_ms, cue.end_ms, webvtt(cue.text)
+            yield cue.start_ms, cue.end_ms, voice + webvtt(cue.text)
 
 
 def _timed_text(cue: Cue) -> str:

@@ -89,7 +89,7 @@ class _Writer:
         self._add_text(paragraph, collapse_whitespace(text))
 
     def add_part(self, part: Paragraph, item: MediaItem | None) -> None:
-        """Add a paragraph of the transcript: its time as a link, then its text."""
+        """Add a paragraph of the transcript: its time as a link, its speaker, then its text."""
         time = format_timestamp(part.start_s)
         link = deep_link(item, part.start_s) if item else ""
         paragraph = self._document.add_paragraph()
@@ -98,6 +98,9 @@ class _Writer:
         else:
             paragraph.add_run(time).bold = True
         paragraph.add_run("  ")
+        if part.speaker:
+            paragraph.add_run(f"{part.speaker}:").bold = True
+            paragraph.add_run(" ")
         self._add_text(paragraph, collapse_whitespace(part.text))
 
     def _add_text(self, paragraph: Any, text: str) -> None:

@@ -29,10 +29,10 @@ TIME_FORMAT = "[h]:mm:ss.000"  # hours may exceed 24
 _DAY_S = 86_400.0
 _HEADERS = {
     "start_s": "Start", "end_s": "End", "text": "Text", "language": "Language", "word": "Word",
-    "probability": "Probability", "segment": "Segment",
+    "probability": "Probability", "segment": "Segment", "speaker": "Speaker",
 }  # fmt: skip
 _WIDTH = 13.0  # of a column, in characters
-_WIDTHS = {"Text": 100.0, "Word": 24.0}
+_WIDTHS = {"Text": 100.0, "Word": 24.0, "Speaker": 24.0}
 _FACT_WIDTHS = (14.0, 80.0)
 _FILLED = 0.95  # of a column by a line of text, as words are not cut
 _LINE_POINTS = 15.0
