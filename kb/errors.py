@@ -16,6 +16,7 @@
     │   └── LanePaused        a whole lane of work (downloads) is paused; the message says why
     ├── LibraryError          the library folder cannot be read or written
     └── Cancelled             a user requested a stop; no partly written file is left
+        └── Superseded        a later attempt or an edit owns the item; what was made is discarded
 
 Every error has a `hint` (the next step, as a sentence or a command) and a flag `retryable`: a
 retry without a change by the user may succeed.
@@ -277,3 +278,7 @@ class Cancelled(KBError):
     """A user requested a stop; the item can be continued."""
 
     exit_code = 130
+
+
+class Superseded(Cancelled):
+    """A later attempt, or an edit by hand, owns the item: what this attempt made is discarded."""

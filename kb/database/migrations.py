@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from kb.database.fencing import make_counter
 from kb.database.tables import (
     api_keys,
     calibrations,
     deliveries,
     items,
     lanes,
+    library_facts,
     listing_pages,
     listings,
     looks,
@@ -87,6 +89,12 @@ def _retry_schedule(connection: sa.Connection) -> None:
     _add_column(connection, items, "failed_with", "TEXT")
 
 
+def _fencing_tokens(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[library_facts])
+    _add_column(connection, items, "fencing_token", "BIGINT NOT NULL DEFAULT 0")
+    make_counter(connection)
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -107,4 +115,5 @@ MIGRATIONS: list[Migration] = [
     _expected_errors,
     _looks,
     _retry_schedule,
+    _fencing_tokens,
 ]

@@ -53,6 +53,9 @@ items = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Column("grade", sa.Text, nullable=False, default="", server_default=""),
     sa.Column("expected_errors", sa.Double),
+    # The number of the last attempt at the item, or of the last change by hand; see
+    # `kb.library.fencing`.
+    sa.Column("fencing_token", sa.BigInteger, nullable=False, default=0, server_default="0"),
     _problem_column(),
     # The first failure of a series whose cause can pass, and the newest yt-dlp that it was met
     # with; `wait_until` of such a failed item is the time of its next attempt.
@@ -265,3 +268,18 @@ deliveries = sa.Table(
     sa.Index("kb_deliveries_item", "item_id"),
     sa.Index("kb_deliveries_status", "status"),
 )
+
+
+# Facts about the library: its identity, which its folder has too (`kb.library.identity`), and for
+# SQLite the last number of an attempt (`kb.database.fencing`).
+library_facts = sa.Table(
+    "kb_library",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+
+# PostgreSQL's counter of attempts. A row would be locked by each of them until its transaction
+# ends, a machine that hangs in one included.
+fencing_tokens = sa.Sequence("kb_fencing_tokens", start=1)

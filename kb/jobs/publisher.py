@@ -16,6 +16,7 @@ from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.outbox import FIRST_POLL_S, HELD, SYNCED, SYNCING, Outbox
 from kb.jobs.queue.workflow_ids import publish_lane
 from kb.library import Library, LibraryEntry
+from kb.library.fencing import Fence
 from kb.pipeline import publish_record, stages
 from kb.settings import Settings
 from kb.sinks import REMOTE, check_sink, open_sink
@@ -267,11 +268,16 @@ class Publisher:
             return ()  # damaged: the answer is kept without this source's second
 
     def publish_one(
-        self, sink: str, item_id: str, metadata: Mapping[str, str] | None = None
+        self,
+        sink: str,
+        item_id: str,
+        metadata: Mapping[str, str] | None = None,
+        fence: Fence | None = None,
     ) -> Published:
         """Publish one item without waiting for its indexing.
 
-        Raises HeldForReview for an item that is held, and any other KBError.
+        `fence` is that of the publication. Raises HeldForReview for an item that is held, and any
+        other KBError.
         """
         found = self._load(item_id)
         assert found is not None
@@ -283,7 +289,8 @@ class Publisher:
             published = open_sink(sink, self.settings).publish(
                 found.item, found.passages, facts=found.facts, extra_metadata=metadata
             )
-        publish_record.record_published(self.library, found.item, published)
+        library = self.library.fenced(fence) if fence else self.library
+        publish_record.record_published(library, found.item, published)
         return published
 
     def _status_recorder(self, sink: str) -> OnItemDone:

@@ -180,7 +180,7 @@ class Removal:
         if entry.transcript_path is not None:
             transcript = stages.read_transcript(self.library, entry)
             for sink in sinks:
-                stages.publish(self.library, self.settings, entry.item, transcript, sink)
+                stages.publish(self.library, self.settings, entry, transcript, sink)
         elif "local" in sinks and (shown := captions.interim_passages(self.library, entry)):
             open_sink("local", self.settings).publish(entry.item, shown)
 

@@ -9,26 +9,38 @@
 
 The folder is the primary record: all other stored data can be rebuilt from it. Several processes
 may write at once: of a file written twice, one complete version remains, and changes of an item's
-metadata are made one after the other (`Library.metadata_lock`), so that none is lost.
+metadata are made one after the other (`Library.metadata_lock`), so that none is lost. Which attempt
+at an item may write its files: `kb.library.fencing`; that the folder is the right one:
+`kb.library.identity`.
 """
 
 from __future__ import annotations
 
+import copy
 import filecmp
 import hashlib
 import logging
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urldefrag
 
 from kb import storage
 from kb.errors import LibraryError, MediaUnavailable
 from kb.library.directory import DirectorySnapshot, MetadataIndex, is_metadata, list_directory
+from kb.library.fencing import (
+    TOKEN,
+    Fence,
+    RowLock,
+    no_row_lock,
+    number_in,
+    older_database,
+    raise_mark,
+)
 from kb.library.filenames import make_stem
+from kb.library.identity import check_identity
 from kb.library.importer import adopt
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
@@ -46,9 +58,7 @@ from kb.library.metadata import (
 )
 from kb.library.originals import keep_original
 from kb.library.transcript_names import DOCUMENT_SUFFIXES, SUBTITLE_SUFFIXES
-from kb.settings import get_settings
 from kb.types import MediaItem
-from kb.types.safe_text import web_address
 
 __all__ = [
     "MEDIA_EXTENSIONS",
@@ -56,7 +66,6 @@ __all__ = [
     "LibraryEntry",
     "LibraryListing",
     "Problem",
-    "deep_link",
 ]
 
 # Metadata and exports are stored beside the medium under the same stem.
@@ -65,36 +74,9 @@ _OWN_SUFFIXES = (
 )  # fmt: skip
 LOCK_FOLDER = ".locks"
 LOCKS = 256
-DEEP_LINK = "deep_link"  # key of `MediaItem.extra`
+_WRITE_ATTEMPTS = 20  # of a record that other machines change at the same time
 
 log = logging.getLogger(__name__)
-
-
-def deep_link(item: MediaItem, start_s: float) -> str:
-    """Return a link that opens the medium at the second of `start_s`.
-
-    A source whose pages take a time in another form gives its form in the item's `extra`:
-    `deep_link`, an address that ends in `t={second}`. Without it: YouTube's short link; for local
-    files the dashboard's page (`KB_PUBLIC_URL`); for any other item its page with a media fragment
-    (`#t=`, W3C Media Fragments), which replaces a fragment of the address. An address that is no
-    page of the web (`javascript:`, `file:`) gives an empty text; a password in it is left out.
-    """
-    second = max(0, int(start_s))
-    own_form = item.extra.get(DEEP_LINK)
-    if isinstance(own_form, str) and own_form.endswith("t={second}"):
-        return web_address(own_form.removesuffix("{second}") + str(second))
-    if item.source == "youtube":
-        return f"https://youtu.be/{quote(item.short_id, safe='')}?t={second}"
-    if item.source == "file" or not item.url:
-        dashboard = f"{get_settings().public_url.rstrip('/')}/"
-        return f"{dashboard}?tab=Library&item={quote(item.id, safe='')}&t={second}"
-    address = web_address(item.url)
-    if not address:
-        return ""
-    page, fragment = urldefrag(address)
-    if fragment.startswith(("/", "!")):
-        return address  # the fragment selects the page: another one would be another page
-    return f"{page}#t={second}"
 
 
 class Library:
@@ -110,13 +92,39 @@ class Library:
         self.facts_path = home / "library.json"
         self.database_path = home / "kb.sqlite"
         self.index_folder = home / "index.lance"
+        self.identity = ""  # that of the library's database, once it is known
+        self.row_lock: RowLock = no_row_lock
+        self._fence: Fence | None = None
         self._index = MetadataIndex(self.media_folder)
+
+    def fenced(self, fence: Fence) -> Library:
+        """Return this library for the attempt of `fence`, which may write one item's files."""
+        twin = copy.copy(self)
+        twin._fence = fence
+        return twin
+
+    def guard(self, item_id: str) -> AbstractContextManager[object]:
+        """Lock the item's row for a block that moves its files into place.
+
+        Raises Superseded, or UsageError for a change by hand, for an attempt that does not own the
+        item any more.
+        """
+        return self._fence.guard() if self._fence else self.row_lock(item_id)
+
+    def check_place(self) -> None:
+        """Raise LibraryError if the folder is not there or is that of another library.
+
+        Every write is preceded by it: an unmounted share must not get an empty library.
+        """
+        if self.identity:
+            check_identity(self.home, self.identity)
 
     def prepare(self) -> None:
         """Make the folders and check that they can be written to.
 
         Raises LibraryError with the cause; call it before long work.
         """
+        self.check_place()
         proof = self.media_folder / storage.temporary_name()
         storage.write_bytes(proof, b"")
         try:
@@ -209,6 +217,7 @@ class Library:
         The same thread may acquire it again. Raises LibraryError.
         """
         # Items share locks, so that ten thousand items do not leave ten thousand files.
+        self.check_place()  # the lock's file must not be made in another folder
         number = zlib.crc32(item_id.encode("utf-8", "surrogatepass")) % LOCKS
         with storage.locked(self.home / LOCK_FOLDER / f"items-{number:02x}.lock"):
             yield
@@ -243,7 +252,7 @@ class Library:
         stem = self.stem(item)
         target = self.media_folder / f"{stem}{_media_suffix(path)}"
         if not _same_content(source, target):
-            storage.link_or_copy(source, target, link=link)
+            self.put_file(item.id, source, target, link=link)
         measured: dict[str, Any] = {}
         if sha256:
             measured["sha256"] = sha256
@@ -251,6 +260,11 @@ class Library:
             measured["duration_s"] = duration_s
         changes = {"files": {"media": target.name}, "media": measured, RETENTION: None}
         return self.write_metadata(item, changes)
+
+    def put_file(self, item_id: str, source: Path, target: Path, *, link: bool = True) -> None:
+        """Put a file at `target` among those of an item; see `storage.link_or_copy`."""
+        self.check_place()
+        storage.link_or_copy(source, target, link=link, guard=lambda: self.guard(item_id))
 
     def write_metadata(
         self,
@@ -266,20 +280,63 @@ class Library:
         damaged metadata in a file `.json.damaged`. `stem` is for files that have a name already.
         Raises LibraryError, also for metadata of a newer version.
         """
+        return self._write(item, changes or {}, {}, stem)
+
+    def _write(
+        self,
+        item: MediaItem,
+        changes: Mapping[str, Any],
+        files: Mapping[str, bytes],
+        stem: str | None = None,
+    ) -> LibraryEntry:
+        """Write an item's files, by suffix, and then its record; they appear together."""
         with self.metadata_lock(item.id):
-            stem = self.stem(item) if stem is None else stem
-            path = self.path(stem, ".json")
-            record = self._record_to_change(path)
-            known_item = record.get("item")
-            kept = known_item if isinstance(known_item, dict) else {}
-            # An available medium has no such key: that of an announced one must not stay.
-            kept = {key: value for key, value in kept.items() if key != "availability"}
-            described = {**kept, **item_document(item)}
-            head = {"version": METADATA_VERSION, "item": described}
-            merged = {**head, **merge_record(record, changes or {}), **head}
-            storage.write_json(path, merged)
-            self._index.add(stem, item.id)
-            return entry_from_record(merged, stem, self._on_disk)
+            for _ in range(_WRITE_ATTEMPTS):
+                name = self.stem(item) if stem is None else stem
+                with suppress(_RecordChanged):
+                    return self._write_once(item, changes, files, name)
+        raise LibraryError(
+            "library.record_busy",
+            "Other processes change {path} over and over.",
+            hint="Try again.",
+            retryable=True,
+            path=self.path(name, ".json"),
+        )
+
+    def _write_once(
+        self, item: MediaItem, changes: Mapping[str, Any], files: Mapping[str, bytes], stem: str
+    ) -> LibraryEntry:
+        path, number = self.path(stem, ".json"), self._fence.number if self._fence else 0
+        before = _content(path)
+        record = self._record_to_change(path)
+        if before is not None and not path.exists():
+            before = None  # it was no metadata, and is kept under another name
+        known_item = record.get("item")
+        kept = known_item if isinstance(known_item, dict) else {}
+        # An available medium has no such key: that of an announced one must not stay.
+        kept = {key: value for key, value in kept.items() if key != "availability"}
+        described = {**kept, **item_document(item)}
+        head = {"version": METADATA_VERSION, "item": described}
+        merged = {**head, **merge_record(record, changes), **head}
+        if number:
+            merged[TOKEN] = number
+
+        @contextmanager
+        def guard() -> Iterator[None]:
+            with self.guard(item.id):
+                if number and number_in(record) > number:
+                    raise older_database(self.home, number_in(record), number)
+                # A lock of a file may not hold on other machines; the lock of the row does.
+                if _content(path) != before:
+                    raise _RecordChanged
+                yield
+
+        written = [(self.path(stem, suffix), data) for suffix, data in files.items()]
+        storage.write_together([*written, (path, storage.json_bytes(merged))], guard)
+        self._index.add(stem, item.id)
+        if number:
+            raise_mark(self.home, number)
+        return entry_from_record(merged, stem, self._on_disk)
 
     def amend(self, item_id: str, changes: Mapping[str, Any]) -> LibraryEntry | None:
         """Change an item's record; return None and write nothing if the item does not exist.
@@ -318,20 +375,26 @@ class Library:
     def write_text(self, entry: LibraryEntry | str, suffix: str, text: str) -> Path:
         """Write a text file of an entry (or stem) as UTF-8, completely or not at all."""
         path = self.path(entry, suffix)
-        storage.write_text(path, text)
+        item_id = "" if isinstance(entry, str) else entry.item.id
+        self.check_place()
+        storage.write_bytes(path, storage.text_bytes(text), lambda: self.guard(item_id))
         return path
 
-    def write_transcript(self, entry: LibraryEntry | str, text: str, exact: str) -> dict[str, str]:
-        """Write both files of a transcript; return the SHA-256 of each by its suffix.
+    def write_transcript(
+        self, item: MediaItem, text: str, exact: str, changes: Mapping[str, Any]
+    ) -> LibraryEntry:
+        """Write both files of a transcript, and `changes` to the record, together.
 
-        The exact transcript is written last: if it exists, the text beside it is complete. The
-        hashes belong into the record, as `transcribed.sha256`.
+        The record gets the SHA-256 of each file, by its suffix, as `transcribed.sha256`. The record
+        is the last to appear: what it says is there. See `write_metadata` for `changes`.
         """
-        hashes = {}
-        for suffix, content in ((TEXT_SUFFIX, text), (TRANSCRIPT_SUFFIX, exact)):
-            path = self.write_text(entry, suffix, content)
-            hashes[suffix] = hashlib.sha256(path.read_bytes()).hexdigest()
-        return hashes
+        files = {
+            TEXT_SUFFIX: storage.text_bytes(text),
+            TRANSCRIPT_SUFFIX: storage.text_bytes(exact),
+        }
+        hashes = {suffix: hashlib.sha256(data).hexdigest() for suffix, data in files.items()}
+        transcribed = {**changes.get("transcribed", {}), "sha256": hashes}
+        return self._write(item, {**changes, "transcribed": transcribed}, files)
 
     def read_facts(self) -> dict[str, Any]:
         """Return the facts in `library.json` (subscriptions, publish records); empty without it."""
@@ -339,6 +402,7 @@ class Library:
 
     def write_facts(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Change facts by key (None removes one); return all facts."""
+        self.check_place()
         with storage.locked(self.home / LOCK_FOLDER / "library.lock"):
             facts = merge_record({"version": METADATA_VERSION, **self.read_facts()}, changes)
             storage.write_json(self.facts_path, facts)
@@ -371,6 +435,18 @@ class Library:
     @property
     def _on_disk(self) -> DirectorySnapshot:
         return DirectorySnapshot(self.media_folder)
+
+
+class _RecordChanged(Exception):
+    """The record was changed after it was read; the change is made again, on the new one."""
+
+
+def _content(path: Path) -> bytes | None:
+    """Return a file's bytes; None if it is missing or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _media_suffix(path: Path) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kb import storage
 from kb.errors import KBError, LibraryError, TranscriptionError
 from kb.library import Library, LibraryEntry
 from kb.library.directory import list_directory
+from kb.library.fencing import Fence
 from kb.library.languages import language_code
 from kb.library.metadata import ORIGINAL_SUFFIX, TEXT_SUFFIX, TRANSCRIPT_SUFFIX
 from kb.library.originals import original_name
@@ -65,12 +65,16 @@ class Adoption:
 
 
 def adopt_transcripts(
-    library: Library, entries: Iterable[LibraryEntry], busy: Container[str] = ()
+    library: Library,
+    entries: Iterable[LibraryEntry],
+    busy: Container[str] = (),
+    fence_of: Callable[[str], Fence] | None = None,
 ) -> Adoption:
     """Make an exact transcript for each entry that lacks one that can be read.
 
-    `busy` has the ids of items that a worker may be writing: they are not changed. Raises
-    LibraryError if the folder cannot be read or written.
+    `busy` has the ids of items that a worker may be writing: they are not changed. `fence_of`
+    returns the fence of a change by hand of an item. Raises LibraryError if the folder cannot be
+    read or written, and what `fence_of` raises.
     """
     entries = tuple(entries)
     by_stem = _candidates(library, {entry.stem for entry in entries})
@@ -93,7 +97,8 @@ def adopt_transcripts(
             except (LibraryError, TranscriptionError) as error:
                 problem = problem or error
                 continue
-            amended = _write(library, entry, transcript, path, repaired=problem is not None)
+            own = library.fenced(fence_of(entry.item.id)) if fence_of else library
+            amended = _write(own, entry, transcript, path, repaired=problem is not None)
             repaired = entry.transcript_path is not None
             taken_in.append(TakenIn(amended, path.name, repaired))
             break
@@ -200,7 +205,7 @@ def _write(
     target = library.path(entry, TRANSCRIPT_SUFFIX)
     if entry.transcript_path is not None:
         kept = library.path(entry, DAMAGED_SUFFIX)
-        storage.link_or_copy(entry.transcript_path, kept, link=False)
+        library.put_file(entry.item.id, entry.transcript_path, kept, link=False)
     if not library.path(entry, TEXT_SUFFIX).exists():
         library.write_text(entry, TEXT_SUFFIX, render(transcript, "txt", item=entry.item))
     library.write_text(entry, target.name.removeprefix(entry.stem), render(transcript, "json"))

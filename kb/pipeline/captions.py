@@ -12,7 +12,6 @@ from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kb import storage
 from kb.errors import KBError, LibraryError
 from kb.library import Library, LibraryEntry
 from kb.settings import Settings
@@ -44,7 +43,7 @@ def keep(
             log.warning("%s: captions are not kept: other files have their names", item.id)
             continue
         try:
-            storage.link_or_copy(file.path, target, link=True)
+            library.put_file(item.id, file.path, target)
             file.path.unlink(missing_ok=True)
         except (LibraryError, OSError) as error:
             log.warning("%s: captions are not kept: %s", item.id, error)

@@ -21,11 +21,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from kb import storage
 from kb.asr.quality.expected_errors import with_expected_errors
 from kb.errors import LibraryError, MediaUnavailable
 from kb.inference.session import TranscriptionOptions
 from kb.library import Library, LibraryEntry
+from kb.library.fencing import number_in
 from kb.media import sha256_of, shown
 from kb.pipeline import captions
 from kb.pipeline.hold import HoldDecision, decide
@@ -153,7 +153,7 @@ def _fetch(
     entry = library.write_metadata(entry.item, {"media": {"start_s": found.start_s}})
     captions.keep(library, described, fetched.captions)
     for path in beside:  # the picture: `<name>.jpg`
-        storage.link_or_copy(path, library.path(entry, f".{path.name.split('.', 1)[1]}"), link=True)
+        library.put_file(item.id, path, library.path(entry, f".{path.name.split('.', 1)[1]}"))
         path.unlink(missing_ok=True)
     if fetched.temporary and fetched.path != entry.media_path:
         fetched.path.unlink(missing_ok=True)
@@ -214,7 +214,6 @@ def write(
     (`keep_corrections`); the others stay in the file as a record, and a warning counts them.
     Those of `parts`, items that have only the beginning of the medium, are made again too.
     """
-    stem = library.stem(item)
     revisions = _earlier_revisions(library, item.id)
     # Of another medium: not of this run, and not again after they were taken over once.
     known = {(revision.at, revision.by) for revision in revisions}
@@ -224,13 +223,12 @@ def write(
                 revisions = (*revisions, replace(revision, run=0))
     transcript = _with_corrections(transcript, revisions, run, keep=keep_corrections)
     transcript = replace(transcript, warnings=(*transcript.warnings, *_dubbed(item)))
-    hashes = library.write_transcript(
-        stem, render(transcript, "txt", item=item), render(transcript, "json", item=item)
-    )
     decision = decide(transcript, hold_below, hold_errors=hold_errors)
     document = json_document.to_document(transcript)
-    entry = library.write_metadata(
+    entry = library.write_transcript(
         item,
+        render(transcript, "txt", item=item),
+        render(transcript, "json", item=item),
         {
             "media": {"sha256": transcript.media.sha256, "duration_s": transcript.media.duration_s},
             "transcribed": {
@@ -248,7 +246,6 @@ def write(
                 "tracks": list(transcript.media.tracks) or None,
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 **_revised(transcript, run),
-                "sha256": hashes,
             },
             **captions.captions_retired(library.find(item.id)),
             **decision.metadata(),
@@ -321,14 +318,31 @@ def _earlier_revisions(library: Library, item_id: str) -> tuple[Revision, ...]:
 
 
 def publish(
-    library: Library, settings: Settings, item: MediaItem, transcript: Transcript, sink: str
+    library: Library, settings: Settings, entry: LibraryEntry, transcript: Transcript, sink: str
 ) -> Published:
-    """Put the item's passages into a knowledge base; the same content again changes nothing."""
-    entry = library.find(item.id)
-    found = passages(transcript, item, path=entry.medium_place if entry else "")
-    published = open_sink(sink, settings).publish(item, found, facts=facts_of(transcript))
-    record_published(library, item, published)
-    return published
+    """Put an item's passages into a knowledge base; the same content again changes nothing.
+
+    `entry` was read before `transcript`. An index is no file that could be moved into place within
+    the library's guard: so the files are read again afterwards, and published again if another
+    attempt has changed them meanwhile. Whichever process writes last, the index has the text of the
+    files. Raises the errors of `Library.guard`.
+    """
+    target = open_sink(sink, settings)
+    while True:
+        item = entry.item
+        with library.guard(item.id):  # a late attempt ends here
+            pass
+        found = passages(transcript, item, path=entry.medium_place)
+        published = target.publish(item, found, facts=facts_of(transcript))
+        now = library.find(item.id)
+        if now is None:  # removed meanwhile
+            if target.is_local:
+                target.delete(item.id)
+            return published
+        if number_in(now.record) == number_in(entry.record) or now.transcript_path is None:
+            record_published(library, item, published)
+            return published
+        entry, transcript = now, read_transcript(library, now)
 
 
 def read_transcript(library: Library, entry: LibraryEntry) -> Transcript:

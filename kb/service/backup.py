@@ -22,6 +22,7 @@ from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.heartbeat import executor_id
 from kb.library import Library, archive
 from kb.library.archive import Manifest, Progress
+from kb.library.identity import FILE as IDENTITY_FILE
 from kb.library.user_files import UserFiles
 from kb.settings import Settings
 from kb.storage import Target
@@ -252,6 +253,9 @@ class Backup:
                 replaced += self._replace_database(staging / path, aside)
             elif path not in dumps.PARTS:
                 replaced += archive.put_in_place(staging / path, home / path, aside / path)
+        if self._url is None:
+            # The folder takes the identity of the database that came with its files.
+            (home / IDENTITY_FILE).unlink(missing_ok=True)
         return RestoreReport(
             source, manifest.made_at, manifest.version, len(manifest.members), unchanged, replaced,
             aside if replaced else None, media=manifest.media, complete=True,

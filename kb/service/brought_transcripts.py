@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kb import storage
 from kb.errors import KBError
 from kb.library import MEDIA_EXTENSIONS, Library
 from kb.library.metadata import ORIGINAL_SUFFIX
@@ -111,17 +110,17 @@ def _lay(library: Library, item: MediaItem, path: Path) -> Path:
     if target.exists():
         if filecmp.cmp(path, target, shallow=False):
             return target
-        _keep_earlier(target)
-    storage.link_or_copy(path, target, link=False)
+        _keep_earlier(library, item, target)
+    library.put_file(item.id, path, target, link=False)
     return target
 
 
-def _keep_earlier(path: Path) -> None:
+def _keep_earlier(library: Library, item: MediaItem, path: Path) -> None:
     kept, number = path.with_name(f"{path.name}{EARLIER_SUFFIX}"), 2
     while kept.exists():
         kept = path.with_name(f"{path.name}{EARLIER_SUFFIX}{number}")
         number += 1
-    storage.link_or_copy(path, kept, link=False)
+    library.put_file(item.id, path, kept, link=False)
 
 
 def _file(text: str, settings: Settings) -> Path | None:

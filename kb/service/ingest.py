@@ -295,6 +295,9 @@ class Ingest:
         self._prepare(options)
 
     def _prepare(self, options: RunOptions) -> None:
+        if self.settings.database_url.get_secret_value():
+            # The folder may be that of a share that is not mounted: nothing may be made in it.
+            self.queue.tie.require()
         try:
             self.library.prepare()
         except LibraryError as error:

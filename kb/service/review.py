@@ -156,7 +156,7 @@ class Review:
         released = {
             "review": decision, "state": DONE, "error": None, "hint": None, "problem": None,
         }  # fmt: skip
-        entry = self.library.amend(entry.item.id, released) or entry
+        entry = self.revisions.by_hand(entry.item.id).amend(entry.item.id, released) or entry
         errors = transcript.expected_errors
         self.queue.items.record_review(
             entry.item.id, transcript.grade, errors.share if errors else None, release=True

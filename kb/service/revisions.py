@@ -19,6 +19,7 @@ from kb import storage
 from kb.asr.quality.expected_errors import with_expected_errors
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.fences import Fences, active
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, HELD
 from kb.jobs.queue.library_sync import sync_from_library
 from kb.library import Library, LibraryEntry
@@ -143,7 +144,8 @@ class Revisions:
         with self._edit_lock():
             entry = self.entry_of(item_id)
             self.refuse_active(entry)
-            transcript = stages.read_transcript(self.library, entry)
+            library = self.by_hand(item_id)
+            transcript = stages.read_transcript(library, entry)
             segments, changes = change(transcript.segments)
             if not changes:
                 return None
@@ -159,7 +161,7 @@ class Revisions:
             )
             own = [r for r in revised.revisions if r.run == revision.run]
             entry = self._write(
-                entry, revised,
+                library, entry, revised,
                 {"revised": {"at": revision.at, "by": revision.by, "times": len(own)}},
             )  # fmt: skip
         self.queue.items.record_review(entry.item.id, revised.grade, _share(revised))
@@ -179,7 +181,8 @@ class Revisions:
         ):
             return transcript
         with self._edit_lock():
-            present = self.library.find(entry.item.id) or entry
+            library = self.by_hand(entry.item.id)
+            present = library.find(entry.item.id) or entry
             judged = with_expected_errors(stages.read_transcript(self.library, present))
             document = json_document.to_document(judged)
             transcribed = {
@@ -192,12 +195,12 @@ class Revisions:
             # A file that is not the recorded one must not look like it.
             known = dict(hashes) if isinstance(hashes, dict) else {}
             ours = known.get(TRANSCRIPT_SUFFIX) == sha256_of(path)
-            path = self.library.write_text(
+            path = library.write_text(
                 present, TRANSCRIPT_SUFFIX, render(judged, "json", item=present.item)
             )
             if ours:
                 transcribed["sha256"] = {**known, TRANSCRIPT_SUFFIX: sha256_of(path)}
-            self.library.amend(present.item.id, {"transcribed": transcribed})
+            library.amend(present.item.id, {"transcribed": transcribed})
         return judged
 
     def entry_of(self, item_id: str) -> LibraryEntry:
@@ -218,13 +221,14 @@ class Revisions:
         sync_from_library(self.queue.items, self.library, [entry.item.id])
         row = self.queue.items.read(entry.item.id)
         if row is not None and row.state in ACTIVE:
-            raise UsageError(
-                "edit.active",
-                "{item_id} is {state}: its transcript is about to be replaced.",
-                hint="Wait for its end, or: kb cancel {item_id}",
-                item_id=entry.item.id,
-                state=row.state,
-            )
+            raise active(entry.item.id, row.state)
+
+    def by_hand(self, item_id: str) -> Library:
+        """Return the library for a change by hand of one item, which ends earlier attempts at it.
+
+        Raises UsageError for an item in the queue.
+        """
+        return self.library.fenced(Fences(self.queue.database).by_hand(item_id))
 
     def follow_up(self, entry: LibraryEntry, transcript: Transcript) -> tuple[str, ...]:
         """Update the local index now, and queue the item for its remote knowledge bases.
@@ -236,7 +240,7 @@ class Revisions:
         chosen = RunOptions.from_dict(row.options).sinks if row else None
         sinks = list(chosen if chosen is not None else self.settings.sink_names)
         if "local" in sinks:
-            stages.publish(self.library, self.settings, entry.item, transcript, "local")
+            stages.publish(self.library, self.settings, entry, transcript, "local")
         if entry.state == HELD:
             return ()
         entries = self.queue.outbox.for_items([entry.item.id]).get(entry.item.id, ())
@@ -252,13 +256,10 @@ class Revisions:
         return tuple(remote)
 
     def _write(
-        self, entry: LibraryEntry, revised: Transcript, about: Mapping[str, Any]
+        self, library: Library, entry: LibraryEntry, revised: Transcript, about: Mapping[str, Any]
     ) -> LibraryEntry:
         """Write a transcript and its metadata, with `about` among those of its making."""
-        item, stem = entry.item, entry.stem
-        # Both are rendered before the first write, so that an error leaves the files unchanged.
-        exact, text = render(revised, "json", item=item), render(revised, "txt", item=item)
-        hashes = self.library.write_transcript(stem, text, exact)
+        item = entry.item
         document = json_document.to_document(revised)
         transcribed: Mapping[str, Any] = {
             **entry.transcribed,
@@ -266,9 +267,13 @@ class Revisions:
             "coverage": document["coverage"],
             "expected_errors": document["expected_errors"],
             **about,
-            "sha256": hashes,
         }
-        return self.library.amend(item.id, {"transcribed": transcribed}) or entry
+        return library.write_transcript(
+            item,
+            render(revised, "txt", item=item),
+            render(revised, "json", item=item),
+            {"transcribed": transcribed},
+        )
 
     @contextlib.contextmanager
     def _edit_lock(self) -> Iterator[None]:

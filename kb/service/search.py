@@ -10,6 +10,7 @@ from typing import Any
 from kb.errors import KBError, LibraryError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.fences import Fences
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.outbox import SYNCED
 from kb.library import Library, LibraryEntry
@@ -69,12 +70,15 @@ class Search:
                 hint="Connect its disk, or bring it back: kb restore FILE",
                 folder=folder,
             )
+        self.queue.tie.adopt()
         self.library.prepare()
         self.library.sweep_temporary()
         complete_removals(self.settings, self.library, self.queue)
         adopted = self.library.adopt()
         busy = {i for i, state in self.queue.unfinished().items() if state in ACTIVE}
-        found = adoption.adopt_transcripts(self.library, self.library.entries(), busy)
+        found = adoption.adopt_transcripts(
+            self.library, self.library.entries(), busy, Fences(self.queue.database).by_hand
+        )
         listing = self.library.scan()
         problems = [p.message for p in (*adopted.problems, *listing.problems)]
         problems += [f"{error.message} {error.hint}".strip() for error in found.broken.values()]

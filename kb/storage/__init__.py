@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from kb.storage.atomic import (
+    Guard,
     atomic_path,
+    json_bytes,
     link_or_copy,
     read_json,
     sweep,
     temporary_name,
+    text_bytes,
     write_bytes,
     write_json,
     write_text,
+    write_together,
 )
 from kb.storage.drafts import scratch_folder, sweep_drafts, user_path, write_private
 from kb.storage.http_answers import Answer, AnswerTooLarge, read_answer
@@ -45,6 +49,7 @@ __all__ = [
     "AnswerTooLarge",
     "Draft",
     "Fields",
+    "Guard",
     "Judge",
     "Standing",
     "Target",
@@ -54,6 +59,7 @@ __all__ = [
     "decode_user_text",
     "file_error",
     "is_lasting",
+    "json_bytes",
     "library_error",
     "link_or_copy",
     "locked",
@@ -65,6 +71,7 @@ __all__ = [
     "sweep",
     "sweep_drafts",
     "temporary_name",
+    "text_bytes",
     "unreadable_reason",
     "user_file",
     "user_folder",
@@ -73,5 +80,6 @@ __all__ = [
     "write_json",
     "write_private",
     "write_text",
+    "write_together",
     "write_user_file",
 ]

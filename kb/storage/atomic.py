@@ -16,8 +16,8 @@ import socket
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,9 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 Result = TypeVar("Result")
+
+Guard = Callable[[], AbstractContextManager[object]]
+"""The block in which a written file is moved into place; it raises to refuse the move."""
 
 _FICLONE = 0x40049409  # ioctl of Linux that clones a file (linux/fs.h)
 
@@ -50,18 +53,20 @@ _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, guard: Guard = nullcontext) -> Iterator[Path]:
     """Yield a temporary path beside `target`, and move it there if the block ends without an error.
 
-    On any exception, including an interrupt, the temporary file is removed and `target` is not
-    changed. OSErrors become LibraryError; missing folders are made.
+    The move is made within `guard`. On any exception, including an interrupt and a refusal by
+    `guard`, the temporary file is removed and `target` is not changed. OSErrors become
+    LibraryError; missing folders are made.
     """
     temporary = target.parent / temporary_name()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         flush(temporary)
-        retry_denied(lambda: temporary.replace(target))
+        with guard():
+            _move(temporary, target)
     except OSError as error:
         raise library_error(error, target, "write") from error
     finally:
@@ -69,6 +74,36 @@ def atomic_path(target: Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink()
     flush_folder(target.parent)
+
+
+def write_together(files: Sequence[tuple[Path, bytes]], guard: Guard = nullcontext) -> None:
+    """Write several files; move them into place within one `guard`, in their order.
+
+    All are complete under temporary names before the first one is moved. Raises LibraryError, and
+    what `guard` raises: then no file is changed.
+    """
+    drafts = [(target.parent / temporary_name(), target) for target, _ in files]
+    current = files[0][0]
+    try:
+        for (temporary, current), (_, data) in zip(drafts, files, strict=True):
+            current.parent.mkdir(parents=True, exist_ok=True)
+            write_new(temporary, data)
+            flush(temporary)
+        with guard():
+            for temporary, current in drafts:
+                _move(temporary, current)
+    except OSError as error:
+        raise library_error(error, current, "write") from error
+    finally:
+        for temporary, _ in drafts:
+            with suppress(OSError):
+                temporary.unlink()
+    for folder in dict.fromkeys(target.parent for target, _ in files):
+        flush_folder(folder)
+
+
+def _move(temporary: Path, target: Path) -> None:
+    retry_denied(lambda: temporary.replace(target))
 
 
 def temporary_name(suffix: str = "") -> str:
@@ -80,12 +115,12 @@ def temporary_name(suffix: str = "") -> str:
     return f"{TEMPORARY_PREFIX}{unique}{TEMPORARY_SUFFIX}{suffix[:_LONGEST_SUFFIX]}"
 
 
-def write_bytes(target: Path, data: bytes) -> None:
-    """Write `data` to `target`, completely or not at all.
+def write_bytes(target: Path, data: bytes, guard: Guard = nullcontext) -> None:
+    """Write `data` to `target`, completely or not at all; see `atomic_path` for `guard`.
 
     Raises LibraryError (disk full, access denied, file in the way, path too long).
     """
-    with atomic_path(target) as temporary:
+    with atomic_path(target, guard) as temporary:
         write_new(temporary, data)
 
 
@@ -107,12 +142,22 @@ def write_text(target: Path, text: str) -> None:
     A lone surrogate (half of a file name that was not UTF-8) is written as `\\udcXX`: in JSON that
     is the same character, in other files it is at least readable.
     """
-    write_bytes(target, text.encode("utf-8", "backslashreplace"))
+    write_bytes(target, text_bytes(text))
 
 
 def write_json(target: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON document to `target`, indented for people; see `write_bytes`."""
-    write_text(target, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    write_bytes(target, json_bytes(document))
+
+
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a JSON document as `write_json` writes them."""
+    return text_bytes(json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+
+def text_bytes(text: str) -> bytes:
+    """Return the bytes of a text as `write_text` writes them."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -145,14 +190,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
+def link_or_copy(source: Path, target: Path, *, link: bool, guard: Guard = nullcontext) -> None:
     """Put the file `source` at `target` as a clone or a hard link if possible, else as a copy.
 
     A clone (Btrfs, XFS) takes no space and is a file of its own: a change of the source in place
     does not reach it, as it does reach a hard link.
-    Raises LibraryError. The caller has checked that `source` exists.
+    The move into place is made within `guard`. Raises LibraryError. The caller has checked that
+    `source` exists.
     """
-    with atomic_path(target) as temporary:
+    with atomic_path(target, guard) as temporary:
         if link:
             if _clone(source, temporary):
                 return

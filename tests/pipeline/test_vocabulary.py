@@ -67,7 +67,7 @@ def service(tmp_path: Path) -> Service:
             "en", "whisper", "demo", "stabil", Coverage(6.0, 6.0), Timing(),
         )  # fmt: skip
         entry, _ = stages.write(made.library, each, transcript, 0.0)
-        stages.publish(made.library, made.settings, entry.item, transcript, "local")
+        stages.publish(made.library, made.settings, entry, transcript, "local")
     made.queue.items.adopt([LibraryRow(each, "done", grade="A") for each in TALKS])
     return made
 

@@ -53,8 +53,8 @@ def add_item(
         timing=Timing(total_s=2.0, media_s=57.0),
     )
     transcript = change(transcript) if change else transcript
-    stages.write(service.library, described, transcript, service.settings.hold_below)
-    stages.publish(service.library, service.settings, described, transcript, "local")
+    entry, _ = stages.write(service.library, described, transcript, service.settings.hold_below)
+    stages.publish(service.library, service.settings, entry, transcript, "local")
     service.queue.adopt_folder()
     service.close()
     return described.id

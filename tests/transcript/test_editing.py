@@ -142,7 +142,7 @@ def service(tmp_path: Path) -> Service:
         Coverage(8.0, 6.0, (SpeechSpan(4.0, 6.0),)), Timing(),
     )  # fmt: skip
     entry, _ = stages.write(made.library, ITEM, transcript, 0.0)
-    stages.publish(made.library, made.settings, entry.item, transcript, "local")
+    stages.publish(made.library, made.settings, entry, transcript, "local")
     made.queue.items.adopt([LibraryRow(ITEM, "done", grade="C")])
     return made
 

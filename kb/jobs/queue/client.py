@@ -26,6 +26,7 @@ from kb.jobs.queue.item_states import (
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.library_sync import library_row, sync_from_library, transcribed_rows
+from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
@@ -93,12 +94,19 @@ class JobQueue(Acts):
             settings = settings.replace(home=folder)
         database = Database.open(settings)
         self._exit_stack.callback(database.close)
+        if not self._temporary:
+            LibraryTie(database, self._library).attach()
         fill_from_library(database, self._settings, self._library)
         return database
 
     @cached_property
     def items(self) -> ItemStore:
         return ItemStore(self.database)
+
+    @property
+    def tie(self) -> LibraryTie:
+        """The tie between the database and the library's folder."""
+        return LibraryTie(self.database, self._library)
 
     @property
     def _lanes(self) -> LaneStore:
@@ -138,8 +146,10 @@ class JobQueue(Acts):
     ) -> tuple[list[str], list[Skipped]]:
         """Queue items; return the queued ids and the skipped items.
 
-        Removed items are skipped, except those in `asked`.
+        Removed items are skipped, except those in `asked`. Raises LibraryError if the library's
+        folder is missing or is that of another library.
         """
+        self.tie.require()
         queued, skipped = submission.submit(
             self.items,
             self._library,
@@ -157,6 +167,7 @@ class JobQueue(Acts):
         self, reference: str, filters: VideoFilters, options: RunOptions
     ) -> list[str]:
         """Queue a listing that a worker makes as soon as possible; return its id."""
+        self.tie.require()
         job = listing_job(reference, filters)
         stored = marked(options.as_dict(), self._settings)
         enqueue_listing(self.items, job, stored, self._client.ingest)

@@ -80,6 +80,7 @@ class ItemRow:
     problem: StoredProblem | None = None
     expected_errors: float | None = None
     failing_since: float | None = None
+    fencing_token: int = 0  # the number of the last attempt (`kb.library.fencing`)
 
     @property
     def title(self) -> str:
@@ -228,6 +229,7 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
         wait_until=columns["wait_until"], updated_at=columns["updated_at"],
         grade=columns["grade"], problem=columns["problem"],
         expected_errors=columns["expected_errors"], failing_since=columns["failing_since"],
+        expected_errors=columns["expected_errors"], fencing_token=columns["fencing_token"],
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import items
+from kb.database.fencing import next_number
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_queries import Key, in_parts, read_item
 from kb.jobs.queue.item_states import (
@@ -166,7 +167,10 @@ class ItemStore(LibraryRows):
     # Work on items
 
     def claim(self, item_id: str, serial: int, executor: str) -> ItemRow | None:
-        """Assign an item to a worker; return None if it was cancelled or queued again meanwhile."""
+        """Assign an item to a worker; return None if it was cancelled or queued again meanwhile.
+
+        The attempt gets a number larger than all before.
+        """
         with self.database.begin() as connection:
             done = connection.execute(
                 sa.update(items)
@@ -175,7 +179,13 @@ class ItemStore(LibraryRows):
                     items.c.serial == serial,
                     items.c.state.in_((QUEUED, RUNNING)),
                 )
-                .values(state=RUNNING, executor=executor, updated_at=time.time(), **_NO_ERROR)
+                .values(
+                    state=RUNNING,
+                    executor=executor,
+                    updated_at=time.time(),
+                    fencing_token=next_number(connection),
+                    **_NO_ERROR,
+                )
             )
             return read_item(connection, item_id) if done.rowcount else None
 

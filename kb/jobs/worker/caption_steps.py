@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 
-from kb.errors import KBError, RetryLater
+from kb.errors import Cancelled, KBError, RetryLater
 from kb.jobs.queue.item_states import ACTIVE, ItemRow
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.worker.context import WorkerContext, block_forever
-from kb.library import LibraryEntry
+from kb.library import Library, LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import captions, stages
 from kb.sinks import open_sink
@@ -42,6 +42,8 @@ class CaptionSteps:
                 # The lane is paused or the medium is not published yet: waiting here delays
                 # nothing, because all other workflows in this queue wait for the same.
                 self._wait(error.until or time.time() + LONGEST_WAIT_S)
+            except Cancelled:
+                return "not wanted"
             except KBError as error:
                 tries += 1
                 log.warning("%s: captions: %s", self._id, error.message)
@@ -66,19 +68,22 @@ class CaptionSteps:
         sinks = RunOptions.from_dict(row.options).sinks
         if "local" not in (sinks if sinks is not None else context.settings.sink_names):
             return "not wanted"
+        library = context.library.fenced(context.fences.wanted(row))
         if entry is None or not captions.files_of(context.library, entry):
-            entry = self._fetch(row)
+            entry = self._fetch(row, library)
         else:
-            entry = captions.keep(context.library, entry.item, (), shown=True)
+            entry = captions.keep(library, entry.item, (), shown=True)
         found = captions.interim_passages(context.library, entry) if entry else ()
         if entry is None or not found:
             return "none"
+        with library.guard(self._id):
+            pass  # cancelled or asked for again meanwhile: nothing of it is shown
         open_sink("local", context.settings).publish(entry.item, found)
         # The transcript may have been finished meanwhile, and indexed before the captions.
         entry = context.library.find(self._id) or entry
         return self._publish_transcript(entry) if entry.transcript_path is not None else "shown"
 
-    def _fetch(self, row: ItemRow) -> LibraryEntry | None:
+    def _fetch(self, row: ItemRow, library: Library) -> LibraryEntry | None:
         context = self._context
         source = context.source_factory.source_of(row.item, shared=bool(row.options.get(SHARED)))
         if not isinstance(source, CaptionSource):
@@ -86,13 +91,13 @@ class CaptionSteps:
         item, files = source.captions(
             row.item, context.library.home / stages.DOWNLOADS, lambda *_: self._stop_if_asked()
         )
-        return captions.keep(context.library, item, files, shown=True) if files else None
+        return captions.keep(library, item, files, shown=True) if files else None
 
     def _publish_transcript(self, entry: LibraryEntry) -> str:
         """Publish the transcript: once it exists, the index must not contain the captions."""
         context = self._context
         transcript = stages.read_transcript(context.library, entry)
-        stages.publish(context.library, context.settings, entry.item, transcript, "local")
+        stages.publish(context.library, context.settings, entry, transcript, "local")
         return "replaced"
 
     def _wait(self, until: float) -> None:

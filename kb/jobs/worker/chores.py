@@ -176,7 +176,7 @@ def follow_changes(context: WorkerContext) -> None:
                 continue
             if is_local_sink(row.sink):
                 transcript = stages.read_transcript(context.library, entry)
-                stages.publish(context.library, context.settings, entry.item, transcript, row.sink)
+                stages.publish(context.library, context.settings, entry, transcript, row.sink)
                 context.outbox.record(row.sink, entry.item.id, SYNCED)
             elif entry.state != HELD:
                 with context.items.database.begin() as connection:

@@ -12,13 +12,14 @@ from functools import cached_property
 from typing import NoReturn, TypeVar
 
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
-from kb.errors import Cancelled, KBError
+from kb.errors import Cancelled, KBError, Superseded
 from kb.inference.model_fetch import within_floor
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.publisher import Publisher
 from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient
+from kb.jobs.queue.fences import Fences, is_database_trouble
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
@@ -32,6 +33,8 @@ from kb.jobs.worker import retry_policy
 from kb.jobs.worker.model_fetches import MODEL_CONDUCT, ModelFetches
 from kb.jobs.worker.preparation import PreparationTurns
 from kb.library import Library
+from kb.library.audit import AuditLog
+from kb.library.identity import library_missing
 from kb.settings import Settings
 from kb.sources.looks import Looks
 from kb.sources.subscriptions import Subscriptions
@@ -108,6 +111,11 @@ class WorkerContext:
         return LaneStore(self.items.database)
 
     @cached_property
+    def fences(self) -> Fences:
+        """The fences of the items' files."""
+        return Fences(self.items.database)
+
+    @cached_property
     def outbox(self) -> Outbox:
         """The publications to knowledge bases."""
         return Outbox(self.items.database, self.settings.odin_project_id)
@@ -172,7 +180,7 @@ class WorkerContext:
         if not self.heartbeat.library_available():
             # This precedes every write, which would make an empty library in place of the missing
             # one.
-            raise retry_policy.library_missing(self.settings.home)
+            raise library_missing(self.settings.home)
 
     def warn_throttled(self, error: KBError) -> None:
         """Log a temporary error; an equal one at most once a minute, a full disk once an hour."""
@@ -214,6 +222,30 @@ class WorkerContext:
                 self.warn_throttled(error)
                 self.stopping.wait(pause_s)
                 pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+
+    def until_written(self, write: Callable[[], Result]) -> Result:
+        """Repeat a write of an item's files until the database can say who owns the item.
+
+        The write may have taken hours to prepare. Raises all other errors of `write`.
+        """
+        pause_s = LANE_POLL_S
+        while True:
+            try:
+                return write()
+            except KBError as error:
+                if self.stopping.is_set():
+                    block_forever()
+                if not is_database_trouble(error):
+                    raise
+                self.warn_throttled(error)
+                self.stopping.wait(pause_s)
+                pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+
+    def discard(self, item_id: str, error: Superseded) -> None:
+        """Report that the work of a late attempt was discarded: in the log and the history."""
+        log.warning("%s", error.message)
+        audit = AuditLog(self.settings.home, f"worker {self.executor}")
+        audit.record("discard", [item_id], code=error.code, reason=error.message)
 
     def refresh_lane_pause(self) -> None:
         """Read the pause of the item lane. Raises LibraryError when the database cannot be read."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from kb.errors import Cancelled, KBError, LibraryError, StoredProblem
+from kb.errors import Cancelled, KBError, LibraryError, StoredProblem, Superseded
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox
@@ -66,6 +66,7 @@ class ItemSteps:
         self._id = item_id
         self._serial = serial
         self._key = (item_id, serial)
+        self._library = context.library  # with the fence of the present attempt (`_guard`)
         self._last_progress = (0.0, "")
         self._look: OpenLook | None = None
 
@@ -104,17 +105,20 @@ class ItemSteps:
                 return StepResult.CONTINUE
             context.require_room()
             media = self._ensure_media(row)
-            brought = brought_transcript(context.library, replace(media, item=row.item))
+            brought = brought_transcript(self._library, replace(media, item=row.item))
             transcript = brought or self._recognize(row, media)
             context.check(self._key)
             self._require_ownership("write")
             transcript = captions.with_caption_agreement(
-                context.library, media.item, transcript, context.settings
+                self._library, media.item, transcript, context.settings
             )
-            stages.write(
-                context.library, media.item, transcript, context.settings.hold_below, run=row.run,
-                keep_corrections=not RunOptions.from_dict(row.options).drop_corrections,
-                parts=parts_of(row.item), hold_errors=context.settings.hold_errors,
+            context.until_written(
+                lambda: stages.write(
+                    self._library, media.item, transcript, context.settings.hold_below,
+                    run=row.run,
+                    keep_corrections=not RunOptions.from_dict(row.options).drop_corrections,
+                    parts=parts_of(row.item), hold_errors=context.settings.hold_errors,
+                )
             )  # fmt: skip
             with contextlib.suppress(KBError):  # for display only
                 if brought is None:
@@ -141,7 +145,7 @@ class ItemSteps:
             context = self._context
             context.require_room()
             self._advance("publish", 0.0)
-            entry = context.library.find(self._id)
+            entry = self._library.find(self._id)
             if entry is None:
                 raise LibraryError(
                     "item.files_gone",
@@ -150,7 +154,7 @@ class ItemSteps:
                     title=row.item.title,
                     home=context.settings.home,
                 )
-            transcript = stages.read_transcript(context.library, entry)
+            transcript = stages.read_transcript(self._library, entry)
             decision = hold.decide(
                 transcript, context.settings.hold_below, entry,
                 hold_errors=context.settings.hold_errors,
@@ -160,11 +164,11 @@ class ItemSteps:
             # Who has the earlier text gets the new one, whatever this run was asked for.
             sinks = (*sinks, *self._published_elsewhere(entry, sinks))
             parts = parts_of(row.item)
-            for part in filter(None, map(context.library.find, parts)):
+            for part in filter(None, map(self._library.find, parts)):
                 sinks = (*sinks, *self._published_elsewhere(part, sinks))
             for sink in sinks:
                 if is_local_sink(sink):
-                    stages.publish(context.library, context.settings, entry.item, transcript, sink)
+                    stages.publish(self._library, context.settings, entry, transcript, sink)
                     context.outbox.record(sink, self._id, outbox.SYNCED)
                 elif decision.state == "done":
                     with context.items.database.begin() as connection:
@@ -183,7 +187,7 @@ class ItemSteps:
                     # Held items can be searched in the local index, and are not published
                     # elsewhere.
                     context.outbox.hold(sink, self._id, decision.cause, options.metadata)
-            context.library.amend(self._id, decision.metadata())
+            self._library.amend(self._id, decision.metadata())
             if parts and decision.state == item_states.DONE:
                 context.replace_parts(parts, self._id)
             with contextlib.suppress(KBError):  # a later look at the folder records it too
@@ -241,7 +245,7 @@ class ItemSteps:
         source = context.source_factory.source_of(row.item, keep, shared=shared)
         try:
             return stages.ensure_media(
-                context.library, row.item, self._advance_or_stop, source,
+                self._library, row.item, self._advance_or_stop, source,
                 lambda need: context.reserve_room(self._key, need),
             )  # fmt: skip
         finally:
@@ -355,18 +359,22 @@ class ItemSteps:
             lambda: context.items.claim(self._id, self._serial, context.executor)
         )
         if row is not None:
+            self._library = context.library.fenced(context.fences.attempt(row))
             with context.lock:
                 context.running.add(self._key)
                 context.cancelled.discard(self._key)
         try:
             try:
                 yield row
-            except (WorkerStopping, Cancelled):
+            except (WorkerStopping, Cancelled) as error:
                 if context.stopping.is_set():
                     # The workflow must not end: the next worker continues it.
                     block_forever()
                 self._end_look(LookOutcome.CANCELLED)
-                log.info("%s: cancelled", self._id)
+                if isinstance(error, Superseded):
+                    context.discard(self._id, error)
+                else:
+                    log.info("%s: cancelled", self._id)
             except KBError as error:
                 if row is not None:
                     self._fail(row, error)
@@ -400,7 +408,7 @@ class ItemSteps:
             failed_with=installed_version() if decision.state == item_states.FAILED else None,
         )  # fmt: skip
         if recorded and decision.state == item_states.FAILED:
-            self._record_failure(error, decision.attempts)
+            self._record_failure(row, error, decision.attempts)
 
     def _finish(
         self,
@@ -434,12 +442,13 @@ class ItemSteps:
         """Repeat a change of the item's row until the database accepts it."""
         return self._context.until_accepted(action)
 
-    def _record_failure(self, error: KBError, attempts: int) -> None:
+    def _record_failure(self, row: item_states.ItemRow, error: KBError, attempts: int) -> None:
         with contextlib.suppress(KBError):
-            entry = self._context.library.find(self._id)
+            entry = self._library.find(self._id)
             if entry is None or entry.transcript_path is not None:
                 return  # the folder has no entry, or an earlier transcript, which is kept
-            self._context.library.amend(
+            fence = self._context.fences.failed_attempt(row)
+            self._context.library.fenced(fence).amend(
                 self._id, {"state": "failed", **error.record(), "attempts": attempts}
             )
 
@@ -465,7 +474,8 @@ class ItemSteps:
         if not self._until_accepted(
             lambda: context.items.advance(self._id, self._serial, context.executor, stage, 0.0)
         ):
-            raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
+            with self._library.guard(self._id):  # it says why
+                raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
 
     def _advance_or_stop(self, stage: str, progress: float) -> None:
         """Record progress; raise Cancelled, for stages that have no other check for a stop."""

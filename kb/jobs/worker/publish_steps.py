@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import suppress
 
-from kb.errors import CredentialsRefused, KBError, restored
+from kb.errors import CredentialsRefused, KBError, Superseded, restored
 from kb.jobs.publisher import HeldForReview
 from kb.jobs.queue import outbox
 from kb.jobs.queue.outbox import FIRST_POLL_S, OutboxEntry
@@ -54,6 +54,9 @@ class PublishSteps:
             return self._end(outbox_entry, outbox.HELD, error)
         except CredentialsRefused as error:
             return self._pause_lane_for_credentials(outbox_entry, error)
+        except Superseded as error:
+            context.discard(self._id, error)
+            return "superseded"
         except KBError as error:
             return self._retry_or_fail(outbox_entry, error)
         except Exception as error:
@@ -68,7 +71,9 @@ class PublishSteps:
             reason = restored(pause.reason, "", pause.problem)
             return self._wait(outbox_entry, pause.until, reason, outbox_entry.attempts)
         context.require_room()
-        published = context.publisher.publish_one(self._sink, self._id, outbox_entry.extra)
+        published = context.publisher.publish_one(
+            self._sink, self._id, outbox_entry.extra, context.fences.delivery(outbox_entry)
+        )
         due_at = None
         if published.status == outbox.SYNCING:
             # Indexing takes time; its state is polled, and the publication uses no slot meanwhile.
@@ -129,8 +134,14 @@ class PublishSteps:
             with suppress(KBError):
                 entry = context.library.find(self._id)
                 if entry is not None:
+                    library = context.library.fenced(context.fences.delivery(outbox_entry))
                     publish_record.record_failure(
-                        context.library, entry.item, self._sink, error, status, attempts
+                        library,
+                        entry.item,
+                        self._sink,
+                        error,
+                        status,
+                        attempts,
                     )
         return status
 

@@ -131,19 +131,6 @@ def is_full_disk(error: KBError) -> bool:
     return full or error.code in _FULL_CODES
 
 
-def library_missing(home: Path) -> LibraryError:
-    """Return the error for a missing library folder."""
-    return LibraryError(
-        "library.missing",
-        "The library folder {home} is not there any more.",
-        hint="Bring it back (or connect its disk) soon: work goes on by itself. If "
-        "it has moved for good, end this worker and start one with KB_HOME set "
-        "to the new place.",
-        retryable=True,
-        home=home,
-    )
-
-
 def library_missing_too_long(home: Path, waited_s: float) -> LibraryError:
     """Return the error of a worker whose library folder stayed missing."""
     return LibraryError(

@@ -24,6 +24,7 @@ from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause
+from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
@@ -31,6 +32,7 @@ from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps
 from kb.jobs.worker.spawn import worker_command
 from kb.library import Library
+from kb.library.identity import library_missing
 from kb.options import RunOptions
 from kb.settings import Settings
 
@@ -46,6 +48,7 @@ ROOM_EVERY_S = 2.0
 PUBLISH_EVERY_S = 10.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
+COMPARE_EVERY_S = 2.0  # between two comparisons of folder and database
 COPY_EVERY_S = 300.0
 IDLE_TIMEOUT_S = 3.0
 # A network share may be disconnected for a short time. If it stays away longer, a person must start
@@ -70,6 +73,8 @@ class Worker:
         self._idle_items: set[Key] = set()  # see `chores.requeue_lost`
         self._declared_dead = False
         self._library_missing_since: float | None = None
+        self._library_problem: KBError | None = None
+        self._compare_at = self._reported_at = 0.0  # monotonic times
         self._exit_code = 0
 
     def run(self) -> None:
@@ -81,10 +86,14 @@ class Worker:
         self._listen_to_signals()
         settings = self._settings
         library = Library(settings.home)
-        library.prepare()
+        if not settings.database_url.get_secret_value():
+            library.prepare()
         preset = RunOptions(workers=settings.workers or None).resolve_preset(settings)
         in_flight = settings.in_flight or min(64, 2 * preset.batch_size)
         self._database = database = Database.open(settings)
+        self._tie = LibraryTie(database, library)
+        self._tie.require()
+        library.prepare()
         self._heartbeat = heartbeat.Heartbeat(settings, database)
         self._heartbeat.acquire(self._stop.is_set)
         library.sweep_temporary()
@@ -108,6 +117,8 @@ class Worker:
         context.items.release(context.executor)
         context.looks.close_open(context.executor)
         context.lane_pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
+        if not self._library_well():
+            self._wait_for_library()
         workflows.install(context, self.steps_class)
         DBOS(config=config(database, context.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
         DBOS.listen_queues(list(workflow_ids.QUEUES))
@@ -168,10 +179,13 @@ class Worker:
         later = time.monotonic() + REQUEUE_LOST_EVERY_S
         next_at = [later if chore == self._requeue_lost else 0.0 for _, chore in schedule]
         while not self._stop.wait(TICK_S):
-            if not self._heartbeat.library_available():
+            if not self._library_well():
                 self._wait_for_library()
                 continue
-            self._library_missing_since = None
+            if self._library_missing_since is not None:
+                self._library_missing_since = None
+                log.info("The library is there again; work goes on.")
+                self._do(lambda: self._heartbeat.record_trouble(None))
             for number, (every_s, chore) in enumerate(schedule):
                 now = time.monotonic()
                 if now >= next_at[number] and not self._stop.is_set():
@@ -182,18 +196,46 @@ class Worker:
             if self._exit_when_idle and self._idle():
                 self._stop.set()
 
+    def _library_well(self) -> bool:
+        """Return True if the folder is there and is that of the database, which is not older."""
+        if not self._heartbeat.library_available():
+            self._library_problem = library_missing(self._settings.home)
+            self._compare_at = 0.0
+            return False
+        if time.monotonic() >= self._compare_at:
+            # A database that does not answer says nothing about the folder.
+            with suppress(KBError):
+                self._library_problem = self._tie.problem()
+                self._compare_at = time.monotonic() + COMPARE_EVERY_S
+        return self._library_problem is None
+
     def _wait_for_library(self) -> None:
-        """Start no item while the library is missing, and end if it stays missing."""
-        error, now = retry_policy.library_missing(self._settings.home), time.monotonic()
+        """Start no item while the library is not well, and end if it stays missing.
+
+        The trouble is this machine's: other machines go on, and the queue shows it.
+        """
+        error, now = self._library_problem, time.monotonic()
+        assert error is not None
         if self._library_missing_since is None:
             self._library_missing_since = now
+            self._reported_at = 0.0
             log.error("%s %s", error.message, error.hint)
         self._context.lane_pause = LanePause(
             time.time() + retry_policy.LANE_PAUSE_S, error.message, error.problem
         )
+        if now >= self._reported_at and not self._database.is_sqlite:
+            self._reported_at = now + heartbeat.HEARTBEAT_S
+            self._do(lambda: self._heartbeat.record_trouble(error))
+            self._do(self._beat)
+        if self._heartbeat.stop_requested():
+            self._stop.set()
         timeout_s = (
             LIBRARY_MISSING_IDLE_TIMEOUT_S if self._exit_when_idle else LIBRARY_MISSING_TIMEOUT_S
         )
+        if error.code == "library.database_older":
+            return  # it waits for `kb reindex`
+        if not self._database.is_sqlite and not self._exit_when_idle:
+            return  # the queue shows the trouble, and other machines go on
         if now - self._library_missing_since >= timeout_s:
             error = retry_policy.library_missing_too_long(self._settings.home, timeout_s)
             log.error("%s %s", error.message, error.hint)

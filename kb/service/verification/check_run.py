@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from kb.errors import UsageError
 from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.fences import Fences
 from kb.library import Library
 from kb.settings import Settings
 from kb.sinks.local.sink import LocalSink
@@ -80,6 +82,15 @@ class CheckRun:
     def can_rebuild(self) -> bool:
         """True if the index may be built again from the transcripts."""
         return self.mend and self.rows_readable
+
+    def by_hand(self, item_id: str) -> Library | None:
+        """Return the library for a change of one item's files; None for an item in the queue."""
+        if not self.rows_readable:
+            return self.library
+        try:
+            return self.library.fenced(Fences(self.queue.database).by_hand(item_id))
+        except UsageError:
+            return None
 
     def add(
         self, kind: str, subject: str, detail: str, hint: str = "", *,

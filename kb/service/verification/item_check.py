@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from kb import storage
 from kb.errors import KBError, KnowledgeBaseError
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import library_row
@@ -79,10 +78,13 @@ class ItemCheck:
                 return False
         except OSError:
             return False
+        library = self.run.by_hand(entry.item.id)
+        if library is None:
+            return False
         if damaged is not None:
-            storage.link_or_copy(damaged, _aside(damaged), link=True)
+            library.put_file(entry.item.id, damaged, _aside(damaged))
         # Not linked: the source may be changed in place again.
-        self.run.library.add_media(entry.item, source, link=False, sha256=entry.sha256)
+        library.add_media(entry.item, source, link=False, sha256=entry.sha256)
         return True
 
     def _check_transcript(self, entry: LibraryEntry, state: str | None) -> Transcript | None:
@@ -121,11 +123,12 @@ class ItemCheck:
         data = _read(entry.text_path)
         text = render(transcript, "txt", item=entry.item)
         if data is None:
-            if self.run.mend:
-                self.run.library.write_text(entry, TEXT_SUFFIX, text)
+            library = self.run.by_hand(entry.item.id) if self.run.mend else None
+            if library is not None:
+                library.write_text(entry, TEXT_SUFFIX, text)
             self.run.add(
                 "text_missing", entry.item.id, "Its text is missing.",
-                "Make it from the exact transcript: kb verify", mended=self.run.mend,
+                "Make it from the exact transcript: kb verify", mended=library is not None,
             )  # fmt: skip
             return
         assert entry.text_path is not None
@@ -134,13 +137,15 @@ class ItemCheck:
         same = data == text.encode("utf-8", "backslashreplace")
         if same or (hashlib.sha256(data).hexdigest() == wanted if wanted else _is_text(data)):
             return
-        if self.run.repair:
-            storage.link_or_copy(entry.text_path, _aside(entry.text_path), link=True)
-            self.run.library.write_text(entry, TEXT_SUFFIX, text)
+        library = self.run.by_hand(entry.item.id) if self.run.repair else None
+        if library is not None:
+            library.put_file(entry.item.id, entry.text_path, _aside(entry.text_path))
+            library.write_text(entry, TEXT_SUFFIX, text)
         self.run.add(
             "text_changed", entry.item.id,
             f"{entry.text_path.name} is damaged, or was changed by another program.",
-            "Make it again from the exact transcript: kb verify --repair", mended=self.run.repair,
+            "Make it again from the exact transcript: kb verify --repair",
+            mended=library is not None,
         )  # fmt: skip
 
     def _check_captions(self, entry: LibraryEntry) -> None:
@@ -157,10 +162,8 @@ class ItemCheck:
         self._compare(
             entry,
             expected,
-            lambda: stages.publish(
-                self.run.library, settings, entry.item, transcript, "local"
-            ),
-        )  # fmt: skip
+            lambda: stages.publish(self.run.library, settings, entry, transcript, "local"),
+        )
 
     def _compare(
         self, entry: LibraryEntry, expected: Sequence[Passage], publish: Callable[[], object]

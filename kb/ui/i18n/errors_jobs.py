@@ -64,6 +64,21 @@ DE: dict[str, tuple[str, str]] = {
         "Der Worker hält an.",
         "",
     ),
+    "item.superseded": (
+        "{item_id}: die Arbeit des Versuchs {number} auf {executor} wird verworfen: der Eintrag "
+        "ist jetzt {state}, durch einen späteren Versuch oder eine Änderung von Hand (Nummer "
+        "{newer}{owner}).",
+        "Nichts ist zu tun: die spätere Arbeit bleibt.",
+    ),
+    "publish.superseded": (
+        "{item_id} wurde inzwischen noch einmal für {sink} eingereiht: das ältere Ergebnis wird "
+        "verworfen.",
+        "",
+    ),
+    "edit.superseded": (
+        "{item_id} wurde inzwischen von einem anderen Prozess geändert.",
+        "Noch einmal ansehen, dann die Änderung wiederholen.",
+    ),
     "item.cancelled": (
         "Abgebrochen; nichts Halbes bleibt zurück.",
         "",
@@ -85,6 +100,24 @@ DE: dict[str, tuple[str, str]] = {
     "library.folder_missing": (
         "Der Ordner aller Dateien fehlt: {folder}. Der Index wurde nicht verändert.",
         "Schließe seine Platte an, oder hole ihn zurück: kb restore DATEI",
+    ),
+    "library.database_older": (
+        "Die Dateien der Bibliothek in {home} sind neuer als ihre Datenbank: sie kennen Versuch "
+        "{mark}, die Datenbank {number}. Sie stammt vielleicht aus einer Sicherung.",
+        "Die Datenbank auf den Stand der Dateien bringen: kb reindex",
+    ),
+    "library.other": (
+        "Der Ordner {home} und die Datenbank gehören zu zwei Bibliotheken.",
+        "KB_HOME und KB_DATABASE_URL auf die einer Bibliothek setzen. Um diese Datenbank mit dem "
+        "Inhalt dieses Ordners zu füllen: kb reindex",
+    ),
+    "library.identity_damaged": (
+        "{path} ist beschädigt: es hat keine id.",
+        "Aus einer Sicherung nehmen, oder entfernen und: kb reindex",
+    ),
+    "library.record_busy": (
+        "Andere Prozesse ändern {path} immer wieder.",
+        "Noch einmal versuchen.",
     ),
     "library.missing": (
         "Der Bibliotheksordner {home} ist nicht mehr da.",
