@@ -31,12 +31,9 @@ from kb import storage
 from kb.errors import LibraryError, MediaUnavailable
 from kb.library.directory import DirectorySnapshot, MetadataIndex, is_metadata, list_directory
 from kb.library.fencing import (
-    TOKEN,
     Fence,
     RowLock,
     no_row_lock,
-    number_in,
-    older_database,
     raise_mark,
 )
 from kb.library.filenames import make_stem
@@ -52,11 +49,9 @@ from kb.library.metadata import (
     LibraryListing,
     Problem,
     entry_from_record,
-    is_record,
-    item_document,
     merge_record,
 )
-from kb.library.originals import keep_original
+from kb.library.records import RecordChanged, record_busy, write_record
 from kb.library.transcript_names import DOCUMENT_SUFFIXES, SUBTITLE_SUFFIXES
 from kb.types import MediaItem
 
@@ -290,53 +285,19 @@ class Library:
         stem: str | None = None,
     ) -> LibraryEntry:
         """Write an item's files, by suffix, and then its record; they appear together."""
+        number = self._fence.number if self._fence else 0
         with self.metadata_lock(item.id):
             for _ in range(_WRITE_ATTEMPTS):
                 name = self.stem(item) if stem is None else stem
-                with suppress(_RecordChanged):
-                    return self._write_once(item, changes, files, name)
-        raise LibraryError(
-            "library.record_busy",
-            "Other processes change {path} over and over.",
-            hint="Try again.",
-            retryable=True,
-            path=self.path(name, ".json"),
-        )
-
-    def _write_once(
-        self, item: MediaItem, changes: Mapping[str, Any], files: Mapping[str, bytes], stem: str
-    ) -> LibraryEntry:
-        path, number = self.path(stem, ".json"), self._fence.number if self._fence else 0
-        before = _content(path)
-        record = self._record_to_change(path)
-        if before is not None and not path.exists():
-            before = None  # it was no metadata, and is kept under another name
-        known_item = record.get("item")
-        kept = known_item if isinstance(known_item, dict) else {}
-        # An available medium has no such key: that of an announced one must not stay.
-        kept = {key: value for key, value in kept.items() if key != "availability"}
-        described = {**kept, **item_document(item)}
-        head = {"version": METADATA_VERSION, "item": described}
-        merged = {**head, **merge_record(record, changes), **head}
-        if number:
-            merged[TOKEN] = number
-
-        @contextmanager
-        def guard() -> Iterator[None]:
-            with self.guard(item.id):
-                if number and number_in(record) > number:
-                    raise older_database(self.home, number_in(record), number)
-                # A lock of a file may not hold on other machines; the lock of the row does.
-                if _content(path) != before:
-                    raise _RecordChanged
-                yield
-
-        written = [(self.path(stem, suffix), data) for suffix, data in files.items()]
-        storage.write_together([*written, (path, storage.json_bytes(merged))], guard)
-        self._index.add(stem, item.id)
-        if number:
-            raise_mark(self.home, number)
-        return entry_from_record(merged, stem, self._on_disk)
+                with suppress(RecordChanged):
+                    written = {self.path(name, suffix): data for suffix, data in files.items()}
+                    path, own = self.path(name, ".json"), Fence(number, lambda: self.guard(item.id))
+                    merged = write_record(path, item, changes, written, own)
+                    self._index.add(name, item.id)
+                    if number:
+                        raise_mark(self.home, number)
+                    return entry_from_record(merged, name, self._on_disk)
+        raise record_busy(self.path(name, ".json"))
 
     def amend(self, item_id: str, changes: Mapping[str, Any]) -> LibraryEntry | None:
         """Change an item's record; return None and write nothing if the item does not exist.
@@ -347,30 +308,6 @@ class Library:
         with self.metadata_lock(item_id):
             entry = self.find(item_id)
             return None if entry is None else self.write_metadata(entry.item, changes)
-
-    def _record_to_change(self, path: Path) -> dict[str, Any]:
-        if not path.exists():
-            return {}
-        try:
-            record = storage.read_json(path)
-        except LibraryError as error:
-            if keep_original(path):  # a list is no metadata
-                return {}
-            log.warning("%s It is kept as %s.damaged.", error.message, path.name)
-            storage.link_or_copy(path, path.with_name(f"{path.name}.damaged"), link=True)
-            return {}
-        if not is_record(record):
-            return {} if keep_original(path) else {"adopted": record}
-        if record["version"] != METADATA_VERSION:
-            raise LibraryError(
-                "library.newer",
-                "{path} is of version {version}, this program knows {known}.",
-                hint="Update KB Ingest before writing to this library.",
-                path=path,
-                version=record["version"],
-                known=METADATA_VERSION,
-            )
-        return record
 
     def write_text(self, entry: LibraryEntry | str, suffix: str, text: str) -> Path:
         """Write a text file of an entry (or stem) as UTF-8, completely or not at all."""
@@ -435,18 +372,6 @@ class Library:
     @property
     def _on_disk(self) -> DirectorySnapshot:
         return DirectorySnapshot(self.media_folder)
-
-
-class _RecordChanged(Exception):
-    """The record was changed after it was read; the change is made again, on the new one."""
-
-
-def _content(path: Path) -> bytes | None:
-    """Return a file's bytes; None if it is missing or cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
 
 
 def _media_suffix(path: Path) -> str:

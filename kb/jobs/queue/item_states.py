@@ -229,7 +229,7 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
         wait_until=columns["wait_until"], updated_at=columns["updated_at"],
         grade=columns["grade"], problem=columns["problem"],
         expected_errors=columns["expected_errors"], failing_since=columns["failing_since"],
-        expected_errors=columns["expected_errors"], fencing_token=columns["fencing_token"],
+        fencing_token=columns["fencing_token"],
     )  # fmt: skip
 
 
