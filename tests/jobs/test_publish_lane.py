@@ -36,7 +36,8 @@ def test_a_waiting_publication_is_taken_up_by_another_worker(tmp_path: Path) -> 
         odin.finish_indexing()
         lab.start(name="two")
         lab.jobs.resume()  # without waiting for the next poll
-        lab.wait(lambda: all(state_of(lab, i) == "synced" for i in ids), "three documents")
+        lab.wait(lambda: all(at_odin(lab, i).get("status") == "synced" for i in ids), "three sent")
+        assert {state_of(lab, i) for i in ids} == {"synced"}
         assert {at_odin(lab, i)["status"] for i in ids} == {"synced"}
         assert len(odin.indexed()) == 3 == odin.count("POST", "/add/file")
 
@@ -70,7 +71,8 @@ def test_items_are_published_as_they_are_finished(tmp_path: Path) -> None:
         meta = ("--meta", "team=research", "--meta", "case=A 7")
         done = lab.kb("ingest", *paths, "--to", "local,odin", *meta, "--wait", "--json")
         ids = json.loads(done.stdout)["enqueued"]
-        lab.wait(lambda: all(state_of(lab, i) == "synced" for i in ids), "three documents")
+        lab.wait(lambda: all(at_odin(lab, i).get("status") == "synced" for i in ids), "three sent")
+        assert {state_of(lab, i) for i in ids} == {"synced"}
         assert len(odin.indexed()) == 3
         sent = [json.loads(row["metadata"]) for row in odin.documents().values()]
         assert {(m["team"], m["case"]) for m in sent} == {("research", "A 7")}

@@ -40,13 +40,15 @@ class LibraryTie:
     def attach(self) -> None:
         """Let every write of the library lock the item's row and check the folder's identity."""
         self.library.row_lock = Fences(self.database).row_lock
-        self.library.identity = self._known()
+        known = self._known()
+        if self.database.is_sqlite and self._is_own_folder() and not self._found():
+            known = ""  # the database lies in the folder, which gets the identity by `require`
+        self.library.identity = known
 
     def problem(self) -> KBError | None:
         """Return the error of a folder and a database that do not belong together now, or None."""
         try:
-            known, home = self._known(), self.library.home
-            found = read_identity(home) if home.is_dir() else ""
+            known, found, home = self._known(), self._found(), self.library.home
             if known and not found and not self._is_own_folder():
                 return library_missing(home)
             if known != found and known and found:
@@ -97,6 +99,10 @@ class LibraryTie:
             connection.execute(row.values(value=identity))
             raise_numbers(connection, read_mark(home))
         self.attach()
+
+    def _found(self) -> str:
+        home = self.library.home
+        return read_identity(home) if home.is_dir() else ""
 
     def _older(self) -> LibraryError | None:
         mark = read_mark(self.library.home)
