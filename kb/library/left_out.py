@@ -137,6 +137,7 @@ class LeftOut:
         return gone
 
     def _change(self, changes: Mapping[str, Mark | None]) -> None:
+        self._library.check_place()
         with storage.locked(self._library.home / LOCK_FOLDER / "left_out.lock"):
             before = self.own_marks()
             merged = {**before, **changes}

@@ -219,8 +219,7 @@ def test_the_number_grows_with_every_attempt_and_change(bench: Bench) -> None:
     row = bench.store.read(ITEM.id)
     assert row is not None
     numbers.append(row.fencing_token)
-    for _ in range(2):
-        numbers.append(bench.fences.by_hand(ITEM.id).number)
+    numbers.extend(bench.fences.by_hand(ITEM.id).number for _ in range(2))
     assert numbers == sorted(set(numbers))
     assert read_mark(bench.settings.home) == numbers[2]
 
@@ -354,6 +353,7 @@ _UNFENCED = {
     "kb/jobs/queue/client.py": "the request to stop a worker",
     "kb/library/fencing.py": "the mark of the folder",
     "kb/library/identity.py": "the identity of the folder",
+    "kb/library/left_out.py": "acts on items that the library does not have",
     "kb/library/library.py": "the mechanism",
     "kb/library/records.py": "the mechanism; a damaged record, kept beside itself",
     "kb/library/archive.py": "a restore, without workers",

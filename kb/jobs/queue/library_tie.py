@@ -38,9 +38,12 @@ class LibraryTie:
     library: Library
 
     def attach(self) -> None:
-        """Let every write of the library lock the item's row and check the folder's identity."""
+        """Let every write of the library lock the item's row and check the folder's identity.
+
+        An empty database, which is filled from the folder, takes over identity and numbers.
+        """
         self.library.row_lock = Fences(self.database).row_lock
-        known = self._known()
+        known = self._known() or self._begin_with_folder()
         if self.database.is_sqlite and self._is_own_folder() and not self._found():
             known = ""  # the database lies in the folder, which gets the identity by `require`
         self.library.identity = known
@@ -100,7 +103,20 @@ class LibraryTie:
             raise_numbers(connection, read_mark(home))
         self.attach()
 
+    def _begin_with_folder(self) -> str:
+        """Return the folder's identity for a database without any row; else an empty text."""
+        with self.database.begin() as connection:
+            if connection.scalar(sa.select(items.c.id).limit(1)) is not None:
+                return ""
+            if found := self._found():
+                self.database.insert_if_missing(
+                    connection, library_facts, name=IDENTITY, value=found
+                )
+            raise_numbers(connection, read_mark(self.library.home))
+            return found
+
     def _found(self) -> str:
+        """Return the folder's identity; empty without one. Raises LibraryError if unreadable."""
         home = self.library.home
         return read_identity(home) if home.is_dir() else ""
 
