@@ -188,7 +188,7 @@ def test_a_late_attempt_writes_nothing(bench: Bench, owner: Callable[[Bench], No
             assert error.code == "item.superseded", writer
         assert bench.files() == before, writer
     assert LocalSink(bench.settings).status(ITEM.id).status == "missing"
-    assert [path for path in bench.settings.home.rglob("*.tmp*")] == []
+    assert list(bench.settings.home.rglob("*.tmp*")) == []
 
 
 @pytest.mark.parametrize("writer", WRITERS)

@@ -120,6 +120,7 @@ class Fences:
                         "publish.superseded",
                         "{item_id} was queued for {sink} again meanwhile: the older result is "
                         "discarded.",
+                        hint="Nothing is to be done: the newer request is carried out.",
                         item_id=entry.item_id,
                         sink=entry.sink,
                     )

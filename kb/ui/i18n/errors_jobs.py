@@ -73,7 +73,7 @@ DE: dict[str, tuple[str, str]] = {
     "publish.superseded": (
         "{item_id} wurde inzwischen noch einmal für {sink} eingereiht: das ältere Ergebnis wird "
         "verworfen.",
-        "",
+        "Nichts ist zu tun: die neuere Anfrage wird ausgeführt.",
     ),
     "edit.superseded": (
         "{item_id} wurde inzwischen von einem anderen Prozess geändert.",
