@@ -132,7 +132,7 @@ class Service:
         """The states of the followed references, and why items are missing."""
         from kb.service.follows import Follows
 
-        return Follows(self.queue, self.subscriptions)
+        return Follows(self.settings, self.library, self.queue, self.subscriptions)
 
     @cached_property
     def transcription(self) -> Transcription:

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from kb.errors import KBError, SettingsError
 from kb.settings import process_environment
 from kb.settings.dashboard import DashboardSettings
+from kb.settings.digest import DigestSettings
 from kb.settings.downloads import DownloadSettings
 from kb.settings.env_sources import Origin, Sources, read_sources
 from kb.settings.jobs import JobSettings
@@ -52,6 +53,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "downloads": DownloadSettings,
     "jobs": JobSettings,
     "odin": OdinSettings,
+    "digest": DigestSettings,
     "dashboard": DashboardSettings,
 }
 """The groups of settings, in the order of `.env.example` and of the Settings tab."""
@@ -64,6 +66,7 @@ class Settings(
     DownloadSettings,
     JobSettings,
     OdinSettings,
+    DigestSettings,
     DashboardSettings,
 ):
     """Every setting with its default; the field's alias is its name in the environment."""

@@ -39,7 +39,7 @@ Reference = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (scan, follow, unfollow):
+    for command in (scan, follow, unfollow, digest):
         app.command()(command)
 
 
@@ -151,6 +151,26 @@ def unfollow(source: Reference) -> None:
             source=source,
         )
     console.print_note(f"No longer following {source}.")
+
+
+def digest(
+    days: Annotated[float, typer.Option("--days", min=0.04, help="The last days.")] = 7.0,
+    send: Annotated[
+        bool, typer.Option("--send", help="Send it too, by e-mail and webhook of the settings.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what was new in the last days, what failed, and how much room is left."""
+    from kb.service.follows import digest_text
+
+    service = Service.of_existing_library()
+    found = service.follows.digest(days)
+    if as_json:
+        console.print_json(found)
+    else:
+        console.out.print(Text(digest_text(found).rstrip()))
+    if send:
+        console.print_note(f"Sent: {', '.join(service.follows.send_digest(found))}")
 
 
 def print_scan(found: Scan) -> None:

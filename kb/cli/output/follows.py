@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kb.cli.output.console import out, print_note
-from kb.cli.output.times import format_moment, format_span
+from kb.cli.output.times import format_moment, format_span, with_next_try
 from kb.options import as_typed
 
 if TYPE_CHECKING:
@@ -78,12 +78,8 @@ def print_follows(follows: Sequence[FollowState]) -> None:
 
 def _print_missing(missing: Sequence[MissingItem]) -> None:
     for item in missing[:MISSING_SHOWN]:
-        line = Text(f"  {item.state}: {item.title}", style="yellow")
-        if item.error:
-            line.append(f": {item.error}")
-        if item.next_at:
-            line.append(f" Next try {format_moment(item.next_at)}.")
-        out.print(line)
+        line = f"{item.state}: {item.title}" + (f": {item.error}" if item.error else "")
+        out.print(Text(f"  {with_next_try(line, item.next_at)}", style="yellow"))
     if len(missing) > MISSING_SHOWN:
         out.print(Text(f"  … and {len(missing) - MISSING_SHOWN} more", style="yellow"))
 
@@ -115,7 +111,4 @@ def print_history(reference: str, looks: Sequence[Look]) -> None:
             )
         )  # fmt: skip
         if look.error:
-            line = Text(f"  {look.error}", style="red")
-            if look.next_at:
-                line.append(f" Next try {format_moment(look.next_at)}.")
-            out.print(line)
+            out.print(Text(f"  {with_next_try(look.error, look.next_at)}", style="red"))

@@ -10,6 +10,14 @@ def format_moment(seconds: float) -> str:
     return time.strftime("%d %b %Y %H:%M %Z", time.localtime(seconds)).strip()
 
 
+def with_next_try(text: str, next_at: float | None) -> str:
+    """Return a sentence, and the time of the next try (epoch seconds) after it."""
+    if next_at is None:
+        return text
+    stop = "" if text.endswith((".", "!", "?")) else "."
+    return f"{text}{stop} Next try {format_moment(next_at)}."
+
+
 def format_span(seconds: float) -> str:
     """Return a length of time as `6 h`, `90 min` or `2 d`."""
     if seconds >= 2 * 86_400 and seconds % 86_400 == 0:

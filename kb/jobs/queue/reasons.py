@@ -45,7 +45,7 @@ class MissingItem:
     next_at: float | None
 
 
-def item_reasons(database: Database, live_workers: Collection[str]) -> list[Reason]:
+def item_reasons(database: Database, live_workers: Collection[str] | None) -> list[Reason]:
     """Return the reasons of items that wait, failed, are paused or held, the largest first.
 
     Items whose errors have the same code have the same reason. Raises LibraryError.
@@ -153,14 +153,27 @@ def missing_under(database: Database, place: str) -> list[MissingItem]:
         return [MissingItem(*row) for row in connection.execute(query)]
 
 
-def done_since(database: Database, moment: float) -> list[tuple[str, str, float | None, str]]:
-    """Return title, channel id or source, length in seconds and state of items that ended since."""
+@dataclass(frozen=True, slots=True)
+class EndedItem:
+    """An item that ended with a transcript; `channel` is its channel's title or its source."""
+
+    id: str
+    title: str
+    channel: str
+    duration_s: float | None
+    state: str
+
+
+def ended_between(database: Database, begin: float, end: float) -> list[EndedItem]:
+    """Return the items that were done or held between two times (epoch seconds), in order."""
     c = items.c
-    channel = sa.func.coalesce(c.item["extra"]["channel_id"].as_string(), c.source)
+    channel = sa.func.coalesce(sa.func.nullif(c.item["channel"].as_string(), ""), c.source)
     query = (
-        sa.select(c.title, channel, c.duration_s, c.state)
-        .where(c.source != LISTING, c.state.in_((DONE, HELD)), c.ended_at >= moment)
+        sa.select(c.id, c.title, channel, c.duration_s, c.state)
+        .where(
+            c.source != LISTING, c.state.in_((DONE, HELD)), c.ended_at >= begin, c.ended_at < end
+        )
         .order_by(c.ended_at)
     )
     with database.begin() as connection:
-        return [(str(t), str(k), d, str(s)) for t, k, d, s in connection.execute(query)]
+        return [EndedItem(*row) for row in connection.execute(query)]

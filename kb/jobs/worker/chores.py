@@ -12,6 +12,7 @@ from contextlib import suppress
 from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot, queue_snapshot
 from kb.errors import LibraryError
 from kb.jobs import retention
+from kb.jobs.digest.schedule import write_due
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue import failed_items, heartbeat, left_out, listing_jobs, workflow_ids
 from kb.jobs.queue.item_queries import Key
@@ -191,6 +192,15 @@ def follow_changes(context: WorkerContext) -> None:
 def apply_retention(context: WorkerContext) -> None:
     """Delete the media that the terms of their followed sources do not keep."""
     retention.apply(context.library, context.items, context.subscriptions.list())
+
+
+def write_digest(context: WorkerContext) -> None:
+    """Write and send the digest of the last day or week, if it is due."""
+    made = write_due(
+        context.settings, context.items.database, context.library, warn=context.warn_throttled
+    )
+    if made is not None:
+        log.info("the digest was written to %s", made)
 
 
 def poll_subscriptions(context: WorkerContext) -> None:

@@ -14,6 +14,27 @@ _READ_BETTER = (
 )
 
 DE: dict[str, tuple[str, str]] = {
+    "digest.no_server": (
+        "Der Bericht kann nicht als E-Mail gesendet werden: es ist kein Server gesetzt.",
+        "KB_SMTP_HOST setzen, oder KB_DIGEST_EMAIL leer lassen.",
+    ),
+    "digest.no_way": (
+        "Die Einstellungen nennen keinen Weg, einen Bericht zu senden.",
+        "KB_DIGEST_EMAIL und KB_SMTP_HOST setzen, oder KB_DIGEST_WEBHOOK.",
+    ),
+    "digest.email_refused": (
+        "Der Bericht konnte von {host} nicht als E-Mail gesendet werden: {reason}",
+        "KB_SMTP_HOST, KB_SMTP_PORT, KB_SMTP_SECURITY, KB_SMTP_USER und KB_SMTP_PASSWORD prüfen; "
+        "ausprobieren mit: kb digest --send",
+    ),
+    "digest.webhook_address": (
+        "KB_DIGEST_WEBHOOK ist keine Web-Adresse.",
+        "Sie sieht so aus: https://hooks.example.org/kb",
+    ),
+    "digest.webhook_refused": (
+        "Der Webhook hat den Bericht nicht angenommen: {reason}.",
+        "KB_DIGEST_WEBHOOK prüfen; ausprobieren mit: kb digest --send",
+    ),
     "hold.truncated": ("Die Datei sieht abgeschnitten aus.", _BRING_WHOLE_FILE),
     "hold.truncated_because": ("Die Datei sieht abgeschnitten aus: {warning}", _BRING_WHOLE_FILE),
     "hold.lost": (

@@ -56,6 +56,7 @@ EN: dict[str, str] = {
     "group_downloads": "Downloads",
     "group_jobs": "Queue and workers",
     "group_odin": "ODIN and other knowledge bases",
+    "group_digest": "Digest: report by file, e-mail and webhook",
     "group_dashboard": "Dashboard",
     # Subscriptions
     "follow_help": "The worker looks at each again and again and ingests what is new.",
@@ -196,6 +197,7 @@ DE: dict[str, str] = {
     "group_downloads": "Downloads",
     "group_jobs": "Warteschlange und Worker",
     "group_odin": "ODIN und andere Wissensbasen",
+    "group_digest": "Bericht: Datei, E-Mail und Webhook",
     "group_dashboard": "Dashboard",
     "follow_help": "Der Arbeiter sieht jedes immer wieder nach und nimmt auf, was neu ist.",
     "follow_none": "Noch wird nichts verfolgt.",

@@ -1,0 +1,1 @@
+"""The digest of a day or a week: composed from the database, written to a file, sent."""

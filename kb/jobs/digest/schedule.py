@@ -1,0 +1,105 @@
+"""The digests that are due: one for each day or week, in `logs/digests/` of the library folder.
+
+The name of the file is that of the period, so that several workers, and a new database, make it
+once. Its JSON beside it records by which ways it was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from kb.database import Database
+from kb.errors import KBError
+from kb.jobs.digest import delivery
+from kb.jobs.digest.digest import Digest, compose
+from kb.jobs.digest.digest_text import digest_text
+from kb.library import Library
+from kb.settings import Settings
+from kb.storage import write_json, write_text
+
+log = logging.getLogger(__name__)
+
+FOLDER = "logs/digests"
+KEPT = 60  # digests
+# A digest that could not be sent for this long is not sent any more: the next one has the news.
+GIVE_UP_S = 2 * 86_400.0
+
+
+def period_before(now: float, kind: str) -> tuple[str, float, float]:
+    """Return name, begin and end (epoch seconds) of the last whole day or week, in local time."""
+    today = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    if kind == "day":
+        begin = today - timedelta(days=1)
+        return f"digest-{begin:%Y-%m-%d}", begin.timestamp(), today.timestamp()
+    monday = today - timedelta(days=today.weekday())
+    begin = monday - timedelta(days=7)
+    year, week, _ = begin.isocalendar()
+    return f"digest-{year}-W{week:02}", begin.timestamp(), monday.timestamp()
+
+
+def write_due(
+    settings: Settings,
+    database: Database,
+    library: Library,
+    *,
+    clock: Callable[[], float] = time.time,
+    warn: Callable[[KBError], None],
+) -> Path | None:
+    """Write and send the digest of the last day or week; return its file if it was made now.
+
+    A digest that could not be sent is sent at a later call. `warn` gets the errors of sending.
+    Raises LibraryError.
+    """
+    if settings.digest == "off":
+        return None
+    now = clock()
+    name, begin, end = period_before(now, settings.digest)
+    folder = library.home / FOLDER
+    document, text = folder / f"{name}.json", folder / f"{name}.md"
+    made = None
+    if not document.exists():
+        digest = compose(database, library, begin, end)
+        if not digest["follows"]["count"]:
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(text, digest_text(digest))
+        write_json(document, {**digest, "sent": {}})
+        _delete_old(folder)
+        made = text
+    if now - end <= GIVE_UP_S:
+        _send(settings, document, now, warn)
+    return made
+
+
+def _send(settings: Settings, document: Path, now: float, warn: Callable[[KBError], None]) -> None:
+    ways = delivery.channels(settings)
+    if not ways:
+        return
+    try:
+        digest: Digest = json.loads(document.read_text(encoding="utf-8"))
+        sent = dict(digest.pop("sent", None) or {})
+    except (OSError, ValueError, AttributeError):
+        return  # a file that somebody changed is not sent
+    for way in ways:
+        if way in sent:
+            continue
+        try:
+            delivery.send(settings, digest, way)
+        except KBError as error:
+            warn(error)
+            continue
+        # Recorded after each way: a worker that is killed sends one of them twice at most.
+        sent[way] = now
+        write_json(document, {**digest, "sent": sent})
+        log.info("the digest was sent: %s", way)
+
+
+def _delete_old(folder: Path) -> None:
+    for old in sorted(folder.glob("digest-*.json"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".md").unlink(missing_ok=True)

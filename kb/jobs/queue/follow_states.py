@@ -1,0 +1,114 @@
+"""Followed references with their state: the last look, its result, and what is missing and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kb.database import Database
+from kb.errors import StoredProblem
+from kb.jobs.queue import reasons
+from kb.jobs.queue.reasons import MissingItem
+from kb.sources.looks import Look, LookKind, LookOutcome, Looks
+from kb.sources.subscriptions import Subscription
+
+# A look that is later than its time by more than this is overdue: no worker makes it.
+OVERDUE_S = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowState:
+    """A followed reference and its state.
+
+    `condition`: `well`; `missing` (items failed, wait or are held); `short` (the whole list has
+    fewer entries than its source counts); `error` (the last look failed, or reports one); `waiting`
+    (the look is tried again by itself); `new` (no look was made yet); `overdue` (no worker looks).
+    `counts` are the numbers of its items by state, None if they cannot be told from others;
+    `missing` has the newest first.
+    """
+
+    subscription: Subscription
+    condition: str
+    last: Look | None
+    counts: Mapping[str, int] | None
+    missing: tuple[MissingItem, ...]
+    next_at: float
+
+    @property
+    def rank(self) -> int:
+        """0 for what needs a person, 1 for what misses items, 2 for the rest."""
+        if self.condition in ("error", "waiting", "overdue"):
+            return 0
+        return 1 if self.condition in ("missing", "short") else 2
+
+    @property
+    def error(self) -> str:
+        """The error of the last look, empty if it succeeded."""
+        return self.subscription.error
+
+    @property
+    def problem(self) -> StoredProblem | None:
+        """Code and values of the error."""
+        return self.subscription.problem
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the subscription's fields as before, and those of its state."""
+        return {
+            **asdict(self.subscription),
+            "condition": self.condition,
+            "last_look": asdict(self.last) if self.last else None,
+            "counts": dict(self.counts) if self.counts is not None else None,
+            "missing": [asdict(each) for each in self.missing],
+        }
+
+
+def follow_states(database: Database, followed: Sequence[Subscription]) -> list[FollowState]:
+    """Return the states of followed references in their order. Raises LibraryError."""
+    if not followed:
+        return []
+    last = Looks(database).last()
+    counts = reasons.counts_by_channel(database)
+    missing = reasons.missing_by_channel(database)
+    now = time.time()
+    found = []
+    for each in followed:
+        own: dict[str, int] | None
+        if each.channel_id:
+            own = counts.get(each.channel_id, {})
+            gaps = missing.get(each.channel_id, [])
+        elif each.key.startswith("youtube:") or "://" in each.reference:
+            own, gaps = None, []
+        else:
+            own = reasons.counts_under(database, each.reference)
+            gaps = reasons.missing_under(database, each.reference)
+        look = last.get(each.key)
+        condition = _condition(each, look, bool(gaps), now)
+        found.append(FollowState(each, condition, look, own, tuple(gaps), _next(each, look)))
+    return found
+
+
+def _condition(each: Subscription, look: Look | None, gaps: bool, now: float) -> str:
+    if look is not None and look.outcome == LookOutcome.WAITING:
+        return "waiting"
+    if each.error:
+        return "error"
+    if now > each.next_at + OVERDUE_S:
+        return "overdue"
+    if each.last_at is None:
+        return "new"
+    if gaps:
+        return "missing"
+    return "short" if look is not None and _is_short(look) else "well"
+
+
+def _is_short(look: Look) -> bool:
+    return look.kind == LookKind.WHOLE and look.listed < (look.reported or 0)
+
+
+def _next(each: Subscription, look: Look | None) -> float:
+    """Return the time of the next look: the next try of one that waits, or the next due one."""
+    if look is not None and look.outcome == LookOutcome.WAITING and look.next_at is not None:
+        return min(look.next_at, each.next_at)
+    return each.next_at

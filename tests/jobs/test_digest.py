@@ -1,0 +1,210 @@
+"""The digest: composed for a day or a week, written once, sent once by each way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from kb.cli.main import run
+from kb.database import items
+from kb.errors import KBError, MediaUnavailable
+from kb.jobs.digest.delivery import send
+from kb.jobs.digest.digest import compose
+from kb.jobs.digest.digest_text import digest_text, subject
+from kb.jobs.digest.schedule import FOLDER, GIVE_UP_S, period_before, write_due
+from kb.service import Service
+from kb.settings import Settings
+from kb.sources.looks import LookOutcome, Looks
+from kb.types import MediaItem
+from tests.fakes.mail import FakeMail, FakeWebhook
+
+NOW = datetime(2026, 11, 26, 9, 30).timestamp()  # a Thursday
+PASSWORD = "very secret word"
+MEMBERS = MediaUnavailable(
+    "download.members_only",
+    "{what} cannot be fetched: {reason}",
+    hint="It is for members only.",
+    what="Talk 3",
+    reason="Join this channel",
+)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A library that follows a channel: three items done yesterday, one failed."""
+    made = Service(Settings(home=tmp_path / "home"))
+    made.library.prepare()
+    made.subscriptions.follow("@talks")
+    look = Looks(made.queue.database, clock=lambda: NOW - 86_400).begin("youtube:handle:@talks")
+    look.note(units=3, queued=4, listed=50)
+    look.end(LookOutcome.SUCCEEDED)
+    found = [
+        MediaItem(
+            f"youtube:t{n}", "youtube", "https://y.example", f"Talk {n}", "2026-11-01",
+            channel="Talks", duration_s=1800.0,
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    made.queue.items.submit(found, {}, lambda *_arguments: None)
+    with made.queue.database.begin() as connection:
+        for number, item in enumerate(found):
+            values: dict[str, Any] = {"state": "done", "ended_at": NOW - 86_400 + number}
+            if number == 3:
+                values = {"state": "failed", "wait_until": NOW + 3600, **MEMBERS.record()}
+            connection.execute(sa.update(items).where(items.c.id == item.id).values(**values))
+    yield made
+    made.close()
+
+
+def due(service: Service, settings: Settings, now: float = NOW) -> tuple[Path | None, list[str]]:
+    """Write what is due; return the file and the codes of the warnings."""
+    warned: list[KBError] = []
+    made = write_due(
+        settings, service.queue.database, service.library, clock=lambda: now, warn=warned.append
+    )
+    return made, [each.code for each in warned]
+
+
+@pytest.mark.parametrize(
+    ("moment", "kind", "name", "begin", "end"),
+    [
+        ((2026, 11, 26, 9), "day", "digest-2026-11-25", (2026, 11, 25), (2026, 11, 26)),
+        ((2026, 11, 26, 0), "day", "digest-2026-11-25", (2026, 11, 25), (2026, 11, 26)),
+        ((2026, 3, 1, 12), "day", "digest-2026-02-28", (2026, 2, 28), (2026, 3, 1)),
+        ((2026, 11, 26, 9), "week", "digest-2026-W47", (2026, 11, 16), (2026, 11, 23)),
+        ((2026, 11, 23, 0), "week", "digest-2026-W47", (2026, 11, 16), (2026, 11, 23)),
+        ((2026, 11, 22, 23), "week", "digest-2026-W46", (2026, 11, 9), (2026, 11, 16)),
+        ((2027, 1, 5, 9), "week", "digest-2026-W53", (2026, 12, 28), (2027, 1, 4)),
+    ],
+)
+def test_the_last_whole_period(
+    moment: tuple[int, ...], kind: str, name: str, begin: tuple[int, ...], end: tuple[int, ...]
+) -> None:
+    found = period_before(datetime(*moment).timestamp(), kind)  # type: ignore[arg-type]
+    limits = (datetime(*each).timestamp() for each in (begin, end))  # type: ignore[arg-type]
+    assert found == (name, *limits)
+
+
+def test_a_digest_says_what_is_new_what_failed_and_until_when(service: Service) -> None:
+    found = compose(service.queue.database, service.library, NOW - 2 * 86_400, NOW)
+    assert (found["new_count"], found["new_s"], found["looks"]["units"]) == (3, 5400.0, 3)
+    (reason,) = found["not_done"]
+    assert (reason["count"], reason["problem"]["code"]) == (1, "download.members_only")
+    assert reason["next_at"] == NOW + 3600
+    assert found["free_bytes"] > 0
+    text = digest_text(found)
+    for words in ("Talk 0 (Talks)", "Join this channel. Next try", "1 followed", "free"):
+        assert words in text
+    assert subject(found) == "KB Ingest: 3 new, 1 failed"
+    outside = compose(service.queue.database, service.library, NOW - 86_400 * 9, NOW - 86_400 * 2)
+    assert (outside["new_count"], outside["looks"]["count"]) == (0, 0)
+    json.dumps(found)  # plain values only
+
+
+def test_a_digest_is_written_once_for_a_period(service: Service) -> None:
+    settings = service.settings.replace(digest="day")
+    made, _ = due(service, settings)
+    assert made is not None and made.name == "digest-2026-11-25.md"
+    assert "3 new" in made.read_text()
+    assert due(service, settings) == (None, [])
+    later, _ = due(service, settings, NOW + 86_400)
+    assert later is not None and later.name == "digest-2026-11-26.md"
+    assert len(list((service.library.home / FOLDER).glob("*.md"))) == 2
+
+
+@pytest.mark.parametrize("kind", ["off", "day"])
+def test_no_digest_is_written_when_it_is_off_or_nothing_is_followed(
+    service: Service, kind: str
+) -> None:
+    if kind != "off":
+        service.subscriptions.unfollow("@talks")
+    assert due(service, service.settings.replace(digest=kind)) == (None, [])
+    assert not (service.library.home / FOLDER).exists()
+
+
+def test_it_is_sent_once_by_each_way_and_again_only_where_it_failed(service: Service) -> None:
+    with FakeMail() as mail, FakeWebhook(500, 503, 204) as hook:
+        settings = Settings.model_validate(
+            {
+                "KB_HOME": str(service.settings.home), "KB_DIGEST": "week",
+                "KB_DIGEST_EMAIL": "ann@example.org, ben@example.org", "KB_SMTP_HOST": "127.0.0.1",
+                "KB_SMTP_PORT": str(mail.port), "KB_SMTP_SECURITY": "none",
+                "KB_SMTP_USER": "kb@example.org", "KB_SMTP_PASSWORD": PASSWORD,
+                "KB_DIGEST_WEBHOOK": hook.url,
+            }
+        )  # fmt: skip
+        codes = [due(service, settings, NOW + 3600 * n)[1] for n in range(-72, -68)]
+    assert codes == [["digest.webhook_refused"], ["digest.webhook_refused"], [], []]
+    (message,) = mail.messages
+    assert message["To"] == "ann@example.org, ben@example.org"
+    assert message["From"] == "kb@example.org" and message["Subject"].startswith("KB Ingest: ")
+    assert "## Room" in message.get_content()
+    assert any(command.startswith("AUTH") for command in mail.commands)
+    (document,) = hook.documents
+    assert document["follows"]["count"] == 1 and "sent" not in document
+
+
+def test_what_could_not_be_sent_for_two_days_is_given_up(service: Service) -> None:
+    settings = service.settings.replace(digest="week", digest_email="ann@example.org")
+    _, _, end = period_before(NOW, "week")
+    for after_s, codes in (
+        (3600.0, ["digest.no_server"]), (GIVE_UP_S, ["digest.no_server"]), (GIVE_UP_S + 1, []),
+    ):  # fmt: skip
+        assert due(service, settings, end + after_s)[1] == codes
+
+
+@pytest.mark.parametrize(
+    ("refuse", "words"),
+    [
+        ({"AUTH": f"535 {PASSWORD} is wrong"}, "535"),
+        ({"RCPT": "550 no such person"}, "550"),
+        ({"MAIL": "451 later"}, "451 later"),
+        ({"DATA": "554 no"}, "554 no"),
+    ],
+)
+def test_a_refused_email_names_server_and_cause_and_no_password(
+    service: Service, refuse: dict[str, str], words: str
+) -> None:
+    found = compose(service.queue.database, service.library, NOW - 86_400, NOW)
+    with FakeMail(refuse) as mail:
+        settings = service.settings.replace(
+            digest_email="ann@example.org", smtp_host="127.0.0.1", smtp_port=mail.port,
+            smtp_security="none", smtp_user="kb", smtp_password=PASSWORD,
+        )  # fmt: skip
+        with pytest.raises(KBError) as caught:
+            send(settings, found, "email")
+    assert caught.value.code == "digest.email_refused"
+    assert words in caught.value.message and PASSWORD not in caught.value.message
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 500])
+def test_a_refused_webhook_names_no_address(service: Service, status: int) -> None:
+    found = compose(service.queue.database, service.library, NOW - 86_400, NOW)
+    with FakeWebhook(status) as hook, pytest.raises(KBError) as caught:
+        send(service.settings.replace(digest_webhook=hook.url), found, "webhook")
+    assert caught.value.code == "digest.webhook_refused"
+    assert str(status) in caught.value.message and "s3cret" not in caught.value.message
+
+
+@pytest.mark.parametrize("address", ["example.org/hook", "ftp://example.org", "file:///etc/passwd"])
+def test_a_webhook_is_an_address_of_the_web(service: Service, address: str) -> None:
+    with pytest.raises(KBError) as caught:
+        send(service.settings.replace(digest_webhook=address), {}, "webhook")
+    assert caught.value.code == "digest.webhook_address"
+
+
+def test_the_command_prints_it(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_HOME", str(service.settings.home))
+    assert run(["digest", "--days", "7"]) == 0
+    assert "## Room" in capsys.readouterr().out
+    assert run(["digest", "--json"]) == 0
+    assert "grown_bytes" in json.loads(capsys.readouterr().out)
+    assert run(["digest", "--send"]) == 2  # no way is set
