@@ -14,8 +14,10 @@ from kb.database.tables import (
     items,
     lanes,
     library_facts,
+    list_entries,
     listing_pages,
     listings,
+    lists,
     looks,
     machines,
     metadata,
@@ -95,6 +97,10 @@ def _fencing_tokens(connection: sa.Connection) -> None:
     make_counter(connection)
 
 
+def _known_lists(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[lists, list_entries])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -116,4 +122,5 @@ MIGRATIONS: list[Migration] = [
     _looks,
     _retry_schedule,
     _fencing_tokens,
+    _known_lists,
 ]

@@ -127,8 +127,40 @@ listing_pages = sa.Table(
 )
 
 
-# Listings that came to their true end, by playlist and filters; `ended_at` is null if the service
-# counted `missing` more entries than it listed.
+# The known lists of sources: see `kb.sources.listing.known_list`.
+lists = sa.Table(
+    "kb_lists",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("looks", sa.Integer, nullable=False, default=0),
+    sa.Column("walks", sa.JSON),
+    sa.Column("whole_at", sa.Double),
+    sa.Column("extent", sa.Text, nullable=False, default=""),
+    sa.Column("missing", sa.Integer, nullable=False, default=0),
+    sa.Column("surplus", sa.Integer),
+    sa.Column("low", sa.Integer),
+    sa.Column("counted_at", sa.Double),
+    sa.Column("floors", sa.JSON),
+)
+
+
+list_entries = sa.Table(
+    "kb_list_entries",
+    metadata,
+    sa.Column("list_id", sa.Text, primary_key=True),
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("since", sa.Integer, nullable=False),
+    sa.Column("seen", sa.Integer, nullable=False),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("moment", sa.Text, nullable=False, default=""),
+    sa.Column("gone", sa.Boolean, nullable=False),
+    sa.Column("available", sa.Boolean, nullable=False),
+    sa.Column("read_at", sa.Double),
+    sa.Column("item", sa.JSON(none_as_null=True)),
+)
+
+
+# Of the version before the known lists; nothing reads it.
 whole_listings = sa.Table(
     "kb_whole_listings",
     metadata,

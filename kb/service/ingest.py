@@ -110,8 +110,6 @@ class Ingest:
         remarks = [named.remark for item_id, named in brought.items() if item_id in queued]
         kept = {each.id for each in passed if each.code in (SkipCode.DONE, SkipCode.HELD)}
         remarks += [named.remark_known for item_id, named in brought.items() if item_id in kept]
-        for listing in listings:
-            listing.confirm_queued()
         return IngestReport(
             tuple(queued_ids),
             tuple(skipped),

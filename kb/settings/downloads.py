@@ -21,6 +21,14 @@ class DownloadSettings(BaseModel):
         alias="YT_API_ENDPOINT",
         description="Address of the YouTube Data API; empty takes Google's.",
     )
+    yt_feed_url: str = Field(
+        "",
+        alias="YT_FEED_URL",
+        pattern=r"^(?:|none|https?://.*\{id\}.*)$",
+        description="Feed of a channel's newest videos, with {id} for the channel's id in its "
+        "address: a look at a followed channel reads it first, without quota. Empty takes "
+        "YouTube's (none with another YT_API_ENDPOINT); none reads the list's first page instead.",
+    )
     yt_watch_url: str = Field(
         "https://www.youtube.com/watch?v={id}",
         alias="YT_WATCH_URL",

@@ -32,6 +32,7 @@ class WebSource(OnlineSource):
         *,
         known: Container[str] = (),
         check: Callable[[], None] = lambda: None,
+        followed: bool = False,
     ) -> Listing:
         """Return a listing of the media of a page or feed, in its own order.
 
@@ -51,4 +52,6 @@ class WebSource(OnlineSource):
             listing.update(reported=listing.report.listed)
 
         report = ListingReport(reference, "web", via="yt-dlp")
-        return Listing(report, produce, VideoFilters.of(filters).checked(), known)
+        return Listing(
+            report, produce, VideoFilters.of(filters).checked(), known, followed=followed
+        )

@@ -17,7 +17,6 @@ from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing
 from kb.sources.subscriptions import Subscriptions
 from kb.sources.youtube.source import YouTubeSource
-from kb.sources.youtube.whole_listings import WHOLE_EVERY_S
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import Clock, fake_key
 
@@ -58,7 +57,6 @@ class Bench:
         self.clock.now += 3600
         listing = self.open(**filters)
         self.known |= {item.id for item in listing}
-        listing.confirm_queued()
         return listing
 
     def numbers(self) -> set[int]:
@@ -85,7 +83,6 @@ def interrupted(bench: Bench) -> None:
     with pytest.raises(Cancelled):
         for item in listing:
             bench.known.add(item.id)
-    listing.confirm_queued()
 
 
 def deleted_while_listed(bench: Bench) -> None:
@@ -97,7 +94,6 @@ def deleted_while_listed(bench: Bench) -> None:
 
     listing = bench.open(check)
     bench.known |= {item.id for item in listing}
-    listing.confirm_queued()
     assert 50 not in bench.numbers()
     assert any("counts 120" in note for note in listing.report.notes)
 
@@ -146,27 +142,31 @@ def test_after_a_whole_listing_the_next_ends_early(bench: Bench, filters: dict[s
     bench.fake.calls.clear()
     bench.ingest(new=True, **filters)
     assert bench.numbers() == first | {-1, -2}
-    assert len(bench.fake.requested_pages(bench.channel.uploads)) == 2
-    # With other filters the whole list is looked at, unless everything was queued.
+    assert len(bench.fake.requested_pages(bench.channel.uploads)) == 1
+    # Other filters read the known list: no page is requested for them.
     bench.fake.calls.clear()
     bench.ingest(new=True, max_duration_s=1e9)
-    pages = len(bench.fake.requested_pages(bench.channel.uploads))
-    assert pages == (1 if not filters else 3)
+    assert bench.numbers() == set(bench.channel.numbers())
+    assert len(bench.fake.requested_pages(bench.channel.uploads)) == 1
 
 
 def test_now_and_then_the_whole_list_is_looked_at(bench: Bench) -> None:
     bench.ingest()
-    hidden = f"youtube:{bench.channel.video_id(100)}"
-    bench.known.discard(hidden)
+    for hours, pages in ((1, 1), (5 * 24, 1), (7 * 24, 3), (1, 1), (-70 * 24, 3), (1, 1)):
+        bench.clock.now += hours * 3600  # or the clock was set back
+        bench.fake.calls.clear()
+        bench.ingest(new=True)
+        assert len(bench.fake.requested_pages(bench.channel.uploads)) == pages, hours
+
+
+def test_what_is_missing_in_the_library_is_found_without_its_page(bench: Bench) -> None:
+    bench.ingest()
+    hidden = {f"youtube:{bench.channel.video_id(number)}" for number in (60, 100, 119)}
+    bench.known -= hidden
+    bench.fake.calls.clear()
     bench.ingest(new=True)
-    assert hidden not in bench.known  # ended at the first page
-    bench.clock.now += WHOLE_EVERY_S
-    bench.ingest(new=True)
-    assert hidden in bench.known
-    bench.known.discard(hidden)
-    bench.clock.now -= 10 * WHOLE_EVERY_S  # the clock was set back
-    bench.ingest(new=True)
-    assert hidden in bench.known
+    assert hidden <= bench.known
+    assert bench.fake.requested_pages(bench.channel.uploads) == [""]
 
 
 def test_a_count_that_differs_for_good_is_accepted_the_second_time(bench: Bench) -> None:
@@ -222,7 +222,6 @@ class Followed:
             channel_id=subscription.channel_id or "",
         )
         self.bench.known |= {item.id for item in listing}
-        listing.confirm_queued()
         self.store.record_channel(subscription.key, listing.channel_id)
         return listing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -57,8 +57,7 @@ def enqueue_listing(
 ) -> None:
     """Queue a listing, even if an equal one was made before; a queued one is not changed.
 
-    `asked_at` separates older items from new ones: an interrupted listing has already queued its
-    newest items, and they must not be taken for the end of the new items.
+    An interrupted one keeps the time at which it was asked for.
     """
     before = items.read(job.id)
     asked_at: float | None = time.time()
@@ -92,7 +91,7 @@ def run_listing(
     if followed is not None:
         since = local_day_of(followed.created_at)
         options = {**options, SOURCE: followed.key, SINCE: since}
-    known: Container[str] = KnownIds(items, library, before=job.asked_at)
+    known = KnownIds(items, library)
     listing = source_factory.open(
         job.reference,
         filters,
@@ -101,6 +100,7 @@ def run_listing(
         check=check,
         channel_id=(followed.channel_id or "") if followed else "",
         shared=bool(options.get(SHARED)),
+        followed=bool(job.subscription_key),
     )
     again = RunOptions.from_dict(options).again
     removed: list[MediaItem] = []
@@ -126,7 +126,6 @@ def run_listing(
     if names_one_medium(listing) and not job.subscription_key:  # the request was for this item
         asked = [item.id for item in removed]
         submission.submit(items, library, removed, options, enqueue, again=again, asked=asked)
-    listing.confirm_queued()
     if followed is not None and listing.channel_id:
         subscriptions.record_channel(followed.key, listing.channel_id)
     for note in listing.report.notes:

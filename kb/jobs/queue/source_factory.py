@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,13 +72,14 @@ class SourceFactory:
         lengths: bool = False,
         channel_id: str = "",
         shared: bool = False,
+        followed: bool = False,
     ) -> Listing:
         """Return the listing of a reference.
 
-        `fresh` does not use cached pages, `lengths` measures local files, `channel_id` is the id
-        of the channel that the reference led to earlier, `shared` applies the limits of a
-        dashboard that others reach. Raises UsageError for an invalid reference; iterating may
-        raise RetryLater errors.
+        `fresh` does not use cached pages, `lengths` measures local files, `channel_id` is the id of
+        the channel that the reference led to earlier, `shared` applies the limits of a dashboard
+        that others reach, `followed` is true for a look at a followed reference. Raises UsageError
+        for an invalid reference; iterating may raise RetryLater errors.
         """
         source = source_for(reference, **self._source_arguments(self._restricted(shared)))
         if isinstance(source, FileSource):
@@ -104,8 +105,9 @@ class SourceFactory:
                 check=check,
                 reuse_s=0 if fresh else None,
                 channel_id=channel_id,
+                followed=followed,
             )
-        return open_listing(source, reference, filters, known=known, check=check)
+        return open_listing(source, reference, filters, known=known, check=check, followed=followed)
 
     def _known_item(self, item_id: str) -> MediaItem | None:
         row = ItemStore(self.database).read(item_id)
@@ -135,25 +137,22 @@ class SourceFactory:
 
 
 class KnownIds(Container[str]):
-    """The ids in the table, queried one by one: a channel's listing needs only a few of them.
+    """The ids in the table, queried one by one or many at once.
 
-    Items that a person left out are known too. With `before` (seconds since the epoch) only those
-    that were queued, or left out, before that time.
+    Items that a person left out are known too.
     """
 
-    def __init__(self, items: ItemStore, library: Library, before: float | None = None) -> None:
+    def __init__(self, items: ItemStore, library: Library) -> None:
         self._items = items
-        self._before = before
-        self._left_out = frozenset(
-            item_id
-            for item_id, mark in LeftOut(library).marks().items()
-            if before is None or mark.at < before
-        )
+        self._left_out = frozenset(LeftOut(library).marks())
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and (
-            item_id in self._left_out or not self._items.unknown_ids([item_id], self._before)
-        )
+        return isinstance(item_id, str) and bool(self.among([item_id]))
+
+    def among(self, ids: Collection[str]) -> set[str]:
+        """Return those of these ids that are known."""
+        unknown = self._items.unknown_ids([each for each in ids if each not in self._left_out])
+        return set(ids).difference(unknown)
 
 
 def available_items(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
@@ -164,9 +163,11 @@ def available_items(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaIte
 def names_one_medium(listing: Listing) -> bool:
     """Return whether a listing that has been read was that of one medium, not of a list.
 
-    A limit ends a listing before its other entries are counted.
+    A limit ends a listing before its other entries are counted, and a search for new media reads
+    only a part of a list.
     """
-    return listing.report.listed <= 1 and not listing.filters.limit
+    filters = listing.filters
+    return listing.report.listed <= 1 and not filters.limit and not filters.new
 
 
 def batches(items: Iterator[MediaItem], size: int = PAGE_SIZE) -> Iterator[Sequence[MediaItem]]:

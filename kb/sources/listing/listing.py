@@ -50,6 +50,9 @@ class Listing:
     `channel_id` is the lasting id of the listed channel, if the service has one, and `notice` an
     error to report although the listing goes on, such as a name that leads elsewhere.
 
+    In a look at a followed reference (`followed`) the filter `limit` means the newest N, of which
+    the known ones are left out, and not N unknown ones; with `selected` the producer applies it.
+
     A listing can be iterated once. The iteration raises the errors of the service: QuotaExhausted,
     MediaUnavailable, LanePaused, LibraryError.
     """
@@ -60,7 +63,12 @@ class Listing:
         produce: Callable[[Listing], Iterator[MediaItem]],
         filters: VideoFilters,
         known: Container[str] = (),
+        *,
+        followed: bool = False,
+        selected: bool = False,
     ) -> None:
+        self._followed = followed
+        self._selected = selected
         self.report = report
         self.filters = filters
         self.known = known
@@ -68,7 +76,6 @@ class Listing:
         self.channel_id = ""
         self.notice: KBError | None = None
         self.on_known: Callable[[MediaItem], None] = lambda _: None
-        self._on_end: Callable[[], None] | None = None
         self._items = self._filtered(produce(self))
 
     def __iter__(self) -> Iterator[MediaItem]:
@@ -78,38 +85,46 @@ class Listing:
         """Change fields of the report."""
         self.report = replace(self.report, **changes)  # type: ignore[arg-type]
 
-    def end(self, record: Callable[[], None]) -> None:
-        """Note that the last entry was seen; `record` stores it once all media are queued."""
-        self._on_end = record
-
-    def confirm_queued(self) -> None:
-        """Store that all media of this listing are queued, if it came to its end."""
-        if self._on_end is not None:
-            self._on_end()
-
     def add_remark(self, remark: KBError) -> None:
         """Add a remark to the report, once."""
         if (remark.message, remark.hint) not in [(r.message, r.hint) for r in self.report.remarks]:
             self.update(remarks=(*self.report.remarks, remark))
 
     def _filtered(self, items: Iterator[MediaItem]) -> Iterator[MediaItem]:
+        passing, limit = self._passing(items), self.filters.limit
+        if self._selected or not limit:
+            return self._unknown(passing)
+        if self._followed:
+            return self._unknown(_newest(passing, limit))
+        return islice(self._unknown(passing), limit)
+
+    def _passing(self, items: Iterator[MediaItem]) -> Iterator[MediaItem]:
         seen: set[str] = set()
+        for item in items:
+            # A playlist can contain a video twice, and its pages shift while it is listed.
+            if item.id in seen:
+                continue
+            seen.add(item.id)
+            if self.filters.keep(item):
+                yield item
+            else:
+                self.rejected += 1
 
-        def pass_through() -> Iterator[MediaItem]:
-            for item in items:
-                # A playlist can contain a video twice, and its pages shift while it is listed.
-                if item.id in seen:
-                    continue
-                seen.add(item.id)
-                if not self.filters.keep(item):
-                    self.rejected += 1
-                elif self.filters.new and item.id in self.known:
-                    self.skipped += 1
-                    self.on_known(item)
-                else:
-                    yield item
+    def _unknown(self, items: Iterator[MediaItem]) -> Iterator[MediaItem]:
+        for item in items:
+            if self.filters.new and item.id in self.known:
+                self.skipped += 1
+                self.on_known(item)
+            else:
+                yield item
 
-        return islice(pass_through(), self.filters.limit or None)
+
+def _newest(items: Iterator[MediaItem], limit: int) -> Iterator[MediaItem]:
+    """Yield the newest items by their dates; the first ones of a list without dates."""
+    every = list(items)
+    if all(item.published for item in every):
+        every.sort(key=lambda item: item.published, reverse=True)
+    yield from every[:limit]
 
 
 @runtime_checkable
@@ -123,6 +138,7 @@ class ListingSource(Protocol):
         *,
         known: Container[str] = ...,
         check: Callable[[], None] = ...,
+        followed: bool = ...,
     ) -> Listing:
         """Return the listing of a reference. Raises UsageError when it has no target."""
         ...
@@ -135,14 +151,16 @@ def open_listing(
     *,
     known: Container[str] = (),
     check: Callable[[], None] = lambda: None,
+    followed: bool = False,
 ) -> Listing:
     """Return a listing of any source with all filters applied.
 
-    `known` holds ids for the filter `new`; `check` may raise Cancelled. Raises the errors of
+    `known` holds ids for the filter `new`; `check` may raise Cancelled; `followed` is true for a
+    look at a followed reference. Raises the errors of
     the source, and UsageError at once when the reference has no target.
     """
     if isinstance(source, ListingSource):
-        return source.open(reference, filters, known=known, check=check)
+        return source.open(reference, filters, known=known, check=check, followed=followed)
     found = source.items(reference, Filters())
 
     def produce(listing: Listing) -> Iterator[MediaItem]:
@@ -155,4 +173,4 @@ def open_listing(
         listing.update(reported=listing.report.listed, complete=True)
 
     report = ListingReport(reference, source.name, title=reference, via=source.name)
-    return Listing(report, produce, VideoFilters.of(filters).checked(), known)
+    return Listing(report, produce, VideoFilters.of(filters).checked(), known, followed=followed)

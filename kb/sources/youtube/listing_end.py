@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kb.errors import KBError
 from kb.sources.listing.listing import Listing
 from kb.sources.youtube.links import Link
@@ -65,9 +67,14 @@ class DateOrder:
         return self._newest_first and self._pages > 1
 
     def add(self, page: Page) -> None:
+        self.add_moments(
+            str(item.extra.get("published_at") or item.published) for item in page.items
+        )
+
+    def add_moments(self, moments: Iterable[str]) -> None:
+        """Add the moments of a page's entries, ISO texts in the order of the page."""
         self._pages += 1
-        for item in page.items:
-            moment = str(item.extra.get("published_at") or item.published)
+        for moment in moments:
             if self._last and moment > self._last:
                 self._newest_first = False
             self._last = moment
@@ -87,10 +94,10 @@ def note_early_end(listing: Listing, place: KBError) -> None:
         )
 
 
-def note_missing(listing: Listing) -> int:
-    """Return the number of videos that the service counts and did not list; note it."""
+def note_missing(listing: Listing, listed: int) -> int:
+    """Return the number of videos that the service counts beside the `listed` ones; note it."""
     report = listing.report
-    missing = (report.reported or 0) - report.listed
+    missing = (report.reported or 0) - listed
     if missing <= 0 or (report.reported or 0) > UPLOADS_LIMIT:
         return 0
     listing.add_remark(
@@ -100,7 +107,7 @@ def note_missing(listing: Listing) -> int:
             "such as one that moved while others were removed.",
             hint="The next look at what is new goes through the whole list again.",
             reported=report.reported,
-            listed=report.listed,
+            listed=listed,
             missing=missing,
         )
     )

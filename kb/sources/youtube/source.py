@@ -14,16 +14,17 @@ from kb.settings import Settings
 from kb.sources.base import MISSING, Filters
 from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.listing.filters import VideoFilters
+from kb.sources.listing.known_list import KnownList
 from kb.sources.listing.listing import Listing, ListingReport
-from kb.sources.remote_fields import count, mapping, text
-from kb.sources.youtube.answers import PageChain, by_id, id_of, resources_of, video_ids
+from kb.sources.youtube.answers import PageChain, by_id, id_of, video_ids
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
 from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS, find_channel
+from kb.sources.youtube.feed import newest_uploads
+from kb.sources.youtube.flat_look import FlatLook
 from kb.sources.youtube.items import (
     SITE,
     item_from_resource,
     list_page,
-    picture_of,
     placeholder_item,
 )
 from kb.sources.youtube.links import Link, parse_link
@@ -31,7 +32,6 @@ from kb.sources.youtube.listing_end import (
     DETAILS_LATER,
     KEYS_USED_UP,
     NEWEST_UPLOADS,
-    NO_NEW_VIDEO,
     ONE_VIDEO,
     UPLOADS_LIMIT,
     WITHOUT_KEY,
@@ -41,12 +41,12 @@ from kb.sources.youtube.listing_end import (
     note_missing,
     page_before,
 )
+from kb.sources.youtube.new_videos import NewVideos
 from kb.sources.youtube.page_cache import Page, PageStore, prune
-from kb.sources.youtube.whole_listings import WholeListings
+from kb.sources.youtube.playlists import channel_playlist, playlist_facts_by_id
+from kb.sources.youtube.shorts import Shorts
 from kb.sources.ytdlp.online_source import OnlineSource
 from kb.types import Availability, AvailabilityState, MediaItem
-
-PICTURE_PX = 160  # a channel's picture is shown small
 
 
 class YouTubeSource(OnlineSource):
@@ -88,11 +88,12 @@ class YouTubeSource(OnlineSource):
         check: Callable[[], None] = lambda: None,
         reuse_s: float | None = None,
         channel_id: str = "",
+        followed: bool = False,
     ) -> Listing:
         """Return a listing of the videos of a reference, newest first for a channel.
 
-        `known` holds the ids that the filter `new` leaves out; a channel's listing then ends
-        at the first page without a new video, if an earlier one came to its true end. `check` is
+        `known` holds the ids that the filter `new` leaves out; the listing then is a look, see
+        `kb.sources.youtube.new_videos`, and with `followed` one at a followed list. `check` is
         called before every request and may raise Cancelled. `reuse_s` overrides the setting.
         `channel_id` is the id that the reference led to earlier: that channel is listed, and a
         name that leads elsewhere now is the listing's `notice`. Private and removed entries of a
@@ -119,11 +120,13 @@ class YouTubeSource(OnlineSource):
         report = ListingReport(reference, link.kind)
         try:
             return self._open_with_api(
-                api, link, report, video_filters, known, reuse_s, check, channel_id
+                api, link, report, video_filters, known, reuse_s, check, channel_id, followed
             )
         except NoUsableKey:
             link = _by_id(link, channel_id)
-            return self._open_without_key(link, report, video_filters, known, check)
+            return self._open_without_key(
+                link, report, video_filters, known, check, channel_id, followed
+            )
         except QuotaExhausted:
             if link.kind != "video":
                 raise
@@ -144,6 +147,7 @@ class YouTubeSource(OnlineSource):
         reuse_s: float | None,
         check: Callable[[], None],
         channel_id: str,
+        followed: bool,
     ) -> Listing:
         if link.kind == "video":
             item = self._video(api, link.id)
@@ -161,21 +165,27 @@ class YouTubeSource(OnlineSource):
             return listing
         notice = None
         if link.kind == "playlist":
-            playlist_id, facts, channel_id = link.id, self._playlist(api, link.id), ""
+            playlist_id, facts, channel_id = link.id, playlist_facts_by_id(api, link.id), ""
         else:
             channel, notice = find_channel(api, link, channel_id)
             channel_id = id_of(channel, "channels")
-            playlist_id, facts = self._channel_playlist(api, channel, link, filters)
+            playlist_id, facts = channel_playlist(api, channel, link, filters)
         by_date = playlist_id.startswith("UU")
 
         def produce(listing: Listing) -> Iterator[MediaItem]:
             try:
-                yield from self._list_items(api, playlist_id, listing, by_date, reuse_s)
+                if filters.new:
+                    yield from self._look(api, playlist_id, listing, channel_id, followed)
+                else:
+                    yield from self._list_items(api, playlist_id, listing, by_date, reuse_s)
             except NoUsableKey:
                 listing.add_remark(WITHOUT_KEY)
-                yield from self._list_with_ytdlp(_by_id(link, channel_id), listing, check)
+                by_id = _by_id(link, channel_id)
+                yield from self._list_with_ytdlp(by_id, listing, check, channel_id, followed)
 
-        listing = Listing(report, produce, filters, known)
+        listing = Listing(
+            report, produce, filters, known, followed=followed, selected=filters.new and followed
+        )
         listing.channel_id = channel_id
         listing.notice = notice
         listing.update(units=api.units, **facts)
@@ -195,8 +205,8 @@ class YouTubeSource(OnlineSource):
         reuse_s: float | None,
     ) -> Iterator[MediaItem]:
         filters = listing.filters
-        whole = WholeListings(self.database, playlist_id, clock=self._clock)
-        may_end = by_date and filters.new and whole.allow_early_end(filters)
+        entries = KnownList(self.database, playlist_id, clock=self._clock)
+        number, place = entries.begin_look(), 0
         order = DateOrder()
         shorts = self._shorts(api, playlist_id) if filters.no_shorts and by_date else None
         for page in self._pages(api, playlist_id, reuse_s):
@@ -206,6 +216,10 @@ class YouTubeSource(OnlineSource):
                 listed=report.listed + len(page.items) + page.unavailable,
                 unavailable=report.unavailable + page.unavailable,
             )
+            # A later look compares all that was ever listed with what is in the library.
+            entries.add_page([item.id for item in page.items], number, place=place)
+            entries.record(page.items)
+            place += len(page.items) + page.unavailable
             for item in page.items:
                 if shorts is None:
                     yield item
@@ -215,14 +229,8 @@ class YouTubeSource(OnlineSource):
             order.add(page)
             if not by_date or not page.items:
                 continue
-            # The newest items come first, and all older ones that are wanted were queued once.
-            if may_end and all(item.id in listing.known for item in page.items):
-                note_early_end(listing, NO_NEW_VIDEO)
-                break
-            # A listing of new videos that looks at the whole does not rely on the order.
             if (
                 filters.after
-                and (may_end or not filters.new)
                 and order.is_kept
                 and all(item.published < filters.after for item in page.items)
             ):
@@ -230,11 +238,43 @@ class YouTubeSource(OnlineSource):
                 break
         else:
             listing.update(units=api.units, complete=True)
-            missing = note_missing(listing)
-            listing.end(partial(whole.record, filters, missing))
+            missing = note_missing(listing, listing.report.listed)
+            entries.end_whole_walk(
+                number,
+                extent="",
+                reported=listing.report.reported,
+                missing=missing,
+                is_complete=True,
+            )
             return
         # A later listing must not go on behind pages of which some videos are gone meanwhile.
         PageStore(self.database, playlist_id, clock=self._clock).clear()
+
+    def _look(
+        self, api: YouTubeApi, playlist_id: str, listing: Listing, channel_id: str, followed: bool
+    ) -> Iterator[MediaItem]:
+        """Yield the videos that are wanted and not known."""
+        is_uploads = playlist_id.startswith("UU")
+        has_shorts = is_uploads and not playlist_id.startswith(("UULF", "UUSH", "UULV"))
+        hides_shorts = listing.filters.no_shorts and has_shorts
+        return NewVideos(
+            api,
+            KnownList(self.database, playlist_id, clock=self._clock),
+            listing,
+            by_date=is_uploads,
+            followed=followed,
+            feed=partial(self._feed, playlist_id, channel_id),
+            shorts=Shorts(api, self.database, playlist_id, clock=self._clock)
+            if hides_shorts
+            else None,
+            clock=self._clock,
+        ).items()
+
+    def _feed(self, playlist_id: str, channel_id: str) -> list[str]:
+        """Return the newest uploads of a channel by its feed; empty for another list."""
+        if not CHANNEL_ID.fullmatch(channel_id) or playlist_id != f"UU{channel_id[2:]}":
+            return []
+        return newest_uploads(self.settings, channel_id)
 
     def _pages(self, api: YouTubeApi, playlist_id: str, reuse_s: float | None) -> Iterator[Page]:
         reuse = self.settings.listing_reuse_s if reuse_s is None else reuse_s
@@ -280,77 +320,6 @@ class YouTubeSource(OnlineSource):
             return placeholder_item(video_id, unavailable)
         return item_from_resource(found[video_id])
 
-    def _playlist(self, api: YouTubeApi, playlist_id: str) -> dict[str, Any]:
-        resources = resources_of(api.playlists(id=playlist_id), "playlists")
-        if resources:
-            return _playlist_facts(resources[0])
-        if playlist_id.startswith("UU"):
-            return {}  # `playlists.list` does not find every list of uploads
-        raise UsageError(
-            "youtube.playlist_missing",
-            "There is no playlist {playlist} that can be listed.",
-            hint="It may be private, removed, or a mix made for one viewer.",
-            playlist=playlist_id,
-        )
-
-    def _channel_playlist(
-        self, api: YouTubeApi, channel: dict[str, Any], link: Link, filters: VideoFilters
-    ) -> tuple[str, dict[str, Any]]:
-        snippet = mapping(channel.get("snippet"))
-        title = text(snippet.get("title"))
-        picture = picture_of(snippet, PICTURE_PX)
-        channel_id = id_of(channel, "channels")
-        if filters.playlist:
-            found, facts = self._find_playlist(api, channel_id, title, filters.playlist)
-            return found, {**facts, "picture": picture}
-        lists = mapping(mapping(channel.get("contentDetails")).get("relatedPlaylists"))
-        # Without it, the list of uploads has the channel's own id.
-        uploads = text(lists.get("uploads")) or f"UU{channel_id[2:]}"
-        if link.tab:
-            part = {"shorts": "UUSH", "live": "UULV"}[link.tab]
-            return f"{part}{uploads[2:]}", {"title": title, "picture": picture}
-        reported = count(mapping(channel.get("statistics")).get("videoCount"))
-        return uploads, {"title": title, "reported": reported, "picture": picture}
-
-    def _find_playlist(
-        self, api: YouTubeApi, channel_id: str, channel_title: str, playlist: str
-    ) -> tuple[str, dict[str, Any]]:
-        link = parse_link(playlist)
-        if link is not None and (link.kind == "playlist" or link.playlist):
-            playlist_id = link.id if link.kind == "playlist" else link.playlist
-            return playlist_id, self._playlist(api, playlist_id)
-        titles: list[str] = []
-        chain, token = PageChain("playlists"), ""
-        while True:
-            answer = api.playlists(token, channelId=channel_id)
-            resources = resources_of(answer, "playlists")
-            for resource in resources:
-                facts = _playlist_facts(resource)
-                titles.append(facts["title"])
-                if titles[-1].casefold() == playlist.casefold():
-                    title = f"{channel_title}: {titles[-1]}"
-                    return id_of(resource, "playlists"), {**facts, "title": title}
-            ids = [id_of(resource, "playlists") for resource in resources]
-            token = chain.next_token(answer, token, ids)
-            if not token:
-                break
-        if not titles:
-            raise UsageError(
-                "youtube.no_playlists",
-                "{channel} has no public playlists; {playlist!r} was asked for.",
-                hint="Leave out the playlist to take all uploads of the channel.",
-                channel=channel_title,
-                playlist=playlist,
-            )
-        raise UsageError(
-            "youtube.playlist_title",
-            "{channel} has no public playlist {playlist!r}.",
-            hint="It has: {titles}.",
-            channel=channel_title,
-            playlist=playlist,
-            titles=", ".join(repr(title) for title in titles[:10]),
-        )
-
     def _open_without_key(
         self,
         link: Link,
@@ -358,6 +327,8 @@ class YouTubeSource(OnlineSource):
         filters: VideoFilters,
         known: Container[str],
         check: Callable[[], None],
+        channel_id: str,
+        followed: bool,
     ) -> Listing:
         if link.kind == "video":
             listing = Listing(report, lambda _: iter([placeholder_item(link.id)]), filters, known)
@@ -376,17 +347,42 @@ class YouTubeSource(OnlineSource):
                 )
             link = named
         listing = Listing(
-            report, lambda each: self._list_with_ytdlp(link, each, check), filters, known
+            report,
+            lambda each: self._list_with_ytdlp(link, each, check, channel_id, followed),
+            filters,
+            known,
+            followed=followed,
+            selected=filters.new and followed,
         )
         listing.add_remark(WITHOUT_KEY)
         note_ignored_page(listing, link)
         return listing
 
     def _list_with_ytdlp(
-        self, link: Link, listing: Listing, check: Callable[[], None]
+        self,
+        link: Link,
+        listing: Listing,
+        check: Callable[[], None],
+        channel_id: str,
+        followed: bool,
     ) -> Iterator[MediaItem]:
         listing.update(via="yt-dlp", listed=0, unavailable=0)
-        yield from self._list_flat(listing, link.url.replace(SITE, self._site, 1), check)
+        address = link.url.replace(SITE, self._site, 1)
+        if not listing.filters.new:
+            return self._list_flat(listing, address, check)
+        uploads = f"UU{channel_id[2:]}" if CHANNEL_ID.fullmatch(channel_id) else ""
+        list_id = link.id if link.kind == "playlist" else uploads
+        if link.tab:
+            list_id = f"{link.key}:{link.tab}"
+        return FlatLook(
+            self.database,
+            listing,
+            lambda most: self._list_flat(listing, address, check, most=most),
+            list_id=list_id,
+            followed=followed,
+            feed=partial(self._feed, list_id, channel_id),
+            clock=self._clock,
+        ).items()
 
 
 def _by_id(link: Link, channel_id: str) -> Link:
@@ -394,11 +390,3 @@ def _by_id(link: Link, channel_id: str) -> Link:
     if link.kind in CHANNEL_KINDS and CHANNEL_ID.fullmatch(channel_id):
         return Link("channel", channel_id, tab=link.tab)
     return link
-
-
-def _playlist_facts(resource: dict[str, Any]) -> dict[str, Any]:
-    """Return title and reported number of entries of a playlist."""
-    return {
-        "title": text(mapping(resource.get("snippet")).get("title")),
-        "reported": count(mapping(resource.get("contentDetails")).get("itemCount")),
-    }

@@ -114,12 +114,13 @@ def flat_items(
     sleep: Callable[[float], None] = time.sleep,
     check: Callable[[], None] = lambda: None,
     on_list: Callable[[dict[str, Any]], None] = lambda _: None,
+    most: int = 0,
 ) -> Iterator[tuple[str, MediaItem]]:
     """Yield the title of a list and an item, for each medium that a page lists.
 
     The entries are not opened. A page with one medium gives that medium. `on_list` is called with
-    yt-dlp's metadata of the list before its entries are read. Raises LanePaused,
-    RetryLater and MediaUnavailable.
+    yt-dlp's metadata of the list before its entries are read. `most` is the largest number of
+    entries of each list, 0 for all. Raises LanePaused, RetryLater and MediaUnavailable.
     """
     import yt_dlp
 
@@ -128,6 +129,7 @@ def flat_items(
     options = base_options(settings, secrets) | {
         "extract_flat": "in_playlist",
         "skip_download": True,
+        "playlistend": most or None,
         "ignore_no_formats_error": True,
         "extractor_args": {"youtubetab": {"approximate_date": [""]}},
     }

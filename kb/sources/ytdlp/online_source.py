@@ -71,9 +71,12 @@ class OnlineSource:
         )
 
     def _list_flat(
-        self, listing: Listing, url: str, check: Callable[[], None]
+        self, listing: Listing, url: str, check: Callable[[], None], *, most: int = 0
     ) -> Iterator[MediaItem]:
-        """Yield the items that yt-dlp lists at an address; count them in the listing's report."""
+        """Yield the items that yt-dlp lists at an address; count them in the listing's report.
+
+        `most` is the largest number of entries of each list at the address, 0 for all.
+        """
 
         def read_channel(info: Mapping[str, Any]) -> None:
             channel_id = info.get("channel_id")
@@ -88,6 +91,7 @@ class OnlineSource:
             sleep=self._sleep,
             check=check,
             on_list=read_channel,
+            most=most,
         )
         for title, item in found:
             listing.update(listed=listing.report.listed + 1, title=title)
