@@ -205,6 +205,37 @@ def test_no_server_at_all(catalogue: Database, clock: Clock) -> None:
     assert api.units == 0
 
 
+def test_a_restricted_key_is_warned_about_once_a_day(
+    tmp_path: Path,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(
+        KB_HOME=tmp_path / "home",
+        YT_API_KEYS=f"{fake_key('a')},{fake_key('b')}",
+        YT_API_KEYS_FILE=str(tmp_path / "none"),
+    )
+    opened = Database.open(settings)
+    now = [1_000_000.0]
+    monkeypatch.setattr("kb.sources.keys.key_ring.time.monotonic", lambda: now[0])
+    keys = {fake_key(letter): 1000 for letter in "ab"}
+
+    def refuse(_path: str, _query: dict[str, str], key: str) -> Refusal | None:
+        return NOT_ENABLED if key == fake_key("a") else None
+
+    with FakeYouTube([CHANNEL], keys, refuse=refuse) as fake:
+        for hour in range(49):
+            now[0] = 1_000_000.0 + 3600 * hour
+            ring = KeyRing(read_keys(settings), opened, clock=lambda: clock() + now[0])
+            api = YouTubeApi(ring, settings.replace(yt_api_endpoint=fake.url), sleep=clock.sleep)
+            api.channels(id=CHANNEL.id)
+        refused = [call for call in fake.calls if call.key == fake_key("a")]
+    opened.close()
+    warned = [each for each in caplog.records if "cannot be used" in each.getMessage()]
+    assert len(refused) > 40 and len(warned) == 3
+
+
 def test_no_key_is_shown_anywhere(
     tmp_path: Path,
     clock: Clock,

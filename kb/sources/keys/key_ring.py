@@ -36,6 +36,9 @@ _KEY = re.compile(r"[0-9A-Za-z_.~+/=-]{16,200}")
 # A line of an environment file or of notes: `YT_API_KEY=…`, `export KEY_1 = …`, `key: …`.
 _NAMED = re.compile(r"(?:(?:export|set)\s+)?[A-Za-z_][\w .-]{0,40}\s*[=:]\s*(.+)")
 
+NEWS_EVERY_S = 86_400.0
+_said_at: dict[tuple[str, str, str], float] = {}  # library, key and reason: monotonic time
+
 KeyState = Literal["ready", "exhausted", "invalid"]
 Clock = Callable[[], float]
 
@@ -238,6 +241,19 @@ class KeyRing:
         """Exclude the key for `for_s` seconds, or until it is changed if `for_s` is None."""
         until = None if for_s is None else self._clock() + for_s
         self._update(key, state="invalid", reason=reason, until=until)
+
+    def is_news(self, key: ApiKey, reason: str) -> bool:
+        """Return True for the first refusal of a key for a reason in a day, in this process.
+
+        A key whose project lacks a permission is tried again every hour: a warning for each would
+        fill the log.
+        """
+        said = (self._database.location, key.fingerprint, reason)
+        now = time.monotonic()
+        if now - _said_at.get(said, -NEWS_EVERY_S) < NEWS_EVERY_S:
+            return False
+        _said_at[said] = now
+        return True
 
     def reset(self) -> None:
         """Set every key to ready, for use after a correction by its owner; unit counts stay."""

@@ -162,7 +162,8 @@ class YouTubeApi:
             return ""
         for reason in sorted(reasons & KEY_NOT_ALLOWED.keys()):
             explanation = KEY_NOT_ALLOWED[reason]
-            log.warning("YouTube Data API: key %s cannot be used: %s.", key, explanation)
+            level = logging.WARNING if self._ring.is_news(key, explanation) else logging.DEBUG
+            log.log(level, "YouTube Data API: key %s cannot be used: %s.", key, explanation)
             self._ring.mark_invalid(key, explanation, for_s=KEY_RETRY_S)
             return ""
         if reasons & TOO_FAST or refusal.status == 429 or refusal.status >= 500:
