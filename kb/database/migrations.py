@@ -101,6 +101,12 @@ def _known_lists(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[lists, list_entries])
 
 
+def _subscription_names(connection: sa.Connection) -> None:
+    for name, kind in (("title", "TEXT"), ("handle", "TEXT"), ("names", "JSON")):
+        _add_column(connection, subscriptions, name, kind)
+    _add_column(connection, subscriptions, "followed_at", "DOUBLE PRECISION")
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -123,4 +129,5 @@ MIGRATIONS: list[Migration] = [
     _retry_schedule,
     _fencing_tokens,
     _known_lists,
+    _subscription_names,
 ]

@@ -185,6 +185,11 @@ subscriptions = sa.Table(
     sa.Column("error", sa.Text, nullable=False, default=""),
     _problem_column(),
     sa.Column("channel_id", sa.Text),  # the lasting id, unknown before the first check
+    # The present names of the channel or playlist, and those by which it was followed earlier.
+    sa.Column("title", sa.Text),
+    sa.Column("handle", sa.Text),
+    sa.Column("names", sa.JSON(none_as_null=True)),
+    sa.Column("followed_at", sa.Double),  # the last request to follow it; null: `created_at`
 )
 
 

@@ -1,20 +1,22 @@
-"""Subscriptions for the user interfaces: the end of a subscription also cancels its poll."""
+"""Subscriptions for the user interfaces: a change or the end of one concerns its looks too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
+from kb.errors import KBError, RetryLater
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import WAITING
-from kb.jobs.queue.listing_jobs import subscription_listing
+from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, WAITING
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.source_factory import marked
 from kb.library import Library
 from kb.options import RunOptions, SourceOptions, chosen
 from kb.settings import Settings
 from kb.sources import subscriptions
+from kb.sources.channel_identity import has_other_names, identity
 from kb.sources.listing.filters import VideoFilters
 
 
@@ -33,19 +35,25 @@ class Subscriptions(subscriptions.Subscriptions):
         every_s: float = subscriptions.DEFAULT_EVERY_S,
         filters: VideoFilters | None = None,
         options: Mapping[str, Any] | None = None,
+        channel_id: str = "",
     ) -> subscriptions.Subscription:
         """Subscribe to a reference; see `kb.sources.subscriptions.Subscriptions.follow`.
 
-        Its listings keep the limits of a shared dashboard, if it was followed on one.
+        The source is asked which channel a name leads to. Looks that wait or run with the terms
+        before are cancelled; the next one is due at once. Its listings keep the limits of a shared
+        dashboard, if it was followed on one. Raises the errors of the source for a name that leads
+        nowhere.
         """
+        if not channel_id:
+            with suppress(RetryLater):  # a used-up quota is temporary; the first look asks again
+                channel_id = self._channel_of(reference)
         stored = marked(options or {}, self._settings)
-        found = super().follow(reference, every_s=every_s, filters=filters, options=stored)
+        found = super().follow(
+            reference, every_s=every_s, filters=filters, options=stored, channel_id=channel_id
+        )
+        self._queue.cancel(self._queue.items.looks_of(found.key, ACTIVE))
         self._wake(found.key)
         return found
-
-    def of(self, reference: str) -> subscriptions.Subscription | None:
-        """Return the subscription to a reference, None if it is not followed."""
-        return self.find(subscriptions.subscription_key(reference))
 
     def change(
         self,
@@ -59,9 +67,14 @@ class Subscriptions(subscriptions.Subscriptions):
     ) -> subscriptions.Subscription:
         """Subscribe to a reference, or change what is given of a subscription; the rest is kept.
 
-        `reset` gives up its earlier filters and options. Raises as `follow` does.
+        `reset` gives up its earlier filters and options. Raises as `follow` does, and the errors of
+        the source for any other reference that leads nowhere.
         """
-        known = self.of(reference)
+        channel_id = ""
+        with suppress(RetryLater):  # a used-up quota is temporary; the first look asks again
+            listing = self._queue.source_factory.open(reference, filters or VideoFilters())
+            channel_id = listing.channel_id
+        known = self.find_same(reference, channel_id, filters)
         stored: dict[str, Any] = {}
         kept = VideoFilters()
         if known is not None:
@@ -82,6 +95,7 @@ class Subscriptions(subscriptions.Subscriptions):
                 **(chosen(options) if options else {}),
                 **(terms.checked().as_dict() if terms else {}),
             },
+            channel_id=channel_id,
         )
 
     def _wake(self, key: str) -> None:
@@ -98,9 +112,21 @@ class Subscriptions(subscriptions.Subscriptions):
             self._queue.resume(waiting)
 
     def unfollow(self, reference: str) -> bool:
-        """Remove a subscription and cancel its poll; return whether the subscription existed."""
-        key = subscriptions.subscription_key(reference)
-        listing_ids = [subscription_listing(each).id for each in self.list() if each.key == key]
-        followed = super().unfollow(reference)
-        self._queue.cancel(listing_ids)
-        return followed
+        """End a subscription given by any of its names, and its looks; return False without one."""
+        ended = self.find_named(reference)
+        if not ended and has_other_names(reference):
+            with suppress(KBError):  # it has no name that the library knows
+                same = identity(reference, self._channel_of(reference))
+                ended = tuple(each for each in self.list() if same and each.identity == same)
+        self.end(ended)
+        for each in ended:
+            self._queue.cancel(self._queue.items.looks_of(each.key, ACTIVE))
+            failed = self._queue.items.looks_of(each.key, (FAILED,))
+            self._queue.items.end_as(failed, CANCELLED, (FAILED,))
+        return bool(ended)
+
+    def _channel_of(self, reference: str) -> str:
+        """Return the id of the channel that a name leads to now, "" if the source gives none."""
+        if not has_other_names(reference):
+            return ""
+        return self._queue.source_factory.open(reference, VideoFilters()).channel_id

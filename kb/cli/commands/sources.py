@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +19,7 @@ from kb.cli.options import (
 from kb.cli.output import console
 from kb.cli.output.follows import print_follows, print_history
 from kb.cli.output.library import new_library_note
-from kb.errors import RetryLater, UsageError
+from kb.errors import UsageError
 from kb.options import RunOptions, SourceOptions, as_typed
 from kb.service import Service
 from kb.service.existing import has_library
@@ -123,8 +122,6 @@ def follow(
     path = Path(source).expanduser()
     if path.exists():
         source = str(path.absolute())  # the worker may run elsewhere
-    with suppress(RetryLater):  # a used-up quota is temporary; an invalid reference fails now
-        service.queue.source_factory.open(source, filters)
     subscription = service.subscriptions.change(
         source, every_s=every_s, filters=filters, options=options, terms=terms, reset=reset
     )

@@ -102,6 +102,18 @@ class ItemQueries:
         with self.database.begin() as connection:
             return [str(item_id) for item_id in connection.scalars(query)]
 
+    def looks_of(self, key: str, states: Collection[str]) -> list[str]:
+        """Return the looks at the followed source with this key that are in one of the states."""
+        query = sa.select(items.c.id, items.c.item).where(
+            items.c.source == LISTING, items.c.state.in_(list(states))
+        )
+        with self.database.begin() as connection:
+            return [
+                str(look)
+                for look, document in connection.execute(query)
+                if (document.get("extra") or {}).get("followed") == key
+            ]
+
     def ids_with_prefix(self, prefix: str) -> list[str]:
         """Return the ids whose part after the last colon begins with `prefix`."""
         pattern = items.c.id.contains(f":{prefix}", autoescape=True)

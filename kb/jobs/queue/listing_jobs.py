@@ -84,10 +84,11 @@ def run_listing(
     leads elsewhere. `options` are the row's, as plain JSON values. `check` may raise to stop it.
     `look` is the record of a look at a followed reference: it gets the facts as they arrive.
     Known items get the facts that their source gives now.
-    Raises the source's errors; a later call continues at the same place and queues nothing twice.
+    Raises LookOutdated for a look at a source that is not followed so any more, and the source's
+    errors; a later call continues at the same place and queues nothing twice.
     """
     filters = job.filters
-    followed = subscriptions.find(job.subscription_key) if job.subscription_key else None
+    followed = _followed(subscriptions, job)
     if followed is not None:
         since = local_day_of(followed.created_at)
         options = {**options, SOURCE: followed.key, SINCE: since}
@@ -102,12 +103,16 @@ def run_listing(
         shared=bool(options.get(SHARED)),
         followed=bool(job.subscription_key),
     )
+    if followed is not None and listing.channel_id:
+        # At once: the name may lead elsewhere before the end of a first look that breaks off.
+        subscriptions.record_channel(followed.key, listing.channel_id)
     again = RunOptions.from_dict(options).again
     removed: list[MediaItem] = []
     seen: list[MediaItem] = []
     listing.on_known = seen.append
     try:
         for part in batches(available_items(listing)):
+            _followed(subscriptions, job)
             queued, skipped = submission.submit(
                 items, library, part, options, enqueue,
                 again=again, asked_at=job.asked_at, by_itself=bool(job.subscription_key),
@@ -127,10 +132,30 @@ def run_listing(
         asked = [item.id for item in removed]
         submission.submit(items, library, removed, options, enqueue, again=again, asked=asked)
     if followed is not None and listing.channel_id:
-        subscriptions.record_channel(followed.key, listing.channel_id)
+        subscriptions.record_channel(
+            followed.key, listing.channel_id, listing.report.title, listing.handle
+        )
     for note in listing.report.notes:
         log.warning("%s: %s", job.reference, note)
     return listing.notice
+
+
+class LookOutdated(Exception):
+    """The source of a look is not followed any more, or is followed with other terms."""
+
+
+def _followed(subscriptions: Subscriptions, job: ListingJob) -> Subscription | None:
+    """Return the subscription of a look, None for another listing.
+
+    Raises LookOutdated unless it is followed with the look's own terms: what a person ended or
+    changed holds from that moment.
+    """
+    if not job.subscription_key:
+        return None
+    followed = subscriptions.find(job.subscription_key)
+    if followed is None or subscription_listing(followed).id != job.id:
+        raise LookOutdated(job.id)
+    return followed
 
 
 def record_poll(subscriptions: Subscriptions, job: Job, error: KBError | None = None) -> None:

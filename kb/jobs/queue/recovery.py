@@ -37,12 +37,13 @@ def fill_from_library(database: Database, settings: Settings, library: Library) 
 
 
 def follow_acts(database: Database, library: Library) -> None:
-    """Bring the acts of the library's files and those of the table together; errors are logged.
+    """Bring the acts of the library's files and those of the database together.
 
     Called when a worker starts and by `kb reindex`: the database may be an older copy, and the
     acts may be those of a version that kept no record. Raises LibraryError.
     """
     store = ItemStore(database)
+    Subscriptions(database, library).restore()
     left_out.restore_rows(store, library)
     left_out.record_earlier_acts(store, library)
     left_out.note_gone_files(store, library, library.scan)

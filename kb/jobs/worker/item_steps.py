@@ -271,11 +271,17 @@ class ItemSteps:
         wants_captions = RunOptions.from_dict(options).wants_captions(context.settings)
         if job.subscription_key:
             self._look = context.looks.begin(job.subscription_key, context.executor)
-        notice = listing_jobs.run_listing(
-            job, options, context.source_factory, context.items, context.library,
-            context.client.enqueue(captions_first=wants_captions),
-            lambda: context.check(self._key), context.subscriptions, self._look,
-        )  # fmt: skip
+        try:
+            notice = listing_jobs.run_listing(
+                job, options, context.source_factory, context.items, context.library,
+                context.client.enqueue(captions_first=wants_captions),
+                lambda: context.check(self._key), context.subscriptions, self._look,
+            )  # fmt: skip
+        except listing_jobs.LookOutdated:
+            log.info("%s: the source is not followed so any more", self._id)
+            self._end_look(LookOutcome.CANCELLED)
+            self._finish(item_states.CANCELLED, error="", hint="")
+            return
         self._until_accepted(lambda: listing_jobs.record_poll(context.subscriptions, job, notice))
         self._end_look(LookOutcome.SUCCEEDED, notice)
         self._finish(item_states.DONE, error="", hint="")

@@ -47,8 +47,9 @@ class Listing:
 
     `rejected` is the number of entries that the filters left out, `skipped` that of those that
     are known already; `on_known` is called with each of these.
-    `channel_id` is the lasting id of the listed channel, if the service has one, and `notice` an
-    error to report although the listing goes on, such as a name that leads elsewhere.
+    `channel_id` is the lasting id of the listed channel and `handle` its present handle, if the
+    service has them. `notice` is an error to report although the listing goes on, such as a name
+    that leads elsewhere.
 
     In a look at a followed reference (`followed`) the filter `limit` means the newest N, of which
     the known ones are left out, and not N unknown ones; with `selected` the producer applies it.
@@ -73,7 +74,7 @@ class Listing:
         self.filters = filters
         self.known = known
         self.rejected = self.skipped = 0
-        self.channel_id = ""
+        self.channel_id = self.handle = ""
         self.notice: KBError | None = None
         self.on_known: Callable[[MediaItem], None] = lambda _: None
         self._items = self._filtered(produce(self))

@@ -44,9 +44,15 @@ def find_channel(
             channel=link.id,
             id=channel_id,
         )
-    if link.kind == "channel":
+    # A handle is one channel's alone: where the channel has it, the name leads there.
+    if link.kind == "channel" or link.id.casefold() == handle_of(channel).casefold():
         return channel, None
     return channel, _name_change(link, channel, _look_up(api, link))
+
+
+def handle_of(channel: dict[str, Any]) -> str:
+    """Return the handle of a channel's resource with its @, empty without one."""
+    return text(mapping(channel.get("snippet")).get("customUrl"))
 
 
 def _look_up(api: YouTubeApi, link: Link) -> dict[str, Any] | None:
@@ -86,7 +92,7 @@ def _name_change(
             name=link.id,
             title=title,
             id=channel_id,
-            handle=text(snippet.get("customUrl")) or f"youtube.com/channel/{channel_id}",
+            handle=handle_of(channel) or f"youtube.com/channel/{channel_id}",
         )
     return UsageError(
         "youtube.name_moved",

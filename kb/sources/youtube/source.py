@@ -18,7 +18,7 @@ from kb.sources.listing.known_list import KnownList
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.youtube.answers import PageChain, by_id, id_of, video_ids
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
-from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS, find_channel
+from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS, find_channel, handle_of
 from kb.sources.youtube.feed import newest_uploads
 from kb.sources.youtube.flat_look import FlatLook
 from kb.sources.youtube.items import (
@@ -163,12 +163,13 @@ class YouTubeSource(OnlineSource):
             if link.playlist:
                 listing.add_remark(ONE_VIDEO)
             return listing
-        notice = None
+        notice, handle = None, ""
         if link.kind == "playlist":
             playlist_id, facts, channel_id = link.id, playlist_facts_by_id(api, link.id), ""
         else:
             channel, notice = find_channel(api, link, channel_id)
             channel_id = id_of(channel, "channels")
+            handle = handle_of(channel)
             playlist_id, facts = channel_playlist(api, channel, link, filters)
         by_date = playlist_id.startswith("UU")
 
@@ -186,7 +187,7 @@ class YouTubeSource(OnlineSource):
         listing = Listing(
             report, produce, filters, known, followed=followed, selected=filters.new and followed
         )
-        listing.channel_id = channel_id
+        listing.channel_id, listing.handle = channel_id, handle
         listing.notice = notice
         listing.update(units=api.units, **facts)
         note_ignored_page(listing, link)

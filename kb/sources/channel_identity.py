@@ -1,0 +1,78 @@
+"""The lasting identity of a followed reference: a channel id, a playlist id, or an address.
+
+A handle or another name of a channel may pass to another channel; its id does not. The list of a
+channel's uploads (`UU…`) is the channel, its lists of shorts (`UUSH…`) and live streams (`UULV…`)
+are these tabs of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS
+from kb.sources.youtube.links import Link, Tab, parse_link
+
+_LISTS: tuple[tuple[str, Tab], ...] = (("UUSH", "shorts"), ("UULV", "live"), ("UU", ""))
+_OWN_PART = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+def identity(reference: str, channel_id: str | None = None) -> str:
+    """Return the identity of what a reference leads to; "" if only its source can tell it.
+
+    `channel_id` is the id of the channel that a name led to.
+    """
+    link = parse_link(reference)
+    if link is None:
+        return _place(reference.strip())
+    link = _channel_of(link)
+    if link.kind in CHANNEL_KINDS and link.kind != "channel":
+        if not channel_id or not CHANNEL_ID.fullmatch(channel_id):
+            return ""
+        link = Link("channel", channel_id, tab=link.tab)
+    return link.key
+
+
+def name_key(reference: str) -> str:
+    """Return a key that is the same for every form of a link to one name, channel or playlist."""
+    link = parse_link(reference)
+    return _channel_of(link).key if link else _place(reference.strip())
+
+
+def has_other_names(reference: str) -> bool:
+    """Return True for a name of a channel, whose id only the service can tell."""
+    return not identity(reference)
+
+
+def handle_key(handle: str, reference: str) -> str:
+    """Return the key of a channel's handle for the tab of it that a reference leads to."""
+    link = parse_link(reference)
+    tab = {"": "", "shorts": "/shorts", "live": "/streams"}[link.tab if link else ""]
+    return name_key(f"https://www.youtube.com/{handle}{tab}")
+
+
+def _channel_of(link: Link) -> Link:
+    """Return the link to the channel whose list of uploads, shorts or streams is linked."""
+    if link.kind == "playlist":
+        for prefix, tab in _LISTS:
+            own = link.id.removeprefix(prefix)
+            if link.id.startswith(prefix) and _OWN_PART.fullmatch(own):
+                return Link("channel", f"UC{own}", tab=tab)
+    return link
+
+
+def _place(reference: str) -> str:
+    """Return one form of a folder's path or of an address on the web."""
+    if reference.startswith("file:") or "://" not in reference:
+        path = Path(reference).expanduser()
+        return os.path.realpath(path) if path.is_absolute() else reference
+    try:
+        parts = urlsplit(reference)
+    except ValueError:
+        return reference
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        return reference
+    host = parts.netloc.lower().removeprefix("www.")
+    return urlunsplit(("https", host, parts.path.rstrip("/"), parts.query, ""))
