@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +19,78 @@ import pytest
 from kb.settings import PROJECT_ROOT
 
 Result = dict[str, Any]
+LONG_S = 900.0
 
 
-def play(folder: Path, *arguments: str, timeout_s: float) -> Result:
-    """Play the story with these arguments; return its result."""
-    subprocess.run(
+@contextmanager
+def playing(folder: Path, *arguments: str, timeout_s: float) -> Iterator[list[Result]]:
+    """Play the story beside the block; the list has the result after it."""
+    result: list[Result] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.followed_months", str(folder), *arguments],
-        cwd=PROJECT_ROOT, check=True, timeout=timeout_s,
-    )  # fmt: skip
-    found: Result = json.loads((folder / "result.json").read_text())
-    return found
+        cwd=PROJECT_ROOT,
+    )
+    try:
+        yield result
+        assert process.wait(timeout_s) == 0
+        result.append(json.loads((folder / "result.json").read_text()))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def assert_right_set(result: Result) -> None:
+    """Check that every wanted video is there once, and none that a person turned away."""
+    found = {name: result[name] for name in ("missing", "unwanted", "turned_away", "twice")}
+    assert found == {"missing": [], "unwanted": [], "turned_away": [], "twice": []}
+    assert result["done"] >= result["wanted"] > 0
 
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("month")
-    return play(folder, "--days=30", "--scale=0.05", "--every-h=48", timeout_s=280)
+    arguments = ("--days=30", "--scale=0.05", "--every-h=48")
+    with playing(folder, *arguments, timeout_s=280) as results:
+        pass
+    return results[0]
+
+
+@pytest.mark.slow
+def test_a_month_brings_exactly_the_right_set(month: Result) -> None:
+    assert_right_set(month)
 
 
 @pytest.mark.slow
 def test_every_look_of_a_month_has_a_closed_record(month: Result) -> None:
     assert month["looks_recorded"] == month["looks_begun"] > 200
     assert month["looks_open"] == 0
-    assert set(month["outcomes"]) <= {"succeeded", "waiting", "failed"}
+    assert set(month["outcomes"]) <= {"succeeded", "waiting", "failed", "cancelled"}
 
 
 @pytest.mark.slow
 def test_a_quick_look_of_a_month_costs_three_units_at_most(month: Result) -> None:
     assert month["quick_looks"] > 100
     assert month["quick_units"] <= 3.0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(2 * LONG_S)
+def test_half_a_year_of_thirty_channels_and_again_with_killed_workers(tmp_path: Path) -> None:
+    """Thirty channels with 4,000 uploads; then 50 kills, and the database lost twice."""
+    arguments = ("--days=183", "--scale=1", "--every-h=24")
+    killed = (*arguments, "--kills=50", "--losses=2")
+    with (
+        playing(tmp_path / "plain", *arguments, timeout_s=LONG_S) as plain,
+        playing(tmp_path / "killed", *killed, timeout_s=LONG_S) as hurt,
+    ):
+        pass
+    for result in (plain[0], hurt[0]):
+        assert_right_set(result)
+        # A worker that was killed before its first request has made no look.
+        assert 0 <= result["looks_begun"] - result["looks_recorded"] <= result["killed"]
+        assert result["looks_open"] == 0
+        assert result["quick_units"] <= 3.0
+    assert len(plain[0]["subscriptions"]) >= 28 and plain[0]["wanted"] > 3000
+    assert hurt[0]["killed"] == 50
+    assert hurt[0]["wanted"] == plain[0]["wanted"]

@@ -22,6 +22,7 @@ import random
 import signal
 import struct
 import time
+import warnings
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
@@ -75,6 +76,7 @@ class Months:
             {
                 "KB_HOME": str(self.folder / "home"),
                 "YT_API_ENDPOINT": self.api.url,
+                "YT_FEED_URL": f"{self.api.url}feeds/videos.xml?channel_id={{id}}",
                 "YT_WATCH_URL": self.site.watch_url,
                 "YT_API_KEYS": ",".join(self._keys),
                 "YT_API_KEYS_FILE": str(self.folder / "none.txt"),
@@ -319,6 +321,8 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
+    # A worker is forked while the threads of the services run; it shares none of their locks.
+    warnings.filterwarnings("ignore", message=".*fork.*")
     logging.basicConfig(filename=chosen.folder / "worker.log", level=logging.INFO)
     # The machine itself never fails here: the page cache outlives a killed process.
     os.fsync = lambda _file: None  # type: ignore[assignment]

@@ -131,10 +131,9 @@ def build(
 
 
 def steady_channels(story: Story) -> None:
-    """Channels where nothing happens but uploads."""
-    for number, (backlog, during) in enumerate(
-        [(30, 60), (60, 120), (10, 30), (5, 200), (100, 10), (0, 40)]
-    ):
+    """Channels where nothing happens but uploads; a short story has four of them."""
+    numbers = [(30, 60), (60, 120), (5, 200), (0, 40), *[(40, 130)] * 6, (100, 10), (10, 30)]
+    for number, (backlog, during) in enumerate(numbers if story.days > 60 else numbers[:4]):
         story.follow(story.channel(f"steady{number}", backlog, during))
 
 
@@ -222,6 +221,8 @@ def changed_media(story: Story) -> None:
     for each in new[::5]:  # the list has the old length for two days
         channel.change(each.id, duration_s=9, media_s=3)
         story.world.at(each.at + 2 * DAY, _change(channel, each.id, duration_s=3))
+        # A file of another length than declared is fetched again, to be sure that it is whole.
+        story.asked_versions[f"youtube:{each.id}"] = 2
     for each in new[1::7]:  # another medium under the same address
         story.world.at(each.at + 5 * DAY, _change(channel, each.id, duration_s=1, media_s=1))
         story.asked_versions[f"youtube:{each.id}"] = 2
