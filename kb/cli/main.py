@@ -43,6 +43,7 @@ from kb.cli.output.machine import print_checks
 from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.progress import media_progress
 from kb.cli.output.search import print_search, search_document
+from kb.cli.output.versions import show_versions
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service, open_browser
@@ -180,10 +181,22 @@ def search(
 
 
 @app.command()
-def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
+def show(
+    item_id: Annotated[str, typer.Argument(metavar="ID")],
+    versions: Annotated[
+        bool, typer.Option("--versions", help="The earlier versions that were replaced.")
+    ] = False,
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="The text of an earlier version.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """An item's metadata and transcript."""
     service = Service.of_existing_library()
     entry = service.items.entry(item_id)
+    if versions or version is not None:
+        show_versions(service, entry.item.id, version, as_json=as_json)
+        return
     if as_json:
         transcript = service.items.transcript(item_id) if entry.transcript_path else None
         captions = None if transcript else service.items.captions(item_id)

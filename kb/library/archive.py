@@ -27,7 +27,7 @@ from kb.storage import Fields
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-FOLDERS = ("media", "trash", "uploads")
+FOLDERS = ("media", "trash", "uploads", "versions")
 DOCUMENTS = (".json", ".jsonl")  # files of the library folder itself
 BLOCK_BYTES = 1 << 20
 

@@ -42,6 +42,7 @@ from kb.library.importer import adopt
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
     METADATA_VERSION,
+    RENEWAL,
     RETENTION,
     TEXT_SUFFIX,
     TRANSCRIPT_SUFFIX,
@@ -253,7 +254,8 @@ class Library:
             measured["sha256"] = sha256
         if duration_s is not None:
             measured["duration_s"] = duration_s
-        changes = {"files": {"media": target.name}, "media": measured, RETENTION: None}
+        files = {"media": target.name}
+        changes = {"files": files, "media": measured, RETENTION: None, RENEWAL: None}
         return self.write_metadata(item, changes)
 
     def put_file(self, item_id: str, source: Path, target: Path, *, link: bool = True) -> None:

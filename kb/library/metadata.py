@@ -36,6 +36,7 @@ _AUDIO = (".mp3", ".m4a", ".m4b", ".aac", ".wav", ".flac", ".ogg", ".oga", ".opu
 _OTHER_AUDIO = (".aif", ".aiff", ".amr", ".ac3", ".caf", ".mka", ".weba")
 MEDIA_EXTENSIONS: tuple[str, ...] = _VIDEO + _OTHER_VIDEO + _AUDIO + _OTHER_AUDIO
 
+RENEWAL = "renewal"  # key of the record of a medium that its source replaced: run, duration_s, at
 RETENTION = "retention"  # key of the record of a medium that was deleted: at, rule, medium, bytes
 _MERGED_KEYS = ("files", "media", "published")
 _HINT = "Repair or remove this file, then run: kb reindex"
@@ -130,6 +131,12 @@ class LibraryEntry:
             self.review.get("accepted")
             and self.review.get("run", 1) == self.transcribed.get("run", 1)
         )
+
+    @property
+    def renewal(self) -> Mapping[str, Any]:
+        """The request to fetch the medium once more, because its source has another one."""
+        value = self.record.get(RENEWAL)
+        return value if isinstance(value, dict) else {}
 
     @property
     def retention(self) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ from kb import storage
 from kb.errors import LibraryError
 from kb.library.directory import is_metadata, list_directory
 from kb.library.library import LOCK_FOLDER, Library
+from kb.library.versions import Versions
 from kb.storage import Fields
 
 KEEP_S = 7 * 86_400.0
@@ -171,6 +172,8 @@ class Trash:
             item.folder.rename(doomed)
         except OSError as error:
             raise storage.library_error(error, item.folder, "remove") from error
+        if self.library.find(item.id) is None:  # it did not come back
+            Versions(self.library).remove(item.id)
         self.sweep()
 
     def sweep(self) -> None:

@@ -21,6 +21,7 @@ _READ_BETTER = (
 _LISTEN = "Listen to the doubtful seconds: kb review ID; or: kb ingest --again --model ..."
 
 
+ASKED = "version.asked"  # code of the reason of an item that is held for a person's answer
 HOLD_LOST_SHARE = 0.01  # share of a medium's length; from this on lost sound holds the item
 HOLD_LOST_S = 1.0  # less, a damaged packet or two, lowers the grade and is remarked
 
@@ -165,8 +166,16 @@ def _doubtful(transcript: Transcript) -> KBError:
     )
 
 
+def is_asked(entry: LibraryEntry) -> bool:
+    """Return True if an item is held with the question about a new version of its medium."""
+    problem = entry.problem
+    return entry.state == "held" and problem is not None and problem["code"] == ASKED
+
+
 def waits_for_review(entry: LibraryEntry) -> bool:
     """Return True for a transcript that is held or doubtful and that no person has accepted."""
+    if is_asked(entry):
+        return entry.transcript_path is not None
     return (
         entry.transcript_path is not None
         and not entry.accepted

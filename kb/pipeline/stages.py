@@ -26,6 +26,7 @@ from kb.errors import LibraryError, MediaUnavailable
 from kb.inference.session import TranscriptionOptions
 from kb.library import Library, LibraryEntry
 from kb.library.fencing import number_in
+from kb.library.versions import Versions
 from kb.media import sha256_of, shown
 from kb.pipeline import captions
 from kb.pipeline.hold import HoldDecision, decide
@@ -84,7 +85,7 @@ def ensure_media(
     cannot be fetched or has no sound, and LibraryError if it cannot be stored.
     """
     entry = library.find(item.id)
-    if entry is None or entry.media_path is None:
+    if entry is None or entry.media_path is None or entry.renewal:
         entry = _fetch(library, item, progress, source, room)
     else:
         check_unchanged(entry.media_path, entry.sha256)
@@ -149,7 +150,13 @@ def _fetch(
     described = replace(fetched.item, extra=extra)
     if not _same_disk(fetched.path, library.home):  # it is copied and not linked
         room(fetched.path.stat().st_size)
+    earlier = library.find(item.id)
+    if earlier is not None and earlier.renewal:
+        _make_way(library, earlier, fetched.sha256)
     entry = library.add_media(described, fetched.path, sha256=fetched.sha256)
+    before = earlier.media_path if earlier is not None else None
+    if before is not None and before != entry.media_path:  # a medium of another form
+        before.unlink(missing_ok=True)
     entry = library.write_metadata(entry.item, {"media": {"start_s": found.start_s}})
     captions.keep(library, described, fetched.captions)
     for path in beside:  # the picture: `<name>.jpg`
@@ -167,6 +174,18 @@ def _fetch(
         )
     progress("fetch", 1.0)
     return entry
+
+
+def _make_way(library: Library, earlier: LibraryEntry, sha256: str) -> None:
+    """Keep the transcript of a medium that is replaced now as an earlier version.
+
+    If the source sent the same medium, its transcript is that of the run that asked for it.
+    """
+    if sha256 and sha256 == earlier.sha256 and earlier.transcript_path is not None:
+        run = earlier.renewal.get("run")
+        library.amend(earlier.item.id, {"transcribed": {**earlier.transcribed, "run": run}})
+    else:
+        Versions(library).keep(earlier)
 
 
 def _same_disk(path: Path, folder: Path) -> bool:

@@ -103,6 +103,8 @@ class Ingest:
         if asked:
             complete_removals(self.settings, self.library, self.queue)
         queued, passed = self.queue.submit(media_items, options, asked)
+        there = {each.id for each in passed}
+        self.queue.refresh([item for item in media_items if item.id in there])
         done = {each.id for each in passed if each.code == SkipCode.DONE}
         copies = self._newer_copies(media_items, done)
         queued_ids += queued

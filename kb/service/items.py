@@ -18,6 +18,7 @@ from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
 from kb.library.user_files import UserFiles
+from kb.library.versions import Version, Versions
 from kb.pipeline import captions, publish_record, stages
 from kb.service.results import ItemStatus, Publication
 from kb.settings import Settings
@@ -193,6 +194,23 @@ class Items:
             start_s = probe(entry.media_path).start_s
             self.library.amend(entry.item.id, {"media": {"start_s": start_s}})
         return start_s
+
+    def versions(self, item_id: str) -> list[Version]:
+        """Return the earlier versions of an item, the oldest first. Raises LibraryError."""
+        return Versions(self.library).of(item_id)
+
+    def version(self, item_id: str, number: int) -> tuple[Version, Transcript]:
+        """Return an earlier version and its transcript. Raises UsageError and LibraryError."""
+        for each in self.versions(item_id):
+            if each.number == number and each.transcript_path is not None:
+                return each, json_document.read(each.transcript_path)
+        raise UsageError(
+            "item.no_version",
+            "{item_id} has no earlier version {number}.",
+            hint="See: kb show {item_id} --versions",
+            item_id=item_id,
+            number=number,
+        )
 
     # As text
 

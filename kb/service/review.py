@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kb.errors import LibraryError, StoredProblem, UsageError, restored
+from kb.jobs.queue import renewals
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
@@ -17,7 +18,7 @@ from kb.library import Library, LibraryEntry, deep_link
 from kb.library.user_files import UserFiles
 from kb.options import RunOptions
 from kb.pipeline import stages
-from kb.pipeline.hold import is_misheard, uncertain_s, waits_for_review
+from kb.pipeline.hold import is_asked, is_misheard, uncertain_s, waits_for_review
 from kb.service import review_sheet
 from kb.service.removal import Removals
 from kb.service.revisions import Revisions, current_user, now, run_of
@@ -131,6 +132,11 @@ class Review:
         entry = self.revisions.entry_of(item_id)
         transcript = stages.read_transcript(self.library, entry)
         self.revisions.refuse_active(entry)
+        if is_asked(entry):  # the present version is kept
+            entry = renewals.keep(self.queue.items, self.library, entry)
+            if entry.state == DONE:
+                self.queue.record("accept", [entry.item.id])
+                return self.revisions.follow_up(entry, transcript)
         row = self.queue.items.read(entry.item.id)
         # An earlier call may have been interrupted after the files and before the table.
         held = entry.state == HELD or (row is not None and row.state == HELD)
@@ -166,6 +172,23 @@ class Review:
         if row is not None and isinstance(row.job, MediaItem):
             self.removals.replace_parts(parts_of(row.job), entry.item.id)
         return self.revisions.follow_up(entry, transcript)
+
+    def renew(self, item_id: str) -> None:
+        """Queue an item for the medium that its source has now; its transcript becomes a version.
+
+        Raises UsageError for an item that is not held with this question.
+        """
+        entry = self.revisions.entry_of(item_id)
+        self.revisions.refuse_active(entry)
+        if not is_asked(entry):
+            raise UsageError(
+                "review.not_asked",
+                "The source of {item_id} has no other medium that is known.",
+                hint="A look at a followed source notices one: kb follow --list",
+                item_id=entry.item.id,
+            )
+        self.queue.take_version(entry)
+        self.queue.record("renew", [entry.item.id])
 
     def retry(self, item_id: str, *, model: str | None = None, engine: str | None = None) -> int:
         """Queue an item for another transcription, with another model or engine.

@@ -50,6 +50,7 @@ from kb.library import LibraryEntry as LibraryEntry
 from kb.library.audit import AuditLog as AuditLog
 from kb.library.audit import current_user as current_user
 from kb.library.metadata import LibraryListing as LibraryListing
+from kb.library.versions import Version as Version
 
 # Sources
 from kb.sources.keys.key_ring import ApiKey as ApiKey

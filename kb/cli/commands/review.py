@@ -53,6 +53,13 @@ def review(
     retry: Annotated[
         bool, typer.Option("--retry", help="Transcribe again with --model or --engine.")
     ] = False,
+    renew: Annotated[
+        bool,
+        typer.Option(
+            "--renew",
+            help="Take the other medium that the source has now; --accept keeps this one.",
+        ),
+    ] = False,
     note: Annotated[str, typer.Option("--note", help="Why; kept with the decision.")] = "",
     overwrite: Overwrite = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Items listed, at most.")] = 50,
@@ -60,12 +67,12 @@ def review(
 ) -> None:
     """Show what to listen to: items held or doubtful, and the seconds that matter; decide."""
     service = Service.of_existing_library()
-    actions = [export is not None, accept, bool(edit), retry]
+    actions = [export is not None, accept, bool(edit), retry, renew]
     if sum(actions) > 1:
         raise UsageError(
             "review.one_option",
             "One thing at a time.",
-            hint="Use one of --export, --accept, --edit and --retry.",
+            hint="Use one of --export, --accept, --edit, --retry and --renew.",
         )
     if item_id is None:
         if any(actions):
@@ -99,6 +106,14 @@ def review(
         lost_note = f" Its {lost} changes by hand are kept where the words match." if lost else ""
         _print_result(
             {"id": item_id, "state": "queued", "edits": lost}, f"Queued again.{lost_note}", as_json
+        )
+        _warn_no_worker(service, True)
+    elif renew:
+        service.review.renew(item_id)
+        _print_result(
+            {"id": item_id, "state": "queued"},
+            f"Queued again; this transcript stays: kb show {item_id} --versions",
+            as_json,
         )
         _warn_no_worker(service, True)
     elif as_json:

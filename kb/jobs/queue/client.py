@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 from kb import storage
 from kb.database import Database
 from kb.errors import KBError, StoredProblem
-from kb.jobs.queue import heartbeat, hung_worker, left_out, submission, views, workflow_ids
+from kb.jobs.queue import (
+    heartbeat,
+    hung_worker,
+    left_out,
+    renewals,
+    submission,
+    views,
+    workflow_ids,
+)
 from kb.jobs.queue.acts import Acts
 from kb.jobs.queue.item_states import (
     FIRST,
@@ -31,8 +39,9 @@ from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.source_factory import SourceFactory, marked
+from kb.jobs.queue.source_facts import refresh_known
 from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
-from kb.library import Library
+from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
 from kb.options import RunOptions
 from kb.settings import Settings
@@ -178,6 +187,14 @@ class JobQueue(Acts):
         """Return the states of those ids that the library or the queue contains."""
         sync_from_library(self.items, self._library, ids)
         return {each.id: each.state for each in self.summaries(ids=ids)}
+
+    def refresh(self, found: Sequence[MediaItem]) -> list[str]:
+        """Bring the facts that a listing found into known items; see `refresh_known`."""
+        return refresh_known(self.items, self._library, found, self._client.ingest)
+
+    def take_version(self, entry: LibraryEntry) -> None:
+        """Queue an item that is held with the question about a new version, for that version."""
+        renewals.take(self.items, self._library, entry, self._client.ingest)
 
     def pause(self, ids: Sequence[str] | None = None) -> list[str]:
         """Pause items; `ids` None: the whole queue.

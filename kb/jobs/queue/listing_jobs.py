@@ -119,13 +119,15 @@ def run_listing(
             )  # fmt: skip
             left_out = {each.id for each in skipped if each.code in LEFT_OUT}
             removed += [item for item in part if item.id in left_out]
-            refresh_known(items, library, [each for each in part if each.id not in set(queued)])
+            refresh_known(
+                items, library, [each for each in part if each.id not in set(queued)], enqueue
+            )
             if look is not None:
                 look.count(found=len(part), queued=len(queued))
                 look.note_listing(listing)
                 look.save()
     finally:
-        refresh_known(items, library, seen)
+        refresh_known(items, library, seen, enqueue)
         if look is not None:
             look.note_listing(listing)
     if names_one_medium(listing) and not job.subscription_key:  # the request was for this item

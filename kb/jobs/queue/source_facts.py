@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kb.errors import KBError
+from kb.jobs.queue import renewals
 from kb.jobs.queue.item_facts import describe
 from kb.jobs.queue.item_states import RUNNING, ItemRow
-from kb.jobs.queue.items import ItemStore
+from kb.jobs.queue.items import Enqueue, ItemStore
+from kb.jobs.queue.renewals import Verdict
 from kb.library import Library
 from kb.types import MediaItem
 
@@ -27,11 +29,18 @@ _NONE = object()
 _COMPLETE = "published_at"  # key of an item's `extra`: all facts were read, so an empty one is true
 
 
-def refresh_known(items: ItemStore, library: Library, found: Sequence[MediaItem]) -> list[str]:
+def refresh_known(
+    items: ItemStore,
+    library: Library,
+    found: Sequence[MediaItem],
+    enqueue: Enqueue | None = None,
+) -> list[str]:
     """Bring the facts that a listing found into the known items; return the ids that changed.
 
     Unknown items, unavailable ones and local files are ignored. A running item is left to a later
-    look. Raises LibraryError when the database or the library folder cannot be used.
+    look. With `enqueue`, an item whose source has a medium of another length becomes a new version,
+    or is held with a question (`kb.jobs.queue.renewals`). Raises LibraryError when the database or
+    the library folder cannot be used.
     """
     listed = {
         item.id: item
@@ -47,13 +56,36 @@ def refresh_known(items: ItemStore, library: Library, found: Sequence[MediaItem]
         if fresh == row.job:
             continue
         try:
-            _bring_in(library, row, fresh)
+            if _refresh(items, library, row, fresh, enqueue):
+                changed.append(row.id)
         except KBError as error:  # damaged metadata of one item
             log.warning("%s: its facts are not refreshed: %s", row.id, error.message)
-            continue
-        describe(items.database, row.id, fresh, serial=row.serial)
-        changed.append(row.id)
     return changed
+
+
+def _refresh(
+    items: ItemStore, library: Library, row: ItemRow, found: MediaItem, enqueue: Enqueue | None
+) -> bool:
+    """Bring the facts into one item; return False if nothing was changed."""
+    entry = library.find(row.id)
+    verdict = renewals.judge(entry, row, found)
+    # The length belongs to the medium: it changes with that.
+    kept = verdict not in (Verdict.SAME, Verdict.FETCH)
+    fresh = replace(found, duration_s=row.item.duration_s) if kept else found
+    facts_changed = fresh != row.item
+    if facts_changed:
+        _bring_in(library, row, fresh)
+        describe(items.database, row.id, fresh, serial=row.serial)
+    if entry is None or verdict in (Verdict.SAME, Verdict.LATER) or enqueue is None:
+        return facts_changed
+    if verdict is Verdict.FETCH:
+        renewals.fetch_again(library, row, found)
+    elif verdict is Verdict.RENEW:
+        log.info("%s has another medium at its source: it is fetched again", row.id)
+        renewals.renew(items, library, replace(row, job=fresh), found, enqueue)
+    else:
+        renewals.ask(items, library, entry, found)
+    return True
 
 
 def with_facts(known: MediaItem, found: MediaItem) -> MediaItem:

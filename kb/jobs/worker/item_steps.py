@@ -84,7 +84,7 @@ class ItemSteps:
             if self._is_transcribed(row):
                 return StepResult.CONTINUE  # cancelled after its transcript: no medium is needed
             entry = context.library.find(self._id)
-            if entry is None or entry.media_path is None:
+            if entry is None or entry.media_path is None or entry.renewal:
                 require_turn(context.items.database, context.subscriptions, row)
             self._advance("fetch", 0.0)
             workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)

@@ -5,6 +5,21 @@ DE: dict[str, tuple[str, str]] = {
         "Das Medium von {item_id} wurde am {day} nach den Regeln seiner Quelle gelöscht.",
         "Noch einmal holen: kb ingest {url} --again",
     ),
+    "version.asked": (
+        "Die Quelle hat jetzt ein anderes Medium, {now_s:.0f} s lang statt {before_s:.0f} s. Der "
+        "Eintrag wurde von Hand korrigiert oder veröffentlicht und wird darum nicht von selbst "
+        "ersetzt.",
+        "Die neue Fassung nehmen: kb review {item_id} --renew; diese behalten: kb review "
+        "{item_id} --accept",
+    ),
+    "review.not_asked": (
+        "Die Quelle von {item_id} hat kein anderes Medium, von dem bekannt ist.",
+        "Ein Blick auf eine abonnierte Quelle bemerkt eines: kb follow --list",
+    ),
+    "item.no_version": (
+        "{item_id} hat keine frühere Fassung {number}.",
+        "Siehe: kb show {item_id} --versions",
+    ),
     "options.hours": (
         "{option} {text!r} ist keine Tageszeit.",
         "Anfang und Ende schreiben: 22:00-06:00; mehrere mit Komma: 7-9, 12-13",
