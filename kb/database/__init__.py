@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kb.database.database import DATABASE_NAME, Database, postgres_engine, sqlite_engine
+from kb.database.database import DATABASE_NAME, Database, sqlite_engine
 from kb.database.migrations import MIGRATIONS
+from kb.database.postgres import postgres_engine
 from kb.database.tables import (
     api_keys,
     calibrations,
@@ -17,6 +18,7 @@ from kb.database.tables import (
     lists,
     looks,
     machines,
+    moves,
     publications,
     speeds,
     subscriptions,
@@ -39,6 +41,7 @@ __all__ = [
     "lists",
     "looks",
     "machines",
+    "moves",
     "postgres_engine",
     "publications",
     "speeds",

@@ -19,16 +19,21 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from kb.database.deadlines import FACE, LONG, Deadlines
 from kb.database.driver_errors import library_error, unreadable_name
+from kb.database.locks import lock_holders
 from kb.database.migrations import MIGRATIONS
+from kb.database.postgres import postgres_engine, within
 from kb.database.read_only import connect_for_reading, is_writable
+from kb.database.server_errors import LOCK_HELD, lock_held
 from kb.database.snapshots import SCHEMA_KEPT, make_snapshot
-from kb.database.tables import _schema, metadata
+from kb.database.tables import _schema, metadata, moves
 from kb.errors import KBError, LibraryError
 from kb.settings import Settings
 
 DATABASE_NAME = "kb.sqlite"
 BUSY_TIMEOUT_MS = 30_000
+CLOCK_EVERY_S = 60.0
 POOL_SIZE = 16  # connections that stay open; more are opened while they are needed
 
 _FILE = "kb_file"  # key of a connection's record: the identity of the file that it has open
@@ -41,20 +46,38 @@ class Database:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self._offset: tuple[float, float] | None = None  # when it was read, and the difference
 
     @classmethod
-    def open(cls, settings: Settings, *, create: bool = True) -> Database:
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        create: bool = True,
+        deadlines: Deadlines = FACE,
+        moved_too: bool = False,
+    ) -> Database:
         """Open the library's database and migrate its schema to the present version.
 
+        `deadlines` are those of a server's connections; a file has its own. A database that the
+        queue was moved away from is opened with `moved_too` only.
         Raises LibraryError: no folder and `create` is False, file damaged or not a database, locked
         for half a minute by another program, made by a newer version, or the PostgreSQL server
         cannot be reached. No message contains the URL's password.
         """
         url = settings.database_url.get_secret_value()
-        engine = postgres_engine(url) if url else sqlite_engine(_file(settings.home, create))
+        engine = (
+            postgres_engine(url, deadlines) if url else sqlite_engine(_file(settings.home, create))
+        )
         database = cls(engine)
-        with database.errors():
-            database._migrate()
+        try:
+            with database.errors():
+                database._migrate()
+                if not moved_too:
+                    database._require_not_moved()
+        except BaseException:
+            database.close()
+            raise
         return database
 
     @property
@@ -74,11 +97,51 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
+    def with_deadlines(self, deadlines: Deadlines) -> Database:
+        """Return this database with connections of its own; a file is shared as it is."""
+        if self.is_sqlite:
+            return Database(sqlite_engine(Path(str(self.engine.url.database))))
+        url = self.engine.url.render_as_string(hide_password=False)
+        return Database(postgres_engine(url, deadlines))
+
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """Begin a transaction for the block; database errors become LibraryError."""
+    def begin(self, deadlines: Deadlines | None = None) -> Iterator[sa.Connection]:
+        """Begin a transaction for the block; database errors become LibraryError.
+
+        `deadlines`: others than those of the database, for this transaction.
+        """
         with self.errors(), self.engine.begin() as connection:
-            yield connection
+            if deadlines is None or self.is_sqlite:
+                yield connection
+            else:
+                with within(connection, deadlines):
+                    yield connection
+
+    def time(self) -> float:
+        """Return the database's own time in seconds since the epoch.
+
+        A server's clock is read once a minute; in between this machine's steady clock counts, so
+        that setting its time of day has no effect. Raises nothing: without the server the last
+        difference counts.
+        """
+        if self.is_sqlite:
+            return time.time()
+        now = time.monotonic()
+        read_at, offset = self._offset or (-CLOCK_EVERY_S, time.time() - now)
+        if now - read_at >= CLOCK_EVERY_S:
+            with suppress(KBError), self.begin() as connection:
+                offset = float(connection.scalar(sa.select(self.clock())) or 0.0) - time.monotonic()
+            self._offset = (now, offset)
+        return time.monotonic() + offset
+
+    def clock(self) -> sa.ColumnElement[float]:
+        """Return the database's own time, in seconds since the epoch, as an expression.
+
+        The clocks of two machines differ; the liveness of workers is judged by this one alone.
+        """
+        if self.is_sqlite:
+            return (sa.func.julianday("now") - sa.literal(2440587.5)) * sa.literal(86400.0)
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 
     def insert_if_missing(
         self, connection: sa.Connection, table: sa.Table, **values: object
@@ -105,7 +168,10 @@ class Database:
     def explain(self, error: Exception) -> LibraryError | None:
         """Return an error of the database with the next step, None for any other error."""
         file = self.engine.url.database if self.is_sqlite else None
-        return library_error(error, self.location, Path(file).parent if file else None)
+        found = library_error(error, self.location, Path(file).parent if file else None)
+        if found is not None and found.code == LOCK_HELD and (who := lock_holders(self.engine)):
+            return lock_held(self.location, who)
+        return found
 
     def _migrate(self) -> None:
         # The version is read first: a process that only reads should not have to wait for a writer.
@@ -113,7 +179,7 @@ class Database:
             with self.engine.connect() as connection:
                 if self._version(connection) == len(MIGRATIONS):
                     return
-        with self.engine.begin() as connection:
+        with self.begin(LONG) as connection:
             # Two processes that start at once must not both create the tables; SQLite's driver
             # would begin a transaction only before the first INSERT.
             lock = "BEGIN IMMEDIATE" if self.is_sqlite else "SELECT pg_advisory_xact_lock(7261501)"
@@ -121,15 +187,7 @@ class Database:
             metadata.create_all(connection, tables=[_schema])
             done = self._version(connection)
             if done > len(MIGRATIONS):
-                raise LibraryError(
-                    "database.newer",
-                    "The database {location} was written by a newer version of "
-                    "KB Ingest (schema {done}, this one knows {known}).",
-                    hint="Update KB Ingest, or set KB_HOME to another folder.",
-                    location=self.location,
-                    done=done,
-                    known=len(MIGRATIONS),
-                )
+                raise self._newer(done)
             if done and done < len(MIGRATIONS):
                 self._keep_old(done)
             for number, migrate in enumerate(MIGRATIONS[done:], start=done + 1):
@@ -137,6 +195,48 @@ class Database:
                 connection.execute(
                     sa.insert(_schema).values(version=number, applied_at=time.time())
                 )
+
+    def _require_not_moved(self) -> None:
+        with self.engine.connect() as connection:
+            target = connection.scalar(sa.select(moves.c.target))
+        if target is None:
+            return
+        if sa.make_url(target).get_backend_name() == "sqlite":
+            raise LibraryError(
+                "database.moved_to_file",
+                "The queue of this library was moved from {location} to the file {target}.",
+                hint="Remove KB_DATABASE_URL. To move it back: kb move-queue --to ADDRESS",
+                location=self.location,
+                target=sa.make_url(target).database,
+            )
+        raise LibraryError(
+            "database.moved",
+            "The queue of this library was moved from {location} to {target}.",
+            hint="Set KB_DATABASE_URL to that database. To move it back: kb move-queue --to sqlite",
+            location=self.location,
+            target=target,
+        )
+
+    def _newer(self, done: int) -> LibraryError:
+        if self.is_sqlite:
+            return LibraryError(
+                "database.newer",
+                "The database {location} was written by a newer version of "
+                "KB Ingest (schema {done}, this one knows {known}).",
+                hint="Update KB Ingest, or set KB_HOME to another folder.",
+                location=self.location,
+                done=done,
+                known=len(MIGRATIONS),
+            )
+        return LibraryError(
+            "database.newer_server",
+            "The database {location} was written by a newer version of KB Ingest on another "
+            "machine (schema {done}, this one knows {known}).",
+            hint="Update KB Ingest on this machine.",
+            location=self.location,
+            done=done,
+            known=len(MIGRATIONS),
+        )
 
     def _keep_old(self, version: int) -> None:
         """Copy the database before its schema is changed; without a copy the change is made too.
@@ -212,31 +312,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def postgres_engine(url: str) -> sa.Engine:
-    """Return an engine for PostgreSQL through psycopg 3. Raises LibraryError for a bad URL."""
-    try:
-        parsed = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
-        raise LibraryError(
-            "database.url",
-            "KB_DATABASE_URL is not a database URL.",
-            hint="It looks like postgresql://user:password@host:5432/name",
-        ) from None
-    if parsed.get_backend_name() != "postgresql":
-        raise LibraryError(
-            "database.unsupported",
-            "KB_DATABASE_URL names {backend}; only postgresql is supported.",
-            hint="Leave it empty to keep everything in kb.sqlite in the library folder.",
-            backend=parsed.get_backend_name(),
-        )
-    return sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True,
-        pool_size=10,
-        max_overflow=20,
-    )
 
 
 def _file(home: Path, create: bool) -> Path:

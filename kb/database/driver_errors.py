@@ -3,6 +3,8 @@
 A passing cause (a lock, no free connection, a server that restarts, a full disk) is retryable; a
 lasting one (damage, missing permission, wrong password) is not.
 
+The errors that only a server has are in `server_errors`.
+
 Sources: https://www.sqlite.org/rescode.html, PostgreSQL's appendix "Error Codes".
 """
 
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from kb.database import server_errors
 from kb.errors import LibraryError
 
 FULL_DISK_BYTES = 8 * 2**20
@@ -96,27 +99,6 @@ def _not_writable(location: str, reason: str) -> LibraryError:
     )
 
 
-def _unreachable(location: str, reason: str) -> LibraryError:
-    return LibraryError(
-        "database.unreachable",
-        "The database server {location} cannot be reached or refused: {reason}",
-        hint="Check KB_DATABASE_URL and that the server is up; work goes on by itself.",
-        retryable=True,
-        location=location,
-        reason=reason,
-    )
-
-
-def _login(location: str, reason: str) -> LibraryError:
-    return LibraryError(
-        "database.login",
-        "The database server {location} refuses the login: {reason}",
-        hint="Correct user, password and database in KB_DATABASE_URL.",
-        location=location,
-        reason=reason,
-    )
-
-
 def _refused(location: str, reason: str) -> LibraryError:
     return LibraryError(
         "database.refused",
@@ -147,24 +129,19 @@ SQLITE: dict[int, Maker] = {
 _PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 
 POSTGRES: dict[str, Maker] = {
-    "08": _unreachable,  # connection exception
-    "28": _login,  # invalid authorization
-    "3D": _login,  # no such database
     "53100": _disk_full,
     "53200": _no_memory,
-    "53": _busy,  # insufficient resources, such as too many connections
+    "53": _busy,  # insufficient resources
     "40": _locked,  # transaction rollback: deadlock, serialization failure
-    "55": _locked,  # object not in prerequisite state, such as a lock that is not available
-    "57014": _locked,  # statement timeout
-    "57": _unreachable,  # operator intervention: the server shuts down or starts
+    "55": _locked,  # object not in prerequisite state
     "58": _disk_error,  # system error outside PostgreSQL
-    "25006": _unreachable,  # read-only transaction: a standby before its promotion
+    **server_errors.STATES,
 }
 """SQLSTATE codes and their classes; the longer one has precedence."""
 
 _BY_CLASS: tuple[tuple[type[Exception], Maker], ...] = (
     (sa.exc.TimeoutError, _busy),
-    (sa.exc.DisconnectionError, _unreachable),
+    (sa.exc.DisconnectionError, server_errors.unreachable),
     (sa.exc.SQLAlchemyError, _refused),
 )
 
@@ -205,9 +182,12 @@ def _of_sqlite(error: sqlite3.Error, folder: Path | None) -> Maker:
 
 
 def _of_postgres(error: Exception) -> Maker:
+    if pooler := server_errors.of_pooler(str(error)):
+        return pooler
     state = str(getattr(error, "sqlstate", "") or "")
     if not state:  # libpq's own words: no connection was made, or it broke
-        return _unreachable if type(error).__name__ in _CONNECTION_CLASSES else _refused
+        is_connection = type(error).__name__ in _CONNECTION_CLASSES
+        return server_errors.connection_error(str(error)) if is_connection else _refused
     return POSTGRES.get(state) or POSTGRES.get(state[:2]) or _refused
 
 

@@ -21,6 +21,7 @@ from kb.database.tables import (
     looks,
     machines,
     metadata,
+    moves,
     publications,
     speeds,
     subscriptions,
@@ -107,6 +108,14 @@ def _subscription_names(connection: sa.Connection) -> None:
     _add_column(connection, subscriptions, "followed_at", "DOUBLE PRECISION")
 
 
+def _instances(connection: sa.Connection) -> None:
+    _add_column(connection, workers, "instance", "TEXT")
+
+
+def _moves(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[moves])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -130,4 +139,6 @@ MIGRATIONS: list[Migration] = [
     _fencing_tokens,
     _known_lists,
     _subscription_names,
+    _instances,
+    _moves,
 ]

@@ -89,6 +89,7 @@ workers = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
     sa.Column("ended_at", sa.Double),
     sa.Column("facts", sa.JSON),
+    sa.Column("instance", sa.Text),  # a random word of the process that has the name
 )
 
 
@@ -320,3 +321,14 @@ library_facts = sa.Table(
 # PostgreSQL's counter of attempts. A row would be locked by each of them until its transaction
 # ends, a machine that hangs in one included.
 fencing_tokens = sa.Sequence("kb_fencing_tokens", start=1)
+
+
+# A row says that the queue was moved from here to another database, so that no process goes on with
+# what is left here.
+moves = sa.Table(
+    "kb_moves",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+)

@@ -93,13 +93,16 @@ def test_a_full_disk_is_never_called_a_broken_database(
         ("40P01", "database.locked", True),
         ("53100", "database.disk_full", True),
         ("53200", "database.no_memory", True),
-        ("53300", "database.busy", True),
-        ("55P03", "database.locked", True),
-        ("57014", "database.locked", True),
+        ("53300", "database.no_slots", True),
+        ("55P03", "database.lock_held", True),
+        ("57014", "database.slow", True),
         ("57P01", "database.unreachable", True),
         ("57P03", "database.unreachable", True),
         ("58030", "database.disk_error", True),
-        ("25006", "database.unreachable", True),
+        ("25006", "database.read_only", True),
+        ("25P03", "database.unreachable", True),
+        ("42501", "database.rights", False),
+        ("3F000", "database.rights", False),
         ("42P01", "database.refused", False),
         ("23505", "database.refused", False),
         ("XX001", "database.refused", False),
@@ -114,6 +117,42 @@ def test_states_of_postgres(state: str, expected: str, retryable: bool) -> None:
 def test_a_connection_that_was_never_made() -> None:
     found = explained(sa.exc.OperationalError("", {}, psycopg.OperationalError("refused")))
     assert (found.code, found.retryable) == ("database.unreachable", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "retryable"),
+    [
+        ('FATAL:  password authentication failed for user "kb"', "database.login", False),
+        ('FATAL:  Passwort-Authentifizierung für Benutzer »kb« fehlgeschlagen', "database.login",
+         False),
+        ('FATAL:  role "kb" does not exist', "database.login", False),
+        ('FATAL:  database "kb" does not exist', "database.login", False),
+        ('FATAL:  role "kb" is not permitted to log in', "database.login", False),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.7", user "kb", no encryption',
+         "database.login", False),
+        ("fe_sendauth: no password supplied", "database.login", False),
+        ("FATAL:  sorry, too many clients already", "database.no_slots", True),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+         "database.no_slots", True),
+        ("FATAL:  the database system is starting up", "database.unreachable", True),
+        ("FATAL:  the database system is shutting down", "database.unreachable", True),
+        ("FATAL:  the database system is in recovery mode", "database.unreachable", True),
+        ("server does not support SSL, but SSL was required", "database.tls", False),
+        ("SSL error: certificate verify failed", "database.tls", False),
+        ('could not translate host name "db" to address', "database.unreachable", True),
+        ("Connection refused\n\tIs the server running on that host?", "database.unreachable",
+         True),
+        ("server closed the connection unexpectedly", "database.unreachable", True),
+        ("SSL SYSCALL error: EOF detected", "database.unreachable", True),
+        ("consuming input failed: SSL connection has been closed unexpectedly",
+         "database.unreachable", True),
+    ],
+)  # fmt: skip
+def test_words_of_a_refused_connection(words: str, expected: str, retryable: bool) -> None:
+    text = f'connection failed: connection to server at "10.0.0.1", port 5432 failed: {words}'
+    found = explained(sa.exc.OperationalError("", {}, psycopg.OperationalError(text)))
+    assert (found.code, found.retryable) == (expected, retryable)
+    assert "reindex" not in found.hint and "KB_HOME" not in found.hint
 
 
 def test_no_connection_in_time_is_a_passing_cause() -> None:

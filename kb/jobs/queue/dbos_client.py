@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
+from dbos import DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 
-from kb.database import Database, deliveries, items
+from kb.database import Database, deliveries, items, workers
 from kb.jobs.queue import workflow_ids
+from kb.jobs.queue.dbos_tables import make_tables
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.queue.items import Enqueue
 from kb.jobs.queue.outbox import IN_PROGRESS
 
 _GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that DBOS will still run
-_MIGRATION_LOCK = 7261502
-_LOCK_EVERY_S = 0.2
 
 
 def config(database: Database, executor_id: str, threads: int) -> DBOSConfig:
@@ -46,9 +43,7 @@ class DbosClient:
         # The first migration writes about 65 lines to the log.
         logging.getLogger("dbos").setLevel(logging.WARNING)
         with database.errors():
-            with self._migration_lock():
-                if not sa.inspect(database.engine).has_table("workflow_status", schema=schema):
-                    DBOS.migrate(database.engine.url.render_as_string(hide_password=False))
+            make_tables(database)
             self._client = DBOSClient(
                 system_database_engine=database.engine,
                 serializer=DBOSPortableJSONSerializer(),
@@ -58,29 +53,10 @@ class DbosClient:
             "workflow_status",
             sa.column("workflow_uuid"),
             sa.column("status"),
+            sa.column("executor_id"),
+            sa.column("started_at_epoch_ms"),
             schema=schema,
         )
-
-    @contextmanager
-    def _migration_lock(self) -> Iterator[None]:
-        """Exclude other processes: two that open a new database must not both make its tables.
-
-        On SQLite DBOS excludes them itself.
-        """
-        if self._database.is_sqlite:
-            yield
-            return
-        number = {"number": _MIGRATION_LOCK}
-        with self._database.engine.connect() as plain:
-            # The lock is polled, each time in a new transaction: an open transaction that waits for
-            # the lock would delay the creation of indices, and so the process that has the lock.
-            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-            while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:number)"), number):
-                time.sleep(_LOCK_EVERY_S)
-            try:
-                yield
-            finally:
-                connection.execute(sa.text("SELECT pg_advisory_unlock(:number)"), number)
 
     def ingest(self, connection: sa.Connection, item_id: str, serial: int, priority: int) -> None:
         """Queue an item's workflow in the caller's transaction; a used id has no effect."""
@@ -170,6 +146,48 @@ class DbosClient:
         )
         with self._database.begin() as connection:
             return {str(row.id): int(row.serial) for row in connection.execute(query)}
+
+    def not_begun(
+        self, executor: str, closed: Collection[str], silent_s: float, waits_s: float, most: int
+    ) -> dict[str, int]:
+        """Return id and serial of items that another worker took and does not begin.
+
+        Its heartbeat is older than `silent_s`, it is one of `closed` (its lane is paused), or it
+        has had the item for `waits_s` seconds; all by the database's clock. At most `most` items.
+        """
+        found, clock = self._workflows.c, self._database.clock()
+        workflow_id = sa.literal("ingest:").concat(items.c.id).concat(":")
+        workflow_id = workflow_id.concat(sa.cast(items.c.serial, sa.Text))
+        alive = sa.select(workers.c.executor_id).where(
+            workers.c.ended_at.is_(None), workers.c.seen_at > clock - silent_s
+        )
+        query = (
+            sa.select(items.c.id, items.c.serial)
+            .join(self._workflows, found.workflow_uuid == workflow_id)
+            .where(
+                items.c.state == QUEUED,
+                found.status == "PENDING",
+                found.executor_id != executor,
+                sa.or_(
+                    found.executor_id.not_in(alive),
+                    found.executor_id.in_(list(closed)),
+                    found.started_at_epoch_ms < (clock - waits_s) * 1000,
+                ),
+            )
+            .order_by(items.c.priority, items.c.enqueued_at)
+            .limit(most)
+        )
+        with self._database.begin() as connection:
+            return {str(row.id): int(row.serial) for row in connection.execute(query)}
+
+    def has_queued(self) -> bool:
+        """Return whether an item waits in the queue that no worker has taken."""
+        found = self._workflows.c
+        query = sa.select(found.workflow_uuid).where(
+            found.status == "ENQUEUED", found.workflow_uuid.like("ingest:%")
+        )
+        with self._database.begin() as connection:
+            return connection.execute(query.limit(1)).first() is not None
 
     def abandoned_deliveries(self) -> list[tuple[str, str, int]]:
         """Return the publications whose workflow has ended or is missing.

@@ -116,6 +116,8 @@ def is_systemic(error: KBError, home: Path) -> bool:
     if isinstance(error, InferenceProcessCrashed):
         return True
     if isinstance(error, LibraryError):
+        if error.code.startswith("database.") and error.code != "database.refused":
+            return True  # of the server and its login too: no item is to blame for them
         cause = error.__cause__
         if error.retryable or (isinstance(cause, OSError) and cause.errno in _DISK_ERRNOS):
             return True

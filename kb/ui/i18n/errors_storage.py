@@ -48,6 +48,74 @@ DE: dict[str, tuple[str, str]] = {
         "Der Datenbankserver {location} ist nicht zu erreichen oder hat abgelehnt: {reason}",
         "KB_DATABASE_URL prüfen, und ob der Server läuft; es geht von selbst weiter.",
     ),
+    "database.rights": (
+        "Der Rolle aus KB_DATABASE_URL fehlt ein Recht in der Datenbank {location}: {reason}.",
+        "Das Skript aus docs/postgresql.md (Role and rights) als Eigentümer der Datenbank "
+        "ausführen, dann noch einmal versuchen.",
+    ),
+    "database.read_only": (
+        "Die Datenbank {location} lässt sich nur lesen: {reason}.",
+        "KB_DATABASE_URL muss den primären Server nennen, und eine Rolle, die schreiben darf "
+        "(ALTER ROLE … SET default_transaction_read_only = off).",
+    ),
+    "database.tls": (
+        "Keine verschlüsselte Verbindung zum Datenbankserver {location}: {reason}",
+        "sslmode und sslrootcert in KB_DATABASE_URL prüfen; docs/postgresql.md (TLS) hat "
+        "Beispiele.",
+    ),
+    "database.pooler_mode": (
+        "Der Pooler {location} gibt jeder Anweisung eine andere Verbindung: {reason}",
+        "In PgBouncer pool_mode = transaction (oder session) setzen; docs/postgresql.md hat ein "
+        "Beispiel.",
+    ),
+    "database.moved": (
+        "Die Warteschlange dieser Bibliothek wurde von {location} nach {target} umgezogen.",
+        "KB_DATABASE_URL auf diese Datenbank setzen. Zurück geht es mit: kb move-queue --to sqlite",
+    ),
+    "database.moved_to_file": (
+        "Die Warteschlange dieser Bibliothek wurde von {location} in die Datei {target} umgezogen.",
+        "KB_DATABASE_URL entfernen. Zurück geht es mit: kb move-queue --to ADRESSE",
+    ),
+    "move.worker_runs": (
+        "Ein Worker läuft: {names}. Die Warteschlange zieht nur um, während keiner läuft.",
+        "kb worker --stop, dann noch einmal versuchen.",
+    ),
+    "move.target_in_use": (
+        "{target} hat schon eine Warteschlange: {items} offene Einträge, {follows} abonnierte "
+        "Quellen.",
+        "Eine leere Datenbank nennen; oder diese Arbeit erst beenden oder abbrechen.",
+    ),
+    "move.nowhere": (
+        "Die Warteschlange ist schon dort.",
+        "Eine andere Datenbank nennen: kb move-queue --to postgresql://…, oder --to sqlite, "
+        "während KB_DATABASE_URL gesetzt ist.",
+    ),
+    "move.incomplete": (
+        "Die Tabelle {table} hat nach der Kopie {written} von {number} Zeilen; nichts wurde "
+        "umgezogen.",
+        "Das Protokoll des Servers ansehen, dann noch einmal versuchen.",
+    ),
+    "database.no_slots": (
+        "Der Datenbankserver {location} hat keine freie Verbindung: {reason}",
+        "max_connections erhöhen, oder PgBouncer vor den Server stellen; docs/postgresql.md sagt, "
+        "was jeder Prozess braucht. Es geht von selbst weiter.",
+    ),
+    "database.lock_held": (
+        "Die Datenbank {location} wartet auf eine Sperre, die eine andere Sitzung hält: {reason}.",
+        "Diese Sitzung oder ihre Transaktion beenden (pg_terminate_backend); es geht von selbst "
+        "weiter.",
+    ),
+    "database.slow": (
+        "Der Datenbankserver {location} wurde mit einer Anweisung nicht rechtzeitig fertig: "
+        "{reason}.",
+        "Die Last des Servers ansehen, und ob die Rolle ein kleines statement_timeout hat; es geht "
+        "von selbst weiter.",
+    ),
+    "database.newer_server": (
+        "Die Datenbank {location} stammt von einer neueren Version von KB Ingest auf einer anderen "
+        "Maschine (Schema {done}, diese kennt {known}).",
+        "KB Ingest auf dieser Maschine aktualisieren.",
+    ),
     "database.url": (
         "KB_DATABASE_URL ist keine Adresse einer Datenbank.",
         "Sie sieht so aus: postgresql://user:password@host:5432/name",

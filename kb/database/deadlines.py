@@ -1,0 +1,53 @@
+"""Deadlines of connections to PostgreSQL: no statement may wait for ever.
+
+Four things can be silent, and each has its own deadline: a server that does not accept the
+connection, a lock that another session holds, a statement that takes long, and a network that
+passes nothing on (only the client can notice this one). A session that is left in a transaction is
+ended by the server, so that a frozen machine holds no locks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Deadlines in seconds; 0 is none.
+
+    `answer_s` is the client's own: from the request to the end of the answer. `pool` and
+    `overflow`: connections that stay open, and those that are opened while they are needed.
+    """
+
+    connect_s: int
+    lock_s: float
+    statement_s: float
+    idle_s: float
+    answer_s: float
+    pool: int
+    overflow: int
+
+    def settings(self) -> dict[str, str]:
+        """Return the server's settings for a session, by name, in milliseconds."""
+        return {
+            "lock_timeout": _milliseconds(self.lock_s),
+            "statement_timeout": _milliseconds(self.statement_s),
+            "idle_in_transaction_session_timeout": _milliseconds(self.idle_s),
+        }
+
+
+# A command or a page: an old connection that is silent (9 s) and a new one (5 s) stay below 15 s.
+FACE = Deadlines(connect_s=5, lock_s=5, statement_s=8, idle_s=15, answer_s=9, pool=2, overflow=6)
+# The work of a worker may wait longer; other machines wait for its locks at most 15 s.
+WORKER = Deadlines(
+    connect_s=5, lock_s=10, statement_s=25, idle_s=15, answer_s=30, pool=6, overflow=6
+)
+# The heartbeat and the search for dead workers, each with one connection of its own.
+BEAT = Deadlines(connect_s=3, lock_s=2, statement_s=4, idle_s=5, answer_s=5, pool=1, overflow=0)
+REAPER = replace(WORKER, pool=1, overflow=1)
+# Changes of the schema, and moving a whole queue.
+LONG = Deadlines(connect_s=5, lock_s=10, statement_s=0, idle_s=0, answer_s=0, pool=2, overflow=2)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
