@@ -25,6 +25,7 @@ from kb.jobs.queue.telemetry import read_machines
 from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
 from kb.service.existing import has_library
+from kb.service.health_database import check_server
 from kb.service.health_hardware import check_hardware
 from kb.service.health_sources import check_sources
 from kb.service.presets import Presets
@@ -60,6 +61,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         _library(settings),
         *_rights(settings),
         *_database(settings),
+        *_server(settings),
         _disk(settings),
         *_workers(settings),
         *_sources(settings),
@@ -239,6 +241,13 @@ def _database(settings: Settings) -> list[HealthCheck]:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept[0].made_at))
         detail += f"; {len(kept)} copies, the last of {day}"
     return [HealthCheck("Database", "ok", detail)]
+
+
+def _server(settings: Settings) -> list[HealthCheck]:
+    """Return the checks of a PostgreSQL server; none for a library with a file."""
+    return [
+        HealthCheck("Database", c.state, c.detail, c.fix, c.problem) for c in check_server(settings)
+    ]
 
 
 def _disk(settings: Settings) -> HealthCheck:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kb.service.models import Models
     from kb.service.presets import Presets
     from kb.service.publisher import Publisher
+    from kb.service.queue_move import QueueMove
     from kb.service.removal import Removals
     from kb.service.review import Review
     from kb.service.revisions import Revisions
@@ -200,6 +201,13 @@ class Service:
         from kb.service.backup import Backup
 
         return Backup(self.settings, self.library)
+
+    @cached_property
+    def queue_move(self) -> QueueMove:
+        """The move of the queue to another database."""
+        from kb.service.queue_move import QueueMove
+
+        return QueueMove(self.settings)
 
     @cached_property
     def verification(self) -> Verification:

@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (verify, backup, restore, remove):
         app.command()(command)
+    app.command("move-queue")(move_queue)
 
 
 def verify(
@@ -224,3 +225,29 @@ def _removed_document(removed: Removed) -> dict[str, object]:
 
 def _day(epoch_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(epoch_s))
+
+
+def move_queue(
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", help="postgresql://user:password@host:5432/name, or sqlite for the file."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Move the queue to another database, whole: items, follows, pauses, publications, quota."""
+    service = Service.of_existing_library()
+    moved = service.queue_move.run(to)
+    if as_json:
+        console.print_json(asdict(moved))
+        return
+    console.print_note(
+        f"Moved from {moved.source} to {moved.target}: {sum(moved.rows.values())} rows, of them "
+        f"{moved.rows.get('kb_items', 0)} items ({moved.items} to do) and "
+        f"{moved.rows.get('kb_subscriptions', 0)} follows; {moved.publications} publications to do."
+    )
+    if moved.target.startswith("sqlite"):
+        console.print_note("Now remove KB_DATABASE_URL, on every machine.")
+    else:
+        console.print_note("Now set KB_DATABASE_URL to this database, on every machine.")

@@ -1,0 +1,121 @@
+"""The queue moved to another database, whole: rows, and the workflows of what is still to do.
+
+The files in the library folder are the checkpoints of the items, so that DBOS's own records of
+finished steps are not needed: an item that was under way begins with its next stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from kb.database import DATABASE_NAME, Database, deliveries, items, moves, subscriptions
+from kb.database.copying import copy_rows, still
+from kb.database.snapshots import make_snapshot
+from kb.errors import UsageError
+from kb.jobs.queue import outbox
+from kb.jobs.queue.dbos_client import DbosClient
+from kb.jobs.queue.heartbeat import list_workers
+from kb.jobs.queue.item_states import ACTIVE, QUEUED, RUNNING
+
+COPIES_KEPT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The result of a move: rows by table, and what is queued in the new database."""
+
+    source: str
+    target: str
+    rows: dict[str, int]
+    items: int
+    publications: int
+
+
+def move_queue(source: Database, target: Database) -> Moved:
+    """Copy the queue to the target, and mark the source as left.
+
+    Raises UsageError while a worker runs or if the target has work of its own, LibraryError when a
+    database fails; nothing is changed then.
+    """
+    _require_no_worker(source)
+    _require_free(target)
+    if target.path is not None:
+        make_snapshot(target.path, "moved", COPIES_KEPT)
+    client = DbosClient(target)
+    try:
+        with still(source) as old:
+            _require_no_worker(source)
+            with still(target) as new:
+                rows = copy_rows(old, new)
+                new.execute(sa.delete(moves))
+                _forget_workflows(target, new)
+                queued, published = _queue(client, new)
+            left = {"target": target.location, "at": source.clock()}
+            old.execute(sa.delete(moves))
+            old.execute(sa.insert(moves).values(id=1, **left))
+    finally:
+        client.close()
+    return Moved(source.location, target.location, rows, queued, published)
+
+
+def _queue(client: DbosClient, connection: sa.Connection) -> tuple[int, int]:
+    """Queue the workflows of all open items and publications; return their numbers."""
+    c = items.c
+    under_way = sa.update(items).where(c.state == RUNNING)
+    connection.execute(under_way.values(state=QUEUED, executor=""))
+    order = sa.select(c.id, c.serial, c.priority).where(c.state == QUEUED)
+    found = connection.execute(order.order_by(c.priority, c.enqueued_at)).all()
+    for item_id, serial, priority in found:
+        client.ingest(connection, item_id, serial, priority)
+    d = deliveries.c
+    sending = sa.update(deliveries).where(d.status.in_(outbox.IN_PROGRESS))
+    connection.execute(sending.values(status=outbox.QUEUED))
+    sends = sa.select(d.sink, d.item_id, d.serial, d.priority).where(d.status == outbox.QUEUED)
+    publications = connection.execute(sends).all()
+    for sink, item_id, serial, priority in publications:
+        client.publish(connection, sink, item_id, serial, priority)
+    return len(found), len(publications)
+
+
+def _forget_workflows(database: Database, connection: sa.Connection) -> None:
+    """Delete the workflows of an earlier stay: a used id would not be queued again."""
+    schema = None if database.is_sqlite else "dbos"
+    connection.execute(sa.delete(sa.table("workflow_status", schema=schema)))
+
+
+def _require_no_worker(database: Database) -> None:
+    alive = [worker.executor_id for worker in list_workers(database) if worker.is_alive()]
+    if alive:
+        raise UsageError(
+            "move.worker_runs",
+            "A worker is running: {names}. The queue is moved only while none does.",
+            hint="kb worker --stop, then try again.",
+            names=", ".join(alive),
+        )
+
+
+def _require_free(target: Database) -> None:
+    """Raise UsageError if the target has work or follows that are not those of an earlier stay."""
+    _require_no_worker(target)
+    with target.begin() as connection:
+        if connection.scalar(sa.select(sa.func.count()).select_from(moves)):
+            return
+        active = sa.select(sa.func.count()).where(items.c.state.in_(ACTIVE))
+        follows = sa.select(sa.func.count()).select_from(subscriptions)
+        found = (connection.scalar(active) or 0, connection.scalar(follows) or 0)
+    if any(found):
+        raise UsageError(
+            "move.target_in_use",
+            "{target} has a queue already: {items} items to do, {follows} follows.",
+            hint="Name an empty database; or finish or cancel this work first.",
+            target=target.location,
+            items=found[0],
+            follows=found[1],
+        )
+
+
+def is_file(target: str) -> bool:
+    """Return True if the target of a move is the file in the library folder."""
+    return target.strip().lower() in ("sqlite", DATABASE_NAME, f"sqlite:///{DATABASE_NAME}")
