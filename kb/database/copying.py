@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from kb.database.database import Database
 from kb.database.deadlines import LONG
+from kb.database.fencing import last_number, make_counter, raise_numbers
 from kb.database.tables import _schema, items, metadata, moves, subscriptions, workers
 from kb.errors import LibraryError
 
@@ -59,6 +60,8 @@ def copy_rows(source: sa.Connection, target: sa.Connection) -> dict[str, int]:
             )
         counts[table.name] = number
         _continue_numbers(target, table)
+    make_counter(target)
+    raise_numbers(target, last_number(source))
     return counts
 
 

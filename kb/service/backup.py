@@ -19,7 +19,7 @@ from kb import __version__, storage
 from kb.database import DATABASE_NAME, MIGRATIONS, dumps
 from kb.database.snapshots import SNAPSHOT_FOLDER, Snapshot, check_file, copy_database, snapshots
 from kb.errors import LibraryError, UsageError
-from kb.jobs.queue.heartbeat import executor_id
+from kb.jobs.queue.worker_names import executor_id
 from kb.library import Library, archive
 from kb.library.archive import Manifest, Progress
 from kb.library.identity import FILE as IDENTITY_FILE

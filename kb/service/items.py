@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from kb.errors import KBError, UsageError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import ItemRow, ItemSummary, shown_until
+from kb.jobs.queue.item_states import RUNNING, ItemRow, ItemSummary, shown_until
 from kb.jobs.queue.outbox import MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
@@ -304,6 +304,7 @@ def status_of(row: ItemRow | ItemSummary) -> ItemStatus:
         row.error, row.hint, row.attempts, shown_until(row.wait_until, row.problem), row.grade,
         share=overall(row.id, row.state, row.stage, row.progress), problem=row.problem,
         expected_errors=row.expected_errors,
+        machine=row.executor if row.state == RUNNING else "",
     )  # fmt: skip
 
 

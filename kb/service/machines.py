@@ -13,7 +13,6 @@ from kb.errors import LibraryError
 from kb.inference.estimate import ThroughputEstimator
 from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.heartbeat import executor_id
 from kb.jobs.queue.telemetry import (
     read_calibrations,
     read_machines,
@@ -21,6 +20,7 @@ from kb.jobs.queue.telemetry import (
     this_machine,
     write_calibration,
 )
+from kb.jobs.queue.worker_names import executor_id
 from kb.options import RunOptions
 from kb.service.presets import Presets
 from kb.settings import Settings

@@ -36,7 +36,7 @@ class ItemStatus:
 
     `expected_errors`: the estimated share of wrong words, 0..1; None: not measured.
     `publications`: its state in each knowledge base, in order of their names. `share`: its
-    progress over all its stages, 0..1.
+    progress over all its stages, 0..1. `machine`: the worker that processes it now.
     """
 
     id: str
@@ -53,6 +53,7 @@ class ItemStatus:
     share: float = 0.0
     problem: StoredProblem | None = None
     expected_errors: float | None = None
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,10 +227,7 @@ def _attempt(action: Callable[[], object]) -> bool:
 
 def _was_killed(queue: JobQueue) -> bool:
     """Return whether this machine's worker ended without signing off."""
-    me = queue.own_executor_id
-    return any(
-        worker.executor_id == me and not worker.ended for worker in list_workers(queue.database)
-    )
+    return any(queue.is_own(worker) and not worker.ended for worker in list_workers(queue.database))
 
 
 @cache

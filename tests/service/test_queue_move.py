@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import Database, api_keys, deliveries, items, lanes, looks, subscriptions
+from kb.database.fencing import next_number
 from kb.database.tables import metadata
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.heartbeat import Heartbeat
@@ -146,6 +147,26 @@ def test_a_counted_key_goes_on(server: str, tmp_path: Path) -> None:
         number = connection.execute(sa.insert(looks).values(**columns)).inserted_primary_key
     assert number is not None and number[0] == 4
     there.close()
+
+
+def test_the_numbers_of_attempts_go_on(server: str, tmp_path: Path) -> None:
+    """A number that was given out twice would let a late worker write."""
+    home, url = tmp_path / "home", new_database(server)
+    service = Service(settings(home))
+    service.library.prepare()
+
+    def numbers(of: Service) -> list[int]:
+        with of.queue.database.begin() as connection:
+            return [next_number(connection) for _ in range(3)]
+
+    given = numbers(service)
+    service.close()
+    for target, chosen in ((url, settings(home, url)), ("sqlite", settings(home))):
+        Service(settings(home, "" if target == url else url)).queue_move.run(target)
+        there = Service(chosen)
+        given += numbers(there)
+        there.close()
+    assert given == sorted(set(given))
 
 
 def worker_here(home: Path, url: str) -> None:

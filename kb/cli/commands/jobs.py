@@ -25,7 +25,7 @@ from kb.cli.output.library import new_library_note
 from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.overview import print_overview
 from kb.cli.output.progress import ingest_progress
-from kb.errors import UsageError
+from kb.errors import KBError, UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
 from kb.service.notation import VideoFilters
@@ -166,29 +166,46 @@ def worker(
 
 
 def _stop_workers(service: Service) -> None:
+    """Stop the workers: those of this machine without the database too, if it does not answer."""
     queue = service.queue
     names = queue.stop_workers()
-    if not names and not queue.hung_workers():
-        console.print_note("No worker is running.")
-        return
+    trouble: KBError | None = None
     deadline = time.monotonic() + STOP_S
-    while (queue.workers() or queue.hung_workers()) and time.monotonic() < deadline:
+    while True:
+        waited = time.monotonic() >= deadline
+        alive = {each.executor_id: each.pid for each in queue.local_workers()}
+        hung = set(alive) if waited else set()
+        if trouble is None:
+            try:
+                silent = queue.hung_workers()
+                alive |= {each.executor_id: each.pid for each in [*queue.workers(), *silent]}
+                hung = {each.executor_id for each in silent}
+            except KBError as error:
+                trouble = error
+        if waited or not alive:
+            break
         time.sleep(0.2)
-    for worker in queue.hung_workers():
+    for name in sorted(hung):
         console.print_warning(
-            f"Worker {worker.executor_id} (process {worker.pid}) does not answer; it is ended."
+            f"Worker {name} (process {alive[name]}) does not answer; it is ended."
         )
-    ended = queue.end_hung_workers()
-    remaining = queue.workers()
+    ended = queue.end_hung_workers() if trouble is None else queue.end_local_workers()
+    if trouble is not None:
+        console.print_error(trouble)
+        console.print_note("Workers of other machines were not asked.")
+    remaining = sorted(set(alive) - set(ended))
     if remaining:
         raise UsageError(
             "worker.still_running",
             "Still running: {names}.",
             hint="Wait and try again.",
-            names=", ".join(w.executor_id for w in remaining),
+            names=", ".join(remaining),
         )
     stopped = ", ".join(dict.fromkeys([*names, *ended]))
-    console.print_note(f"Stopped: {stopped}. Unfinished items go on with the next start.")
+    if stopped:
+        console.print_note(f"Stopped: {stopped}. Unfinished items go on with the next start.")
+    elif trouble is None:
+        console.print_note("No worker is running.")
 
 
 def status(
@@ -211,6 +228,12 @@ def status(
             known=", ".join(STATES),
         )
     service = Service.of_existing_library()
+    left = service.queue_move.left_behind()
+    if left is not None:
+        console.print_warning(
+            f"{left.path} has {left.items} items to do and {left.follows} follows that this "
+            'database does not have. Bring them with: kb move-queue --to "$KB_DATABASE_URL"'
+        )
     if watch:
         with Live(console=console.out, auto_refresh=False) as live:
             while True:

@@ -97,7 +97,10 @@ def status_head(service: Service) -> list[Text]:
             lines.append(Text(str(fetch.problem.get("error", "")), style="dim"))
     for lane in service.queue.lanes():
         until = "" if lane.until > 4e9 else f" until {format_moment(lane.until)}"
-        lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))
+        what = f"The {lane.name} lane is paused"
+        if lane.machine:
+            what = f"{lane.machine} takes no items"
+        lines.append(Text(f"{what}{until}: {lane.reason}", style="yellow"))
     return lines
 
 
@@ -109,8 +112,11 @@ def _items_table(items: Sequence[ItemStatus]) -> Table:
     table.add_column("grade", justify="center")
     table.add_column("errors", justify="right")
     table.add_column("published")
+    several = len({item.machine for item in items if item.machine}) > 1
     for item in items:
         label = item.state
+        if item.machine and several:
+            label += f" on {item.machine}"
         if item.state == "waiting" and item.wait_until:
             label += f" until {format_moment(item.wait_until)}"
         elif item.state == "failed" and item.wait_until:

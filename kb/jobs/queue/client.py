@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from kb.jobs.queue import (
     renewals,
     submission,
     views,
+    worker_names,
     workflow_ids,
 )
 from kb.jobs.queue.acts import Acts
@@ -66,6 +66,11 @@ class LaneState:
     def paused_by_hand(self) -> bool:
         """True if the lane is paused until a person resumes it."""
         return self.until >= workflow_ids.FOREVER
+
+    @property
+    def machine(self) -> str:
+        """The worker whose own lane it is; empty for a lane that all share."""
+        return self.name.partition(f"{workflow_ids.ITEM_LANE}@")[2]
 
     @property
     def holds_items(self) -> bool:
@@ -304,37 +309,68 @@ class JobQueue(Acts):
 
     def workers(self) -> list[heartbeat.WorkerInfo]:
         """Return the workers that are alive now."""
-        now = time.time()
-        return [w for w in heartbeat.list_workers(self.database) if w.is_alive(now)]
+        return [w for w in heartbeat.list_workers(self.database) if w.is_alive()]
 
     @property
     def own_executor_id(self) -> str:
         """The name of a worker with these settings on this machine."""
-        return heartbeat.executor_id(self._settings)
+        return worker_names.executor_id(self._settings)
+
+    def is_own(self, worker: heartbeat.WorkerInfo) -> bool:
+        """Return whether a worker is the one that these settings start on this machine.
+
+        Without a name in the settings it may have one of its own (`worker_names.other_name`).
+        """
+        own = self.own_executor_id
+        named = worker.executor_id == own or (
+            not self._settings.executor_id and worker.executor_id.startswith(f"{own}-")
+        )
+        return named and worker.is_here
 
     def own_worker_alive(self) -> bool:
-        """Return whether the worker named `own_executor_id` is alive; other names are possible."""
-        return any(worker.executor_id == self.own_executor_id for worker in self.workers())
+        """Return whether this machine's worker of these settings is alive."""
+        return any(self.is_own(worker) for worker in self.workers())
 
     def lanes(self) -> list[LaneState]:
         """Return the lanes that are paused now: items, downloads, knowledge bases."""
-        paused = self._lanes.pauses(time.time())
+        paused = self._lanes.pauses(self.database.time())
         return [LaneState(name, *pause) for name, pause in paused]
 
     def stop_workers(self) -> list[str]:
-        """Request every worker of this library to stop; return their names."""
-        alive = self.workers()
-        for worker in alive:
-            storage.write_bytes(heartbeat.stop_file(self._settings, worker.executor_id), b"")
-        return [worker.executor_id for worker in alive]
+        """Request every worker of this library to stop; return their names.
+
+        Those of this machine are asked without the database too. Raises LibraryError when a request
+        cannot be written.
+        """
+        names = [each.executor_id for each in self.local_workers()]
+        with contextlib.suppress(KBError):
+            names += [each.executor_id for each in self.workers()]
+        names = list(dict.fromkeys(names))
+        for name in names:
+            storage.write_bytes(worker_names.stop_file(self._settings, name), b"")
+        return names
+
+    def local_workers(self) -> list[worker_names.LocalWorker]:
+        """Return the worker processes of this library on this machine; reads no database."""
+        return worker_names.local_workers(self._settings)
 
     def hung_workers(self) -> list[heartbeat.WorkerInfo]:
         """Return the workers of this machine whose process lives without a heartbeat."""
-        return hung_worker.hung_workers(heartbeat.list_workers(self.database), time.time())
+        return hung_worker.hung_workers(heartbeat.list_workers(self.database))
 
     def end_hung_workers(self) -> list[str]:
         """End the processes of hung workers; return the workers' names. Raises LibraryError."""
         return [each.executor_id for each in self.hung_workers() if hung_worker.end(each)]
+
+    def end_local_workers(self) -> list[str]:
+        """End the worker processes of this machine; return their names. Reads no database.
+
+        Raises LibraryError.
+        """
+        found = [(each, worker_names.process_of(each)) for each in self.local_workers()]
+        for worker, process in found:
+            hung_worker.end_process(process, worker.executor_id)
+        return [worker.executor_id for worker, _ in found]
 
     def crash_loops(self) -> list[hung_worker.CrashLoop]:
         """Return the workers that end again and again without signing off."""

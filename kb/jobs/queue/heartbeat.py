@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+import secrets
 import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,8 +18,19 @@ from filelock import FileLock, Timeout
 
 from kb import storage
 from kb.database import Database, workers
+from kb.database.deadlines import BEAT
 from kb.errors import KBError, UsageError, restored
 from kb.jobs.queue import hung_worker
+from kb.jobs.queue.worker_names import (
+    boot_id,
+    executor_id,
+    is_here,
+    other_name,
+    remove_local,
+    stop_file,
+    workers_folder,
+    write_local,
+)
 from kb.settings import Settings
 
 HEARTBEAT_S = 2.0
@@ -45,38 +55,71 @@ class WorkerInfo:
     process_started: float | None = None  # start time of the process; None: not recorded
     crashes: tuple[float, ...] = ()  # last heartbeats of workers that did not sign off
     trouble: KBError | None = None  # what keeps its machine from working
+    silent_s: float = 0.0  # since the last heartbeat, by the database's clock
+    boot: str = ""  # of the machine; empty: recorded by an older version
+    instance: str = ""
 
-    def is_alive(self, now: float) -> bool:
+    def is_alive(self) -> bool:
         """Return whether the worker's heartbeat is recent and its process exists."""
-        if self.ended or abs(now - self.seen_at) > HEARTBEAT_TIMEOUT_S:
+        if self.ended or abs(self.silent_s) > HEARTBEAT_TIMEOUT_S:
             return False
-        return self.host != socket.gethostname() or psutil.pid_exists(self.pid)
+        return not self.is_here or psutil.pid_exists(self.pid)
 
-
-def executor_id(settings: Settings) -> str:
-    """Return the name of this machine's worker, safe in file names."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", settings.executor_id or socket.gethostname()) or "worker"
+    @property
+    def is_here(self) -> bool:
+        """True if the worker runs, or ran, on this machine."""
+        return is_here(self.host, self.boot)
 
 
 class Heartbeat:
     """One worker's heartbeat. Call `acquire` before any other method and `release` at the end."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
+        """`database`: its connections have deadlines of their own here (see `close`)."""
         self.executor = executor_id(settings)
-        self._database = database
-        self._lock_file = settings.home / ".workers" / f"{self.executor}.lock"
-        self._lock = FileLock(self._lock_file)
+        self._settings = settings
+        self._database = database.with_deadlines(BEAT)
+        self._name(self.executor)
         self._timeout_s = settings.worker_timeout_s
-        self.stop_file = stop_file(settings, self.executor)
+        self._instance = secrets.token_hex(8)
+
+    def _name(self, name: str) -> None:
+        self.executor = name
+        self._lock_file = workers_folder(self._settings) / f"{name}.lock"
+        self._lock = FileLock(self._lock_file)
+        self.stop_file = stop_file(self._settings, name)
+
+    @property
+    def database(self) -> Database:
+        """The database through the heartbeat's own connection."""
+        return self._database
 
     def acquire(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Acquire the name for this worker.
 
         A process that holds the name and gives no heartbeat for the time of
-        `KB_WORKER_TIMEOUT_S` is ended; `stopped` ends the wait for it. Raises UsageError if another
-        worker has the name: two workers of one name would take each other's running items. Raises
-        LibraryError when the folder cannot be written or a hung process cannot be ended.
+        `KB_WORKER_TIMEOUT_S` is ended; `stopped` ends the wait for it. A worker without a name of
+        its own takes another one if another machine's has the name of this host. Raises UsageError
+        if another worker has the name: two workers of one name would take each other's running
+        items. Raises LibraryError when the folder cannot be written or a hung process cannot be
+        ended.
         """
+        while True:
+            self._acquire_lock(stopped)
+            holder = self._sign_on()
+            if holder is None:
+                write_local(self._settings, self.executor)
+                return
+            self._lock.release()
+            if self._settings.executor_id or stopped():
+                raise _name_taken(holder)
+            self._name(other_name(executor_id(self._settings)))
+            log.warning(
+                "a worker on another machine has the name of this host (%s, process %d); this one "
+                "takes the name %s", holder.host, holder.pid, self.executor,
+            )  # fmt: skip
+
+    def _acquire_lock(self, stopped: Callable[[], bool]) -> None:
         try:
             self._lock_file.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -86,27 +129,42 @@ class Heartbeat:
             self.stop_file.unlink(missing_ok=True)
         except OSError as error:
             raise storage.library_error(error, self._lock_file, "write") from error
-        now = time.time()
-        before = self._row()
-        crashes = () if before is None or before.ended else (*before.crashes, before.seen_at)
-        values = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started_at": now,
-            "seen_at": now,
-            "ended_at": None,
-            "facts": {
-                "python": sys.version.split()[0],
-                "process_started": psutil.Process().create_time(),
-                "crashes": list(crashes[-CRASHES_KEPT:]),
-            },
-        }
+
+    def _sign_on(self) -> WorkerInfo | None:
+        """Write this worker's row; return the worker of another machine that has the name.
+
+        The row is the judge, because a share may not carry locks from one machine to another.
+        """
+        now = self._database.clock()
+        own_row = workers.c.executor_id == self.executor
         with self._database.begin() as connection:
             self._database.insert_if_missing(
-                connection, workers, executor_id=self.executor, started_at=now, seen_at=now
-            )
-            own_row = workers.c.executor_id == self.executor
+                connection, workers, executor_id=self.executor, started_at=now, seen_at=now,
+                ended_at=now,
+            )  # fmt: skip
+            row = connection.execute(_workers_query(self._database).where(own_row).with_for_update(
+                of=workers
+            )).one()  # fmt: skip
+            before = _worker_info(row)
+            if not before.ended and not before.is_here and before.silent_s < self._timeout_s:
+                return before
+            crashes = () if before.ended else (*before.crashes, before.seen_at)
+            values = {
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "started_at": now,
+                "seen_at": now,
+                "ended_at": None,
+                "instance": self._instance,
+                "facts": {
+                    "python": sys.version.split()[0],
+                    "process_started": psutil.Process().create_time(),
+                    "boot": boot_id(),
+                    "crashes": list(crashes[-CRASHES_KEPT:]),
+                },
+            }
             connection.execute(sa.update(workers).where(own_row).values(**values))
+        return None
 
     def _replace_hung(self, stopped: Callable[[], bool]) -> None:
         """Wait until the holder of the name ends or counts as hung, end it, acquire the name.
@@ -116,10 +174,10 @@ class Heartbeat:
         holder = self._row()
         if holder is None:
             raise self._running()
-        silent_s = max(0.0, time.time() - holder.seen_at)
+        silent_s = max(0.0, holder.silent_s)
         if silent_s <= HEARTBEAT_TIMEOUT_S:
             raise self._running()
-        if holder.host != socket.gethostname() and not holder.ended:
+        if not holder.is_here and not holder.ended:
             raise _silent_elsewhere(holder, silent_s)
         if hung_worker.process_of(holder) is None:
             raise self._running()
@@ -168,7 +226,7 @@ class Heartbeat:
 
     def beat(self) -> bool:
         """Write the heartbeat; return False if this worker was declared dead (`mark_dead`)."""
-        return self._update(seen_at=time.time())
+        return self._update(seen_at=self._database.clock())
 
     def record_trouble(self, error: KBError | None) -> None:
         """Record what keeps this machine from working; None: nothing."""
@@ -180,8 +238,13 @@ class Heartbeat:
 
     def release(self) -> None:
         """Record the end of this worker and release its name."""
-        self._update(ended_at=time.time())
+        remove_local(self._settings, self.executor)
+        self._update(ended_at=self._database.clock())
         self._lock.release()
+
+    def close(self) -> None:
+        """Close the heartbeat's connection."""
+        self._database.close()
 
     def library_available(self) -> bool:
         """Return whether the library folder exists (not moved, its disk connected)."""
@@ -197,8 +260,11 @@ class Heartbeat:
         except OSError:
             return False
 
-    def _update(self, **values: float) -> bool:
-        own_row = sa.and_(workers.c.executor_id == self.executor, workers.c.ended_at.is_(None))
+    def _update(self, **values: sa.ColumnElement[float]) -> bool:
+        own_row = sa.and_(
+            workers.c.executor_id == self.executor, workers.c.ended_at.is_(None),
+            workers.c.instance == self._instance,
+        )  # fmt: skip
         with self._database.begin() as connection:
             return bool(
                 connection.execute(sa.update(workers).where(own_row).values(**values)).rowcount
@@ -255,11 +321,31 @@ class DeadWorkerDetector:
         return dead_ids
 
 
+def _name_taken(holder: WorkerInfo) -> UsageError:
+    return UsageError(
+        "worker.name_taken",
+        "A worker named {name!r} works on another machine: {host}, process {pid}, last heartbeat "
+        "{silent_s} s ago.",
+        hint="Give this one another name: KB_EXECUTOR_ID=second kb worker. Or stop the other: "
+        "kb worker --stop",
+        name=holder.executor_id,
+        host=holder.host,
+        pid=holder.pid,
+        silent_s=round(holder.silent_s),
+    )
+
+
 def list_workers(database: Database) -> list[WorkerInfo]:
     """Return every worker that was started on this library, by name."""
     with database.begin() as connection:
-        rows = connection.execute(sa.select(workers).order_by(workers.c.executor_id)).all()
+        rows = connection.execute(
+            _workers_query(database).order_by(workers.c.executor_id)
+        ).all()  # fmt: skip
     return [_worker_info(row) for row in rows]
+
+
+def _workers_query(database: Database) -> sa.Select[Any]:
+    return sa.select(workers, (database.clock() - workers.c.seen_at).label("silent_s"))
 
 
 def _worker_info(row: sa.Row[Any]) -> WorkerInfo:
@@ -271,6 +357,9 @@ def _worker_info(row: sa.Row[Any]) -> WorkerInfo:
         started if isinstance(started, float) else None,
         tuple(crashes) if isinstance(crashes, list) else (),
         _trouble_in(facts),
+        silent_s=float(row.silent_s),
+        boot=str(facts.get("boot", "")),
+        instance=str(row.instance or ""),
     )  # fmt: skip
 
 
@@ -283,16 +372,14 @@ def _trouble_in(facts: dict[str, Any]) -> KBError | None:
 
 def mark_dead(database: Database, executor: str, reaper: str) -> None:
     """Record a dead worker as ended, so that its items are taken over once, and count it."""
-    now = time.time()
+    unfinished = sa.and_(workers.c.executor_id == executor, workers.c.ended_at.is_(None))
     with database.begin() as connection:
-        unfinished = sa.and_(workers.c.executor_id == executor, workers.c.ended_at.is_(None))
-        if connection.execute(sa.update(workers).where(unfinished).values(ended_at=now)).rowcount:
-            reaper_row = workers.c.executor_id == reaper
-            facts = dict(connection.scalar(sa.select(workers.c.facts).where(reaper_row)) or {})
-            facts["reaped"] = facts.get("reaped", 0) + 1
-            connection.execute(sa.update(workers).where(reaper_row).values(facts=facts))
-
-
-def stop_file(settings: Settings, executor: str) -> Path:
-    """Return the path of the file that requests a worker to stop (Windows has no SIGTERM)."""
-    return settings.home / ".workers" / f"{executor}.stop"
+        change = sa.update(workers).where(unfinished).values(ended_at=database.clock())
+        if not connection.execute(change).rowcount:
+            return
+    reaper_row = workers.c.executor_id == reaper
+    # Apart from the change above: a lock of both rows would delay this worker's own heartbeat.
+    with database.begin() as connection:
+        facts = dict(connection.scalar(sa.select(workers.c.facts).where(reaper_row)) or {})
+        facts["reaped"] = facts.get("reaped", 0) + 1
+        connection.execute(sa.update(workers).where(reaper_row).values(facts=facts))

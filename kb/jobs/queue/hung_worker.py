@@ -7,7 +7,6 @@ process, so that it cannot wake up and write beside its successor.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -45,7 +44,7 @@ class CrashLoop:
 
 def process_of(worker: WorkerInfo) -> psutil.Process | None:
     """Return the process of a worker of this machine; None if it has ended or is elsewhere."""
-    if worker.host != socket.gethostname() or worker.pid <= 0:
+    if not worker.is_here or worker.pid <= 0:
         return None
     try:
         process = psutil.Process(worker.pid)
@@ -62,12 +61,12 @@ def process_of(worker: WorkerInfo) -> psutil.Process | None:
     return process if same else None
 
 
-def hung_workers(workers: Sequence[WorkerInfo], now: float) -> list[WorkerInfo]:
+def hung_workers(workers: Sequence[WorkerInfo]) -> list[WorkerInfo]:
     """Return the workers of this machine whose process lives without a heartbeat."""
     return [
         worker
         for worker in workers
-        if abs(now - worker.seen_at) > SILENT_S and process_of(worker) is not None
+        if abs(worker.silent_s) > SILENT_S and process_of(worker) is not None
     ]
 
 
@@ -76,7 +75,11 @@ def end(worker: WorkerInfo) -> bool:
 
     Raises LibraryError if this account may not end it.
     """
-    process = process_of(worker)
+    return end_process(process_of(worker), worker.executor_id)
+
+
+def end_process(process: psutil.Process | None, name: str) -> bool:
+    """End a process of a worker as `end` does."""
     if process is None:
         return False
     try:
@@ -89,22 +92,22 @@ def end(worker: WorkerInfo) -> bool:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         psutil.wait_procs(family, timeout=END_TIMEOUT_S)
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            raise _cannot_end(name, process.pid)
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:
-        raise _cannot_end(worker) from None
-    if process_of(worker) is not None:
-        raise _cannot_end(worker)
+        raise _cannot_end(name, process.pid) from None
     return True
 
 
-def _cannot_end(worker: WorkerInfo) -> LibraryError:
+def _cannot_end(name: str, pid: int) -> LibraryError:
     return LibraryError(
         "worker.hung",
         "The worker {name!r} (process {pid}) does not answer and cannot be ended by this account.",
         hint="End process {pid} as its owner or as administrator, then try again.",
-        name=worker.executor_id,
-        pid=worker.pid,
+        name=name,
+        pid=pid,
     )
 
 

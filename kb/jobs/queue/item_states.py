@@ -115,6 +115,7 @@ class ItemSummary:
     grade: str = ""
     problem: StoredProblem | None = None
     expected_errors: float | None = None
+    executor: str = ""  # the worker that has it, or had it last
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any]
     c = items.c
     return (
         c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
-        c.grade, c.problem, c.expected_errors,
+        c.grade, c.problem, c.expected_errors, c.executor,
     )  # fmt: skip
 
 

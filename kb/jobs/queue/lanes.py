@@ -1,9 +1,13 @@
-"""The lanes table: the paused lanes of work, with the end and the reason of each pause."""
+"""The lanes table: the paused lanes of work, with the end and the reason of each pause.
+
+The items have a lane that all workers share, and one for each worker: trouble of one machine (its
+folder is read-only, its disk is full) keeps only this machine from taking items.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -31,11 +35,15 @@ class LaneStore:
         """Return the end and the reason of a lane's pause; None if the lane is open."""
         with self.database.begin() as connection:
             row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
-        if row is None or row.paused_until is None or row.paused_until <= now:
-            return None
-        if row.paused_until < FOREVER and row.updated_at > now + CLOCK_SLACK_S:
-            return None
-        return LanePause(float(row.paused_until), str(row.reason), row.problem)
+        return None if row is None else _present_pause(row, now)
+
+    def longest_pause(self, lanes_of_work: Sequence[str], now: float) -> LanePause | None:
+        """Return the pause of several lanes that ends last; None if all are open."""
+        with self.database.begin() as connection:
+            query = sa.select(lanes).where(lanes.c.name.in_(lanes_of_work))
+            rows = connection.execute(query).all()
+        found = [pause for row in rows if (pause := _present_pause(row, now)) is not None]
+        return max(found, key=lambda pause: pause.until, default=None)
 
     def pauses(self, now: float) -> list[tuple[str, LanePause]]:
         """Return name, end and reason of every paused lane."""
@@ -68,9 +76,17 @@ class LaneStore:
     ) -> None:
         values = {
             "paused_until": until, "reason": reason, "problem": problem,
-            "updated_at": time.time(),
+            "updated_at": self.database.time(),
         }  # fmt: skip
         change = sa.update(lanes).where(lanes.c.name == lane, condition)
         with self.database.begin() as connection:
             self.database.insert_if_missing(connection, lanes, name=lane)
             connection.execute(change.values(**values))
+
+
+def _present_pause(row: sa.Row[Any], now: float) -> LanePause | None:
+    if row.paused_until is None or row.paused_until <= now:
+        return None
+    if row.paused_until < FOREVER and row.updated_at > now + CLOCK_SLACK_S:
+        return None
+    return LanePause(float(row.paused_until), str(row.reason), row.problem)

@@ -55,7 +55,7 @@ class TelemetryWriter:
         self._fresh += samples
         now = time.time()
         values: dict[str, object] = {
-            "at": now,
+            "at": self._database.clock(),
             "now": {
                 "snapshot": snapshot.as_dict() if snapshot else None,
                 "restarts": restarts,
@@ -132,15 +132,15 @@ def read_speeds(
 
 def read_machines(database: Database) -> list[Machine]:
     """Return every machine whose worker is alive, with the worker's name. Raises LibraryError."""
-    now = time.time()
-    alive = {w.executor_id: w for w in heartbeat.list_workers(database) if w.is_alive(now)}
+    alive = {w.executor_id: w for w in heartbeat.list_workers(database) if w.is_alive()}
+    # The age of a snapshot is that of the database's clock: the clocks of machines differ.
+    query = sa.select(machines, (database.clock() - machines.c.at).label("silent_s"))
     with database.begin() as connection:
         rows = {
             row.executor_id: row
-            for row in connection.execute(
-                sa.select(machines).where(machines.c.executor_id.in_(list(alive)))
-            )
+            for row in connection.execute(query.where(machines.c.executor_id.in_(list(alive))))
         }
+    now = time.time()
     hour: dict[str, list[Speed]] = {}
     for speed in read_speeds(database, since=now - HOUR_S, limit=100_000):
         hour.setdefault(speed.executor_id, []).append(speed)
@@ -165,7 +165,7 @@ def _machine(name: str, host: str, row: sa.Row[tuple[object, ...]] | None, now: 
     return Machine(
         executor_id=name,
         host=host,
-        live=abs(now - row.at) <= LIVE_S,
+        live=abs(row.silent_s) <= LIVE_S,
         at=row.at,
         snapshot=snapshot,
         now=snapshot.sample,

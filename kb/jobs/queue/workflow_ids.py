@@ -44,6 +44,11 @@ def publish_lane(sink: str) -> str:
     return f"{PUBLISH_QUEUE}:{sink}"
 
 
+def machine_lane(executor: str) -> str:
+    """Return the name of the lane of the items that one worker takes."""
+    return f"{ITEM_LANE}@{executor}"
+
+
 def queue_of(workflow_id: str) -> str:
     """Return the queue of a workflow, to queue it again."""
     if workflow_id.startswith("captions:"):

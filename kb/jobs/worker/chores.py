@@ -20,6 +20,7 @@ from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
 from kb.jobs.queue.outbox import SYNCED
 from kb.jobs.worker import publish_steps
 from kb.jobs.worker.context import WorkerContext
+from kb.jobs.worker.item_share import ItemShare
 from kb.library.cache import library_cache
 from kb.pipeline import stages
 from kb.sinks import is_local_sink
@@ -44,12 +45,12 @@ def refresh_running(context: WorkerContext) -> None:
         with context.lock:
             # Items that have ended meanwhile are not marked.
             context.cancelled |= cancelled & context.running
-    context.lane_pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
+    context.lane_pause = context.find_lane_pause()
 
 
 def requeue_due(context: WorkerContext) -> None:
     """Queue the waiting items whose time has come; the number of their attempts is kept."""
-    due = context.items.due(time.time())
+    due = context.items.due(context.now())
     if due:
         context.items.retry(due, context.client.ingest, states=(WAITING,), fresh=False)
 
@@ -80,6 +81,12 @@ def reap_dead_workers(context: WorkerContext, detector: heartbeat.DeadWorkerDete
             executor,
             len(taken_over),
         )
+
+
+def take_back(share: ItemShare) -> None:
+    """Take items that another worker does not begin, if this one has nothing to do."""
+    if taken := share.take_back():
+        log.info("taken from a worker that did not begin them: %s", taken)
 
 
 def requeue_lost(context: WorkerContext, idle_before: set[Key]) -> set[Key]:
@@ -139,9 +146,9 @@ def watch_room(context: WorkerContext) -> None:
     if pause is None or not pause.problem or pause.problem.get("code") != BELOW_FLOOR:
         return
     # The worker's copy may hide a pause by hand.
-    pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
+    pause = context.find_lane_pause()
     if pause is not None and pause.problem and pause.problem.get("code") == BELOW_FLOOR:
-        context.lanes.open(workflow_ids.ITEM_LANE)
+        context.lanes.open(context.own_lane)
         pause = None
         log.info("%s has room again", context.settings.home)
     context.lane_pause = pause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import threading
 import time
@@ -12,6 +13,7 @@ from functools import cached_property
 from typing import NoReturn, TypeVar
 
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
+from kb.database import Database
 from kb.errors import Cancelled, KBError, Superseded
 from kb.inference.model_fetch import within_floor
 from kb.inference.process import InferenceProcess
@@ -191,7 +193,15 @@ class WorkerContext:
             if now - self.warned_at.get(cause, -every_s) < every_s:
                 return
             self.warned_at[cause] = now
-        log.warning("%s %s", error.message, error.hint)
+        log.warning("%s %s", error.message, error.hint, extra={"cause": error.code})
+
+    def on_connection_of(self, database: Database) -> WorkerContext:
+        """Return this context, with its state, on other connections to the database."""
+        other = copy.copy(self)
+        for name in ("lanes", "outbox", "looks", "publisher"):
+            other.__dict__.pop(name, None)
+        other.items, other.client = ItemStore(database), DbosClient(database)
+        return other
 
     def require_room(self, need: int = 0) -> None:
         """Raise if the library's disk has no room for `need` bytes (`FreeSpace.require`)."""
@@ -249,20 +259,39 @@ class WorkerContext:
 
     def refresh_lane_pause(self) -> None:
         """Read the pause of the item lane. Raises LibraryError when the database cannot be read."""
-        pause = self.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
+        pause = self.find_lane_pause()
         if pause is not None:
             self.lane_pause = pause
+
+    @property
+    def own_lane(self) -> str:
+        """The lane of the items that this machine takes; a file has one machine only."""
+        shared = self.items.database.is_sqlite
+        return workflow_ids.ITEM_LANE if shared else workflow_ids.machine_lane(self.executor)
+
+    def find_lane_pause(self) -> LanePause | None:
+        """Return the pause of the items, for all workers or for this one. Raises LibraryError."""
+        return self.lanes.longest_pause((workflow_ids.ITEM_LANE, self.own_lane), self.now())
 
     def lane_is_paused(self) -> bool:
         """Return whether no further item may be started."""
         pause = self.lane_pause
-        return pause is not None and pause.until > time.time()
+        return pause is not None and pause.until > self.now()
+
+    def now(self) -> float:
+        """Return the time by the database's clock, which all machines share."""
+        return self.items.database.time()
+
+    def by_shared_clock(self, at: float) -> float:
+        """Return a time of this machine's clock as one of the database's clock."""
+        return at + self.now() - time.time()
 
     def pause_lane(self, until: float, reason: KBError) -> None:
-        """Pause the item lane for every worker, or at least for this one."""
+        """Let this worker take no items until a time; others go on, if there are any."""
+        until = self.by_shared_clock(until)
         self.lane_pause = LanePause(until, reason.message, reason.problem)
         with contextlib.suppress(KBError):
-            self.lanes.pause(workflow_ids.ITEM_LANE, until, reason.message, reason.problem)
+            self.lanes.pause(self.own_lane, until, reason.message, reason.problem)
 
     def is_systemic(self, error: KBError) -> bool:
         """Return whether an error concerns the library or the machine, not one item."""

@@ -45,6 +45,7 @@ from kb.types import LocalMedia, MediaItem, Transcript
 log = logging.getLogger(__name__)
 
 CRASHES_MAX = 3
+OTHERS_AFTER_S = 2.0  # until another machine may try an item that trouble of this one stopped
 DEVICE_LOSSES = 3  # during one item; further losses count as crashes of the item
 STARTUP_FAILURES_MAX = 3  # of the inference process in a row, before it has loaded its model
 
@@ -73,7 +74,7 @@ class ItemSteps:
     def fetch(self) -> StepResult:
         """Fetch the medium into the library."""
         self._wait_for_lane()
-        with self._guard() as row:
+        with self._preparation() as has_slot, self._guard() as row:
             if row is None:
                 return StepResult.ENDED
             context = self._context
@@ -87,8 +88,7 @@ class ItemSteps:
             if entry is None or entry.media_path is None or entry.renewal:
                 require_turn(context.items.database, context.subscriptions, row)
             self._advance("fetch", 0.0)
-            workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
-            with context.preparations.limited_to(workers), slot(context, self._key, row.priority):
+            with contextlib.nullcontext() if has_slot else self._slot(row):
                 self._record_duration(row, self._ensure_media(row))
                 record_source(context.library, self._id, row.options.get(SOURCE))
             return StepResult.CONTINUE
@@ -405,11 +405,15 @@ class ItemSteps:
         self._until_accepted(
             lambda: listing_jobs.record_poll(context.subscriptions, row.job, error)
         )
-        waits = decision.state == item_states.WAITING
+        waits, until = decision.state == item_states.WAITING, decision.until
+        if until is not None:
+            until = context.by_shared_clock(until)
+        if decision.lane_reason is not None and not context.items.database.is_sqlite:
+            until = context.now() + OTHERS_AFTER_S  # this machine takes no items meanwhile
         self._end_look(LookOutcome.WAITING if waits else LookOutcome.FAILED, error, decision.until)
         recorded = self._finish(
             decision.state, **error.record(),
-            wait_until=decision.until, attempts=decision.attempts,
+            wait_until=until, attempts=decision.attempts,
             failing_since=decision.failing_since,
             failed_with=installed_version() if decision.state == item_states.FAILED else None,
         )  # fmt: skip
@@ -488,3 +492,37 @@ class ItemSteps:
         self._advance(stage, progress)
         if self._context.is_cancelled(self._key):
             raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
+
+    @contextlib.contextmanager
+    def _preparation(self) -> Iterator[bool]:
+        """Hold a slot of preparation while an item is fetched; yield False without a slot.
+
+        The item is assigned to this worker only afterwards: while it waits for the slot, another
+        machine that has nothing to do may take it. An item of a followed source has its turn
+        first, and errors are recorded where the item is claimed: these wait for their slot there.
+        """
+        context = self._context
+        row = self._until_accepted(lambda: context.items.read(self._id))
+        with contextlib.ExitStack() as held:
+            has_slot = False
+            try:
+                if row is not None and self._waits_unclaimed(row):
+                    held.enter_context(self._slot(row))
+                    has_slot = True
+            except WorkerStopping:
+                block_forever()
+            except (KBError, OSError):
+                pass
+            yield has_slot
+
+    def _waits_unclaimed(self, row: item_states.ItemRow) -> bool:
+        is_listing = isinstance(row.job, item_states.ListingJob)
+        return not is_listing and not row.options.get(SOURCE) and not self._is_transcribed(row)
+
+    @contextlib.contextmanager
+    def _slot(self, row: item_states.ItemRow) -> Iterator[None]:
+        """Wait for a slot of preparation and hold it."""
+        context = self._context
+        workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
+        with context.preparations.limited_to(workers), slot(context, self._key, row.priority):
+            yield

@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 from dbos import DBOS
 
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.database import Database
+from kb.database.deadlines import REAPER, WORKER
 from kb.errors import KBError
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
@@ -28,17 +30,22 @@ from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
+from kb.jobs.worker.cause_log import CauseLog
 from kb.jobs.worker.context import WorkerContext
+from kb.jobs.worker.item_share import ItemShare, limit_queues
 from kb.jobs.worker.item_steps import ItemSteps
 from kb.jobs.worker.spawn import worker_command
+from kb.jobs.worker.threads import Background, Repeated, attempt
 from kb.library import Library
 from kb.library.identity import library_missing
 from kb.options import RunOptions
 from kb.settings import Settings
+from kb.sources.looks import Looks
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+STOP_S = 6.0  # each for the end of the present work and for signing off
 POLL_S = 0.3  # interval at which the queue of items is polled
 PUBLISH_POLL_S = 1.0
 REAP_EVERY_S = 5.0
@@ -76,26 +83,47 @@ class Worker:
         self._library_problem: KBError | None = None
         self._compare_at = self._reported_at = 0.0  # monotonic times
         self._exit_code = 0
+        self._causes = CauseLog()
+        self._heartbeat: heartbeat.Heartbeat = None  # type: ignore[assignment]
+        self._context: WorkerContext = None  # type: ignore[assignment]
 
     def run(self) -> None:
         """Work until a stop is requested.
 
         Raises UsageError if the name is in use, LibraryError without a library. The process ends
         with exit code 0 after a stop request, with 1 if its library is missing.
+
+        This thread only waits for the stop, so that a signal acts whatever the database, the
+        network or the library's disk does; what is silent then is left behind.
         """
         self._listen_to_signals()
+        self._causes.install()
+        work = Background("worker", self._work)
+        try:
+            while not work.ended(POLL_S) and not self._stop.is_set():
+                pass
+            work.ended(STOP_S)
+        except BaseException:
+            Background("end", self._sign_off).ended(STOP_S)
+            raise
+        Background("end", self._sign_off).ended(STOP_S)
+        self._exit()
+
+    def _work(self) -> None:
         settings = self._settings
         library = Library(settings.home)
         if not settings.database_url.get_secret_value():
             library.prepare()
         preset = RunOptions(workers=settings.workers or None).resolve_preset(settings)
         in_flight = settings.in_flight or min(64, 2 * preset.batch_size)
-        self._database = database = Database.open(settings)
+        self._database = database = Database.open(settings, deadlines=WORKER)
         self._tie = LibraryTie(database, library)
         self._tie.require()
         library.prepare()
-        self._heartbeat = heartbeat.Heartbeat(settings, database)
-        self._heartbeat.acquire(self._stop.is_set)
+        beat = heartbeat.Heartbeat(settings, database)
+        beat.acquire(self._stop.is_set)
+        self._heartbeat = beat
+        self._repeat("heartbeat", heartbeat.HEARTBEAT_S, self._beat)
         library.sweep_temporary()
         fill_from_library(database, settings, library)
         self._client = DbosClient(database)
@@ -116,10 +144,13 @@ class Worker:
         # Items that a killed worker of this name was running are queued again only now.
         context.items.release(context.executor)
         context.looks.close_open(context.executor)
-        context.lane_pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
+        context.lane_pause = context.find_lane_pause()
         if not self._library_well():
             self._wait_for_library()
         workflows.install(context, self.steps_class)
+        self._share = share = ItemShare(context, in_flight)
+        self._do(share.refresh)
+        limit_queues({workflow_ids.ITEM_QUEUE: share.limit})
         DBOS(config=config(database, context.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
         DBOS.listen_queues(list(workflow_ids.QUEUES))
         with database.errors():
@@ -140,8 +171,12 @@ class Worker:
         log.info("worker %s: %d items in flight", context.executor, in_flight)
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))
+        own = context.on_connection_of(database.with_deadlines(REAPER))
+        detector = heartbeat.DeadWorkerDetector(settings.worker_timeout_s)
+        self._repeat("reaper", REAP_EVERY_S, lambda: chores.reap_dead_workers(own, detector))
+        own_share = share.on(own)
+        self._repeat("take-back", REAP_EVERY_S, lambda: chores.take_back(own_share))
         self._loop()
-        self._end()
 
     def _listen_to_signals(self) -> None:
         def stop(*_: object) -> None:
@@ -155,15 +190,13 @@ class Worker:
                 signal.signal(getattr(signal, name), stop)
 
     def _loop(self) -> None:
-        detector = heartbeat.DeadWorkerDetector(self._settings.worker_timeout_s)
         context = self._context
         schedule: list[tuple[float, Callable[[], None]]] = [
             (0.0, lambda: chores.refresh_running(context)),
-            (heartbeat.HEARTBEAT_S, self._beat),
+            (heartbeat.HEARTBEAT_S, self._share.refresh),
             (heartbeat.HEARTBEAT_S, lambda: chores.requeue_due(context)),
             (FOLLOW_EVERY_S, lambda: chores.retry_failed(context)),
             (heartbeat.HEARTBEAT_S, self._write_telemetry),
-            (REAP_EVERY_S, lambda: chores.reap_dead_workers(context, detector)),
             (REQUEUE_LOST_EVERY_S, self._requeue_lost),
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
             (COPY_EVERY_S, lambda: chores.back_up_database(context)),
@@ -222,12 +255,11 @@ class Worker:
             self._reported_at = 0.0
             log.error("%s %s", error.message, error.hint)
         self._context.lane_pause = LanePause(
-            time.time() + retry_policy.LANE_PAUSE_S, error.message, error.problem
+            self._context.now() + retry_policy.LANE_PAUSE_S, error.message, error.problem
         )
         if now >= self._reported_at and not self._database.is_sqlite:
             self._reported_at = now + heartbeat.HEARTBEAT_S
             self._do(lambda: self._heartbeat.record_trouble(error))
-            self._do(self._beat)
         if self._heartbeat.stop_requested():
             self._stop.set()
         timeout_s = (
@@ -243,23 +275,28 @@ class Worker:
             self._exit_code = error.exit_code
             self._stop.set()
 
+    def _repeat(self, name: str, every_s: float, action: Callable[[], None]) -> None:
+        Repeated(name, every_s, action, self._stopping, self._causes.warn).start()
+
     def _do(self, chore: Callable[[], None]) -> None:
         """Run a chore; a failed one is repeated after its interval and never ends the worker."""
-        try:
-            chore()
-        except KBError as error:
-            # A locked database or a full disk is temporary; items wait as the retry policy decides.
-            self._context.warn_throttled(error)
-        except Exception:
-            log.exception("a chore of the worker failed")
+        attempt(chore, self._causes.warn)
 
     def _beat(self) -> None:
-        if not self._heartbeat.beat():
-            # Suspended for too long, or the database is new: other workers have taken its items.
-            log.warning("worker %s was declared dead and starts again", self._context.executor)
-            self._declared_dead = True
-            self._context.stopping.set()
+        """Give the heartbeat, and follow a request to stop."""
+        beat = self._heartbeat
+        if beat.stop_requested():
+            self._stopping.set()
             self._stop.set()
+        # A file is beside the library: without it there is nothing to write to.
+        is_there = not beat.database.is_sqlite or beat.library_available()
+        if is_there and not beat.beat():
+            # Suspended for too long, or the database is new: other workers have taken its items.
+            log.warning("worker %s was declared dead and starts again", beat.executor)
+            self._declared_dead = True
+            self._stopping.set()
+            self._stop.set()
+        self._causes.answered()
 
     def _write_telemetry(self) -> None:
         process = self._context.inference_process
@@ -291,22 +328,29 @@ class Worker:
         self._idle_since = self._idle_since or now
         return now - self._idle_since >= IDLE_TIMEOUT_S
 
-    def _end(self) -> None:
-        """Release everything and end the process.
+    def _sign_off(self) -> None:
+        """Release everything that can be released in a short time.
 
         Running items are not waited for: they stay recorded and continue at the same place after
         the next start of this or another worker.
         """
-        context = self._context
-        context.stopping.set()
-        context.inference_process.close()
+        self._stopping.set()
+        context, beat = self._context, self._heartbeat
+        if context is not None:
+            context.inference_process.close()
+        if beat is None:
+            return
         with suppress(KBError, OSError):
-            if self._heartbeat.library_available() and not self._declared_dead:
-                context.items.release(context.executor)
-                context.looks.close_open(context.executor)
-                self._heartbeat.stop_file.unlink(missing_ok=True)
-                self._heartbeat.release()
-            context.library.sweep_temporary()
+            if beat.library_available() and not self._declared_dead:
+                # Through the heartbeat's connection, whose deadlines are short.
+                ItemStore(beat.database).release(beat.executor)
+                Looks(beat.database).close_open(beat.executor)
+                beat.stop_file.unlink(missing_ok=True)
+                beat.release()
+            if context is not None:
+                context.library.sweep_temporary()
+
+    def _exit(self) -> NoReturn:
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -75,6 +75,12 @@ DE: dict[str, tuple[str, str]] = {
         "Je GPU genügt einer. Für eine zweite GPU einen anderen Namen geben: "
         "KB_EXECUTOR_ID=second kb worker. Den ersten anhalten: kb worker --stop",
     ),
+    "worker.name_taken": (
+        "Ein Worker namens {name!r} arbeitet auf einer anderen Maschine: {host}, Prozess {pid}, "
+        "letztes Lebenszeichen vor {silent_s} s.",
+        "Diesem einen anderen Namen geben: KB_EXECUTOR_ID=second kb worker. Oder den anderen "
+        "anhalten: kb worker --stop",
+    ),
     "worker.silent_elsewhere": (
         "Der Worker {name!r} auf {host} (Prozess {pid}) hat diesen Namen und antwortet seit "
         "{silent_s} s nicht; von dieser Maschine aus lässt er sich nicht beenden.",

@@ -77,6 +77,7 @@ EN: dict[str, str] = {
     "queue_priority": "first",
     # Lanes
     "lane_items": "The queue is paused",
+    "lane_machine": "{machine} takes no items",
     "lane_download": "Downloads rest",
     "lane_odin": "Publishing to ODIN rests",
     "lane_other": "The lane “{lane}” rests",
@@ -185,6 +186,7 @@ DE: dict[str, str] = {
     "queue_open": "In der Bibliothek öffnen",
     "queue_priority": "vorn",
     "lane_items": "Die Warteschlange ist pausiert",
+    "lane_machine": "{machine} nimmt keine Einträge",
     "lane_download": "Downloads ruhen",
     "lane_odin": "Das Veröffentlichen zu ODIN ruht",
     "lane_other": "Die Spur „{lane}“ ruht",

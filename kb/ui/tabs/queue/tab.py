@@ -126,7 +126,7 @@ def _figures(figures: QueueFigures, working: bool) -> None:
 
 def _lanes(lanes: Sequence[LaneState]) -> None:
     for lane in lanes:
-        name = _lane_name(lane.name)
+        name = _lane_name(lane)
         paused = restored(lane.reason, problem=lane.problem)
         reason = error_messages.translate_error(paused).message.rstrip(".")
         words = (
@@ -145,7 +145,10 @@ def _lanes(lanes: Sequence[LaneState]) -> None:
             )  # fmt: skip
 
 
-def _lane_name(name: str) -> str:
+def _lane_name(lane: LaneState) -> str:
+    name = lane.name
+    if lane.machine:
+        return text("lane_machine", machine=messages.escape_markdown(lane.machine))
     if name == "items":
         return text("lane_items")
     if name.startswith("download"):

@@ -1,0 +1,115 @@
+"""Log lines of one cause: the first one is written, the others are counted.
+
+While a database is away, every thread of a worker and of its queue reports each of its attempts.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kb.errors import KBError
+
+EVERY_S = 60.0  # between two lines of one cause
+QUIET_S = 4.0  # after which the database counts as back
+DATABASE = "database"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Cause:
+    first: float
+    shown: float
+    last: float
+    left_out: int = 0
+    left_out_since_shown: int = 0
+
+
+class CauseLog(logging.Filter):
+    """A filter of log records. Safe to use from threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._causes: dict[str, _Cause] = {}
+
+    def install(self) -> None:
+        """Apply the filter to everything that this process logs from now on."""
+        for logger in (logging.getLogger(), logging.getLogger("dbos")):
+            for handler in logger.handlers:
+                handler.addFilter(self)
+        logging.getLogger("dbos").addFilter(self)
+
+    def warn(self, error: KBError) -> None:
+        """Log an error with its next step."""
+        log.warning("%s %s", error.message, error.hint, extra={"cause": error.code})
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return False for a record whose cause was logged within the last minute."""
+        if getattr(record, "counted", False):
+            return True  # it has passed the filter of its logger
+        record.counted = True
+        cause = cause_of(record)
+        if cause is None:
+            return True
+        now = self._clock()
+        with self._lock:
+            known = self._causes.get(cause)
+            if known is None:
+                self._causes[cause] = _Cause(now, now, now)
+                _shorten(record, 0)
+                return True
+            known.last = now
+            if now - known.shown < EVERY_S:
+                known.left_out += 1
+                known.left_out_since_shown += 1
+                return False
+            known.shown, count = now, known.left_out_since_shown
+            known.left_out_since_shown = 0
+        _shorten(record, count)
+        return True
+
+    def answered(self) -> None:
+        """Note that the database answers; after an outage its length and the count are logged."""
+        now = self._clock()
+        with self._lock:
+            known = self._causes.get(DATABASE)
+            if known is None or now - known.last < QUIET_S:
+                return
+            del self._causes[DATABASE]
+        log.warning(
+            "the database answers again; the trouble lasted %.0f s, %d further messages about it "
+            "were left out", known.last - known.first, known.left_out,
+        )  # fmt: skip
+
+
+def cause_of(record: logging.LogRecord) -> str | None:
+    """Return the cause of a record, None for one that is always logged."""
+    stated = getattr(record, "cause", None)
+    if isinstance(stated, str):
+        return DATABASE if stated.startswith("database.") else None
+    if record.levelno < logging.WARNING:
+        return None
+    text = str(record.msg)
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    kind = type(error).__module__ if error is not None else ""
+    is_database = any(
+        word in text for word in ("(psycopg", "sqlalche.me", "Database connection", "QueuePool")
+    )
+    if is_database or kind.startswith(("psycopg", "sqlalchemy")) or "sqlalchemy" in record.name:
+        return DATABASE
+    return None
+
+
+def _shorten(record: logging.LogRecord, left_out: int) -> None:
+    """Keep the first line of a message: the others are the statement and its parameters."""
+    lines = record.getMessage().splitlines() or [""]
+    record.msg, record.args = lines[0], ()
+    record.exc_info = record.exc_text = None
+    if left_out:
+        record.msg += f" ({left_out} further messages of this cause were left out)"

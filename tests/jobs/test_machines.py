@@ -1,0 +1,488 @@
+"""Several machines on one PostgreSQL: liveness, names, lanes, shares, and what stops whom."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from gpu.devices import Device
+from gpu.status import Snapshot
+from kb.database import Database, items, workers
+from kb.errors import LibraryError, UsageError
+from kb.jobs.queue import heartbeat, worker_names, workflow_ids
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.dbos_client import DbosClient
+from kb.jobs.queue.heartbeat import Heartbeat, list_workers
+from kb.jobs.queue.lanes import LaneStore
+from kb.jobs.queue.telemetry import TelemetryWriter
+from kb.jobs.worker.cause_log import CauseLog
+from kb.jobs.worker.item_share import share_of
+from kb.library import Library
+from kb.options import RunOptions
+from kb.service import Service
+from kb.settings import Settings
+from kb.types import MediaItem
+from tests.fakes.database_proxy import DatabaseProxy
+from tests.support.postgres import database_url, new_database, server
+from tests.support.raising import raises
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["database_url", "server"]
+
+
+class Elsewhere:
+    """This process as another machine: its host, its boot and its clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._patch = monkeypatch
+
+    def go(self, host: str, boot: str = "", clock_s: float = 0.0) -> None:
+        """Be the machine `host`; `clock_s` seconds ahead of the true time."""
+        real = time.time
+        self._patch.undo()
+        self._patch.setattr("socket.gethostname", lambda: host)
+        boot_id = boot or f"boot of {host}"
+        for module in (worker_names, heartbeat):
+            self._patch.setattr(module, "boot_id", lambda: boot_id)
+        if clock_s:
+            self._patch.setattr(time, "time", lambda: real() + clock_s)
+
+
+@pytest.fixture
+def machine() -> Iterator[Elsewhere]:
+    patch = pytest.MonkeyPatch()
+    yield Elsewhere(patch)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def tables(server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with all tables, to be copied."""
+    url = new_database(server)
+    home = tmp_path_factory.mktemp("home")
+    queue = JobQueue(Settings(KB_HOME=str(home), KB_DATABASE_URL=url), Library(home))
+    queue.submit([talk(1)], RunOptions())
+    queue.items.stop([talk(1).id])
+    queue.close()
+    return url
+
+
+@pytest.fixture
+def url(server: str, tables: str) -> str:
+    """A database with the tables of the library."""
+    return new_database(server, like=tables)
+
+
+@pytest.fixture
+def database(url: str, tmp_path: Path) -> Iterator[Database]:
+    found = Database.open(chosen(tmp_path, url))
+    yield found
+    found.close()
+
+
+def chosen(tmp_path: Path, url: str, name: str = "") -> Settings:
+    return Settings(
+        KB_HOME=str(tmp_path / "home"), KB_DATABASE_URL=url, KB_EXECUTOR_ID=name,
+        KB_WORKER_TIMEOUT_S="4",
+    )  # fmt: skip
+
+
+def talk(number: int) -> MediaItem:
+    return MediaItem(f"file:{number:012x}", "file", f"file:///{number}", f"Talk {number}", "")
+
+
+def alive(database: Database) -> list[str]:
+    return [worker.executor_id for worker in list_workers(database) if worker.is_alive()]
+
+
+# Liveness by the database's clock
+
+
+@pytest.mark.parametrize("clock_s", [600.0, -600.0, 7200.0, -86400.0])
+def test_a_machine_with_another_clock_is_alive(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere, clock_s: float
+) -> None:
+    machine.go("other", clock_s=clock_s)
+    beat = Heartbeat(chosen(tmp_path, url, "two"), database)
+    beat.acquire()
+    assert beat.beat()
+    assert alive(database) == ["two"]  # as it is seen on the machine itself
+    machine.go("here")
+    assert alive(database) == ["two"]
+    beat.release()
+    assert alive(database) == []
+    beat.close()
+
+
+@pytest.mark.parametrize("jump_s", [600.0, -600.0])
+def test_a_clock_that_jumps_moves_no_wait(
+    database: Database, tmp_path: Path, machine: Elsewhere, jump_s: float
+) -> None:
+    lanes = LaneStore(database)
+    lanes.pause("items@two", database.time() + 60, "its folder is read-only")
+    before = database.time()
+    machine.go("here", clock_s=jump_s)
+    assert abs(database.time() - before) < 5
+    assert [name for name, _ in lanes.pauses(database.time())] == ["items@two"]
+
+
+def test_a_worker_that_was_silent_too_long_is_not_alive(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere
+) -> None:
+    machine.go("other")
+    beat = Heartbeat(chosen(tmp_path, url, "two"), database)
+    beat.acquire()
+    with database.begin() as connection:
+        connection.execute(sa.update(workers).values(seen_at=database.clock() - 11))
+    assert alive(database) == []
+    beat.close()
+
+
+# Names
+
+
+def test_two_machines_with_one_name_where_the_share_carries_no_locks(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere
+) -> None:
+    machine.go("first")
+    first = Heartbeat(chosen(tmp_path / "a", url, "gpu"), database)
+    first.acquire()
+    machine.go("second")
+    other = Heartbeat(chosen(tmp_path / "b", url, "gpu"), database)
+    with raises(UsageError, "worker.name_taken", name="gpu", host="first"):
+        other.acquire()
+    machine.go("first")
+    assert first.beat() and alive(database) == ["gpu"]
+    first.release()
+    machine.go("second")
+    other.acquire()
+    assert not first.beat()
+    assert other.beat()
+    for beat in (first, other):
+        beat.close()
+
+
+def test_copies_of_a_machine_get_names_of_their_own(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere
+) -> None:
+    beats = []
+    for number in range(3):
+        machine.go("ubuntu", boot=f"boot {number}")
+        beats.append(Heartbeat(chosen(tmp_path / str(number), url), database))
+        beats[-1].acquire()
+    names = [beat.executor for beat in beats]
+    assert len(set(names)) == 3 and names[0] == "ubuntu"
+    assert all(name.startswith("ubuntu-") for name in names[1:])
+    machine.go("elsewhere")
+    assert sorted(alive(database)) == sorted(names)
+    for beat in beats:
+        beat.close()
+
+
+def test_a_name_whose_machine_is_gone_is_free_after_the_timeout(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere
+) -> None:
+    machine.go("first")
+    Heartbeat(chosen(tmp_path / "a", url, "gpu"), database).acquire()
+    machine.go("second")
+    other = Heartbeat(chosen(tmp_path / "b", url, "gpu"), database)
+    with database.begin() as connection:
+        connection.execute(sa.update(workers).values(seen_at=database.clock() - 3))
+    with raises(UsageError, "worker.name_taken"):
+        other.acquire()
+    with database.begin() as connection:
+        connection.execute(sa.update(workers).values(seen_at=database.clock() - 5))
+    other.acquire()
+    (row,) = list_workers(database)
+    assert (row.host, len(row.crashes)) == ("second", 1)
+    other.close()
+
+
+def test_a_process_of_another_machine_is_never_taken_for_one_of_this_machine(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere
+) -> None:
+    """Two machines with one host name: the process id of the other is one of ours by chance."""
+    machine.go("ubuntu", boot="other")
+    beat = Heartbeat(chosen(tmp_path, url, "gpu"), database)
+    beat.acquire()
+    machine.go("ubuntu", boot="this one")
+    with database.begin() as connection:
+        connection.execute(sa.update(workers).values(seen_at=database.clock() - 30))
+    queue = JobQueue(chosen(tmp_path, url), Library(tmp_path / "home"))
+    assert queue.hung_workers() == [] and queue.local_workers() == []
+    queue.close()
+    beat.close()
+
+
+# A frozen machine, a network that is away
+
+
+def test_a_locked_row_of_another_worker_does_not_stop_the_heartbeat(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere
+) -> None:
+    machine.go("first")
+    beat = Heartbeat(chosen(tmp_path / "a", url, "one"), database)
+    beat.acquire()
+    machine.go("second")
+    other = Heartbeat(chosen(tmp_path / "b", url, "two"), database)
+    other.acquire()
+    with database.engine.begin() as frozen:
+        frozen.execute(sa.update(items).values(title="locked"))
+        frozen.execute(sa.update(workers).where(workers.c.executor_id == "two").values(pid=1))
+        began = time.monotonic()
+        assert beat.beat()
+        assert time.monotonic() - began < 1
+        with pytest.raises(LibraryError) as caught:
+            other.beat()
+        assert caught.value.code == "database.lock_held"
+        assert time.monotonic() - began < 6
+    beat.close()
+    other.close()
+
+
+def test_the_request_to_stop_needs_no_database(
+    database: Database, url: str, tmp_path: Path
+) -> None:
+    with DatabaseProxy.before(url) as proxy:
+        settings = chosen(tmp_path, proxy.url(url), "one")
+        beat = Heartbeat(settings, Database.open(settings))
+        beat.acquire()
+        proxy.cut()
+        queue = JobQueue(settings, Library(settings.home))
+        assert [(each.executor_id, each.pid) for each in queue.local_workers()] == [
+            ("one", os.getpid())
+        ]
+        began = time.monotonic()
+        assert queue.stop_workers() == ["one"]
+        assert time.monotonic() - began < 10
+        assert beat.stop_requested()
+        proxy.heal()
+        beat.release()
+        assert queue.local_workers() == []
+        queue.close()
+        beat.close()
+
+
+# Lanes
+
+
+def test_trouble_of_a_machine_pauses_that_machine_alone(database: Database) -> None:
+    lanes = LaneStore(database)
+    now = database.time()
+    lanes.pause(workflow_ids.machine_lane("one"), now + 60, "its folder is read-only")
+    assert lanes.longest_pause(("items", "items@two"), now) is None
+    own = lanes.longest_pause(("items", "items@one"), now)
+    assert own is not None and own.reason == "its folder is read-only"
+    lanes.pause("items", workflow_ids.FOREVER, "paused by hand")
+    for name in ("one", "two"):
+        found = lanes.longest_pause(("items", f"items@{name}"), now)
+        assert found is not None and found.reason == "paused by hand"
+
+
+def test_a_pause_of_a_machine_is_shown_and_ends_with_resume(url: str, tmp_path: Path) -> None:
+    queue = JobQueue(chosen(tmp_path, url), Library(tmp_path / "home"))
+    LaneStore(queue.database).pause("items@two", queue.database.time() + 60, "full")
+    (lane,) = queue.lanes()
+    assert (lane.machine, lane.holds_items, lane.paused_by_hand) == ("two", False, False)
+    queue.resume()
+    assert queue.lanes() == []
+    queue.close()
+
+
+# Shares
+
+
+@pytest.mark.parametrize(
+    ("open_items", "machines", "most", "expected"),
+    [
+        (40, 1, 32, 32),
+        (40, 2, 32, 14),
+        (40, 3, 32, 9),
+        (200, 3, 32, 32),
+        (8, 2, 32, 3),
+        (2, 2, 32, 1),
+        (1, 3, 32, 1),
+        (0, 5, 32, 1),
+        (0, 1, 4, 4),
+        (10**7, 50, 64, 64),
+        (100, 50, 64, 2),
+    ],
+)
+def test_shares_of_the_queue(open_items: int, machines: int, most: int, expected: int) -> None:
+    assert share_of(open_items, machines, most) == expected
+
+
+@pytest.mark.parametrize("machines", [2, 3, 7])
+def test_no_machine_is_left_out(machines: int) -> None:
+    """Machines of equal speed that take their shares in turns end with equal parts."""
+    left, taken = 40, [0] * machines
+    flying: list[list[int]] = [[] for _ in range(machines)]
+    while left or any(flying):
+        for number in range(machines):
+            limit = share_of(left + sum(map(len, flying)), machines, 32)
+            while left and len(flying[number]) < limit:
+                left -= 1
+                taken[number] += 1
+                flying[number].append(1)
+        for each in flying:
+            del each[:2]
+    assert max(taken) - min(taken) <= 4
+
+
+# Seen from anywhere
+
+
+def test_two_machines_show_the_same_and_act_on_all(
+    url: str, tmp_path: Path, machine: Elsewhere
+) -> None:
+    """Each reads the database at every look, so that pages (every 3 s) agree at the next one."""
+    machine.go("first")
+    first = Service(chosen(tmp_path / "a", url, "one"))
+    beat = Heartbeat(chosen(tmp_path / "a", url, "one"), first.queue.database)
+    beat.acquire()
+    ids, _ = first.queue.submit([talk(n) for n in range(2, 8)], RunOptions())
+    assert first.queue.items.claim(ids[0], 1, "one") is not None
+    first.queue.items.advance(ids[0], 1, "one", "transcribe", 0.5)
+    TelemetryWriter(first.queue.database, "one").write(
+        Snapshot(Device("cuda:0", "CUDA", "a card of the first machine")), [], 0, ""
+    )
+    LaneStore(first.queue.database).pause("items@one", time.time() + 60, "read-only")
+
+    machine.go("second", clock_s=600)
+    second = Service(chosen(tmp_path / "b", url, "two"))
+
+    def seen(service: Service) -> object:
+        return (
+            sorted((each.id, each.state, each.share, each.machine)
+                   for each in service.items.statuses()),
+            service.queue.counts(), service.queue.figures(0.0),
+            [worker.executor_id for worker in service.queue.workers()],
+            [(lane.name, lane.reason) for lane in service.queue.lanes()],
+            [(each.executor_id, each.device.name, each.live)
+             for each in service.machines.with_workers()],
+        )  # fmt: skip
+
+    assert seen(second) == seen(first)
+    states = {each.id: (each.state, each.machine) for each in second.items.statuses()}
+    assert states[ids[0]] == ("running", "one")
+    assert second.machines.with_workers()[0].live
+    assert second.queue.cancel([ids[0], ids[1]]) == [ids[0], ids[1]]
+    second.queue.pause()
+    second.queue.move_to_front([ids[5]])
+    assert first.queue.items.running("one") == set()  # read twice a second by its worker
+    assert seen(first) == seen(second)
+    assert "items" in [lane.name for lane in first.queue.lanes()]
+    first.queue.resume()
+    assert second.queue.lanes() == []
+    for each in (first, second):
+        each.close()
+    beat.close()
+
+
+def test_what_a_machine_does_not_begin_is_found(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere
+) -> None:
+    """Killed before it begins, paused, or slow: an idle machine may have the item."""
+    queue = JobQueue(chosen(tmp_path, url), Library(tmp_path / "home"))
+    ids, _ = queue.submit([talk(n) for n in range(2, 6)], RunOptions())
+    client = DbosClient(database)
+    machine.go("other")
+    beat = Heartbeat(chosen(tmp_path / "a", url, "one"), database)
+    beat.acquire()
+
+    def change(statement: str) -> None:
+        with database.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+    def found(closed: list[str] | None = None) -> list[str]:
+        return sorted(client.not_begun("two", closed or [], 10, 15, 99))
+
+    assert client.has_queued() and found() == []
+    change(
+        "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = 'one', "
+        "started_at_epoch_ms = extract(epoch FROM clock_timestamp()) * 1000 "
+        "WHERE status = 'ENQUEUED'"
+    )
+    assert not client.has_queued()
+    assert queue.items.claim(ids[0], 1, "one") is not None  # this one has begun
+    assert found() == [] and found(["one"]) == ids[1:]
+    assert sorted(client.not_begun("one", ["one"], 10, 15, 99)) == []
+    change("UPDATE kb_workers SET seen_at = seen_at - 11")
+    assert found() == ids[1:]
+    change("UPDATE kb_workers SET seen_at = seen_at + 11")
+    assert found() == []
+    change("UPDATE dbos.workflow_status SET started_at_epoch_ms = started_at_epoch_ms - 16000")
+    serials = client.not_begun("two", [], 10, 15, 2)
+    assert len(serials) == 2
+    moved = queue.items.retry(
+        list(serials), client.ingest, states=("queued",), fresh=False, serials=serials
+    )
+    assert [serial for _, serial in moved] == [1, 1]
+    late = moved[0][0]
+    assert queue.items.claim(late, 1, "one") is None  # the machine wakes up, too late
+    assert queue.items.claim(late, 2, "two") is not None
+    queue.close()
+    client.close()
+    beat.close()
+
+
+# Logs
+
+
+def outage(log: CauseLog, clock: list[float], seconds: int) -> list[str]:
+    """Return what is logged while the queue's threads and the worker's report each attempt."""
+    shown = []
+    texts = (
+        "Exception encountered in queue thread for items: (psycopg.OperationalError) refused\n[SQL",
+        "Exception reloading queue publish from database: (psycopg.OperationalError) refused",
+        "Database connection failed: (psycopg.errors.AdminShutdown) terminating\n[SQL: SELECT 1]",
+        "Exception listing queues: (psycopg.OperationalError) x (https://sqlalche.me/e/21/e3q8)",
+    )
+    for _ in range(seconds * 20):
+        clock[0] += 0.05
+        for text in texts:
+            record = logging.LogRecord("dbos", logging.WARNING, "", 0, text, (), None)
+            if log.filter(record):
+                shown.append(record.getMessage())
+        record = logging.LogRecord("kb", logging.WARNING, "", 0, "away %s", ("now",), None)
+        record.cause = "database.unreachable"
+        if log.filter(record):
+            shown.append(record.getMessage())
+    return shown
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(45, 1), (130, 3)])
+def test_an_outage_is_a_few_lines(
+    caplog: pytest.LogCaptureFixture, seconds: int, lines: int
+) -> None:
+    clock = [0.0]
+    log = CauseLog(lambda: clock[0])
+    shown = outage(log, clock, seconds)
+    assert len(shown) == lines
+    assert all("SQL" not in line for line in shown)
+    log.answered()  # an answer in between ends nothing
+    assert caplog.records == []
+    clock[0] += 10
+    log.answered()
+    (record,) = caplog.records
+    assert str(seconds * 100 - lines) in record.getMessage()
+    log.answered()
+    assert len(caplog.records) == 1
+
+
+def test_other_messages_are_always_logged() -> None:
+    log = CauseLog()
+    for text in ("item 1 failed", "item 1 failed", "worker two is gone"):
+        assert log.filter(logging.LogRecord("kb", logging.ERROR, "", 0, text, (), None))
+    error = psycopg.OperationalError("x")
+    info = (type(error), error, None)
+    assert log.filter(logging.LogRecord("kb", logging.ERROR, "", 0, "item 1", (), info))
+    assert not log.filter(logging.LogRecord("kb", logging.ERROR, "", 0, "item 2", (), info))
