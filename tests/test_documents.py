@@ -119,7 +119,7 @@ def test_commands_of_the_documents_exist() -> None:
     targets = set(re.findall(r"^([\w-]+):", read("Makefile"), re.MULTILINE))
     for document in DOCUMENTS:
         for code in CODE.findall(read(document)):
-            for name in re.findall(r"^kb ([a-z]\w*)", code):
+            for name in re.findall(r"^kb ([a-z][\w-]*)", code):
                 assert name in commands, f"{document}: {code}"
             for name in re.findall(r"^make ([a-z][\w-]*)", code):
                 assert name in targets, f"{document}: {code}"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import SecretStr
+
 from gpu.preset_figures import Preset
 from gpu.presets import load_presets
 from gpu.status import Machine
@@ -61,10 +63,10 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         _library(settings),
         *_rights(settings),
         *_database(settings),
-        *_server(settings),
+        *(server := _server(settings)),
         _disk(settings),
-        *_workers(settings),
-        *_sources(settings),
+        *_workers(settings, server),
+        *_sources(settings, server),
     ]
 
 
@@ -269,9 +271,9 @@ def _disk(settings: Settings) -> HealthCheck:
     return HealthCheck("Disk", "ok", detail)
 
 
-def _workers(settings: Settings) -> list[HealthCheck]:
+def _workers(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCheck]:
     """Return one check for each machine that a live worker reports on."""
-    if not has_library(settings.home):
+    if not has_library(settings.home) or _is_away(server):
         return []
     try:
         database = Database.open(settings)
@@ -322,13 +324,20 @@ def _worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
     return HealthCheck(name, "ok", detail)
 
 
-def _sources(settings: Settings) -> list[HealthCheck]:
+def _is_away(server: Sequence[HealthCheck]) -> bool:
+    """Return True if the server was asked in vain: every further wait takes seconds."""
+    return any(check.state == "fail" for check in server)
+
+
+def _sources(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCheck]:
     """Return the checks of the API keys, of yt-dlp and its programs, and of the download lane."""
     with storage.scratch_folder() as scratch:
         # A check must not create the library.
-        home = settings.home if has_library(settings.home) else scratch
+        chosen = settings if has_library(settings.home) else settings.replace(home=scratch)
+        if _is_away(server):
+            chosen = settings.replace(home=scratch, database_url=SecretStr(""))
         try:
-            database = Database.open(settings.replace(home=home))
+            database = Database.open(chosen)
         except KBError as error:
             return [_failed("Database", error)]
         try:
