@@ -77,6 +77,12 @@ class SimulatedWorker:
             )
         ]
 
+    def close(self) -> None:
+        """Sign off and close all connections."""
+        self._beat.release()
+        for database in (self._beat, self._reader, self._database):
+            database.close()
+
     def _repeat(self, every_s: float, action: Callable[[], object]) -> None:
         while not self._stop.wait(every_s):
             action()
@@ -128,7 +134,7 @@ def run(url: str, folder: Path, workers: int, *, works: bool) -> None:
     for worker in made:
         for thread in worker.threads:
             thread.join(10)
-        worker._beat.release()
+        worker.close()
     prefix = f"machines.{name}.{workers}"
     figure(f"{prefix}.transactions", (after[0] - before[0]) / seconds, "a second")
     figure(f"{prefix}.server_cpu", (after[1] - before[1]) / seconds * 100, "% of a core")

@@ -168,8 +168,12 @@ def worker(
 def _stop_workers(service: Service) -> None:
     """Stop the workers: those of this machine without the database too, if it does not answer."""
     queue = service.queue
-    names = queue.stop_workers()
+    names = queue.stop_local_workers()
     trouble: KBError | None = None
+    try:
+        names = queue.stop_workers()
+    except KBError as error:
+        trouble = error
     deadline = time.monotonic() + STOP_S
     while True:
         waited = time.monotonic() >= deadline

@@ -339,16 +339,23 @@ class JobQueue(Acts):
     def stop_workers(self) -> list[str]:
         """Request every worker of this library to stop; return their names.
 
-        Those of this machine are asked without the database too. Raises LibraryError when a request
-        cannot be written.
+        Those of this machine are asked first, without the database. Raises LibraryError when it
+        does not answer, or when a request cannot be written.
         """
+        local = self.stop_local_workers()
+        others = [each.executor_id for each in self.workers() if each.executor_id not in local]
+        self._request_stop(others)
+        return [*local, *others]
+
+    def stop_local_workers(self) -> list[str]:
+        """Request the workers of this machine to stop; return their names. Reads no database."""
         names = [each.executor_id for each in self.local_workers()]
-        with contextlib.suppress(KBError):
-            names += [each.executor_id for each in self.workers()]
-        names = list(dict.fromkeys(names))
+        self._request_stop(names)
+        return names
+
+    def _request_stop(self, names: Sequence[str]) -> None:
         for name in names:
             storage.write_bytes(worker_names.stop_file(self._settings, name), b"")
-        return names
 
     def local_workers(self) -> list[worker_names.LocalWorker]:
         """Return the worker processes of this library on this machine; reads no database."""

@@ -124,6 +124,7 @@ class Worker:
         beat.acquire(self._stop.is_set)
         self._heartbeat = beat
         self._repeat("heartbeat", heartbeat.HEARTBEAT_S, self._beat)
+        self._repeat("stop-file", TICK_S, self._follow_stop_file)
         library.sweep_temporary()
         fill_from_library(database, settings, library)
         self._client = DbosClient(database)
@@ -225,8 +226,6 @@ class Worker:
                 if now >= next_at[number] and not self._stop.is_set():
                     next_at[number] = now + every_s
                     self._do(chore)
-            if self._heartbeat.stop_requested():
-                self._stop.set()
             if self._exit_when_idle and self._idle():
                 self._stop.set()
 
@@ -260,8 +259,6 @@ class Worker:
         if now >= self._reported_at and not self._database.is_sqlite:
             self._reported_at = now + heartbeat.HEARTBEAT_S
             self._do(lambda: self._heartbeat.record_trouble(error))
-        if self._heartbeat.stop_requested():
-            self._stop.set()
         timeout_s = (
             LIBRARY_MISSING_IDLE_TIMEOUT_S if self._exit_when_idle else LIBRARY_MISSING_TIMEOUT_S
         )
@@ -282,12 +279,15 @@ class Worker:
         """Run a chore; a failed one is repeated after its interval and never ends the worker."""
         attempt(chore, self._causes.warn)
 
-    def _beat(self) -> None:
-        """Give the heartbeat, and follow a request to stop."""
-        beat = self._heartbeat
-        if beat.stop_requested():
+    def _follow_stop_file(self) -> None:
+        """Stop at a request in the folder, whatever the database does."""
+        if self._heartbeat.stop_requested():
             self._stopping.set()
             self._stop.set()
+
+    def _beat(self) -> None:
+        """Give the heartbeat."""
+        beat = self._heartbeat
         # A file is beside the library: without it there is nothing to write to.
         is_there = not beat.database.is_sqlite or beat.library_available()
         if is_there and not beat.beat():
