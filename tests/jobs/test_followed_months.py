@@ -74,6 +74,17 @@ def test_a_quick_look_of_a_month_costs_three_units_at_most(month: Result) -> Non
     assert month["quick_units"] <= 3.0
 
 
+@pytest.mark.slow
+def test_names_of_one_channel_are_one_subscription(month: Result) -> None:
+    channels = [each["channel"] for each in month["subscriptions"]]
+    assert len(channels) == len(set(channels))
+
+
+@pytest.mark.slow
+def test_each_week_of_a_month_has_its_digest(month: Result) -> None:
+    assert month["digests"] >= 4
+
+
 @pytest.mark.long
 @pytest.mark.timeout(2 * LONG_S)
 def test_half_a_year_of_thirty_channels_and_again_with_killed_workers(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from kb.database import Database
 from kb.errors import LibraryError, UsageError
+from kb.jobs.queue import reasons
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.item_states import QUEUED, RUNNING
@@ -18,6 +19,7 @@ from kb.library import Library
 from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
+from kb.sources.looks import LookOutcome, Looks
 from kb.types import MediaItem
 from tests.support.postgres import database_url, server
 from tests.support.raising import raises
@@ -182,4 +184,28 @@ def test_an_item_is_removed_and_comes_back(database: str, tmp_path: Path) -> Non
     assert service.queue.items.read(one) == before
     (row,) = service.queue.outbox.for_items([one])[one]
     assert (row.sink, row.status) == ("odin", "cancelled")
+    service.close()
+
+
+def test_followed_sources_have_their_state_and_digest(database: str, tmp_path: Path) -> None:
+    service = Service(Settings(KB_HOME=str(tmp_path / "home"), KB_DATABASE_URL=database))
+    service.library.prepare()
+    service.subscriptions.follow(f"https://www.youtube.com/channel/UC{'t' * 22}")
+    service.subscriptions.follow(str(tmp_path))
+    known = {"channel_id": f"UC{'t' * 22}"}
+    talk = MediaItem("youtube:t", "youtube", "https://y.example", "Talk", "2026-01-01", extra=known)
+    service.queue.submit([talk, *items(2)], RunOptions())
+    service.queue.pause([talk.id])
+    look = Looks(service.queue.database).begin(service.subscriptions.list()[0].key, "one")
+    look.count(queued=1)
+    look.end(LookOutcome.SUCCEEDED)
+    states = service.follows.states()
+    assert [each.last is not None for each in states] == [True, False]
+    assert reasons.counts_by_channel(service.queue.database) == {known["channel_id"]: {"paused": 1}}
+    (gap,) = reasons.missing_by_channel(service.queue.database)[known["channel_id"]]
+    assert gap.id == talk.id
+    assert [each.state for each in service.follows.reasons()] == ["paused"]
+    assert service.follows.publication_reasons() == []
+    found = service.follows.digest(7)
+    assert (found["follows"]["count"], found["looks"]["queued"], found["new_count"]) == (2, 1, 0)
     service.close()

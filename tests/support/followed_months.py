@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from kb.errors import KBError
+from kb.jobs.digest.schedule import FOLDER
 from kb.jobs.queue.item_states import ListingJob
 from kb.service import Service
 from kb.settings import Settings
@@ -215,6 +216,7 @@ class Months:
             "watched": sum(self.site.watched.values()),
             "most_watched": max(self.site.watched.values(), default=0),
             "killed": self.killed,
+            "digests": len(list((self.folder / "home" / FOLDER).glob("*.md"))),
             "errors": dict(self.errors),
             "last": [asdict(look) for look in looks[-3:]],
         }

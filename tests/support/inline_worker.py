@@ -41,8 +41,8 @@ WORDS = transcript(said("The harbour is quiet in the morning."))
 class WrittenSteps(ItemSteps):
     """The steps of an item whose transcript is always the same.
 
-    `plain_url` is the address of media without watch pages: nine of ten come from there, because
-    yt-dlp takes a fifth of a second for each.
+    `plain_url` is the address of media without watch pages: most come from there, because yt-dlp
+    takes a fifth of a second for each.
     """
 
     plain_url = ""
@@ -51,7 +51,7 @@ class WrittenSteps(ItemSteps):
         return WORDS
 
     def _ensure_media(self, row: ItemRow) -> LocalMedia:
-        if self.plain_url and hashlib.sha256(row.id.encode()).digest()[0] % 10:
+        if self.plain_url and hashlib.sha256(row.id.encode()).digest()[0] % 40:
             with suppress(HTTPError):
                 source = PlainSource(self.plain_url)
                 library = self._context.library
@@ -117,6 +117,7 @@ class InlineWorker:
         chores.retry_failed(context)
         chores.empty_trash(context)
         chores.watch_room(context)
+        chores.write_digest(context)
         chores.poll_subscriptions(context)
         count = 0
         while not context.lane_is_paused() and (row := self._next()) is not None:

@@ -98,9 +98,10 @@ def counts_by_channel(database: Database) -> dict[str, dict[str, int]]:
     """Return the numbers of items in each state, by the lasting id of their channel."""
     channel = items.c.item["extra"]["channel_id"].as_string()
     query = (
-        sa.select(channel, items.c.state, sa.func.count())
+        sa.select(channel.label("channel_id"), items.c.state, sa.func.count())
         .where(items.c.source != LISTING, channel.is_not(None))
-        .group_by(channel, items.c.state)
+        # By its label: PostgreSQL takes the same expression with other parameters for another one.
+        .group_by("channel_id", items.c.state)
     )
     found: dict[str, dict[str, int]] = {}
     with database.begin() as connection:
