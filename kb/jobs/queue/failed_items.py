@@ -9,12 +9,12 @@ from kb.jobs.queue.item_queries import in_parts
 from kb.jobs.queue.item_states import FAILED
 from kb.jobs.queue.items import Enqueue, ItemStore
 from kb.jobs.queue.retry_schedule import (
-    CLOCK_SLACK_S,
     LONGEST_INTERVAL_S,
     PASSING,
     can_pass,
 )
 from kb.jobs.queue.workflow_ids import LISTING
+from kb.types.clock import SLACK_S
 
 
 def retry_due(store: ItemStore, now: float, version: str, enqueue: Enqueue) -> list[str]:
@@ -43,7 +43,7 @@ def due_ids(store: ItemStore, now: float, version: str) -> list[str]:
     due = sa.or_(
         c.wait_until <= now,
         # The clock was wrong when it was recorded.
-        c.wait_until > now + LONGEST_INTERVAL_S + CLOCK_SLACK_S,
+        c.wait_until > now + LONGEST_INTERVAL_S + SLACK_S,
     )
     updated = sa.and_(c.failing_since.is_not(None), c.failed_with < version)
     unscheduled = sa.and_(

@@ -11,13 +11,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from kb.types.clock import SLACK_S
+
 HOUR_S = 3600.0
 DAY_S = 86_400.0
 FIRST_INTERVAL_S = 2 * HOUR_S
 LONGEST_INTERVAL_S = 7 * DAY_S
 GROWTH = 0.5  # an interval is half of the time since the first failure
-# A recorded time that is later than now by more than this was made by a clock that was wrong.
-CLOCK_SLACK_S = 1800.0
 
 # Codes of failures whose cause can pass without a change by the user.
 PASSING = frozenset({
@@ -78,7 +78,7 @@ def next_look_at_premiere(
     `until` is the time that its site gives, None or within the hour if it gives none: then the
     intervals grow up to a day.
     """
-    if until is not None and until > now + HOUR_S + CLOCK_SLACK_S:
+    if until is not None and until > now + HOUR_S + SLACK_S:
         return until
     elapsed = elapsed_s(failing_since, now)
     if days and elapsed >= days * DAY_S:

@@ -20,6 +20,7 @@ from kb.inference.process import InferenceProcessCrashed
 from kb.jobs.queue import retry_schedule
 from kb.jobs.queue.item_states import FAILED, WAITING
 from kb.storage.free_space import BELOW_FLOOR, NO_ROOM
+from kb.types.clock import known_time
 
 MAX_ATTEMPTS = 5
 FIRST_BACKOFF_S = 5.0
@@ -71,9 +72,7 @@ def decide(
     `kb.jobs.queue.retry_schedule`, which lasts `retry_days` from `failing_since` on.
     """
     now = time.time()
-    since = failing_since
-    if since is not None and since > now + retry_schedule.CLOCK_SLACK_S:
-        since = None
+    since = known_time(failing_since, now)
     if isinstance(error, RetryLater) and error.code in retry_schedule.NOT_OUT:
         return _not_out(error, attempts, now, since, retry_days)
     if isinstance(error, RetryLater):

@@ -109,12 +109,18 @@ class FlatLook:
     def _take(self, found: Iterator[MediaItem]) -> Iterator[MediaItem]:
         part: list[MediaItem] = []
         place = 0
-        for item in found:
-            part.append(item)
-            if len(part) >= _AT_ONCE:
-                yield from self._record(part, place)
-                place += len(part)
-                part = []
+        try:
+            for item in found:
+                part.append(item)
+                if len(part) >= _AT_ONCE:
+                    yield from self._record(part, place)
+                    place += len(part)
+                    part = []
+        except Cancelled:
+            raise
+        except Exception:
+            yield from self._record(part, place)
+            raise
         yield from self._record(part, place)
 
     def _record(self, part: Sequence[MediaItem], place: int) -> Iterator[MediaItem]:
