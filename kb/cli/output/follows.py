@@ -55,7 +55,8 @@ def print_follows(follows: Sequence[FollowState]) -> None:
     out.print(summary(follows))
     for each in sorted(follows, key=lambda state: state.rank):
         words, style = CONDITIONS[each.condition]
-        last = format_moment(each.subscription.last_at) if each.subscription.last_at else "never"
+        last_at = each.subscription.last_at or (each.last.started_at if each.last else None)
+        last = format_moment(last_at) if last_at else "never"
         out.print(
             Text.assemble(
                 (each.subscription.reference, "bold"), "  ", (words, style),

@@ -96,7 +96,7 @@ def _condition(each: Subscription, look: Look | None, gaps: bool, now: float) ->
         return "error"
     if now > each.next_at + OVERDUE_S:
         return "overdue"
-    if each.last_at is None:
+    if each.last_at is None and look is None:
         return "new"
     if gaps:
         return "missing"

@@ -48,12 +48,14 @@ class MissingItem:
 def item_reasons(database: Database, live_workers: Collection[str] | None) -> list[Reason]:
     """Return the reasons of items that wait, failed, are paused or held, the largest first.
 
-    Items whose errors have the same code have the same reason. Raises LibraryError.
+    Items whose errors have the same code have the same reason. Looks at followed references are
+    left out: they have a state of their own. Raises LibraryError.
     """
     c = items.c
     state = effective_state(live_workers)
+    followed = sa.func.coalesce(c.item["extra"]["followed"].as_string(), "")
     query = sa.select(state, c.title, c.error, c.hint, c.problem, c.wait_until).where(
-        state.in_(MISSING)
+        state.in_(MISSING), sa.or_(c.source != LISTING, followed == "")
     )
     with database.begin() as connection:
         return _grouped(connection.execute(query.order_by(c.updated_at.desc())).all())
