@@ -36,11 +36,9 @@ class Follows:
 
     def history(self, reference: str, limit: int = KEPT) -> tuple[Look, ...]:
         """Return the looks at a reference, the newest first; those of an ended one too."""
-        wanted = {reference.strip(), subscription_key(reference)}
-        keys = [
-            each.key for each in self.subscriptions.list() if {each.reference, each.key} & wanted
-        ] or [subscription_key(reference)]
-        return Looks(self.queue.database).history(keys[0], limit)
+        named = self.subscriptions.find_named(reference)
+        key = named[0].key if named else subscription_key(reference)
+        return Looks(self.queue.database).history(key, limit)
 
     def digest(self, days: float) -> Digest:
         """Return the digest of the last days."""

@@ -158,6 +158,15 @@ def test_the_history_has_every_look(
     assert [word for word in words if word not in printed] == []
 
 
+def test_the_history_is_found_under_any_name_of_the_channel(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    address = f"https://www.youtube.com/channel/{channel_id('well')}"
+    for name in (address, channel_id("well"), "https://www.youtube.com/@WELL/videos"):
+        assert run(["follow", "--history", name]) == 0
+        assert "50 read of 59" in capsys.readouterr().out
+
+
 def test_the_history_of_what_was_never_looked_at_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
