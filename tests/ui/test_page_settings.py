@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from kb.options import OPTIONS, RunOptions
 from kb.service import Service, logs
 from kb.settings import Settings, get_settings
+from kb.sources.listing.filters import VideoFilters
 from kb.ui.i18n import text
 from kb.ui.tabs.settings import defaults
 from tests.fakes.youtube import Channel, FakeYouTube
@@ -154,12 +155,49 @@ def test_following_and_no_longer(home: Path) -> None:
     service.close()
 
 
+def test_the_options_of_a_subscription_are_changed(home: Path) -> None:
+    service = Service()
+    service.subscriptions.follow(
+        "@talks", every_s=7 * 3600, filters=VideoFilters(title="rivers"),
+        options={"preset": "stabil", "captions_first": False, "metadata": {"team": "a"},
+                 "window": "22:00-06:00", "shared": True},
+    )  # fmt: skip
+    app = part(page(tab="Settings"), "follow")
+    assert "stabil" in page_text(app)
+    press(app, "follow_change")
+    prefix = f"follow_change_{service.subscriptions.list()[0].key}"
+    # The form shows what is stored, and nothing is lost that is not touched.
+    assert app.selectbox(f"{prefix}_preset").value == "stabil"
+    assert app.selectbox(f"{prefix}_captions_first").value is False
+    assert app.text_input(f"{prefix}_metadata").value == "team=a"
+    assert app.text_input(f"{prefix}_window").value == "22:00-06:00"
+    app.selectbox(f"{prefix}_priority").set_value("urgent")
+    app.number_input(f"{prefix}_keep_days").set_value(30)
+    app.text_input(f"{prefix}_window").set_value("25-6")
+    press(app, "follow_save")
+    assert "25-6" in page_text(app)
+    app.text_input(f"{prefix}_window").set_value("")
+    press(app, "follow_save")
+    (changed,) = service.subscriptions.list()
+    assert (changed.every_s, changed.filters.title) == (7 * 3600, "rivers")
+    assert changed.options == {
+        "preset": "stabil", "captions_first": False, "metadata": {"team": "a"},
+        "priority": "urgent", "keep_days": 30, "shared": True,
+    }  # fmt: skip
+    press(app, "follow_change")
+    assert app.number_input(f"{prefix}_keep_days").value == 30
+    app.number_input(f"{prefix}_keep_days").set_value(None)
+    press(app, "follow_leave")
+    assert service.subscriptions.list()[0].options["keep_days"] == 30
+    service.close()
+
+
 def test_a_subscription_gets_every_option_of_its_form(home: Path) -> None:
     chosen = RunOptions(
         preset="stabil", batch_size=4, chunk_s=40.0, overlap_s=2.5, workers=3, timestamps="word",
         model="parakeet-tdt-0.6b-v3", engine="parakeet", language="de", sinks=("local", "folder"),
         keep="mp4", detect_speech=False, metadata={"team": "research"},
-        captions_first=True, track="all",
+        captions_first=True, track="all", priority="backlog",
     )  # fmt: skip
     app = part(page(tab="Settings"), "follow")
     app.text_input("follow_new").set_value("@talks")

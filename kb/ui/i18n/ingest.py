@@ -148,6 +148,7 @@ EN: dict[str, str] = {
     "comes last. The channels take turns.",
     "option_per_hour": "Downloads an hour, at most",
     "option_window": "Hours of the day",
+    "option_window_placeholder": "22:00-06:00",
     "option_window_help": "Media of this source are fetched between these hours only, by the clock "
     "of the machine: 22:00-06:00.",
     "option_keep_days": "Delete media after days",
@@ -354,6 +355,7 @@ DE: dict[str, str] = {
     "Die Kanäle wechseln sich ab.",
     "option_per_hour": "Downloads je Stunde, höchstens",
     "option_window": "Tageszeit",
+    "option_window_placeholder": "22:00-06:00",
     "option_window_help": "Medien dieser Quelle werden nur zwischen diesen Zeiten geholt, nach der "
     "Uhr des Rechners: 22:00-06:00.",
     "option_keep_days": "Medien löschen nach Tagen",

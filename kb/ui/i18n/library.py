@@ -60,6 +60,11 @@ EN: dict[str, str] = {
     "unknown_item_hint": "It may have been removed, or the link is from another library.",
     "grade": "Grade {grade}",
     "accept": "Accept as it is",
+    "keep_version": "Keep this version",
+    "renew": "Take the new version",
+    "renew_help": "The source has another medium now. With the new version, this transcript stays "
+    "as an earlier version.",
+    "renewed": "The new version is queued. This transcript stays as an earlier version.",
     "accept_help": "Releases the item: it counts as done and may be published.",
     "accepted": "Released: the item counts as done now.",
     "edited": "Line {line} is changed. The earlier text is kept; index and knowledge bases follow.",
@@ -219,6 +224,11 @@ DE: dict[str, str] = {
     "Bibliothek.",
     "grade": "Note {grade}",
     "accept": "So annehmen",
+    "keep_version": "Diese Fassung behalten",
+    "renew": "Neue Fassung nehmen",
+    "renew_help": "Die Quelle hat jetzt ein anderes Medium. Mit der neuen Fassung bleibt dieses "
+    "Transkript als frühere Fassung.",
+    "renewed": "Die neue Fassung ist eingereiht. Dieses Transkript bleibt als frühere Fassung.",
     "accept_help": "Gibt den Eintrag frei: er gilt als fertig und darf veröffentlicht werden.",
     "accepted": "Freigegeben: der Eintrag gilt jetzt als fertig.",
     "edited": "Zeile {line} ist geändert. Der frühere Text bleibt erhalten; Index und "

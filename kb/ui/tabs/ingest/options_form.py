@@ -1,14 +1,21 @@
-"""The fields of a run's options, made from their declarations in `kb.options`."""
+"""The fields of options, of a run and of a followed source, made from their declarations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
 
-from kb.options import OPTIONS, Option, RunOptions, parse_metadata
+from kb.options import (
+    OPTIONS,
+    SOURCE_OPTIONS,
+    Option,
+    RunOptions,
+    SourceOptions,
+    parse_metadata,
+)
 from kb.service import Service
 from kb.service.option_suggestions import option_suggestions
 from kb.service.views import Preset
@@ -18,6 +25,7 @@ from kb.ui.widgets import messages
 # The share of a row that a field takes, by the kind of its option.
 _WIDTHS = {"number": 2, "choice": 2, "text": 2, "list": 3, "pairs": 4}
 _ROW_WIDTH = 9
+_ALL: Mapping[str, Option] = {**OPTIONS, **SOURCE_OPTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +33,18 @@ class OptionsForm:
     """The fields of one form; `name` separates their state from that of other forms.
 
     With `preset` each field shows the value in force: the preset's figure or the setting. Without
-    it the fields start empty, and an empty field means the setting at the time of the run.
+    it the fields start with the stored `values`, or empty, and an empty field means the setting at
+    the time of the run.
     """
 
     name: str
     service: Service
     preset: Preset | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def key(self, option_name: str) -> str:
         """Return the session's key of an option's field; a preset's figures have their own."""
-        if self.preset is not None and OPTIONS[option_name].is_preset_figure:
+        if self.preset is not None and _ALL[option_name].is_preset_figure:
             return f"{self.name}_{option_name}_{self.preset.name}"
         return f"{self.name}_{option_name}"
 
@@ -43,7 +53,7 @@ class OptionsForm:
 
         Raises UsageError for metadata that is not `key=value`.
         """
-        option = OPTIONS[option_name]
+        option = _ALL[option_name]
         value = st.session_state.get(self.key(option_name))
         if option.kind == "pairs":
             pairs = str(value or "").split(",")
@@ -69,6 +79,16 @@ class OptionsForm:
         options.resolve_preset(self.service.settings)
         return options
 
+    def source_options(self) -> SourceOptions:
+        """Return the options of a followed source in the form. Raises UsageError."""
+        values = {name: self.value(name) for name in SOURCE_OPTIONS}
+        return SourceOptions(**values).checked()
+
+    def forget(self) -> None:
+        """Forget what was typed: the fields show the stored values again."""
+        for name in _ALL:
+            st.session_state.pop(self.key(name), None)
+
     def draw_figures(self) -> None:
         """Draw the preset's figures in an expander, to be changed for this run."""
         assert self.preset is not None
@@ -90,6 +110,7 @@ class OptionsForm:
     def draw_for_subscription(self) -> None:
         """Draw the options that apply to every listing, the preset as a list of names."""
         self._rows(option for option in OPTIONS.values() if not option.single_run)
+        self._rows(SOURCE_OPTIONS.values())
 
     def _rows(self, options: Iterable[Option]) -> None:
         chosen = list(options)
@@ -126,11 +147,19 @@ class OptionsForm:
             place.checkbox(value=bool(value), **common)
         elif option.kind == "switch":
             place.selectbox(
-                options=[True, False], index=None, placeholder=unset, width=220,
+                options=[True, False], index=None if value is None else int(not value),
+                placeholder=unset, width=220,
                 format_func=lambda chosen: text("option_yes" if chosen else "option_no"), **common,
             )  # fmt: skip
         elif option.kind == "pairs":
-            place.text_input(placeholder=text(f"option_{name}_placeholder"), **common)
+            pairs = ", ".join(f"{key}={each}" for key, each in (value or {}).items())
+            place.text_input(
+                value=pairs, placeholder=text(f"option_{name}_placeholder"), **common
+            )  # fmt: skip
+        elif option.kind == "text" and name in SOURCE_OPTIONS:
+            place.text_input(
+                value=value or "", placeholder=text(f"option_{name}_placeholder"), **common
+            )
         else:
             self._choice(option, place, value, common)
 
@@ -173,7 +202,7 @@ class OptionsForm:
     def _shown(self, option: Option) -> Any:
         """Return the initial value of a field."""
         if self.preset is None:
-            return option.default
+            return self.values.get(option.name, option.default)
         if option.is_preset_figure:
             return getattr(self.preset, option.name)
         return option.setting(self.service.settings)

@@ -105,15 +105,20 @@ def _problems(
         bool(transcript.doubtful_spans) or _grade_of_words(transcript) == "C"
     )
     if transcript is not None and (status.state == "held" or (doubtful and not entry.accepted)):
+        is_asked = status.problem is not None and status.problem.get("code") == "version.asked"
         with st.container(horizontal=True, vertical_alignment="center", key="review"):
             st.button(
-                text("accept"),
+                text("keep_version" if is_asked else "accept"),
                 key="accept",
                 type="primary" if status.state == "held" else "secondary",
                 on_click=_accept,
                 args=(entry.item.id,),
             )
-            st.caption(text("accept_help"), width="content")
+            if is_asked:
+                st.button(
+                    text("renew"), key="renew", on_click=_renew, args=(entry.item.id,)
+                )  # fmt: skip
+            st.caption(text("renew_help" if is_asked else "accept_help"), width="content")
 
 
 def _grade_of_words(transcript: Transcript) -> str:
@@ -185,6 +190,15 @@ def _accept(item_id: str) -> None:
         messages.flash_error(_flash_key(item_id), error)
         return
     messages.flash(_flash_key(item_id), text("accepted"))
+
+
+def _renew(item_id: str) -> None:
+    try:
+        session.service().review.renew(item_id)
+    except KBError as error:
+        messages.flash_error(_flash_key(item_id), error)
+        return
+    messages.flash(_flash_key(item_id), text("renewed"))
 
 
 def _on_edit() -> None:

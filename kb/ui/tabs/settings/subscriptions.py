@@ -9,9 +9,10 @@ from pathlib import Path
 import streamlit as st
 
 from kb.errors import KBError, UsageError, restored
+from kb.options import OPTIONS, SOURCE_OPTIONS, as_typed, chosen
 from kb.service.follows import FollowState
 from kb.service.notation import VideoFilters
-from kb.service.views import MissingItem
+from kb.service.views import MissingItem, Subscription
 from kb.ui import session
 from kb.ui.i18n import error_messages, text
 from kb.ui.tabs.ingest.options_form import OptionsForm
@@ -21,6 +22,7 @@ from kb.ui.widgets.tables import guarded_table
 _NEW, _EVERY, _SHORTS = "follow_new", "follow_every", "follow_no_shorts"
 _OPTIONS_FORM = "follow_run"
 _FLASH_KEY = "follow"
+_CHANGED, _CHANGED_EVERY = "follow_changed", "follow_changed_every"
 _HISTORY = "follow_history"
 _MISSING_SHOWN = 3
 _COLORS = {
@@ -98,6 +100,15 @@ def _subscription_card(place: int, state: FollowState) -> None:
                 st.caption(f":orange[{messages.escape_markdown(_missing(item))}]")
             if len(state.missing) > _MISSING_SHOWN:
                 st.caption(text("follow_more", count=len(state.missing) - _MISSING_SHOWN))
+            if typed := as_typed(each.options):
+                st.caption(messages.escape_markdown(typed))
+        st.button(
+            text("follow_change"),
+            key=f"follow-change-{place}",
+            width="content",
+            on_click=_open_change,
+            args=(each.key,),
+        )
         st.button(
             text("follow_remove"),
             key=f"unfollow-{place}",
@@ -105,6 +116,67 @@ def _subscription_card(place: int, state: FollowState) -> None:
             on_click=_unfollow,
             args=(each.reference,),
         )
+    if st.session_state.get(_CHANGED) == each.key:
+        _change_form(each)
+
+
+def _change_form(each: Subscription) -> None:
+    """Draw the form with the present interval and options of a subscription."""
+    form = _form_of(each)
+    with st.form("follow-change", border=True):
+        hours = each.every_s / _HOUR_S
+        choices = sorted({*map(float, _CHOICES), hours})
+        st.selectbox(
+            text("follow_every"), choices, index=choices.index(hours), format_func=_hours,
+            key=_CHANGED_EVERY, width=180,
+        )  # fmt: skip
+        st.caption(text("follow_options_help"))
+        form.draw_for_subscription()
+        with st.container(horizontal=True):
+            st.form_submit_button(
+                text("follow_save"), type="primary", on_click=_change, args=(each,)
+            )
+            st.form_submit_button(text("follow_leave"), on_click=_close_change, args=(each,))
+
+
+def _form_of(each: Subscription) -> OptionsForm:
+    return OptionsForm(f"follow_change_{each.key}", session.service(), values=each.options)
+
+
+def _open_change(key: str) -> None:
+    st.session_state[_CHANGED] = key
+
+
+def _close_change(each: Subscription) -> None:
+    _form_of(each).forget()
+    for name in (_CHANGED, _CHANGED_EVERY):
+        st.session_state.pop(name, None)
+
+
+def _change(each: Subscription) -> None:
+    service, form = session.service(), _form_of(each)
+    others = {
+        name: value
+        for name, value in each.options.items()
+        if name not in OPTIONS and name not in SOURCE_OPTIONS
+    }
+    try:
+        options = form.run_options()
+        service.ingest.check(options)
+        service.subscriptions.follow(
+            each.reference,
+            every_s=float(st.session_state.get(_CHANGED_EVERY) or 6) * _HOUR_S,
+            filters=each.filters,
+            options={**others, **chosen(options), **form.source_options().as_dict()},
+            channel_id=each.channel_id or "",
+        )
+    except KBError as error:
+        messages.flash_error(_FLASH_KEY, error)
+        return
+    _close_change(each)
+    messages.flash(
+        _FLASH_KEY, text("follow_changed", reference=messages.escape_markdown(each.reference))
+    )
 
 
 def _facts(state: FollowState) -> str:
@@ -177,12 +249,12 @@ def _form() -> None:
         st.form_submit_button(text("follow_add"), type="primary", on_click=_follow)
 
 
-def _hours(hours: int) -> str:
+def _hours(hours: float) -> str:
     if hours == 24:
         return text("follow_every_day")
     if hours == 168:
         return text("follow_every_week")
-    return text("follow_every_hours", hours=hours)
+    return text("follow_every_hours", hours=f"{hours:g}")
 
 
 def _follow() -> None:
@@ -195,7 +267,9 @@ def _follow() -> None:
                 "Nothing was named.",
                 hint="Give a channel, a playlist or a folder.",
             )
-        service.library.prepare()
+        form = OptionsForm(_OPTIONS_FORM, service)
+        options = form.run_options()
+        service.ingest.check(options)
         path = Path(reference).expanduser()
         if path.exists():
             reference = str(path.absolute())  # the worker may have another working directory
@@ -203,7 +277,7 @@ def _follow() -> None:
             reference,
             every_s=float(state.get(_EVERY) or 6) * _HOUR_S,
             filters=VideoFilters(no_shorts=bool(state.get(_SHORTS))),
-            options=OptionsForm(_OPTIONS_FORM, service).run_options().as_dict(),
+            options={**chosen(options), **form.source_options().as_dict()},
         )
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
