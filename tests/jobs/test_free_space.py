@@ -18,6 +18,7 @@ from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.item_states import DONE, WAITING
 from kb.jobs.worker import chores, retry_policy
 from kb.jobs.worker.context import WorkerContext
+from kb.jobs.worker.full_disk_log import OnceAnHour
 from kb.jobs.worker.item_steps import ItemSteps
 from kb.library import Library
 from kb.pipeline import stages
@@ -188,6 +189,34 @@ def test_a_full_disk_is_logged_once_an_hour(
         monkeypatch.setattr(time, "monotonic", lambda at=now + 60.0 * minute: at)
         context.warn_throttled(error)
     assert len(caplog.messages) == (2 if expected else 61)
+
+
+@pytest.mark.parametrize(
+    ("message", "cause", "lines"),
+    [
+        ("%s", "database or disk is full", 2),
+        ("[Errno 28] No space left on device: %s", "/library", 2),
+        ("Disk quota exceeded %s", "", 2),
+        ("{folder} has 1.0 GB free, and 2.0 GB are to stay free there: %s", "1 GB", 2),
+        ("The database is locked %s", "", 61),
+        ("the disk is fast %s", "", 61),
+    ],
+)
+def test_no_part_of_a_process_logs_a_full_disk_more_than_once_an_hour(
+    message: str, cause: str, lines: int
+) -> None:
+    now, passed = [0.0], 0
+    limit = OnceAnHour(lambda: now[0])
+    for minute in range(61):
+        now[0] = 60.0 * minute
+        record = logging.LogRecord("dbos", logging.WARNING, "", 0, message, (cause,), None)
+        passed += limit.filter(record)
+    assert passed == lines
+    error = OSError(errno.ENOSPC, "No space left on device")
+    trace = (OSError, error, None)
+    now[0] += 1
+    hidden = logging.LogRecord("x", logging.ERROR, "", 0, "a chore failed", (), trace)
+    assert limit.filter(hidden) is (lines == 61)
 
 
 def test_a_fetch_of_a_model_leaves_the_floor() -> None:

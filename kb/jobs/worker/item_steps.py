@@ -90,7 +90,7 @@ class ItemSteps:
             self._advance("fetch", 0.0)
             with contextlib.nullcontext() if has_slot else self._slot(row):
                 self._record_duration(row, self._ensure_media(row))
-                record_source(context.library, self._id, row.options.get(SOURCE))
+                record_source(self._library, self._id, row.options.get(SOURCE))
             return StepResult.CONTINUE
         return StepResult.ENDED
 
