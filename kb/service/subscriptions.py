@@ -9,7 +9,7 @@ from typing import Any
 
 from kb.errors import KBError, RetryLater
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, WAITING
+from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, QUEUED, WAITING
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.source_factory import marked
 from kb.library import Library
@@ -48,9 +48,16 @@ class Subscriptions(subscriptions.Subscriptions):
             with suppress(RetryLater):  # a used-up quota is temporary; the first look asks again
                 channel_id = self._channel_of(reference)
         stored = marked(options or {}, self._settings)
+        before = {each.key: each.options.get("priority") for each in self.list()}
         found = super().follow(
             reference, every_s=every_s, filters=filters, options=stored, channel_id=channel_id
         )
+        if found.key in before and before[found.key] != stored.get("priority"):
+            items = self._queue.items
+            its = [
+                r.id for r in items.rows(items.ids(QUEUED)) if r.options.get(SOURCE) == found.key
+            ]
+            self._queue.rank(its, RunOptions.from_dict(stored))
         self._queue.cancel(self._queue.items.looks_of(found.key, ACTIVE))
         self._wake(found.key)
         return found

@@ -244,6 +244,33 @@ def test_following_again_changes_what_is_given(
     service.close()
 
 
+def test_another_priority_moves_what_is_queued(home: object) -> None:
+    service = Service()
+    queue, store = service.queue, service.queue.items
+    key = service.subscriptions.change("@talks").key
+    its = [replace(item(n), id=f"youtube:{n}", channel="a") for n in range(3)]
+    others = [replace(item(n), id=f"youtube:other{n}", channel="b") for n in range(3)]
+    store.submit(others, {}, Queue())
+    store.submit(its, {SOURCE: key}, Queue())
+
+    def order() -> str:
+        query = sa.select(items.c.id).order_by(items.c.priority, items.c.enqueued_at, items.c.id)
+        with store.database.begin() as connection:
+            return "".join("b" if "other" in each else "a" for each in connection.scalars(query))
+
+    assert order() == "bababa"
+    service.subscriptions.change("@talks", terms=SourceOptions(per_hour=5))
+    assert order() == "bababa"
+    service.subscriptions.change("@talks", options=RunOptions(priority="urgent"))
+    assert order() == "aaabbb"
+    service.subscriptions.change("@talks", options=RunOptions(priority="backlog"))
+    assert order() == "bbbaaa"
+    # As `kb ingest --priority urgent` does with an item that is queued already.
+    _, skipped = queue.submit([its[2]], RunOptions(priority="urgent"))
+    assert [each.id for each in skipped] == ["youtube:2"] and order() == "abbbaa"
+    service.close()
+
+
 def test_other_hours_wake_the_items_that_wait_for_them(home: object) -> None:
     service = Service()
     key = service.subscriptions.change("@talks", terms=SourceOptions(window=NIGHT)).key

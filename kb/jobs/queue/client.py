@@ -29,6 +29,7 @@ from kb.jobs.queue.item_states import (
     WAITING,
     ItemRow,
     ItemSummary,
+    SkipCode,
     Skipped,
 )
 from kb.jobs.queue.items import ItemStore
@@ -36,6 +37,7 @@ from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.library_sync import library_row, sync_from_library, transcribed_rows
 from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
+from kb.jobs.queue.order import Places
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.source_factory import SourceFactory, marked
@@ -175,6 +177,8 @@ class JobQueue(Acts):
         )
         if queued:
             self.record("ingest", queued)
+        if options.priority is not None:
+            self.rank([each.id for each in skipped if each.code == SkipCode.QUEUED], options)
         return queued, skipped
 
     def submit_listing(
@@ -235,6 +239,21 @@ class JobQueue(Acts):
         # The old workflows have no work any more, so they are cancelled before they start.
         self._client.cancel([workflow_ids.ingest_id(*key) for key in moved])
         return [item_id for item_id, _ in moved]
+
+    def rank(self, ids: Sequence[str], options: RunOptions) -> list[str]:
+        """Give queued items the places that new ones with the priority of `options` would get.
+
+        Return the ids moved.
+        """
+        queued = [row for row in self.items.rows(ids) if row.state == QUEUED]
+        queued.sort(key=lambda row: (row.priority, row.updated_at))
+        with self.database.begin() as connection:
+            places = Places(connection, {})
+            numbers = {
+                row.id: places.next(row.job, {**row.options, "priority": options.priority})[0]
+                for row in queued
+            }
+        return [item_id for item_id, place in numbers.items() if self.prioritise([item_id], place)]
 
     def move_to_front(self, ids: Sequence[str]) -> list[str]:
         """Move those of these items that have not started to the front; return the ids moved."""

@@ -53,13 +53,15 @@ class Places:
         self._now: dict[str, int] = {}
         self._last: dict[tuple[str, str], int] = {}
 
-    def next(self, job: Job) -> tuple[int, dict[str, Any]]:
-        """Return the place of the next job, and the options of its row."""
+    def next(
+        self, job: Job, options: Mapping[str, Any] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Return the place of the next job, and the options of its row; `options` are its own."""
+        own = self._options if options is None else options
         if self._priority is not None:
-            return self._priority, dict(self._options)
-        origin = origin_of(job, self._options)
-        number = self._turn(level_of(job, self._options), origin)
-        return number, {**self._options, ORIGIN: origin}
+            return self._priority, dict(own)
+        origin = origin_of(job, own)
+        return self._turn(level_of(job, own), origin), {**own, ORIGIN: origin}
 
     def _turn(self, level: str, origin: str) -> int:
         c, low, end = items.c, LEVELS[level], _ENDS[level]
