@@ -73,15 +73,14 @@ class Kept:
         medium.write_bytes(b"\0")
         with medium.open("r+b") as file:
             file.truncate(size)
-        entry = self.library.add_media(made, medium, link=False)
+        self.library.add_media(made, medium, link=False)
         medium.unlink()
         exact = json.dumps(json_document.to_document(transcript(SEGMENT)))
-        hashes = self.library.write_transcript(entry, "text", exact)
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW - days * DAY_S))
-        record = {"at": at, "run": 1, "sha256": hashes, **(transcribed or {})}
-        self.library.write_metadata(
-            made, {"state": state, "transcribed": record, SOURCE: source or None, **(changes or {})}
-        )
+        record = {"state": state, "transcribed": {"at": at, "run": 1}, SOURCE: source or None}
+        entry = self.library.write_transcript(made, "text", exact, record)
+        merged = {**entry.transcribed, **(transcribed or {})}
+        self.library.amend(made.id, {**(changes or {}), "transcribed": merged})
         return made.id
 
     def entry(self, item_id: str) -> LibraryEntry:
