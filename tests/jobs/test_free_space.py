@@ -17,8 +17,8 @@ from kb.inference.model_fetch import within_floor
 from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.item_states import DONE, WAITING
 from kb.jobs.worker import chores, retry_policy
+from kb.jobs.worker.cause_log import CauseLog
 from kb.jobs.worker.context import WorkerContext
-from kb.jobs.worker.full_disk_log import OnceAnHour
 from kb.jobs.worker.item_steps import ItemSteps
 from kb.library import Library
 from kb.pipeline import stages
@@ -206,7 +206,7 @@ def test_no_part_of_a_process_logs_a_full_disk_more_than_once_an_hour(
     message: str, cause: str, lines: int
 ) -> None:
     now, passed = [0.0], 0
-    limit = OnceAnHour(lambda: now[0])
+    limit = CauseLog(lambda: now[0])
     for minute in range(61):
         now[0] = 60.0 * minute
         record = logging.LogRecord("dbos", logging.WARNING, "", 0, message, (cause,), None)

@@ -6,6 +6,7 @@ While a database is away, every thread of a worker and of its queue reports each
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +15,14 @@ from dataclasses import dataclass
 from kb.errors import KBError
 
 EVERY_S = 60.0  # between two lines of one cause
+FULL_EVERY_S = 3600.0  # a full disk stays so for hours
 QUIET_S = 4.0  # after which the database counts as back
-DATABASE = "database"
+DATABASE, FULL_DISK = "database", "full disk"
+_FULL = re.compile(
+    r"no space left on device|errno 28\b|disk is full|disk full|disk quota exceeded"
+    r"|not enough space on the disk|are to stay free there",
+    re.IGNORECASE,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +57,10 @@ class CauseLog(logging.Filter):
         log.warning("%s %s", error.message, error.hint, extra={"cause": error.code})
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return False for a record whose cause was logged within the last minute."""
+        """Return False for a record whose cause was logged within the last minute.
+
+        A full disk is logged once an hour.
+        """
         if getattr(record, "counted", False):
             return True  # it has passed the filter of its logger
         record.counted = True
@@ -65,7 +75,7 @@ class CauseLog(logging.Filter):
                 _shorten(record, 0)
                 return True
             known.last = now
-            if now - known.shown < EVERY_S:
+            if now - known.shown < (FULL_EVERY_S if cause == FULL_DISK else EVERY_S):
                 known.left_out += 1
                 known.left_out_since_shown += 1
                 return False
@@ -90,6 +100,8 @@ class CauseLog(logging.Filter):
 
 def cause_of(record: logging.LogRecord) -> str | None:
     """Return the cause of a record, None for one that is always logged."""
+    if _is_full_disk(record):
+        return FULL_DISK
     stated = getattr(record, "cause", None)
     if isinstance(stated, str):
         return DATABASE if stated.startswith("database.") else None
@@ -104,6 +116,15 @@ def cause_of(record: logging.LogRecord) -> str | None:
     if is_database or kind.startswith(("psycopg", "sqlalchemy")) or "sqlalchemy" in record.name:
         return DATABASE
     return None
+
+
+def _is_full_disk(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    try:
+        said = record.getMessage()
+    except (TypeError, ValueError):  # a template that does not fit its values
+        said = str(record.msg)
+    return record.levelno >= logging.WARNING and bool(_FULL.search(f"{said} {error or ''}"))
 
 
 def _shorten(record: logging.LogRecord, left_out: int) -> None:

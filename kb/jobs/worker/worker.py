@@ -33,7 +33,6 @@ from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
 from kb.jobs.worker.cause_log import CauseLog
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare, limit_queues
-from kb.jobs.worker.full_disk_log import limit_full_disk_lines
 from kb.jobs.worker.item_steps import ItemSteps
 from kb.jobs.worker.spawn import worker_command
 from kb.jobs.worker.threads import Background, Repeated, attempt
@@ -170,7 +169,6 @@ class Worker:
                 worker_concurrency=CAPTIONERS,
                 polling_interval_sec=PUBLISH_POLL_S,
             )
-        limit_full_disk_lines()
         log.info("worker %s: %d items in flight", context.executor, in_flight)
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))
