@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -133,32 +134,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help=f"{FULL} fetches")
     parser.add_argument("--fetches", type=int, default=2 * len(KINDS))
+    parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--megabytes", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     fetches = FULL if chosen.full else chosen.fetches
-    rng = random.Random(chosen.seed)
+    # Its children hear Ctrl-C, also where this process runs in the background of a shell.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     files = {**demo_files(), WEIGHTS: weights_of(chosen.megabytes)}
     size = sum(len(f) if isinstance(f, bytes) else f.stat().st_size for f in files.values())
     work = Path(tempfile.mkdtemp(prefix="kb-models-"))
     wrong = stuck = left = 0
     rows: dict[str, list[tuple[int, float, float]]] = {kind: [] for kind in KINDS}
     found_s = (0.0, 0.0)
-    try:
+
+    def fetch(number: int) -> tuple[str, int, bool, int, float, float]:
+        """Return kind, starts, a wrong acceptance, parts left, the ratio of bytes and seconds."""
+        nonlocal found_s
+        kind, folder = KINDS[number % len(KINDS)], work / str(number)
         with FakeHub({NAME: files}) as hub:
-            for number in range(fetches):
-                kind = KINDS[number % len(KINDS)]
-                folder = work / str(number)
-                sent, began = hub.bytes_sent, time.perf_counter()
-                starts, accepted_wrong = one(folder, hub, kind, rng, size)
+            began = time.perf_counter()
+            rng = random.Random(f"{chosen.seed} {number}")
+            starts, accepted_wrong = one(folder, hub, kind, rng, size)
+            took_s = time.perf_counter() - began
+            parts = len(list(folder.glob("hub/models--*/blobs/*.incomplete")))
+            if number == 0:
+                found_s = startups(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            return kind, starts, accepted_wrong, parts, hub.bytes_sent / size, took_s
+
+    try:
+        with ThreadPoolExecutor(chosen.at_once) as pool:
+            for kind, starts, accepted_wrong, parts, ratio, took_s in pool.map(
+                fetch, range(fetches)
+            ):
                 wrong += accepted_wrong
                 stuck += starts > MOST_STARTS
-                left += len(list(folder.glob("hub/models--*/blobs/*.incomplete")))
-                took_s = time.perf_counter() - began
-                rows[kind].append((starts, (hub.bytes_sent - sent) / size, took_s))
-                if kind == "none" and not found_s[0]:
-                    found_s = startups(folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                left += parts
+                rows[kind].append((starts, ratio, took_s))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     everything = [row for found in rows.values() for row in found]

@@ -12,6 +12,7 @@ from kb.types.quality import LONGEST_UNCOVERED_S, REACH_S
 # place is at its end. A word longer than any spoken one must not hide the loss.
 LONGEST_WORD_S = 2.0
 INSIDE_SHARE = 0.8  # of the limit, for speech between two words: both reach into it
+LEAST_SPEECH_S = 5.0  # less of it may be a noise, which has no words
 PAUSE_S = 1.0  # speech on both sides of a longer pause is two spans
 
 
@@ -125,3 +126,10 @@ def union(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]
         else:
             merged.append((begin, end))
     return merged
+
+
+def without_words(found: Coverage, model: str) -> str:
+    """Return the warning of a transcript without words: no speech, or a model that wrote none."""
+    if found.speech_s < LEAST_SPEECH_S:
+        return "No speech was found in this medium."
+    return f"The model {model} wrote no word for {found.speech_s:.0f} s of detected speech."

@@ -24,6 +24,7 @@ from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
 from kb.asr.batching.fallback_engine import FallbackEngine
 from kb.asr.batching.language_vote import EARLY_WINDOWS, FixedLanguage, LanguageVote
+from kb.asr.coverage import without_words
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.checks import PREVIOUS_WORDS
@@ -194,7 +195,7 @@ class Recognizer:
             ),
             chunk_s=self.preset.chunk_s,
             timestamps=self.preset.timestamps,
-            warnings=() if segments else ("No speech was found in this medium.",),
+            warnings=() if segments else (without_words(coverage, engine.model),),
             windows=windows,
         )
         sound = source.meter.facts(found.words, coverage.speech_s)

@@ -6,6 +6,7 @@ arrived. A repository that is refused, or a fetch that is cancelled, leaves none
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -32,6 +33,11 @@ class Arrivals:
         self._kind = kind
         self._place = cache.repository_folder(listing.repository)
         self._made: list[Path] = []
+        before = records.read(self._place)
+        # A file of this commit that is here already may be another program's.
+        self._is_ours = (before is not None and before.fetched) or not any(
+            cache.stored_at(listing.repository, listing.commit, file) for file in files
+        )
 
     def check_descriptions(self) -> None:
         """Raise ModelUnavailable for a repository that is refused before its weights come."""
@@ -48,8 +54,28 @@ class Arrivals:
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(source, copy)
                 self._kind.check_descriptions(name, Path(made))
+                self._check_indices()
         except OSError as error:
             raise errors.not_writable(name, Path(tempfile.gettempdir()), error) from error
+
+    def _check_indices(self) -> None:
+        """Raise ModelUnavailable for weights that an index names and the hub does not list."""
+        name = self._listing.repository
+        listed = {file.name for file in self._files}
+        for file in self._files:
+            if not file.name.endswith(_INDEX):
+                continue
+            part = cache.part_path(name, file)
+            if not part.is_file():
+                part = cache.stored_at(name, self._listing.commit, file) or part
+            try:
+                named = json.loads(part.read_text(encoding="utf-8"))["weight_map"].values()
+                folder = file.name.rpartition("/")[0]
+                lost = {f"{folder}/{each}" if folder else str(each) for each in named} - listed
+            except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+                lost = {file.name}
+            if lost:
+                raise errors.incomplete(name, sorted(lost)[:3])
 
     def complete(self, go_on: Callable[[], None]) -> ReadyRecord:
         """Place the files, make their snapshot the current one, and return its record.
@@ -76,7 +102,7 @@ class Arrivals:
             cache.finish(name, commit)
         except OSError as error:
             raise errors.not_writable(name, self._place, error) from error
-        return ReadyRecord(name, commit, folder, entries, time.time())
+        return ReadyRecord(name, commit, folder, entries, time.time(), fetched=self._is_ours)
 
     def take_back(self) -> None:
         """Remove what this fetch has placed; what was there before stays."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,13 +35,18 @@ def repository_folder(repository: str) -> Path:
 
 def current_snapshot(repository: str) -> Path | None:
     """Return the folder of the commit that `refs/main` names, None if there is none."""
-    place = repository_folder(repository)
+    commit = current_commit(repository)
+    folder = repository_folder(repository) / "snapshots" / commit
+    return folder if commit and folder.is_dir() else None
+
+
+def current_commit(repository: str) -> str:
+    """Return the commit that `refs/main` names, empty if there is none."""
     with suppress(OSError, ValueError):
-        commit = (place / "refs" / "main").read_text(encoding="ascii").strip()
-        if commit and commit.isalnum():
-            folder = place / "snapshots" / commit
-            return folder if folder.is_dir() else None
-    return None
+        path = repository_folder(repository) / "refs" / "main"
+        commit = path.read_text(encoding="ascii").strip()
+        return commit if commit.isalnum() else ""
+    return ""
 
 
 def blob_path(repository: str, file: HubFile) -> Path:
@@ -95,11 +100,14 @@ def place(
     return tuple(made)
 
 
-def discard_parts(repository: str) -> None:
-    """Remove what has arrived of a fetch that is not continued."""
+def discard_parts(repository: str) -> int:
+    """Remove what has arrived of a fetch that is not continued; return the bytes."""
+    size = 0
     for part in (repository_folder(repository) / "blobs").glob(f"*{PART_SUFFIX}"):
         with suppress(OSError):
+            size += part.stat().st_size
             part.unlink(missing_ok=True)
+    return size
 
 
 def remove_empty(repository: str) -> None:
@@ -117,14 +125,49 @@ def finish(repository: str, commit: str) -> Path:
     return repository_folder(repository) / "snapshots" / commit
 
 
+def size_of(repository: str) -> int:
+    """Return the bytes of all files in a repository's folder."""
+    return sum(
+        path.lstat().st_size
+        for path in repository_folder(repository).rglob("*")
+        if path.is_file() and not path.is_symlink()
+    )
+
+
+def remove_files(repository: str, commit: str, names: Iterable[str]) -> int:
+    """Remove the files of one commit, and parts; return the bytes. Raises OSError.
+
+    The bytes of a file that another commit has, too, stay.
+    """
+    before = size_of(repository)
+    folder = repository_folder(repository)
+    snapshot = folder / "snapshots" / commit
+    blobs = {path.resolve() for name in names if (path := snapshot / name).is_symlink()}
+    for name in names:
+        (snapshot / name).unlink(missing_ok=True)
+    discard_parts(repository)
+    remove_empty(repository)
+    used = {path.resolve() for path in folder.glob("snapshots/*/**/*") if path.is_symlink()}
+    for blob in blobs - used:
+        blob.unlink(missing_ok=True)
+    if not snapshot.exists() and current_commit(repository) == commit:
+        _refer_to_another(folder)
+    return before - size_of(repository)
+
+
+def _refer_to_another(folder: Path) -> None:
+    """Let `refs/main` name the newest commit that is left, for the programs that use it."""
+    left = sorted(folder.glob("snapshots/*"), key=lambda path: path.stat().st_mtime)
+    if left:
+        write_text(folder / "refs" / "main", left[-1].name)
+    else:
+        (folder / "refs" / "main").unlink(missing_ok=True)
+
+
 def remove(repository: str) -> int:
     """Remove a repository with all parts from the cache; return the bytes. Raises OSError."""
     folder = repository_folder(repository)
-    size = sum(
-        path.lstat().st_size
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    )
+    size = size_of(repository)
     if folder.is_dir():
         shutil.rmtree(folder)
     shutil.rmtree(cache_folder() / ".locks" / folder.name, ignore_errors=True)

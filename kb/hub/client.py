@@ -9,11 +9,13 @@ from the environment, as for every client of requests.
 from __future__ import annotations
 
 import re
+import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from kb.errors import ModelUnavailable
 from kb.hub import errors
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import requests  # slow to import, and not needed by every command
 
 LISTING_BYTES = 20_000_000
+LEAST_BYTES = 4096  # within `stall_s`; a hub that sends less than that sends nothing
 MOST_PAGES = 20
 LONGEST_RETRY_AFTER_S = 6 * 3600.0
 
@@ -38,12 +41,14 @@ class Deadlines:
     """Deadlines of requests, in seconds.
 
     `connect_s`: until the connection is made; `answer_s`: until the first byte of an answer;
-    `stall_s`: the longest time without a byte of a file.
+    `stall_s`: the longest time without a byte of a file, or with less than LEAST_BYTES of it;
+    `listing_s`: until a list of files is complete.
     """
 
     connect_s: float = 10.0
     answer_s: float = 20.0
     stall_s: float = 60.0
+    listing_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ class HubClient:
     def listing(self, repository: str, revision: str = "main") -> Listing:
         """Return what a repository holds. Raises PassingTrouble and ModelUnavailable."""
         if is_offline():
-            raise errors.unreachable(repository, endpoint())
+            raise errors.forbidden(repository)
         base = f"{endpoint()}/api/models/{repository}"
         answer = self._ask(repository, f"{base}/revision/{quote(revision, safe='')}")
         about = self._document(repository, answer)
@@ -126,7 +131,7 @@ class HubClient:
         for _page in range(MOST_PAGES):
             answer = self._ask(repository, address)
             files += self._files(repository, self._document(repository, answer))
-            following = _next_page(answer)
+            following = _next_page(answer, address)
             if not following:
                 break
             address = following
@@ -156,9 +161,14 @@ class HubClient:
         done = place
         try:
             # read1 returns what has arrived, so that a slow hub is seen to move.
+            seen, since = done, time.monotonic()
             while block := response.raw.read1(1 << 18):
                 done += len(block)
                 yield block
+                if done - seen >= LEAST_BYTES:
+                    seen, since = done, time.monotonic()
+                elif time.monotonic() - since > self._deadlines.stall_s:
+                    raise errors.silent(repository, self._deadlines.stall_s)
         except Exception as error:  # urllib3's, http.client's and the socket's own
             if isinstance(error, PassingTrouble):
                 raise
@@ -182,15 +192,14 @@ class HubClient:
         return place
 
     def _ask(self, repository: str, address: str) -> Answer:
-        import requests
 
         with self._get(repository, address, {}, self._deadlines.answer_s) as response:
             self._check_status(repository, response, None)
             try:
-                return read_answer(response, LISTING_BYTES)
+                return read_answer(response, LISTING_BYTES, self._deadlines.listing_s)
             except AnswerTooLarge as error:
                 raise errors.foreign_answer(repository, hide_credentials(endpoint())) from error
-            except (requests.RequestException, OSError) as error:
+            except Exception as error:  # urllib3's, http.client's and the socket's own
                 if _timed_out(error):
                     raise errors.silent(repository, self._deadlines.answer_s) from error
                 raise errors.broken_off(repository, "its list of files", 0, 0) from error
@@ -231,6 +240,12 @@ class HubClient:
         except (requests.exceptions.TooManyRedirects, requests.exceptions.InvalidURL) as error:
             raise errors.foreign_answer(repository, hide_credentials(endpoint())) from error
         except (requests.RequestException, OSError, ValueError) as error:
+            if _refused_by_proxy(error):
+                raise errors.proxy_refused(repository) from error
+            if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error)):
+                raise errors.certificate_unknown(
+                    repository, hide_credentials(endpoint())
+                ) from error
             if _answered(error):
                 raise errors.broken_off(repository, "an answer", 0, 0) from error
             raise errors.unreachable(repository, hide_credentials(endpoint())) from error
@@ -245,6 +260,8 @@ class HubClient:
             if "text/html" in response.headers.get("Content-Type", ""):
                 raise errors.foreign_answer(repository, hide_credentials(endpoint()))
             return
+        if status == 407:
+            raise errors.proxy_refused(repository)
         if status in (401, 403) and code == "GatedRepo":
             raise errors.gated(repository, hide_credentials(page_of(repository)))
         if status == 401:
@@ -318,10 +335,15 @@ def _siblings(about: Any) -> Any:
     return found
 
 
-def _next_page(answer: Answer) -> str:
-    """Return the address of the next page of a listing; empty for the last, or another host's."""
-    found = re.search(r'<([^>]+)>;\s*rel="next"', answer.headers.get("link", ""))
-    return found[1] if found and found[1].startswith(f"{endpoint()}/") else ""
+def _next_page(answer: Answer, address: str) -> str:
+    """Return the address of the next page of a listing, empty for the last.
+
+    Only the query of the given link is taken: a mirror may pass on the hub's own link.
+    """
+    found = re.search(r'<([^>]+)>;\s*rel="?next"?', answer.headers.get("link", ""))
+    query = urlsplit(found[1]).query if found else ""
+    following = f"{address.partition('?')[0]}?{query}" if query else ""
+    return following if following != address else ""
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -339,6 +361,11 @@ def _timed_out(error: BaseException) -> bool:
     return any(
         isinstance(each, TimeoutError) or "timed out" in str(each) for each in _causes(error)
     )
+
+
+def _refused_by_proxy(error: BaseException) -> bool:
+    """Return True if a proxy asks for other credentials before it makes a tunnel (407)."""
+    return any("407" in str(each) and "roxy" in str(each) for each in _causes(error))
 
 
 def _answered(error: BaseException) -> bool:

@@ -44,6 +44,52 @@ def unreachable(name: str, endpoint: str) -> PassingTrouble:
     )
 
 
+def forbidden(name: str) -> PassingTrouble:
+    """Return the trouble of an environment that forbids requests (HF_HUB_OFFLINE)."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.hub_forbidden",
+            "Model {name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it.",
+            hint="Remove HF_HUB_OFFLINE, or copy the model from another machine. See what is on "
+            "this machine: kb models",
+            retryable=True,
+            name=name,
+        ),
+        unreachable=True,
+    )
+
+
+def proxy_refused(name: str) -> PassingTrouble:
+    """Return the trouble of a proxy that wants another user name or password (407)."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.proxy_refused",
+            "Model {name}: the proxy asks for another user name or password (407).",
+            hint="Set HTTPS_PROXY as http://user:password@host:port, with % codes for special "
+            "signs.",
+            retryable=True,
+            name=name,
+        ),
+        unreachable=True,
+    )
+
+
+def certificate_unknown(name: str, endpoint: str) -> PassingTrouble:
+    """Return the trouble of a certificate that this machine does not trust."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.certificate_unknown",
+            "Model {name}: the certificate of {endpoint} is not trusted on this machine.",
+            hint="A proxy that reads TLS answers so: name its certificate in REQUESTS_CA_BUNDLE. "
+            "Check the clock of this machine, too.",
+            retryable=True,
+            name=name,
+            endpoint=endpoint,
+        ),
+        unreachable=True,
+    )
+
+
 def silent(name: str, seconds: float) -> PassingTrouble:
     """Return the trouble of a hub that accepts a request and sends nothing."""
     return PassingTrouble(
@@ -128,7 +174,8 @@ def hub_status(name: str, status: int, retry_after_s: float | None = None) -> Pa
         ModelUnavailable(
             "model.hub_error",
             "Model {name}: the hub answered {status}.",
-            hint="It is tried again later by itself. See what is on this machine: kb models",
+            hint="That passes: a worker and the page try again by themselves. See what is on "
+            "this machine: kb models",
             retryable=True,
             name=name,
             status=status,

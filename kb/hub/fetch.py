@@ -91,7 +91,7 @@ class Fetch:
                 self._check_stop()
             if before is None or before.state != "starting":  # else a request is for this fetch
                 fetch_state.request(self._place, "")
-            return self._run()
+            return self._run(before)
         except BaseException as error:
             self._end(error)
             raise
@@ -115,12 +115,14 @@ class Fetch:
                     self._repository, records.state_folder(), error
                 ) from error
 
-    def _run(self) -> ReadyRecord:
+    def _run(self, before: FetchState | None) -> ReadyRecord:
+        if before is not None:  # shown until the list of files is here
+            self._progress.change(size=before.size, done=before.done)
         self._progress.begin()
         listing = self._in_thread(self._ask)
         files = self._kind.choose(self._repository, listing.files)
         arrivals = self._arrivals = Arrivals(listing, files, self._kind)
-        self._progress.change(size=sum(file.size for file in files), state="verifying")
+        self._progress.change(size=sum(file.size for file in files), done=0, state="verifying")
         missing = self._in_thread(lambda: self._missing(listing, files))
         self._make_room(missing)
         self._progress.change(state="fetching")

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb.errors import ModelUnavailable
@@ -17,6 +18,7 @@ from kb.hub.fetch import Fetch
 from kb.hub.fetch_progress import Report
 from kb.hub.kind import ModelKind
 from kb.hub.records import ReadyRecord, RecordedFile
+from kb.storage.free_space import size_text
 
 # One quick request at the first use of a model that another program has fetched.
 _QUICK = Deadlines(connect_s=3.0, answer_s=3.0, stall_s=3.0)
@@ -119,7 +121,7 @@ def verify(
 ) -> tuple[ReadyRecord | None, tuple[str, ...]]:
     """Read all files of a recorded model; return its record and the damaged files.
 
-    A model with damaged files loses its record, so that the next use fetches them.
+    The record of a model with damaged files says so, and the next use fetches them.
     """
     place = cache.repository_folder(repository)
     record = records.read(place)
@@ -134,7 +136,7 @@ def verify(
 
     damaged = records.changed_files(record, every=True, moved=add)
     if damaged:
-        records.forget(place)
+        records.write(place, records.with_damage(record, damaged))
     else:
         with suppress(OSError):
             record = records.refreshed(record)
@@ -142,10 +144,20 @@ def verify(
     return record, damaged
 
 
-def remove(repository: str) -> int:
-    """Remove a model, its parts and its record from this machine; return the bytes.
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The result of a removal, in bytes: `removed`, and `left` of other programs' files."""
 
-    Raises ModelUnavailable if its files cannot be removed.
+    removed: int
+    left: int
+
+
+def remove(repository: str, *, shared: bool = False) -> Removal:
+    """Remove a model, its parts and its record from this machine.
+
+    Files that another program has fetched stay, unless `shared` says that they go, too. Raises
+    ModelUnavailable for a model of another program without `shared`, and if its files cannot be
+    removed.
     """
     place = cache.repository_folder(repository)
     fetch_state.request(place, "cancel")
@@ -153,9 +165,19 @@ def remove(repository: str) -> int:
     try:
         records.state_folder().mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=10):
-            size = cache.remove(repository)
+            record = records.read(place)
+            if shared:
+                found = Removal(cache.remove(repository), 0)
+            elif record is not None and record.fetched:
+                found = Removal(cache.remove_files(repository, record.commit, record.files), 0)
+            elif cache.current_snapshot(repository) is not None:
+                raise _of_others(repository, place)
+            else:  # the parts of a fetch
+                found = Removal(cache.discard_parts(repository), 0)
+            cache.remove_empty(repository)
             records.forget(place)
             fetch_state.forget_state(place)
+            found = replace(found, left=cache.size_of(repository))
     except OSError as error:  # filelock's Timeout is one
         raise ModelUnavailable(
             "model.not_removed",
@@ -167,7 +189,18 @@ def remove(repository: str) -> int:
         ) from error
     finally:
         fetch_state.request(place, "")
-    return size
+    return found
+
+
+def _of_others(repository: str, place: Path) -> ModelUnavailable:
+    return ModelUnavailable(
+        "model.shared",
+        "Model {name} in {folder} was fetched by another program, which may still use it ({size}).",
+        hint="Remove it for all programs with: kb models remove {name} --shared",
+        name=repository,
+        folder=place,
+        size=size_text(cache.size_of(repository)),
+    )
 
 
 def _listed(repository: str, commit: str, kind: ModelKind) -> list[HubFile] | None:

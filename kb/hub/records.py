@@ -39,7 +39,10 @@ class RecordedFile:
 
 @dataclass(frozen=True, slots=True)
 class ReadyRecord:
-    """A complete model: `folder` holds `files`; `checks` names the checks that it has passed."""
+    """A complete model: `folder` holds `files`; `checks` names the checks that it has passed.
+
+    `fetched`: all files were fetched here, none by another program.
+    """
 
     name: str
     commit: str
@@ -47,6 +50,7 @@ class ReadyRecord:
     files: dict[str, RecordedFile]
     verified_at: float
     checks: tuple[str, ...] = ()
+    fetched: bool = False
 
     @property
     def size(self) -> int:
@@ -90,6 +94,7 @@ def _read(path: Path) -> ReadyRecord | None:
             files,
             float(found["verified_at"]),
             tuple(str(each) for each in found.get("checks", ())),
+            found.get("fetched") is True,
         )
     except (LibraryError, KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -172,6 +177,15 @@ def refreshed(record: ReadyRecord) -> ReadyRecord:
         for name, file in record.files.items()
     }
     return replace(record, files=files, verified_at=time.time())
+
+
+def with_damage(record: ReadyRecord, damaged: Sequence[str]) -> ReadyRecord:
+    """Return a record that is not current: damaged files are compared again at the next use."""
+    files = {
+        name: replace(file, mtime_ns=0) if name in damaged else file
+        for name, file in record.files.items()
+    }
+    return replace(record, files=files)
 
 
 def is_current(record: ReadyRecord) -> bool:

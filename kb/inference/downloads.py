@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kb.asr.engines.model_check import RECOGNIZER
-from kb.asr.engines.model_files import missing_files
+from kb.asr.engines.model_check import RECOGNIZER, check_model
 from kb.asr.engines.model_lookup import (
     DEMO,
     DEMO_FOLDER,
@@ -25,14 +24,21 @@ from kb.hub import cache, fetch_state, records
 from kb.hub.conduct import Conduct
 from kb.hub.fetch_progress import Report
 from kb.hub.fetch_state import FetchState
-from kb.hub.models import adopt, remove, verify
+from kb.hub.kind import ModelKind
+from kb.hub.models import Removal, adopt, ready, remove, verify
 from kb.inference.memory_fit import MemoryRoom
+from kb.inference.model_kinds import find
+from kb.sinks.local.embedding_check import check_embedder
+from kb.sinks.local.embedding_files import EMBEDDER, repository_of
 
 READY, UNVERIFIED, DAMAGED = "ready", "unverified", "damaged"
 
 
-def list_models(default: str, room: MemoryRoom) -> list[ModelFacts]:
-    """Return all known models, the bundled model, and others in the cache; `default` is marked."""
+def list_models(default: str, room: MemoryRoom, embedder: str = "") -> list[ModelFacts]:
+    """Return all known models, the bundled model, and others in the cache; `default` is marked.
+
+    The model in KB_EMBEDDING_MODEL is the last one.
+    """
     free = cache.room(cache.cache_folder())
     cached = {name: _size(name) for name in cached_models()}
     standard = find_model(default)
@@ -66,6 +72,15 @@ def list_models(default: str, room: MemoryRoom) -> list[ModelFacts]:
         size = sum(file.stat().st_size for file in DEMO_FOLDER.iterdir())
         demo = _describe_model(DEMO, size, default == DEMO, room)
         rows.append(replace(demo, where="bundled", languages=2, download_bytes=0, state=READY))
+    if embedder and (repository := repository_of(embedder)):
+        rows = [row for row in rows if row.repository != repository]
+        state, size = model_state(repository, EMBEDDER), _size(repository)
+        where = "cached" if state in (READY, UNVERIFIED, DAMAGED) else ""
+        rows.append(
+            ModelFacts(
+                embedder, repository, "embedding", 0, 0, size, 0, 0, where, size, state=state
+            )
+        )
     return rows
 
 
@@ -98,7 +113,7 @@ def _size(repository: str) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def model_state(repository: str) -> str:
+def model_state(repository: str, kind: ModelKind = RECOGNIZER) -> str:
     """Return the state of a hub model on this machine, without reading its weights.
 
     `ready`: sizes and digests were compared; `unverified`: complete, compared at the first use;
@@ -112,7 +127,7 @@ def model_state(repository: str) -> str:
     if record is not None:
         return READY if records.is_current(record) else DAMAGED
     snapshot = cache.current_snapshot(repository)
-    return UNVERIFIED if snapshot is not None and not missing_files(snapshot) else ""
+    return UNVERIFIED if snapshot is not None and not kind.missing(snapshot) else ""
 
 
 def fetches() -> list[FetchState]:
@@ -123,6 +138,7 @@ def fetches() -> list[FetchState]:
 def pull(
     name: str,
     *,
+    embedder: str = "",
     again: bool = False,
     report: Report = lambda state: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -130,30 +146,54 @@ def pull(
 ) -> ModelRef:
     """Fetch a model's files into the hub's cache; complete and verified files are kept.
 
-    With `again`, files are replaced where the hub has others. Raises ModelUnavailable: unknown
-    name, no network, access refused; and Cancelled.
+    With `again`, files are replaced where the hub has others. `embedder` is KB_EMBEDDING_MODEL.
+    Raises ModelUnavailable: unknown name, no network, access refused, files that contradict each
+    other; and Cancelled.
     """
-    ref = resolve(name)
-    model_folder(ref, again=again, report=report, cancelled=cancelled, conduct=conduct)
+    ref, kind = find(name, embedder)
+    try:
+        if kind is RECOGNIZER:
+            folder = model_folder(
+                ref, again=again, report=report, cancelled=cancelled, conduct=conduct
+            )
+            check_model(ref.name, folder)
+        elif not ref.local:
+            folder = ready(
+                ref.target, kind, again=again, report=report, cancelled=cancelled, conduct=conduct
+            ).folder
+            check_embedder(ref.name, folder)
+    except ModelUnavailable as error:
+        _forget_empty_failure(ref, error)
+        raise
     return ref
 
 
+def _forget_empty_failure(ref: ModelRef, error: ModelUnavailable) -> None:
+    """Forget a fetch of which nothing has arrived and nothing will: its error is shown now."""
+    place = cache.repository_folder(ref.target)
+    state = fetch_state.last_state(place)
+    if not (ref.local or error.retryable) and state is not None and not state.done:
+        fetch_state.forget_state(place)
+
+
 def verify_model(
-    name: str, moved: Callable[[int, int], None] = lambda done, size: None
+    name: str,
+    moved: Callable[[int, int], None] = lambda done, size: None,
+    embedder: str = "",
 ) -> Verification:
     """Compare all files of a model with their digests; a folder with its headers and index.
 
     Raises ModelUnavailable if the model is not on this machine.
     """
-    ref = resolve(name)
+    ref, kind = find(name, embedder)
     if ref.local:
-        return Verification(name, ref.target, tuple(missing_files(Path(ref.target))))
-    known = records.read(cache.repository_folder(ref.target)) or adopt(ref.target, RECOGNIZER)
+        return Verification(name, ref.target, tuple(kind.missing(Path(ref.target))))
+    known = records.read(cache.repository_folder(ref.target)) or adopt(ref.target, kind)
     if known is None:
         snapshot = cache.current_snapshot(ref.target)
         if snapshot is None:
             raise not_here(name)
-        lacking = missing_files(snapshot) or _other_bytes(snapshot)
+        lacking = [*kind.missing(snapshot)] or _other_bytes(snapshot)
         return Verification(name, str(snapshot), tuple(lacking))
     record, damaged = verify(ref.target, moved)
     if record is None:
@@ -165,7 +205,7 @@ def _other_bytes(snapshot: Path) -> list[str]:
     """Return the files whose blob has another digest than its name says."""
     return [
         path.name
-        for path in sorted(snapshot.iterdir())
+        for path in sorted(snapshot.rglob("*"))
         if path.is_symlink()
         and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", path.readlink().name)
         and not (path.is_file() and cache.has_digest(path, path.readlink().name))
@@ -182,12 +222,13 @@ def not_here(name: str) -> ModelUnavailable:
     )
 
 
-def remove_model(name: str) -> int:
-    """Remove a hub model and the parts of its fetch; return the bytes.
+def remove_model(name: str, *, shared: bool = False, embedder: str = "") -> Removal:
+    """Remove a hub model and the parts of its fetch; `shared`: also if others have fetched it.
 
-    Raises UsageError for a folder or the bundled model, ModelUnavailable if it is not here.
+    Raises UsageError for a folder or the bundled model, ModelUnavailable if it is not here or
+    another program's.
     """
-    ref = resolve(name)
+    ref, _ = find(name, embedder)
     if ref.local:
         raise UsageError(
             "model.not_removable",
@@ -197,7 +238,7 @@ def remove_model(name: str) -> int:
         )
     if not cache.repository_folder(ref.target).is_dir():
         raise not_here(name)
-    return remove(ref.target)
+    return remove(ref.target, shared=shared)
 
 
 def stop_fetch(name: str, what: fetch_state.Request) -> None:

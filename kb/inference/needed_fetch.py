@@ -64,20 +64,20 @@ def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | Non
     if not wanted:
         return None
     known = [each for each in map(find_model, wanted) if each is not None]
-    shapes = [shape for ref in needs if (shape := shape_of(ref.name)) is not None]
+    shapes = [shape_of(ref.name) for ref in needs]
     size = sum(each.download_bytes for each in known)
     folder = cache.cache_folder()
     return NeededFetch(
         ", ".join(wanted), size, hide_credentials(endpoint()), str(folder), cache.room(folder),
         tuple(wanted), _memory(shapes, room.number_bytes), room,
-        is_least=len(known) < len(wanted) or len(shapes) < len(needs),
+        is_least=len(known) < len(wanted) or None in shapes,
     )  # fmt: skip
 
 
-def _memory(shapes: Sequence[ModelShape], number_bytes: int) -> int:
-    """Return the memory of models, the first of them with a window."""
-    if not shapes:
+def _memory(shapes: Sequence[ModelShape | None], number_bytes: int) -> int:
+    """Return the memory of models, the first of them with a window; 0 if its shape is unknown."""
+    main, *others = shapes or (None,)
+    if main is None:
         return 0
-    main, *others = shapes
-    rest = sum(shape.weights_bytes(number_bytes) for shape in others)
+    rest = sum(shape.weights_bytes(number_bytes) for shape in others if shape is not None)
     return batch_bytes(main, 1, number_bytes) + rest

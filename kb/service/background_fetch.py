@@ -54,12 +54,14 @@ def start(settings: Settings, kind: str, repositories: Sequence[str]) -> None:
 
 def run(kind: str, repositories: Sequence[str]) -> int:
     """Fetch models, one after the other; return 1 if one of them failed."""
+    from kb.inference.model_fetch import within_floor
     from kb.inference.model_kinds import KINDS
 
     failed = False
+    conduct = within_floor(get_settings(), PATIENT)
     for repository in repositories:
         try:
-            ready(repository, KINDS[kind], conduct=PATIENT)
+            ready(repository, KINDS[kind], conduct=conduct)
             # A model that was here already, verified now, had no fetch that would forget it.
             fetch_state.forget_state(cache.repository_folder(repository))
         except Cancelled as stop:

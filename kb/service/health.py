@@ -34,6 +34,7 @@ from kb.service.presets import Presets
 from kb.service.setting_choices import choice_mistakes
 from kb.settings import Settings, current_sources, tolerated_mistakes
 from kb.storage import permissions
+from kb.storage.free_space import size_text
 
 LOW_DISK_BYTES = 10 * 2**30
 DATABASE_CHECK_S = 10.0
@@ -58,6 +59,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         *_faulty_settings(settings),
         *_hardware(settings, session),
         _model(settings, session),
+        *_embedder(settings),
         _detector(),
         _presets(settings),
         _library(settings),
@@ -143,7 +145,7 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
         detail = f"{ref.target} has changed since it was verified"
         return HealthCheck("Model", "warn", detail, f"kb models verify {name}. {fetch_again}")
     if state:
-        return HealthCheck("Model", "warn", f"{ref.target}: its fetch is {state}", fetch_again)
+        return HealthCheck("Model", "warn", f"{ref.target}{_progress(ref.target)}", fetch_again)
     cached = cached_models()
     others = f" Cached here: {', '.join(cached)}." if cached else ""
     return HealthCheck(
@@ -152,6 +154,44 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
         f"{ref.target} is not on this machine yet; the first run fetches it.{others}",
         "Without network try the bundled one: --model demo",
     )
+
+
+def _embedder(settings: Settings) -> list[HealthCheck]:
+    """Check the model of KB_EMBEDDING_MODEL, if it is one of the hub."""
+    from kb.inference.downloads import DAMAGED, READY, UNVERIFIED, model_state
+    from kb.sinks.local.embedding_files import EMBEDDER, repository_of
+
+    name = settings.embedding_model
+    repository = repository_of(name) if name else ""
+    if not repository:
+        return []
+    state = model_state(repository, EMBEDDER)
+    words = {
+        READY: ", cached and verified",
+        UNVERIFIED: ", cached; its digests are compared at the first use",
+        DAMAGED: " has changed since it was verified",
+        "": " is not on this machine yet; the first search by meaning fetches it",
+    }
+    found = words[state] if state in words else _progress(repository)
+    fix = "" if state in (READY, UNVERIFIED) else f"Fetch it now: kb models pull {name}"
+    return [HealthCheck("Embedding model", "warn" if fix else "ok", repository + found, fix)]
+
+
+def _progress(repository: str) -> str:
+    """Return the rest of a sentence about a model that is being fetched, or is not complete."""
+    from kb.hub.cache import repository_folder
+    from kb.hub.fetch_state import read_state
+
+    fetch = read_state(repository_folder(repository))
+    if fetch is None:
+        return " is complete now"
+    words = {
+        "paused": ": its fetch is paused",
+        "stopped": " has not arrived completely",
+        "failed": f" could not be fetched: {fetch.problem.get('error', '')}",
+    }.get(fetch.state, " is being fetched")
+    share = f" ({size_text(fetch.done)} of {size_text(fetch.size)})" if fetch.size else ""
+    return words + share
 
 
 def _has_hub_files(settings: Settings, model: str) -> bool:

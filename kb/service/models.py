@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kb.asr.engines.model_lookup import ModelRef
     from kb.hub.fetch_progress import Report
     from kb.hub.fetch_state import FetchState, Request
+    from kb.hub.models import Removal
     from kb.inference.downloads import ModelFacts, Verification
     from kb.inference.memory_fit import MemoryRoom
     from kb.inference.needed_fetch import NeededFetch
@@ -30,7 +31,9 @@ class Models:
         """Return the available recognizers, their requirements, and which are on disk."""
         from kb.inference.downloads import list_models
 
-        return list_models(self.session.model_name(), self.memory_room())
+        return list_models(
+            self.session.model_name(), self.memory_room(), self.settings.embedding_model
+        )
 
     def memory_room(self) -> MemoryRoom:
         """Return the memory that models may use on this machine."""
@@ -76,7 +79,14 @@ class Models:
         from kb.inference.model_fetch import within_floor
 
         conduct = within_floor(self.settings)
-        return pull(name, again=again, report=report, cancelled=cancelled, conduct=conduct)
+        return pull(
+            name,
+            embedder=self.settings.embedding_model,
+            again=again,
+            report=report,
+            cancelled=cancelled,
+            conduct=conduct,
+        )
 
     def verify(
         self, name: str, moved: Callable[[int, int], None] = lambda done, size: None
@@ -84,13 +94,16 @@ class Models:
         """Compare all files of a model with their digests. Raises ModelUnavailable."""
         from kb.inference.downloads import verify_model
 
-        return verify_model(name, moved)
+        return verify_model(name, moved, self.settings.embedding_model)
 
-    def remove(self, name: str) -> int:
-        """Remove a fetched model; return the bytes. Raises UsageError and ModelUnavailable."""
+    def remove(self, name: str, *, shared: bool = False) -> Removal:
+        """Remove a fetched model, with `shared` also one that another program has fetched.
+
+        Raises UsageError and ModelUnavailable.
+        """
         from kb.inference.downloads import remove_model
 
-        return remove_model(name)
+        return remove_model(name, shared=shared, embedder=self.settings.embedding_model)
 
     def fetches(self) -> Sequence[FetchState]:
         """Return the fetches that are not complete, sorted by name."""
@@ -109,15 +122,18 @@ class Models:
 
         Raises ModelUnavailable for an unknown name, LibraryError if no process can be started.
         """
-        from kb.asr.engines.model_lookup import resolve
+        from kb.inference.model_kinds import find
         from kb.service import background_fetch
 
         states = {state.name: state for state in self.fetches()}
         kinds: dict[str, list[str]] = {}
         for name in names:
             known = states.get(name)
-            kind = known.kind if known is not None else "recognizer"
-            target = known.name if known is not None else resolve(name).target
-            kinds.setdefault(kind, []).append(target)
-        for kind, targets in kinds.items():
-            background_fetch.start(self.settings, kind, targets)
+            if known is not None:
+                kinds.setdefault(known.kind, []).append(known.name)
+                continue
+            ref, kind = find(name, self.settings.embedding_model)
+            if not ref.local:
+                kinds.setdefault(kind.name, []).append(ref.target)
+        for kind_name, targets in kinds.items():
+            background_fetch.start(self.settings, kind_name, targets)

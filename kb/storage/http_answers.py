@@ -10,7 +10,7 @@ import email.utils
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,20 +67,33 @@ class Answer:
         return None if math.isnan(seconds) else min(max(seconds, 0.0), longest_s)
 
 
-def read_answer(response: requests.Response, limit_bytes: int) -> Answer:
+def read_answer(response: requests.Response, limit_bytes: int, limit_s: float = math.inf) -> Answer:
     """Read a response that was requested with `stream=True`.
 
-    Raises AnswerTooLarge beyond `limit_bytes` of the unpacked body, and the errors of requests
-    when the connection breaks.
+    Raises AnswerTooLarge beyond `limit_bytes` of the unpacked body, TimeoutError after `limit_s`
+    seconds of a body that comes in drops, and the errors of requests (with a time limit, those of
+    urllib3) when the connection breaks.
     """
     content = bytearray()
+    end = time.monotonic() + limit_s
     with response:
-        for block in response.iter_content(_BLOCK):
+        for block in _blocks(response, limit_s):
             content += block
+            if time.monotonic() > end:
+                raise TimeoutError(f"the answer took more than {limit_s:g} s")
             if len(content) > limit_bytes:
                 raise AnswerTooLarge(f"the answer is larger than {limit_bytes // 1_000_000} MB")
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status_code, bytes(content), response.reason or "", headers)
+
+
+def _blocks(response: requests.Response, limit_s: float) -> Iterator[bytes]:
+    """Yield the unpacked body; with a time limit, each block as soon as it has arrived."""
+    if limit_s == math.inf:
+        yield from response.iter_content(_BLOCK)
+    else:
+        while block := response.raw.read1(_BLOCK, decode_content=True):
+            yield block
 
 
 def _moment(text: str) -> float | None:

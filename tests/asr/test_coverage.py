@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kb.asr.coverage import coverage
+from kb.asr.coverage import coverage, without_words
 from kb.types import SpeechSpan, Word
 
 
@@ -94,3 +94,18 @@ def test_no_word_is_missing_where_second_readings_found_none(
     words = [*talk(0, 4), *talk(6, 10)]
     found = coverage(spans((0, 10)), words, answered=spans(*answered))
     assert [(gap.start_s, gap.end_s) for gap in found.gaps] == gaps
+
+
+@pytest.mark.parametrize(
+    ("speech", "warning"),
+    [
+        ([], "No speech was found in this medium."),
+        ([SpeechSpan(0.0, 2.0)], "No speech was found in this medium."),
+        ([SpeechSpan(0.0, 4.0), SpeechSpan(5.0, 13.0)],
+         "The model silent wrote no word for 12 s of detected speech."),
+    ],
+)  # fmt: skip
+def test_a_transcript_without_words_says_if_there_was_speech(
+    speech: list[SpeechSpan], warning: str
+) -> None:
+    assert without_words(coverage(speech, []), "silent") == warning

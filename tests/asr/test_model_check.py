@@ -22,6 +22,8 @@ CONFIG, GENERATION = "config.json", "generation_config.json"
 EXTRACTOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 
+INDEX = "model.safetensors.index.json"
+
 CODE = "import pathlib; pathlib.Path('ran').write_text('code')\n"
 
 
@@ -107,6 +109,22 @@ def added(**ids: int) -> Callable[[Path], None]:
     return act
 
 
+def tokenizer_of(**values: Any) -> Callable[[Path], None]:
+    """Return a change of the tokenizer's model."""
+
+    def act(folder: Path) -> None:
+        document = json.loads((folder / TOKENIZER).read_text())
+        document["model"].update(values)
+        (folder / TOKENIZER).write_text(json.dumps(document))
+
+    return act
+
+
+def pattern(text: str) -> Callable[[Path], None]:
+    split = {"type": "Split", "pattern": {"Regex": text}, "behavior": "Isolated", "invert": False}
+    return change(TOKENIZER, pre_tokenizer=split)
+
+
 def header(change_header: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
     """Rewrite the header of the weights."""
 
@@ -125,6 +143,35 @@ def header(change_header: Callable[[dict[str, Any]], None]) -> Callable[[Path], 
 def reshape(document: dict[str, Any]) -> None:
     shape = document["model.encoder.conv1.weight"]["shape"]
     document["model.encoder.conv1.weight"]["shape"] = [shape[1], shape[0], shape[2]]
+
+
+def first_of(document: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(v for k, v in document.items() if k != "__metadata__")
+    return found
+
+
+def overlap(document: dict[str, Any]) -> None:
+    """Let a tensor begin where another one begins."""
+    facts = max(
+        (v for k, v in document.items() if k != "__metadata__"), key=lambda v: v["data_offsets"]
+    )
+    size = facts["data_offsets"][1] - facts["data_offsets"][0]
+    facts["data_offsets"] = [0, size]
+
+
+def enlarge(document: dict[str, Any]) -> None:
+    first_of(document)["shape"] = [10**12]
+
+
+SHARD = "model-00001-of-00001.safetensors"
+
+
+def index(document: Any) -> Callable[[Path], None]:
+    return write(INDEX, json.dumps(document))
+
+
+def rename_weights(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / SHARD)
 
 
 def cut_weights(folder: Path) -> None:
@@ -149,6 +196,9 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Path], None], str, str]] = {
         change(TOKENIZER_CONFIG, tokenizer_class="LlamaTokenizer"),
         TOKENIZER_CONFIG, "tokenizer_class",
     ),
+    "a tokenizer of an unknown kind": (tokenizer_of(type="Evil"), TOKENIZER, "its text"),
+    "merges of other words": (tokenizer_of(merges=["zz yy"]), TOKENIZER, "its text"),
+    "a pattern that is none": (pattern("(a+"), TOKENIZER, "its text"),
     "start token elsewhere": (added(startoftranscript=900), TOKENIZER, "<|startoftranscript|>"),
     "token beyond the vocabulary": (added(de=99_999), TOKENIZER, "its vocabulary"),
     "token below the vocabulary": (added(de=-4), TOKENIZER, "its vocabulary"),
@@ -216,6 +266,35 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Path], None], str, str]] = {
                            "quantization_config"),
     "a kernel of the hub": (change(CONFIG, attn_implementation="someone/kernel"), CONFIG,
                             "attn_implementation"),
+    "a type that is a function": (change(CONFIG, torch_dtype="load"), CONFIG, "torch_dtype"),
+    "padding beyond": (change(CONFIG, pad_token_id=10**7), CONFIG, "pad_token_id"),
+    "dropout of five": (change(CONFIG, dropout=5), CONFIG, "dropout"),
+    "dropout as text": (change(CONFIG, attention_dropout="x"), CONFIG, "attention_dropout"),
+    "scaling as text": (change(CONFIG, scale_embedding="yes"), CONFIG, "scale_embedding"),
+    "an unknown type": (change(CONFIG, dtype="float3"), CONFIG, "dtype"),
+    "an unknown activation": (change(CONFIG, activation_function="nonsense"), CONFIG,
+                              "activation_function"),
+    "all text suppressed": (change(GENERATION, suppress_tokens=list(range(854))), GENERATION,
+                            "suppress_tokens"),
+    "overlapping tensors": (header(overlap), "model.safetensors", "its length"),
+    "a tensor of a terabyte": (header(enlarge), "model.safetensors", "its length"),
+    "a tensor without a shape": (header(lambda h: first_of(h).pop("shape")), "model.safetensors",
+                                 "its length"),
+    "a negative shape": (header(lambda h: first_of(h).update(shape=[-1, -1])),
+                         "model.safetensors", "its length"),
+    "an index without metadata": (index({"weight_map": {}}), INDEX, "its text"),
+    "an index that is a list": (index([]), INDEX, "its text"),
+    "an index of numbers": (index({"metadata": {}, "weight_map": {"a": 1}}), INDEX, "its text"),
+    "an index that leaves the folder": (
+        index({"metadata": {}, "weight_map": {"a": "../../x.safetensors"}}), INDEX, "its text",
+    ),
+    "an index of no weights": (
+        index({"metadata": {}, "weight_map": {"a": "/etc/passwd"}}), INDEX, "its text",
+    ),
+    "an index of other tensors": (
+        both(rename_weights, index({"metadata": {}, "weight_map": {"a": SHARD}})), INDEX,
+        "its text",
+    ),
     "an adapter": (write("adapter_config.json", '{"base_model_name_or_path": "x/y"}'),
                    "adapter_config.json", "the file"),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LISTING = "/api"  # in `faults`, the requests for the list of files
@@ -28,7 +29,7 @@ class Fault:
     HTML page instead; `cut`: the connection ends after this number of bytes; `stall`: nothing comes
     after this number of bytes; `flip`: the byte at this place of the file is another; `more`: bytes
     that follow the file; `length`: False leaves out the length; `silent`: no answer at all;
-    `no_range`: the whole file although a part was asked for.
+    `no_range`: the whole file although a part was asked for; `drip_s`: seconds between two bytes.
     """
 
     status: int = 0
@@ -42,6 +43,7 @@ class Fault:
     length: bool = True
     silent: bool = False
     no_range: bool = False
+    drip_s: float = 0.0
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -77,6 +79,9 @@ class FakeHub:
         self.cdn = False
         self.bytes_per_s = 0
         self.entries: dict[str, object] = {}  # changes of the listed facts of a file
+        self.mount = ""  # a path before all addresses: the hub of a mirror such as Artifactory
+        self.page_rows = 0  # files of one page of the tree, 0 for all
+        self.page_link = ""  # the address of the next page where it is not the hub's own
         self.has_tree = True  # False: a mirror without the address of the tree
         self._closed = threading.Event()
         self._lock = threading.Lock()
@@ -119,7 +124,19 @@ class FakeHub:
 
     @property
     def url(self) -> str:
+        return f"{self._root}{self.mount}"
+
+    @property
+    def _root(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def use_tls(self, certificate: Path) -> None:
+        """Answer TLS alone, with a certificate and its key in one file."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
 
     def bytes_of(self, repository: str, name: str) -> bytes | None:
         found = self.repositories.get(repository, {}).get(name)
@@ -135,6 +152,10 @@ class FakeHub:
     def handle(self, request: BaseHTTPRequestHandler, *, body: bool) -> None:
         path = unquote(urlsplit(request.path).path)
         self.requests.append(path)
+        if not path.startswith(f"{self.mount}/"):
+            self._refuse(request, 404, "")
+            return
+        path = path.removeprefix(self.mount)
         token = (request.headers.get("Authorization") or "").removeprefix("Bearer ")
         self.tokens[path] = token
         about = re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/\w+|/tree/\w+)?", path)
@@ -158,7 +179,7 @@ class FakeHub:
         elif about and "/tree/" in path and not self.has_tree:
             self._refuse(request, 404, "")
         elif about:
-            self._send_info(request, repository, tree="/tree/" in path, body=body)
+            self._send_info(request, repository, tree="/tree/" in path, body=body, fault=fault)
         elif self.cdn and not path.startswith("/cdn/"):
             self._redirect(request, path)
         else:
@@ -179,10 +200,23 @@ class FakeHub:
             return self.always.get(name, Fault())
 
     def _send_info(
-        self, request: BaseHTTPRequestHandler, repository: str, *, tree: bool, body: bool
+        self,
+        request: BaseHTTPRequestHandler,
+        repository: str,
+        *,
+        tree: bool,
+        body: bool,
+        fault: Fault,
     ) -> None:
-        names = self.repositories[repository]
+        names = [*self.repositories[repository]]
+        link = ""
         if tree:
+            if self.page_rows:
+                first = int(parse_qs(urlsplit(request.path).query).get("cursor", ["0"])[0])
+                rest, names = names[first + self.page_rows :], names[first:][: self.page_rows]
+                if rest:
+                    link = self.page_link or f"{self._root}{urlsplit(request.path).path}?cursor=3"
+                    link = re.sub(r"cursor=\d+", f"cursor={first + self.page_rows}", link)
             document: object = [self._entry(repository, name) for name in names]
         else:
             document = {
@@ -193,10 +227,21 @@ class FakeHub:
         text = json.dumps(document).encode()
         request.send_response(200)
         request.send_header("Content-Type", "application/json")
+        if link:
+            request.send_header("Link", f'<{link.format(commit=self.commit)}>; rel="next"')
         request.send_header("Content-Length", str(len(text)))
         request.end_headers()
-        if body:
+        if body and fault.drip_s:
+            self._drip(request, text, fault.drip_s)
+        elif body:
             request.wfile.write(text)
+
+    def _drip(self, request: BaseHTTPRequestHandler, data: bytes, pause_s: float) -> None:
+        for place in range(len(data)):
+            if self._closed.wait(pause_s):
+                return
+            request.wfile.write(data[place : place + 1])
+            request.wfile.flush()
 
     def _sibling(self, repository: str, name: str) -> dict[str, object]:
         """Return a file in the form of `?blobs=true`."""
@@ -229,7 +274,7 @@ class FakeHub:
     def _redirect(self, request: BaseHTTPRequestHandler, path: str) -> None:
         request.send_response(302)
         port = self._server.server_address[1]
-        request.send_header("Location", f"http://localhost:{port}/cdn{path}")
+        request.send_header("Location", f"http://localhost:{port}{self.mount}/cdn{path}")
         request.send_header("Content-Length", "0")
         request.end_headers()
 
@@ -272,7 +317,10 @@ class FakeHub:
             room = self.cut.pop(name, fault.cut if fault.cut >= 0 else len(part))
         if fault.stall >= 0:
             room = min(room, fault.stall)
-        self._write(request, part[:room])
+        if fault.drip_s:
+            self._drip(request, part[:room], fault.drip_s)
+        else:
+            self._write(request, part[:room])
         if fault.stall >= 0:
             self._closed.wait(60)
         if room < len(part):

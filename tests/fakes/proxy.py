@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import select
+import socket
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,9 +13,22 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 
-class FakeProxy:
-    """The proxy. `hosts` maps names to addresses of servers; `requests` has the addresses asked.
+def _tunnel(near: socket.socket, far: socket.socket) -> None:
+    """Carry bytes in both directions until one end closes."""
+    other = {near: far, far: near}
+    with contextlib.suppress(OSError):
+        while True:
+            for ready in select.select([near, far], [], [], 60)[0]:
+                block = ready.recv(1 << 16)
+                if not block:
+                    return
+                other[ready].sendall(block)
 
+
+class FakeProxy:
+    """The proxy, for plain requests and for tunnels (CONNECT), which HTTPS takes.
+
+    `hosts` maps names to addresses of servers; `requests` has the addresses asked.
     `password`: the text that `Proxy-Authorization` must have, empty for none.
     """
 
@@ -41,6 +57,22 @@ class FakeProxy:
                 self.end_headers()
                 self.wfile.write(answer.read())
                 connection.close()
+
+            def do_CONNECT(self) -> None:
+                proxy.requests.append(f"CONNECT {self.path}")
+                if password and self.headers.get("Proxy-Authorization") != password:
+                    self.send_error(407)
+                    return
+                address = urlsplit(hosts.get(self.path.partition(":")[0], ""))
+                if not address.hostname or not address.port:
+                    self.send_error(502)
+                    return
+                with socket.create_connection((address.hostname, address.port)) as far:
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.flush()
+                    _tunnel(self.connection, far)
+                self.close_connection = True
 
             def log_message(self, *_: object) -> None:
                 pass

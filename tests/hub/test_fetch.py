@@ -450,7 +450,7 @@ def test_without_safetensors_no_pickle_is_fetched(hub: FakeHub) -> None:
 
 def test_a_removed_model_leaves_nothing(hub: FakeHub) -> None:
     record = fetched()
-    assert remove(NAME) == record.size + 40  # and the name of the commit
+    assert remove(NAME).removed == record.size + 40  # and the name of the commit
     assert not cache.repository_folder(NAME).exists()
     assert known_ready(NAME) is None
 

@@ -11,21 +11,30 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from kb.errors import ModelUnavailable
+from kb.inference.downloads import list_models, pull, remove_model, verify_model
+from kb.inference.memory_fit import MemoryRoom
 from kb.sinks.local.embedding import SentenceTransformerEmbedder
-from kb.sinks.local.embedding_files import EMBEDDER, embedding_folder
+from kb.sinks.local.embedding_files import EMBEDDER, embedding_folder, repository_of
 from tests.fakes.hub import LISTING, FakeHub, Fault
 from tests.support.hub_cache import hub_at, rubbish
 from tests.support.raising import raises
 
 NAME = "sentence-transformers/small"
+MODULE = "sentence_transformers.models."
 FILES: dict[str, bytes | Path] = {
-    "modules.json": b'[{"idx": 0}]',
+    "modules.json": json.dumps(
+        [
+            {"type": MODULE + "Transformer", "path": ""},
+            {"type": MODULE + "Pooling", "path": "1_Pooling"},
+        ]
+    ).encode(),
     "config.json": b'{"model_type": "bert"}',
     "1_Pooling/config.json": json.dumps({"pooling": "mean"}).encode(),
     "vocab.txt": b"a\nb\n",
-    "model.safetensors": b"weights" * 500,
+    "model.safetensors": save({"embeddings.word_embeddings.weight": np.zeros((2, 4), "float32")}),
     "pytorch_model.bin": b"the same",
     "onnx/model.onnx": b"the same",
     "onnx/config.json": b"{}",
@@ -71,6 +80,9 @@ def test_the_library_gets_a_folder_and_no_right_to_run_code(
         def __init__(self, folder: str, **more: Any) -> None:
             given.append((folder, more))
 
+        def encode_document(self, texts: list[str], **_more: Any) -> Any:
+            return np.asarray([[1, 0, 0], [0, 1, 0], [1, 0, 0]], np.float32)
+
         def encode_query(self, text: str, **_more: Any) -> Any:
             return np.zeros(3, np.float32)
 
@@ -78,7 +90,9 @@ def test_the_library_gets_a_folder_and_no_right_to_run_code(
     module.SentenceTransformer = Model  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
     assert SentenceTransformerEmbedder("small").dimension == 3
-    ((folder, more),) = given
+    (folder, more), again = given  # loaded twice before it counts as ready
+    assert again == (folder, more)
+    assert SentenceTransformerEmbedder("small").dimension == 3 and len(given) == 3
     assert Path(folder) == embedding_folder("small")
     assert more["trust_remote_code"] is False and more["local_files_only"] is True
     assert more["model_kwargs"] == {"use_safetensors": True}
@@ -89,7 +103,7 @@ def test_the_library_gets_a_folder_and_no_right_to_run_code(
     [
         ({"model.safetensors": None}, "embedding.no_weights"),
         ({"modules.json": None}, "model.incomplete_on_hub"),
-        ({"config.json": b""}, "model.incomplete_on_hub"),
+        ({"config.json": b""}, "embedding.contradicts_itself"),
     ],
 )
 def test_a_repository_without_its_parts_is_named(
@@ -109,7 +123,6 @@ def test_a_folder_is_taken_as_it_is(hub: FakeHub, tmp_path: Path) -> None:
     assert hub.requests == []
 
 
-MODULE = "sentence_transformers.models."
 HOSTILE: dict[str, tuple[str, Any]] = {
     "a class of the repository": ("modules.json", [{"idx": 0, "path": "", "type": "code.Model"}]),
     "another repository": ("modules.json", [{"idx": 0, "type": "evil/other--code.Model"}]),
@@ -159,3 +172,29 @@ def test_code_of_a_repository_is_refused_before_its_weights(
 def test_usual_descriptions_are_no_code(hub: FakeHub, file: str, document: Any) -> None:
     hub.repositories[NAME] = {**FILES, file: json.dumps(document).encode()}
     assert (embedding_folder(NAME) / file).is_file()
+
+
+@pytest.mark.parametrize(
+    ("setting", "repository"),
+    [
+        ("small", NAME), (NAME, NAME), ("sentence-transformers:small", NAME), ("a/b", "a/b"),
+        ("./own", ""), ("/own", ""), ("other-engine:small", ""), ("C:\\models\\x", ""),
+    ],
+)  # fmt: skip
+def test_the_hub_name_of_a_setting(setting: str, repository: str) -> None:
+    assert repository_of(setting) == repository
+
+
+def test_the_configured_model_is_pulled_listed_verified_and_removed(hub: FakeHub) -> None:
+    """The commands of recognizers take the model of KB_EMBEDDING_MODEL by the same name."""
+    room = MemoryRoom("CPU", 0)
+    assert list_models("demo", room, "small")[-1].state == ""
+    assert pull("small", embedder="small").target == NAME
+    row = list_models("demo", room, "small")[-1]
+    assert (row.name, row.engine, row.where, row.state) == ("small", "embedding", "cached", "ready")
+    (embedding_folder(NAME) / "vocab.txt").resolve().write_bytes(b"damaged")
+    assert verify_model("small", embedder="small").damaged == ("vocab.txt",)
+    assert list_models("demo", room, "small")[-1].state == "damaged"
+    pull("small", embedder="small")
+    assert verify_model(NAME, embedder="small").damaged == ()
+    assert remove_model("small", embedder="small").left == 0

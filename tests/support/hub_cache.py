@@ -39,7 +39,10 @@ def small_files(count: int = 2) -> dict[str, bytes | Path]:
         name: save({f"layer.{n}": rng.random((50, 40 + n), np.float32)})
         for n, name in enumerate(names)
     }
-    index = {"weight_map": {f"layer.{n}": name for n, name in enumerate(names)}}
+    index = {
+        "metadata": {},
+        "weight_map": {f"layer.{n}": name for n, name in enumerate(names)},
+    }
     files = {
         "config.json": {"model_type": "some"},
         "tokenizer.json": {"model": {"vocab": {"a": 0}}},

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from kb.cli.main import run
 from kb.errors import ModelUnavailable
 from kb.hub import cache, errors, fetch_state
 from kb.hub.fetch_state import FetchState
@@ -115,7 +116,8 @@ def test_fetches_go_on_in_a_process_of_their_own_without_a_worker(hub: FakeHub) 
     until(lambda: state_of(NAME) == "paused")
     hub.heal()
     # A second one is begun beside it; it needs no worker either.
-    Service().models.start_fetch([NAME, OTHER])
+    Service().models.start_fetch([NAME])
+    assert run(["models", "pull", OTHER, "--detach"]) == 0
     until(lambda: not fetch_state.all_states())
     assert all(known_ready(name) is not None for name in (NAME, OTHER))
     assert f"{weights} from 3000" in hub.sent

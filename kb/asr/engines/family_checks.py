@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kb.asr.engines.model_documents import ModelDocuments, check_shapes, differs, is_id
+from kb.hub.model_documents import ModelDocuments, check_shapes, differs, is_id
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 SAMPLE_RATE, HOP = 16_000, 160

@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from kb.asr.engines.family_checks import FAMILIES
-from kb.asr.engines.model_documents import (
+from kb.asr.engines.model_files import choose, missing_files
+from kb.errors import ModelUnavailable
+from kb.hub.kind import ModelKind
+from kb.hub.model_documents import (
     Contradiction,
     ModelDocuments,
     check_shapes,
     differs,
     is_id,
 )
-from kb.asr.engines.model_files import choose, missing_files, missing_weights, weights_files
-from kb.errors import ModelUnavailable
-from kb.hub.kind import ModelKind
 from kb.hub.repository_code import LARGEST_SMALL_BYTES, refuse_code
+from kb.hub.weights import INDEX, index_faults, missing_weights, weights_files
+from kb.types.safe_text import printable
 
 SAMPLE_RATE = 16_000
 HOP = 160  # samples of a frame of the spectrum
@@ -34,6 +36,12 @@ FRAMES_PER_POSITION = 2  # the encoder's convolution has a stride of two
 # Fields that make transformers load other files or other arithmetic.
 _OTHER_FILES = (
     "transformers_weights", "quantization_config", "kernel_config", "base_model_name_or_path",
+)  # fmt: skip
+_TYPES = ("float32", "float16", "bfloat16", "float64", "auto")
+_ACTIVATIONS = (
+    "gelu", "gelu_10", "gelu_accurate", "gelu_fast", "gelu_new", "gelu_python",
+    "gelu_pytorch_tanh", "gelu_python_tanh", "quick_gelu", "relu", "relu2", "relu6", "sigmoid",
+    "silu", "swish", "tanh", "mish", "elu", "leaky_relu", "linear", "laplace", "prelu", "swiglu",
 )  # fmt: skip
 _DESCRIPTIONS = (
     "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
@@ -59,6 +67,8 @@ def check_model(name: str, folder: Path) -> None:
             _check_whisper(model)
         elif family in FAMILIES:
             FAMILIES[family](model)
+        if family == "whisper" or family in FAMILIES:
+            _check_tokens(folder)
     except Contradiction as problem:
         raise ModelUnavailable(
             "model.contradicts_itself",
@@ -96,7 +106,42 @@ def _read(name: str, folder: Path) -> ModelDocuments:
     # A folder without any weights is named by the engine, which knows its kind.
     for file in missing_weights(folder) if weights_files(folder) else ():
         raise differs(file, "its length", "missing or other than its header says", "whole weights")
+    fault = index_faults(folder)
+    if fault:
+        raise differs(INDEX, "its text", fault, "the tensors of its files")
+    _check_names(documents.get("config.json", {}))
     return ModelDocuments(folder, documents)
+
+
+def _check_tokens(folder: Path) -> None:
+    """Check that the library of the tokenizers reads the vocabulary."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises Exception itself
+        found = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        raise differs("tokenizer.json", "its text", found, "a tokenizer") from error
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Check names that a library looks up in torch and in its own tables."""
+    for field in ("dtype", "torch_dtype"):
+        value = config.get(field)
+        if value is not None and str(value).removeprefix("torch.") not in _TYPES:
+            raise differs("config.json", field, value, f"one of {', '.join(_TYPES)}")
+    value = config.get("activation_function")
+    if value is not None and value not in _ACTIVATIONS:
+        raise differs("config.json", "activation_function", value, "a function of transformers")
+    for field in ("dropout", "attention_dropout", "activation_dropout"):
+        value = config.get(field)
+        if value is not None and not (type(value) in (int, float) and 0 <= value < 1):
+            raise differs("config.json", field, value, "a number from 0 to 1")
+    if not isinstance(config.get("scale_embedding", False), bool):
+        raise differs("config.json", "scale_embedding", config["scale_embedding"], "true or false")
 
 
 def _document(path: Path) -> Mapping[str, Any]:
@@ -169,6 +214,9 @@ def _check_ids(model: ModelDocuments, vocabulary: int) -> None:
         other = model.of(generation).get(field, stated)
         if other not in (stated, [stated]):
             raise differs(generation, field, other, f"{stated}, as in {config}")
+    for field in ("pad_token_id", "bos_token_id"):
+        if model.of(config).get(field) is not None:
+            model.integer(config, field, 0, last)
     model.integer(generation, "no_timestamps_token_id", 1, last)
     facts = model.of(generation)
     if facts.get("is_multilingual", True) and facts.get("lang_to_id"):
@@ -182,6 +230,9 @@ def _check_ids(model: ModelDocuments, vocabulary: int) -> None:
             continue
         if not isinstance(ids, list) or not all(is_id(each, last, low=-1) for each in ids):
             raise differs(generation, field, ids, f"ids up to {last}")
+        text = model.of(config)["eos_token_id"]  # the tokens of text come before it
+        if field == "suppress_tokens" and len({n for n in ids if 0 <= n < text}) > text // 2:
+            raise differs(generation, field, f"{len(ids)} ids", "less than half of the text")
 
 
 def _check_id_map(file: str, field: str, ids: Any, last: int) -> None:

@@ -6,23 +6,30 @@ numbers, and no file of a repository is run.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from kb.asr.engines.spec import read_json_object
 from kb.errors import ModelUnavailable
 from kb.hub import errors
 from kb.hub.client import HubFile
 from kb.hub.repository_code import LARGEST_SMALL_BYTES
+from kb.hub.weights import missing_weights
 from kb.storage.free_space import size_text
 
 LARGEST_WEIGHTS_BYTES = 200_000_000_000
-LARGEST_HEADER_BYTES = 100_000_000  # limit of the safetensors library
 
 DESCRIBED = (".json", ".txt", ".model", ".jinja")
+WEIGHTS = ".safetensors"
+KNOWN = frozenset({
+    "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "merges.txt", "normalizer.json", "vocab.txt", "tokenizer.model",
+    "chat_template.jinja", "chat_template.json", "model.safetensors.index.json",
+})  # fmt: skip
+_OTHER = 2_000_000  # bytes of a description with another name
+_MOST_OTHERS = 100
 # Files that make transformers load something else than the weights beside them.
 _REFUSED_NAMES = frozenset({"adapter_config.json"})
 _WEIGHTS = (r"model\.safetensors", r"model-\d+-of-\d+\.safetensors")
@@ -31,7 +38,7 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 def files_to_fetch(names: Sequence[str]) -> list[str]:
     """Return the files of a repository that loading needs: the first format of its weights."""
-    plain = [name for name in names if "/" not in name]
+    plain = [name for name in dict.fromkeys(names) if "/" not in name]
     described = [n for n in plain if n.endswith(DESCRIBED) and n not in _REFUSED_NAMES]
     for pattern in _WEIGHTS:
         found = [name for name in plain if re.fullmatch(pattern, name)]
@@ -48,7 +55,14 @@ def choose(name: str, listed: Sequence[HubFile]) -> list[HubFile]:
 
     Raises ModelUnavailable: no weights that can be used, a weights file too few, a file too large.
     """
-    wanted = set(files_to_fetch([file.name for file in listed]))
+    # Logs and results of a training are no part of a model, whatever they are called.
+    own = [f for f in listed if f.name in KNOWN or f.name.endswith(WEIGHTS) or f.size <= _OTHER]
+    if len({file.name for file in listed}) < len(listed):
+        twice = next(f.name for n, f in enumerate(listed) if f.name in {g.name for g in listed[:n]})
+        raise errors.odd_file(name, twice, "it is listed twice")
+    wanted = set(files_to_fetch([file.name for file in own]))
+    if sum(1 for name in wanted if name not in KNOWN) > _MOST_OTHERS:
+        wanted = {name for name in wanted if name in KNOWN or name.endswith(WEIGHTS)}
     files = [file for file in listed if file.name in wanted]
     weights = [file.name for file in files if file.name.endswith(".safetensors")]
     if not weights:
@@ -101,56 +115,3 @@ _TOKENIZERS = (
     ("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.model",), ("vocab.txt",),
 )  # fmt: skip
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
-
-
-def missing_weights(folder: Path) -> list[str]:
-    """Return the files of weights that a folder lacks, or that are shorter than they say."""
-    names = weights_files(folder)
-    if not names:
-        return ["model.safetensors"]
-    return [name for name in names if not _is_whole(folder / name)]
-
-
-def weights_files(folder: Path) -> list[str]:
-    """Return the names of a folder's weights: one file, or those of its index."""
-    if (folder / "model.safetensors").is_file():
-        return ["model.safetensors"]
-    index = read_json_object(folder / "model.safetensors.index.json").get("weight_map")
-    if not isinstance(index, dict):
-        return []
-    # A name outside of the folder is not one of the index's files.
-    return sorted({Path(str(name)).name for name in index.values()})
-
-
-def tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield name and shape of each tensor in a folder's weights, from the headers alone."""
-    for name in weights_files(folder):
-        header, _ = _header(folder / name)
-        for tensor, facts in header.items():
-            if tensor != "__metadata__":
-                yield tensor, tuple(int(size) for size in facts["shape"])
-
-
-def _is_whole(path: Path) -> bool:
-    """Return True if a safetensors file has exactly the bytes that its header promises."""
-    try:
-        header, length = _header(path)
-        ends = [
-            int(facts["data_offsets"][1])
-            for name, facts in header.items()
-            if name != "__metadata__"
-        ]
-        return bool(ends) and path.stat().st_size == 8 + length + max(ends)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError, AttributeError):
-        return False
-
-
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if not 2 <= length <= LARGEST_HEADER_BYTES:
-            raise ValueError("no header")
-        header = json.loads(stream.read(length))
-    if not isinstance(header, dict):
-        raise ValueError("no header")
-    return header, length

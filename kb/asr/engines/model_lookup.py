@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from kb.asr.engines import ENGINES, engine_spec, errors
 from kb.asr.engines.model_check import RECOGNIZER, check_finite, check_model
-from kb.asr.engines.model_files import DESCRIBED, missing_files, weights_files
+from kb.asr.engines.model_files import DESCRIBED, missing_files
 from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape
 from kb.errors import KBError, ModelUnavailable
@@ -20,6 +20,7 @@ from kb.hub import cache, records
 from kb.hub.conduct import Conduct
 from kb.hub.fetch_progress import Report
 from kb.hub.models import ready
+from kb.hub.weights import weights_files
 from kb.settings import PROJECT_ROOT
 from kb.storage.model_names import check_no_folder_here, is_path
 from kb.types.safe_text import without_unsafe_advice
@@ -31,7 +32,8 @@ DEMO = "demo"
 DEMO_FOLDER = PROJECT_ROOT / "models" / "demo-whisper"
 DEFAULT_GPU = "openai/whisper-large-v3-turbo"
 DEFAULT_CPU = "openai/whisper-base"
-ITSELF = "itself-1"  # the check of a model against itself, recorded where it has passed
+MOST_NAMED = 5  # models in the hint of an error
+ITSELF = "itself-2"  # the check of a model against itself, recorded where it has passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,10 @@ def _known_names() -> str:
 
 def models_here() -> str:
     """Return the names of the models on this machine, as options, separated by commas."""
-    cached = [f"--model {name}" for name in cached_models()]
+    found = cached_models()
+    cached = [f"--model {name}" for name in found[:MOST_NAMED]]
+    if len(found) > MOST_NAMED:
+        cached.append(f"{len(found) - MOST_NAMED} more (kb models)")
     if DEMO_FOLDER.is_dir():
         cached.append(f"--model {DEMO} (bundled: knows some 110 words)")
     return ", ".join(cached) or "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import asdict
 from typing import Annotated
 
@@ -20,8 +21,11 @@ from kb.cli.output.progress import (
     format_size,
     media_progress,
 )
+from kb.errors import ModelUnavailable
 from kb.options import RunOptions
 from kb.service import Service
+
+SOON_S = 60.0  # a pause that needs no words
 
 models_app = typer.Typer(
     help="The recognizers that can be chosen.", invoke_without_command=True, no_args_is_help=False
@@ -103,6 +107,11 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         console.out.print(Text(fetch_line(state)))
         if state.problem:
             console.print_note(str(state.problem.get("error", "")))
+        if not state.is_running:
+            console.print_note(
+                f"Go on with: kb models pull {state.name}; discard what has arrived with: kb "
+                f"models cancel {state.name}"
+            )
     console.print_note(room_note(service.models.memory_room(), *service.models.disk_room()))
     console.print_note("* is used where none is named. Fetch one with: kb models pull NAME")
 
@@ -117,15 +126,30 @@ def pull(
         bool,
         typer.Option("--again", help="Take the hub's present files, where they are others."),
     ] = False,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Go on when the terminal is closed; see kb models."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch a recognizer's files, so that it works without a network from then on."""
     service = Service()
+    if detach:
+        service.models.start_fetch([name])
+        console.print_note(f"{name} is fetched in the background. See: kb models")
+        return
     try:
         with fetch_progress(shown=sys.stderr.isatty() and not as_json) as report:
             fetched = service.models.pull(name, again=again, report=report)
     except KeyboardInterrupt:
         console.print_note(f"What has arrived is kept. Go on with: kb models pull {name}")
+        raise
+    except ModelUnavailable as error:
+        if error.until is not None and error.until > time.time() + SOON_S:
+            at = time.strftime("%d %b %H:%M:%S", time.localtime(error.until))
+            console.print_note(
+                f"This command does not wait longer. Try again from {at}: kb models pull {name}"
+            )
         raise
     if as_json:
         console.print_json({"name": fetched.name, "repository": fetched.target, "ready": True})
@@ -167,14 +191,26 @@ def verify(
 
 
 @models_app.command()
-def remove(name: Name, as_json: Json = False) -> None:
-    """Remove a fetched recognizer and the parts of its fetch from this machine."""
+def remove(
+    name: Name,
+    shared: Annotated[
+        bool,
+        typer.Option("--shared", help="Also if another program has fetched it and may use it."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a fetched model and the parts of its fetch from this machine."""
     service = Service()
-    size = service.models.remove(name)
+    found = service.models.remove(name, shared=shared)
     if as_json:
-        console.print_json({"name": name, "bytes": size})
-    else:
-        console.print_note(f"{name} is removed: {format_size(size)} are free again.")
+        console.print_json({"name": name, "bytes": found.removed, "left_bytes": found.left})
+        return
+    console.print_note(f"{name} is removed: {format_size(found.removed)} are free again.")
+    if found.left:
+        console.print_note(
+            f"{format_size(found.left)} of other programs stay. Remove them, too, with: kb models "
+            f"remove {name} --shared"
+        )
 
 
 @models_app.command()

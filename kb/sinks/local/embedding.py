@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kb.errors import ModelUnavailable
-from kb.sinks.local.embedding_files import embedding_folder
+from kb.sinks.local.embedding_check import check_same_vectors, try_embedder
+from kb.sinks.local.embedding_files import embedding_folder, has_passed, mark_passed
 from kb.storage.model_names import check_no_folder_here
 
 Vectors = NDArray[np.float32]
@@ -81,14 +82,24 @@ class SentenceTransformerEmbedder:
         check_no_folder_here(model)
         check_no_folder_here(model, f"sentence-transformers/{model}")
         try:
-            self._model: Any = SentenceTransformer(
+            load = partial(
+                SentenceTransformer,
                 str(embedding_folder(model)),
                 device="cpu" if device == "auto" else device,
                 trust_remote_code=False,
                 local_files_only=True,
                 model_kwargs={"use_safetensors": True},
             )
-            self.dimension = len(self.query("length"))
+            self._model: Any = load()
+            if has_passed(model):
+                self.dimension = len(self.query("length"))
+            else:
+                first = try_embedder(model, self.passages)
+                # transformers fills weights that are missing with other random values each time.
+                self._model = load()
+                check_same_vectors(model, first, try_embedder(model, self.passages))
+                self.dimension = first.shape[1]
+                mark_passed(model)
         except ModelUnavailable:
             raise
         except Exception as error:  # any error of the library and torch

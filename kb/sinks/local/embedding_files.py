@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kb.errors import ModelUnavailable
-from kb.hub import errors
+from kb.hub import cache, errors, records
 from kb.hub.client import HubFile
 from kb.hub.kind import ModelKind
 from kb.hub.models import ready
-from kb.hub.repository_code import LARGEST_SMALL_BYTES, refuse_code
+from kb.hub.repository_code import LARGEST_SMALL_BYTES
+from kb.sinks.local.embedding_check import check_embedder
 from kb.storage.free_space import size_text
 from kb.storage.model_names import is_path
 
+ITSELF = "embedding-1"  # the check against itself and the trial, recorded where passed
 OWNER = "sentence-transformers"  # of a name without an owner
 _NEEDED = (".json", ".txt", ".model", ".safetensors")
 _OTHER_FORMATS = ("onnx/", "openvino/")
@@ -25,11 +27,44 @@ def embedding_folder(model: str) -> Path:
 
     Raises ModelUnavailable, also for a model that names code to run.
     """
-    folder = Path(model).expanduser()
-    if not (is_path(model) or folder.is_dir()):
-        folder = ready(model if "/" in model else f"{OWNER}/{model}", EMBEDDER).folder
-    refuse_code(model, folder)
+    folder, name, is_folder = _place(model)
+    if not is_folder:
+        folder = ready(name, EMBEDDER).folder
+    place = folder.resolve() if is_folder else cache.repository_folder(name)
+    if not records.has_passed(place, ITSELF):
+        check_embedder(model, folder)
     return folder
+
+
+def mark_passed(model: str) -> None:
+    """Record that an embedding model has passed its check and its trial."""
+    folder, name, is_folder = _place(model)
+    if is_folder:
+        folder = folder.resolve()
+        files = (path for path in folder.rglob("*") if path.name.endswith(_NEEDED))
+        records.write_unverified(folder, sorted(p.relative_to(folder).as_posix() for p in files))
+    records.add_check(folder if is_folder else cache.repository_folder(name), ITSELF)
+
+
+def has_passed(model: str) -> bool:
+    """Return True if a model has passed its check and its trial, and its files are the same."""
+    folder, name, is_folder = _place(model)
+    return records.has_passed(
+        folder.resolve() if is_folder else cache.repository_folder(name), ITSELF
+    )
+
+
+def repository_of(model: str) -> str:
+    """Return the hub name in KB_EMBEDDING_MODEL, empty for a folder or another engine's model."""
+    _, name, is_folder = _place(model.removeprefix(f"{OWNER}:"))
+    return "" if is_folder or ":" in name else name
+
+
+def _place(model: str) -> tuple[Path, str, bool]:
+    """Return a model as a folder and as a hub name, and True if the folder is meant."""
+    folder = Path(model).expanduser()
+    name = model if "/" in model else f"{OWNER}/{model}"
+    return folder, name, is_path(model) or folder.is_dir()
 
 
 def choose(name: str, listed: Sequence[HubFile]) -> list[HubFile]:
@@ -70,4 +105,4 @@ def _is_json(path: Path) -> bool:
         return False
 
 
-EMBEDDER = ModelKind("embedding", choose, missing)
+EMBEDDER = ModelKind("embedding", choose, missing, check_embedder)

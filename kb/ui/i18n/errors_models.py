@@ -33,7 +33,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "model.hub_error": (
         "Modell {name}: der Hub antwortete {status}.",
-        "Es wird später von selbst noch einmal versucht. " + _LIST,
+        "Das geht vorbei: Worker und Seite versuchen es von selbst noch einmal. " + _LIST,
     ),
     "model.gated": (
         "Modell {name}: der Zugang muss erst auf dem Hub freigegeben werden.",
@@ -65,6 +65,25 @@ DE: dict[str, tuple[str, str]] = {
     "model.cache_not_writable": (
         "Modell {name} lässt sich nicht in {folder} ablegen: {cause}",
         "Den Ordner beschreibbar machen, oder mit HF_HOME in .env einen anderen nennen.",
+    ),
+    "model.shared": (
+        "Modell {name} in {folder} hat ein anderes Programm geholt, das es vielleicht noch braucht "
+        "({size}).",
+        "Für alle Programme entfernen mit: kb models remove {name} --shared",
+    ),
+    "model.hub_forbidden": (
+        "Modell {name} ist nicht auf diesem Rechner, und HF_HUB_OFFLINE verbietet, es zu holen.",
+        "HF_HUB_OFFLINE entfernen oder das Modell von einem anderen Rechner kopieren. " + _LIST,
+    ),
+    "model.proxy_refused": (
+        "Modell {name}: Der Proxy verlangt einen anderen Benutzernamen oder ein anderes Passwort "
+        "(407).",
+        "HTTPS_PROXY als http://benutzer:passwort@host:port setzen, Sonderzeichen als %-Code.",
+    ),
+    "model.certificate_unknown": (
+        "Modell {name}: Dem Zertifikat von {endpoint} vertraut dieser Rechner nicht.",
+        "So antwortet ein Proxy, der TLS mitliest: sein Zertifikat in REQUESTS_CA_BUNDLE nennen. "
+        "Auch die Uhr dieses Rechners prüfen.",
     ),
     "model.fetch_stopped": (
         "Das Holen von {name} wurde angehalten.",

@@ -92,6 +92,17 @@ DE: dict[str, tuple[str, str]] = {
         "Den Namen in KB_EMBEDDING_MODEL und das Netz prüfen, oder den Ordner eines "
         "heruntergeladenen Modells angeben.",
     ),
+    "embedding.contradicts_itself": (
+        "Das Embedding-Modell {name}: In {file} ist {field} {found}, erwartet wird {expected}.",
+        "Seine Dateien passen nicht zusammen oder sind beschädigt. Neu holen mit: kb models pull "
+        "{name} --again; oder ein anderes Modell für KB_EMBEDDING_MODEL wählen.",
+    ),
+    "embedding.fails_itself": (
+        "Das Embedding-Modell {name} liefert für zwei bekannte Sätze {found}.",
+        "Seine Gewichte oder sein Tokenizer sind beschädigt oder von einem anderen Modell. Neu "
+        "holen mit: kb models pull {name} --again; oder ein anderes Modell für "
+        "KB_EMBEDDING_MODEL wählen.",
+    ),
     # ODIN: credentials and project
     "odin.credentials_missing": (
         "ODIN braucht Schlüssel und Geheimnis: {names} sind nicht gesetzt.",

@@ -55,6 +55,8 @@ def _words(state: FetchState) -> str:
         parts.append(text("fetch_bytes", done=_megabytes(state.done), size=_megabytes(state.size)))
     if state.bytes_per_s and state.state == "fetching":
         parts.append(text("fetch_speed", speed=_megabytes(state.bytes_per_s)))
+    elif state.state == "fetching" and state.done:
+        parts.append(text("fetch_still"))
     if state.left_s is not None:
         parts.append(text("fetch_left", time=messages.format_timedelta(state.left_s)))
     if state.next_try and state.state == "waiting":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kb.asr.engines.model_files import tensors
+from kb.hub.weights import tensors
 from kb.types.safe_text import printable
 
 
