@@ -17,7 +17,7 @@ from kb.storage import read_json, write_json, write_text
 State = Literal["starting", "waiting", "fetching", "verifying", "paused", "stopped", "failed"]
 Request = Literal["", "pause", "cancel"]
 
-_RUNNING = ("starting", "waiting", "fetching", "verifying")
+RUNNING = ("starting", "waiting", "fetching", "verifying")
 STARTING_S = 30.0  # a process that has not begun after this time does not begin
 
 
@@ -47,7 +47,7 @@ class FetchState:
     @property
     def is_running(self) -> bool:
         """True if a process works on the fetch, or has been started for it."""
-        return self.state in _RUNNING
+        return self.state in RUNNING
 
     @property
     def left_s(self) -> float | None:

@@ -162,18 +162,13 @@ def pull(
                 ref.target, kind, again=again, report=report, cancelled=cancelled, conduct=conduct
             ).folder
             check_embedder(ref.name, folder)
-    except ModelUnavailable as error:
-        _forget_empty_failure(ref, error)
+    except ModelUnavailable:
+        # The caller shows the error; there is nothing to continue where nothing has arrived.
+        state = fetch_state.last_state(cache.repository_folder(ref.target))
+        if not ref.local and state is not None and not state.done:
+            fetch_state.forget_state(cache.repository_folder(ref.target))
         raise
     return ref
-
-
-def _forget_empty_failure(ref: ModelRef, error: ModelUnavailable) -> None:
-    """Forget a fetch of which nothing has arrived and nothing will: its error is shown now."""
-    place = cache.repository_folder(ref.target)
-    state = fetch_state.last_state(place)
-    if not (ref.local or error.retryable) and state is not None and not state.done:
-        fetch_state.forget_state(place)
 
 
 def verify_model(

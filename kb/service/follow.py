@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kb.jobs.queue.client import JobQueue
@@ -31,11 +31,12 @@ class Follow:
         listener: ItemListener | None = None,
         every_s: float = 0.5,
         options: RunOptions | None = None,
+        on_look: Callable[[], None] = lambda: None,
     ) -> list[ItemStatus]:
         """Wait until none of the items is queued or running; return the status of each.
 
-        A worker is started if none is alive. `listener` is called with every change. Raises
-        LibraryError when no worker stays alive.
+        A worker is started if none is alive. `listener` is called with every change, `on_look` at
+        every look. Raises LibraryError when no worker stays alive.
         """
         last: dict[str, ItemStatus] = {}
         pending = list(ids)
@@ -46,6 +47,7 @@ class Follow:
                 if listener and last.get(row.id) != status:
                     listener(status)
                 last[row.id] = status
+            on_look()
             pending = [i for i in pending if i in last and last[i].state not in ENDED]
             if not any(_is_worth_waiting(last[item_id]) for item_id in pending):
                 break

@@ -120,6 +120,7 @@ def _hardware(settings: Settings, session: InferenceSession) -> list[HealthCheck
 def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
     from kb.asr.engines.model_files import missing_files
     from kb.asr.engines.model_lookup import cached_models, resolve
+    from kb.hub.fetch_state import RUNNING
     from kb.inference.downloads import DAMAGED, READY, UNVERIFIED, model_state
 
     try:
@@ -145,7 +146,8 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
         detail = f"{ref.target} has changed since it was verified"
         return HealthCheck("Model", "warn", detail, f"kb models verify {name}. {fetch_again}")
     if state:
-        return HealthCheck("Model", "warn", f"{ref.target}{_progress(ref.target)}", fetch_again)
+        fix = "See: kb models" if state in RUNNING else fetch_again
+        return HealthCheck("Model", "warn", f"{ref.target}{_progress(ref.target)}", fix)
     cached = cached_models()
     others = f" Cached here: {', '.join(cached)}." if cached else ""
     return HealthCheck(

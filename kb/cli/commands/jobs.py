@@ -83,8 +83,13 @@ def ingest(
             console.print_note(
                 f"The {lane.name} lane is paused: {lane.reason}. Go on with: kb resume"
             )
-        with ingest_progress(len(ids), shown=sys.stderr.isatty()) as listener:
-            items = tuple(service.follow.run(ids, listener, options=options))
+        with ingest_progress(len(ids), shown=sys.stderr.isatty()) as (listener, display):
+            items = tuple(
+                service.follow.run(
+                    ids, listener, options=options,
+                    on_look=lambda: display.show_all(service.models.fetches()),
+                )
+            )  # fmt: skip
         report = replace(report, items=items)
     if as_json:
         console.print_json(report_document(report))

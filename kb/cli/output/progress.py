@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,14 @@ class FetchDisplay:
             task = self._tasks[state.name] = self._bars.add_task(state.name, total=1.0)
         self._bars.update(task, completed=state.share, description=fetch_line(state, left=False))
 
+    def show_all(self, states: Sequence[FetchState]) -> None:
+        """Show the fetches of other processes, and no longer those that have ended."""
+        running = [state for state in states if state.is_running]
+        for state in running:
+            self(state)
+        for name in self._tasks.keys() - {state.name for state in running}:
+            self._bars.remove_task(self._tasks.pop(name))
+
     def _print(self, line: str, once: str) -> None:
         if once not in self._printed:
             self._printed.add(once)
@@ -112,12 +120,16 @@ def byte_progress(what: str, *, shown: bool) -> Iterator[Callable[[int, int], No
 
 
 @contextmanager
-def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
-    """Show a bar for each running item and one for all items; print a line for each ended item."""
+def ingest_progress(total: int, *, shown: bool) -> Iterator[tuple[ItemListener, FetchDisplay]]:
+    """Show a bar for each running item and one for all items; print a line for each ended item.
+
+    Yield the listener of items, and the display for the fetches of their models.
+    """
     with _bars(shown) as bars:
         overall = bars.add_task(f"{'all':10} {total} items", total=float(total))
         tasks: dict[str, TaskID] = {}
         finished: set[str] = set()
+        waiting: set[str] = set()
 
         def listen(status: ItemStatus) -> None:
             if status.state in ("queued", "running"):
@@ -130,12 +142,17 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
                 return
             if status.id in tasks:
                 bars.remove_task(tasks.pop(status.id))
-            finished.add(status.id)
+            if status.state == "waiting":
+                if status.id in waiting:
+                    return
+                waiting.add(status.id)
+            else:
+                finished.add(status.id)
             bars.update(overall, completed=float(len(finished)))
             style = STATE_STYLES.get(status.state, "")
             bars.console.print(Text.assemble((f"{status.state:9}", style), status.title))
 
-        yield listen
+        yield listen, FetchDisplay(bars)
 
 
 @contextmanager
