@@ -13,6 +13,7 @@ from typing import Any
 
 from kb.errors import KBError
 from kb.hub import fetch_state
+from kb.hub.client import LEAST_BYTES
 from kb.hub.fetch_state import FetchState
 
 SPEED_OVER_S = 8.0
@@ -35,12 +36,13 @@ class FetchProgress:
         self._place = place
         self._lock = threading.Lock()
         self._moved_at = time.monotonic()
+        self._unseen = 0  # bytes since then
         self._arrived: deque[tuple[float, int]] = deque()
         self._pauses: dict[int, tuple[dict[str, Any], float]] = {}
         self._written_at = 0.0
 
     def still_for_s(self) -> float:
-        """Return the seconds since the last byte arrived, or since the fetch began."""
+        """Return the seconds since LEAST_BYTES have arrived, or since the fetch began."""
         return time.monotonic() - self._moved_at
 
     def thread_ended(self) -> None:
@@ -66,7 +68,9 @@ class FetchProgress:
         with self._lock:
             self.state = replace(self.state, done=max(0, self.state.done + count))
             if received:
-                self._moved_at = now
+                self._unseen += count
+                if self._unseen >= LEAST_BYTES:  # drops do not count as movement
+                    self._unseen, self._moved_at = 0, now
                 self._arrived.append((now, count))
                 while self._arrived and now - self._arrived[0][0] > SPEED_OVER_S:
                     self._arrived.popleft()
