@@ -351,6 +351,7 @@ def test_an_index_that_was_overtaken_gets_the_text_of_the_files(bench: Bench) ->
 
 _UNFENCED = {
     "kb/jobs/queue/client.py": "the request to stop a worker",
+    "kb/jobs/queue/worker_names.py": "the process that has a worker's name",
     "kb/library/fencing.py": "the mark of the folder",
     "kb/library/identity.py": "the identity of the folder",
     "kb/library/left_out.py": "acts on items that the library does not have",
@@ -359,6 +360,7 @@ _UNFENCED = {
     "kb/library/archive.py": "a restore, without workers",
     "kb/library/trash.py": "the trash",
     "kb/library/user_files.py": "files outside the library",
+    "kb/library/versions.py": "earlier versions, which are no items",
     "kb/pipeline/vocabulary.py": "the lists of channels",
     "kb/service/backup.py": "a backup, and a restore without workers",
     "kb/service/exports.py": "files outside the library",

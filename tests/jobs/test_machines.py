@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from gpu.devices import Device
 from gpu.status import Snapshot
-from kb.database import Database, items, workers
+from kb.database import Database, items, publications, workers
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue import heartbeat, worker_names, workflow_ids
 from kb.jobs.queue.client import JobQueue
@@ -28,9 +28,11 @@ from kb.library import Library
 from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
+from kb.sinks.odin import publish_state
+from kb.sinks.odin.publish_state import PublishStateStore
 from kb.types import MediaItem
 from tests.fakes.database_proxy import DatabaseProxy
-from tests.support.postgres import database_url, new_database, server
+from tests.support.postgres import database_url, execute, new_database, server
 from tests.support.raising import raises
 
 pytestmark = pytest.mark.slow
@@ -50,7 +52,7 @@ class Elsewhere:
         self._patch.undo()
         self._patch.setattr("socket.gethostname", lambda: host)
         boot_id = boot or f"boot of {host}"
-        for module in (worker_names, heartbeat):
+        for module in (worker_names, heartbeat, publish_state):
             self._patch.setattr(module, "boot_id", lambda: boot_id)
         if clock_s:
             self._patch.setattr(time, "time", lambda: real() + clock_s)
@@ -68,6 +70,7 @@ def tables(server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database with all tables, to be copied."""
     url = new_database(server)
     home = tmp_path_factory.mktemp("home")
+    Library(home).prepare()
     queue = JobQueue(Settings(KB_HOME=str(home), KB_DATABASE_URL=url), Library(home))
     queue.submit([talk(1)], RunOptions())
     queue.items.stop([talk(1).id])
@@ -77,8 +80,10 @@ def tables(server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def url(server: str, tables: str) -> str:
-    """A database with the tables of the library."""
-    return new_database(server, like=tables)
+    """A database with the tables of the library, which belongs to no folder yet."""
+    found = new_database(server, like=tables)
+    execute(found, "DELETE FROM kb_library WHERE name <> 'fencing_token'")
+    return found
 
 
 @pytest.fixture
@@ -255,6 +260,7 @@ def test_the_request_to_stop_needs_no_database(
         settings = chosen(tmp_path, proxy.url(url), "one")
         beat = Heartbeat(settings, Database.open(settings))
         beat.acquire()
+        settings.home.mkdir(exist_ok=True)
         proxy.cut()
         queue = JobQueue(settings, Library(settings.home))
         assert [(each.executor_id, each.pid) for each in queue.local_workers()] == [
@@ -347,8 +353,9 @@ def test_two_machines_show_the_same_and_act_on_all(
 ) -> None:
     """Each reads the database at every look, so that pages (every 3 s) agree at the next one."""
     machine.go("first")
-    first = Service(chosen(tmp_path / "a", url, "one"))
-    beat = Heartbeat(chosen(tmp_path / "a", url, "one"), first.queue.database)
+    first = Service(chosen(tmp_path, url, "one"))
+    first.library.prepare()
+    beat = Heartbeat(chosen(tmp_path, url, "one"), first.queue.database)
     beat.acquire()
     ids, _ = first.queue.submit([talk(n) for n in range(2, 8)], RunOptions())
     assert first.queue.items.claim(ids[0], 1, "one") is not None
@@ -359,7 +366,7 @@ def test_two_machines_show_the_same_and_act_on_all(
     LaneStore(first.queue.database).pause("items@one", time.time() + 60, "read-only")
 
     machine.go("second", clock_s=600)
-    second = Service(chosen(tmp_path / "b", url, "two"))
+    second = Service(chosen(tmp_path, url, "two"))
 
     def seen(service: Service) -> object:
         return (
@@ -376,7 +383,7 @@ def test_two_machines_show_the_same_and_act_on_all(
     states = {each.id: (each.state, each.machine) for each in second.items.statuses()}
     assert states[ids[0]] == ("running", "one")
     assert second.machines.with_workers()[0].live
-    assert second.queue.cancel([ids[0], ids[1]]) == [ids[0], ids[1]]
+    assert sorted(second.queue.cancel(ids[:2])) == ids[:2]
     second.queue.pause()
     second.queue.move_to_front([ids[5]])
     assert first.queue.items.running("one") == set()  # read twice a second by its worker
@@ -393,6 +400,7 @@ def test_what_a_machine_does_not_begin_is_found(
     database: Database, url: str, tmp_path: Path, machine: Elsewhere
 ) -> None:
     """Killed before it begins, paused, or slow: an idle machine may have the item."""
+    Library(tmp_path / "home").prepare()
     queue = JobQueue(chosen(tmp_path, url), Library(tmp_path / "home"))
     ids, _ = queue.submit([talk(n) for n in range(2, 6)], RunOptions())
     client = DbosClient(database)
@@ -488,3 +496,26 @@ def test_other_messages_are_always_logged() -> None:
     info = (type(error), error, None)
     assert log.filter(logging.LogRecord("kb", logging.ERROR, "", 0, "item 1", (), info))
     assert not log.filter(logging.LogRecord("kb", logging.ERROR, "", 0, "item 2", (), info))
+
+
+@pytest.mark.parametrize(
+    ("host", "boot", "clock_s", "taken"),
+    [
+        ("other", "", 0.0, False),
+        ("other", "", 3600.0, False),  # by its own clock the owner began an hour ago
+        ("other", "", -3600.0, False),
+        ("here", "another machine of this name", 0.0, False),
+        ("here", "boot of here", 0.0, False),  # this process itself still works on it
+    ],
+)
+def test_a_publication_of_another_machine_is_left_to_it(
+    database: Database, machine: Elsewhere, host: str, boot: str, clock_s: float, taken: bool
+) -> None:
+    machine.go("here")
+    assert PublishStateStore(database, "odin", "p")._claim("file:1")
+    machine.go(host, boot, clock_s)
+    other = PublishStateStore(database, "odin", "p")
+    assert other._claim("file:1") is taken
+    with database.begin() as connection:
+        connection.execute(sa.update(publications).values(owned_at=database.time() - 901))
+    assert other._claim("file:1") is (host != "here" or boot != "boot of here")

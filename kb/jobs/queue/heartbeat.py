@@ -22,7 +22,6 @@ from kb.database.deadlines import BEAT
 from kb.errors import KBError, UsageError, restored
 from kb.jobs.queue import hung_worker
 from kb.jobs.queue.worker_names import (
-    boot_id,
     executor_id,
     is_here,
     other_name,
@@ -32,6 +31,7 @@ from kb.jobs.queue.worker_names import (
     write_local,
 )
 from kb.settings import Settings
+from kb.storage.machine_boot import boot_id
 
 HEARTBEAT_S = 2.0
 HEARTBEAT_TIMEOUT_S = 10.0  # a worker whose heartbeat is older is shown as ended

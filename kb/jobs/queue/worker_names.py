@@ -11,18 +11,15 @@ import os
 import re
 import secrets
 import socket
-import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
 import psutil
 
 from kb import storage
 from kb.settings import Settings
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+from kb.storage.machine_boot import boot_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +34,6 @@ class LocalWorker:
     boot: str
     pid: int
     process_started: float
-
-
-@cache
-def boot_id() -> str:
-    """Return a word for the present boot of this machine."""
-    with suppress(OSError):
-        return _BOOT_ID.read_text().strip()
-    return f"{uuid.getnode():012x}-{round(psutil.boot_time())}"
 
 
 def executor_id(settings: Settings) -> str:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from kb.database import Database, publications
 from kb.errors import KnowledgeBaseError
 from kb.sinks.odin.transport import pause
+from kb.storage.machine_boot import boot_id
 
 # A process of another machine cannot be checked, so its claim ends after this time.
 FOREIGN_OWNER_S = 900.0
@@ -130,12 +131,14 @@ class PublishStateStore:
             )
             query = sa.select(publications).where(self._key(item_id)).with_for_update()
             row = connection.execute(query).one()
-            if _is_alive(row.owner, row.owned_at):
+            # By the database's clock: the clocks of two machines differ.
+            now = self._database.time()
+            if _is_alive(row.owner, now - row.owned_at):
                 return False
             connection.execute(
                 sa.update(publications)
                 .where(self._key(item_id))
-                .values(owner=_owner(), owned_at=time.time())
+                .values(owner=_owner(), owned_at=now)
             )
         return True
 
@@ -171,16 +174,19 @@ def _publish_state(row: sa.Row[Any]) -> PublishState:
 
 def _owner() -> str:
     # Process ids are reused: the start time distinguishes a process from a later one with its id.
-    return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time():.1f}"
+    # The boot distinguishes two machines with one host name.
+    started = psutil.Process().create_time()
+    return f"{socket.gethostname()}|{os.getpid()}|{started:.1f}|{boot_id()}"
 
 
-def _is_alive(owner: str, owned_at: float) -> bool:
+def _is_alive(owner: str, owned_s: float) -> bool:
+    """Return whether the owner of a publication works on it; `owned_s`: seconds since it began."""
     if not owner:
         return False
-    host, _, rest = owner.partition("|")
-    pid, _, started = rest.partition("|")
-    if host != socket.gethostname():
-        return time.time() - owned_at < FOREIGN_OWNER_S
+    host, pid, started, boot = (*owner.split("|"), "", "", "")[:4]
+    # An older version did not write the boot.
+    if host != socket.gethostname() or boot not in ("", boot_id()):
+        return owned_s < FOREIGN_OWNER_S
     try:
         return bool(abs(psutil.Process(int(pid)).create_time() - float(started)) < 1.0)
     except (psutil.Error, ValueError):
