@@ -101,6 +101,8 @@ def test_a_digest_says_what_is_new_what_failed_and_until_when(service: Service) 
     text = digest_text(found)
     for words in ("Talk 0 (Talks)", "Join this channel. Next try", "1 followed", "free"):
         assert words in text
+    assert "room for 12 days" in digest_text({**found, "days_left": 12.4})
+    assert "room for" not in digest_text({**found, "days_left": 1e6})
     assert subject(found) == "KB Ingest: 3 new, 1 failed"
     outside = compose(service.queue.database, service.library, NOW - 86_400 * 9, NOW - 86_400 * 2)
     assert (outside["new_count"], outside["looks"]["count"]) == (0, 0)

@@ -11,6 +11,7 @@ from kb.storage.free_space import size_text
 from kb.types.safe_text import shown
 
 NEW_LISTED = 30
+FAR_DAYS = 3650  # room for longer is not worth a line
 _CONDITIONS = {
     "missing": "items are missing",
     "short": "the list is shorter than its count",
@@ -68,7 +69,7 @@ def _lines(digest: Digest) -> Iterator[str]:
     free = digest["free_bytes"]
     room = f"{size_text(free)} free" if free is not None else "free space unknown"
     yield f"{size_text(digest['grown_bytes'])} of new media, {room}"
-    if digest["days_left"] is not None:
+    if digest["days_left"] is not None and digest["days_left"] < FAR_DAYS:
         yield f"At this rate there is room for {digest['days_left']:,.0f} days."
 
 
