@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -53,6 +53,8 @@ class TranscriptionOptions:
     normalize: bool = False
     track: str = ""  # number of a sound track, `all`, or empty to choose
     hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
+    # Of a request from elsewhere, for checks and repair; None: those of the process.
+    settings: Settings | None = field(default=None, compare=False, repr=False)
 
 
 class InferenceSession:
@@ -99,7 +101,7 @@ class InferenceSession:
         self._manager: GPUManager | None = None
         self._batcher: Batcher | None = None
         self._detector: SpeechDetector | None = None
-        self._fallback: FallbackEngine | None = None
+        self._fallbacks: dict[str, FallbackEngine] = {}  # by their setting
         self._repair_budget = RepairBudget()
 
     def __enter__(self) -> InferenceSession:
@@ -137,19 +139,28 @@ class InferenceSession:
             return chosen
         return DEFAULT_GPU if self.manager.on_gpu else DEFAULT_CPU
 
-    def transcription_options(self, options: RunOptions) -> TranscriptionOptions:
-        """Return the options of the transcription for a run's options. Raises SettingsError."""
+    def transcription_options(
+        self, options: RunOptions, settings: Settings | None = None, preset: Preset | None = None
+    ) -> TranscriptionOptions:
+        """Return the options of the transcription for a run's options. Raises SettingsError.
+
+        `settings` and `preset` are those of a request from elsewhere; by default this process's
+        hold. How many items are prepared at once is decided here.
+        """
+        own = settings or self._settings
+        if preset is None:
+            preset, workers = options.resolve_preset(own), options.preparation_workers(own)
+        else:
+            workers = options.workers or self._settings.workers or preset.workers
         return TranscriptionOptions(
-            preset=replace(
-                options.resolve_preset(self._settings),
-                workers=options.preparation_workers(self._settings),
-            ),
-            engine=options.engine or self._settings.engine,
-            model=self.model_name(options.model),
-            language=options.language or self._settings.language,
+            preset=replace(preset, workers=workers),
+            engine=options.engine or own.engine,
+            model=self.model_name(options.model or own.model or None),
+            language=options.language or own.language,
             detect_speech=options.detect_speech,
-            normalize=self._settings.normalize_loudness,
+            normalize=own.normalize_loudness,
             track=options.sound_track(),
+            settings=settings,
         )
 
     def prepare(
@@ -187,7 +198,7 @@ class InferenceSession:
 
         began = time.perf_counter()
         # Raises for an unusable file before a model is loaded.
-        longest_s = self._settings.longest_s
+        longest_s = (options.settings or self._settings).longest_s
         track = int(options.track) if options.track.isdecimal() else None
         decode(path, track=track, longest_s=longest_s)
         with self._use_model(options, cancelled) as (batcher, detector), ExitStack() as exit_stack:
@@ -202,7 +213,7 @@ class InferenceSession:
                 detect_speech=options.detect_speech,
                 detector=detector,
                 preparations=self._preparations,
-                settings=self._settings,
+                settings=options.settings or self._settings,
                 fallback=self._fallback_engine(options),
                 hotwords=options.hotwords,
                 repair_budget=self._repair_budget,
@@ -231,9 +242,9 @@ class InferenceSession:
         """Free the model."""
         with self._lock:
             self._unload()
-            fallback, self._fallback = self._fallback, None
+            fallbacks, self._fallbacks = self._fallbacks, {}
             monitor, self._monitor = self._monitor, None
-        if fallback is not None:
+        for fallback in fallbacks.values():
             fallback.close()
         if monitor is not None:
             monitor.close()
@@ -277,17 +288,17 @@ class InferenceSession:
 
     def _fallback_engine(self, options: TranscriptionOptions) -> FallbackEngine | None:
         """Return the engine for windows that remain suspect, if the settings name one."""
-        setting = self._settings.repair_engine
+        setting = (options.settings or self._settings).repair_engine
         if not setting or setting == f"{options.engine}:{options.model}":
             return None
         from kb.asr.batching.fallback_engine import FallbackEngine
 
         with self._lock:
-            if self._fallback is None:
-                self._fallback = FallbackEngine(
+            if setting not in self._fallbacks:
+                self._fallbacks[setting] = FallbackEngine(
                     setting, self._hardware, FALLBACK_BATCH, throttle=lambda: self._governor.now
                 )
-            return self._fallback
+            return self._fallbacks[setting]
 
     def _unrequested_cpu(self) -> str:
         """Return the reason for the CPU where a GPU was requested or failed, else an empty text."""

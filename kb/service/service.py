@@ -53,6 +53,7 @@ class Service:
         self.inference_session: InferenceSession = InferenceSession(self.settings)
         self.audit = AuditLog(self.settings.home, who or f"{current_user()} (command line)")
         self.queue: JobQueue = JobQueue(self.settings, self.library, self.audit)
+        self.queue.default_model = self._default_model
         self._exit_stack = ExitStack()  # closes the parts that were made on access
 
     @classmethod
@@ -88,6 +89,18 @@ class Service:
         if not has_library(chosen.home) and not chosen.database_url.get_secret_value():
             service.queue = JobQueue(chosen, service.library, service.audit, temporary=True)
         return service
+
+    def _default_model(self) -> str:
+        """Return the model of a request that names none: that of the machines that work, or this.
+
+        A machine without a card may ask those that have one.
+        """
+        from kb.asr.engines.model_lookup import DEFAULT_GPU
+
+        kinds = {each.device.kind for each in self.machines.with_workers() if each.live}
+        if kinds & {"CUDA", "MPS"}:
+            return DEFAULT_GPU
+        return self.inference_session.model_name()
 
     def close(self) -> None:
         """Close connections to knowledge bases, free the model and close the database."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kb import storage
 from kb.database import Database
@@ -40,6 +40,7 @@ from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.order import Places
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
+from kb.jobs.queue.request_settings import with_settings
 from kb.jobs.queue.source_factory import SourceFactory, marked
 from kb.jobs.queue.source_facts import refresh_known
 from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
@@ -97,6 +98,8 @@ class JobQueue(Acts):
         """`temporary`: an empty database that is removed with this object, not the library's."""
         self._settings = settings
         self._temporary = temporary
+        # The model of a request that names none; empty: the worker's device decides.
+        self.default_model: Callable[[], str] = lambda: ""
         self._audit = audit
         self._library = library
         self._exit_stack = contextlib.ExitStack()  # closes what was opened
@@ -170,7 +173,7 @@ class JobQueue(Acts):
             self.items,
             self._library,
             media_items,
-            marked(options.as_dict(), self._settings),
+            self.stored(options),
             self._client.enqueue(captions_first=options.wants_captions(self._settings)),
             again=options.again,
             asked=asked,
@@ -181,14 +184,20 @@ class JobQueue(Acts):
             self.rank([each.id for each in skipped if each.code == SkipCode.QUEUED], options)
         return queued, skipped
 
+    def stored(self, options: RunOptions) -> dict[str, Any]:
+        """Return the options of a row, with the settings of this request."""
+        named = options.model or self._settings.model
+        model = named or self.default_model()
+        asked = with_settings(options.as_dict(), self._settings, model)
+        return marked(asked, self._settings)
+
     def submit_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions
     ) -> list[str]:
         """Queue a listing that a worker makes as soon as possible; return its id."""
         self.tie.require()
         job = listing_job(reference, filters)
-        stored = marked(options.as_dict(), self._settings)
-        enqueue_listing(self.items, job, stored, self._client.ingest)
+        enqueue_listing(self.items, job, self.stored(options), self._client.ingest)
         self.record("ingest", [job.id], reference=hide_credentials(reference))
         return [job.id]
 

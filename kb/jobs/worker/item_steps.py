@@ -23,6 +23,7 @@ from kb.jobs.queue.item_facts import describe
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.partial_files import parts_of
 from kb.jobs.queue.progress import MODEL
+from kb.jobs.queue.request_settings import asked_of
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.retention import record_source
@@ -37,6 +38,7 @@ from kb.pipeline import captions, hold, stages
 from kb.pipeline.adoption import brought_transcript, damage
 from kb.pipeline.publish_record import in_other_project
 from kb.pipeline.vocabulary import Vocabulary
+from kb.settings import Settings
 from kb.sinks import SINKS, is_local_sink
 from kb.sources.looks import LookOutcome, OpenLook
 from kb.sources.ytdlp.version import installed_version
@@ -109,15 +111,15 @@ class ItemSteps:
             transcript = brought or self._recognize(row, media)
             context.check(self._key)
             self._require_ownership("write")
+            settings = self._settings_of(row)
             transcript = captions.with_caption_agreement(
-                self._library, media.item, transcript, context.settings
+                self._library, media.item, transcript, settings
             )
             context.until_written(
                 lambda: stages.write(
-                    self._library, media.item, transcript, context.settings.hold_below,
-                    run=row.run,
+                    self._library, media.item, transcript, settings.hold_below, run=row.run,
                     keep_corrections=not RunOptions.from_dict(row.options).drop_corrections,
-                    parts=parts_of(row.item), hold_errors=context.settings.hold_errors,
+                    parts=parts_of(row.item), hold_errors=settings.hold_errors,
                 )
             )  # fmt: skip
             with contextlib.suppress(KBError):  # for display only
@@ -131,9 +133,12 @@ class ItemSteps:
     def _recognize(self, row: item_states.ItemRow, media: LocalMedia) -> Transcript:
         """Return the transcript of the medium's sound."""
         context = self._context
-        options = context.inference_session.transcription_options(RunOptions.from_dict(row.options))
+        run, asked = RunOptions.from_dict(row.options), asked_of(row.options, context.settings)
+        options = context.inference_session.transcription_options(
+            run, asked.settings if asked else None, asked.preset if asked else None
+        )
         self._require_model(options)
-        options = replace(options, hotwords=self._hotwords(media.item))
+        options = replace(options, hotwords=self._hotwords(row, media.item))
         with context.prepared(media):
             return self._decode(media, options, row.deaths)
 
@@ -155,12 +160,12 @@ class ItemSteps:
                     home=context.settings.home,
                 )
             transcript = stages.read_transcript(self._library, entry)
+            settings = self._settings_of(row)
             decision = hold.decide(
-                transcript, context.settings.hold_below, entry,
-                hold_errors=context.settings.hold_errors,
+                transcript, settings.hold_below, entry, hold_errors=settings.hold_errors,
             )  # fmt: skip
             options = RunOptions.from_dict(row.options)
-            sinks = options.sinks if options.sinks is not None else context.settings.sink_names
+            sinks = options.sinks if options.sinks is not None else settings.sink_names
             # Who has the earlier text gets the new one, whatever this run was asked for.
             sinks = (*sinks, *self._published_elsewhere(entry, sinks))
             parts = parts_of(row.item)
@@ -228,10 +233,15 @@ class ItemSteps:
             and not in_other_project(record, self._context.settings.odin_project_id)
         ]
 
-    def _hotwords(self, item: MediaItem) -> tuple[str, ...]:
+    def _settings_of(self, row: item_states.ItemRow) -> Settings:
+        """Return the settings of the item's request; this machine's where it has none."""
+        asked = asked_of(row.options, self._context.settings)
+        return asked.settings if asked else self._context.settings
+
+    def _hotwords(self, row: item_states.ItemRow, item: MediaItem) -> tuple[str, ...]:
         """Return the hotwords for the item; none if they cannot be read."""
         context = self._context
-        if not context.settings.prompt_tokens:
+        if not self._settings_of(row).prompt_tokens:
             return ()
         try:
             return Vocabulary(context.library).hotwords_for(item, context.items.database)
@@ -242,6 +252,7 @@ class ItemSteps:
     def _ensure_media(self, row: item_states.ItemRow) -> LocalMedia:
         context = self._context
         keep, shared = RunOptions.from_dict(row.options).keep, bool(row.options.get(SHARED))
+        keep = keep or self._settings_of(row).keep
         source = context.source_factory.source_of(row.item, keep, shared=shared)
         try:
             return stages.ensure_media(

@@ -1,0 +1,109 @@
+"""The settings of a request: what decides about the words is stored where it is asked for.
+
+A row's options have them under `asked`: {"settings": {…}, "preset": {…}}. The settings of a worker
+decide only about its machine (device, folders, threads, limits of the card). Rows of the version
+before have no such key: the worker's settings hold for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from gpu.preset_figures import Preset
+from kb.errors import KBError, LibraryError
+from kb.options import RunOptions
+from kb.settings import Settings
+from kb.settings.recognition import RecognitionSettings
+from kb.settings.repair import RepairSettings
+
+ASKED = "asked"  # key of a row's options
+
+# Settings of recognition that concern the machine and not the words.
+OF_THE_MACHINE = frozenset((
+    "presets_file", "device", "cpu_threads", "gpu_reserve_gb", "gpu_max_temperature_c",
+    "gpu_max_utilisation", "gpu_give_way", "cuda_graphs", "compile_encoder", "dtype",
+    "compute_type", "model_cache", "qwen_aligner",
+))  # fmt: skip
+# What becomes of a transcript, beside its words.
+_OF_THE_RUN = ("sinks", "hold_below", "hold_errors", "keep", "witness", "captions_first")
+# Shown with an item, and stored even where they are the default.
+SHOWN = ("preset", "model", "engine", "language")
+
+
+def names_of_settings() -> tuple[str, ...]:
+    """Return the names of the settings that a request carries."""
+    declared = (*RecognitionSettings.model_fields, *RepairSettings.model_fields, *_OF_THE_RUN)
+    return tuple(name for name in declared if name not in OF_THE_MACHINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The settings of one request: those for its work, and the preset with the run's figures."""
+
+    settings: Settings
+    preset: Preset
+
+
+def with_settings(
+    options: Mapping[str, Any], settings: Settings, model: str = ""
+) -> dict[str, Any]:
+    """Return a row's options with the settings that they are asked with.
+
+    `model` is the recognizer where neither options nor settings name one. Raises SettingsError for
+    an unknown preset.
+    """
+    run = RunOptions.from_dict(options)
+    values = {name: getattr(settings, name) for name in names_of_settings()}
+    chosen = {name: value for name in values if (value := getattr(run, name, None)) is not None} | {
+        "model": run.model or settings.model or model
+    }
+    for name in ("sinks",):
+        if name in chosen:
+            chosen[name] = ",".join(chosen[name])
+    defaults = Settings.model_fields
+    kept = {
+        name: value
+        for name, value in {**values, **chosen}.items()
+        if name in SHOWN or value != defaults[name].default
+    }
+    preset = asdict(run.resolve_preset(settings))
+    return {**options, ASKED: {"settings": kept, "preset": preset}}
+
+
+def asked_of(options: Mapping[str, Any], settings: Settings) -> Asked | None:
+    """Return the settings of a row's request, over those of this machine; None without them.
+
+    Raises LibraryError for values that cannot be used.
+    """
+    stored = options.get(ASKED)
+    if not isinstance(stored, Mapping):
+        return None
+    known = names_of_settings()
+    defaults = {name: Settings.model_fields[name].default for name in known}
+    given = stored.get("settings")
+    own = {n: v for n, v in given.items() if n in known} if isinstance(given, Mapping) else {}
+    try:
+        return Asked(settings.replace(**{**defaults, **own}), _preset(stored.get("preset")))
+    except (KBError, TypeError, ValueError) as error:
+        raise LibraryError(
+            "options.asked",
+            "The stored settings of a request cannot be used: {reason}.",
+            hint="Queue the item again: kb ingest SOURCE --again",
+            reason=error.message.rstrip(".") if isinstance(error, KBError) else error,
+        ) from error
+
+
+def shown_settings(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return preset, model, engine and language of a row's request; empty without them."""
+    stored = options.get(ASKED)
+    given = stored.get("settings") if isinstance(stored, Mapping) else None
+    if not isinstance(given, Mapping):
+        return {}
+    return {name: str(given[name]) for name in SHOWN if given.get(name)}
+
+
+def _preset(stored: Any) -> Preset:
+    names = {each.name for each in fields(Preset)}
+    return Preset(**{name: value for name, value in dict(stored).items() if name in names})
