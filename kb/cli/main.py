@@ -215,6 +215,7 @@ def show(
                 "media_path": str(entry.media_path) if entry.media_path else None,
                 "retention": dict(entry.retention) or None,
                 "publish": dict(entry.published),
+                "asked": service.items.asked_settings(entry.item.id),
                 "transcript": service.items.document(transcript) if transcript else None,
                 # Captions replace the transcript until it exists.
                 **({"captions": service.items.document(captions)} if captions else {}),
@@ -239,6 +240,8 @@ def show(
     console.print_note(
         f"{transcript.language} · {transcript.model} · {words} words · {checked} · {entry.state}"
     )
+    if asked := service.items.asked_settings(entry.item.id):
+        console.print_note(f"asked for: {' · '.join(f'{k} {v}' for k, v in asked.items())}")
     if entry.retention:
         day = str(entry.retention.get("at", ""))[:10]
         console.print_note(f"medium deleted by retention on {day} ({entry.retention.get('rule')})")

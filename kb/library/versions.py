@@ -68,6 +68,7 @@ class Versions:
         """
         if entry.transcript_path is None:
             return None
+        self._library.check_place()
         digest = hashlib.sha256(entry.transcript_path.read_bytes()).hexdigest()
         earlier = self.of(entry.item.id)
         for each in earlier:

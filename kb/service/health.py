@@ -23,6 +23,7 @@ from kb.errors import KBError, StoredProblem
 from kb.inference.session import InferenceSession
 from kb.jobs.queue.heartbeat import list_workers
 from kb.jobs.queue.hung_worker import CrashLoop, crash_loops
+from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.telemetry import read_machines
 from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
@@ -315,13 +316,15 @@ def _disk(settings: Settings) -> HealthCheck:
 
 def _workers(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCheck]:
     """Return one check for each machine that a live worker reports on."""
-    if not has_library(settings.home) or _is_away(server):
+    is_shared = bool(settings.database_url.get_secret_value())
+    if _is_away(server) or not (is_shared or has_library(settings.home)):
         return []
     try:
         database = Database.open(settings)
     except KBError:
         return []  # the check of the database reports the error
     try:
+        problem = LibraryTie(database, Library(settings.home)).problem()
         found = read_machines(database)
         loops = crash_loops(database, list_workers(database))
     except KBError as error:
@@ -330,6 +333,7 @@ def _workers(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCh
         database.close()
     presets = Presets(settings).readable()
     return [
+        *([_failed("Library", problem)] if problem is not None else []),
         *(_worker(machine, presets) for machine in found),
         *(_crash_loop(loop, settings) for loop in loops),
     ]

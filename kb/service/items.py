@@ -14,6 +14,7 @@ from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import RUNNING, ItemRow, ItemSummary, shown_until
 from kb.jobs.queue.outbox import MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
+from kb.jobs.queue.request_settings import shown_settings
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
@@ -211,6 +212,14 @@ class Items:
             item_id=item_id,
             number=number,
         )
+
+    def asked_settings(self, item_id: str) -> dict[str, str]:
+        """Return preset, model, engine and language of the item's last request.
+
+        Empty for an item without a request, and for one of the version before.
+        """
+        row = self.queue.items.read(item_id)
+        return shown_settings(row.options) if row else {}
 
     # As text
 

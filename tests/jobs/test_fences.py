@@ -359,6 +359,8 @@ _UNFENCED = {
     "kb/library/records.py": "the mechanism; a damaged record, kept beside itself",
     "kb/library/archive.py": "a restore, without workers",
     "kb/library/trash.py": "the trash",
+    "kb/jobs/queue/worker_names.py": "the name of a worker",
+    "kb/library/versions.py": "earlier versions of items, each in a folder of its own",
     "kb/library/user_files.py": "files outside the library",
     "kb/library/versions.py": "earlier versions, which are no items",
     "kb/pipeline/vocabulary.py": "the lists of channels",

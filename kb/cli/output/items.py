@@ -83,6 +83,8 @@ def status_head(service: Service) -> list[Text]:
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
     lines = [head]
+    if problem := service.queue.library_problem():
+        lines.append(Text(f"{problem.message} {problem.hint}", style="red"))
     if alive:
         lines += machine_lines(service.machines.with_workers(), service.presets.readable())
     for sink, found in service.queue.outbox.counts().items():

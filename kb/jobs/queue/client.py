@@ -122,6 +122,10 @@ class JobQueue(Acts):
     def items(self) -> ItemStore:
         return ItemStore(self.database)
 
+    def library_problem(self) -> KBError | None:
+        """Return the error of a folder and a database that do not belong together, or None."""
+        return None if self._temporary else self.tie.problem()
+
     @property
     def tie(self) -> LibraryTie:
         """The tie between the database and the library's folder."""

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from kb import storage
 from kb.database import Database, workers
 from kb.database.deadlines import BEAT
-from kb.errors import KBError, UsageError, restored
+from kb.errors import UsageError
 from kb.jobs.queue import hung_worker
 from kb.jobs.queue.worker_names import (
     executor_id,
@@ -54,7 +54,6 @@ class WorkerInfo:
     ended: bool
     process_started: float | None = None  # start time of the process; None: not recorded
     crashes: tuple[float, ...] = ()  # last heartbeats of workers that did not sign off
-    trouble: KBError | None = None  # what keeps its machine from working
     silent_s: float = 0.0  # since the last heartbeat, by the database's clock
     boot: str = ""  # of the machine; empty: recorded by an older version
     instance: str = ""
@@ -228,14 +227,6 @@ class Heartbeat:
         """Write the heartbeat; return False if this worker was declared dead (`mark_dead`)."""
         return self._update(seen_at=self._database.clock())
 
-    def record_trouble(self, error: KBError | None) -> None:
-        """Record what keeps this machine from working; None: nothing."""
-        own_row = workers.c.executor_id == self.executor
-        with self._database.begin() as connection:
-            facts = dict(connection.scalar(sa.select(workers.c.facts).where(own_row)) or {})
-            facts["trouble"] = error.record() if error is not None else None
-            connection.execute(sa.update(workers).where(own_row).values(facts=facts))
-
     def release(self) -> None:
         """Record the end of this worker and release its name."""
         remove_local(self._settings, self.executor)
@@ -356,18 +347,10 @@ def _worker_info(row: sa.Row[Any]) -> WorkerInfo:
         row.ended_at is not None,
         started if isinstance(started, float) else None,
         tuple(crashes) if isinstance(crashes, list) else (),
-        _trouble_in(facts),
         silent_s=float(row.silent_s),
         boot=str(facts.get("boot", "")),
         instance=str(row.instance or ""),
     )  # fmt: skip
-
-
-def _trouble_in(facts: dict[str, Any]) -> KBError | None:
-    found = facts.get("trouble")
-    if not isinstance(found, dict) or not isinstance(found.get("error"), str):
-        return None
-    return restored(found["error"], str(found.get("hint", "")), found.get("problem"))
 
 
 def mark_dead(database: Database, executor: str, reaper: str) -> None:

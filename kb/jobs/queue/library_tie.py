@@ -128,8 +128,9 @@ class LibraryTie:
 
     def _is_own_folder(self) -> bool:
         """Return True if a folder without identity has items of the database, or the database."""
-        if self.database.path is not None:
-            return self.database.path.parent == self.library.home and self.library.home.is_dir()
+        path, home = self.database.path, self.library.home
+        if path is not None and path.parent == home and home.is_dir():
+            return True
         return any(self.library.find(item_id) is not None for item_id in self._finished())
 
     def _finished(self) -> list[str]:

@@ -220,7 +220,7 @@ class Worker:
             if self._library_missing_since is not None:
                 self._library_missing_since = None
                 log.info("The library is there again; work goes on.")
-                self._do(lambda: self._heartbeat.record_trouble(None))
+                self._do(lambda: self._context.lanes.open(self._context.own_lane))
             for number, (every_s, chore) in enumerate(schedule):
                 now = time.monotonic()
                 if now >= next_at[number] and not self._stop.is_set():
@@ -253,12 +253,12 @@ class Worker:
             self._library_missing_since = now
             self._reported_at = 0.0
             log.error("%s %s", error.message, error.hint)
-        self._context.lane_pause = LanePause(
-            self._context.now() + retry_policy.LANE_PAUSE_S, error.message, error.problem
-        )
-        if now >= self._reported_at and not self._database.is_sqlite:
+        until = self._context.now() + retry_policy.LANE_PAUSE_S
+        self._context.lane_pause = LanePause(until, error.message, error.problem)
+        in_the_folder = self._database.is_sqlite and error.code != "library.database_older"
+        if now >= self._reported_at and not in_the_folder:
             self._reported_at = now + heartbeat.HEARTBEAT_S
-            self._do(lambda: self._heartbeat.record_trouble(error))
+            self._context.pause_lane(time.time() + retry_policy.LANE_PAUSE_S, error)
         timeout_s = (
             LIBRARY_MISSING_IDLE_TIMEOUT_S if self._exit_when_idle else LIBRARY_MISSING_TIMEOUT_S
         )

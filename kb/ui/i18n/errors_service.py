@@ -37,6 +37,10 @@ DE: dict[str, tuple[str, str]] = {
         "Gespeicherte Optionen eines Laufs, {name}: {problem}.",
         "Den Eintrag noch einmal einreihen: kb ingest QUELLE --again",
     ),
+    "options.asked": (
+        "Die gespeicherten Einstellungen einer Anfrage sind nicht brauchbar: {reason}.",
+        "Den Eintrag noch einmal einreihen: kb ingest QUELLE --again",
+    ),
     "task.lost": (
         "Der Vorgang {name} endete ohne Ergebnis: sein Prozess ist weg.",
         "Noch einmal beginnen; was er getan hat, bleibt. Siehe {log}.",
