@@ -11,27 +11,28 @@ from dataclasses import replace
 
 from kb.errors import KBError, TranscriptionError
 from kb.transcript.chunks import join, pieces
-from kb.types import Segment, Transcript, Word
+from kb.types import LONGEST_MEDIUM_S, Segment, Transcript, Word
 
-LONGEST_MEDIUM_S = 1000 * 3600.0
 ROUNDING_S = 0.001  # a difference that comes from rounded times
 # A word that begins so much earlier than the word before it is spoken at another place.
 # The limit is far below 0.2 s, the longest time from a word to its subtitle.
 STEP_BACK_S = 0.05
 
 
-def check_times(transcript: Transcript, source: str = "") -> None:
-    """Raise TranscriptionError for the first time that no medium has.
+def check_times(
+    transcript: Transcript, source: str = "", kind: type[KBError] = TranscriptionError
+) -> None:
+    """Raise an error of the class `kind` for the first time that no medium has.
 
     Such a time is not a number, infinite, negative, above 1000 hours, or an end before its start.
     `source` is the file that the error names: by default the medium.
     """
     for number, segment in enumerate(transcript.segments, 1):
         if not _possible(segment):
-            raise _impossible(source or transcript.media.path, segment, number)
+            raise _impossible(kind, source or transcript.media.path, segment, number)
         for place, word in enumerate(segment.words, 1):
             if not _possible(word):
-                raise _impossible(source or transcript.media.path, word, number, place)
+                raise _impossible(kind, source or transcript.media.path, word, number, place)
 
 
 def _possible(part: Segment | Word) -> bool:
@@ -39,7 +40,9 @@ def _possible(part: Segment | Word) -> bool:
     return -ROUNDING_S <= part.start_s <= part.end_s + ROUNDING_S <= LONGEST_MEDIUM_S
 
 
-def _impossible(path: str, part: Segment | Word, segment: int, word: int = 0) -> KBError:
+def _impossible(
+    kind: type[KBError], path: str, part: Segment | Word, segment: int, word: int = 0
+) -> KBError:
     text = part.text.strip()[:40]
     if word:
         place = KBError(
@@ -54,7 +57,7 @@ def _impossible(path: str, part: Segment | Word, segment: int, word: int = 0) ->
             "transcript.segment_place", "segment {segment} ({text!r})", segment=segment, text=text
         )
     if -ROUNDING_S <= part.end_s < part.start_s <= LONGEST_MEDIUM_S:
-        return TranscriptionError(
+        return kind(
             "transcript.end_before_start",
             "{path}, {place}: it ends at {end_s:.3f} s, before its start at {start_s:.3f} s.",
             hint="Correct the time in the file, or transcribe the medium again.",
@@ -63,7 +66,7 @@ def _impossible(path: str, part: Segment | Word, segment: int, word: int = 0) ->
             start_s=part.start_s,
             end_s=part.end_s,
         )
-    return TranscriptionError(
+    return kind(
         "transcript.impossible_time",
         "{path}, {place}: {start} to {end} seconds are no times of a medium; "
         "they are from 0 to {longest:.0f}.",

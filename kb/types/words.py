@@ -8,6 +8,8 @@ from typing import Literal
 
 Timestamps = Literal["segment", "word"]
 
+LONGEST_MEDIUM_S = 1000 * 3600.0  # a later time is none of a medium
+
 # Scripts written without spaces: the letters around a word do not show its borders, and a word is
 # one character or a few.
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")

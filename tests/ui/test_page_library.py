@@ -15,10 +15,12 @@ from kb.asr.quality.checks import CHECKS
 from kb.asr.quality.expected_errors import with_expected_errors
 from kb.options import RunOptions
 from kb.service import Service
+from kb.service.export_request import ExportRequest
 from kb.settings import get_settings
 from kb.transcript import FORMATS
 from kb.transcript.caption_agreement import FLAG as WITNESS
 from kb.types import (
+    LAYOUTS,
     Chapter,
     Coverage,
     ExpectedErrors,
@@ -398,3 +400,18 @@ def test_times_of_words_are_asked_for_on_the_page(home: Path) -> None:
     app.checkbox(key="export_word_times").check()
     run_page(app)
     assert next(reversed(export_route._wanted.values())).request.timestamps == "word"
+
+
+def test_a_zip_has_the_options_of_the_command_line(home: Path) -> None:
+    add_item()
+    app = page(tab="Library")
+    app.multiselect(key="export_formats").set_value(["csv", "srt"])
+    app.selectbox(key="export_csv").select("excel-de")
+    app.selectbox(key="export_option_layout").select("bbc")
+    app.checkbox(key="export_word_times").check()
+    app.checkbox(key="export_language_in_name").check()
+    run_page(app)
+    wanted = next(reversed(export_route._wanted.values())).request
+    assert wanted == ExportRequest(
+        ("csv", "srt"), "word", LAYOUTS["bbc"], True, wanted.frame_rate, "excel-de"
+    )

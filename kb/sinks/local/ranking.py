@@ -26,7 +26,7 @@ from kb.sinks.local.embedding import Vectors
 from kb.sinks.local.marks import Mark, Marked, mark
 from kb.sinks.local.tables import columns_of, unsure_of
 from kb.sinks.local.terms import Term
-from kb.types import Hit, Occurrence
+from kb.types import LONGEST_MEDIUM_S, Hit, Occurrence
 
 Row = dict[str, Any]
 
@@ -188,8 +188,17 @@ def _full_text_search(table: Any, query: Any, limit: int) -> list[Row]:
 
 
 def _sorted_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return rows by score, without those at a time that no medium has.
+
+    An index of an earlier version may have such a row; `kb reindex` names its file.
+    """
+    possible = [
+        row
+        for row in rows
+        if 0 <= row["start_s"] <= LONGEST_MEDIUM_S and row["end_s"] <= LONGEST_MEDIUM_S
+    ]
     # Scores are rounded, because their last bits depend on the division of the index into files.
-    return sorted(rows, key=lambda row: (-round(row["score"], 5), row["item_id"], row["seq"]))
+    return sorted(possible, key=lambda row: (-round(row["score"], 5), row["item_id"], row["seq"]))
 
 
 def _clause(term: Term) -> Any | None:

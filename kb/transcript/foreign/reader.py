@@ -103,7 +103,7 @@ def _workbook(data: bytes) -> Found:
 
 
 def _from_json(path: Path, text: str, media: MediaRef) -> Transcript:
-    document = json.loads(text)
+    document = _json(text)
     if isinstance(document, dict) and {"segments", "coverage", "timing"} <= document.keys():
         own = json_document.from_document(document, source=str(path))
         for number, segment in enumerate(own.segments):
@@ -116,6 +116,17 @@ def _from_json(path: Path, text: str, media: MediaRef) -> Transcript:
     if found is None:
         raise ValueError("it is JSON of an unknown form")
     return _transcript(path, found, media)
+
+
+def _json(text: str) -> object:
+    """Return a document, or the list of those of a file with one on each line."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        lines = [line for line in text.split("\n") if line.strip()]
+        if len(lines) < 2 or not all(line.lstrip().startswith("{") for line in lines):
+            raise
+        return [json.loads(line) for line in lines]
 
 
 def _text(text: str, duration_s: float) -> Found:

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from kb.transcript.chunks import collapse_whitespace
-from kb.types import Segment, Word
+from kb.types import LONGEST_MEDIUM_S, Segment, Word
 
 SECONDS_PER_WORD = 0.4  # of ordinary speech: for texts without times
 LONGEST_PER_WORD_S = 1.5  # a row without an end lasts no longer than its words
-LATEST_S = 1000 * 3600.0  # no recording is longer
 ROUNDING_S = 0.05  # a start below 0, or an end before its start, by no more is a rounded time
 _PAUSE_S = 1.0  # words that are further apart belong to two segments
 _LONGEST_S = 30.0  # of a segment that is made of words
@@ -143,7 +142,8 @@ def check_times(row: Row) -> None:
     spans += [(f".words[{n}]", word.start_s, word.end_s) for n, word in enumerate(row.words)]
     for inner, start_s, end_s in spans:
         for time_s in (start_s, end_s):
-            if time_s is not None and not -ROUNDING_S <= time_s <= LATEST_S:  # not a number, too
+            # NaN compares false with every number.
+            if time_s is not None and not -ROUNDING_S <= time_s <= LONGEST_MEDIUM_S:
                 raise ImpossibleTime(f"{row.place}{inner}", shown(time_s))
         if start_s is not None and end_s is not None and end_s < start_s - ROUNDING_S:
             raise ImpossibleTime(f"{row.place}{inner}", f"{shown(start_s)} → {shown(end_s)}")

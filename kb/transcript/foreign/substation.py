@@ -15,6 +15,8 @@ from kb.types import Word
 
 _BLOCK = re.compile(r"(\{[^{}]*\})")
 _LENGTH = re.compile(r"\\[kK][fot]?\s*(\d+)")
+# What stands behind `\\p1` is drawn, up to `\\p0`.
+_DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?=\{[^{}]*\\p0|$)", re.DOTALL)
 _BREAK = re.compile(r"\\[Nn]")
 
 
@@ -32,7 +34,7 @@ def rows(text: str) -> Found | None:
             speaker=" ".join(event.name.split()) or None,
         )
         for number, event in enumerate(events, 1)
-        if not event.is_comment and not event.is_drawing
+        if not event.is_comment
     )
     if not any(row.text for row in found):
         return None
@@ -40,6 +42,7 @@ def rows(text: str) -> Found | None:
 
 
 def _row(text: str, start_s: float, end_s: float, place: str) -> Row:
+    text = _DRAWING.sub("", text)
     plain = unjoined(_shown(_BLOCK.sub("", text)))
     words = tuple(_words(text, start_s))
     return Row(joined_lines(plain.split("\n")), start_s, end_s, words, place=place)

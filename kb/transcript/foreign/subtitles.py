@@ -26,6 +26,11 @@ _ARROW_LINE = re.compile(r"^[^\n]*-->[^\n]*$", re.MULTILINE)
 _NEGATIVE = re.compile(r"^\s*-\s*\d{1,3}:\d\d|-->\s*-\s*\d{1,3}:\d\d")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+)(?:[.,](\d+))?")
 _SBV_TIMES = re.compile(r"(-?\d+:\d\d:\d\d[.,]\d{3}),(-?\d+:\d\d:\d\d[.,]\d{3})")
+# The times of a cue as they come back from translators and editors: spaces between the numbers, a
+# short arrow, no hours.
+_ODD_CLOCK = r"((?:\d+ *: *)?\d{1,2} *: *\d{1,2} *[.,] *\d{1,3})"
+_ODD_TIMES = re.compile(rf"^ *{_ODD_CLOCK} *(?:-+ *>|→) *{_ODD_CLOCK}", re.MULTILINE)
+_LINE_BREAK = re.compile(r"\[br\]", re.IGNORECASE)
 _SCROLLING = 0.5  # share of cues that begin with the line before
 
 
@@ -57,6 +62,7 @@ def with_single_words(rows: Sequence[Row]) -> list[Row]:
 
 def subrip_rows(text: str) -> Found | None:
     """Return the cues of a SubRip file; None if its reader finds none."""
+    text = _ODD_TIMES.sub(_usual_times, text)
     lines = _arrow_lines(text)
     try:
         found = list(srt.parse(text))
@@ -73,6 +79,11 @@ def subrip_rows(text: str) -> Found | None:
     return _found(rows, lines)
 
 
+def _usual_times(match: re.Match[str]) -> str:
+    clocks = (re.sub(" ", "", clock) for clock in match.groups())
+    return " --> ".join(c if c.count(":") == 2 else f"00:{c}" for c in clocks)
+
+
 def sbv_rows(text: str) -> Found | None:
     """Return the cues of an SBV file; None if it has none."""
     rows: list[Row] = []
@@ -84,7 +95,7 @@ def sbv_rows(text: str) -> Found | None:
             rows.append(Row("", seconds(match[1]), seconds(match[2]), place=f"line {number}"))
             lines = []
         elif rows and line.strip():
-            lines.append(line)
+            lines += _LINE_BREAK.split(line)
             rows[-1] = replace(rows[-1], text=joined_lines(lines))
     return grouped(Found(tuple(rows)), parts=False) if any(row.text for row in rows) else None
 

@@ -22,6 +22,7 @@ CELL_LETTERS = 16_000  # of our workbook; a longer text is in several rows
 _NUMBER = re.compile(r"-?\d+[.,]\d+")
 _HALF_DAY = re.compile(r"(\d+:\d{2}(?::\d{2}(?:\.\d+)?)?) ?([AaPp])[Mm]")
 _HALF_DAY_S = 43_200.0
+_SLOWEST_S = 5.0  # a character is never spoken so long
 _TEXT, _WORD = ("text",), ("word",)
 
 
@@ -34,7 +35,25 @@ def comma_rows(text: str) -> Found | None:
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)
     table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    return _table_rows(table, exact_text)
+    return _table_rows(_in_seconds(table), exact_text)
+
+
+def _in_seconds(table: list[list[str]]) -> list[list[str]]:
+    """Return the table; one of whisper.cpp, in whole milliseconds, with its times in seconds.
+
+    Its header is `start,end,text`, as that of a table in seconds may be: in seconds its text would
+    be spoken many times too slowly.
+    """
+    if not table or [cell.strip().lower() for cell in table[0]] != ["start", "end", "text"]:
+        return table
+    rows = [row for row in table[1:] if len(row) == 3]
+    if not rows or not all(_whole(row[0]) and _whole(row[1]) for row in rows):
+        return table
+    length = sum(int(row[1]) - int(row[0]) for row in rows)
+    if length < _SLOWEST_S * sum(len(row[2]) for row in rows):
+        return table
+    times = [[f"{int(row[0]) / 1000}", f"{int(row[1]) / 1000}", row[2]] for row in rows]
+    return [table[0], *times]
 
 
 def workbook_rows(data: bytes) -> Found | None:

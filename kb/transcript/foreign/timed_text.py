@@ -21,6 +21,7 @@ _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 _ID = "{http://www.w3.org/XML/1998/namespace}id"
 _AGENT = "{http://www.w3.org/ns/ttml#metadata}agent"
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _CLOCK = re.compile(r"(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+)|:(\d+))?")
 _OFFSET = re.compile(r"(-?\d+(?:\.\d+)?)(h|m|s|ms|f|t)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -54,7 +55,8 @@ def ttml_rows(text: str) -> Found:
     if "<!ENTITY" in text:
         raise ValueError("it defines entities, which no subtitles need")
     try:
-        root = ElementTree.fromstring(text.encode())
+        # The text is decoded already, whatever its declaration says.
+        root = ElementTree.fromstring(_DECLARATION.sub("", text, count=1).encode())
     except ElementTree.ParseError as error:
         raise ValueError(f"it is no XML: {error}") from error
     if _name(root) != "tt":

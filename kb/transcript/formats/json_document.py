@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kb.errors import TranscriptionError
+from kb.errors import LibraryError, TranscriptionError
 from kb.storage import Fields, read_json
 from kb.transcript.formats.json_parts import (
     caption_agreement_document,
@@ -24,6 +24,7 @@ from kb.transcript.formats.json_parts import (
     segment_document,
     segment_of,
 )
+from kb.transcript.time_order import check_times
 from kb.types import (
     Coverage,
     DecodingAttempt,
@@ -241,9 +242,12 @@ def _truncated_by_warnings(warnings: Iterable[str]) -> bool:
 def read(path: Path) -> Transcript:
     """Return the transcript in a `.transcript.json` file.
 
-    Raises LibraryError when the file cannot be read or is damaged.
+    Raises LibraryError when the file cannot be read, is damaged, or has a time that no medium has,
+    with segment and word.
     """
-    return from_document(read_json(path), source=str(path))
+    transcript = from_document(read_json(path), source=str(path))
+    check_times(transcript, str(path), LibraryError)
+    return transcript
 
 
 def _timestamps(fields: Fields) -> Timestamps:

@@ -99,7 +99,9 @@ class _Writer:
             paragraph.add_run(time).bold = True
         paragraph.add_run("  ")
         if part.speaker:
-            paragraph.add_run(f"{part.speaker}:").bold = True
+            name = paragraph.add_run(f"{part.speaker}:")
+            name.bold = name.font.cs_bold = True  # in complex scripts, too
+            name.font.rtl = _is_from_right(part.speaker) or None
             paragraph.add_run(" ")
         self._add_text(paragraph, collapse_whitespace(part.text))
 

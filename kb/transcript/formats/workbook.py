@@ -94,17 +94,22 @@ class _Writer:
         sheet.freeze_panes = "A2"
         sheet.print_title_rows = "1:1"
         sheet.page_setup.orientation = "landscape"
-        sheet.sheet_properties.pageSetUpPr = self._one_page_wide
-        sheet.page_setup.fitToHeight = 0  # as many pages as it needs
+        self._set_width_of_page(sheet)
         for letter, name in zip("ABCDEFGH", names, strict=False):
             sheet.column_dimensions[letter].width = _WIDTHS.get(name, _WIDTH)
         sheet.append([self._cell(sheet, c, column=n, bold=True) for n, c in enumerate(names)])
         return sheet
 
+    def _set_width_of_page(self, sheet: Any) -> None:
+        """Let a printed page have all columns, on as many pages as the rows need."""
+        sheet.sheet_properties.pageSetUpPr = self._one_page_wide
+        sheet.page_setup.fitToHeight = 0
+
     def _add_facts(self, transcript: Transcript, item: MediaItem) -> None:
         found = [("Title", item.title), *facts(transcript, item)]
         found += [("Remark", text) for text in (quality_remark(transcript), *transcript.warnings)]
         sheet = self._book.create_sheet("About")
+        self._set_width_of_page(sheet)
         for letter, width in zip("AB", _FACT_WIDTHS, strict=True):
             sheet.column_dimensions[letter].width = width
         for name, value in found:

@@ -118,12 +118,16 @@ class ScanThread:
 
 @dataclass(frozen=True, slots=True)
 class IngestRequest:
-    """Items to queue, and listings that a worker has to make."""
+    """Items to queue, and listings that a worker has to make.
+
+    `references` has all references of the page: a medium may have its transcript among them.
+    """
 
     items: tuple[MediaItem, ...]
     listings: tuple[str, ...]
     filters: VideoFilters
     options: RunOptions
+    references: tuple[str, ...] = ()
 
 
 class IngestThread:
@@ -151,11 +155,18 @@ class IngestThread:
         try:
             enqueued: list[str] = []
             request = self.request
-            for reference in request.listings:
-                enqueued += service.ingest.enqueue_listing(
-                    reference, request.filters, request.options
-                )
-            report = service.ingest.enqueue(request.items, request.options)
+            items = list(request.items)
+            for reference in self._listings(service):
+                if reference.transcripts:
+                    # Files of this machine: a worker would list the medium without them.
+                    found = service.ingest.scan(reference, request.filters)
+                    result = ScanResult(reference.text, scan=found)
+                    items += items_to_ingest([result], again=request.options.again)
+                else:
+                    enqueued += service.ingest.enqueue_listing(
+                        reference.text, request.filters, request.options
+                    )
+            report = service.ingest.enqueue(items, request.options)
             self.report = replace(report, enqueued=(*enqueued, *report.enqueued))
             if self.report.enqueued and self._settings.app_worker:
                 worker_supervisor().start(service, request.options)
@@ -166,6 +177,12 @@ class IngestThread:
             self.error = unexpected_error(error)
         finally:
             service.close()
+
+    def _listings(self, service: Service) -> list[Reference]:
+        """Return the references to list; a transcript among them belongs to its medium."""
+        request = self.request
+        named = service.ingest.references(request.references or request.listings)
+        return [each for each in named if each.text in request.listings]
 
 
 def unexpected_error(error: Exception) -> KBError:

@@ -333,7 +333,7 @@ def _start(items: tuple[MediaItem, ...], listings: tuple[str, ...]) -> None:
                 hint="Give a link, a handle or a path, or drop a file.",
             )
         request = scan_thread.IngestRequest(
-            items, listings, _filters_from_state(checked=True), options
+            items, listings, _filters_from_state(checked=True), options, references()
         )
     except KBError as error:
         st.session_state[_PROBLEM] = error

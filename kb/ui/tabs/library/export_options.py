@@ -10,15 +10,17 @@ from kb.errors import UsageError
 from kb.export_options import LAYOUT_OPTIONS, LayoutOptions
 from kb.options import Option
 from kb.service.export_request import ExportRequest
-from kb.types import LAYOUTS, SubtitleLayout, Timestamps
+from kb.types import LAYOUTS, CsvForm, SubtitleLayout, Timestamps
 from kb.ui.i18n import format_number, has_text, text
 from kb.ui.widgets import messages
 
 _KEY = "export_option_"
 _LANGUAGE_IN_NAME, _FRAME_RATE = "export_language_in_name", "export_frame_rate"
 _WORD_TIMES = "export_word_times"
+_CSV = "export_csv"
 FRAME_RATES = (23.976, 24.0, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0)
 DEFAULT_FRAME_RATE = 25.0
+CSV_FORMS: tuple[CsvForm, ...] = ("plain", "excel-en", "excel-de")
 _COLUMNS = 2
 
 
@@ -49,6 +51,22 @@ def export_options() -> ExportRequest:
     st.markdown(f"**{text('export_group_subtitles')}**")
     timestamps: Timestamps | None = "word" if word_times else None  # None: as the run asked for
     return ExportRequest((), timestamps, _layout(), bool(language_in_name), float(frame_rate))
+
+
+def csv_form() -> CsvForm:
+    """Draw the choice of the form of CSV tables; return it.
+
+    The page's server may be set to another language than the spreadsheet, so that each is named.
+    """
+    form: CsvForm = st.selectbox(
+        text("export_csv"),
+        CSV_FORMS,
+        format_func=lambda each: text(f"export_csv_{each}"),
+        key=_CSV,
+        help=text("export_csv_help"),
+        persist_state="session",
+    )
+    return form
 
 
 def _layout() -> SubtitleLayout | None:

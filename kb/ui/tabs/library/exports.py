@@ -15,7 +15,7 @@ from kb.service.notation import FORMAT_GROUPS, FORMATS
 from kb.service.views import LibraryEntry
 from kb.types import CsvForm, Transcript
 from kb.ui.i18n import has_text, plural_text, text
-from kb.ui.tabs.library.export_options import export_options
+from kb.ui.tabs.library.export_options import csv_form, export_options
 from kb.ui.web import export_route
 
 _FORMATS = "export_formats"
@@ -102,9 +102,10 @@ def zip_menu(shown: Sequence[LibraryEntry], ticked: Sequence[str]) -> None:
             persist_state="session",
         )
         with st.expander(text("export_options")):
+            csv = csv_form()
             options = export_options()
         names = (ALL,) if ALL in formats else tuple(formats)
-        request = replace(options, formats=names)
+        request = replace(options, formats=names, csv=csv)
         st.link_button(
             text("export_many_get"),
             export_route.zip_url(with_text, request) if names and with_text else "#",
