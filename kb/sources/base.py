@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 
 from kb.types import CaptionFile, MediaItem
 
+# Key of an item's `extra`: the length that its listing gave, where the medium has another one.
+LISTED_S = "listed_s"
 # The `availability.reason` of a video that the service does not know or does not show.
 MISSING = "private or removed, or never there"
 

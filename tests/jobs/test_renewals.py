@@ -213,6 +213,18 @@ def test_further_versions_are_counted_and_outlive_a_reindex(place: Place) -> Non
     assert [each.number for each in place.versions] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("found_s", "runs"), [(610.0, 1), (611.0, 1), (600.0, 1), (480.0, 2), (620.0, 2)]
+)
+def test_a_listing_with_another_length_than_the_page_makes_no_version_at_each_look(
+    found_s: float, runs: int, place: Place
+) -> None:
+    place.library.write_metadata(replace(ITEM, extra={**ITEM.extra, "listed_s": 610.0}))
+    for _ in range(3):
+        place.look(found_s)
+    assert place.row.run == runs
+
+
 def test_a_version_that_is_kept_already_is_not_kept_again(place: Place) -> None:
     first = Versions(place.library).keep(place.entry)
     assert first is not None and Versions(place.library).keep(place.entry) == first

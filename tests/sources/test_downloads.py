@@ -278,6 +278,7 @@ def test_a_medium_of_another_length_than_listed_is_taken_as_it_is_now(
     assert len(site.requests_of("media", "trimmed0001")) == requests
     if listed_s is not None:
         assert fetched.item.duration_s == pytest.approx(LENGTH_S, abs=0.2)
+        assert fetched.item.extra["listed_s"] == listed_s
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from kb.library import Library, LibraryEntry
 from kb.library.metadata import RENEWAL
 from kb.pipeline.hold import ASKED, is_asked
 from kb.sinks import is_local_sink
+from kb.sources.base import LISTED_S
 from kb.types import MediaItem
 
 QUESTION = "question"  # key of an item's record: the open question about a new version
@@ -46,8 +47,11 @@ def judge(entry: LibraryEntry | None, row: ItemRow, found: MediaItem) -> Verdict
     known_s = entry.item.duration_s if entry is not None else None
     if entry is None or not known_s or not found.duration_s:
         return Verdict.SAME
-    if abs(found.duration_s - known_s) <= SAME_WITHIN_S:
-        return Verdict.SAME
+    # A listing may give another length than the medium's page, again and again.
+    listed_s = entry.item.extra.get(LISTED_S)
+    for length_s in (known_s, listed_s):
+        if isinstance(length_s, int | float) and _is_same(found.duration_s, length_s):
+            return Verdict.SAME
     if entry.transcript_path is None:
         waiting = row.state in (*ACTIVE, FAILED, CANCELLED)
         return Verdict.FETCH if waiting and entry.media_path is not None else Verdict.SAME
@@ -57,6 +61,10 @@ def judge(entry: LibraryEntry | None, row: ItemRow, found: MediaItem) -> Verdict
         same = _question(entry).get("duration_s") == found.duration_s
         return Verdict.LATER if same else Verdict.ASK
     return Verdict.ASK if is_corrected(entry) or is_published(entry) else Verdict.RENEW
+
+
+def _is_same(one_s: float, other_s: float) -> bool:
+    return abs(one_s - other_s) <= SAME_WITHIN_S
 
 
 def is_corrected(entry: LibraryEntry) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from kb.database import Database
 from kb.errors import LibraryError, MediaUnavailable, RetryLater
 from kb.settings import Settings
-from kb.sources.base import MISSING, FetchResult, Progress, no_progress
+from kb.sources.base import LISTED_S, MISSING, FetchResult, Progress, no_progress
 from kb.sources.private_networks import private_networks_refused
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.redact import redact
@@ -286,7 +286,8 @@ class Downloader:
         self._remove(folder, item, but=keep_paths)
         found = merge_metadata(item, item_from_info(info, item.url))
         if duration_s is not None:
-            found = replace(found, duration_s=duration_s)
+            extra = {**found.extra, LISTED_S: item.duration_s} if item.duration_s else found.extra
+            found = replace(found, duration_s=duration_s, extra=extra)
         fetched = fetched_language(info)
         if fetched:
             found = with_track_language(found, fetched)
