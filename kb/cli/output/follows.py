@@ -55,8 +55,7 @@ def print_follows(follows: Sequence[FollowState]) -> None:
     out.print(summary(follows))
     for each in sorted(follows, key=lambda state: state.rank):
         words, style = CONDITIONS[each.condition]
-        last_at = each.subscription.last_at or (each.last.started_at if each.last else None)
-        last = format_moment(last_at) if last_at else "never"
+        last = format_moment(each.last_at) if each.last_at else "never"
         out.print(
             Text.assemble(
                 (each.subscription.reference, "bold"), "  ", (words, style),

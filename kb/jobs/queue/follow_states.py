@@ -44,6 +44,11 @@ class FollowState:
         return 1 if self.condition in ("missing", "short") else 2
 
     @property
+    def last_at(self) -> float | None:
+        """The start of the last look in epoch seconds, None if there was none."""
+        return self.subscription.last_at or (self.last.started_at if self.last else None)
+
+    @property
     def error(self) -> str:
         """The error of the last look, empty if it succeeded."""
         return self.subscription.error
@@ -96,7 +101,7 @@ def _condition(each: Subscription, look: Look | None, gaps: bool, now: float) ->
         return "error"
     if now > each.next_at + OVERDUE_S:
         return "overdue"
-    if each.last_at is None and look is None:
+    if each.last_at is None and look is None:  # a time in the future is unknown
         return "new"
     if gaps:
         return "missing"

@@ -87,7 +87,7 @@ def _subscription_card(place: int, state: FollowState) -> None:
                     "follow_line",
                     every=messages.format_timedelta(each.every_s),
                     next=messages.format_datetime(state.next_at),
-                    last=messages.format_datetime(each.last_at),
+                    last=messages.format_datetime(state.last_at),
                 )
             )
             if each.error:
@@ -197,7 +197,8 @@ def _missing(item: MissingItem) -> str:
         said = error_messages.translate_error(problem)[0]
     line = f"{messages.state(item.state)}: {item.title}" + (f": {said}" if said else "")
     if item.next_at:
-        line += " " + text("follow_next_try", next=messages.format_datetime(item.next_at))
+        line += ("" if line.endswith((".", "!", "?")) else ".") + " "
+        line += text("follow_next_try", next=messages.format_datetime(item.next_at))
     return line
 
 
