@@ -148,7 +148,7 @@ def _lanes(lanes: Sequence[LaneState]) -> None:
 def _lane_name(lane: LaneState) -> str:
     name = lane.name
     if lane.machine:
-        return text("lane_machine", machine=messages.escape_markdown(lane.machine))
+        return text("lane_machine", machine=lane.machine)
     if name == "items":
         return text("lane_items")
     if name.startswith("download"):
