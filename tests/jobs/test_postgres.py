@@ -11,14 +11,16 @@ import sqlalchemy as sa
 
 from kb.database import Database
 from kb.errors import LibraryError, UsageError
-from kb.jobs.queue import reasons
+from kb.jobs.queue import failed_items, reasons
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
-from kb.jobs.queue.item_states import QUEUED, RUNNING
+from kb.jobs.queue.item_states import FAILED, QUEUED, RUNNING
+from kb.jobs.queue.items import ItemStore
 from kb.library import Library
 from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
+from kb.sources.listing.known_list import KnownList, Walk
 from kb.sources.looks import LookOutcome, Looks
 from kb.types import MediaItem
 from tests.support.postgres import database_url, server
@@ -209,3 +211,29 @@ def test_followed_sources_have_their_state_and_digest(database: str, tmp_path: P
     found = service.follows.digest(7)
     assert (found["follows"]["count"], found["looks"]["queued"], found["new_count"]) == (2, 1, 0)
     service.close()
+
+
+def test_known_lists_and_the_schedule_of_failed_items(database: str, tmp_path: Path) -> None:
+    """The statements that SQLite and PostgreSQL have in forms of their own."""
+    opened = Database.open(Settings(KB_HOME=str(tmp_path / "home"), KB_DATABASE_URL=database))
+    entries, media = KnownList(opened, "UUx"), items(5)
+    number = entries.begin_look()
+    ids = [item.id for item in media]
+    entries.add_page(ids, number, [Walk(number, "next", True, 5)])
+    entries.record(media[:3], ids[3:4])
+    entries.add_page(ids[:2], entries.begin_look(), place=7)
+    assert entries.unread() == ids[4:]
+    assert (entries.ids(by_date=True), entries.count()) == ([ids[2], *ids[:2]], 4)
+    assert entries.items(ids) == media[:3]
+    assert entries.stale(9, available_s=-1, unavailable_s=-1)[0] == ids[3]
+    assert entries.state().walks == (Walk(number, "next", True, 5),)
+    entries.end_whole_walk(number + 1, extent="", reported=9, missing=0, is_complete=True)
+    assert (entries.count(), entries.state().surplus) == (2, 7)
+    store = ItemStore(opened)
+    store.submit(media[:1], {}, lambda *_: None)
+    row = store.claim(ids[0], 1, "one")
+    assert row is not None
+    problem = {"code": "download.members_only", "values": {}}
+    store.finish(ids[0], 1, "one", FAILED, error="no", problem=problem)
+    assert failed_items.due_ids(store, 1e9, "2026") == ids[:1]
+    opened.close()

@@ -199,16 +199,21 @@ class KnownList:
         now = self._clock()
         c = list_entries.c
         with self._database.begin() as connection:
-            for item in items:
-                moment = str(item.extra.get("published_at") or item.published)
-                connection.execute(
-                    sa.update(list_entries)
-                    .where(c.list_id == self.id, c.item_id == item.id)
-                    .values(
-                        moment=moment, read_at=now, item=item_document(item),
-                        available=not item.availability.is_unavailable,
-                    )
-                )  # fmt: skip
+            rows = [
+                {
+                    "entry": item.id, "item": item_document(item), "read_at": now,
+                    "moment": str(item.extra.get("published_at") or item.published),
+                    "available": not item.availability.is_unavailable,
+                }
+                for item in items
+            ]  # fmt: skip
+            if rows:
+                change = sa.update(list_entries).where(
+                    c.list_id == self.id, c.item_id == sa.bindparam("entry")
+                )
+                columns = ("item", "read_at", "moment", "available")
+                values: dict[str, Any] = {name: sa.bindparam(name) for name in columns}
+                connection.execute(change.values(**values), rows)
             for part in _parts(missing):
                 connection.execute(
                     sa.update(list_entries)
