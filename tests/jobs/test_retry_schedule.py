@@ -75,6 +75,7 @@ def test_the_causes_that_can_pass(tmp_path: Path, reason: str, passes: bool) -> 
         ("file.not_there", True),
         ("file.unreadable", True),
         ("media.missing", True),
+        ("media.ffmpeg_silent", True),  # a share that does not answer
         ("media.no_sound", False),
         ("media.not_decodable", False),
         ("item.transcript_gone", False),

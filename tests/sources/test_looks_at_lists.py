@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,21 @@ def test_a_small_quota_brings_some_videos_every_day(bench: Bench, filters: dict[
     if not wanted.min_duration_s:
         assert bench.numbers() == expected
     assert bench.numbers() <= expected and len(bench.numbers()) > 250
+
+
+def test_an_ingest_without_shorts_gets_on_with_a_small_quota(bench: Bench) -> None:
+    bench.channel.count = 300
+    bench.channel.shorts = frozenset(range(600))  # 12 pages
+    bench.fake.quota[KEY] = 11
+    days = 0
+    found: list[object] | None = None
+    while found is None and days < 9:
+        days += 1
+        bench.fake.renew()
+        bench.clock.now += DAY_S
+        with suppress(QuotaExhausted):
+            found = list(bench.open(new=False, followed=False, no_shorts=True))
+    assert found == [] and 1 < days < 7
 
 
 def test_a_cancelled_look_queues_nothing_more(bench: Bench) -> None:

@@ -26,6 +26,7 @@ PASSING = frozenset({
     "download.not_found", "download.failed", "download.no_file", "download.damaged",
     "download.too_short", "download.cannot_ask",
     "file.unreadable", "file.not_there", "media.missing", "media.not_opened",
+    "media.ffmpeg_silent",
 })  # fmt: skip
 # Codes of failures that an update of yt-dlp can mend and the time cannot.
 MENDED_BY_UPDATE = frozenset({"download.address_unsupported"})

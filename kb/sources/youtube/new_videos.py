@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from kb.errors import Cancelled
-from kb.sources.listing.filters import SHORT_MAX_S
 from kb.sources.listing.known_list import KnownList, ListState, Walk
 from kb.sources.listing.listing import Listing
 from kb.sources.listing.selection import filters_key, select_missing, select_newest
@@ -144,14 +143,9 @@ class NewVideos:
         """Return a video with the mark of a short, None if that cannot be said now."""
         if self._shorts is None:
             return item
-        if not item.duration_s or item.duration_s > SHORT_MAX_S:
-            return replace(item, extra={**item.extra, "short": False})
         if not replace(self._filters, no_shorts=False).keep(item):
             return item  # left out anyway
-        short = self._shorts.contains(item.id, may_ask=may_ask)
-        if short is None:
-            return item if may_ask else None
-        return replace(item, extra={**item.extra, "short": short})
+        return self._shorts.mark(item, may_ask=may_ask)
 
     # Pages
 
@@ -211,7 +205,7 @@ class NewVideos:
                 self._walker.begin(whole=True)
                 return
             if error.reason == "playlistNotFound" and self._known.id.startswith("UU"):
-                self._end(walk, ())  # a channel without uploads
+                self._end(walk, 0)  # a channel without uploads
                 return
             raise
         self._note_page(page)
@@ -220,14 +214,14 @@ class NewVideos:
         if early:
             self._walker.close(walk)
         if walk.whole and (early or page.reached_end):
-            self._end(walk, page.ids, complete=page.reached_end)
+            self._end(walk, page.size, complete=page.reached_end)
         elif page.reached_end and walk.number == self._number and not walk.token:
-            self._end(walk, page.ids)  # the first page is the whole list
+            self._end(walk, page.size)  # the first page is the whole list
 
-    def _end(self, walk: Walk, ids: Collection[str], *, complete: bool = True) -> None:
-        """Record the end of a walk through the whole list."""
+    def _end(self, walk: Walk, size: int, *, complete: bool = True) -> None:
+        """Record the end of a walk through the whole list; `size` is that of its last page."""
         self._walker.close(replace(walk, whole=True))
-        missing = note_missing(self._listing, walk.place + len(ids)) if complete else 0
+        missing = note_missing(self._listing, walk.place + size) if complete else 0
         self._known.end_whole_walk(
             walk.number,
             extent="" if complete else self._extent,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from kb.database import Database
+from kb.sources.listing.filters import SHORT_MAX_S
 from kb.sources.listing.known_list import KnownList
 from kb.sources.youtube.api import ApiRefused, YouTubeApi
 from kb.sources.youtube.walker import WHOLE_EVERY_S, Walker
+from kb.types import MediaItem
 
 
 class Shorts:
@@ -30,6 +33,19 @@ class Shorts:
         self._known = KnownList(database, f"UUSH{uploads[2:]}", clock=clock)
         self._ids: frozenset[str] | None = None
         self._is_read = self._is_missing = False
+
+    def mark(self, item: MediaItem, *, may_ask: bool) -> MediaItem | None:
+        """Return a video with the mark `short` in its `extra`, None if that is not known now.
+
+        Without a list of shorts it is returned as it is. Arguments and errors as in `contains`.
+        """
+        if not item.duration_s or item.duration_s > SHORT_MAX_S:
+            short: bool | None = False
+        else:
+            short = self.contains(item.id, may_ask=may_ask)
+        if short is None:
+            return item if may_ask else None
+        return replace(item, extra={**item.extra, "short": short})
 
     def contains(self, item_id: str, *, may_ask: bool) -> bool | None:
         """Return True for a short, None if that is not known.

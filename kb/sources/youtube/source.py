@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.known_list import KnownList
 from kb.sources.listing.listing import Listing, ListingReport
-from kb.sources.youtube.answers import PageChain, by_id, id_of, video_ids
+from kb.sources.youtube.answers import PageChain, by_id, id_of
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
 from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS, find_channel, handle_of
 from kb.sources.youtube.feed import newest_uploads
@@ -209,7 +208,7 @@ class YouTubeSource(OnlineSource):
         entries = KnownList(self.database, playlist_id, clock=self._clock)
         number, place = entries.begin_look(), 0
         order = DateOrder()
-        shorts = self._shorts(api, playlist_id) if filters.no_shorts and by_date else None
+        shorts = self._shorts_of(api, playlist_id, filters)
         for page in self._pages(api, playlist_id, reuse_s):
             report = listing.report
             listing.update(
@@ -222,11 +221,8 @@ class YouTubeSource(OnlineSource):
             entries.record(page.items)
             place += len(page.items) + page.unavailable
             for item in page.items:
-                if shorts is None:
-                    yield item
-                else:
-                    extra = {**item.extra, "short": item.short_id in shorts}
-                    yield replace(item, extra=extra)
+                marked = shorts.mark(item, may_ask=True) if shorts is not None else None
+                yield marked or item
             order.add(page)
             if not by_date or not page.items:
                 continue
@@ -255,19 +251,14 @@ class YouTubeSource(OnlineSource):
         self, api: YouTubeApi, playlist_id: str, listing: Listing, channel_id: str, followed: bool
     ) -> Iterator[MediaItem]:
         """Yield the videos that are wanted and not known."""
-        is_uploads = playlist_id.startswith("UU")
-        has_shorts = is_uploads and not playlist_id.startswith(("UULF", "UUSH", "UULV"))
-        hides_shorts = listing.filters.no_shorts and has_shorts
         return NewVideos(
             api,
             KnownList(self.database, playlist_id, clock=self._clock),
             listing,
-            by_date=is_uploads,
+            by_date=playlist_id.startswith("UU"),
             followed=followed,
             feed=partial(self._feed, playlist_id, channel_id),
-            shorts=Shorts(api, self.database, playlist_id, clock=self._clock)
-            if hides_shorts
-            else None,
+            shorts=self._shorts_of(api, playlist_id, listing.filters),
             clock=self._clock,
         ).items()
 
@@ -297,22 +288,12 @@ class YouTubeSource(OnlineSource):
             store.clear()
             yield from store.pages(fetch)
 
-    def _shorts(self, api: YouTubeApi, playlist_id: str) -> set[str] | None:
-        """Return the ids of the channel's shorts, None if the service has no list of them."""
-        if playlist_id.startswith(("UULF", "UUSH", "UULV")):
+    def _shorts_of(self, api: YouTubeApi, playlist_id: str, filters: VideoFilters) -> Shorts | None:
+        """Return the shorts of a channel whose uploads are listed without them, else None."""
+        parts = ("UULF", "UUSH", "UULV")
+        if not filters.no_shorts or playlist_id[:2] != "UU" or playlist_id.startswith(parts):
             return None
-        found: set[str] = set()
-        chain, token = PageChain("playlistItems"), ""
-        try:
-            while True:
-                answer = api.playlist_items(f"UUSH{playlist_id[2:]}", token)
-                ids = video_ids(answer)
-                found.update(ids)
-                token = chain.next_token(answer, token, ids)
-                if not token:
-                    return found
-        except ApiRefused:
-            return None
+        return Shorts(api, self.database, playlist_id, clock=self._clock)
 
     def _video(self, api: YouTubeApi, video_id: str) -> MediaItem:
         found = by_id(api.videos([video_id]), [video_id], "videos")

@@ -20,12 +20,13 @@ SPREAD = 1 / 7
 class WalkedPage:
     """A page: the ids of its items, and what was known of them before.
 
-    `reached_end` is True for the last page of the list. `total` is the service's number of entries,
-    None if it gives none.
+    `size` is the number of its entries, some of which may be the same; `reached_end` is True for
+    the last page of the list. `total` is the service's number of entries, None if it gives none.
     """
 
     ids: tuple[str, ...]
     before: dict[str, Entry]
+    size: int
     reached_end: bool
     total: int | None
 
@@ -71,7 +72,7 @@ class Walker:
         self.walks = [*([] if ends else [moved]), *self.walks[1:]]
         self._known.add_page(ids, self._number, self.walks, walk.place)
         total = count(mapping(answer.get("pageInfo")).get("totalResults"))
-        return WalkedPage(ids, before, not following, total)
+        return WalkedPage(ids, before, len(videos), not following, total)
 
     def close(self, walk: Walk) -> None:
         """End a walk before its last page; a whole one ends the older ones too."""
