@@ -89,7 +89,7 @@ def test_each_week_of_a_month_has_its_digest(month: Result) -> None:
 @pytest.mark.timeout(2 * LONG_S)
 def test_half_a_year_of_thirty_channels_and_again_with_killed_workers(tmp_path: Path) -> None:
     """Thirty channels with 4,000 uploads; then 50 kills, and the database lost twice."""
-    arguments = ("--days=183", "--scale=1", "--every-h=24")
+    arguments = ("--days=183", "--scale=1", "--every-h=48")
     killed = (*arguments, "--kills=50", "--losses=2")
     with (
         playing(tmp_path / "plain", *arguments, timeout_s=LONG_S) as plain,
