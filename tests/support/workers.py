@@ -115,12 +115,12 @@ class Lab:
         assert check is None or done.returncode == check, (done.stdout, done.stderr)
         return done
 
-    def start(self, *arguments: str, name: str = "one") -> psutil.Process:
-        """Start `kb worker` and wait until it has signed on."""
+    def start(self, *arguments: str, name: str = "one", **more: str) -> psutil.Process:
+        """Start `kb worker`, with `more` settings, and wait until it has signed on."""
         with self.log_file.open("ab") as log:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "kb.cli", "worker", *arguments],
-                env=self.environment(KB_EXECUTOR_ID=name), cwd=PROJECT_ROOT,
+                env=self.environment(KB_EXECUTOR_ID=name, **more), cwd=PROJECT_ROOT,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._popen.append(popen)
