@@ -22,6 +22,7 @@ from kb import storage
 from kb.database.driver_errors import NO_TEXT, library_error
 from kb.database.read_only import connect_for_reading
 from kb.errors import LibraryError
+from kb.types.clock import SLACK_S
 
 SNAPSHOT_FOLDER = "backups"
 DAILY, QUEUED = "daily", "queued"
@@ -29,7 +30,6 @@ DAILY_EVERY_S = 20 * 3600.0  # less than a day: a machine that is on during offi
 QUEUED_EVERY_S = 900.0  # at most so often: a large database takes seconds
 SCHEMA_KEPT = 2
 LOCK_TIMEOUT_S = 30.0
-CLOCK_SLACK_S = 3600.0
 
 _NAME = re.compile(r"kb-(\d{8}T\d{6})Z-([a-z0-9]+)\.sqlite")
 _STAMP = "%Y%m%dT%H%M%S"
@@ -143,7 +143,7 @@ def daily_snapshot(database: Path, keep: int) -> Snapshot | None:
     now = time.time()
     ages = [now - each.made_at for each in snapshots(database.parent) if each.reason == DAILY]
     # A copy from the future was made before the clock was set back.
-    if keep < 1 or any(-CLOCK_SLACK_S < age < DAILY_EVERY_S for age in ages):
+    if keep < 1 or any(-SLACK_S < age < DAILY_EVERY_S for age in ages):
         return None
     return make_snapshot(database, DAILY, keep)
 

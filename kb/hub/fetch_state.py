@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from kb.errors import LibraryError
 from kb.hub.records import key_of, state_folder
 from kb.storage import read_json, write_json, write_text
+from kb.types.clock import is_younger
 
 State = Literal["starting", "waiting", "fetching", "verifying", "paused", "stopped", "failed"]
 Request = Literal["", "pause", "cancel"]
@@ -127,7 +128,7 @@ def _read(path: Path, lock: FileLock) -> FetchState | None:
         return None
     if not state.is_running or _held(lock):
         return state
-    if state.state == "starting" and time.time() - state.at < STARTING_S:
+    if state.state == "starting" and is_younger(state.at, STARTING_S):
         return state
     return replace(state, state="stopped", bytes_per_s=0.0)
 

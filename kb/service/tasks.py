@@ -29,6 +29,7 @@ from kb.errors import KBError, StoredProblem, UsageError
 from kb.jobs.worker.spawn import start_detached
 from kb.service.task_registry import TASKS
 from kb.settings import Settings, get_settings, python_command
+from kb.types.clock import is_younger
 
 State = Literal["running", "done", "failed", "stopped", "lost"]
 
@@ -225,9 +226,9 @@ def _as_json(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_alive(task: Task) -> bool:
     if task.host != socket.gethostname():
-        return time.time() - task.seen_at < HEARTBEAT_TIMEOUT_S
+        return is_younger(task.seen_at, HEARTBEAT_TIMEOUT_S)
     if not task.pid:
-        return time.time() - task.started_at < START_TIMEOUT_S
+        return is_younger(task.started_at, START_TIMEOUT_S)
     try:
         process = psutil.Process(task.pid)
         born, status = float(process.create_time()), str(process.status())

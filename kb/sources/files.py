@@ -23,6 +23,7 @@ from kb.settings import Settings
 from kb.sources.base import FetchResult, Filters, Progress, no_progress
 from kb.sources.recording_name import NamedDay, day_in_name
 from kb.types import Availability, AvailabilityState, MediaItem, RecordingFacts
+from kb.types.clock import is_younger
 from kb.types.days import clock_day, local_day_of
 from kb.types.safe_text import shown
 
@@ -376,7 +377,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 
 
 def _is_younger(state: tuple[int, int] | None, age_s: float) -> bool:
-    return age_s > 0 and state is not None and time.time() - state[1] / 1e9 < age_s
+    return age_s > 0 and state is not None and is_younger(state[1] / 1e9, age_s)
 
 
 def _walk(folder: Path) -> list[Path]:

@@ -173,7 +173,8 @@ class Heartbeat:
         holder = self._row()
         if holder is None:
             raise self._running()
-        silent_s = max(0.0, holder.silent_s)
+        # A heartbeat in the future is that of a clock that was wrong: its holder is watched too.
+        silent_s = abs(holder.silent_s)
         if silent_s <= HEARTBEAT_TIMEOUT_S:
             raise self._running()
         if not holder.is_here and not holder.ended:

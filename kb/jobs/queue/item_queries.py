@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 
 import sqlalchemy as sa
@@ -20,11 +21,8 @@ from kb.jobs.queue.item_states import (
 )
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.types import MediaItem
+from kb.types.clock import SLACK_S
 
-# Half an hour: a row whose time of change is later than now by more than this was changed before
-# the clock was set back (the clocks of other machines differ by less), so that its waiting time is
-# not valid.
-CLOCK_SLACK_S = 1800.0
 _AT_ONCE = 20_000  # ids in one statement; SQLite allows 32,766 parameters
 
 Key = tuple[str, int]
@@ -145,9 +143,15 @@ class ItemQueries:
         return {state: found.get(state, 0) for state in STATES}
 
     def last_queued_at(self) -> float | None:
-        """Return the time at which the newest item was queued (epoch seconds), None without."""
+        """Return the time at which the newest item was queued (epoch seconds), None without.
+
+        Times in the future are unknown.
+        """
+        query = sa.select(sa.func.max(items.c.enqueued_at)).where(
+            items.c.enqueued_at <= time.time() + SLACK_S
+        )
         with self.database.begin() as connection:
-            found: float | None = connection.scalar(sa.select(sa.func.max(items.c.enqueued_at)))
+            found: float | None = connection.scalar(query)
             return found
 
     def running(self, executor: str) -> set[Key]:
@@ -159,10 +163,10 @@ class ItemQueries:
             return {(str(item_id), int(serial)) for item_id, serial in connection.execute(query)}
 
     def due(self, now: float) -> list[str]:
-        """Return the waiting items whose time has come."""
+        """Return the waiting items whose time has come, or was written in the future."""
         query = sa.select(items.c.id).where(
             items.c.state == WAITING,
-            sa.or_(items.c.wait_until <= now, items.c.updated_at > now + CLOCK_SLACK_S),
+            sa.or_(items.c.wait_until <= now, items.c.updated_at > now + SLACK_S),
         )
         with self.database.begin() as connection:
             return [str(item_id) for item_id in connection.scalars(query)]

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from kb.database import Database, lanes
 from kb.errors import StoredProblem
-from kb.jobs.queue.item_queries import CLOCK_SLACK_S
 from kb.jobs.queue.workflow_ids import FOREVER
+from kb.types.clock import SLACK_S, is_future
 
 
 class LanePause(NamedTuple):
@@ -48,7 +48,10 @@ class LaneStore:
     def pauses(self, now: float) -> list[tuple[str, LanePause]]:
         """Return name, end and reason of every paused lane."""
         c = lanes.c
-        query = sa.select(c.name, c.paused_until, c.reason, c.problem).where(c.paused_until > now)
+        query = sa.select(c.name, c.paused_until, c.reason, c.problem).where(
+            c.paused_until > now,
+            sa.or_(c.paused_until >= FOREVER, c.updated_at <= now + SLACK_S),
+        )
         with self.database.begin() as connection:
             return [
                 (str(name), LanePause(float(until), str(reason), problem))
@@ -58,9 +61,14 @@ class LaneStore:
     def pause(
         self, lane: str, until: float, reason: str, problem: StoredProblem | None = None
     ) -> None:
-        """Pause a lane until a time, unless its present pause ends later."""
-        longer = lanes.c.paused_until
-        self._write(lane, until, reason, problem, sa.or_(longer.is_(None), longer < until))
+        """Pause a lane until a time, unless its present pause ends later.
+
+        A pause that was written in the future is unknown.
+        """
+        c = lanes.c
+        unknown = sa.and_(c.paused_until < FOREVER, c.updated_at > self.database.time() + SLACK_S)
+        ends_earlier = sa.or_(c.paused_until.is_(None), c.paused_until < until)
+        self._write(lane, until, reason, problem, sa.or_(ends_earlier, unknown))
 
     def open(self, lane: str) -> None:
         """End the pause of a lane."""
@@ -87,6 +95,6 @@ class LaneStore:
 def _present_pause(row: sa.Row[Any], now: float) -> LanePause | None:
     if row.paused_until is None or row.paused_until <= now:
         return None
-    if row.paused_until < FOREVER and row.updated_at > now + CLOCK_SLACK_S:
+    if row.paused_until < FOREVER and is_future(row.updated_at, now):
         return None
     return LanePause(float(row.paused_until), str(row.reason), row.problem)

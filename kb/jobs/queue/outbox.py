@@ -16,10 +16,10 @@ import sqlalchemy as sa
 
 from kb.database import Database, deliveries
 from kb.errors import KBError, StoredProblem, stored_problem
-from kb.jobs.queue.item_queries import CLOCK_SLACK_S
 from kb.jobs.queue.item_states import NORMAL
 from kb.library import LibraryEntry
 from kb.sinks import REMOTE
+from kb.types.clock import SLACK_S
 
 QUEUED, SENDING = "queued", "sending"
 MISSING = "missing"  # shown only: sent to another project than that of the settings
@@ -410,7 +410,7 @@ def _key(sink: str, item_id: str) -> sa.ColumnElement[bool]:
 def _due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
     c = deliveries.c
     # A row whose time of change is later than now was changed before the clock was set back.
-    in_time = sa.or_(c.due_at <= now, c.updated_at > now + CLOCK_SLACK_S)
+    in_time = sa.or_(c.due_at <= now, c.updated_at > now + SLACK_S)
     return (c.status.in_(DEFERRED), in_time, c.sink.not_in(list(paused_sinks)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from kb.database import Database
+from kb.database.future_times import future_times
 from kb.errors import KBError
 from kb.jobs.queue import left_out
 from kb.jobs.queue.items import ItemStore
@@ -43,6 +44,11 @@ def follow_acts(database: Database, library: Library) -> None:
     acts may be those of a version that kept no record. Raises LibraryError.
     """
     store = ItemStore(database)
+    for each in future_times(database):
+        log.warning(
+            "%d times in %s.%s lie in the future: a clock was wrong; they are treated as unknown",
+            each.count, each.table, each.column,
+        )  # fmt: skip
     Subscriptions(database, library).restore()
     left_out.restore_rows(store, library)
     left_out.record_earlier_acts(store, library)

@@ -101,10 +101,10 @@ class CaptionSteps:
         return "replaced"
 
     def _wait(self, until: float) -> None:
-        end = min(until, time.time() + LONGEST_WAIT_S)
-        while time.time() < end:
+        ends_at = time.monotonic() + min(until - time.time(), LONGEST_WAIT_S)
+        while (left_s := ends_at - time.monotonic()) > 0:
             self._stop_if_asked()
-            self._context.stopping.wait(min(POLL_S, max(0.0, end - time.time())))
+            self._context.stopping.wait(min(POLL_S, left_s))
         self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:

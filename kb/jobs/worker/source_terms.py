@@ -16,6 +16,7 @@ from kb.jobs.queue.item_states import ItemRow
 from kb.jobs.queue.order import SOURCE
 from kb.options import SourceOptions
 from kb.sources.subscriptions import Subscription, Subscriptions
+from kb.types.clock import is_future
 from kb.types.hours import Hours
 
 HOUR_S = 3600.0
@@ -58,16 +59,12 @@ def _count_start(database: Database, followed: Subscription, per_hour: int, now:
     with database.begin() as connection:
         for name in (start, wake):
             database.insert_if_missing(connection, lanes, name=name)
-        found = dict(
-            connection.execute(
-                sa.select(lanes.c.name, lanes.c.next_at)
-                .where(lanes.c.name.in_([start, wake]))
-                .order_by(lanes.c.name)
-                .with_for_update()
-            )
-            .tuples()
-            .all()
-        )
+        query = sa.select(lanes.c.name, lanes.c.next_at, lanes.c.updated_at)
+        rows = connection.execute(
+            query.where(lanes.c.name.in_([start, wake])).order_by(lanes.c.name).with_for_update()
+        ).all()
+        # A time that was written in the future is unknown: the clock was set back since.
+        found = {row.name: 0.0 if is_future(row.updated_at, now) else row.next_at for row in rows}
         left_s = found[start] - now
         # A time further away than one interval: the clock was set back, or the pace was changed.
         free = not 0 < left_s <= interval_s

@@ -18,6 +18,7 @@ from kb.database import Database, publications
 from kb.errors import KnowledgeBaseError
 from kb.sinks.odin.transport import pause
 from kb.storage.machine_boot import boot_id
+from kb.types.clock import SLACK_S
 
 # A process of another machine cannot be checked, so its claim ends after this time.
 FOREIGN_OWNER_S = 900.0
@@ -186,7 +187,7 @@ def _is_alive(owner: str, owned_s: float) -> bool:
     host, pid, started, boot = (*owner.split("|"), "", "", "")[:4]
     # An older version did not write the boot.
     if host != socket.gethostname() or boot not in ("", boot_id()):
-        return owned_s < FOREIGN_OWNER_S
+        return -SLACK_S <= owned_s < FOREIGN_OWNER_S  # a time of the future is unknown
     try:
         return bool(abs(psutil.Process(int(pid)).create_time() - float(started)) < 1.0)
     except (psutil.Error, ValueError):

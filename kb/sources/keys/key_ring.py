@@ -28,6 +28,7 @@ from kb.database import Database, api_keys
 from kb.errors import QuotaExhausted, SettingsError
 from kb.settings import Settings, env_folder
 from kb.sources.pasted_text import pasted
+from kb.types.clock import has_come
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 # The characters that a key may have: an HTTP header cannot carry others.
@@ -286,6 +287,11 @@ def _status(key: ApiKey, row: sa.Row[tuple[object, ...]] | None, now: float) -> 
     if row is None:
         return KeyStatus(key.shown, "ready", 0)
     units = row.units if row.day == pacific_day(now) else 0
-    if row.state == "ready" or (row.until is not None and row.until <= now):
+    # A key that was spent is ready at the next midnight at the latest.
+    longest_s = next_reset(now) - now if row.state == "exhausted" else None
+    is_over = row.until is not None and has_come(
+        row.until, now, written_at=row.updated_at, longest_s=longest_s
+    )
+    if row.state == "ready" or is_over:
         return KeyStatus(key.shown, "ready", units)
     return KeyStatus(key.shown, row.state, units, row.until, row.reason)

@@ -20,6 +20,7 @@ from kb.database import Database, lanes
 from kb.errors import KBError, LanePaused, MediaUnavailable, restored
 from kb.settings import Settings
 from kb.sources.rate_limit.machine_lock import MachineWideLock
+from kb.types.clock import age_s, has_come
 
 DOWNLOADS = "download"
 # One forbidden medium may have its own cause; this many in a row show that the site blocks us.
@@ -107,7 +108,7 @@ class DownloadRateLimiter:
             row = self._row(connection, self.name)
             now = self._clock()
             paused_until = row.paused_until
-            if paused_until is None or paused_until <= now:
+            if has_come(paused_until, now, written_at=row.updated_at):
                 left_s: float = row.next_at - now
                 # A time further away than the longest pause: the clock was set back.
                 if 0 < left_s <= high:
@@ -129,13 +130,14 @@ class DownloadRateLimiter:
         with self._database.begin() as connection:
             row = self._row(connection, self.name)
             now = self._clock()
-            if row.paused_until is not None and row.paused_until > now:
+            if not has_come(row.paused_until, now, written_at=row.updated_at):
                 return self._pause_error(
                     row.paused_until, restored(row.reason, problem=row.problem)
                 )
-            quiet_s = now - (row.paused_until or 0.0)
+            quiet_s = age_s(row.paused_until, now)
             strikes = row.strikes
-            if quiet_s > STRIKE_EXPIRY_COOLDOWNS * self._cooldown_s(max(strikes, 1)):
+            longest_s = STRIKE_EXPIRY_COOLDOWNS * self._cooldown_s(max(strikes, 1))
+            if quiet_s is None or quiet_s > longest_s:
                 strikes = 0
             strikes += 1
             until = now + self._cooldown_s(strikes)
@@ -200,7 +202,7 @@ class DownloadRateLimiter:
             ).one_or_none()
         if row is None:
             return LaneStatus(self.name, None, "", 0)
-        paused = row.paused_until is not None and row.paused_until > self._clock()
+        paused = not has_come(row.paused_until, self._clock(), written_at=row.updated_at)
         return LaneStatus(
             self.name,
             row.paused_until if paused else None,

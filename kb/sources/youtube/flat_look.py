@@ -12,6 +12,7 @@ from kb.sources.listing.listing import Listing
 from kb.sources.listing.selection import select_missing, select_newest
 from kb.sources.youtube.walker import PREFIX, WHOLE_EVERY_S
 from kb.types import MediaItem
+from kb.types.clock import is_younger
 
 QUICK_ENTRIES = 50  # entries of each tab that a quick look reads
 _AT_ONCE = 50
@@ -93,8 +94,7 @@ class FlatLook:
         return self._known
 
     def _is_whole_due(self, known: KnownList) -> bool:
-        whole_at = known.state().whole_at
-        return whole_at is None or not 0 <= self._clock() - whole_at < WHOLE_EVERY_S
+        return not is_younger(known.state().whole_at, WHOLE_EVERY_S, self._clock())
 
     def _nothing_new(self, known: KnownList) -> bool:
         """Return True if the feed has only known videos."""

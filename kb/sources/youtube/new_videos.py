@@ -9,7 +9,6 @@ a filter left out, or a look that broke off, is found without a request.
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ from kb.sources.youtube.listing_end import (
 from kb.sources.youtube.shorts import Shorts
 from kb.sources.youtube.walker import PREFIX, SPREAD, WHOLE_EVERY_S, WalkedPage, Walker
 from kb.types import MediaItem
+from kb.types.clock import is_younger
 from kb.types.days import local_day_of_iso
 
 WALK_PAGES = 20  # of a repeated whole walk in one look: a long list is spread over several
@@ -152,10 +152,9 @@ class NewVideos:
     def _is_whole_due(self, state: ListState) -> bool:
         if state.whole_at is None or state.extent not in ("", self._extent):
             return True
-        age_s = self._clock() - state.whole_at
         digest = hashlib.sha256(self._known.id.encode()).digest()
         share = 1 - SPREAD * digest[0] / 255
-        return not 0 <= age_s < WHOLE_EVERY_S * share
+        return not is_younger(state.whole_at, WHOLE_EVERY_S * share, self._clock())
 
     def _read_feed(self) -> Generator[MediaItem, None, bool]:
         """Read the feed; return True if it joins the known list, so that no page is needed."""
@@ -268,13 +267,13 @@ class NewVideos:
     # Details
 
     def _without_details(self, page: WalkedPage) -> list[str]:
-        oldest = self._clock() - UNAVAILABLE_S
+        now = self._clock()
         return [
             each
             for each in page.ids
             if (entry := page.before.get(each)) is None
             or entry.read_at is None
-            or (not entry.available and not oldest < entry.read_at <= self._clock())
+            or not (entry.available or is_younger(entry.read_at, UNAVAILABLE_S, now))
         ]
 
     def _read(self, ids: Sequence[str]) -> Iterator[MediaItem]:
@@ -344,9 +343,8 @@ class NewVideos:
     def _may_walk_for_count(self) -> bool:
         """Return True if the list is short, or the last such walk is a day ago; record it."""
         counted_at = self._known.state().counted_at
-        age_s = math.inf if counted_at is None else self._clock() - counted_at
         pages = (self._listing.report.reported or 0) / PAGE_SIZE
-        if pages > WALK_PAGES and 0 <= age_s < COUNT_EVERY_S:
+        if pages > WALK_PAGES and is_younger(counted_at, COUNT_EVERY_S, self._clock()):
             return False
         self._known.update(counted_at=self._clock())
         return True

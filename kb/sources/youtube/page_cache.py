@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from kb.database import Database, listing_pages, listings
 from kb.library.metadata import item_document, item_from_document
 from kb.types import MediaItem
+from kb.types.clock import SLACK_S, is_younger
 
 # An older unfinished listing starts again at its first page; a wait for quota takes up to a day.
 STALE_S = 7 * 86_400.0
@@ -65,7 +66,8 @@ class PageStore:
         that was interrupted and is older fetches the first pages again, which have new entries.
         """
         row = self._row(discard_stale=True)
-        if row.pages and row.finished_at is None and self._age(row.started_at) > self._reuse_s:
+        started_lately = is_younger(row.started_at, self._reuse_s, self._clock())
+        if row.pages and row.finished_at is None and not started_lately:
             yield from self._fetch_new(fetch)
         number = 0
         while True:
@@ -113,12 +115,10 @@ class PageStore:
             return row
 
     def _is_stale(self, row: sa.Row[Any]) -> bool:
+        now = self._clock()
         if row.finished_at is not None:
-            return self._age(row.finished_at) > self._reuse_s
-        return self._age(row.started_at) > STALE_S
-
-    def _age(self, moment: float) -> float:
-        return self._clock() - moment
+            return not is_younger(row.finished_at, self._reuse_s, now)
+        return not is_younger(row.started_at, STALE_S, now)
 
     def _load(self, number: int) -> Page | None:
         with self._database.begin() as connection:
@@ -159,8 +159,10 @@ class PageStore:
 
 
 def prune(database: Database, *, clock: Callable[[], float] = time.time) -> None:
-    """Delete listings that are too old to be resumed."""
+    """Delete listings that are too old to be resumed, or whose time is in the future."""
+    now, started_at = clock(), listings.c.started_at
     with database.begin() as connection:
-        old = sa.select(listings.c.id).where(listings.c.started_at < clock() - STALE_S)
+        unusable = sa.or_(started_at < now - STALE_S, started_at > now + SLACK_S)
+        old = sa.select(listings.c.id).where(unusable)
         connection.execute(sa.delete(listing_pages).where(listing_pages.c.listing_id.in_(old)))
         connection.execute(sa.delete(listings).where(listings.c.id.in_(old)))

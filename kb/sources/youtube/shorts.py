@@ -12,6 +12,7 @@ from kb.sources.listing.known_list import KnownList
 from kb.sources.youtube.api import ApiRefused, YouTubeApi
 from kb.sources.youtube.walker import WHOLE_EVERY_S, Walker
 from kb.types import MediaItem
+from kb.types.clock import is_younger
 
 
 class Shorts:
@@ -67,8 +68,7 @@ class Shorts:
     def _read(self) -> None:
         state = self._known.state()
         walker = Walker(self._api, self._known, self._known.begin_look(), state.walks)
-        age_s = None if state.whole_at is None else self._clock() - state.whole_at
-        whole = age_s is None or not 0 <= age_s < WHOLE_EVERY_S
+        whole = not is_younger(state.whole_at, WHOLE_EVERY_S, self._clock())
         if not (whole and any(walk.whole for walk in walker.walks)):
             walker.begin(whole=whole)
         elif walker.walks:

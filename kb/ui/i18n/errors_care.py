@@ -1,6 +1,12 @@
 """German of the errors of backup, restore, verification and removal, by code."""
 
 DE: dict[str, tuple[str, str]] = {
+    "clock.future_times": (
+        "{count} gespeicherte Zeiten liegen in der Zukunft (in {tables}; die letzte ist {latest}): "
+        "Eine Uhr ging falsch, als sie geschrieben wurden, oder geht jetzt falsch. Sie gelten als "
+        "unbekannt.",
+        "Die Uhren aller Rechner dieser Bibliothek mit der wirklichen Zeit vergleichen.",
+    ),
     "backup.disk_full": (
         "Die Platte ist voll: {path} lässt sich nicht kopieren.",
         "Platz schaffen, oder einen Ordner auf einer anderen Platte nennen.",
