@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import requests  # slow to import, and not needed by every command
 
 LISTING_BYTES = 20_000_000
-LEAST_BYTES = 4096  # within `stall_s`; a hub that sends less than that sends nothing
+LEAST_BYTES = 1024  # within `stall_s`; a hub that sends less than that sends nothing
 MOST_PAGES = 20
 LONGEST_RETRY_AFTER_S = 6 * 3600.0
 
