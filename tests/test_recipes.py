@@ -267,8 +267,8 @@ def test_an_option_of_a_run(copy: Copy, talk: Path) -> None:
     )
     copy.insert(
         "kb/jobs/worker/item_steps.py",
-        "context.library.amend(self._id, decision.metadata())",
-        '            context.library.amend(self._id, {"remark": options.remark})',
+        "self._library.amend(self._id, decision.metadata())",
+        '            self._library.amend(self._id, {"remark": options.remark})',
     )
     for label, place in (("Remark", "EN: dict"), ("Bemerkung", "DE: dict")):
         copy.insert("kb/ui/i18n/ingest.py", place, f'    "option_remark": "{label}",')
