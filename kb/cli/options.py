@@ -182,7 +182,12 @@ def video_filters(
     no_shorts: Annotated[bool, typer.Option("--no-shorts", help="Leave out shorts.")] = False,
     new: Annotated[bool, typer.Option("--new", help="Only what is not known yet.")] = False,
     limit: Annotated[
-        int, typer.Option("--limit", min=0, help="At most so many items; 0 for all.")
+        int,
+        typer.Option(
+            "--limit",
+            min=0,
+            help="At most so many items, of a followed source the newest; 0 for all.",
+        ),
     ] = 0,
 ) -> VideoFilters:
     """Return the filters for the typed values. Raises UsageError for an invalid value."""
