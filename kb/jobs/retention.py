@@ -22,6 +22,7 @@ from kb.jobs.queue.order import SOURCE
 from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
 from kb.library.metadata import RETENTION, TRANSCRIPT_SUFFIX
+from kb.library.versions import Versions
 from kb.options import SourceOptions
 from kb.pipeline.adoption import damage
 from kb.pipeline.hold import waits_for_review
@@ -156,6 +157,10 @@ def _delete(
         except OSError as error:
             library.amend(item_id, {RETENTION: None})
             raise library_error(error, path, "remove") from error
+        for version in Versions(library).of(item_id):  # the media of its earlier versions too
+            if version.media_path is not None and version.transcript_path is not None:
+                size += _size(version.media_path) or 0
+                version.media_path.unlink(missing_ok=True)
     return Deletion(item_id, rule, size)
 
 

@@ -21,6 +21,7 @@ from kb.jobs.queue.order import SOURCE
 from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
 from kb.library.metadata import TRANSCRIPT_SUFFIX
+from kb.library.versions import Versions
 from kb.options import SourceOptions
 from kb.service import Service
 from kb.sources.subscriptions import Subscriptions
@@ -204,6 +205,16 @@ def test_a_deletion_that_a_kill_interrupted_is_completed(kept: Kept) -> None:
     assert kept.entry(item_id).retention == {}
     assert kept.apply() == {"1": "keep_days"}
     assert kept.entry(item_id).retention["rule"] == "keep_days"
+
+
+def test_the_media_of_earlier_versions_go_with_it(kept: Kept) -> None:
+    item_id = kept.add(1, kept.follow("@talks", keep_days=30), days=40.0)
+    versions = Versions(kept.library)
+    versions.keep(kept.entry(item_id))
+    assert versions.of(item_id)[0].media_path is not None
+    assert kept.apply()
+    (version,) = versions.of(item_id)
+    assert version.media_path is None and version.transcript_path is not None
 
 
 def test_a_medium_that_comes_back_has_no_such_record(kept: Kept, tmp_path: Path) -> None:
