@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 import streamlit as st
@@ -31,7 +32,7 @@ def render(
     if transcript is not None:
         _quality_table(transcript)
         _revisions(entry, transcript, place)
-    _metadata(entry, transcript)
+    _metadata(service, entry, transcript)
 
 
 # Knowledge bases
@@ -194,8 +195,11 @@ def _deleted(entry: LibraryEntry) -> str:
     return text("detail_deleted", day=str(entry.retention.get("at", ""))[:10])
 
 
-def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
+def _metadata(service: Service, entry: LibraryEntry, transcript: Transcript | None) -> None:
     item, transcription = entry.item, entry.transcribed
+    asked: dict[str, str] = {}
+    with suppress(KBError):  # without its database the library's files are shown
+        asked = service.items.asked_settings(item.id)
     rows = [
         ("detail_url", web_address(item.url)),
         ("detail_channel", item.channel),
@@ -205,6 +209,7 @@ def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
             "detail_engine",
             " · ".join(str(transcription[k]) for k in ("engine", "model") if transcription.get(k)),
         ),
+        ("detail_asked", " · ".join(asked.values())),
         ("detail_made", messages.format_datetime(_seconds(str(transcription.get("at", ""))))),
         ("detail_id", item.id),
         ("detail_source", item.source),
