@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
+from kb.errors import UsageError
 from kb.jobs.queue.item_states import (
     FAILED,
     WAITING,
@@ -62,3 +65,11 @@ def test_backoff_doubles_within_bounds() -> None:
     assert longest[:3] == [5.0, 10.0, 20.0]
     assert longest[-1] == retry_policy.LONGEST_BACKOFF_S
     assert retry_policy.backoff_s(1, lambda low, high: low) == 2.5
+
+
+@pytest.mark.parametrize("code", sorted(retry_policy.OF_THIS_MACHINE))
+def test_an_item_that_this_machine_cannot_serve_waits_for_another(code: str) -> None:
+    error = UsageError(code, "not here")
+    found = retry_policy.decide(error, 2, systemic=False)
+    assert (found.state, found.attempts, found.lane_reason) == ("waiting", 2, None)
+    assert found.until is not None and found.until > time.time() + 900

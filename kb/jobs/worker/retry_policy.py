@@ -26,6 +26,10 @@ MAX_ATTEMPTS = 5
 FIRST_BACKOFF_S = 5.0
 LONGEST_BACKOFF_S = 900.0
 LANE_PAUSE_S = 60.0  # after a full disk, a locked database or a missing folder
+# What a request asks for and this machine does not have: the item is not at fault.
+OF_THIS_MACHINE = frozenset((
+    "engine.unknown", "engine.not_installed", "engine.no_cublas", "engine.no_compiler",
+))  # fmt: skip
 FULL_DISK_BYTES = 8 * 2**20
 
 _QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)
@@ -81,6 +85,10 @@ def decide(
     if isinstance(error, ModelUnavailable) and error.retryable:
         # The hub or the disk of the models: items whose model is here go on.
         until = error.until or now + LANE_PAUSE_S
+        return RetryDecision(WAITING, attempts, until, failing_since=since)
+    if error.code in OF_THIS_MACHINE:
+        # Another machine may serve the item. The wait is longer than an idle worker stays.
+        until = now + LONGEST_BACKOFF_S + LANE_PAUSE_S
         return RetryDecision(WAITING, attempts, until, failing_since=since)
     if systemic:
         return RetryDecision(WAITING, attempts, now + LANE_PAUSE_S, error, since)
