@@ -274,6 +274,22 @@ def test_the_library_s_own_folders_are_refused(place: Place, name: str, folder: 
     assert Library(place.home).find(place.items[0]) is not None
 
 
+@pytest.mark.parametrize("to", ["", "media", "trash", "media/../media", "index.lance"])
+@pytest.mark.parametrize("format", ["json", "csv", "txt", "docx"])
+def test_a_link_into_the_library_is_no_way_round(
+    place: Place, tmp_path: Path, format: str, to: str
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(place.home / to)
+    before = contents(place.home)
+    for overwrite in ([], ["--overwrite"]):
+        said = place.kb(
+            "export", place.items[0], "--format", format, "-o", link, *overwrite, code=2
+        )
+        assert str(link) in said
+    assert contents(place.home) == before
+
+
 def test_subtitles_go_beside_the_medium(place: Place, tmp_path: Path) -> None:
     home = tmp_path / "copy"
     shutil.copytree(place.home, home)

@@ -47,7 +47,7 @@ _WRITERS = frozenset((
     "write_text", "write_bytes", "write_json", "write_private", "atomic_path", "user_path",
     "user_file", "write_user_file", "link_or_copy", "scratch_folder", "mkdtemp", "mkstemp",
     "TemporaryDirectory", "NamedTemporaryFile", "copyfile", "copy2", "copytree", "symlink_to",
-    "hardlink_to", "writestr", "touch", "draft",
+    "hardlink_to", "writestr", "touch", "draft", "put_file",
 ))  # fmt: skip
 _OF_MODULES = {("os", "link"), ("os", "replace"), ("os", "rename"), ("shutil", "move")}
 _FLAGS = frozenset(("O_CREAT", "O_EXCL", "O_TRUNC"))

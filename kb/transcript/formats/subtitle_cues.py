@@ -138,7 +138,7 @@ class _Draft:
 
 @dataclass(slots=True)
 class _Part:
-    """What one speaker says without a pause for others."""
+    """The speech of one speaker until another voice is heard."""
 
     speaker: str | None
     atoms: list[Atom]
