@@ -275,7 +275,7 @@ def test_the_library_s_own_folders_are_refused(place: Place, name: str, folder: 
 
 
 @pytest.mark.parametrize("to", ["", "media", "trash", "media/../media", "index.lance"])
-@pytest.mark.parametrize("format", ["json", "csv", "txt", "docx"])
+@pytest.mark.parametrize("format", ["json", "txt"])  # files of the library itself
 def test_a_link_into_the_library_is_no_way_round(
     place: Place, tmp_path: Path, format: str, to: str
 ) -> None:
