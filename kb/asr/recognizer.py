@@ -19,7 +19,16 @@ from itertools import islice
 
 from gpu.preset_figures import Preset
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.vad import SURE_THRESHOLD, Audio, SpeechDetector
+from kb.asr.audio.speech_evidence import SpeechEvidence, SpokenLevel
+from kb.asr.audio.vad import (
+    CLEAR_THRESHOLD,
+    LEDGER_THRESHOLD,
+    SURE_THRESHOLD,
+    Audio,
+    SpeechDetector,
+    SpeechRule,
+    spans,
+)
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
 from kb.asr.batching.fallback_engine import FallbackEngine
@@ -35,6 +44,7 @@ from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
 from kb.asr.quality.window_context import Thresholds, WindowContext
+from kb.asr.quality.word_checks import sure_words
 from kb.asr.stitching import WindowText, enforce_order, restore_segment_times, stitch
 from kb.asr.windows.window_source import WindowSource
 from kb.asr.windows.windowing import Window
@@ -232,6 +242,7 @@ class _Run:
         self._window_texts: list[WindowText] = []
         self._previous_words: tuple[Word, ...] = ()
         self._pace = PaceEstimate()
+        self._spoken_level = SpokenLevel()
         self._early_settled = False
         self.repairs = RepairQueue(
             self._submit_repair,
@@ -355,7 +366,10 @@ class _Run:
         for window in self.source.residual_windows if language else ():
             empty = DecodingResult((), language, 0.0, 0.0, window.start_s)
             context = replace(
-                self._window_context(window, empty), previous_words=(), detected_language=("", 0.0)
+                self._window_context(window, empty),
+                previous_words=(),
+                detected_language=("", 0.0),
+                evidence=None,
             )
             if self._owner.plan.share > 0:
                 whole = self._with_context(window)
@@ -369,28 +383,34 @@ class _Run:
         self.results.append(candidate.result())
 
     def _window_context(self, window: Window, decoded: DecodingResult) -> WindowContext:
-        return WindowContext(
+        context = WindowContext(
             start_s=window.start_s,
             end_s=window.end_s,
             from_s=window.start_s + window.overlap_s / 2,
             to_s=window.end_s - window.shared_s / 2,
             decoded=decoded,
             # Without detection all sound counts as speech, and no word counts as on silence.
-            speech=(
-                self.source.speech_near(window.start_s, window.end_s)
-                if self._owner.detect_speech
-                else window.speech
-            ),
-            sure=(
-                self.source.speech_near(window.start_s, window.end_s, SURE_THRESHOLD)
-                if self._owner.detect_speech
-                else None
-            ),
+            speech=window.speech,
             previous_words=self._previous_words,
             languages=self.vote.languages,
             detected_language=self.vote.best_guess(window),
             pace=self._pace.add(word for s in decoded.segments for word in s.words),
         )
+        return self._with_detection(context, window) if self._owner.detect_speech else context
+
+    def _with_detection(self, context: WindowContext, window: Window) -> WindowContext:
+        """Add the detected speech, and the evidence for single words."""
+        near = self.source.probabilities_near(window.start_s, window.end_s)
+        evidence = SpeechEvidence(self._owner.detector, window.audio, window.start_s, near)
+        speech, sure, clear = (
+            tuple(spans(near[0], SpeechRule(threshold), offset_s=near[1]))
+            for threshold in (LEDGER_THRESHOLD, SURE_THRESHOLD, CLEAR_THRESHOLD)
+        )
+        context = replace(context, speech=speech, sure=sure, clear=clear, evidence=evidence)
+        if not any(context.is_unclear(word) for word in context.words):
+            return context
+        limit = self._spoken_level.limit(sure_words(context), evidence)
+        return replace(context, spoken_score=limit)
 
     def _check(self) -> None:
         if self._cancelled and self._cancelled():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
 from kb.asr.engines.base import DecodingResult
@@ -287,33 +291,53 @@ def test_an_empty_report_is_clean() -> None:
     assert (coverage.grade, coverage.trusted, rows) == ("A", 1.0, ())
 
 
+@dataclass
+class Scores:
+    """Evidence with known scores: of the word at each start in seconds, else 0.98."""
+
+    known: dict[float, float]
+
+    def scores(self, words: Sequence[Word]) -> tuple[float, ...]:
+        return tuple(self.known.get(word.start_s, 0.98) for word in words)
+
+
 @pytest.mark.parametrize(
-    ("probabilities", "sure", "flagged"),
+    ("probabilities", "clear", "scores", "flagged"),
     [
-        ((0.9, 0.9, 0.9), ((0.0, 9.0),), None),
-        ((0.9, 0.9, 0.3), ((0.0, 9.0),), (2.0, 2.4)),  # the last word is unlikely
-        ((0.9, 0.3, 0.3), ((0.0, 9.0),), (1.5, 2.4)),
-        ((0.9, 0.3, 0.9), ((0.0, 9.0),), None),  # unlikely, and a likely one follows
-        ((0.9, 0.9, 0.9), ((0.0, 2.0),), (2.0, 2.4)),  # its sound is not surely speech
-        ((0.9, 0.9, 0.9), ((0.0, 2.15),), None),
-        ((0.9, 0.9, 0.9), (), (1.0, 2.4)),
-        ((0.9, 0.9, 0.9), None, None),  # without detection all speech is sure
+        ((0.99, 0.99, 0.99), (0.0, 9.0), {2.0: 0.2}, None),  # likely, and surely detected
+        ((0.99, 0.99, 0.3), (0.0, 9.0), {}, None),  # unlikely, but its sound is speech
+        ((0.99, 0.99, 0.3), (0.0, 9.0), {2.0: 0.5}, (2.0, 2.4)),
+        ((0.99, 0.3, 0.3), (0.0, 9.0), {1.5: 0.5, 2.0: 0.5}, (1.5, 2.4)),
+        ((0.99, 0.3, 0.99), (0.0, 9.0), {1.5: 0.5}, None),  # unlikely, and a clear one follows
+        ((0.99, 0.99, 0.99), (0.0, 1.9), {2.0: 0.5}, (2.0, 2.4)),  # likely, not quite detected
+        ((0.99, 0.99, 0.99), (0.0, 1.9), {}, None),
+        ((0.99, 0.99, 0.99), (0.0, 0.0), {1.0: 0.1, 1.5: 0.1, 2.0: 0.1}, (1.0, 2.4)),
+        ((0.3, 0.99, 0.99), (0.0, 9.0), {1.0: 0.85}, None),  # detection is late for the first
+        ((0.3, 0.99, 0.99), (0.0, 9.0), {1.0: 0.5}, (1.0, 1.4)),
+        ((0.99, 0.3, 0.99), (2.0, 9.0), {1.5: 0.5}, (1.5, 1.9)),  # not detected, inside
+        ((0.99, 0.99, 0.3), (0.0, 9.0), None, None),  # without detection there is no evidence
     ],
 )
-def test_unlikely_words_at_the_end_of_a_stretch_may_be_invented(
+def test_words_whose_sound_is_no_speech_may_be_invented(
     probabilities: tuple[float, ...],
-    sure: tuple[tuple[float, float], ...] | None,
+    clear: tuple[float, float],
+    scores: dict[float, float] | None,
     flagged: tuple[float, float] | None,
 ) -> None:
     words = [
         Word(1.0 + 0.5 * n, 1.4 + 0.5 * n, "harbour", chance)
         for n, chance in enumerate(probabilities)
     ]
-    spans = None if sure is None else tuple(SpeechSpan(*span) for span in sure)
-    found = word_checks.ending(evidence(*words, speech=((0.0, 9.0),), sure=spans), LIMITS)
+    known: dict[str, Any] = {
+        "speech": ((0.0, 9.0),),
+        "clear": (SpeechSpan(*clear),),
+        "evidence": None if scores is None else Scores(scores),
+        "spoken_score": 0.92,
+    }
+    found = word_checks.ending(evidence(*words, **known), LIMITS)
     assert [(f.start_s, f.end_s) for f in found] == ([flagged] if flagged else [])
     # Words behind a pause are a stretch of their own.
-    later = Word(5.0, 5.4, "winter", 0.9)
-    found = word_checks.ending(evidence(*words, later, speech=((0.0, 9.0),), sure=spans), LIMITS)
+    later = Word(5.0, 5.4, "winter", 0.99)
+    found = word_checks.ending(evidence(*words, later, **known), LIMITS)
     own = [(f.start_s, f.end_s) for f in found if f.end_s < 3.0]
     assert own == ([flagged] if flagged else [])

@@ -45,6 +45,7 @@ def test_another_engine_is_the_last_rung() -> None:
         second.close()
     assert [reading.method for reading in found.windows[0].attempts] == [
         "first",
+        "places",
         "shifted",
         "parts",
         "engine oracle:truth",

@@ -69,6 +69,10 @@ class RecordedDetector:
     def finish(self) -> Audio:
         return self._rest
 
+    def probabilities(self, audio: Audio) -> Audio:
+        """Return those of another sound, which are computed."""
+        return detector().probabilities(audio)
+
 
 # Scoring
 

@@ -28,6 +28,7 @@ _STATE = 128  # width of the recurrent state
 
 CUT_THRESHOLD = 0.35  # for cutting windows: lower than Silero's 0.5, because missed speech is lost
 SURE_THRESHOLD = 0.7  # 0.1 % of spoken words are outside, half of those that are invented on noises
+CLEAR_THRESHOLD = 0.95  # nine in ten of the unlikely words at the end of a stretch reach it
 LEDGER_THRESHOLD = 0.25  # for the coverage ledger: lower, to find missed speech
 HYSTERESIS = 0.15  # speech ends this far below its start threshold (Silero's value)
 MIN_SILENCE_S = 0.1  # shorter dips stay inside a span
@@ -69,6 +70,11 @@ class SpeechDetector:
     def stream(self) -> SpeechStream:
         """Return a new stream: push blocks, read probabilities."""
         return SpeechStream(self._session)
+
+    def probabilities(self, audio: Audio) -> Audio:
+        """Return the speech probabilities of a whole sound, one a FRAME; the last is padded."""
+        stream = self.stream()
+        return np.concatenate([stream.push(audio), stream.finish()])
 
 
 class SpeechStream:

@@ -12,7 +12,9 @@ from kb.asr.quality.checks import RESOLVED_BY_AGREEMENT, check, flagged_seconds
 from kb.asr.quality.missing_speech import is_silence
 from kb.asr.quality.report import WindowResult
 from kb.asr.quality.window_context import Thresholds, WindowContext, make_flag
-from kb.asr.quality.word_places import LONGEST_EMPTY_S, WORD_CHECKS, OpenPlace
+from kb.asr.quality.word_checks import TOUCHING_S
+from kb.asr.quality.word_edits import replace_words
+from kb.asr.quality.word_places import FLAG_S, LONGEST_EMPTY_S, WORD_CHECKS, OpenPlace
 from kb.asr.stitching import join_words, normalize_word
 from kb.asr.windows.windowing import Window
 from kb.types import DecodingAttempt, QualityFlag, Segment, SpeechSpan, Word
@@ -20,7 +22,8 @@ from kb.types import DecodingAttempt, QualityFlag, Segment, SpeechSpan, Word
 AGREEMENT = 0.9  # share of equal words from which two attempts agree
 
 
-UNCOVERED = "uncovered"
+UNCOVERED, ENDING = "uncovered", "ending"
+MOST_REMOVALS = 4
 
 
 FIRST, PARTS, SHIFTED = "first", "parts", "shifted"
@@ -29,6 +32,10 @@ FIRST, PARTS, SHIFTED = "first", "parts", "shifted"
 # Words at a place about which its own readings do not agree. Value: the number of readings against
 # them, 0 where a word of an instant that no reading has was removed.
 DISAGREEMENT = "disagreement"
+
+
+# Of words that are hardly spoken, so that a text without them is chosen.
+INVENTED_COST = 0.3
 
 
 PLACES, PLACE = "places", "place"  # with other words at places; one reading of an open place
@@ -52,18 +59,47 @@ class RepairCandidate:
     resolved: frozenset[str] = frozenset()
     answered: list[SpeechSpan] = field(default_factory=list)  # places where no word is missing
     open: list[OpenPlace] = field(default_factory=list)
+    removed: list[SpeechSpan] = field(default_factory=list)  # of words that are hardly spoken
 
     def __post_init__(self) -> None:
-        self.add_attempt(NOT_READ if self.residual else FIRST, self.context.decoded)
+        self._add(NOT_READ if self.residual else FIRST, self.context.decoded)
 
     def add_attempt(self, method: str, decoded: DecodingResult) -> bool:
         """Add an attempt; return whether it has no flags."""
+        if method not in (PLACES, PARTS):  # a reading of the whole window without those words
+            self.removed = [span for span in self.removed if has_words(decoded, span)]
+        self._add(method, decoded)
+        self.remove_invented()
+        return not self.flags
+
+    def remove_invented(self) -> None:
+        """Add attempts without the words whose sound is hardly speech, until none is left.
+
+        Their places are read again: they are answered if readings find no word, else reported.
+        Words that come to the edge of a stretch are looked at in turn.
+        """
+        for _ in range(MOST_REMOVALS):
+            words = self.best_context.words
+            endings = [flag for flag in self.flags if flag.name == ENDING and flag.value > 0]
+            changes = [
+                (place, place + 1, ())
+                for place, word in enumerate(words)
+                if any(flag.start_s - FLAG_S <= word.start_s and word.end_s <= flag.end_s + FLAG_S
+                       for flag in endings)
+            ]  # fmt: skip
+            if not changes:
+                return
+            self.removed += [SpeechSpan(flag.start_s, flag.end_s) for flag in endings]
+            self._add(PLACES, replace_words(self.best_result, changes))
+
+    def _add(self, method: str, decoded: DecodingResult) -> None:
         if is_silence(decoded):
             decoded = replace(decoded, segments=())
         context = replace(self.context, decoded=decoded)
         if decoded.language in self.context.languages:
             context = replace(context, detected_language=("", 0.0))
-        flags = tuple(f for f in check(context, self.limits) if not self._is_answered(f))
+        flags = (*check(context, self.limits), *self._removed_from(context))
+        flags = tuple(flag for flag in flags if not self._is_answered(flag))
         for each in self.open:
             against = each.contradicts(context, self.window.speech, self.limits.stutter_s)
             if against or each.removed:
@@ -82,7 +118,25 @@ class RepairCandidate:
         self.flags = tuple(s for s in self.attempts[self.best].flags if s.name not in self.resolved)
         if any(text.language in self.context.languages for text in self.results):
             self._resolve(frozenset({"language"}))  # the window was decoded in both languages
-        return not self.flags
+
+    def _removed_from(self, context: WindowContext) -> list[QualityFlag]:
+        """Return a flag on each place of which words were removed, as long as it has no others.
+
+        Words that touch it are in doubt as well.
+        """
+        words, found = context.words, []
+        for span in self.removed:
+            if has_words(context.decoded, span):
+                continue
+            near = [
+                w for w in words
+                if -FLAG_S <= span.start_s - w.end_s < TOUCHING_S
+                or -FLAG_S <= w.start_s - span.end_s < TOUCHING_S
+            ]  # fmt: skip
+            start_s = min([span.start_s, *(word.start_s for word in near)])
+            end_s = max([span.end_s, *(word.end_s for word in near)])
+            found.append(make_flag(ENDING, start_s, end_s, 0.0, 0.0))
+        return found
 
     def answer(self, start_s: float, end_s: float) -> None:
         """Note that second readings have the same words between two times.
@@ -109,7 +163,7 @@ class RepairCandidate:
         self.attempts.append(DecodingAttempt(PLACE, segments, (), 0.0))
 
     def _is_answered(self, flag: QualityFlag) -> bool:
-        return flag.name in WORD_CHECKS | {"ending"} and any(
+        return flag.name in WORD_CHECKS | {ENDING} and any(
             span.start_s - 0.02 <= flag.start_s and flag.end_s <= span.end_s + 0.02
             for span in self.answered
         )
@@ -152,7 +206,7 @@ class RepairCandidate:
         Other decoding of the whole window rarely finds them, and may lose others.
         """
         missing_s = sum(f.end_s - f.start_s for f in self.flags if f.name == UNCOVERED)
-        single = WORD_CHECKS | {DISAGREEMENT, "ending"}
+        single = WORD_CHECKS | {DISAGREEMENT, ENDING}
         return missing_s <= LONGEST_EMPTY_S and all(f.name in single for f in self.flags)
 
     @property
@@ -173,16 +227,28 @@ class RepairCandidate:
         )
 
 
+def has_words(decoded: DecodingResult, span: SpeechSpan) -> bool:
+    """Return whether a text has a word in a span of time."""
+    return any(
+        word.start_s < span.end_s and word.end_s > span.start_s
+        for segment in decoded.segments
+        for word in segment.words
+    )
+
+
 def score(context: WindowContext, flags: Sequence[QualityFlag]) -> float:
     """Return the score of an attempt, by the formula of `kb.asr.quality.repair`."""
     flags = [flag for flag in flags if flag.name != "language"]
-    missing_s = sum(s.end_s - s.start_s for s in flags if s.name == UNCOVERED)
+    invented = [flag for flag in flags if flag.name == ENDING and flag.value > 0]
+    missing = [*invented, *(flag for flag in flags if flag.name == UNCOVERED)]
+    missing_s = sum(flag.end_s - flag.start_s for flag in missing)
     covered = 1.0 - missing_s / context.speech_s if context.speech_s > 0 else 1.0
     flagged_s = flagged_seconds(s for s in flags if s.name != UNCOVERED)
     doubtful = min(1.0, flagged_s / max(context.end_s - context.start_s, 0.1))
     confidence = 0.1 * math.exp(min(0.0, context.decoded.avg_logprob))
     counted = 0.02 * len(flags)
     counted += 0.05 * sum(flag.name == "stutter" for flag in flags)
+    counted += INVENTED_COST * len(invented)
     counted += 0.2 * sum(flag.name == DISAGREEMENT and flag.value > 0 for flag in flags)
     return round(covered - 0.5 * doubtful - counted + confidence, 4)
 

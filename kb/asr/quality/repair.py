@@ -196,14 +196,20 @@ class RepairQueue:
             # Another window costs half of a whole one, however short its sound is.
             later = [window for request in places for window in request.later]
             everything = packs([*sounds, *later], self._limit_s) if later else []
-            with_later = len(everything) == 1
+            with_later = len(everything) == 1 and self._is_affordable(everything)
             together = everything if with_later else packs(sounds, self._limit_s)
             requests = [RepairRequest(p.window, language, part=True, place=True) for p in together]
-            self._budget.adjust(self._cost(requests))
+            self._budget.adjust(self._pack_cost(together))
             submitted = [self._submit(request) for request in requests]
             running = [future for future in submitted if future is not None]
             self._waiting = [ladder for ladder in self._waiting if ladder not in chosen]
             self._packed.append(PackedLadders(chosen, together, with_later, running))
+
+    def _is_affordable(self, together: Sequence[Pack]) -> bool:
+        return self._budget.can_spend(self._pack_cost(together), self._plan.share)
+
+    def _pack_cost(self, together: Sequence[Pack]) -> float:
+        return sum(pack.window.duration_s for pack in together) / self._limit_s
 
     def _collect_places(self, packed: PackedLadders) -> None:
         results: list[DecodingResult] = []

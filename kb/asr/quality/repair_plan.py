@@ -2,11 +2,11 @@
 
 The unit is the time of a first attempt at one window, not a second, so that a busy machine repairs
 no less. A window decoded again costs one, a part of it its share of the length (a quarter at least;
-packed places their length), with beams `BEAM_COST`, and by another engine its share of the time.
-`share` of the windows decoded so far may be spent, counted over all media of a run (see
-`kb.asr.quality.repair_budget`). Windows that wait for the budget are ordered by their flagged
-seconds for the cost of their next step, and at most `MOST_WAITING` wait, because their sound is in
-memory.
+packed places their length and a short silence), with beams `BEAM_COST`, and by another engine its
+share of the time. `share` of the windows decoded so far may be spent, counted over all media of a
+run (see `kb.asr.quality.repair_budget`). Windows that wait for the budget are ordered by their
+flagged seconds for the cost of their next step, and at most `MOST_WAITING` wait, because their
+sound is in memory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from kb.asr import SAMPLE_RATE
 from kb.asr.engines.base import GREEDY, DecodingOptions
+from kb.asr.quality.place_packs import BETWEEN_S
 from kb.asr.windows.windowing import Window
 from kb.settings import Settings
 
@@ -67,7 +68,7 @@ class RepairRequest:
         if self.options.beams > 1:
             return BEAM_COST
         if self.place:
-            return self.window.duration_s / limit_s
+            return (self.window.duration_s + BETWEEN_S) / limit_s
         return max(LEAST_COST, self.window.duration_s / limit_s) if self.part else 1.0
 
 

@@ -71,6 +71,7 @@ def repair_steps(candidate: RepairCandidate, options: StepOptions) -> RequestSte
         yield from _read_residual(candidate, language, options.limit_s)
         return
     remove_doubled(candidate)
+    candidate.remove_invented()
     if not candidate.flags:
         return
     places_first = all(flag.name in PLACE_CHECKS for flag in candidate.flags)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
+from kb.asr.audio.speech_evidence import SpeechEvidence
 from kb.asr.coverage import clip_spans
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.pace import Pace
 from kb.settings import Settings
 from kb.types import QualityFlag, SpeechSpan, Word
 from kb.types.quality import REACH_S
+
+CLEAR_PROBABILITY = 0.95  # of a word that needs no evidence of its sound
+CLEAR_S = 0.1  # so much of a word in clear speech is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,9 @@ class WindowContext:
     to the overlap's middle. `speech` is the speech of the looser detection; `previous_words` are
     the last words of the previous window; `languages` the item's, the main one first;
     `detected_language` the likeliest language of this window, with its probability; `pace` that
-    of the item's speech; `sure` is the speech that detection is sure of (None: all of `speech`).
+    of the item's speech; `sure` is the speech that detection is sure of (None: all of `speech`),
+    `clear` the part of it that needs no `evidence`, which is asked about other words (None: none);
+    `spoken_score` is the least score of a spoken word there.
     """
 
     start_s: float
@@ -71,6 +78,9 @@ class WindowContext:
     detected_language: tuple[str, float] = ("", 0.0)
     pace: Pace = field(default_factory=Pace)
     sure: tuple[SpeechSpan, ...] | None = None
+    clear: tuple[SpeechSpan, ...] = ()
+    evidence: SpeechEvidence | None = None
+    spoken_score: float = 0.0
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -80,11 +90,45 @@ class WindowContext:
     def speech_s(self) -> float:
         return sum(s.duration_s for s in clip_spans(self.speech, self.from_s, self.to_s))
 
-    def is_sure(self, word: Word) -> bool:
-        """Return whether at least half of a word is in speech that detection is sure of."""
+    def spoken(self, words: Sequence[Word]) -> list[bool]:
+        """Return for each word whether its sound is surely speech.
+
+        At least half of it is in speech that detection is sure of. Unlikely words, and those of
+        which detection is not quite sure, need evidence as well.
+        """
         sure = self.speech if self.sure is None else self.sure
         near = [SpeechSpan(s.start_s - REACH_S, s.end_s + REACH_S) for s in sure]
-        return inside_s(word, near) >= (word.end_s - word.start_s) / 2
+        inside = [inside_s(word, near) >= (word.end_s - word.start_s) / 2 for word in words]
+        return [a and b for a, b in zip(inside, self.has_evidence(words), strict=True)]
+
+    def has_evidence(self, words: Sequence[Word], *, margin: float = 0.0) -> list[bool]:
+        """Return for each word whether there is evidence for its sound; True for clear words.
+
+        It has at least the score of spoken words less `margin`.
+        """
+        least = self.spoken_score - margin
+        found: list[bool] = []
+        for unclear, row in groupby(words, self.is_unclear):
+            own = list(row)
+            if unclear and self.evidence:
+                found += [score >= least for score in self.evidence.scores(own)]
+            else:
+                found += [True] * len(own)
+        return found
+
+    def is_evident(self, word: Word) -> bool:
+        """Return whether there is evidence for the sound of a word, be it clear or not."""
+        return not self.evidence or self.evidence.scores([word])[0] >= self.spoken_score
+
+    def is_unclear(self, word: Word) -> bool:
+        """Return whether a word is unlikely, or detection not quite sure of its sound."""
+        return word.probability < CLEAR_PROBABILITY or not self.is_detected(word)
+
+    def is_detected(self, word: Word) -> bool:
+        """Return whether detection is quite sure of a word's sound."""
+        if self.evidence is None:
+            return True
+        return inside_s(word, self.clear) >= min(CLEAR_S, (word.end_s - word.start_s) / 2)
 
     def flag_window(self, name: str, value: float, limit: float) -> list[QualityFlag]:
         """Return a flag on the whole window."""

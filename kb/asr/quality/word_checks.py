@@ -6,8 +6,10 @@ found there by `uncovered`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, takewhile
+
+import numpy as np
 
 from kb.asr.quality.pace import letters
 from kb.asr.quality.window_context import Thresholds, WindowContext, inside_s, make_flag
@@ -16,8 +18,13 @@ from kb.types import QualityFlag, SpeechSpan, Word
 
 TOUCHING_S = 0.05  # words this near share a border that may be in the wrong place
 EQUAL_SHARE = 0.8  # of the limit of a stretched word, for words beside equal ones
-LEAST_PROBABILITY = 0.5  # a less likely word at the end of a stretch may be invented
 ENDING_PAUSE_S = 0.3  # a longer pause ends a stretch
+FIRST_MARGIN = 0.15  # detection is late: first words of a stretch have less
+INNER_MARGIN = 0.05  # inside of a stretch
+LEAST_INVENTED_S = 0.25  # a shorter sound has too few probabilities
+MOST_ENDING = 8  # most words of an edge that are looked at
+UNLIKELY_SHARE = 0.25  # the least likely words of a window are not sure
+LEAST_SURE_S = 0.2  # a shorter one has no sound to compare with
 LEAST_LETTERS = 4  # shorter words may be spoken in 60 ms
 
 
@@ -92,26 +99,86 @@ def stutter(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`ending`: words at the end of a stretch of speech that may be invented. Value: seconds.
+    """`ending`: words that may be invented, most often at the end of a stretch. Value: seconds.
 
     A recognizer answers breath, laughter and other noises with words, most often behind speech.
-    Such words are unlikely, or detection is not sure of their sound (our rule; measured: half of
-    the words on such noises, 0.1 % of spoken ones are outside of sure speech).
+    The sound of such words is hardly speech if it is detected by itself and backwards as well
+    (`kb.asr.audio.speech_evidence`, ours). Only unlikely words at the edges of a stretch are looked
+    at, and words anywhere of whose sound detection is not quite sure.
     """
     found: list[QualityFlag] = []
-    row: list[Word] = []
-    for word, following in pairwise((*context.words, None)):
-        if word is None:
-            break
-        unlikely = word.probability < LEAST_PROBABILITY or not context.is_sure(word)
-        row = [*row, word] if unlikely else []
-        last = following is None or following.start_s - word.end_s >= ENDING_PAUSE_S
-        if last and row and row[-1].end_s <= context.to_s:
-            seconds = row[-1].end_s - row[0].start_s
-            found.append(make_flag("ending", row[0].start_s, row[-1].end_s, seconds, 0.0))
-        if last:
-            row = []
+    for stretch in _stretches(context.words if context.evidence else ()):
+        invented = _invented(stretch, context)
+        for is_invented, part in groupby(zip(stretch, invented, strict=True), lambda pair: pair[1]):
+            row = [word for word, _ in part]
+            start_s, end_s = row[0].start_s, row[-1].end_s
+            long_enough = end_s - start_s >= LEAST_INVENTED_S
+            if is_invented and long_enough and context.from_s <= end_s <= context.to_s:
+                found.append(make_flag("ending", start_s, end_s, end_s - start_s, 0.0))
     return found
+
+
+def _invented(stretch: Sequence[Word], context: WindowContext) -> list[bool]:
+    """Return for each word of a stretch whether it may be invented."""
+    first = _unclear(stretch, context)
+    first = _until_spoken(context.has_evidence(stretch[:first], margin=FIRST_MARGIN))
+    end = _unclear(stretch[::-1], context)
+    end = _until_spoken(reversed(context.spoken(stretch[len(stretch) - end :])))
+    invented = [n < first or n >= len(stretch) - end for n in range(len(stretch))]
+    for clear, part in groupby(range(len(stretch)), lambda n: context.is_detected(stretch[n])):
+        row = [n for n in part if not invented[n]]
+        if not clear:
+            evident = context.has_evidence([stretch[n] for n in row], margin=INNER_MARGIN)
+            for n, spoken in zip(row, evident, strict=True):
+                invented[n] = not spoken
+    # A sentence without a sound of its own touches sounds on which some of its words fit.
+    for order in (range(1, len(stretch)), range(len(stretch) - 2, -1, -1)):
+        for n in order:
+            near = n - 1 if order.step > 0 else n + 1
+            if invented[near] and not invented[n]:
+                first_word, second = sorted((stretch[near], stretch[n]), key=lambda w: w.start_s)
+                touches = second.start_s - first_word.end_s < TOUCHING_S
+                invented[n] = touches and not context.is_evident(stretch[n])
+    return invented
+
+
+def _unclear(words: Sequence[Word], context: WindowContext) -> int:
+    """Return the number of unclear words before the first clear one, within `MOST_ENDING`."""
+    return len(list(takewhile(context.is_unclear, words[:MOST_ENDING])))
+
+
+def _until_spoken(spoken: Iterable[bool]) -> int:
+    """Return the number of words before the first spoken one."""
+    return len(list(takewhile(lambda each: not each, spoken)))
+
+
+def sure_words(context: WindowContext) -> list[Word]:
+    """Return words that are surely spoken: detected, not unlikely, and inside of a stretch.
+
+    They are from its first third, as words that a recognizer invents are at the end; detection is
+    late for the first one. Those of the longest stretches come first.
+    """
+    least = np.quantile([word.probability for word in context.words] or [0.0], UNLIKELY_SHARE)
+    return [
+        word
+        for stretch in sorted(_stretches(context.words), key=len, reverse=True)
+        for word in stretch[1 : len(stretch) // 3 + 1]
+        if word.probability >= least
+        and word.end_s - word.start_s >= LEAST_SURE_S
+        and context.is_detected(word)
+    ]
+
+
+def _stretches(words: Sequence[Word]) -> Iterator[list[Word]]:
+    """Yield the words between pauses."""
+    row: list[Word] = []
+    for word in words:
+        if row and word.start_s - row[-1].end_s >= ENDING_PAUSE_S:
+            yield row
+            row = []
+        row.append(word)
+    if row:
+        yield row
 
 
 def _sound_s(word: Word, speech: Sequence[SpeechSpan]) -> float:

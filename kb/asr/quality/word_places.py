@@ -208,7 +208,7 @@ def confirmed(
     checks = (uncovered, stretched, stutter, on_silence)
     if any(check(near, limits) for check in checks):
         return None
-    return found if all(context.is_sure(word) for word in found) else None
+    return found if all(context.spoken(found)) else None
 
 
 def settle(
@@ -255,7 +255,7 @@ def settle(
             return old
     if place.invented and len(readings) == MOST_READINGS:
         removed = [word for word in old if place.removes(word)]
-        if not any(context.is_sure(word) for word in removed):
+        if not any(context.spoken(removed)):
             return place.kept(old)
     return None
 
@@ -334,13 +334,13 @@ def fits(
     near = [SpeechSpan(span.start_s - EDGE_S, span.end_s + EDGE_S) for span in sure]
     known = Counter(texts(context.words[place.first : place.end]))
     outside_s = 0.0
+    if not all(context.spoken(words)):
+        return False
     for word, text in zip(words, texts(words), strict=True):
         length_s = word.end_s - word.start_s
         spoken_s = sum(s.duration_s for s in clip_spans(near, word.start_s, word.end_s))
         outside_s += length_s - spoken_s
         if spoken_s < length_s / 2 or (length_s <= stutter_s and len(text) > 3):
-            return False
-        if not context.is_sure(word):
             return False
         # The piece of a word at the border of the sound is no new word.
         if known[text]:

@@ -122,6 +122,14 @@ class WindowSource:
 
         It is computed from the probabilities known so far; with another `threshold`, by that.
         """
+        probabilities, first_s = self.probabilities_near(from_s, to_s)
+        return tuple(spans(probabilities, SpeechRule(threshold), offset_s=first_s))
+
+    def probabilities_near(self, from_s: float, to_s: float) -> tuple[Audio, float]:
+        """Return the probabilities around a span of the trimmed sound, and the first one's time.
+
+        They are those of the frames known so far.
+        """
         first = max(0, round((from_s - EDGE_S) / FRAME_S))
         last = round((to_s + EDGE_S) / FRAME_S)
         pieces: list[Audio] = []
@@ -130,8 +138,7 @@ class WindowSource:
             if at < last and at + piece.size > first:
                 pieces.append(piece[max(0, first - at) : last - at])
             at += piece.size
-        rule = SpeechRule(threshold)
-        return tuple(spans(_joined(pieces), rule, offset_s=first * FRAME_S))
+        return _joined(pieces), first * FRAME_S
 
     def _cut(
         self, cutter: WindowCutter, audio: Audio, probabilities: Audio, *, final: bool = False

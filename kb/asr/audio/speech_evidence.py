@@ -1,0 +1,106 @@
+"""Evidence that a short sound is speech: it is detected from three sides.
+
+The detector has a memory, and behind talk it marks breath, laughter and music as speech. The
+probabilities of a sound where it stands are therefore compared with those of the same sound by
+itself and backwards. Spoken words have high probabilities in all three; a sound without a word
+seldom has. A recording that the detector does not hear well, as from a telephone, has lower ones
+everywhere, so that the limit comes from words of the same medium (`SpokenLevel`).
+
+The rule and the figures are ours. Measured on unlikely words at the edges of stretches of composed
+talk: the limit finds 98 % of those that a recognizer writes for noises; below it are 1 % of the
+spoken words in clean and noisy talk, 5 % from a telephone and at 5 dB of noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from statistics import median
+
+import numpy as np
+
+from kb.asr import SAMPLE_RATE
+from kb.asr.audio.vad import FRAME_S, Audio, SpeechDetector
+from kb.types import Word
+
+AROUND_S = 0.1  # sound on each side of a place: times of words are inexact
+PEAK = 0.5  # of a sound that is detected by itself
+PEAK_FRAMES = 3  # about 0.1 s: the clearest part of a word counts, its borders may be in silence
+
+SPOKEN = 0.94  # mean of the three probabilities from which a sound is speech in every medium
+LEVEL_MARGIN = 0.06  # below the median of the compared words
+COMPARED = 3  # words of one window
+LEAST_COMPARED = 2
+
+
+class SpeechEvidence:
+    """The evidence about the sound of one window, computed where it is asked for."""
+
+    def __init__(
+        self, detector: SpeechDetector, audio: Audio, start_s: float, stream: tuple[Audio, float]
+    ) -> None:
+        """Initialise the evidence; `audio`: the window's samples, which begin at `start_s`.
+
+        `stream`: the probabilities of the frames around the window in the sound as a whole, and the
+        time of the first.
+        """
+        self._detector = detector
+        self._audio = audio
+        self._start_s = start_s
+        self._stream, self._stream_s = stream
+        self._scores = cache(self._compute)
+
+    def scores(self, words: Sequence[Word]) -> tuple[float, ...]:
+        """Return the mean of the three probabilities of each word, 0..1.
+
+        The words, in order of time, are detected as one sound.
+        """
+        return self._scores(tuple((word.start_s, word.end_s) for word in words))
+
+    def _compute(self, places: tuple[tuple[float, float], ...]) -> tuple[float, ...]:
+        if not places:
+            return ()
+        first = self._sample(min(start_s for start_s, _ in places) - AROUND_S)
+        last = self._sample(max(end_s for _, end_s in places) + AROUND_S)
+        # A quiet voice beside a loud one is speech as well.
+        sound = self._audio[first:last] * (
+            PEAK / max(1e-4, np.abs(self._audio[first:last]).max(initial=0))
+        )
+        alone = self._detector.probabilities(sound)
+        backwards = self._detector.probabilities(sound[::-1].copy())[::-1]
+        sound_s = self._start_s + first / SAMPLE_RATE
+        chances = ((self._stream, self._stream_s), (alone, sound_s), (backwards, sound_s))
+        return tuple(
+            sum(_peak(found, start_s - from_s, end_s - from_s) for found, from_s in chances) / 3
+            for start_s, end_s in places
+        )
+
+    def _sample(self, at_s: float) -> int:
+        return min(max(0, round((at_s - self._start_s) * SAMPLE_RATE)), self._audio.size)
+
+
+def _peak(chances: Audio, start_s: float, end_s: float) -> float:
+    """Return the highest mean of `PEAK_FRAMES` probabilities in a row between two times."""
+    own = chances[max(0, int(start_s / FRAME_S)) : max(0, int(end_s / FRAME_S) + 1)]
+    size = min(PEAK_FRAMES, own.size)
+    return float(np.convolve(own, np.ones(size) / size, "valid").max()) if size else 0.0
+
+
+class SpokenLevel:
+    """The score from which a sound of one medium is speech, by the scores of some sure words."""
+
+    def __init__(self) -> None:
+        self._scores: list[float] = []
+
+    def limit(self, words: Sequence[Word], evidence: SpeechEvidence) -> float:
+        """Return the least score of speech in a window; 0 if too few words are known.
+
+        `words`: sure words of the window, the best first. Some of them are compared, and those of
+        the windows before: a part of a medium may have more noise than the rest. Without a sure
+        word in the window nothing is known about its sound.
+        """
+        own = [score for word in words[:COMPARED] for score in evidence.scores([word])]
+        self._scores += own
+        if not own or len(self._scores) < LEAST_COMPARED:
+            return 0.0
+        return min(SPOKEN, median(own) - LEVEL_MARGIN, median(self._scores) - LEVEL_MARGIN)
