@@ -19,7 +19,7 @@ State = Literal["starting", "waiting", "fetching", "verifying", "paused", "stopp
 Request = Literal["", "pause", "cancel"]
 
 RUNNING = ("starting", "waiting", "fetching", "verifying")
-STARTING_S = 30.0  # a process that has not begun after this time does not begin
+STARTING_S = 30.0  # a process that has not started after this time does not start
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,10 @@ def start(settings: Settings, kind: str, repositories: Sequence[str]) -> None:
         fetch_state.request(place, "")
         size, done = (before.size, before.done) if before is not None else (0, 0)
         source = hide_credentials(endpoint())
-        begun = FetchState(
+        started = FetchState(
             repository, source, str(place), "starting", size, done, at=time.time(), kind=kind
         )
-        fetch_state.write_state(place, begun)
+        fetch_state.write_state(place, started)
         wanted.append(repository)
     if wanted:
         command = python_command("-m", "kb.service.background_fetch", kind, *wanted)

@@ -286,7 +286,7 @@ def test_an_aligner_that_is_not_there_is_named_with_its_setting(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     hub = "Qwen/Qwen3-ForcedAligner-0.6B-hf"
     error = refused(folder / "asr", hub, monkeypatch)
-    check(error, "model.aligner_missing", cause="model.offline")
+    check(error, "model.aligner_missing", cause="model.hub_forbidden")
     assert hub in error.message
     assert "KB_QWEN_ALIGNER" in error.hint and f"kb models pull {hub}" in error.hint
     assert error.retryable

@@ -84,7 +84,7 @@ def _send(settings: Settings, document: Path, now: float, warn: Callable[[KBErro
         digest: Digest = json.loads(document.read_text(encoding="utf-8"))
         sent = dict(digest.pop("sent", None) or {})
     except (OSError, ValueError, AttributeError):
-        return  # a file that somebody changed is not sent
+        return  # a file that was changed by hand is not sent
     for way in ways:
         if way in sent:
             continue

@@ -1,4 +1,4 @@
-"""What a person does to items of the queue: cancel, dismiss, try again; one function for each act.
+"""Acts of a person on items of the queue: cancel, dismiss, try again; one function for each act.
 
 Every face calls these. What is cancelled or dismissed is recorded in the library's files too
 (`kb.library.left_out`), so that no look and no new database brings it back.

@@ -25,7 +25,7 @@ class FollowState:
     `condition`: `well`; `missing` (items failed, wait or are held); `short` (the whole list has
     fewer entries than its source counts); `error` (the last look failed, or reports one); `waiting`
     (the look is tried again by itself); `new` (no look was made yet); `overdue` (no worker looks).
-    `counts` are the numbers of its items by state, None if they cannot be told from others;
+    `counts` are the numbers of its items by state, None if they cannot be separated from others;
     `missing` has the newest first.
     """
 

@@ -45,7 +45,7 @@ class LibraryTie:
         self.library.row_lock = Fences(self.database).row_lock
         known = self._known() or self._begin_with_folder()
         if self.database.is_sqlite and self._is_own_folder() and not self._found():
-            known = ""  # the database lies in the folder, which gets the identity by `require`
+            known = ""  # the database is in the folder, which gets the identity by `require`
         self.library.identity = known
 
     def problem(self) -> KBError | None:

@@ -33,7 +33,7 @@ SAME_WITHIN_S = 2.0
 
 
 class Verdict(Enum):
-    """What another length at the source means for an item."""
+    """The consequence of another length at the source for an item."""
 
     SAME = auto()  # no other medium
     LATER = auto()  # nothing now: it is being worked on, or the question is open

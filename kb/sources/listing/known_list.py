@@ -46,7 +46,7 @@ class ListState:
     the last walk through the whole list, or through the part `extent` of it; `missing` is the
     difference to the service's count at its end. `surplus` is the number of entries that the
     service counted beside the available ones, `low` a smaller one that was seen since. `counted_at`
-    is the time of the last whole walk that was begun for the count's sake. `floors` has the moment
+    is the time of the last whole walk that was started for the count. `floors` has the moment
     of the oldest entry of the newest N, by filters.
     """
 
@@ -270,7 +270,7 @@ class KnownList:
     def stale(self, limit: int, *, available_s: float, unavailable_s: float) -> list[str]:
         """Return entries whose metadata is older than these ages, the unavailable ones first.
 
-        A time of reading that lies in the future is unknown, and so is the age.
+        A time of reading in the future is unknown, and so is the age.
         """
         c, now = list_entries.c, self._clock()
         oldest = sa.case((c.available, now - available_s), else_=now - unavailable_s)

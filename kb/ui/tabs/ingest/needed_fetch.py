@@ -47,7 +47,7 @@ def show_needed_fetch(service: Service, options: Callable[[], RunOptions]) -> No
 def _fetches(targets: Sequence[str], under_way: bool) -> None:
     states = [state for state in session.service().models.fetches() if state.name in targets]
     if bool(states) != under_way:
-        st.rerun()  # the plan: the fetch has begun, or the model is here
+        st.rerun()  # the plan: the fetch has started, or the model is here
     show_fetches(states)
     if not states:
         st.button(text("fetch_now"), key="fetch-now", help=text("fetch_now_help"),
