@@ -57,7 +57,7 @@ def _impossible(
             "transcript.segment_place", "segment {segment} ({text!r})", segment=segment, text=text
         )
     if -ROUNDING_S <= part.end_s < part.start_s <= LONGEST_MEDIUM_S:
-        return kind(
+        backwards = KBError(
             "transcript.end_before_start",
             "{path}, {place}: it ends at {end_s:.3f} s, before its start at {start_s:.3f} s.",
             hint="Correct the time in the file, or transcribe the medium again.",
@@ -66,7 +66,8 @@ def _impossible(
             start_s=part.start_s,
             end_s=part.end_s,
         )
-    return kind(
+        return backwards.recast(kind)
+    impossible = KBError(
         "transcript.impossible_time",
         "{path}, {place}: {start} to {end} seconds are no times of a medium; "
         "they are from 0 to {longest:.0f}.",
@@ -77,6 +78,7 @@ def _impossible(
         end=f"{part.end_s:g}",
         longest=LONGEST_MEDIUM_S,
     )
+    return impossible.recast(kind)
 
 
 def in_time_order(transcript: Transcript) -> Transcript:

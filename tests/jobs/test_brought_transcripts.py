@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 
 from kb.errors import UsageError
+from kb.jobs.queue.item_facts import as_asked
+from kb.jobs.queue.partial_files import REPLACES
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps, StepResult
 from kb.options import RunOptions
+from kb.pipeline.adoption import BROUGHT
 from kb.service import Service
 from kb.service.brought_transcripts import Reference, references
 from kb.settings import Settings
 from kb.sources.files import FileSource
+from kb.types import MediaItem
 from tests.jobs.test_published_content import context as context  # a fixture
 from tests.support.compose import write_wav
 from tests.support.raising import raises
@@ -160,6 +164,16 @@ def test_a_file_under_the_name_of_an_item_is_its_transcript(
     (item_id,) = service.ingest.run(named, RunOptions()).enqueued
     assert item_id == item.id and worked(service, context, item_id) == "done"
     assert service.items.transcript(item_id).language == "en"
+
+
+@pytest.mark.parametrize("asked", [{}, {BROUGHT: ["new.srt"]}, {REPLACES: ["file:1"]}])
+@pytest.mark.parametrize("stored", [{}, {BROUGHT: ["old.srt"]}, {REPLACES: ["file:2"]}])
+def test_facts_of_a_medium_change_nothing_of_the_request(
+    stored: dict[str, list[str]], asked: dict[str, list[str]]
+) -> None:
+    row = MediaItem("file:3", "file", "file:///b", "b", "2026-01-01", extra={"path": "b", **asked})
+    found = replace(row, title="a", extra={"path": "a", **stored})
+    assert as_asked(found, row) == replace(row, title="a", extra={"path": "a", **asked})
 
 
 def test_without_its_transcript_the_medium_is_recognized_again(

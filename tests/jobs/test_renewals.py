@@ -17,13 +17,13 @@ from kb.errors import KBError
 from kb.jobs.queue import renewals
 from kb.jobs.queue.item_states import ItemRow
 from kb.jobs.queue.items import ItemStore
-from kb.jobs.queue.renewals import ASKED, Verdict, judge
+from kb.jobs.queue.renewals import Verdict, judge
 from kb.jobs.queue.source_facts import refresh_known
 from kb.library import Library, LibraryEntry
 from kb.library.trash import Trash
 from kb.library.versions import Version, Versions
 from kb.pipeline import stages
-from kb.pipeline.hold import is_asked, waits_for_review
+from kb.pipeline.hold import ASKED, is_asked, waits_for_review
 from kb.service import Service
 from kb.sources.base import FetchResult, Progress, no_progress
 from kb.types import MediaItem, MediaRef, Segment

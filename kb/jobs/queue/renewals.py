@@ -22,7 +22,7 @@ from kb.jobs.queue.item_states import ACTIVE, CANCELLED, DONE, FAILED, HELD, Ite
 from kb.jobs.queue.items import Enqueue, ItemStore
 from kb.library import Library, LibraryEntry
 from kb.library.metadata import RENEWAL
-from kb.pipeline.hold import ASKED, is_asked
+from kb.pipeline.hold import is_asked
 from kb.sinks import is_local_sink
 from kb.sources.base import LISTED_S
 from kb.types import MediaItem
@@ -101,7 +101,7 @@ def ask(items: ItemStore, library: Library, entry: LibraryEntry, found: MediaIte
     item_id = entry.item.id
     reason = "corrected by hand" if is_corrected(entry) else "published"
     error = KBError(
-        ASKED,
+        "version.asked",
         "Its source has another medium now, {now_s:.0f} s long instead of {before_s:.0f} s. The "
         "item was {reason}, so that it is not replaced by itself.",
         hint="Take the new version: kb review {item_id} --renew; keep this one: kb review "

@@ -19,7 +19,7 @@ from kb.errors import Cancelled, KBError, LibraryError, StoredProblem, Supersede
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox
-from kb.jobs.queue.item_facts import describe
+from kb.jobs.queue.item_facts import as_asked, describe
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.partial_files import parts_of
 from kb.jobs.queue.progress import MODEL
@@ -267,8 +267,9 @@ class ItemSteps:
         from kb.media.probe import probe
 
         with contextlib.suppress(KBError):  # for display, and for what a later look finds changed
-            if media.item != row.item:
-                describe(self._context.items.database, self._id, media.item, serial=self._serial)
+            facts = as_asked(media.item, row.item)
+            if facts != row.item:
+                describe(self._context.items.database, self._id, facts, serial=self._serial)
             if media.item.duration_s is not None:
                 return
             length_s = media.duration_s or probe(media.path).duration_s
