@@ -180,9 +180,12 @@ def test_the_options_of_a_subscription_are_changed(home: Path) -> None:
     press(app, "follow_save")
     (changed,) = service.subscriptions.list()
     assert (changed.every_s, changed.filters.title) == (7 * 3600, "rivers")
+    asked = changed.options["asked"]  # the settings that decide about the words, at this request
+    assert asked["settings"]["preset"] == asked["preset"]["name"] == "stabil"
+    assert asked["settings"].keys() >= {"preset", "model", "engine", "language"}
     assert changed.options == {
         "preset": "stabil", "captions_first": False, "metadata": {"team": "a"},
-        "priority": "urgent", "keep_days": 30, "shared": True,
+        "priority": "urgent", "keep_days": 30, "shared": True, "asked": asked,
     }  # fmt: skip
     press(app, "follow_change")
     assert app.number_input(f"{prefix}_keep_days").value == 30
