@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from kb.errors import KBError, UsageError
 from kb.jobs.queue.item_states import SkipCode
 from kb.jobs.queue.outbox import DEFERRED, IN_PROGRESS
 from kb.jobs.queue.source_factory import KnownIds
+from kb.jobs.queue.submission import submit
 from kb.jobs.removal import Removal
 from kb.library import trash
 from kb.library.trash import KEEP_S, REMOVED, Trash
@@ -359,6 +361,12 @@ def test_a_removed_item_is_known_and_only_a_request_for_it_takes_it_in(service: 
     (row,) = service.queue.rows([DONE])
     service.removals.remove([DONE])
     assert DONE in KnownIds(service.queue.items, service.library)
+    for asked_at in (None, 1.0, time.time() + 1):  # a list from before the removal, or after it
+        queued, skipped = submit(
+            service.queue.items, service.library, [entry.item], {}, lambda *_: None,
+            asked_at=asked_at,
+        )  # fmt: skip
+        assert (queued, [each.code for each in skipped]) == ([], [SkipCode.REMOVED])
     report = service.ingest.enqueue([entry.item, failed], RunOptions())
     assert [(each.id, each.code) for each in report.skipped] == [(DONE, SkipCode.REMOVED)]
     assert service.queue.rows([DONE]) == []
