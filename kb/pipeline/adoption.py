@@ -1,7 +1,8 @@
 """Takes in transcripts that lie in the library folder and that this project did not write.
 
 A file of another program (text, subtitles, JSON) becomes the item's exact transcript, and only then
-is the item done. The same files are the second source for an exact transcript that is damaged.
+is the item done. The same files are the second source for an exact transcript that is damaged. One
+of which only times are impossible stays: it has more than any of these files.
 """
 
 from __future__ import annotations
@@ -86,8 +87,12 @@ def adopt_transcripts(
         problem: KBError | None = damage(entry)
         if entry.transcript_path is not None and problem is None:
             continue
-        if problem is not None and entry.transcript_path and not entry.transcript_path.is_file():
-            broken[entry.item.id] = problem  # a folder or a pipe has the name
+        if (
+            problem is not None
+            and entry.transcript_path
+            and not _is_replaced(entry.transcript_path)
+        ):
+            broken[entry.item.id] = problem
             continue
         files = _usable(entry, by_stem.get(entry.stem, ()))
         for path in files:
@@ -139,6 +144,11 @@ def damage(entry: LibraryEntry) -> LibraryError | None:
     except LibraryError as error:
         return error
     return None
+
+
+def _is_replaced(damaged: Path) -> bool:
+    """Return False for what stays: a folder or a pipe, and a transcript whose times are wrong."""
+    return damaged.is_file() and not json_document.has_whole_text(damaged)
 
 
 def _candidates(library: Library, stems: Container[str]) -> dict[str, list[tuple[str, Path]]]:

@@ -125,6 +125,30 @@ def test_a_corrected_time_makes_the_item_done_again(service: Service) -> None:
     assert service.items.status(ITEMS[name].id).state == "failed"
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".en.srt"])
+def test_a_wrong_time_is_no_reason_to_replace_the_words(service: Service, suffix: str) -> None:
+    """The text beside it has fewer times, no windows and no changes by hand."""
+    paths = {name: path_of(service, item) for name, item in ITEMS.items()}
+    before = {name: path.read_bytes() for name, path in paths.items()}
+    beside = [
+        path.with_name(path.name.removesuffix(".transcript.json") + suffix)
+        for path in paths.values()
+    ]
+    try:
+        for path in beside:
+            path.write_text("1\n00:00:01,000 --> 00:00:02,000\nAnother text\n", "utf-8")
+        report = service.search.reindex()
+    finally:
+        for path in beside:
+            path.unlink()
+    assert not report.taken_in
+    for name, path in paths.items():
+        assert path.read_bytes() == before[name]
+        assert [problem for problem in report.problems if str(path) in problem]
+        status = service.items.status(ITEMS[name].id)
+        assert status.state == "failed" and CASES[name][4] in (status.error or "")
+
+
 def test_an_exact_document_is_written_as_it_is() -> None:
     """A transcript that is no file of a library yet, as that of `kb transcribe`."""
     odd = replace(TALK, segments=(replace(TALK.segments[0], end_s=1e300),))

@@ -221,6 +221,48 @@ def test_an_empty_one_is_named_and_is_no_metadata(tmp_path: Path, document: obje
     assert raised.value.code == "transcript.not_read" and "no words" in raised.value.message
 
 
+DEEPGRAM = {"transcript": "hello", "words": [{"word": "hello", "start": 0.1, "end": 0.5}]}
+NOT_READ: dict[str, object] = {
+    "Deepgram": {"metadata": {}, "results": {"channels": [{"alternatives": [DEEPGRAM]}]}},
+    "Deepgram, utterances": {"results": {"channels": [], "utterances": [DEEPGRAM]}},
+    "Deepgram, silence": {
+        "results": {"channels": [{"alternatives": [{"transcript": "", "words": []}]}]}
+    },
+    "Amazon": {
+        "jobName": "a", "results": {"transcripts": [{"transcript": "hello"}], "items": []},
+    },
+    "Google": {"results": [{"alternatives": [DEEPGRAM]}]},
+    "Speechmatics": {
+        "format": "2.9",
+        "results": [{"type": "word", "start_time": 0.1, "alternatives": [{"content": "hello"}]}],
+    },
+    "Rev": {"monologues": [{"speaker": 0, "elements": [{"type": "text", "value": "hello"}]}]},
+    "Azure": {"combinedPhrases": [{"text": "hello"}], "phrases": [{"text": "hello"}]},
+    "Azure, batch": {"recognizedPhrases": [{"nBest": [{"display": "hello"}]}]},
+    "segments with other keys": {"segments": [{"content": "hello"}]},
+    "words with other keys": {"words": [{"content": "hello"}]},
+    "a word as a segment": {"segments": [{"word": "hello", "start": 0.1, "end": 0.5}]},
+    "a list of others": [{"content": "hello"}],
+    "a list of numbers": [1, 2],
+    "an object": {"a": 1},
+    "a text": "hello",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_the_json_of_another_service_is_not_called_empty(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LibraryError) as raised:
+        read(tmp_path, NOT_READ[name])
+    assert raised.value.code == "transcript.not_read"
+    assert "of a form that is not read" in raised.value.message
+
+
+def test_the_words_of_vosk_have_their_times(tmp_path: Path) -> None:
+    words = [{"conf": 1.0, "start": 0.1, "end": 0.5, "word": "hello"}]
+    (segment,) = read(tmp_path, {"result": words, "text": "hello"}).segments
+    assert (segment.start_s, segment.end_s, len(segment.words)) == (0.1, 0.5, 1)
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -51,6 +51,19 @@ CASES: dict[str, tuple[str, str | bytes, list[tuple[float, float, str]]]] = {
     "points": ("srt", SUBRIP.format("00:00:01.000 --> 00:00:02.000"), BOTH),
     "comma and point": ("srt", SUBRIP.format("00:00:01,000 --> 00:00:02.000"), BOTH),
     "no milliseconds": ("srt", SUBRIP.format("00:00:01 --> 00:00:02"), BOTH),
+    # ffmpeg, mpv and the library srt read what follows the comma as a number of milliseconds.
+    "one digit of milliseconds": (
+        "srt", SUBRIP.format("00:00:01,5 --> 00:00:02,5"), [(1.005, 2.005, "Hello there"), BOTH[1]],
+    ),
+    "two digits of milliseconds": (
+        "srt", SUBRIP.format("0:0:1,50 --> 0:0:2,05"), [(1.05, 2.005, "Hello there"), BOTH[1]],
+    ),
+    "a point and one digit": (
+        "srt", SUBRIP.format("00:00:01.5 --> 00:00:02.5"), [(1.005, 2.005, "Hello there"), BOTH[1]],
+    ),
+    "no hours and one digit": (
+        "srt", SUBRIP.format("00:01,5 --> 00:02,5"), [(1.005, 2.005, "Hello there"), BOTH[1]],
+    ),
     "no hours": ("srt", SUBRIP.format("00:01,000 --> 00:02,000"), BOTH),
     "no hours, points": ("srt", SUBRIP.format("0:01.000 --> 0:02.000"), BOTH),
     "spaces of a translator": ("srt", SUBRIP.format("00: 00: 01, 000 -> 00: 00: 02, 000"), BOTH),

@@ -2,8 +2,8 @@
 
 `segments` with `word` (openai-whisper, faster-whisper, WhisperX), `text` (whisper-timestamped) or
 `words` of the whole text (`verbose_json`), `chunks` (Transformers), `transcription` (Whisper.cpp),
-`utterances` (AssemblyAI and others), and lists of segments or words without a head. faster-whisper
-before 1.1 gives segments as tuples, which become lists.
+`utterances` (AssemblyAI and others), `result` (Vosk), and lists of segments or words without a
+head. faster-whisper before 1.1 gives segments as tuples, which become lists.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from kb.transcript.foreign.subtitles import seconds
 from kb.types import Word
 
 _ROW_LISTS = ("segments", "transcription", "chunks", "utterances", "results")
-_WORD_LISTS = ("words", "word_segments")
+_WORD_LISTS = ("words", "word_segments", "result")
+_UNREAD = ("results", "monologues", "phrases")  # of services whose JSON is not read
 _TEXTS = ("text", "transcript")
 _WORD_TEXTS = ("word", "punctuated_word", "text")
 _CHANCES = ("probability", "score", "confidence")
@@ -37,7 +38,7 @@ _TUPLE_TEXT, _TUPLE_START, _TUPLE_END = 4, 2, 3  # places in a segment of faster
 
 
 def parse(document: object) -> Found | None:
-    """Return the rows of a document, None if it is no transcript of a known form.
+    """Return the rows of a document, None if it is no transcript of a form that is read.
 
     A transcript without words has no rows, or one without text. Raises ImpossibleTime for a time
     that no recording has.
@@ -67,7 +68,29 @@ def parse(document: object) -> Found | None:
     text = next((t for key in _TEXTS if isinstance(t := document.get(key), str)), "")
     if words:
         return Found(tuple(_in_text(words, text)), language)
-    return Found((Row(text),), language)
+    return Found((Row(text),), language) if text.strip() or _is_known_form(document) else None
+
+
+def _is_known_form(document: Mapping[str, Any]) -> bool:
+    """Return True for a document without words in a form that is read.
+
+    Other services name their texts otherwise: Deepgram, Amazon, Google, Speechmatics, Rev, Azure.
+    """
+    if any(isinstance(document.get(name), Mapping | list) for name in _UNREAD):
+        return False
+    return all(
+        _has_text(entry, keys)
+        for names, keys in ((_ROW_LISTS, _TEXTS), (_WORD_LISTS, _WORD_TEXTS))
+        for name in names
+        if isinstance(found := document.get(name), list)
+        for entry in found
+    )
+
+
+def _has_text(entry: object, keys: Iterable[str]) -> bool:
+    if isinstance(entry, list):
+        return len(entry) > _TUPLE_TEXT and isinstance(entry[_TUPLE_TEXT], str)
+    return isinstance(entry, Mapping) and any(isinstance(entry.get(key), str) for key in keys)
 
 
 def _is_word_list(rows: Sequence[object]) -> bool:

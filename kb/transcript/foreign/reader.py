@@ -44,6 +44,7 @@ SUFFIXES = (
 UNREAD_SUFFIXES = (".rtf", ".odt", ".pdf", ".smi", ".stl", ".sub")
 """Endings of transcripts in forms that are not read."""
 MAX_BYTES = 2**28
+_OTHER_JSON = "it is JSON of a form that is not read; SRT and WebVTT of the same program are"
 _NO_COLUMNS = "it has no columns for start, end and text"
 
 
@@ -114,7 +115,7 @@ def _from_json(path: Path, text: str, media: MediaRef) -> Transcript:
         return _transcript(path, subtitles.youtube_rows(text) or Found(()), media)
     found = json_forms.parse(document)
     if found is None:
-        raise ValueError("it is JSON of an unknown form")
+        raise ValueError(_OTHER_JSON)
     return _transcript(path, found, media)
 
 

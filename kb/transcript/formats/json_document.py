@@ -295,3 +295,25 @@ def _window(row: Fields) -> WindowReport:
         ),
         chosen=row.whole("chosen", 0),
     )
+
+
+def has_whole_text(path: Path) -> bool:
+    """Return True if a `.transcript.json` file can be read once the times of its text are ignored.
+
+    A person can correct the times of such a file, and no other file has all that it has.
+    """
+    try:
+        document = read_json(path)
+        from_document({**document, "segments": _without_times(document.get("segments"))})
+    except LibraryError:
+        return False
+    return True
+
+
+def _without_times(rows: Any) -> Any:
+    if isinstance(rows, list):
+        return [_without_times(row) for row in rows]
+    if not isinstance(rows, dict):
+        return rows
+    started = {name: 0.0 for name in ("start", "end") if name in rows}
+    return {**rows, **started, "words": _without_times(rows.get("words", []))}
