@@ -18,7 +18,9 @@ from kb.settings import PROJECT_ROOT
 from tests.support.commands import run_command
 
 SAMPLES = PROJECT_ROOT / "samples"
-STATES = {"queued", "running", "paused", "waiting", "done", "failed", "cancelled", "held"}
+STATES = {
+    "queued", "running", "paused", "waiting", "done", "failed", "cancelled", "held", "dismissed",
+}  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
