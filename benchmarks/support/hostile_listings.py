@@ -130,7 +130,6 @@ class Listings(Area):
             for item in listing:
                 check_item(item)
                 known.add(item.id)
-            listing.confirm_queued()
         except KBError as problem:
             error = problem
         finally:

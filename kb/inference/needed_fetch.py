@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from huggingface_hub import constants
+
 from kb.asr.engines import engine_spec
 from kb.asr.engines.model_lookup import resolve, shape_of
 from kb.asr.engines.model_registry import find_model
@@ -48,7 +50,7 @@ class NeededFetch:
 
 
 def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | None:
-    """Return what a run with this model fetches first, None if all is here.
+    """Return what a run with this model fetches first, None if it fetches nothing.
 
     The size is that of the known models, 0 for others: the hub is not asked.
     """
@@ -61,7 +63,7 @@ def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | Non
         for ref in needs
         if not ref.local and model_state(ref.target) not in (READY, UNVERIFIED)
     ]
-    if not wanted:
+    if not wanted or constants.HF_HUB_OFFLINE:  # nothing is fetched where it is forbidden
         return None
     known = [each for each in map(find_model, wanted) if each is not None]
     shapes = [shape_of(ref.name) for ref in needs]
