@@ -40,8 +40,9 @@ _PART = re.compile(r"[A-Za-z0-9_.+=@-]{1,120}")
 class Deadlines:
     """Deadlines of requests, in seconds.
 
-    `connect_s`: until the connection is made; `answer_s`: until the first byte of an answer;
-    `stall_s`: the longest time without a byte of a file, or with less than LEAST_BYTES of it;
+    `connect_s`: until the connection is made; `answer_s`: until the headers of an answer are
+    complete (`stall_s` for those of a file); `stall_s`: the longest time without a byte of a file,
+    or with less than LEAST_BYTES of it;
     `listing_s`: until a list of files is complete.
     """
 
@@ -95,11 +96,12 @@ class HubClient:
     """A connection to the hub. Not thread-safe: each thread has its own."""
 
     def __init__(self, deadlines: Deadlines | None = None) -> None:
-        import requests
         from huggingface_hub import get_token
 
+        from kb.hub.bounded_connection import bounded_session
+
         self._deadlines = deadlines or Deadlines()
-        self._session = requests.Session()
+        self._session = bounded_session()
         self._token = get_token()
 
     def close(self) -> None:

@@ -29,7 +29,8 @@ class Fault:
     HTML page instead; `cut`: the connection ends after this number of bytes; `stall`: nothing comes
     after this number of bytes; `flip`: the byte at this place of the file is another; `more`: bytes
     that follow the file; `length`: False leaves out the length; `silent`: no answer at all;
-    `no_range`: the whole file although a part was asked for; `drip_s`: seconds between two bytes.
+    `no_range`: the whole file although a part was asked for; `drip_s`: seconds between two bytes;
+    `headers_s`: seconds between two bytes of headers without an end.
     """
 
     status: int = 0
@@ -44,6 +45,7 @@ class Fault:
     silent: bool = False
     no_range: bool = False
     drip_s: float = 0.0
+    headers_s: float = 0.0
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -165,6 +167,9 @@ class FakeHub:
         fault = self._fault(file[3] if file else LISTING) if match else Fault()
         if fault.silent:
             self._closed.wait(60)
+            request.close_connection = True
+        elif fault.headers_s:
+            self._drip(request, b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 5000, fault.headers_s)
             request.close_connection = True
         elif fault.status:
             self._refuse(request, fault.status, fault.code, fault.retry_after)

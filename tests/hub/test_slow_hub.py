@@ -50,6 +50,17 @@ def test_drops_are_silence(hub: FakeHub, file: str) -> None:
     assert same_bytes(fetched(), hub) and rubbish() == []
 
 
+@pytest.mark.parametrize("file", [LISTING, WEIGHTS, "config.json"])
+def test_headers_in_drops_are_silence(hub: FakeHub, file: str) -> None:
+    """Each byte of the headers comes within the deadline, and their end never."""
+    hub.always[file] = Fault(headers_s=0.05)
+    began = time.monotonic()
+    assert outcome(conduct=HASTY) == "model.hub_silent"
+    assert time.monotonic() - began < 3
+    hub.heal()
+    assert same_bytes(fetched(), hub) and rubbish() == []
+
+
 @pytest.mark.parametrize("file", [LISTING, WEIGHTS])
 def test_drops_that_pass_are_waited_for(hub: FakeHub, file: str) -> None:
     hub.faults[file] = [Fault(drip_s=0.05)]
