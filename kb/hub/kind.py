@@ -19,10 +19,12 @@ class ModelKind:
     `choose(name, listed)` returns the files that loading needs, or raises ModelUnavailable;
     `missing(folder)` returns the files that a folder lacks, or that are shorter than they say;
     `check_descriptions(name, folder)` raises ModelUnavailable for a folder of descriptions, without
-    weights, that contradict each other or ask for code.
+    weights, that contradict each other or ask for code; `check`: the name under which that check is
+    recorded together with those of the loaded model.
     """
 
     name: str
     choose: Choose
     missing: Callable[[Path], Sequence[str]]
     check_descriptions: Callable[[str, Path], None] = refuse_code
+    check: str = ""

@@ -12,13 +12,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from kb.errors import LibraryError
+from kb.errors import KBError, LibraryError
 from kb.hub.cache import has_digest
 from kb.storage import read_json, write_json
 
@@ -41,7 +41,8 @@ class RecordedFile:
 class ReadyRecord:
     """A complete model: `folder` holds `files`; `checks` names the checks that it has passed.
 
-    `fetched`: all files were fetched here, none by another program.
+    `fetched`: all files were fetched here, none by another program. `refusal`: the record of the
+    error with which a check has refused the model, empty if none has.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ReadyRecord:
     verified_at: float
     checks: tuple[str, ...] = ()
     fetched: bool = False
+    refusal: dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -95,6 +97,7 @@ def _read(path: Path) -> ReadyRecord | None:
             float(found["verified_at"]),
             tuple(str(each) for each in found.get("checks", ())),
             found.get("fetched") is True,
+            dict(found.get("refusal") or {}),
         )
     except (LibraryError, KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -127,10 +130,18 @@ def recorded(path: Path, digest: str, sha256: str) -> RecordedFile:
 
 
 def add_check(place: Path, check: str) -> None:
-    """Record that a complete model has passed a check."""
+    """Record that a complete model has passed a check; a refusal before is over."""
     record = read(place)
-    if record is not None and check not in record.checks:
-        write(place, replace(record, checks=(*record.checks, check)))
+    if record is not None and (check not in record.checks or record.refusal):
+        checks = dict.fromkeys((*record.checks, check))
+        write(place, replace(record, checks=tuple(checks), refusal={}))
+
+
+def set_refusal(place: Path, error: KBError) -> None:
+    """Record that a check has refused a complete model, until it passes or other files are here."""
+    record = read(place)
+    if record is not None and record.refusal != error.record():
+        write(place, replace(record, refusal=error.record()))
 
 
 def has_passed(place: Path, check: str) -> bool:

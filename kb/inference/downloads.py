@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from kb.asr.engines.model_check import RECOGNIZER, check_model
 from kb.asr.engines.model_lookup import (
@@ -20,7 +21,7 @@ from kb.asr.engines.model_lookup import (
 from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape, batch_bytes
 from kb.errors import ModelUnavailable, UsageError
-from kb.hub import cache, fetch_state, records
+from kb.hub import cache, fetch_state, records, refusals
 from kb.hub.conduct import Conduct
 from kb.hub.fetch_progress import Report
 from kb.hub.fetch_state import FetchState
@@ -31,7 +32,7 @@ from kb.inference.model_kinds import find
 from kb.sinks.local.embedding_check import check_embedder
 from kb.sinks.local.embedding_files import EMBEDDER, repository_of
 
-READY, UNVERIFIED, DAMAGED = "ready", "unverified", "damaged"
+READY, UNVERIFIED, DAMAGED, REFUSED = "ready", "unverified", "damaged", "refused"
 
 
 def list_models(default: str, room: MemoryRoom, embedder: str = "") -> list[ModelFacts]:
@@ -43,7 +44,7 @@ def list_models(default: str, room: MemoryRoom, embedder: str = "") -> list[Mode
     cached = {name: _size(name) for name in cached_models()}
     standard = find_model(default)
     chosen = standard.repository if standard else default
-    rows = []
+    rows: list[ModelFacts] = []
     for model in known_models():
         here = model.repository in cached
         size = cached.pop(model.repository, 0)
@@ -75,13 +76,19 @@ def list_models(default: str, room: MemoryRoom, embedder: str = "") -> list[Mode
     if embedder and (repository := repository_of(embedder)):
         rows = [row for row in rows if row.repository != repository]
         state, size = model_state(repository, EMBEDDER), _size(repository)
-        where = "cached" if state in (READY, UNVERIFIED, DAMAGED) else ""
+        where = "cached" if state in (READY, UNVERIFIED, DAMAGED, REFUSED) else ""
         rows.append(
             ModelFacts(
-                embedder, repository, "embedding", 0, 0, size, 0, 0, where, size, state=state
+                embedder, repository, "embedding", 0, 0, size, 0, 0, where, size, state=state,
+                problem=model_refusal(repository, EMBEDDER),
             )
-        )
-    return rows
+        )  # fmt: skip
+    return [
+        replace(row, problem=model_refusal(row.repository))
+        if row.state == REFUSED and not row.problem
+        else row
+        for row in rows
+    ]
 
 
 def _describe_model(name: str, size: int, default: bool, room: MemoryRoom) -> ModelFacts:
@@ -117,7 +124,8 @@ def model_state(repository: str, kind: ModelKind = RECOGNIZER) -> str:
     """Return the state of a hub model on this machine, without reading its weights.
 
     `ready`: sizes and digests were compared; `unverified`: complete, compared at the first use;
-    `damaged`: a file has changed; the state of a fetch (see FetchState); empty if it is not here.
+    `damaged`: a file has changed; `refused`: complete, and a check speaks against it (see
+    `model_refusal`); the state of a fetch (see FetchState); empty if it is not here.
     """
     place = cache.repository_folder(repository)
     fetch = fetch_state.read_state(place)
@@ -125,9 +133,20 @@ def model_state(repository: str, kind: ModelKind = RECOGNIZER) -> str:
         return fetch.state
     record = records.read(place)
     if record is not None:
-        return READY if records.is_current(record) else DAMAGED
+        if not records.is_current(record):
+            return DAMAGED
+        return REFUSED if refusals.refusal(place, record, kind) else READY
     snapshot = cache.current_snapshot(repository)
     return UNVERIFIED if snapshot is not None and not kind.missing(snapshot) else ""
+
+
+def model_refusal(repository: str, kind: ModelKind = RECOGNIZER) -> dict[str, Any]:
+    """Return the record of the error that refuses a complete model, empty for others."""
+    place = cache.repository_folder(repository)
+    record = records.read(place)
+    if record is None or not records.is_current(record):
+        return {}
+    return refusals.refusal(place, record, kind)
 
 
 def fetches() -> list[FetchState]:
@@ -280,7 +299,7 @@ class ModelFacts:
     memory with one window and with 16, in the number format of this device; `where`: `bundled`,
     `cached` or empty; `disk_bytes`: size on this machine's disk; `state`: see `model_state`;
     `fits_disk`: it is here, or the disk has room for it; `fits_memory`: with one window, as far as
-    its shape is known.
+    its shape is known; `problem`: the record of the error that refuses it.
     """
 
     name: str
@@ -297,3 +316,4 @@ class ModelFacts:
     state: str = ""
     fits_disk: bool = True
     fits_memory: bool = True
+    problem: dict[str, Any] = field(default_factory=dict)

@@ -6,16 +6,21 @@ vocabulary. The trial goes the way of every window, and passes once for a set of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import numpy as np
 
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import Audio
 from kb.asr.engines.base import Engine
-from kb.asr.engines.model_lookup import has_passed, is_demo, mark_passed
+from kb.asr.engines.model_lookup import has_passed, is_demo, mark_passed, resolve
 from kb.asr.quality.unreadable_words import is_unreadable
 from kb.asr.windows.windowing import Window
 from kb.errors import KBError, ModelUnavailable
+from kb.hub import cache
+from kb.hub.refusals import remember
 from kb.settings import PROJECT_ROOT
 from kb.types.safe_text import printable, without_unsafe_advice
 
@@ -53,6 +58,19 @@ def try_model(engine: Engine, model: str, manager: GPUManager) -> None:
             found=printable(text)[:60],
         )
     mark_passed(model, TRIAL)
+
+
+@contextmanager
+def refusals_remembered() -> Iterator[None]:
+    """Record the refusal of a hub model that is loaded inside, for the list of models."""
+    try:
+        yield
+    except ModelUnavailable as error:
+        with suppress(ModelUnavailable):
+            ref = resolve(str(error.values.get("name", "")))
+            if not ref.local:
+                remember(cache.repository_folder(ref.target), error)
+        raise
 
 
 def _speech() -> Audio:

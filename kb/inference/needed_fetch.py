@@ -15,7 +15,7 @@ from kb.asr.engines.spec import ModelShape, batch_bytes
 from kb.errors import ModelUnavailable
 from kb.hub import cache
 from kb.hub.client import endpoint
-from kb.inference.downloads import READY, UNVERIFIED, model_state
+from kb.inference.downloads import READY, REFUSED, UNVERIFIED, model_state
 from kb.inference.memory_fit import MemoryRoom
 from kb.types.safe_text import hide_credentials
 
@@ -61,7 +61,7 @@ def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | Non
     wanted = [
         ref.target
         for ref in needs
-        if not ref.local and model_state(ref.target) not in (READY, UNVERIFIED)
+        if not ref.local and model_state(ref.target) not in (READY, UNVERIFIED, REFUSED)
     ]
     if not wanted or constants.HF_HUB_OFFLINE:  # nothing is fetched where it is forbidden
         return None

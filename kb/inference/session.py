@@ -362,17 +362,18 @@ class InferenceSession:
         if self._batcher is None or self._model_lock.loaded != model_key:
             from kb.asr.batching.batcher import Batcher
             from kb.asr.engines import load_engine
-            from kb.inference.model_trial import try_model
+            from kb.inference.model_trial import refusals_remembered, try_model
 
             self._unload()
             self._options = options
             manager = self._set_up(options)
-            engine = load_engine(options.engine, options.model, manager)
-            try:
-                try_model(engine, options.model, manager)
-            except BaseException:
-                engine.close()
-                raise
+            with refusals_remembered():
+                engine = load_engine(options.engine, options.model, manager)
+                try:
+                    try_model(engine, options.model, manager)
+                except BaseException:
+                    engine.close()
+                    raise
             baseline_bytes = manager.memory().used - manager.permanent_bytes
             memory = estimate_memory(
                 options.engine, options.model, manager, self._calibrations(), baseline_bytes

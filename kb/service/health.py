@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
@@ -20,7 +20,7 @@ from kb import storage
 from kb.database import DATABASE_NAME, Database
 from kb.database.future_times import FutureTimes, future_times
 from kb.database.snapshots import check_file, snapshots
-from kb.errors import KBError, StoredProblem
+from kb.errors import KBError, StoredProblem, restored
 from kb.inference.session import InferenceSession
 from kb.jobs.queue.heartbeat import list_workers
 from kb.jobs.queue.hung_worker import CrashLoop, crash_loops
@@ -37,6 +37,9 @@ from kb.service.setting_choices import choice_mistakes
 from kb.settings import Settings, current_sources, tolerated_mistakes
 from kb.storage import permissions
 from kb.storage.free_space import size_text
+
+if TYPE_CHECKING:
+    from kb.hub.kind import ModelKind
 
 LOW_DISK_BYTES = 10 * 2**30
 DATABASE_CHECK_S = 10.0
@@ -120,10 +123,11 @@ def _hardware(settings: Settings, session: InferenceSession) -> list[HealthCheck
 
 
 def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
+    from kb.asr.engines.model_check import RECOGNIZER
     from kb.asr.engines.model_files import missing_files
     from kb.asr.engines.model_lookup import cached_models, resolve
     from kb.hub.fetch_state import RUNNING
-    from kb.inference.downloads import DAMAGED, READY, UNVERIFIED, model_state
+    from kb.inference.downloads import DAMAGED, READY, REFUSED, UNVERIFIED, model_state
 
     try:
         name = session.model_name()
@@ -143,6 +147,8 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
     if state == UNVERIFIED:
         detail = f"{ref.target}, cached; its digests are compared at the first use"
         return HealthCheck("Model", "ok", detail)
+    if state == REFUSED:
+        return _refused("Model", ref.target, RECOGNIZER)
     fetch_again = f"It is fetched at the next use; now: kb models pull {name}"
     if state == DAMAGED:
         detail = f"{ref.target} has changed since it was verified"
@@ -162,7 +168,7 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
 
 def _embedder(settings: Settings) -> list[HealthCheck]:
     """Check the model of KB_EMBEDDING_MODEL, if it is one of the hub."""
-    from kb.inference.downloads import DAMAGED, READY, UNVERIFIED, model_state
+    from kb.inference.downloads import DAMAGED, READY, REFUSED, UNVERIFIED, model_state
     from kb.sinks.local.embedding_files import EMBEDDER, repository_of
 
     name = settings.embedding_model
@@ -170,6 +176,8 @@ def _embedder(settings: Settings) -> list[HealthCheck]:
     if not repository:
         return []
     state = model_state(repository, EMBEDDER)
+    if state == REFUSED:
+        return [_refused("Embedding model", repository, EMBEDDER)]
     words = {
         READY: ", cached and verified",
         UNVERIFIED: ", cached; its digests are compared at the first use",
@@ -179,6 +187,14 @@ def _embedder(settings: Settings) -> list[HealthCheck]:
     found = words[state] if state in words else _progress(repository)
     fix = "" if state in (READY, UNVERIFIED) else f"Fetch it now: kb models pull {name}"
     return [HealthCheck("Embedding model", "warn" if fix else "ok", repository + found, fix)]
+
+
+def _refused(check: str, repository: str, kind: ModelKind) -> HealthCheck:
+    """Return the failed check of a complete model that contradicts itself or failed its trial."""
+    from kb.inference.downloads import model_refusal
+
+    record = model_refusal(repository, kind)
+    return _failed(check, restored(record["error"], record["hint"], record["problem"]))
 
 
 def _progress(repository: str) -> str:

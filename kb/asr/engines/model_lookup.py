@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kb.asr.engines import ENGINES, engine_spec, errors
-from kb.asr.engines.model_check import RECOGNIZER, check_finite, check_model
+from kb.asr.engines.model_check import ITSELF, RECOGNIZER, check_finite, check_model
 from kb.asr.engines.model_files import DESCRIBED, missing_files
 from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape
@@ -33,7 +33,6 @@ DEMO_FOLDER = PROJECT_ROOT / "models" / "demo-whisper"
 DEFAULT_GPU = "openai/whisper-large-v3-turbo"
 DEFAULT_CPU = "openai/whisper-base"
 MOST_NAMED = 5  # models in the hint of an error
-ITSELF = "itself-2"  # the check of a model against itself, recorded where it has passed
 
 
 @dataclass(frozen=True, slots=True)

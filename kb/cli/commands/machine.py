@@ -103,6 +103,9 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         console.print_json(rows)
         return
     console.out.print(models_table(found))
+    for model in found:
+        if model.problem:
+            console.print_warning(f"{model.problem['error']} {model.problem['hint']}".strip())
     for state in service.models.fetches():
         console.out.print(Text(fetch_line(state)))
         if state.problem:

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from kb.errors import ModelUnavailable
 from kb.sinks.local.embedding_check import check_same_vectors, try_embedder
-from kb.sinks.local.embedding_files import embedding_folder, has_passed, mark_passed
+from kb.sinks.local.embedding_files import (
+    embedding_folder,
+    has_passed,
+    mark_passed,
+    remember_refusal,
+)
 from kb.storage.model_names import check_no_folder_here
 
 Vectors = NDArray[np.float32]
@@ -100,7 +105,8 @@ class SentenceTransformerEmbedder:
                 check_same_vectors(model, first, try_embedder(model, self.passages))
                 self.dimension = first.shape[1]
                 mark_passed(model)
-        except ModelUnavailable:
+        except ModelUnavailable as error:
+            remember_refusal(model, error)
             raise
         except Exception as error:  # any error of the library and torch
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]

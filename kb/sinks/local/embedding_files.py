@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kb.errors import ModelUnavailable
-from kb.hub import cache, errors, records
+from kb.hub import cache, errors, records, refusals
 from kb.hub.client import HubFile
 from kb.hub.kind import ModelKind
 from kb.hub.models import ready
@@ -44,6 +44,13 @@ def mark_passed(model: str) -> None:
         files = (path for path in folder.rglob("*") if path.name.endswith(_NEEDED))
         records.write_unverified(folder, sorted(p.relative_to(folder).as_posix() for p in files))
     records.add_check(folder if is_folder else cache.repository_folder(name), ITSELF)
+
+
+def remember_refusal(model: str, error: ModelUnavailable) -> None:
+    """Record that a loaded model of the hub was refused, for the list of models."""
+    _, name, is_folder = _place(model)
+    if not is_folder:
+        refusals.remember(cache.repository_folder(name), error)
 
 
 def has_passed(model: str) -> bool:
@@ -105,4 +112,4 @@ def _is_json(path: Path) -> bool:
         return False
 
 
-EMBEDDER = ModelKind("embedding", choose, missing, check_embedder)
+EMBEDDER = ModelKind("embedding", choose, missing, check_embedder, ITSELF)
