@@ -18,7 +18,18 @@ from kb.database import Database, deliveries, items
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.item_states import ACTIVE, ENDED
 from kb.library import Library, LibraryEntry
-from kb.library.trash import FILES, KEPT, LATER, REMOVED, REMOVING, RESTORING, RemovedItem, Trash
+from kb.library.clock_leaps import ClockLeaps
+from kb.library.trash import (
+    FILES,
+    KEEP_S,
+    KEPT,
+    LATER,
+    REMOVED,
+    REMOVING,
+    RESTORING,
+    RemovedItem,
+    Trash,
+)
 from kb.pipeline import captions, stages
 from kb.settings import Settings
 from kb.sinks import SINKS, is_local_sink, open_sink
@@ -128,10 +139,19 @@ class Removal:
             return False
         return True
 
-    def empty(self, now: float | None = None) -> list[str]:
-        """Delete the items whose week has passed; return their ids."""
+    def empty(self, now: float | None = None, leaps: ClockLeaps | None = None) -> list[str]:
+        """Delete the items whose week has passed; return their ids.
+
+        `leaps` are those of the machine's clock: no week passes in one of them.
+        """
         now = time.time() if now is None else now
-        old = [item for item in self.trash.items() if item.state == REMOVED and item.until <= now]
+        leaps = leaps or ClockLeaps()
+        ages = [(item, leaps.age_s(item.at, now)) for item in self.trash.items()]
+        old = [
+            item
+            for item, age_s in ages
+            if item.state == REMOVED and age_s is not None and age_s >= KEEP_S
+        ]
         for item in old:
             self.trash.delete(item)
         return [item.id for item in old]

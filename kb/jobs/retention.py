@@ -21,6 +21,7 @@ from kb.jobs.queue.item_states import DONE
 from kb.jobs.queue.order import SOURCE
 from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
+from kb.library.clock_leaps import ClockLeaps
 from kb.library.metadata import RETENTION, TRANSCRIPT_SUFFIX
 from kb.library.versions import Versions
 from kb.options import SourceOptions
@@ -58,8 +59,11 @@ def apply(
     items: ItemQueries,
     followed: Sequence[Subscription],
     now: float | None = None,
+    leaps: ClockLeaps | None = None,
 ) -> list[Deletion]:
     """Delete the media that are due by the terms of their sources; return them.
+
+    `leaps` are those of the machine's clock: nothing becomes old by them.
 
     An item that cannot be read or deleted is logged and left. Raises LibraryError when the folder
     or the database cannot be read.
@@ -77,7 +81,7 @@ def apply(
             by_source.setdefault(source, []).append(entry)
     deleted: list[Deletion] = []
     for source, entries in by_source.items():
-        for entry, rule in due(entries, terms[source], now):
+        for entry, rule in due(entries, terms[source], now, leaps):
             try:
                 if found := _delete(library, items, entry, rule, states):
                     deleted.append(found)
@@ -92,7 +96,10 @@ def apply(
 
 
 def due(
-    entries: Sequence[LibraryEntry], terms: SourceOptions, now: float
+    entries: Sequence[LibraryEntry],
+    terms: SourceOptions,
+    now: float,
+    leaps: ClockLeaps | None = None,
 ) -> Iterator[tuple[LibraryEntry, str]]:
     """Yield the items whose medium is over the limits of their source, with the limit's name.
 
@@ -102,7 +109,7 @@ def due(
     total = 0
     for number, entry in enumerate(newest):
         total += _size(entry.media_path) or 0
-        age_s = _age_s(entry, now)
+        age_s = _age_s(entry, now, leaps or ClockLeaps())
         if terms.keep_days is not None and age_s is not None and age_s > terms.keep_days * DAY_S:
             yield entry, "keep_days"
         elif terms.keep_newest is not None and number >= terms.keep_newest:
@@ -164,15 +171,14 @@ def _delete(
     return Deletion(item_id, rule, size)
 
 
-def _age_s(entry: LibraryEntry, now: float) -> float | None:
+def _age_s(entry: LibraryEntry, now: float, leaps: ClockLeaps) -> float | None:
     """Return the seconds since the transcript was made; None if its time is unknown."""
     at = entry.transcribed.get("at")
     try:
         made = datetime.fromisoformat(at).timestamp() if isinstance(at, str) else None
     except ValueError:
         return None
-    # A time in the future was written by a clock that was wrong.
-    return None if made is None or made > now else now - made
+    return None if made is None else leaps.age_s(made, now)
 
 
 def _size(path: Path | None) -> int | None:

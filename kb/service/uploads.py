@@ -11,6 +11,7 @@ from pathlib import Path
 from pathvalidate import sanitize_filename
 
 from kb.jobs.queue.item_states import DONE, HELD
+from kb.library.clock_leaps import ClockLeaps, record_time
 from kb.library.filenames import shorten
 from kb.service import Service
 from kb.sources.files import UPLOADS
@@ -69,13 +70,14 @@ def discard(folder: Path) -> None:
 
 def sweep(service: Service, now: float | None = None) -> int:
     """Remove uploads that were ingested or are no longer needed; return their number."""
+    leaps = record_time(service.library, time.time()) if now is None else ClockLeaps()
     now = time.time() if now is None else now
     removed = 0
     root = service.settings.home / FOLDER
     folders = [f for f in root.iterdir() if _ID.fullmatch(f.name)] if root.is_dir() else []
     for folder in folders:
         with contextlib.suppress(OSError):
-            age_s = now - folder.stat().st_mtime
+            age_s = leaps.age_s(folder.stat().st_mtime, now) or 0.0
             states = {
                 row.state
                 for row in service.queue.page(words=f"/{FOLDER}/{folder.name}/").rows

@@ -19,6 +19,7 @@ from kb.jobs.digest import delivery
 from kb.jobs.digest.digest import Digest, compose
 from kb.jobs.digest.digest_text import digest_text
 from kb.library import Library
+from kb.library.clock_leaps import record_time
 from kb.settings import Settings
 from kb.storage import write_json, write_text
 
@@ -58,6 +59,8 @@ def write_due(
     if settings.digest == "off":
         return None
     now = clock()
+    if record_time(library, now).is_doubtful(now):
+        return None  # the clock may be wrong, and a digest of a wrong week would be sent
     name, begin, end = period_before(now, settings.digest)
     folder = library.home / FOLDER
     document, text = folder / f"{name}.json", folder / f"{name}.md"

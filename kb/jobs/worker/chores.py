@@ -22,6 +22,7 @@ from kb.jobs.worker import publish_steps
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare
 from kb.library.cache import library_cache
+from kb.library.clock_leaps import record_time
 from kb.pipeline import stages
 from kb.sinks import is_local_sink
 from kb.sources.ytdlp.version import installed_version
@@ -158,7 +159,8 @@ def empty_trash(context: WorkerContext) -> None:
     """Complete interrupted removals, and delete the removed items whose week has passed."""
     removal = context.removal
     removal.complete()
-    if deleted := removal.empty():
+    now = time.time()
+    if deleted := removal.empty(now, record_time(context.library, now)):
         log.info("deleted, a week after their removal: %s", deleted)
 
 
@@ -198,7 +200,14 @@ def follow_changes(context: WorkerContext) -> None:
 
 def apply_retention(context: WorkerContext) -> None:
     """Delete the media that the terms of their followed sources do not keep."""
-    retention.apply(context.library, context.items, context.subscriptions.list())
+    now, followed = time.time(), context.subscriptions.list()
+    leaps = record_time(context.library, now)
+    retention.apply(context.library, context.items, followed, now, leaps)
+
+
+def watch_clock(context: WorkerContext) -> None:
+    """Record the time that the clock shows, so that a leap of it is known."""
+    record_time(context.library, time.time())
 
 
 def write_digest(context: WorkerContext) -> None:

@@ -201,6 +201,7 @@ class Worker:
             (REQUEUE_LOST_EVERY_S, self._requeue_lost),
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
             (COPY_EVERY_S, lambda: chores.back_up_database(context)),
+            (CHANGES_EVERY_S, lambda: chores.watch_clock(context)),
             (CLEANUP_EVERY_S, lambda: chores.empty_trash(context)),
             (CLEANUP_EVERY_S, lambda: chores.apply_retention(context)),
             (ROOM_EVERY_S, lambda: chores.watch_room(context)),

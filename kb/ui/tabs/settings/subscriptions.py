@@ -114,7 +114,7 @@ def _subscription_card(place: int, state: FollowState) -> None:
             key=f"unfollow-{place}",
             width="content",
             on_click=_unfollow,
-            args=(each.reference,),
+            args=(each.key, each.reference),
         )
     if st.session_state.get(_CHANGED) == each.key:
         _change_form(each)
@@ -287,9 +287,9 @@ def _follow() -> None:
     messages.flash(_FLASH_KEY, text("follow_added", reference=messages.escape_markdown(reference)))
 
 
-def _unfollow(reference: str) -> None:
+def _unfollow(key: str, reference: str) -> None:
     try:
-        session.service().subscriptions.unfollow(reference)
+        session.service().subscriptions.unfollow(key)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         return
