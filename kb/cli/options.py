@@ -19,7 +19,7 @@ from kb.options import (
     parse_metadata,
     parse_names,
 )
-from kb.service.notation import VideoFilters, parse_day, parse_span
+from kb.service.notation import VideoFilters, moving_day, parse_span
 from kb.types import SubtitleLayout
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -98,9 +98,21 @@ def _with_options(
 
 
 def with_filter_options(command: _Command) -> _Command:
-    """Return the command with its parameter `filters` replaced by those of `video_filters`."""
+    """Return the command with its parameter `filters` replaced by those of `video_filters`.
+
+    A time before today (`30d`) becomes the date that it has now.
+    """
+    return _with_filters(command, lambda typed: video_filters(**typed).dated())
+
+
+def with_moving_filter_options(command: _Command) -> _Command:
+    """Do the same for a command whose filters are kept: `30d` is counted at each use."""
+    return _with_filters(command, lambda typed: video_filters(**typed))
+
+
+def _with_filters(command: _Command, build: Callable[[dict[str, Any]], Any]) -> _Command:
     parameters = list(inspect.signature(video_filters, eval_str=True).parameters.values())
-    return _with_parameters(command, "filters", parameters, lambda typed: video_filters(**typed))
+    return _with_parameters(command, "filters", parameters, build)
 
 
 def _parameter(option: Option) -> inspect.Parameter:
@@ -192,8 +204,8 @@ def video_filters(
 ) -> VideoFilters:
     """Return the filters for the typed values. Raises UsageError for an invalid value."""
     return VideoFilters(
-        after=parse_day(after) if after else "",
-        before=parse_day(before, end=True) if before else "",
+        after=moving_day(after) if after else "",
+        before=moving_day(before, end=True) if before else "",
         playlist=playlist or "",
         min_duration_s=parse_span(min_duration) if min_duration else None,
         max_duration_s=parse_span(max_duration) if max_duration else None,

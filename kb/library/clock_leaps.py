@@ -7,7 +7,7 @@ counts: files are deleted days later than they could be, and never early. Under 
 
     {"last": latest time, "leaps": [[before, after], …]}   epoch seconds
 
-A leap is removed when the clock is set back behind its end: it was wrong.
+A leap ends earlier when the clock is set back behind its end: it was wrong.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def _next(before: Mapping[str, Any], now: float) -> Mapping[str, Any]:
     if last is None:
         return {"last": now, "leaps": []}
     if now < last - SLACK_S:
-        leaps = [[start, end] for start, end in before["leaps"] if end <= now]
+        # The clock may be set back in part only, and then it is still ahead.
+        leaps = [[start, min(end, now)] for start, end in before["leaps"] if start < now]
+        leaps = [[start, end] for start, end in leaps if end - start > COUNTED_S]
         return {"last": now, "leaps": leaps}
     if now > last + COUNTED_S:
         return {**before, "last": now, "leaps": [*before["leaps"], [last, now]][-KEPT:]}

@@ -80,7 +80,9 @@ class Subscriptions(subscriptions.Subscriptions):
         """
         channel_id = ""
         with suppress(RetryLater):  # a used-up quota is temporary; the first look asks again
-            listing = self._queue.source_factory.open(reference, filters or VideoFilters())
+            listing = self._queue.source_factory.open(
+                reference, (filters or VideoFilters()).dated()
+            )
             channel_id = listing.channel_id
         known = self.find_same(reference, channel_id, filters)
         stored: dict[str, Any] = {}

@@ -53,11 +53,11 @@ def look_on(library: Library, *moments: float) -> ClockLeaps:
         ([0, DAY + 1], 0, DAY),
         ([0, -NOW, HOUR], -NOW, DAY),  # 1970 at the start, then right
         ([0, -NOW, HOUR], 0, HOUR),
-        ([0, -60 * DAY, HOUR], -60 * DAY + 5, DAY + 5 - 5),
+        ([0, -60 * DAY, HOUR], -60 * DAY + 5, DAY),
         ([0, HOUR, HOUR - 60], 0, HOUR - 60),  # set by a minute
         ([0, 8 * HOUR, 16 * HOUR, 24 * HOUR], 0, DAY),
         ([0, 400 * DAY, HOUR, DAY, 2 * DAY], 400 * DAY, None),  # written while it was wrong
-        ([0, 10 * YEAR, 9 * YEAR], 0, 2 * DAY - DAY),
+        ([0, 10 * YEAR, 9 * YEAR], 0, DAY),  # set back in part
     ],
 )
 def test_age(library: Library, moments: list[float], made: float, expected: float | None) -> None:
@@ -125,7 +125,7 @@ def test_no_upload_and_nothing_in_the_trash_goes(
     assert work_at(NOW + ahead) == (True, True)
     assert work_at(NOW + HOUR) == (True, True)  # the clock is right again
     seen = [work_at(NOW + ahead + day * DAY) for day in range(8)]
-    assert seen[0] == (True, True) and seen[-1] == (False, False)
+    assert seen[0][0] and seen[5][0] and seen[-1] == (False, False)
     service.close()
 
 

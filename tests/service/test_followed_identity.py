@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from kb.jobs.queue.recovery import follow_acts
 from kb.service import Service
 from kb.settings import Settings
 from kb.sources.channel_identity import identity
+from kb.sources.listing import filters
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.subscriptions import Subscription
-from tests.fakes.youtube import Channel, FakeYouTube
+from tests.fakes.youtube import NEWEST, Channel, FakeYouTube
 from tests.support.keys import fake_key
 
 UC, OTHER = f"UC{'t' * 22}", f"UC{'o' * 22}"
@@ -318,3 +320,38 @@ def test_a_damaged_entry_does_not_hold_up_the_others(world: World, entry: Any) -
     path = world.service.library.facts_path
     path.write_text(json.dumps({"version": 1, "subscriptions": [entry, good]}))
     assert [each.reference for each in world.followed] == ["@talks"]
+
+
+@pytest.mark.parametrize(
+    ("first_day", "looks"),
+    [
+        # Days from the newest video to today at each look, and the videos that are queued by then.
+        ("3d", [(0, 4), (1, 4)]),
+        ("3d", [(2, 2), (3, 2)]),
+        ("3d", [(9, 0), (1, 3)]),
+        ("1w", [(7, 1), (6, 2), (4, 4)]),
+        (NEWEST.date().isoformat(), [(0, 1), (9, 1)]),
+    ],
+)
+def test_the_last_days_are_counted_at_each_look(
+    world: World, monkeypatch: pytest.MonkeyPatch, first_day: str, looks: list[tuple[int, int]]
+) -> None:
+    each = world.service.subscriptions.change("@talks", filters=VideoFilters(after=first_day))
+    assert each.filters.after == first_day
+    for later, queued in looks:
+        now = NEWEST.date() + timedelta(days=later)
+        day = type("day", (date,), {"today": classmethod(lambda _, now=now: now)})
+        monkeypatch.setattr(filters, "date", day)
+        world.look(each)
+        assert len(world.queued()) == queued, later
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [("30d", "30d"), (" 2W ", "2w"), ("2024", "2024-01-01"), ("2024-03-05", "2024-03-05")],
+)
+def test_only_a_time_before_today_is_kept_as_typed(typed: str, stored: str) -> None:
+    assert filters.moving_day(typed) == stored
+    assert VideoFilters(after=stored).checked().dated().after == filters.parse_day(typed)
+    with pytest.raises(KBError):
+        VideoFilters(after="1d", before="5d").checked()

@@ -13,6 +13,7 @@ from kb.cli.options import (
     SUBSCRIPTION_OPTIONS,
     Json,
     with_filter_options,
+    with_moving_filter_options,
     with_run_options,
     with_source_options,
 )
@@ -66,7 +67,7 @@ def scan(
         )
 
 
-@with_filter_options
+@with_moving_filter_options
 @with_source_options
 @with_run_options(*SUBSCRIPTION_OPTIONS)
 def follow(

@@ -87,7 +87,7 @@ def run_listing(
     Raises LookOutdated for a look at a source that is not followed so any more, and the source's
     errors; a later call continues at the same place and queues nothing twice.
     """
-    filters = job.filters
+    filters = job.filters.dated()  # the last 30 days are those of today
     followed = _followed(subscriptions, job)
     if followed is not None:
         since = local_day_of(followed.created_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ SHORT_SURE_S = 61.0
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _SPAN = re.compile(r"(?:\d+(?:\.\d+)?[wdhms])+")
+_BEFORE_TODAY = re.compile(r"(\d+)([dw])")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{2})")
 
 
@@ -28,11 +29,12 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{2})")
 class VideoFilters(Filters):
     """The filters of `kb scan` and `kb ingest`; with the defaults every item passes.
 
-    `after` and `before` are ISO dates, both inclusive. `playlist` narrows a channel to one of
-    its playlists (id, link or title). `title` is a regular expression that matches anywhere in
-    the title, ignoring case. `new` leaves out the items that are known already. `limit` is the
-    largest number of items, 0 for all. An item of unknown duration passes the duration filters,
-    because it may be wanted.
+    `after` and `before` are ISO dates, both inclusive; those of a followed source may be a time
+    before today, such as `30d`, which `dated` makes a date at each look. `playlist` narrows a
+    channel to one of its playlists (id, link or title). `title` is a regular expression that
+    matches anywhere in the title, ignoring case. `new` leaves out the items that are known already.
+    `limit` is the largest number of items, 0 for all. An item of unknown duration passes the
+    duration filters, because it may be wanted.
     """
 
     playlist: str = ""
@@ -86,13 +88,14 @@ class VideoFilters(Filters):
         for name in ("after", "before"):
             if value := getattr(self, name):
                 parse_day(value, end=name == "before")
-        if self.after and self.before and self.after > self.before:
+        first, last = self._days()
+        if first and last and first > last:
             raise UsageError(
                 "filters.days_reversed",
                 "No day is both after {after} and before {before}.",
                 hint="Choose an earlier first day or a later last day.",
-                after=self.after,
-                before=self.before,
+                after=first,
+                before=last,
             )
         try:
             re.compile(self.title)
@@ -121,6 +124,17 @@ class VideoFilters(Filters):
                 limit=self.limit,
             )
         return self
+
+    def dated(self) -> VideoFilters:
+        """Return these filters with the dates that their times before today have now."""
+        after, before = self._days()
+        return replace(self, after=after, before=before)
+
+    def _days(self) -> tuple[str, str]:
+        return (
+            parse_day(self.after) if self.after else "",
+            parse_day(self.before, end=True) if self.before else "",
+        )
 
     def keep(self, item: MediaItem) -> bool:
         """Return True if the item passes the filters that need nothing but the item.
@@ -166,7 +180,7 @@ def parse_day(text: str, *, end: bool = False, today: date | None = None) -> str
     try:
         if word in ("today", "yesterday"):
             return (now - timedelta(days=word == "yesterday")).isoformat()
-        if match := re.fullmatch(r"(\d+)([dw])", word):
+        if match := _BEFORE_TODAY.fullmatch(word):
             days = int(match[1]) * (7 if match[2] == "w" else 1)
             return (now - timedelta(days=days)).isoformat()
         if re.fullmatch(r"\d{4}", word):
@@ -187,6 +201,16 @@ def parse_day(text: str, *, end: bool = False, today: date | None = None) -> str
         hint="Write 2024-03-05, 2024-03, 2024, yesterday or 30d.",
         text=text,
     )
+
+
+def moving_day(text: str, *, end: bool = False) -> str:
+    """Return a time before today, such as `30d`, as it is, and any other date as `parse_day` does.
+
+    Raises UsageError for other text.
+    """
+    day = parse_day(text, end=end)
+    word = text.strip().lower()
+    return word if _BEFORE_TODAY.fullmatch(word) else day
 
 
 def parse_span(text: str) -> float:
