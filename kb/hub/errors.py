@@ -50,8 +50,8 @@ def forbidden(name: str) -> PassingTrouble:
         ModelUnavailable(
             "model.hub_forbidden",
             "Model {name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it.",
-            hint="Remove HF_HUB_OFFLINE, or copy the model from another machine. See what is on "
-            "this machine: kb models",
+            hint="Remove HF_HUB_OFFLINE, copy the model from another machine, or try the one that "
+            "is always here: --model demo. See what is on this machine: kb models",
             retryable=True,
             name=name,
         ),

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from huggingface_hub import constants
-
 from kb.asr.engines import engine_spec
 from kb.asr.engines.model_lookup import resolve, shape_of
 from kb.asr.engines.model_registry import find_model
 from kb.asr.engines.spec import ModelShape, batch_bytes
 from kb.errors import ModelUnavailable
 from kb.hub import cache
-from kb.hub.client import endpoint
+from kb.hub.client import endpoint, is_offline
 from kb.inference.downloads import READY, REFUSED, UNVERIFIED, model_state
 from kb.inference.memory_fit import MemoryRoom
 from kb.types.safe_text import hide_credentials
@@ -63,7 +61,7 @@ def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | Non
         for ref in needs
         if not ref.local and model_state(ref.target) not in (READY, UNVERIFIED, REFUSED)
     ]
-    if not wanted or constants.HF_HUB_OFFLINE:  # nothing is fetched where it is forbidden
+    if not wanted or is_offline():  # nothing is fetched where it is forbidden
         return None
     known = [each for each in map(find_model, wanted) if each is not None]
     shapes = [shape_of(ref.name) for ref in needs]

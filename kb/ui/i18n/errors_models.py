@@ -73,7 +73,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "model.hub_forbidden": (
         "Modell {name} ist nicht auf diesem Rechner, und HF_HUB_OFFLINE verbietet, es zu holen.",
-        "HF_HUB_OFFLINE entfernen oder das Modell von einem anderen Rechner kopieren. " + _LIST,
+        "HF_HUB_OFFLINE entfernen, das Modell von einem anderen Rechner kopieren oder das "
+        "mitgelieferte ausprobieren: --model demo. " + _LIST,
     ),
     "model.proxy_refused": (
         "Modell {name}: Der Proxy verlangt einen anderen Benutzernamen oder ein anderes Passwort "
