@@ -37,6 +37,7 @@ HEARTBEAT_S = 2.0
 HEARTBEAT_TIMEOUT_S = 10.0  # a worker whose heartbeat is older is shown as ended
 WATCH_S = 6.0  # a silent worker is watched for at least this time before it is replaced
 WATCH_POLL_S = 0.5
+UNWATCHED_S = 15.0  # after a longer gap between two looks, silence is counted from the beginning
 CRASHES_KEPT = 50
 
 log = logging.getLogger(__name__)
@@ -291,16 +292,22 @@ class DeadWorkerDetector:
     """Finds workers without a heartbeat, by this process's own clock.
 
     A worker is dead if its heartbeat did not change for the timeout. The age of the recorded time
-    is not used: the clocks of two machines differ, and a clock may jump.
+    is not used: the clocks of two machines differ, and a clock may jump. Time in which this process
+    could not look counts as no silence: after an outage of the network that all machines share, the
+    others need a moment to give their next heartbeat.
     """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
+        self._looked_at: float | None = None
         self._last_beats: dict[str, tuple[float, float]] = {}  # id -> (heartbeat, change time)
 
     def find(self, worker_infos: list[WorkerInfo], own_id: str, now: float) -> list[str]:
         """Return the names of dead workers. `now`: a monotonic time in seconds."""
         dead_ids: list[str] = []
+        if self._looked_at is not None and now - self._looked_at > UNWATCHED_S:
+            self._last_beats.clear()
+        self._looked_at = now
         for worker in worker_infos:
             if worker.executor_id == own_id or worker.ended:
                 self._last_beats.pop(worker.executor_id, None)
