@@ -13,7 +13,8 @@ from functools import cached_property
 from kb.database import Database
 from kb.errors import CredentialsRefused, KBError, LibraryError, UsageError, restored
 from kb.jobs.queue.lanes import LaneStore
-from kb.jobs.queue.outbox import FIRST_POLL_S, HELD, SYNCED, SYNCING, Outbox
+from kb.jobs.queue.outbox import FIRST_POLL_S, Outbox
+from kb.jobs.queue.outbox_states import HELD, SYNCED, SYNCING
 from kb.jobs.queue.workflow_ids import publish_lane
 from kb.library import Library, LibraryEntry
 from kb.library.fencing import Fence

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from kb.errors import KBError
 from kb.jobs.queue.items import ItemStore
-from kb.jobs.queue.outbox import DEFERRED, IN_PROGRESS, SENDING, SYNCED, SYNCING, Outbox
+from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.outbox_states import DEFERRED, IN_PROGRESS, SENDING, SYNCED, SYNCING
 from kb.jobs.removal import Removal
 from kb.library.trash import RemovedItem
 from kb.sinks import REMOTE

@@ -12,7 +12,7 @@ from kb.errors import KBError, UsageError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import RUNNING, ItemRow, ItemSummary, shown_until
-from kb.jobs.queue.outbox import MISSING, SYNCED, OutboxEntry
+from kb.jobs.queue.outbox_states import MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.jobs.queue.request_settings import shown_settings
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry

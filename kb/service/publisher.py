@@ -8,7 +8,7 @@ from pathlib import Path
 from kb.errors import UsageError
 from kb.jobs import publisher
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.outbox import OutboxEntry
+from kb.jobs.queue.outbox_states import OutboxEntry
 from kb.library import Library
 from kb.settings import Settings
 from kb.sinks import REMOTE, check_sink

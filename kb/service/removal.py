@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ItemRow
-from kb.jobs.queue.outbox import DEFERRED, IN_PROGRESS, MISSING, SENDING, SYNCED, SYNCING
+from kb.jobs.queue.outbox_states import DEFERRED, IN_PROGRESS, MISSING, SENDING, SYNCED, SYNCING
 from kb.jobs.removal import Removal, refuse_active
 from kb.jobs.replacement import Replacement
 from kb.library import Library, LibraryEntry

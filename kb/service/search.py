@@ -12,7 +12,7 @@ from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.fences import Fences
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
-from kb.jobs.queue.outbox import SYNCED
+from kb.jobs.queue.outbox_states import SYNCED
 from kb.library import Library, LibraryEntry
 from kb.pipeline import adoption, captions, publish_record, stages
 from kb.service.removal import complete_removals

@@ -12,7 +12,7 @@ import pytest
 from kb.errors import KBError
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
-from kb.jobs.queue import outbox
+from kb.jobs.queue import outbox_states
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import Heartbeat
@@ -45,18 +45,18 @@ def test_waiting_publications_are_cancelled_and_can_be_queued_again(
         jobs.send(item_id, ["odin"])
     for item_id in (waiting, indexed):
         due = time.time() + LATER_S
-        state = outbox.WAITING if item_id == waiting else outbox.SYNCING
+        state = outbox_states.WAITING if item_id == waiting else outbox_states.SYNCING
         jobs.outbox.finish(claim(jobs, item_id), state, error="no network", due_at=due)
     jobs.outbox.hold("odin", held, KBError("doubtful"))
     serial = serial_of(jobs, queued)
 
     dropped = jobs.cancel_publications([queued, waiting, indexed, held])
     assert dropped == [("odin", queued), ("odin", waiting)]
-    assert [status(jobs, i) for i in (queued, waiting)] == [outbox.CANCELLED] * 2
+    assert [status(jobs, i) for i in (queued, waiting)] == [outbox_states.CANCELLED] * 2
     # Indexed documents are still polled, held items wait for a person, other items continue.
-    assert status(jobs, indexed) == outbox.SYNCING
-    assert status(jobs, held) == outbox.HELD
-    assert status(jobs, other) == outbox.QUEUED
+    assert status(jobs, indexed) == outbox_states.SYNCING
+    assert status(jobs, held) == outbox_states.HELD
+    assert status(jobs, other) == outbox_states.QUEUED
     # Neither its workflow nor the due check, a resume or the search for lost rows sends it.
     assert jobs.outbox.claim("odin", queued, serial) is None
     jobs.resume()
@@ -78,15 +78,15 @@ def test_a_publication_that_is_being_sent_ends_and_is_not_retried(jobs: JobQueue
     sent = {item_id: claim(jobs, item_id) for item_id in (arrives, breaks, killed)}
     assert len(jobs.cancel_publications(list(sent))) == 3
     # The upload succeeded: the table has its real state.
-    assert jobs.outbox.finish(sent[arrives], outbox.SYNCING, due_at=time.time())
-    assert status(jobs, arrives) == outbox.SYNCING
+    assert jobs.outbox.finish(sent[arrives], outbox_states.SYNCING, due_at=time.time())
+    assert status(jobs, arrives) == outbox_states.SYNCING
     # The upload failed: it is not retried, for any error.
     due = time.time() + 1
-    assert not jobs.outbox.finish(sent[breaks], outbox.WAITING, error="cut", due_at=due)
-    assert not jobs.outbox.finish(sent[breaks], outbox.FAILED, error="422")
+    assert not jobs.outbox.finish(sent[breaks], outbox_states.WAITING, error="cut", due_at=due)
+    assert not jobs.outbox.finish(sent[breaks], outbox_states.FAILED, error="422")
     # Its worker was killed, and another worker takes over the workflow.
     assert jobs.outbox.claim("odin", killed, sent[killed].serial) is None
-    assert [status(jobs, i) for i in (breaks, killed)] == [outbox.CANCELLED] * 2
+    assert [status(jobs, i) for i in (breaks, killed)] == [outbox_states.CANCELLED] * 2
     assert jobs.retry([breaks]) == [breaks]
 
 
@@ -142,7 +142,9 @@ def test_an_item_cancelled_while_it_is_published_locally_is_not_sent(
         work(place, item_id, row.serial).publish()
         found = jobs.outbox.for_items([item_id])
         if work is ItemSteps:
-            assert [(r.sink, r.status) for r in found[item_id]] == [("folder", outbox.QUEUED)]
+            assert [(r.sink, r.status) for r in found[item_id]] == [
+                ("folder", outbox_states.QUEUED)
+            ]
             assert lab.states()[item_id].state == DONE
         else:
             assert found == {}

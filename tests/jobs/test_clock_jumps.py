@@ -23,7 +23,8 @@ from kb.errors import LanePaused
 from kb.jobs.queue.item_states import WAITING
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LaneStore
-from kb.jobs.queue.outbox import SYNCING, Outbox
+from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.outbox_states import SYNCING
 from kb.jobs.worker.caption_steps import CaptionSteps
 from kb.service.health import _clock
 from kb.service.tasks import Task, _is_alive

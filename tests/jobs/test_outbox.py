@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from kb.database import Database
 from kb.errors import KBError
-from kb.jobs.queue import outbox
+from kb.jobs.queue import outbox_states
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.outbox import Outbox
@@ -35,7 +35,7 @@ def test_a_waiting_publication_is_claimed_when_due_and_once(tmp_path: Path, jobs
     for item_id in IDS:
         jobs.send(item_id, ["odin"])
         due = time.time() - 1 if item_id != IDS[0] else time.time() + LATER_S
-        assert jobs.outbox.finish(claim(jobs, item_id), outbox.WAITING, due_at=due)
+        assert jobs.outbox.finish(claim(jobs, item_id), outbox_states.WAITING, due_at=due)
     before = workflows(jobs)
     taken: list[tuple[str, str]] = []
     ready = threading.Barrier(4)
@@ -55,12 +55,12 @@ def test_a_waiting_publication_is_claimed_when_due_and_once(tmp_path: Path, jobs
         thread.join()
     assert sorted(taken) == [("odin", item_id) for item_id in IDS[1:]]
     assert workflows(jobs) == before + len(IDS) - 1
-    assert status(jobs, IDS[0]) == outbox.WAITING
+    assert status(jobs, IDS[0]) == outbox_states.WAITING
 
 
 def test_a_paused_lane_keeps_its_publications(jobs: JobQueue) -> None:
     jobs.send(IDS[0], ["odin"])
-    jobs.outbox.finish(claim(jobs, IDS[0]), outbox.WAITING, due_at=time.time() + LATER_S)
+    jobs.outbox.finish(claim(jobs, IDS[0]), outbox_states.WAITING, due_at=time.time() + LATER_S)
     queue = jobs.outbox
     now = time.time()
     assert not queue.has_work(now) and queue.has_work(now + 2 * LATER_S)
@@ -84,23 +84,23 @@ def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
     new = serial_of(jobs, IDS[0])
     assert new > old.serial
     assert jobs.outbox.claim("odin", IDS[0], old.serial) is None
-    assert not jobs.outbox.finish(old, outbox.SYNCED)
-    assert status(jobs, IDS[0]) == outbox.QUEUED
+    assert not jobs.outbox.finish(old, outbox_states.SYNCED)
+    assert status(jobs, IDS[0]) == outbox_states.QUEUED
     # A foreground run that ends now has no effect: it may have sent the old words.
-    jobs.outbox.record("odin", IDS[0], outbox.SYNCED)
+    jobs.outbox.record("odin", IDS[0], outbox_states.SYNCED)
     jobs.outbox.record_error("odin", IDS[0], KBError("no network"))
     started = time.time()
     jobs.send(IDS[0], ["odin"])
-    jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=started)
-    assert status(jobs, IDS[0]) == outbox.QUEUED
+    jobs.outbox.record("odin", IDS[0], outbox_states.SYNCED, started_at=started)
+    assert status(jobs, IDS[0]) == outbox_states.QUEUED
     # A foreground run that started later has sent the new words: no worker sends them again.
     waiting = serial_of(jobs, IDS[0])
-    jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=time.time())
-    assert status(jobs, IDS[0]) == outbox.SYNCED
+    jobs.outbox.record("odin", IDS[0], outbox_states.SYNCED, started_at=time.time())
+    assert status(jobs, IDS[0]) == outbox_states.SYNCED
     assert jobs.outbox.claim("odin", IDS[0], waiting) is None
     jobs.send(IDS[0], ["odin"])
     new = serial_of(jobs, IDS[0])
-    assert jobs.outbox.finish(claim(jobs, IDS[0]), outbox.SYNCED)
+    assert jobs.outbox.finish(claim(jobs, IDS[0]), outbox_states.SYNCED)
     assert jobs.outbox.claim("odin", IDS[0], new) is None
 
 
@@ -108,15 +108,15 @@ def test_own_metadata_is_kept_until_it_is_published(jobs: JobQueue) -> None:
     client = DbosClient(jobs.database)
     queue = jobs.outbox
     queue.hold("odin", IDS[0], KBError("doubtful"), {"team": "red"})
-    assert status(jobs, IDS[0]) == outbox.HELD
+    assert status(jobs, IDS[0]) == outbox_states.HELD
     jobs.send(IDS[0], ["odin"])  # released
     first = claim(jobs, IDS[0])
     assert first.extra == {"team": "red"}
-    queue.finish(first, outbox.FAILED, error="422", hint="look")
+    queue.finish(first, outbox_states.FAILED, error="422", hint="look")
     assert jobs.retry([IDS[0]]) == [IDS[0]]
     again = claim(jobs, IDS[0])
     assert again.extra == {"team": "red"} and again.attempts == 0
-    queue.finish(again, outbox.SYNCED)
+    queue.finish(again, outbox_states.SYNCED)
     with jobs.database.begin() as connection:
         queue.submit(connection, "odin", IDS[0], client.publish)
     assert claim(jobs, IDS[0]).extra is None  # the knowledge base now has the metadata

@@ -17,7 +17,8 @@ from kb.jobs.queue.item_states import LibraryRow
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.library_sync import library_row
-from kb.jobs.queue.outbox import CANCELLED, FAILED, HELD, WAITING, Outbox
+from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.outbox_states import CANCELLED, FAILED, HELD, WAITING
 from kb.library import Library
 from kb.pipeline import hold, publish_record
 from kb.settings import Settings

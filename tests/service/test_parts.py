@@ -13,7 +13,7 @@ import pytest
 
 from kb.errors import MediaUnavailable, UsageError
 from kb.jobs.queue.client import LaneState
-from kb.jobs.queue.outbox import QUEUED
+from kb.jobs.queue.outbox_states import QUEUED
 from kb.media import sha256_of
 from kb.media.probe import probe
 from kb.service import Service

@@ -18,7 +18,7 @@ from kb.cli import run
 from kb.database import deliveries, items
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.item_states import SkipCode
-from kb.jobs.queue.outbox import DEFERRED, IN_PROGRESS
+from kb.jobs.queue.outbox_states import DEFERRED, IN_PROGRESS
 from kb.jobs.queue.source_factory import KnownIds
 from kb.jobs.queue.submission import submit
 from kb.jobs.removal import Removal

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.outbox import OutboxEntry
+from kb.jobs.queue.outbox_states import OutboxEntry
 from kb.library import Library
 from kb.settings import Settings
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from kb.database import Database, subscriptions
 from kb.errors import KBError
-from kb.jobs.queue import left_out, outbox, workflow_ids
+from kb.jobs.queue import left_out, outbox_states, workflow_ids
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -26,7 +26,8 @@ from kb.jobs.queue.item_states import (
 )
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.library_sync import sync_from_library
-from kb.jobs.queue.outbox import DEFERRED, Outbox
+from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.outbox_states import DEFERRED
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
 from kb.library.left_out import LeftOut, Why
@@ -190,7 +191,7 @@ class Acts:
             [
                 workflow_ids.publish_id(row.sink, row.item_id, row.serial)
                 for row in dropped
-                if row.status == outbox.QUEUED
+                if row.status == outbox_states.QUEUED
             ]
         )
         for row in dropped:

@@ -14,7 +14,7 @@ from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.dbos_tables import make_tables
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.queue.items import Enqueue
-from kb.jobs.queue.outbox import IN_PROGRESS
+from kb.jobs.queue.outbox_states import IN_PROGRESS
 
 _GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that DBOS will still run
 

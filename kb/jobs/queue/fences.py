@@ -18,7 +18,7 @@ from kb.database import Database, deliveries, items
 from kb.database.fencing import next_number
 from kb.errors import Cancelled, KBError, Superseded, UsageError
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, PAUSED, RUNNING, ItemRow
-from kb.jobs.queue.outbox import OutboxEntry
+from kb.jobs.queue.outbox_states import OutboxEntry
 from kb.library.fencing import Fence
 
 LATE_S = 2.0  # for an answer of the database

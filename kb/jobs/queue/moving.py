@@ -14,7 +14,7 @@ from kb.database import DATABASE_NAME, Database, deliveries, items, moves, subsc
 from kb.database.copying import copy_rows, still
 from kb.database.snapshots import make_snapshot
 from kb.errors import UsageError
-from kb.jobs.queue import outbox
+from kb.jobs.queue import outbox_states
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import list_workers
 from kb.jobs.queue.item_states import ACTIVE, QUEUED, RUNNING
@@ -70,9 +70,11 @@ def _queue(client: DbosClient, connection: sa.Connection) -> tuple[int, int]:
     for item_id, serial, priority in found:
         client.ingest(connection, item_id, serial, priority)
     d = deliveries.c
-    sending = sa.update(deliveries).where(d.status.in_(outbox.IN_PROGRESS))
-    connection.execute(sending.values(status=outbox.QUEUED))
-    sends = sa.select(d.sink, d.item_id, d.serial, d.priority).where(d.status == outbox.QUEUED)
+    sending = sa.update(deliveries).where(d.status.in_(outbox_states.IN_PROGRESS))
+    connection.execute(sending.values(status=outbox_states.QUEUED))
+    sends = sa.select(d.sink, d.item_id, d.serial, d.priority).where(
+        d.status == outbox_states.QUEUED
+    )
     publications = connection.execute(sends).all()
     for sink, item_id, serial, priority in publications:
         client.publish(connection, sink, item_id, serial, priority)

@@ -9,26 +9,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Database, deliveries
+from kb.database import deliveries
 from kb.errors import KBError, StoredProblem, stored_problem
 from kb.jobs.queue.item_states import NORMAL
+from kb.jobs.queue.outbox_queries import OutboxQueries, due, outbox_entry
+from kb.jobs.queue.outbox_states import (
+    CANCELLED,
+    DEFERRED,
+    FAILED,
+    HELD,
+    IN_PROGRESS,
+    QUEUED,
+    SENDING,
+    SYNCED,
+    SYNCING,
+    WAITING,
+    OutboxEntry,
+)
 from kb.library import LibraryEntry
 from kb.sinks import REMOTE
-from kb.types.clock import SLACK_S
-
-QUEUED, SENDING = "queued", "sending"
-MISSING = "missing"  # shown only: sent to another project than that of the settings
-WAITING = "waiting"  # until `due_at`; `error` has the reason
-SYNCING = "syncing"  # sent; the knowledge base indexes it and is polled at `due_at`
-SYNCED, FAILED = "synced", "failed"
-HELD = "held"  # to be published, but its item is held for review
-CANCELLED = "cancelled"  # cancelled by a person; sent only after another request
-IN_PROGRESS, DEFERRED = (QUEUED, SENDING), (WAITING, SYNCING)
 
 FIRST_POLL_S = 10.0  # first interval between polls of a knowledge base that indexes; it grows
 
@@ -42,34 +45,12 @@ Key = tuple[str, str]
 """A knowledge base and an item's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxEntry:
-    """One row; times in seconds since the epoch. `extra` None: own metadata is not changed."""
-
-    sink: str
-    item_id: str
-    status: str
-    error: str
-    hint: str
-    attempts: int
-    serial: int
-    extra: Mapping[str, str] | None
-    due_at: float | None
-    since: float
-    problem: StoredProblem | None = None
-    updated_at: float = 0.0
-
-
-class Outbox:
+class Outbox(OutboxQueries):
     """Reads and changes the rows. Every method raises LibraryError when the database fails.
 
     `project` is the remote project of the settings: what is recorded for another one is not shown
     as being in it.
     """
-
-    def __init__(self, database: Database, project: str = "") -> None:
-        self._database = database
-        self._project = project
 
     # Requests
 
@@ -130,7 +111,7 @@ class Outbox:
                 if row.item_id in item_ids:
                     change = sa.update(deliveries).where(_key(row.sink, row.item_id))
                     connection.execute(change.values(updated_at=time.time(), **values))
-                    dropped.append(_entry(row))
+                    dropped.append(outbox_entry(row))
         return dropped
 
     def retry_now(self) -> None:
@@ -154,7 +135,7 @@ class Outbox:
                 )
                 .values(status=SENDING, updated_at=time.time())
             )
-            return _entry(self._locked(connection, sink, item_id)) if done.rowcount else None
+            return outbox_entry(self._locked(connection, sink, item_id)) if done.rowcount else None
 
     def finish(
         self,
@@ -196,7 +177,7 @@ class Outbox:
 
         Entries for `paused_sinks` are not changed.
         """
-        return self._requeue(enqueue, sa.and_(*_due(now, paused_sinks)))
+        return self._requeue(enqueue, sa.and_(*due(now, paused_sinks)))
 
     def requeue_lost(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[Key]:
         """Queue lost entries again; each of `lost` is (knowledge base, item id, serial)."""
@@ -270,42 +251,6 @@ class Outbox:
                     added += 1
         return added
 
-    # Reading
-
-    def for_items(self, ids: Sequence[str]) -> dict[str, tuple[OutboxEntry, ...]]:
-        """Return the entries of these items, in order of the knowledge bases' names."""
-        found: dict[str, list[OutboxEntry]] = {}
-        query = sa.select(deliveries).order_by(deliveries.c.sink)
-        with self._database.begin() as connection:
-            for start in range(0, len(ids), 10_000):
-                part = ids[start : start + 10_000]
-                for row in connection.execute(query.where(deliveries.c.item_id.in_(part))):
-                    entry = _entry(row)
-                    if self._is_elsewhere(row):
-                        entry = replace(entry, status=MISSING)
-                    found.setdefault(row.item_id, []).append(entry)
-        return {item_id: tuple(rows) for item_id, rows in found.items()}
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of items in each state, by knowledge base."""
-        c = deliveries.c
-        elsewhere = sa.and_(c.status == SYNCED, c.project != self._project)
-        shown: sa.ColumnElement[str] = c.status
-        if self._project:
-            shown = sa.case((elsewhere, sa.literal_column(f"'{MISSING}'")), else_=c.status)
-        query = sa.select(c.sink, shown, sa.func.count()).group_by(c.sink, shown)
-        found: dict[str, dict[str, int]] = {}
-        with self._database.begin() as connection:
-            for sink, status, count in connection.execute(query.order_by(c.sink, shown)):
-                found.setdefault(str(sink), {})[str(status)] = int(count)
-        return found
-
-    def has_work(self, until: float, paused_sinks: Collection[str] = ()) -> bool:
-        """Return whether an entry is in progress or due by a time (seconds since the epoch)."""
-        active = sa.or_(deliveries.c.status.in_(IN_PROGRESS), sa.and_(*_due(until, paused_sinks)))
-        with self._database.begin() as connection:
-            return connection.scalar(sa.select(sa.exists().where(active))) or False
-
     # The remote project
 
     def _place(self, sink: str, status: str) -> dict[str, str | None]:
@@ -313,14 +258,6 @@ class Outbox:
         if status not in (SYNCED, SYNCING):
             return {}
         return {"project": self._project or None if sink == REMOTE else None}
-
-    def _is_elsewhere(self, row: sa.Row[Any]) -> bool:
-        return bool(
-            row.status == SYNCED
-            and self._project
-            and row.project is not None
-            and row.project != self._project
-        )
 
     # Single statements
 
@@ -407,19 +344,5 @@ def _key(sink: str, item_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(deliveries.c.sink == sink, deliveries.c.item_id == item_id)
 
 
-def _due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
-    c = deliveries.c
-    # A row whose time of change is later than now was changed before the clock was set back.
-    in_time = sa.or_(c.due_at <= now, c.updated_at > now + SLACK_S)
-    return (c.status.in_(DEFERRED), in_time, c.sink.not_in(list(paused_sinks)))
-
-
 def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _entry(row: sa.Row[Any]) -> OutboxEntry:
-    return OutboxEntry(
-        row.sink, row.item_id, row.status, row.error, row.hint, row.attempts, row.serial,
-        row.extra, row.due_at, row.since, row.problem, row.updated_at,
-    )  # fmt: skip

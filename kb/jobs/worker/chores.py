@@ -17,7 +17,7 @@ from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue import failed_items, heartbeat, left_out, listing_jobs, workflow_ids
 from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
-from kb.jobs.queue.outbox import SYNCED
+from kb.jobs.queue.outbox_states import SYNCED
 from kb.jobs.worker import publish_steps
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare

@@ -18,7 +18,7 @@ from typing import Any
 from kb.errors import Cancelled, KBError, LibraryError
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
-from kb.jobs.queue import item_states, listing_jobs, outbox
+from kb.jobs.queue import item_states, listing_jobs, outbox_states
 from kb.jobs.queue.item_facts import as_asked, describe
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.partial_files import parts_of
@@ -161,7 +161,7 @@ class ItemSteps(ItemAttempt):
             for sink in sinks:
                 if is_local_sink(sink):
                     stages.publish(self._library, context.settings, entry, transcript, sink)
-                    context.outbox.record(sink, self._id, outbox.SYNCED)
+                    context.outbox.record(sink, self._id, outbox_states.SYNCED)
                 elif decision.state == "done":
                     with context.items.database.begin() as connection:
                         # Cancelled meanwhile: no document of the item may be sent from then on.
@@ -209,7 +209,7 @@ class ItemSteps(ItemAttempt):
         Those for which a person has cancelled the publication are left out.
         """
         rows = self._context.outbox.for_items([entry.item.id]).get(entry.item.id, ())
-        closed = {*sinks, *(row.sink for row in rows if row.status == outbox.CANCELLED)}
+        closed = {*sinks, *(row.sink for row in rows if row.status == outbox_states.CANCELLED)}
         return [
             name
             for name, record in entry.published.items()

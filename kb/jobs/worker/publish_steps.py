@@ -9,8 +9,9 @@ from contextlib import suppress
 
 from kb.errors import CredentialsRefused, KBError, Superseded, restored
 from kb.jobs.publisher import HeldForReview
-from kb.jobs.queue import outbox
-from kb.jobs.queue.outbox import FIRST_POLL_S, OutboxEntry
+from kb.jobs.queue import outbox_states
+from kb.jobs.queue.outbox import FIRST_POLL_S
+from kb.jobs.queue.outbox_states import OutboxEntry
 from kb.jobs.queue.workflow_ids import publish_lane
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import WorkerContext, block_forever
@@ -51,7 +52,7 @@ class PublishSteps:
         try:
             return self._publish(outbox_entry)
         except HeldForReview as error:
-            return self._end(outbox_entry, outbox.HELD, error)
+            return self._end(outbox_entry, outbox_states.HELD, error)
         except CredentialsRefused as error:
             return self._pause_lane_for_credentials(outbox_entry, error)
         except Superseded as error:
@@ -75,7 +76,7 @@ class PublishSteps:
             self._sink, self._id, outbox_entry.extra, context.fences.delivery(outbox_entry)
         )
         due_at = None
-        if published.status == outbox.SYNCING:
+        if published.status == outbox_states.SYNCING:
             # Indexing takes time; its state is polled, and the publication uses no slot meanwhile.
             due_at = next_poll_at(outbox_entry.since, time.time())
         context.until_accepted(
@@ -110,10 +111,10 @@ class PublishSteps:
         if error.retryable and attempts < retry_policy.MAX_ATTEMPTS:
             until = time.time() + retry_policy.backoff_s(attempts + 2)
             return self._wait(outbox_entry, until, error, attempts)
-        return self._end(outbox_entry, outbox.FAILED, error, attempts)
+        return self._end(outbox_entry, outbox_states.FAILED, error, attempts)
 
     def _wait(self, outbox_entry: OutboxEntry, until: float, error: KBError, attempts: int) -> str:
-        return self._end(outbox_entry, outbox.WAITING, error, attempts, until)
+        return self._end(outbox_entry, outbox_states.WAITING, error, attempts, until)
 
     def _end(
         self,
@@ -130,7 +131,7 @@ class PublishSteps:
             )
         )  # fmt: skip
         # Another process that has taken the entry over records its state.
-        if recorded and status != outbox.HELD:
+        if recorded and status != outbox_states.HELD:
             with suppress(KBError):
                 entry = context.library.find(self._id)
                 if entry is not None:

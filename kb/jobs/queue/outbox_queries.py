@@ -1,0 +1,79 @@
+"""The outbox, read: the entries of items, counts, and work that is due."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.database import Database, deliveries
+from kb.jobs.queue.outbox_states import DEFERRED, IN_PROGRESS, MISSING, SYNCED, OutboxEntry
+from kb.types.clock import SLACK_S
+
+
+class OutboxQueries:
+    """Reads the rows. Every method raises LibraryError when the database fails."""
+
+    def __init__(self, database: Database, project: str = "") -> None:
+        self._database = database
+        self._project = project
+
+    def for_items(self, ids: Sequence[str]) -> dict[str, tuple[OutboxEntry, ...]]:
+        """Return the entries of these items, in order of the knowledge bases' names."""
+        found: dict[str, list[OutboxEntry]] = {}
+        query = sa.select(deliveries).order_by(deliveries.c.sink)
+        with self._database.begin() as connection:
+            for start in range(0, len(ids), 10_000):
+                part = ids[start : start + 10_000]
+                for row in connection.execute(query.where(deliveries.c.item_id.in_(part))):
+                    entry = outbox_entry(row)
+                    if self._is_elsewhere(row):
+                        entry = replace(entry, status=MISSING)
+                    found.setdefault(row.item_id, []).append(entry)
+        return {item_id: tuple(rows) for item_id, rows in found.items()}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of items in each state, by knowledge base."""
+        c = deliveries.c
+        elsewhere = sa.and_(c.status == SYNCED, c.project != self._project)
+        shown: sa.ColumnElement[str] = c.status
+        if self._project:
+            shown = sa.case((elsewhere, sa.literal_column(f"'{MISSING}'")), else_=c.status)
+        query = sa.select(c.sink, shown, sa.func.count()).group_by(c.sink, shown)
+        found: dict[str, dict[str, int]] = {}
+        with self._database.begin() as connection:
+            for sink, status, count in connection.execute(query.order_by(c.sink, shown)):
+                found.setdefault(str(sink), {})[str(status)] = int(count)
+        return found
+
+    def has_work(self, until: float, paused_sinks: Collection[str] = ()) -> bool:
+        """Return whether an entry is in progress or due by a time (seconds since the epoch)."""
+        active = sa.or_(deliveries.c.status.in_(IN_PROGRESS), sa.and_(*due(until, paused_sinks)))
+        with self._database.begin() as connection:
+            return connection.scalar(sa.select(sa.exists().where(active))) or False
+
+    def _is_elsewhere(self, row: sa.Row[Any]) -> bool:
+        return bool(
+            row.status == SYNCED
+            and self._project
+            and row.project is not None
+            and row.project != self._project
+        )
+
+
+def due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions of a waiting entry that is due, of sinks that are not paused."""
+    c = deliveries.c
+    # A row whose time of change is later than now was changed before the clock was set back.
+    in_time = sa.or_(c.due_at <= now, c.updated_at > now + SLACK_S)
+    return (c.status.in_(DEFERRED), in_time, c.sink.not_in(list(paused_sinks)))
+
+
+def outbox_entry(row: sa.Row[Any]) -> OutboxEntry:
+    """Return the entry of a row."""
+    return OutboxEntry(
+        row.sink, row.item_id, row.status, row.error, row.hint, row.attempts, row.serial,
+        row.extra, row.due_at, row.since, row.problem, row.updated_at,
+    )  # fmt: skip
