@@ -12,13 +12,10 @@ from kb import storage
 from kb.database import Database
 from kb.errors import KBError, StoredProblem
 from kb.jobs.queue import (
-    heartbeat,
-    hung_worker,
     left_out,
     renewals,
     submission,
     views,
-    worker_names,
     workflow_ids,
 )
 from kb.jobs.queue.acts import Acts
@@ -39,6 +36,7 @@ from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.order import Places
 from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.queue_workers import QueueWorkers
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.request_settings import with_settings
 from kb.jobs.queue.source_factory import SourceFactory, marked
@@ -81,7 +79,7 @@ class LaneState:
         return self.name == workflow_ids.ITEM_LANE
 
 
-class JobQueue(Acts):
+class JobQueue(Acts, QueueWorkers):
     """Client of one library's queue.
 
     The database is opened at first use; every method may raise LibraryError.
@@ -339,81 +337,10 @@ class JobQueue(Acts):
         """Return the ids whose part after the last colon begins with `prefix`."""
         return self.items.ids_with_prefix(prefix)
 
-    def workers(self) -> list[heartbeat.WorkerInfo]:
-        """Return the workers that are alive now."""
-        return [w for w in heartbeat.list_workers(self.database) if w.is_alive()]
-
-    @property
-    def own_executor_id(self) -> str:
-        """The name of a worker with these settings on this machine."""
-        return worker_names.executor_id(self._settings)
-
-    def is_own(self, worker: heartbeat.WorkerInfo) -> bool:
-        """Return whether a worker is the one that these settings start on this machine.
-
-        Without a name in the settings it may have one of its own (`worker_names.other_name`).
-        """
-        own = self.own_executor_id
-        named = worker.executor_id == own or (
-            not self._settings.executor_id and worker.executor_id.startswith(f"{own}-")
-        )
-        return named and worker.is_here
-
-    def own_worker_alive(self) -> bool:
-        """Return whether this machine's worker of these settings is alive."""
-        return any(self.is_own(worker) for worker in self.workers())
-
     def lanes(self) -> list[LaneState]:
         """Return the lanes that are paused now: items, downloads, knowledge bases."""
         paused = self._lanes.pauses(self.database.time())
         return [LaneState(name, *pause) for name, pause in paused]
-
-    def stop_workers(self) -> list[str]:
-        """Request every worker of this library to stop; return their names.
-
-        Those of this machine are asked first, without the database. Raises LibraryError when it
-        does not answer, or when a request cannot be written.
-        """
-        local = self.stop_local_workers()
-        others = [each.executor_id for each in self.workers() if each.executor_id not in local]
-        self._request_stop(others)
-        return [*local, *others]
-
-    def stop_local_workers(self) -> list[str]:
-        """Request the workers of this machine to stop; return their names. Reads no database."""
-        names = [each.executor_id for each in self.local_workers()]
-        self._request_stop(names)
-        return names
-
-    def _request_stop(self, names: Sequence[str]) -> None:
-        for name in names:
-            storage.write_bytes(worker_names.stop_file(self._settings, name), b"")
-
-    def local_workers(self) -> list[worker_names.LocalWorker]:
-        """Return the worker processes of this library on this machine; reads no database."""
-        return worker_names.local_workers(self._settings)
-
-    def hung_workers(self) -> list[heartbeat.WorkerInfo]:
-        """Return the workers of this machine whose process lives without a heartbeat."""
-        return hung_worker.hung_workers(heartbeat.list_workers(self.database))
-
-    def end_hung_workers(self) -> list[str]:
-        """End the processes of hung workers; return the workers' names. Raises LibraryError."""
-        return [each.executor_id for each in self.hung_workers() if hung_worker.end(each)]
-
-    def end_local_workers(self) -> list[str]:
-        """End the worker processes of this machine; return their names. Reads no database.
-
-        Raises LibraryError.
-        """
-        found = [(each, worker_names.process_of(each)) for each in self.local_workers()]
-        for worker, process in found:
-            hung_worker.end_process(process, worker.executor_id)
-        return [worker.executor_id for worker, _ in found]
-
-    def crash_loops(self) -> list[hung_worker.CrashLoop]:
-        """Return the workers that end again and again without signing off."""
-        return hung_worker.crash_loops(self.database, heartbeat.list_workers(self.database))
 
     def adopt_folder(self, broken: Mapping[str, KBError] | None = None) -> int:
         """Add the folder's items that the table does not contain; return the number of new rows.
@@ -429,6 +356,3 @@ class JobQueue(Acts):
             self.items.follow_library(transcribed_rows(entries), broken or {}, complete=True)
         follow_acts(self.database, self._library)
         return added
-
-    def _live_workers(self) -> set[str]:
-        return {worker.executor_id for worker in self.workers()}
