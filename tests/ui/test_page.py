@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_states import FIRST, SkipCode
 from kb.jobs.queue.lanes import LaneStore
 from kb.service import Service
@@ -273,6 +274,37 @@ def test_queue_lists_what_waits_and_says_that_nobody_works(home: Path) -> None:
     assert figures[text("queue_left")] == "–"
     assert text("queue_no_worker") in page_text(app)
     assert [row.split()[-1] for row in app.dataframe[0].value["state"]] == ["queued"] * 3
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ((), []),
+        (("one",), ["running"]),
+        (("one", "two"), ["running on one", "running on two"]),
+        (("one", "two", "idle"), ["running on one", "running on two"]),
+    ],
+)
+def test_a_running_item_names_its_machine_where_there_are_several(
+    home: Path, names: tuple[str, ...], shown: list[str]
+) -> None:
+    service = queued()
+    beats = []
+    for worker, row in zip(names, service.queue.page().rows, strict=False):
+        beats.append(Heartbeat(get_settings().replace(executor_id=worker), service.queue.database))
+        beats[-1].acquire()
+        if worker != "idle":
+            assert service.queue.items.claim(row.id, 1, worker)
+
+    def states() -> list[str]:
+        return sorted(each[2:] for each in page(tab="Queue").dataframe[0].value["state"])
+
+    assert states() == sorted([*shown, *["queued"] * (3 - len(shown))])
+    for beat in beats:
+        beat.release()
+        beat.close()
+    assert states() == ["queued"] * 3  # without its worker an item waits for another one
+    service.close()
 
 
 def test_selected_items_are_changed_by_id(home: Path) -> None:

@@ -49,6 +49,12 @@ class QueueRow:
     updated_at: float
     ended_at: float | None
     problem: StoredProblem | None = None
+    executor: str = ""  # the worker that has it, or had it last
+
+    @property
+    def machine(self) -> str:
+        """The name of the worker that processes the item now; empty if none does."""
+        return self.executor if self.state == RUNNING else ""
 
     @property
     def share(self) -> float:
@@ -121,7 +127,7 @@ def page(
         sa.select(
             c.id, c.title, c.source, c.reference, state, c.stage, c.progress, c.duration_s,
             c.error, c.hint, c.attempts, c.priority, c.wait_until, c.enqueued_at, c.updated_at,
-            c.ended_at, c.problem,
+            c.ended_at, c.problem, c.executor,
         )
         .where(*conditions)
         .order_by(

@@ -75,6 +75,7 @@ EN: dict[str, str] = {
     "queue_more_one": "… and one more selected.",
     "queue_open": "Open in the library",
     "queue_priority": "first",
+    "queue_on": "{state} on {machine}",
     # Lanes
     "lane_items": "The queue is paused",
     "lane_machine": "{machine} takes no items",
@@ -186,6 +187,7 @@ DE: dict[str, str] = {
     "queue_more_one": "… und ein weiterer gewählt.",
     "queue_open": "In der Bibliothek öffnen",
     "queue_priority": "vorn",
+    "queue_on": "{state} auf {machine}",
     "lane_items": "Die Warteschlange ist pausiert",
     "lane_machine": "{machine} nimmt keine Einträge",
     "lane_download": "Downloads ruhen",

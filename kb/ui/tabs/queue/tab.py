@@ -72,10 +72,11 @@ def _board() -> None:
     try:
         figures = service.queue.figures(midnight())
         lanes = service.queue.lanes()
-        working = bool(service.queue.workers())
+        workers = service.queue.workers()
     except KBError as error:
         messages.error(error)
         return
+    working = bool(workers)
     _show_flash()
     show_fetches(service.models.fetches())
     if not sum(figures.counts.values()):
@@ -86,7 +87,7 @@ def _board() -> None:
         going = sum(figures.counts[state] for state in ACTIVE)
         if going and not working and worker_supervisor().view(service).state != "starting":
             messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
-        _rows(service, figures, lanes)
+        _rows(service, figures, lanes, several=len(workers) > 1)
     busy = working and bool(figures.counts["running"] + figures.counts["queued"])
     if busy != st.session_state.get(_BUSY, True):
         st.session_state[_BUSY] = busy
@@ -159,7 +160,10 @@ def _lane_name(lane: LaneState) -> str:
 # Table
 
 
-def _rows(service: Service, figures: QueueFigures, lanes: Sequence[LaneState]) -> None:
+def _rows(
+    service: Service, figures: QueueFigures, lanes: Sequence[LaneState], *, several: bool
+) -> None:
+    """Draw the rows; with `several` workers each running item names its own."""
     states, words = _filters(figures)
     try:
         page = service.queue.page(
@@ -175,7 +179,7 @@ def _rows(service: Service, figures: QueueFigures, lanes: Sequence[LaneState]) -
     if not page.rows:
         st.caption(text("queue_none"))
         return
-    _table(page)
+    _table(page, several=several)
     _pager(page)
     _details(service)
 

@@ -24,12 +24,12 @@ _TABLE, _SELECTED = "queue_table", "queue_selected"
 _FILTER, _FIND, _PAGE = "queue_state", "queue_find", "queue_page"
 
 
-def _table(page: QueuePage) -> None:
+def _table(page: QueuePage, *, several: bool) -> None:
     ids = [row.id for row in page.rows]
     table_key = row_selection.restore_selection(_TABLE, ids, selected())
     columns = {
         "title": [row.title for row in page.rows],
-        "state": [_state(row) for row in page.rows],
+        "state": [_state(row, several=several) for row in page.rows],
         "stage": [stage(row.stage) if row.state == "running" else "" for row in page.rows],
         "progress": [_progress(row) for row in page.rows],
         "length": [messages.format_length(row.duration_s) for row in page.rows],
@@ -61,7 +61,9 @@ def _table(page: QueuePage) -> None:
     )  # fmt: skip
 
 
-def _state(row: QueueRow) -> str:
+def _state(row: QueueRow, *, several: bool) -> str:
+    if several and row.machine:
+        return text("queue_on", state=messages.state(row.state), machine=row.machine)
     return (
         f"{messages.state(row.state)} ({text('queue_priority')})"
         if row.is_ahead
