@@ -87,6 +87,22 @@ def test_a_network_that_swallows(machines: Machines, seconds: int, who: tuple[st
         lab.stop(worker, 20)
 
 
+@pytest.mark.parametrize(("fault", "seconds"), [("swallow", 40), ("cut", 10)])
+def test_a_network_that_fails_while_a_worker_starts(
+    machines: Machines, fault: str, seconds: int
+) -> None:
+    lab = machines.lab
+    ids = lab.ingest(write_talks(lab.folder / "in", 2, words=5))
+    worker = machines.start("one")  # it has its name, and has not read the queue yet
+    getattr(machines.proxies["one"], fault)()
+    time.sleep(seconds)
+    assert worker.is_running()
+    machines.proxies["one"].heal()
+    require_complete(lab, ids)
+    lab.wait(lambda: [each.pid for each in lab.jobs.workers()] == [worker.pid], "it is there")
+    lab.stop(worker, 20)
+
+
 @pytest.mark.parametrize("how", ["SIGTERM", "kb worker --stop"])
 @pytest.mark.parametrize("fault", ["swallow", "cut"])
 def test_a_stop_works_while_the_network_is_away(machines: Machines, how: str, fault: str) -> None:

@@ -22,6 +22,7 @@ from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.queue import heartbeat, workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient, config
+from kb.jobs.queue.fences import is_database_trouble
 from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import ItemStore
@@ -79,6 +80,7 @@ class Worker:
         self._idle_since: float | None = None
         self._idle_items: set[Key] = set()  # see `chores.requeue_lost`
         self._declared_dead = False
+        self._starts_again = False  # this process ends and a new one begins in its place
         self._library_missing_since: float | None = None
         self._library_problem: KBError | None = None
         self._compare_at = self._reported_at = 0.0  # monotonic times
@@ -125,6 +127,21 @@ class Worker:
         self._heartbeat = beat
         self._repeat("heartbeat", heartbeat.HEARTBEAT_S, self._beat)
         self._repeat("stop-file", TICK_S, self._follow_stop_file)
+        try:
+            self._begin(library, preset.workers, in_flight)
+        except KBError as error:
+            if not is_database_trouble(error):
+                raise
+            self._start_again_when_answered(error)
+            return
+        self._loop()
+
+    def _begin(self, library: Library, preparations: int, in_flight: int) -> None:
+        """Take over what a worker of this name left, and begin with the queues.
+
+        Raises KBError; what has begun until then is not taken back.
+        """
+        settings, database = self._settings, self._database
         library.sweep_temporary()
         fill_from_library(database, settings, library)
         self._client = DbosClient(database)
@@ -135,11 +152,11 @@ class Worker:
             items=ItemStore(database),
             client=self._client,
             inference_process=self.process_class(
-                settings, preset.workers, calibrations=lambda: read_calibrations(database)
+                settings, preparations, calibrations=lambda: read_calibrations(database)
             ),
             inference_session=InferenceSession(settings),
             heartbeat=self._heartbeat,
-            preparations=AdjustableSemaphore(preset.workers),
+            preparations=AdjustableSemaphore(preparations),
             stopping=self._stopping,
         )
         # Items that a killed worker of this name was running are queued again only now.
@@ -177,7 +194,25 @@ class Worker:
         self._repeat("reaper", REAP_EVERY_S, lambda: chores.reap_dead_workers(own, detector))
         own_share = share.on(own)
         self._repeat("take-back", REAP_EVERY_S, lambda: chores.take_back(own_share))
-        self._loop()
+
+    def _start_again_when_answered(self, error: KBError) -> None:
+        """Wait for a database that fell silent during the start, and start again.
+
+        This worker has its name already and was seen by others, so that a person relies on it.
+        """
+        self._causes.warn(error)
+        while not self._stop.wait(TICK_S):
+            with suppress(KBError):
+                heartbeat.list_workers(self._heartbeat.database)
+                log.warning("worker %s: its start broke off", self._heartbeat.executor)
+                self._request_new_start()
+
+    def _request_new_start(self) -> None:
+        """End this process and let a new one begin in its place, unless a stop is requested."""
+        if not self._stop.is_set():
+            self._starts_again = True
+            self._stopping.set()
+            self._stop.set()
 
     def _listen_to_signals(self) -> None:
         def stop(*_: object) -> None:
@@ -291,12 +326,11 @@ class Worker:
         beat = self._heartbeat
         # A file is beside the library: without it there is nothing to write to.
         is_there = not beat.database.is_sqlite or beat.library_available()
-        if is_there and not beat.beat():
+        if is_there and not beat.beat() and not self._stop.is_set():
             # Suspended for too long, or the database is new: other workers have taken its items.
             log.warning("worker %s was declared dead and starts again", beat.executor)
             self._declared_dead = True
-            self._stopping.set()
-            self._stop.set()
+            self._request_new_start()
         self._causes.answered()
 
     def _write_telemetry(self) -> None:
@@ -355,7 +389,7 @@ class Worker:
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        if self._declared_dead:
+        if self._starts_again:
             # Start a new process under the same name; this process's lock ends with it.
             os.execv(sys.executable, worker_command(exit_when_idle=self._exit_when_idle))
         # DBOS's threads may be in a step for hours; their work is continued later.
