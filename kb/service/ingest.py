@@ -24,6 +24,7 @@ from kb.sinks import SINKS, check_sink
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.listing.scan import Scan, disk_shortage, media_bytes, scan
+from kb.sources.listing.selection import filters_key
 from kb.types import MediaItem
 from kb.types.safe_text import command_argument
 
@@ -119,6 +120,7 @@ class Ingest:
             tuple(refused),
             tuple(dict.fromkeys((*_sentences(listings, remarks), *copies))),
             rejected=sum(each.rejected for each in listings),
+            has_filters=any(filters_key(each.filters) for each in listings),
             unavailable=sum(each.report.unavailable for each in listings),
             known=sum(each.skipped for each in listings),
             from_transcripts=tuple(item_id for item_id in queued if item_id in brought),

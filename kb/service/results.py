@@ -61,9 +61,10 @@ class IngestReport:
     """The result of an ingest: ids queued, items skipped, their status, references refused.
 
     `notes` are the sentences of the listings. `rejected` is the number of media that the filters
-    left out, `unavailable` that of private and removed ones, `known` that of the media that were
-    left out because they are known already. `from_transcripts` are the queued ids that are taken in
-    with a transcript of the user: nothing of them is recognized.
+    left out, as far as these were listed, `has_filters` if there were any, `unavailable` that of
+    private and removed ones, `known` that of the media that were left out because they are known
+    already. `from_transcripts` are the queued ids that are taken in with a transcript of the user:
+    nothing of them is recognized.
     """
 
     enqueued: tuple[str, ...]
@@ -75,6 +76,7 @@ class IngestReport:
     unavailable: int = 0
     known: int = 0
     from_transcripts: tuple[str, ...] = ()
+    has_filters: bool = False
 
 
 @dataclass(frozen=True, slots=True)

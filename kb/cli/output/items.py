@@ -184,7 +184,7 @@ def print_report(report: IngestReport, *, waited: bool) -> None:
 def _nothing_to_do(report: IngestReport) -> str:
     """Return the reason why an ingest queued nothing."""
     if report.skipped or report.known:
-        if report.rejected:
+        if report.rejected or report.has_filters:
             return "Nothing to do: everything that passes the filters is already in the library."
         return "Nothing to do: everything is already in the library."
     if report.rejected:
