@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 from hypothesis import given, settings
@@ -137,12 +138,18 @@ def test_ffmpeg_finds_the_same_words(program: str) -> None:
     assert letters(ffmpeg(made, "webvtt", path)) == letters(webvtt_library(made))
 
 
+SPEAKERS = (None, "Anna", "SPEAKER_01", "A & B", "<b>Anna</b>", "a > b", "O'Neil, Anna", "مريم")
+
+
 @pytest.mark.browser
-def test_a_browser_shows_the_same_words() -> None:
+@pytest.mark.parametrize("speakers", [(None,), SPEAKERS])
+def test_a_browser_shows_the_same_words(speakers: tuple[str | None, ...]) -> None:
     from tests.support import browser
 
     browser.require_browser()
     transcript = transcript_of([f"before {fragment} after" for fragment in FRAGMENTS])
+    spoken = zip(transcript.segments, cycle(speakers), strict=False)
+    transcript = replace(transcript, segments=tuple(replace(s, speaker=name) for s, name in spoken))
     made = document(transcript, "vtt").decode()
     with browser.browser() as running:
         page = running.new_page()
