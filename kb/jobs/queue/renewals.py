@@ -99,16 +99,14 @@ def renew(
 def ask(items: ItemStore, library: Library, entry: LibraryEntry, found: MediaItem) -> None:
     """Hold an item with the question whether the new version is wanted."""
     item_id = entry.item.id
-    reason = "corrected by hand" if is_corrected(entry) else "published"
     error = KBError(
         "version.asked",
         "Its source has another medium now, {now_s:.0f} s long instead of {before_s:.0f} s. The "
-        "item was {reason}, so that it is not replaced by itself.",
+        "item was corrected by hand or published, so that it is not replaced by itself.",
         hint="Take the new version: kb review {item_id} --renew; keep this one: kb review "
         "{item_id} --accept",
         now_s=found.duration_s or 0.0,
         before_s=entry.item.duration_s or 0.0,
-        reason=reason,
         item_id=item_id,
     )
     earlier = _question(entry).get("was") if is_asked(entry) else None

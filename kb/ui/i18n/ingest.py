@@ -203,6 +203,9 @@ EN: dict[str, str] = {
     "skipped_held": "held for review",
     "skipped_duplicate": "named twice",
     "skipped_removed": "removed; its own address takes it in again",
+    "skipped_cancelled": "cancelled; its own address takes it in again",
+    "skipped_dismissed": "dismissed; its own address takes it in again",
+    "skipped_files gone": "its files were deleted; its own address takes it in again",
     "taken": "{count} items are on the queue.",
     "taken_one": "1 item is on the queue.",
 }
@@ -411,6 +414,9 @@ DE: dict[str, str] = {
     "skipped_held": "zur Prüfung zurückgehalten",
     "skipped_duplicate": "doppelt genannt",
     "skipped_removed": "entfernt; die eigene Adresse nimmt es wieder auf",
+    "skipped_cancelled": "abgebrochen; die eigene Adresse nimmt es wieder auf",
+    "skipped_dismissed": "verworfen; die eigene Adresse nimmt es wieder auf",
+    "skipped_files gone": "die Dateien wurden gelöscht; die eigene Adresse nimmt es wieder auf",
     "taken": "{count} Einträge sind eingereiht.",
     "taken_one": "1 Eintrag ist eingereiht.",
 }
