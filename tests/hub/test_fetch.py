@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from kb.asr.engines.model_check import RECOGNIZER
 from kb.errors import Cancelled, KBError
-from kb.hub import cache, fetch_state, records
+from kb.hub import cache, fetch_state
 from kb.hub.client import Deadlines
 from kb.hub.conduct import Conduct
 from kb.hub.fetch_state import FetchState
-from kb.hub.models import known_ready, ready, remove, verify
+from kb.hub.models import known_ready, ready
 from tests.fakes.hub import LISTING, SIGN_IN_PAGE, FakeHub, Fault
 from tests.support.hub_cache import (
     NAME,
-    QUICK,
     fetched,
     hub_at,
     outcome,
@@ -201,101 +199,6 @@ def test_a_hub_that_ignores_the_range_sends_the_whole_file(hub: FakeHub) -> None
     assert same_bytes(fetched(), hub) and rubbish() == []
 
 
-@pytest.mark.parametrize("name", sorted(NEEDED))
-@pytest.mark.parametrize("damage", ["cut", "flip", "gone", "empty"])
-def test_damage_on_the_disk_is_fetched_again_by_itself(
-    hub: FakeHub, name: str, damage: str
-) -> None:
-    path = fetched().folder / name
-    blob = path.resolve()
-    data = blob.read_bytes()
-    if damage == "gone":
-        path.unlink()
-        blob.unlink()
-    else:
-        half = len(data) // 2
-        flipped = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
-        blob.write_bytes({"cut": data[:half], "flip": flipped, "empty": b""}[damage])
-        status = blob.stat()
-        os.utime(blob, ns=(status.st_atime_ns, status.st_mtime_ns + 5_000_000))
-    hub.sent.clear()
-    assert same_bytes(fetched(), hub) and rubbish() == []
-    assert hub.sent == [name]
-
-
-def test_damage_without_a_hub_is_named(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = fetched()
-    (record.folder / SMALL).resolve().write_bytes(b"{}")
-    hub.always[LISTING] = Fault(status=503)
-    with raises(KBError, "model.files_damaged", name=NAME, files=SMALL) as caught:
-        fetched(conduct=IMPATIENT)
-    assert caught.value.retryable
-
-
-def test_verification_reads_what_size_and_time_do_not_show(hub: FakeHub) -> None:
-    record = fetched()
-    blob = (record.folder / WEIGHTS).resolve()
-    status = blob.stat()
-    data = bytearray(blob.read_bytes())
-    data[5000] ^= 1
-    blob.write_bytes(data)
-    os.utime(blob, ns=(status.st_atime_ns, status.st_mtime_ns))
-    moved: list[tuple[int, int]] = []
-    found, damaged = verify(NAME, lambda done, size: moved.append((done, size)))
-    assert damaged == (WEIGHTS,) and found is not None and moved[-1] == (record.size, record.size)
-    assert same_bytes(fetched(), hub)
-    assert verify(NAME)[1] == ()
-
-
-def test_a_touched_file_is_compared_and_kept(hub: FakeHub) -> None:
-    record = fetched()
-    os.utime((record.folder / WEIGHTS).resolve())
-    hub.requests.clear()
-    assert fetched().files[WEIGHTS].sha256 == record.files[WEIGHTS].sha256
-    assert hub.requests == []
-
-
-def forget_record() -> None:
-    records.forget(cache.repository_folder(NAME))
-
-
-def test_a_model_of_another_program_is_taken_as_it_is(hub: FakeHub) -> None:
-    record = fetched()
-    forget_record()
-    hub.sent.clear()
-    assert fetched().files == record.files
-    assert hub.sent == []
-    forget_record()
-    hub.always[LISTING] = Fault(status=503)
-    assert fetched().files.keys() >= record.files.keys()  # by the names of its blobs
-
-
-@pytest.mark.parametrize("name", sorted(NEEDED))
-def test_a_file_that_the_other_program_lost_is_fetched(hub: FakeHub, name: str) -> None:
-    path = fetched().folder / name
-    path.resolve().unlink()
-    path.unlink()
-    forget_record()
-    hub.sent.clear()
-    assert same_bytes(fetched(), hub) and hub.sent == [name]
-
-
-def test_a_newer_commit_does_not_mix_with_the_one_that_is_here(hub: FakeHub) -> None:
-    record = fetched()
-    hub.commit = "f" * 40
-    hub.repositories[NAME] = {**small_files(), "config.json": b'{"model_type": "newer"}'}
-    assert fetched() == record
-    again = ready(NAME, _kind(), again=True, conduct=QUICK)
-    assert again.commit == "f" * 40 and same_bytes(again, hub)
-    assert known_ready(NAME) == again
-
-
-def _kind() -> object:
-    from kb.asr.engines.model_check import RECOGNIZER
-
-    return RECOGNIZER
-
-
 def test_two_fetches_share_one(hub: FakeHub) -> None:
     hub.bytes_per_s = 20_000
     found: list[object] = []
@@ -316,7 +219,7 @@ def test_a_stop_is_heard_within_a_second_and_the_next_fetch_goes_on(hub: FakeHub
 
     def fetch() -> None:
         try:
-            ready(NAME, _kind(), cancelled=stop.is_set, conduct=patient)  # type: ignore[arg-type]
+            ready(NAME, RECOGNIZER, cancelled=stop.is_set, conduct=patient)
         except BaseException as error:
             caught.append(error)
 
@@ -375,91 +278,3 @@ def test_an_unreachable_hub_is_named_at_once(
     began = time.monotonic()
     assert outcome() == "model.hub_unreachable"
     assert time.monotonic() - began < 2
-
-
-TOKEN = "hf_" + "x" * 30
-
-
-def test_the_token_goes_to_the_hub_and_to_no_other_host(
-    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    hub.token, hub.gated, hub.cdn = TOKEN, (NAME,), True
-    fetched()
-    for path, token in hub.tokens.items():
-        assert token == ("" if path.startswith("/cdn/") else TOKEN), path
-    for file in records.state_folder().glob("*"):
-        assert TOKEN not in file.read_text(errors="replace")
-
-
-def test_a_revoked_token_does_not_stand_before_a_public_model(
-    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_revoked")
-    hub.token = TOKEN
-    assert outcome() == "ready"
-
-
-def test_a_revoked_token_is_named_for_a_private_model(
-    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_revoked")
-    hub.always[LISTING] = Fault(status=401)
-    assert outcome() == "model.token_refused"
-
-
-LISTED: dict[str, tuple[object, str]] = {
-    "a size that is none": ({"size": "much"}, "model.file_refused"),
-    "a negative size": ({"size": -1}, "model.file_refused"),
-    "no digest": ({"oid": None}, "model.file_refused"),
-    "a digest that is a path": ({"oid": "../../x"}, "model.file_refused"),
-    "a config of 2 GB": ({"size": 2_000_000_000}, "model.file_refused"),
-}
-
-
-@pytest.mark.parametrize(("change", "code"), LISTED.values(), ids=LISTED)
-def test_a_listing_that_no_model_has_is_refused(
-    hub: FakeHub, change: dict[str, object], code: str
-) -> None:
-    entry = {"type": "file", "path": "config.json", "size": 9, "oid": "0" * 40}
-    hub.entries["config.json"] = {**entry, **change}
-    assert outcome() == code and hub.sent == []
-
-
-@pytest.mark.parametrize(
-    "name", ["../escape.json", "/etc/escape.json", "..\\escape.json", "a\x1b[2J.json", "..", "x./y"]
-)
-def test_a_name_that_leaves_the_folder_is_left_out(hub: FakeHub, name: str) -> None:
-    hub.repositories[NAME] = {**small_files(), name: b"{}"}
-    record = fetched()
-    assert set(record.files) == NEEDED
-    assert not list(cache.cache_folder().parent.rglob("*escape*"))
-
-
-def test_without_safetensors_no_pickle_is_fetched(hub: FakeHub) -> None:
-    files = {k: v for k, v in small_files().items() if not k.endswith(".safetensors")}
-    hub.repositories[NAME] = files
-    assert outcome() == "model.pickle_only"
-    hub.repositories[NAME] = {k: v for k, v in files.items() if k != "pytorch_model.bin"}
-    assert outcome() == "model.no_weights"
-    hub.repositories[NAME] = {k: v for k, v in small_files().items() if k != WEIGHTS}
-    assert outcome() == "model.parts_missing"
-    hub.repositories[NAME] = {k: v for k, v in small_files().items() if k != "tokenizer.json"}
-    assert outcome() == "model.incomplete_on_hub" and known_ready(NAME) is None
-
-
-def test_a_removed_model_leaves_nothing(hub: FakeHub) -> None:
-    record = fetched()
-    assert remove(NAME).removed == record.size + 40  # and the name of the commit
-    assert not cache.repository_folder(NAME).exists()
-    assert known_ready(NAME) is None
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 99}', "\x00\xff"])
-def test_a_damaged_record_is_no_record(hub: FakeHub, text: str) -> None:
-    record = fetched()
-    path = records.record_path(cache.repository_folder(NAME))
-    path.write_text(text)
-    assert known_ready(NAME) is None
-    assert fetched().files == record.files
-    assert json.loads(path.read_text())["version"] == 1
