@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from kb.errors import ModelUnavailable
 from kb.hub import cache, fetch_state, records
-from kb.hub.client import Deadlines, HubClient, HubFile, is_offline
+from kb.hub.client import Deadlines, HubClient, HubFile, endpoint, is_offline
 from kb.hub.conduct import Conduct
 from kb.hub.errors import PassingTrouble
 from kb.hub.fetch import Fetch
@@ -20,8 +22,12 @@ from kb.hub.kind import ModelKind
 from kb.hub.records import ReadyRecord, RecordedFile
 from kb.storage.free_space import size_text
 
-# One quick request at the first use of a model that another program has fetched.
-_QUICK = Deadlines(connect_s=3.0, answer_s=3.0, stall_s=3.0)
+# One quick request: at the first use of a model that another program has fetched, and for the size
+# of one that a run announces.
+_QUICK = Deadlines(connect_s=3.0, answer_s=3.0, stall_s=3.0, listing_s=3.0)
+_LISTED_WITHIN_S = 3.0
+_ASK_AGAIN_S = 300.0  # after a hub that did not answer
+_listed_sizes: dict[tuple[str, str], tuple[int, float]] = {}
 _NAMED_BY_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -114,6 +120,35 @@ def adopt(repository: str, kind: ModelKind) -> ReadyRecord | None:
     record = ReadyRecord(repository, snapshot.name, snapshot, entries, time.time())
     records.write(cache.repository_folder(repository), record)
     return record
+
+
+def listed_size(repository: str, kind: ModelKind) -> int:
+    """Return the bytes that a fetch takes by the hub's list of files, 0 if that is unknown.
+
+    The hub is asked once, for three seconds at most, and after a failure not for five minutes.
+    """
+    key = (endpoint(), repository)
+    size, at = _listed_sizes.get(key, (0, -math.inf))
+    if size or time.monotonic() - at < _ASK_AGAIN_S:
+        return size
+    found: list[int] = []
+
+    def ask() -> None:
+        client = HubClient(_QUICK)
+        try:
+            files = kind.choose(repository, client.listing(repository).files)
+            found.append(sum(file.size for file in files))
+        except (PassingTrouble, ModelUnavailable):
+            pass
+        finally:
+            client.close()
+
+    asking = threading.Thread(target=ask, daemon=True, name="listed-size")
+    asking.start()
+    asking.join(_LISTED_WITHIN_S)
+    size = found[0] if found else 0
+    _listed_sizes[key] = (size, time.monotonic())
+    return size
 
 
 def verify(

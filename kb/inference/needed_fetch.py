@@ -7,12 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from kb.asr.engines import engine_spec
+from kb.asr.engines.model_check import RECOGNIZER
 from kb.asr.engines.model_lookup import resolve, shape_of
 from kb.asr.engines.model_registry import find_model
 from kb.asr.engines.spec import ModelShape, batch_bytes
 from kb.errors import ModelUnavailable
-from kb.hub import cache
+from kb.hub import cache, fetch_state
 from kb.hub.client import endpoint, is_offline
+from kb.hub.models import listed_size
 from kb.inference.downloads import READY, REFUSED, UNVERIFIED, model_state
 from kb.inference.memory_fit import MemoryRoom
 from kb.types.safe_text import hide_credentials
@@ -50,7 +52,8 @@ class NeededFetch:
 def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | None:
     """Return what a run with this model fetches first, None if it fetches nothing.
 
-    The size is that of the known models, 0 for others: the hub is not asked.
+    The size of a model that is not a known one is that of its fetch so far, or of the hub's list,
+    for which the hub is asked once and briefly.
     """
     needs = []
     for name in engine_spec(engine).needs(model):
@@ -63,15 +66,24 @@ def needed_fetch(engine: str, model: str, room: MemoryRoom) -> NeededFetch | Non
     ]
     if not wanted or is_offline():  # nothing is fetched where it is forbidden
         return None
-    known = [each for each in map(find_model, wanted) if each is not None]
+    sizes = [_size(target) for target in wanted]
     shapes = [shape_of(ref.name) for ref in needs]
-    size = sum(each.download_bytes for each in known)
+    memory = _memory(shapes, room.number_bytes)
     folder = cache.cache_folder()
     return NeededFetch(
-        ", ".join(wanted), size, hide_credentials(endpoint()), str(folder), cache.room(folder),
-        tuple(wanted), _memory(shapes, room.number_bytes), room,
-        is_least=len(known) < len(wanted) or None in shapes,
+        ", ".join(wanted), sum(sizes), hide_credentials(endpoint()), str(folder),
+        cache.room(folder), tuple(wanted), memory, room,
+        is_least=0 in sizes or (memory > 0 and None in shapes),
     )  # fmt: skip
+
+
+def _size(target: str) -> int:
+    """Return the bytes of a model's fetch, 0 if the hub does not say it in time."""
+    known = find_model(target)
+    if known is not None:
+        return known.download_bytes
+    fetch = fetch_state.read_state(cache.repository_folder(target))
+    return fetch.size if fetch is not None and fetch.size else listed_size(target, RECOGNIZER)
 
 
 def _memory(shapes: Sequence[ModelShape | None], number_bytes: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from kb.cli.main import run
 from kb.hub import cache, fetch_state
 from kb.hub.fetch_state import FetchState
+from kb.hub.models import known_ready
 from kb.inference.downloads import model_state
 from kb.inference.memory_fit import MemoryRoom
 from kb.inference.needed_fetch import needed_fetch
@@ -144,6 +147,35 @@ def test_what_a_run_fetches_first_is_known_before(hub: FakeHub, kb: Kb, tmp_path
     assert needed_fetch("whisper", "demo", ROOM) is None
     assert needed_fetch("whisper", "no such name", ROOM) is None
     unknown = needed_fetch("whisper", NAME, ROOM)
-    assert unknown is not None and unknown.size == 0
+    assert unknown is not None and not unknown.is_least
     kb("pull", NAME)
+    record = known_ready(NAME)
+    assert record is not None and unknown.size == record.size
     assert needed_fetch("whisper", NAME, ROOM) is None
+
+
+def test_the_size_of_an_unknown_model_is_asked_once_and_briefly(hub: FakeHub) -> None:
+    hub.always[LISTING] = Fault(headers_s=0.05)
+    began = time.monotonic()
+    silent = needed_fetch("whisper", NAME, ROOM)
+    assert silent is not None and silent.size == 0 and silent.is_least
+    assert time.monotonic() - began < 4
+    asked = len(hub.requests)
+    hub.heal()
+    again = needed_fetch("whisper", NAME, ROOM)
+    assert again == replace(silent, free=again.free if again else 0)
+    assert len(hub.requests) == asked  # not again within five minutes
+
+
+@pytest.mark.parametrize("fault", [Fault(status=500), Fault(status=404), Fault(page=b"<html>")])
+def test_a_hub_that_does_not_say_the_size_keeps_no_run(hub: FakeHub, fault: Fault) -> None:
+    hub.always[LISTING] = fault
+    found = needed_fetch("whisper", "some/other", ROOM)
+    assert found is not None and found.size == 0
+
+
+def test_the_size_of_a_fetch_that_was_stopped_is_known(hub: FakeHub) -> None:
+    place = cache.repository_folder(NAME)
+    fetch_state.write_state(place, FetchState(NAME, hub.url, str(place), "paused", 777, 40))
+    found = needed_fetch("whisper", NAME, ROOM)
+    assert found is not None and found.size == 777 and hub.requests == []
