@@ -79,7 +79,7 @@ def test_a_failed_fetch_has_its_cause_in_german_and_is_cancelled(place: Path) ->
         place, FetchState(NAME, "https://hub", str(place), "failed", 10, 4, problem=problem)
     )
     page = drawn("de")
-    assert "der Hub antwortete 503" in page.caption[0].value
+    assert "der Hub antwortete 503" in page.error[0].value
     _resume, cancel = page.button
     cancel.click()
     run_page(page)
@@ -132,7 +132,7 @@ def test_what_cannot_be_fetched_is_said_where_it_was_asked_for(hub: FakeHub) -> 
     Service().models.start_fetch(["some/absent"])
     until(lambda: state_of("some/absent") == "failed")
     page = drawn()
-    assert "knows no such model" in page.caption[0].value
+    assert "knows no such model" in page.error[0].value
     with raises(ModelUnavailable, "model.unknown"):
         Service().models.start_fetch(["large-v99"])
 

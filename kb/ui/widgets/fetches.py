@@ -25,10 +25,17 @@ def show_fetches(states: Sequence[FetchState]) -> None:
     for state in states:
         with st.container(border=True, key=f"fetch-{state.name.replace('/', '-')}"):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f":blue[↓] {_words(state)}", width="stretch")
+                st.markdown(f"{_sign(state)} {_words(state)}", width="stretch")
                 _buttons(state)
             if state.size:
                 st.progress(state.share)
+            st.caption(
+                text(
+                    "fetch_place",
+                    source=messages.escape_markdown(state.source),
+                    folder=messages.escape_markdown(state.folder),
+                )
+            )
             if state.problem:
                 problem = restored(
                     state.problem.get("error", ""),
@@ -36,7 +43,8 @@ def show_fetches(states: Sequence[FetchState]) -> None:
                     state.problem.get("problem"),
                 )
                 shown = error_messages.translate_error(problem)
-                st.caption(messages.escape_markdown(f"{shown.message} {shown.hint}"))
+                words = messages.escape_markdown(f"{shown.message} {shown.hint}")
+                (st.error if state.state == "failed" else st.warning)(words)
 
 
 def start_fetch(names: Sequence[str]) -> None:
@@ -45,6 +53,16 @@ def start_fetch(names: Sequence[str]) -> None:
         session.service().models.start_fetch(names)
     except KBError as error:
         st.session_state[_PROBLEM] = error
+
+
+def _sign(state: FetchState) -> str:
+    """Return a sign of the state as Markdown: bytes arrive, or they do not and for which reason."""
+    if state.state == "failed":
+        return ":red[✕]"
+    if state.state in ("paused", "stopped"):
+        return ":gray[‖]"
+    still = state.state == "fetching" and state.done and not state.bytes_per_s
+    return ":orange[…]" if still or state.state == "waiting" else ":blue[↓]"
 
 
 def _words(state: FetchState) -> str:
