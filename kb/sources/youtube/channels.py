@@ -29,7 +29,8 @@ def find_channel(
             raise UsageError(
                 "youtube.channel_missing",
                 "There is no YouTube channel {channel}.",
-                hint="Check the spelling, or give the channel's address from the browser.",
+                hint="Check the spelling, or give the channel's address from the browser. If the "
+                "browser does not find it either, it was closed or renamed.",
                 channel=link.id,
             )
         return found, None

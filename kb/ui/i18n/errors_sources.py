@@ -201,7 +201,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "youtube.channel_missing": (
         "Einen YouTube-Kanal {channel} gibt es nicht.",
-        "Schreibweise prüfen, oder die Adresse des Kanals aus dem Browser angeben.",
+        "Schreibweise prüfen, oder die Adresse des Kanals aus dem Browser angeben. Findet ihn auch "
+        "der Browser nicht, wurde er geschlossen oder umbenannt.",
     ),
     "cookies.no_rows": (
         "Die Cookies-Datei {path} hat keine brauchbare Zeile; Zeile {line} ist die erste "
