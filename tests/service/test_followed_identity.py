@@ -355,3 +355,18 @@ def test_only_a_time_before_today_is_kept_as_typed(typed: str, stored: str) -> N
     assert VideoFilters(after=stored).checked().dated().after == filters.parse_day(typed)
     with pytest.raises(KBError):
         VideoFilters(after="1d", before="5d").checked()
+
+
+@pytest.mark.parametrize(
+    ("values", "typed"),
+    [
+        ({}, ""),
+        ({"new": True}, ""),
+        ({"after": "30d", "limit": 20}, "--after 30d --limit 20"),
+        ({"before": "2024-01-01", "no_shorts": True}, "--before 2024-01-01 --no-shorts"),
+        ({"title": "a b|it's", "playlist": "PL1"}, "--playlist PL1 --title 'a b|it'\"'\"'s'"),
+        ({"min_duration_s": 0.0, "max_duration_s": 90.5}, "--min-duration 0s --max-duration 90.5s"),
+    ],
+)
+def test_filters_are_shown_as_they_are_typed(values: dict[str, Any], typed: str) -> None:
+    assert VideoFilters(**values).as_typed() == typed

@@ -133,7 +133,8 @@ def follow(
         f"every {_format_duration(subscription.every_s)}. Stop: kb unfollow "
         f"{command_argument(source)}"
     )
-    if typed := as_typed(subscription.options):
+    shown = (subscription.filters.as_typed(), as_typed(subscription.options))
+    if typed := " ".join(filter(None, shown)):
         console.print_note(f"Its options: {typed}")
     if not service.queue.workers():
         console.print_note("No worker is running. Start one with: kb worker --detach")

@@ -67,7 +67,8 @@ def print_follows(follows: Sequence[FollowState]) -> None:
             *(f"{count} {state}" for state, count in sorted((each.counts or {}).items())),
             *([_looked(each.last)] if each.last else []),
         ]
-        if typed := as_typed(each.subscription.options):
+        terms = (each.subscription.filters.as_typed(), as_typed(each.subscription.options))
+        if typed := " ".join(filter(None, terms)):
             out.print(Text(f"  {typed}", style="dim"))
         if facts:
             out.print(Text("  " + " · ".join(facts), style="dim"))

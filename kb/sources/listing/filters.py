@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -74,6 +75,21 @@ class VideoFilters(Filters):
         """Return the filters as plain JSON values."""
         document: dict[str, Any] = _STORED.dump_python(self, mode="json")
         return document
+
+    def as_typed(self) -> str:
+        """Return these filters as flags of the command line, without `--new`."""
+        low, high = self.min_duration_s, self.max_duration_s
+        flags = (
+            ("--after", self.after),
+            ("--before", self.before),
+            ("--playlist", self.playlist),
+            ("--min-duration", "" if low is None else f"{low:g}s"),
+            ("--max-duration", "" if high is None else f"{high:g}s"),
+            ("--title", self.title),
+            ("--limit", f"{self.limit or ''}"),
+        )
+        words = [f"{flag} {shlex.quote(value)}" for flag, value in flags if value]
+        return " ".join([*words, *(["--no-shorts"] if self.no_shorts else [])])
 
     @property
     def needs_duration(self) -> bool:

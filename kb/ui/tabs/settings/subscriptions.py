@@ -100,7 +100,8 @@ def _subscription_card(place: int, state: FollowState) -> None:
                 st.caption(f":orange[{messages.escape_markdown(_missing(item))}]")
             if len(state.missing) > _MISSING_SHOWN:
                 st.caption(text("follow_more", count=len(state.missing) - _MISSING_SHOWN))
-            if typed := as_typed(each.options):
+            terms = (each.filters.as_typed(), as_typed(each.options))
+            if typed := " ".join(filter(None, terms)):
                 st.caption(messages.escape_markdown(typed))
         st.button(
             text("follow_change"),
