@@ -40,7 +40,8 @@ def test_a_damaged_database_ends_the_doctor_with_one(
     if copies:
         make_snapshot(path, DAILY, 3)
     data = bytearray(path.read_bytes())
-    for place in range(len(data) // 2, len(data), 5000):  # only the added table
+    page = 4096  # bytes; the head of each page is damaged
+    for place in range(len(data) // 2 // page * page, len(data), page):  # only the added table
         data[place : place + 20] = b"\xfe" * 20
     path.write_bytes(data)
     state, fix, code = database_check()
