@@ -151,7 +151,7 @@ def test_several_uploads_share_the_free_disk(home: Path, disk: dict[str, int]) -
         await first.give(b"x" * 500)
         assert (await first.end())[0] == 200
 
-    scenario(act, Settings(KB_HOME=str(home)))
+    scenario(act, Settings(KB_HOME=str(home), KB_MIN_FREE_GB=0))
     assert sorted(path.stat().st_size for path in left(home)) == [300, 600]
 
 
@@ -165,7 +165,7 @@ def test_the_reserve_is_kept_while_a_length_is_unknown(home: Path, disk: dict[st
         assert sum(path.stat().st_size for path in left(home)) <= 1000
         assert (await sender.end())[1]["error"] == "full"
 
-    scenario(act, Settings(KB_HOME=str(home)))
+    scenario(act, Settings(KB_HOME=str(home), KB_MIN_FREE_GB=0))
     assert left(home) == []
 
 
@@ -181,7 +181,7 @@ def test_a_disk_that_others_fill_ends_a_declared_upload(
         await sender.give(b"x" * 200)
         assert (await sender.end())[1]["error"] == "full"
 
-    scenario(act, Settings(KB_HOME=str(home)))
+    scenario(act, Settings(KB_HOME=str(home), KB_MIN_FREE_GB=0))
     assert left(home) == []
 
 
