@@ -20,15 +20,7 @@ from itertools import islice
 from gpu.preset_figures import Preset
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.speech_evidence import SpeechEvidence, SpokenLevel
-from kb.asr.audio.vad import (
-    CLEAR_THRESHOLD,
-    LEDGER_THRESHOLD,
-    SURE_THRESHOLD,
-    Audio,
-    SpeechDetector,
-    SpeechRule,
-    spans,
-)
+from kb.asr.audio.vad import Audio, SpeechDetector
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
 from kb.asr.batching.fallback_engine import FallbackEngine
@@ -37,6 +29,7 @@ from kb.asr.coverage import without_words
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.checks import PREVIOUS_WORDS
+from kb.asr.quality.detected_speech import with_detection
 from kb.asr.quality.expected_errors import with_expected_errors
 from kb.asr.quality.pace import PaceEstimate
 from kb.asr.quality.repair import RepairQueue
@@ -44,7 +37,6 @@ from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
 from kb.asr.quality.window_context import Thresholds, WindowContext
-from kb.asr.quality.word_checks import sure_words
 from kb.asr.stitching import WindowText, enforce_order, restore_segment_times, stitch
 from kb.asr.windows.window_source import WindowSource
 from kb.asr.windows.windowing import Window
@@ -396,21 +388,11 @@ class _Run:
             detected_language=self.vote.best_guess(window),
             pace=self._pace.add(word for s in decoded.segments for word in s.words),
         )
-        return self._with_detection(context, window) if self._owner.detect_speech else context
-
-    def _with_detection(self, context: WindowContext, window: Window) -> WindowContext:
-        """Add the detected speech, and the evidence for single words."""
+        if not self._owner.detect_speech:
+            return context
         near = self.source.probabilities_near(window.start_s, window.end_s)
         evidence = SpeechEvidence(self._owner.detector, window.audio, window.start_s, near)
-        speech, sure, clear = (
-            tuple(spans(near[0], SpeechRule(threshold), offset_s=near[1]))
-            for threshold in (LEDGER_THRESHOLD, SURE_THRESHOLD, CLEAR_THRESHOLD)
-        )
-        context = replace(context, speech=speech, sure=sure, clear=clear, evidence=evidence)
-        if not any(context.is_unclear(word) for word in context.words):
-            return context
-        limit = self._spoken_level.limit(sure_words(context), evidence)
-        return replace(context, spoken_score=limit)
+        return with_detection(context, near, evidence, self._spoken_level)
 
     def _check(self) -> None:
         if self._cancelled and self._cancelled():

@@ -14,7 +14,6 @@ spoken words in clean and noisy talk, 5 % from a telephone and at 5 dB of noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from statistics import median
 
 import numpy as np
@@ -48,14 +47,17 @@ class SpeechEvidence:
         self._audio = audio
         self._start_s = start_s
         self._stream, self._stream_s = stream
-        self._scores = cache(self._compute)
+        self._known: dict[tuple[tuple[float, float], ...], tuple[float, ...]] = {}
 
     def scores(self, words: Sequence[Word]) -> tuple[float, ...]:
         """Return the mean of the three probabilities of each word, 0..1.
 
         The words, in order of time, are detected as one sound.
         """
-        return self._scores(tuple((word.start_s, word.end_s) for word in words))
+        places = tuple((word.start_s, word.end_s) for word in words)
+        if places not in self._known:
+            self._known[places] = self._compute(places)
+        return self._known[places]
 
     def _compute(self, places: tuple[tuple[float, float], ...]) -> tuple[float, ...]:
         if not places:
