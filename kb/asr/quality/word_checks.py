@@ -21,7 +21,7 @@ EQUAL_SHARE = 0.8  # of the limit of a stretched word, for words beside equal on
 ENDING_PAUSE_S = 0.3  # a longer pause ends a stretch
 FIRST_MARGIN = 0.15  # detection is late: first words of a stretch have less
 INNER_MARGIN = 0.05  # inside of a stretch
-LEAST_INVENTED_S = 0.25  # a shorter sound has too few probabilities
+LEAST_INVENTED_S = 0.25  # a shorter word has too few probabilities
 MOST_ENDING = 8  # most words of an edge that are looked at
 UNLIKELY_SHARE = 0.25  # the least likely words of a window are not sure
 LEAST_SURE_S = 0.2  # a shorter one has no sound to compare with
@@ -112,7 +112,7 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
         for is_invented, part in groupby(zip(stretch, invented, strict=True), lambda pair: pair[1]):
             row = [word for word, _ in part]
             start_s, end_s = row[0].start_s, row[-1].end_s
-            long_enough = end_s - start_s >= LEAST_INVENTED_S
+            long_enough = len(row) > 1 or end_s - start_s >= LEAST_INVENTED_S
             if is_invented and long_enough and context.from_s <= end_s <= context.to_s:
                 found.append(make_flag("ending", start_s, end_s, end_s - start_s, 0.0))
     return found
