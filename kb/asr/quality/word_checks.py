@@ -107,7 +107,8 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     at, and words anywhere of whose sound detection is not quite sure.
     """
     found: list[QualityFlag] = []
-    for stretch in _stretches(context.words if context.evidence else ()):
+    known = context.evidence is not None and context.spoken_score > 0
+    for stretch in _stretches(context.words if known else ()):
         invented = _invented(stretch, context)
         for is_invented, part in groupby(zip(stretch, invented, strict=True), lambda pair: pair[1]):
             row = [word for word, _ in part]
@@ -123,7 +124,7 @@ def _invented(stretch: Sequence[Word], context: WindowContext) -> list[bool]:
     first = _unclear(stretch, context)
     first = _until_spoken(context.has_evidence(stretch[:first], margin=FIRST_MARGIN))
     end = _unclear(stretch[::-1], context)
-    end = _until_spoken(reversed(context.spoken(stretch[len(stretch) - end :])))
+    end = _until_spoken(reversed(context.has_evidence(stretch[len(stretch) - end :])))
     invented = [n < first or n >= len(stretch) - end for n in range(len(stretch))]
     for clear, part in groupby(range(len(stretch)), lambda n: context.is_detected(stretch[n])):
         row = [n for n in part if not invented[n]]
