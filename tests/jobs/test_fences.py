@@ -350,7 +350,7 @@ def test_an_index_that_was_overtaken_gets_the_text_of_the_files(bench: Bench) ->
 # Every place that writes without `Library`, and so without a fence
 
 _UNFENCED = {
-    "kb/jobs/queue/client.py": "the request to stop a worker",
+    "kb/jobs/queue/queue_workers.py": "the request to stop a worker",
     "kb/jobs/queue/worker_names.py": "the process that has a worker's name",
     "kb/library/fencing.py": "the mark of the folder",
     "kb/library/identity.py": "the identity of the folder",
