@@ -1,7 +1,7 @@
 """Leaps of the machine's clock: nothing is deleted by its age because a clock is wrong.
 
 A clock that is a year ahead makes every file look a year old, and so does a year in which the
-machine was off. Neither can be told from the other by the clock, so of a leap at most one day
+machine was off. The clock shows no difference between the two, so of a leap at most one day
 counts: files are deleted days later than they could be, and never early. Under `clock` in
 `library.json`, which outlives the database:
 

@@ -139,7 +139,7 @@ class Worker:
     def _begin(self, library: Library, preparations: int, in_flight: int) -> None:
         """Take over what a worker of this name left, and begin with the queues.
 
-        Raises KBError; what has begun until then is not taken back.
+        Raises KBError; what was started until then is not taken back.
         """
         settings, database = self._settings, self._database
         library.sweep_temporary()
