@@ -14,7 +14,13 @@ from kb.asr.quality.report import WindowResult
 from kb.asr.quality.window_context import Thresholds, WindowContext, make_flag
 from kb.asr.quality.word_checks import TOUCHING_S
 from kb.asr.quality.word_edits import replace_words
-from kb.asr.quality.word_places import FLAG_S, LONGEST_EMPTY_S, WORD_CHECKS, OpenPlace
+from kb.asr.quality.word_places import (
+    FLAG_S,
+    LONGEST_EMPTY_S,
+    WORD_CHECKS,
+    OpenPlace,
+    has_word,
+)
 from kb.asr.stitching import join_words, normalize_word
 from kb.asr.windows.windowing import Window
 from kb.types import DecodingAttempt, QualityFlag, Segment, SpeechSpan, Word
@@ -84,9 +90,8 @@ class RepairCandidate:
             changes = [
                 (place, place + 1, ())
                 for place, word in enumerate(words)
-                if any(flag.start_s - FLAG_S <= word.start_s and word.end_s <= flag.end_s + FLAG_S
-                       for flag in endings)
-            ]  # fmt: skip
+                if any(has_word(flag, word) for flag in endings)
+            ]
             if not changes:
                 return
             self.removed += [SpeechSpan(flag.start_s, flag.end_s) for flag in endings]

@@ -80,12 +80,12 @@ class Place:
 
     def removes(self, word: Word) -> bool:
         """Return whether a flag says that the word was not spoken."""
-        return any(
-            flag.name in REMOVED
-            and flag.start_s - FLAG_S <= word.start_s
-            and word.end_s <= flag.end_s + FLAG_S
-            for flag in self.flags
-        )
+        return any(flag.name in REMOVED and has_word(flag, word) for flag in self.flags)
+
+
+def has_word(flag: QualityFlag, word: Word) -> bool:
+    """Return whether a word is inside of the span of a flag."""
+    return flag.start_s - FLAG_S <= word.start_s and word.end_s <= flag.end_s + FLAG_S
 
 
 def find_places(words: Sequence[Word], flags: Sequence[QualityFlag], window: Window) -> list[Place]:

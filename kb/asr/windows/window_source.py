@@ -115,15 +115,13 @@ class WindowSource:
         found = spans(_joined(self._probabilities), SpeechRule(LEDGER_THRESHOLD))
         return [replace(s, end_s=min(s.end_s, audio_s)) for s in found if s.start_s < audio_s]
 
-    def speech_near(
-        self, from_s: float, to_s: float, threshold: float = LEDGER_THRESHOLD
-    ) -> tuple[SpeechSpan, ...]:
+    def speech_near(self, from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
         """Return the speech of the looser detection around a span of the trimmed sound.
 
-        It is computed from the probabilities known so far; with another `threshold`, by that.
+        It is computed from the probabilities known so far.
         """
         probabilities, first_s = self.probabilities_near(from_s, to_s)
-        return tuple(spans(probabilities, SpeechRule(threshold), offset_s=first_s))
+        return tuple(spans(probabilities, SpeechRule(LEDGER_THRESHOLD), offset_s=first_s))
 
     def probabilities_near(self, from_s: float, to_s: float) -> tuple[Audio, float]:
         """Return the probabilities around a span of the trimmed sound, and the first one's time.
