@@ -10,6 +10,7 @@ from kb.errors import Cancelled
 from kb.sources.listing.known_list import KnownList
 from kb.sources.listing.listing import Listing
 from kb.sources.listing.selection import select_missing, select_newest
+from kb.sources.youtube.found_items import found_items
 from kb.sources.youtube.walker import PREFIX, WHOLE_EVERY_S
 from kb.types import MediaItem
 from kb.types.clock import is_younger
@@ -56,14 +57,7 @@ class FlatLook:
 
         Raises the errors of yt-dlp after what was found so far.
         """
-        try:
-            yield from self._look()
-        except Cancelled:
-            raise
-        except Exception:
-            yield from self._wanted(is_final=False)
-            raise
-        yield from self._wanted(is_final=True)
+        return found_items(self._look(), lambda is_final: self._wanted(is_final=is_final))
 
     def _look(self) -> Iterator[MediaItem]:
         known = self._open()

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import replace
 
-from kb.errors import Cancelled
 from kb.sources.listing.known_list import KnownList, ListState, Walk
 from kb.sources.listing.listing import Listing
 from kb.sources.listing.selection import filters_key, select_missing, select_newest
 from kb.sources.youtube.answers import by_id
 from kb.sources.youtube.api import PAGE_SIZE, ApiRefused, YouTubeApi
+from kb.sources.youtube.found_items import found_items
 from kb.sources.youtube.items import item_from_resource
 from kb.sources.youtube.listing_end import (
     NO_NEW_VIDEO,
@@ -88,14 +88,7 @@ class NewVideos:
 
         Raises the errors of the API after what was found so far.
         """
-        try:
-            yield from self._look()
-        except Cancelled:
-            raise
-        except Exception:
-            yield from self._wanted(is_final=False)
-            raise
-        yield from self._wanted(is_final=True)
+        return found_items(self._look(), lambda is_final: self._wanted(is_final=is_final))
 
     def _look(self) -> Iterator[MediaItem]:
         state = self._known.state()
