@@ -323,7 +323,7 @@ library_facts = sa.Table(
 fencing_tokens = sa.Sequence("kb_fencing_tokens", start=1)
 
 
-# A row says that the queue was moved from here to another database, so that no process goes on with
+# A row says that the queue was moved from here to another database, so that no process continues
 # what is left here.
 moves = sa.Table(
     "kb_moves",

@@ -93,7 +93,7 @@ EN: dict[str, str] = {
     "fetch_fetching": "{model} is being fetched",
     "fetch_verifying": "{model} is being verified",
     "fetch_paused": "{model} is paused",
-    "fetch_stopped": "{model} has not arrived completely; the next use goes on with it",
+    "fetch_stopped": "{model} has not arrived completely; the next use continues it",
     "fetch_failed": "{model} could not be fetched",
     "fetch_bytes": "{done} of {size} MB",
     "fetch_place": "From {source} to {folder}",
