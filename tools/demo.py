@@ -69,7 +69,7 @@ def ingest(service: Service) -> list[ItemStatus]:
     for problem in report.refused:
         console.print_error(problem)
     if report.enqueued:
-        with ingest_progress(len(report.enqueued), shown=sys.stderr.isatty()) as listener:
+        with ingest_progress(len(report.enqueued), shown=sys.stderr.isatty()) as (listener, _):
             service.follow.run(report.enqueued, listener)
     ids = [*report.enqueued, *(skipped.id for skipped in report.skipped)]
     statuses = service.items.statuses(ids=ids)
