@@ -93,7 +93,9 @@ def test_a_followed_channel_is_listed_again(site: Site, tmp_path: Path) -> None:
         terms = ("--every", "1m", "--title", "Talk (0|-1)", "--overlap", "2.5", "--to", "local")
         made = run_json(lab, "follow", "@talks", *terms)
         (followed,) = run_json(lab, "follow", "--list")
-        assert followed == made
+        # The list says more: how the channel stands, and its last look.
+        assert {name: followed[name] for name in made} == made
+        assert (followed["condition"], followed["last_look"]) == ("new", None)
         assert (followed["reference"], followed["every_s"]) == ("@talks", 60.0)
         (subscription,) = lab.service.subscriptions.list()
         options = RunOptions(overlap_s=2.5, sinks=("local",))

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Download, Page, Playwright, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
@@ -33,6 +34,7 @@ FLAGS = (
 )
 INSTALL_TIMEOUT_S = 600
 PRESS_TIMEOUT_MS = 90_000
+DOWNLOAD_S = 90.0
 ATTEMPTS = 5  # of a text or a click that a redraw of the page can take away
 
 _LISTEN = """element => {
@@ -201,6 +203,35 @@ def click(target: Any) -> None:
         except PlaywrightError:
             return  # the click has left the page
     raise AssertionError(f"No click of {ATTEMPTS} has reached {target}.")
+
+
+def download(page: Any, link: Any) -> Download:
+    """Click a link that downloads a file and return the download.
+
+    A link that opens a new tab gives its download to the page or to the new tab: to that of the
+    two that the browser has at that moment.
+    """
+    started: list[Download] = []
+
+    def note(download: Download) -> None:
+        started.append(download)
+
+    def watch(tab: Page) -> None:
+        tab.on("download", note)
+
+    page.on("download", note)
+    page.context.on("page", watch)
+    try:
+        link.click()
+        end = time.monotonic() + DOWNLOAD_S
+        while not started:
+            if time.monotonic() > end:
+                raise AssertionError(f"No download in {DOWNLOAD_S:.0f} s after a click on {link}.")
+            page.wait_for_timeout(50)
+    finally:
+        page.context.remove_listener("page", watch)
+        page.remove_listener("download", note)
+    return started[0]
 
 
 def press(page: Any, name: str) -> None:
