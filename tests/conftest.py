@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
     if processes > 1:
         items[:] = order.arrange(items, processes)
+
+
+def pytest_collection_finish() -> None:
+    # Modules and tests are millions of objects that stay. Without this, each collection of garbage
+    # looks at all of them, and the code that is tested starts one whenever it unloads a model.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
