@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -374,6 +375,12 @@ def _tolerates_mistakes(arguments: list[str]) -> bool:
     return arguments[:1] in ([], ["doctor"], ["--version"]) or "--help" in arguments
 
 
+@cache
+def _commands() -> Any:
+    """Return the commands; to build them takes longer than most of them run."""
+    return typer.main.get_command(app)
+
+
 def _run_command(arguments: list[str] | None, *, check: bool) -> int:
     try:
         handler = logging.StreamHandler()
@@ -382,7 +389,7 @@ def _run_command(arguments: list[str] | None, *, check: bool) -> int:
         if check:
             check_choices(get_settings())
         with private_files(get_settings()):
-            result = app(args=arguments, prog_name="kb", standalone_mode=False)
+            result = _commands()(args=arguments, prog_name="kb", standalone_mode=False)
     except KBError as error:
         console.print_error(error)
         print_new_libraries()
