@@ -11,8 +11,9 @@ import pytest
 
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.pause_trimmer import LEAST_CUT_S, QUIET, PauseTrimmer
+from kb.asr.audio.silero import FRAME
 from kb.asr.audio.time_map import TimestampMap
-from kb.asr.audio.vad import FRAME, FRAME_S, Audio
+from kb.asr.audio.vad import FRAME_S, Audio
 from kb.asr.quality.report import WindowResult, restore_result_times
 from kb.asr.stitching import restore_segment_times
 from kb.types import DecodingAttempt, QualityFlag, Segment, Word

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.vad import FRAME, FRAME_S, Audio, SpeechRule, model_path, spans
+from kb.asr.audio.silero import FRAME
+from kb.asr.audio.vad import FRAME_S, Audio, SpeechRule, model_path, spans
 from kb.errors import ModelUnavailable
 from tests.support.compose import chords, compose, noise, random_plan, silence
 from tests.support.raising import raises

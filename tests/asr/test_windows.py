@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.vad import FRAME, FRAME_S, Audio
+from kb.asr.audio.silero import FRAME
+from kb.asr.audio.vad import FRAME_S, Audio
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.missing_speech import find_missing_speech, is_silence, quietest_s
 from kb.asr.quality.report import WindowResult, quality_report

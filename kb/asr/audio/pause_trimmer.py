@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kb.asr.audio.silero import FRAME
 from kb.asr.audio.time_map import TimestampMap
-from kb.asr.audio.vad import FRAME, FRAME_S, HYSTERESIS, LEDGER_THRESHOLD, Audio
+from kb.asr.audio.vad import FRAME_S, HYSTERESIS, LEDGER_THRESHOLD, Audio
 
 QUIET = LEDGER_THRESHOLD - HYSTERESIS  # below it, speech ends for the looser detection as well
 LEAST_CUT_S = 0.3  # a shorter cut is not worthwhile

@@ -1,8 +1,9 @@
 """Speech detection with Silero VAD, as a stream.
 
-The detector is one ONNX file in the faster-whisper package. The file is loaded by path, because
-an import of silero-vad would set torch to one thread for the whole process, and an import of
-faster-whisper would load a second inference engine that is not needed here. The rule for the
+The detector is one ONNX file in the faster-whisper package, computed in another order
+(`kb.asr.audio.silero`). The file is read by its path, because an import of silero-vad would set
+torch to one thread for the whole process, and an import of faster-whisper would load a second
+inference engine that is not needed here. The rule for the
 borders of a span (start above `on`, end after a short time below `off`) is Silero's.
 """
 
@@ -16,15 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kb.asr import SAMPLE_RATE
+from kb.asr.audio.silero import CONTEXT, FRAME, STATE, batched_network
 from kb.errors import ModelUnavailable
 from kb.types import SpeechSpan
 
 Audio = npt.NDArray[np.float32]
 
-FRAME = 512  # samples for one probability, fixed by the model at 16 kHz
 FRAME_S = FRAME / SAMPLE_RATE  # 0.032 s
-_CONTEXT = 64  # samples of the previous frame in the model's input
-_STATE = 128  # width of the recurrent state
 
 CUT_THRESHOLD = 0.35  # for cutting windows: lower than Silero's 0.5, because missed speech is lost
 SURE_THRESHOLD = 0.7  # 0.1 % of spoken words are outside, half of those that are invented on noises
@@ -56,6 +55,7 @@ class SpeechDetector:
     """Silero VAD; one instance serves any number of streams, in sequence or in threads."""
 
     def __init__(self, threads: int = 1) -> None:
+        """Load the network. Raises ModelUnavailable if its file is missing or another one."""
         import onnxruntime as ort
 
         options = ort.SessionOptions()
@@ -63,8 +63,19 @@ class SpeechDetector:
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
+        path = model_path()
+        try:
+            network = batched_network(path.read_bytes())
+        except ValueError as error:
+            raise ModelUnavailable(
+                "model.other_speech_detector",
+                "The speech detector {file} is not Silero VAD version 6: {cause}",
+                hint="Install it again: pip install 'faster-whisper==1.2.*'",
+                file=path,
+                cause=error,
+            ) from error
         self._session = ort.InferenceSession(
-            str(model_path()), sess_options=options, providers=["CPUExecutionProvider"]
+            network, sess_options=options, providers=["CPUExecutionProvider"]
         )
 
     def stream(self) -> SpeechStream:
@@ -82,9 +93,9 @@ class SpeechStream:
 
     def __init__(self, session: object) -> None:
         self._session = session
-        self._h = np.zeros((1, 1, _STATE), np.float32)
-        self._c = np.zeros((1, 1, _STATE), np.float32)
-        self._tail = np.zeros(_CONTEXT, np.float32)
+        self._h = np.zeros((1, 1, STATE), np.float32)
+        self._c = np.zeros((1, 1, STATE), np.float32)
+        self._tail = np.zeros(CONTEXT, np.float32)
         self._rest = np.zeros(0, np.float32)
 
     def push(self, block: Audio) -> Audio:
@@ -103,10 +114,10 @@ class SpeechStream:
         if not audio.size:
             return np.zeros(0, np.float32)
         history = np.concatenate([self._tail, audio])
-        self._tail = audio[-_CONTEXT:].copy()
-        frames = np.lib.stride_tricks.sliding_window_view(history, _CONTEXT + FRAME)[::FRAME]
+        self._tail = audio[-CONTEXT:].copy()
+        frames = np.lib.stride_tricks.sliding_window_view(history, CONTEXT + FRAME)[::FRAME]
         probabilities, self._h, self._c = self._session.run(  # type: ignore[attr-defined]
-            None, {"input": np.ascontiguousarray(frames), "h": self._h, "c": self._c}
+            None, {"frames": np.ascontiguousarray(frames), "h": self._h, "c": self._c}
         )
         return np.asarray(probabilities, np.float32).reshape(-1)
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.pause_trimmer import PauseTrimmer
+from kb.asr.audio.silero import FRAME
 from kb.asr.audio.sound_meter import SoundMeter
 from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import (
     CUT_THRESHOLD,
-    FRAME,
     FRAME_S,
     LEDGER_THRESHOLD,
     Audio,

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kb.asr import SAMPLE_RATE
+from kb.asr.audio.silero import FRAME
 from kb.asr.audio.time_map import TimestampMap
-from kb.asr.audio.vad import FRAME, FRAME_S, Audio, SpeechRule, spans
+from kb.asr.audio.vad import FRAME_S, Audio, SpeechRule, spans
 from kb.types import SpeechSpan
 
 PAD_S = 0.3  # kept on each side of detected speech, for soft beginnings and endings

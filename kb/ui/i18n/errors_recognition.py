@@ -87,6 +87,10 @@ DE: dict[str, tuple[str, str]] = {
         "Die Spracherkennung im Ton fehlt: das Paket faster-whisper enthält kein silero_vad*.onnx.",
         "Neu installieren: pip install 'faster-whisper==1.2.*'",
     ),
+    "model.other_speech_detector": (
+        "Die Spracherkennung im Ton, {file}, ist nicht Silero VAD Version 6: {cause}",
+        "Neu installieren: pip install 'faster-whisper==1.2.*'",
+    ),
     "model.unknown": (
         "Unbekanntes Modell {name!r}: weder ein Ordner, noch ein Modell der Whisper-Familie, "
         "noch ein Name des Hubs wie openai/whisper-base.",
