@@ -238,7 +238,7 @@ class LossyEngine:
         return getattr(self._engine, name)
 
     def decode(self, heard: EncodedBatch, *how: Any) -> list[DecodingResult]:
-        return [self._lose(decoded) for decoded in self._engine.decode(heard, *how)]
+        return [self._lose(decoded.read()) for decoded in self._engine.decode(heard, *how)]
 
     def _lose(self, decoded: DecodingResult) -> DecodingResult:
         segments = (

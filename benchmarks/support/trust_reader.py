@@ -62,7 +62,7 @@ class CachingEngine:
         if self.fresh or any(key not in self._texts for key in keys):
             if encoded.states is None:
                 encoded = self._engine.encode(encoded.windows)
-            found = self._engine.decode(encoded, languages, options)
+            found = [text.read() for text in self._engine.decode(encoded, languages, options)]
             self._texts.update(zip(keys, found, strict=True))
             return found
         return [self._texts[key] for key in keys]

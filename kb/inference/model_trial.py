@@ -42,7 +42,7 @@ def try_model(engine: Engine, model: str, manager: GPUManager) -> None:
         languages = [
             max(chances, key=chances.__getitem__, default="en") for chances in encoded.languages
         ]
-        _, spoken = engine.decode(encoded, languages)
+        spoken = engine.decode(encoded, languages)[1].read()
     except Exception as error:
         if isinstance(error, KBError) or manager.out_of_memory(error) or manager.device_lost(error):
             raise

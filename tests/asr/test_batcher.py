@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,6 +201,35 @@ def test_a_long_rest_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wait(batcher.submit("item", window(1), LanguageVote("en")), nobody_stops)
     state = batcher.state()
     assert state.rested_s >= 0.05 * 9
+    batcher.close()
+
+
+def test_words_are_made_in_the_thread_that_waits_for_them() -> None:
+    class Unread:
+        def __init__(self, text: DecodingResult, fails: bool) -> None:
+            self.text, self.fails = text, fails
+
+        def read(self) -> DecodingResult:
+            threads.append(threading.current_thread())
+            if self.fails:
+                raise ValueError("no such token")
+            return self.text
+
+    class Tokens(Oracle):
+        def decode(self, *given: Any) -> Any:
+            found = super().decode(*given)
+            return [Unread(text, text.last_s == 1.0) for text in found]
+
+    threads: list[threading.Thread] = []
+    batcher = Batcher(Tokens(()), MANAGER, 2)
+    futures = [batcher.submit("item", window(s), LanguageVote("en")) for s in (1.0, 2.0)]
+    bad, good = (wait(future, nobody_stops) for future in futures)
+    assert not threads
+    assert good.decoded is good.decoded
+    with raises(TranscriptionError, "recognizer.failed", kind="ValueError", cause="no such token"):
+        _ = bad.decoded
+    assert set(threads) == {threading.current_thread()}
+    assert len(threads) == 2
     batcher.close()
 
 

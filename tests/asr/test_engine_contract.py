@@ -14,7 +14,7 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.batching.batcher import Batcher
 from kb.asr.engines import ENGINES, check_engine, engine_spec, load_engine
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, Engine
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch, Engine
 from kb.asr.engines.faster_whisper.engine import FasterWhisperEngine
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.asr.recognizer import Recognizer
@@ -63,7 +63,13 @@ def talks() -> list[Window]:
 def read(
     engine: Engine, windows: list[Window], how: DecodingOptions = GREEDY
 ) -> list[DecodingResult]:
-    return engine.decode(engine.encode(windows), ["en"] * len(windows), how)
+    return [
+        text.read() for text in engine.decode(engine.encode(windows), ["en"] * len(windows), how)
+    ]
+
+
+def decode(engine: Engine, encoded: EncodedBatch) -> list[DecodingResult]:
+    return [text.read() for text in engine.decode(encoded, ["en"] * len(encoded.windows))]
 
 
 def words(decoded: DecodingResult) -> list[Word]:
@@ -113,8 +119,8 @@ def test_times_are_the_medium_s(engine: Engine) -> None:
 
 def test_what_was_heard_may_be_decoded_again(engine: Engine) -> None:
     heard = engine.encode(talks())
-    first = engine.decode(heard, ["en"] * 3)
-    assert engine.decode(heard, ["en"] * 3) == first
+    first = decode(engine, heard)
+    assert decode(engine, heard) == first
 
 
 def test_every_declared_decoding_method_works(engine: Engine) -> None:
@@ -184,9 +190,9 @@ def test_after_a_stop_a_decode_ends_at_once(
     get_settings.cache_clear()
     engine = new_engine(case, kept)
     heard = engine.encode(talks())
-    whole = engine.decode(heard, ["en"] * 3)
+    whole = decode(engine, heard)
     engine.stop()
-    cut = engine.decode(heard, ["en"] * 3)
+    cut = decode(engine, heard)
     assert len(cut) == 3
     if CASES[case].stops:
         assert sum(len(words(d)) for d in cut) < sum(len(words(d)) for d in whole)

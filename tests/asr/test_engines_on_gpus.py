@@ -105,7 +105,7 @@ def test_ctranslate2_s_states_may_be_bfloat16(
     assert np.array_equal(np.array(some.to(types.float32)), whole[[2, 1]])
     # Only the window with words is aligned; the states of the others are not selected.
     read = engine.decode(replace(heard, states=states), ["en"] * 3)
-    assert [bool(found.segments) for found in read] == [False, True, False]
+    assert [bool(found.read().segments) for found in read] == [False, True, False]
     engine.close()
 
 

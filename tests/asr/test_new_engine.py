@@ -57,7 +57,7 @@ def test_it_is_checked_and_loaded_and_reads(manager: GPUManager) -> None:
     engine = load_engine("echo", "echo-large", manager)
     window = Window(0, 5.0, np.zeros(16_000, np.float32))
     (result,) = engine.decode(engine.encode([window]), ["en"])
-    assert [segment.text for segment in result.segments] == ["echo"]
+    assert [segment.text for segment in result.read().segments] == ["echo"]
     with raises(ModelUnavailable, "model.unknown", name="nonsense") as caught:
         load_engine("echo", "nonsense", manager)
     assert "echo-large" in caught.value.hint

@@ -12,7 +12,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.log_mel import LogMel
-from kb.asr.engines.base import DecodingOptions, DecodingResult
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult
 from kb.asr.engines.model_lookup import DEMO_FOLDER, is_demo
 from kb.asr.engines.prompt import MOST_TOKENS, Prompter
 from kb.asr.engines.whisper.engine import WhisperEngine
@@ -142,7 +142,7 @@ def read(
 ) -> list[DecodingResult]:
     heard = engine.encode(windows)
     languages = ["en"] * len(windows)
-    return engine.decode(heard, languages, how) if how else engine.decode(heard, languages)
+    return [text.read() for text in engine.decode(heard, languages, how or GREEDY)]
 
 
 @pytest.mark.slow

@@ -344,7 +344,7 @@ def test_the_demo_recognizer_supports_every_method() -> None:
     heard = engine.encode([Window(0, 0.0, said.audio[: 30 * SAMPLE_RATE])])
     texts: dict[DecodingOptions, list[Word]] = {}
     for how in (GREEDY, DecodingOptions(0.2), DecodingOptions(0.2), DecodingOptions(beams=3)):
-        decoded = engine.decode(heard, ["en"], how)[0]
+        decoded = engine.decode(heard, ["en"], how)[0].read()
         words = [word for segment in decoded.segments for word in segment.words]
         assert score(said.words, words).wer <= 0.1
         assert texts.setdefault(how, words) == words  # sampling is repeatable

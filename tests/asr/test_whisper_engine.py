@@ -59,7 +59,7 @@ def read(
     engine: WhisperEngine, windows: list[Window], language: str | None = "en"
 ) -> list[DecodingResult]:
     heard = engine.encode(windows)
-    return engine.decode(heard, [language] * len(windows))
+    return [text.read() for text in engine.decode(heard, [language] * len(windows))]
 
 
 # Features
@@ -165,9 +165,9 @@ def test_decoding_leaves_the_model_as_it_was_and_the_console_quiet(
 def test_a_stop_ends_a_decode_at_once() -> None:
     engine = load_engine("whisper", "demo", CPU)
     heard = engine.encode(talks())
-    whole = sum(len(s.words) for d in engine.decode(heard, ["en"] * 4) for s in d.segments)
+    whole = sum(len(s.words) for d in engine.decode(heard, ["en"] * 4) for s in d.read().segments)
     engine.stop()
-    cut = sum(len(s.words) for d in engine.decode(heard, ["en"] * 4) for s in d.segments)
+    cut = sum(len(s.words) for d in engine.decode(heard, ["en"] * 4) for s in d.read().segments)
     assert cut < whole / 4
 
 
@@ -244,7 +244,7 @@ def test_models_of_every_shape_run(shape: dict[str, Any]) -> None:
         assert not engine.supports_language("de")
         languages = ["en", "en"]
     for shown, decoded in zip(windows, engine.decode(heard, languages), strict=True):
-        for segment in decoded.segments:
+        for segment in decoded.read().segments:
             for word in segment.words:
                 assert shown.start_s <= word.start_s <= word.end_s <= shown.end_s + 0.03
     engine.close()

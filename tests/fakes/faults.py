@@ -82,7 +82,7 @@ class FaultyEngine:
     ) -> list[DecodingResult]:
         found = self._engine.decode(encoded, languages, options)
         return [
-            self._inject_fault(window, decoded, options)
+            self._inject_fault(window, decoded.read(), options)
             for window, decoded in zip(encoded.windows, found, strict=True)
         ]
 

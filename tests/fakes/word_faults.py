@@ -103,7 +103,7 @@ class WordFaultEngine:
     ) -> list[DecodingResult]:
         found = self._engine.decode(encoded, languages, options)
         return [
-            self._inject(window, decoded)
+            self._inject(window, decoded.read())
             for window, decoded in zip(encoded.windows, found, strict=True)
         ]
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from gpu.manager import BatchCeiling, GPUManager
@@ -25,7 +26,7 @@ from gpu.throttle import Throttle
 from kb.asr.batching import batch_size
 from kb.asr.batching.batch_size import AdaptiveBatchSize
 from kb.asr.batching.scheduler import FairScheduler, Ticket
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, Engine
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, Engine, UnreadText
 from kb.asr.engines.errors import explain, recognizer_closed
 from kb.asr.windows.windowing import Window
 from kb.errors import DeviceLost
@@ -57,13 +58,25 @@ class LanguageSelector(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BatchedWindow:
-    """A window's text with its share of the model's busy time, in seconds."""
+    """A window's text with its share of the model's busy time, in seconds.
 
-    decoded: DecodingResult
+    The words are made of the tokens at the first look at `decoded`, in the thread that looks.
+    """
+
+    text: UnreadText
     asr_s: float
     align_s: float
+    manager: GPUManager
+
+    @cached_property
+    def decoded(self) -> DecodingResult:
+        """The window's words. Raises TranscriptionError if its tokens cannot be read."""
+        try:
+            return self.text.read()
+        except Exception as error:
+            raise explain(error, self.manager) from error
 
 
 @dataclass(slots=True, eq=False)
@@ -363,7 +376,7 @@ class Batcher:
         asr_s = (time.perf_counter() - began) / len(jobs) - align_s
         if len(decoded) != len(jobs):
             raise RuntimeError(f"{len(jobs)} windows were given {len(decoded)} texts")
-        return [BatchedWindow(text, asr_s, align_s) for text in decoded]
+        return [BatchedWindow(text, asr_s, align_s, self._manager) for text in decoded]
 
     def _rest(self, busy_s: float) -> None:
         """Pause after `busy_s` seconds of work, for the throttle's share of the time."""

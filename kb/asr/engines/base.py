@@ -41,6 +41,22 @@ class DecodingResult:
     no_speech: float
     last_s: float
 
+    def read(self) -> DecodingResult:
+        """Return the result itself: its words are known."""
+        return self
+
+
+class UnreadText(Protocol):
+    """The text of one window as its engine decoded it; `read` makes words of its tokens.
+
+    The thread that runs the model does not call `read`: the one that waits for the window does,
+    while the next batch is on the device.
+    """
+
+    def read(self) -> DecodingResult:
+        """Return the window's segments and words. Safe from any thread."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
@@ -75,7 +91,7 @@ class Engine(Protocol):
 
     def decode(
         self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
-    ) -> list[DecodingResult]:
+    ) -> Sequence[UnreadText]:
         """Return texts and word times of the encoded windows, in order, each in its language.
 
         `options` is greedy unless `decoding_methods` allows more.

@@ -19,12 +19,12 @@ import numpy as np
 
 from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines import errors
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch, UnreadText
 from kb.asr.engines.faster_whisper.conversion import converted_model_folder
 from kb.asr.engines.faster_whisper.cublas import load_cublas
 from kb.asr.engines.whisper.alignment import FRAME_S
 from kb.asr.engines.whisper.greedy_search import MAX_NEW_TOKENS
-from kb.asr.engines.whisper.token_words import TokenizedText, WordAligner
+from kb.asr.engines.whisper.token_words import TokenizedText, UnreadTokens, WordAligner
 from kb.asr.windows.windowing import Window
 from kb.errors import ModelUnavailable, SettingsError
 from kb.settings import get_settings
@@ -133,7 +133,7 @@ class FasterWhisperEngine:
 
     def decode(
         self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
-    ) -> list[DecodingResult]:
+    ) -> Sequence[UnreadText]:
         prompts = [self._prompt(code) for code in languages]
         found = [] if self._stopped.is_set() else self._write(encoded.states, prompts, options)
         if not found:
@@ -146,7 +146,7 @@ class FasterWhisperEngine:
         tokens = self._align(encoded, prompts, rows, [one.scores[0] for one in found])
         self.align_s += time.perf_counter() - began
         return [
-            self._word_aligner.align(window, own, code, float(one.no_speech_prob))
+            UnreadTokens(self._word_aligner, window, own, code, float(one.no_speech_prob))
             for window, own, code, one in zip(
                 encoded.windows, tokens, languages, found, strict=True
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kb.asr.audio.log_mel import LogMel
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
+from kb.asr.engines.base import GREEDY, DecodingOptions, EncodedBatch
 from kb.asr.engines.model_lookup import is_demo
 from kb.asr.engines.prompt import MOST_TOKENS, Prompter
 from kb.asr.engines.whisper.compilation import check_compiler
@@ -25,7 +25,7 @@ from kb.asr.engines.whisper.greedy_search import (
 from kb.asr.engines.whisper.loader import LoadedModel, load_whisper
 from kb.asr.engines.whisper.packed_linear import pack_linears
 from kb.asr.engines.whisper.timestamp_rules import TimestampRules
-from kb.asr.engines.whisper.token_words import TokenizedText, WordAligner
+from kb.asr.engines.whisper.token_words import TokenizedText, UnreadTokens, WordAligner
 from kb.asr.windows.windowing import Window
 from kb.settings import get_settings
 
@@ -170,7 +170,7 @@ class WhisperEngine:
     @torch.inference_mode()
     def decode(
         self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
-    ) -> list[DecodingResult]:
+    ) -> list[UnreadTokens]:
         prompts = [[self._start] for _ in languages]
         if self._multilingual:
             prompts = [[self._start, self._languages[code], self._task] for code in languages]
@@ -182,7 +182,7 @@ class WhisperEngine:
         else:
             tokens = self._decode_batch(encoded.states, prompts, durations_s, options)
         return [
-            self._word_aligner.align(window, found, language, no_speech)
+            UnreadTokens(self._word_aligner, window, found, language, no_speech)
             for window, found, language, no_speech in zip(
                 encoded.windows, tokens, languages, encoded.no_speech, strict=True
             )

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transformers.models.whisper.tokenization_whisper import LANGUAGES, _combine_tokens_into_words
-
 from kb.asr.audio.word_edges import snap_to_sound, snap_to_speech
 from kb.asr.engines.base import DecodingResult
 from kb.asr.engines.whisper.alignment import FRAME_S
+from kb.asr.engines.whisper.token_text import TokenText
 from kb.asr.windows.windowing import Window
 from kb.types import Segment, Word
 
@@ -40,11 +39,25 @@ class _Phrase:
     end_s: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadTokens:
+    """The decoded tokens of a window, of which `read` makes words."""
+
+    aligner: WordAligner
+    window: Window
+    tokens: TokenizedText
+    language: str
+    no_speech: float
+
+    def read(self) -> DecodingResult:
+        return self.aligner.align(self.window, self.tokens, self.language, self.no_speech)
+
+
 class WordAligner:
     """A converter of tokens to words, with the tokenizer of their model."""
 
     def __init__(self, tokenizer: Any, *, eos: int, timestamp_begin: int) -> None:
-        self._tokenizer = tokenizer
+        self._text = TokenText(tokenizer)
         self._eos = eos
         self._timestamp_begin = timestamp_begin
 
@@ -69,7 +82,7 @@ class WordAligner:
                 continue
             segment_end_s = own[-1].end_s if phrase.end_s is None else window.start_s + phrase.end_s
             last_s = max(last_s, min(segment_end_s, window.end_s))
-            text = self._tokenizer.decode(tokens.token_ids[phrase.first : phrase.end]).strip()
+            text = self._text.text(tokens.token_ids[phrase.first : phrase.end]).strip()
             segments.append(Segment(own[0].start_s, own[-1].end_s, text, own, language))
         logprobs = tokens.logprobs
         mean = sum(logprobs) / len(logprobs) if len(logprobs) else 0.0
@@ -98,14 +111,11 @@ class WordAligner:
         self, window: Window, tokens: TokenizedText, phrase: _Phrase, language: str
     ) -> list[Word]:
         inside = list(tokens.token_ids[phrase.first : phrase.end])
-        texts, _, places = _combine_tokens_into_words(
-            self._tokenizer, inside, LANGUAGES.get(language, "english")
-        )
         words: list[Word] = []
-        for text, own in zip(texts, places, strict=True):
-            if not text.strip():
+        for group in self._text.words(inside, language):
+            if not group.text.strip():
                 continue
-            first, end = phrase.first + own[0], phrase.first + own[-1] + 1
+            first, end = phrase.first + group.first, phrase.first + group.end
             begin_s = window.start_s + float(tokens.edges[first])
             end_s = window.start_s + float(tokens.edges[end])
             chance = math.exp(sum(tokens.logprobs[first:end]) / (end - first))
@@ -113,7 +123,7 @@ class WordAligner:
                 Word(
                     round(min(begin_s, window.end_s), 3),
                     round(min(max(end_s, begin_s + FRAME_S), window.end_s), 3),
-                    text.strip(),
+                    group.text.strip(),
                     round(min(chance, 1.0), 4),
                 )
             )
