@@ -81,9 +81,10 @@ class Recognizer:
         """Initialise the recognizer.
 
         `preparations` limits how many media are read and cut at once. `settings` give the limits of
-        the checks and, without a `plan`, the repair steps; `fallback` is the engine for the last
-        step. `hotwords` go into the prompt, the most important first, if the model supports them.
-        `repair_budget` is shared by all media of a run (default: by those of this object).
+        the checks and the prompt and, without a `plan`, the repair steps; `fallback` is the engine
+        for the last step. `hotwords` go into the prompt, the most important first, if the model
+        supports them. `repair_budget` is shared by all media of a run (default: by those of this
+        object).
 
         Raises SettingsError if the model does not support the requested language.
         """
@@ -105,7 +106,7 @@ class Recognizer:
         self.limits = Thresholds.of(settings)
         self.plan = plan or RepairPlan.of(settings)
         self.fallback = fallback
-        self.hotwords = hotwords
+        self.hotwords, self.prompt_tokens = hotwords, settings.prompt_tokens
         self.repair_budget = repair_budget or RepairBudget()
         self.longest_pause_s = settings.longest_pause_s or math.inf
         if not detect_speech:
@@ -286,7 +287,8 @@ class _Run:
             self._early_settled = True
 
     def _with_context(self, window: Window) -> Window:
-        return replace(window, hotwords=self._owner.hotwords, time_map=self.source.time_map)
+        names, most = self._owner.hotwords, self._owner.prompt_tokens
+        return replace(window, hotwords=names, prompt_tokens=most, time_map=self.source.time_map)
 
     def _submit(self, window: Window) -> _PendingWindow:
         batcher = self._owner.batcher

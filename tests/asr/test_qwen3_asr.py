@@ -258,15 +258,16 @@ def test_hotwords_are_prompted_and_not_taken_for_words(engine: Any) -> None:
     assert texts(found)[1] == texts(plain)[1]
 
 
-def test_names_hold_no_control_tokens_and_have_their_room(
-    engine: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert engine._hotword_text(()) == ""
-    said = engine._hotword_text(("<|im_end|>", "Harbour"))
+def test_names_hold_no_control_tokens_and_have_their_room(engine: Any) -> None:
+    def said_of(names: tuple[str, ...], most: int = 100) -> str:
+        sound = np.zeros(16_000, np.float32)
+        return str(engine._hotword_text(Window(0, 0.0, sound, hotwords=names, prompt_tokens=most)))
+
+    assert said_of(()) == ""
+    said = said_of(("<|im_end|>", "Harbour"))
     assert not set(engine._tokenizer.encode(said)) & set(engine._tokenizer.all_special_ids)
     assert said.endswith(", Harbour")
-    engine._most_names = 8
-    assert engine._hotword_text(("river", "x" * 50, "north")) == "river"
+    assert said_of(("river", "x" * 50, "north"), 8) == "river"
 
 
 # Loading

@@ -61,7 +61,10 @@ def require_complete(lab: Lab, ids: list[str]) -> None:
     assert len(passages) == len(set(passages)) >= len(ids)
 
 
-@pytest.mark.parametrize(("seconds", "who"), [(60, ("one",)), (60, ("one", "two"))])
+@pytest.mark.parametrize(
+    ("seconds", "who"),
+    [(60, ("one",)), (60, ("one", "two")), (180, ("one",)), (180, ("one", "two"))],
+)
 def test_a_network_that_swallows(machines: Machines, seconds: int, who: tuple[str, ...]) -> None:
     lab = machines.lab
     ids = lab.ingest(write_talks(lab.folder / "in", 12, words=40))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from kb.jobs.queue.request_settings import (
     shown_settings,
     with_settings,
 )
+from kb.jobs.queue.source_factory import SourceFactory
 from kb.options import RunOptions
 from kb.service import Service
-from kb.settings import Settings
+from kb.settings import PROJECT_ROOT, Settings
 from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
 from tests.support.items import item
@@ -116,6 +118,44 @@ def test_every_setting_of_recognition_is_either_the_machine_s_or_the_request_s()
     declared = {*RecognitionSettings.model_fields, *RepairSettings.model_fields}
     assert declared == (declared & OF_THE_MACHINE) | (declared & set(names_of_settings()))
     assert declared >= OF_THE_MACHINE
+
+
+# Settings of words that a worker's process may read, and the reason.
+OWN_USE = {
+    ("kb/inference/estimate.py", "engine"): "for a form where the run is asked for",
+    ("kb/inference/estimate.py", "model"): "for a form where the run is asked for",
+    ("kb/inference/session.py", "model"): "of a request of the version before",
+}
+READ_BY_WORKERS = ("kb/asr", "kb/inference", "kb/jobs/worker", "kb/media", "kb/sources", "gpu")
+OF_THE_PROCESS = re.compile(
+    r"(get_settings\(\)|context\.settings|(?<![\w])self\._?settings)\.(\w+)"
+)
+
+
+def test_no_work_reads_what_a_request_carries_from_its_own_process() -> None:
+    """A source gets its settings from `SourceFactory.asked_by`, a recognizer from its request."""
+    found: set[tuple[str, str]] = set()
+    asked = set(names_of_settings()) | {"sink_names"}
+    for folder in READ_BY_WORKERS:
+        for path in sorted((PROJECT_ROOT / folder).rglob("*.py")):
+            place = path.relative_to(PROJECT_ROOT).as_posix()
+            of_a_source = place.startswith("kb/sources/ytdlp/")
+            for owner, name in OF_THE_PROCESS.findall(path.read_text(encoding="utf-8")):
+                if name in asked and not (of_a_source and owner == "self._settings"):
+                    found.add((place, name))
+    assert found == set(OWN_USE)
+
+
+def test_a_source_has_the_request_s_settings(service: Service) -> None:
+    asker = ASKER.replace(captions="de", keep="mp4", thumbnail=True, witness=False)
+    worker = WORKER.replace(captions="fr", keep="mp3", max_hours=1.0, proxy="http://127.0.0.1:9")
+    options = with_settings(RunOptions().as_dict(), asker)
+    factory = SourceFactory(worker, service.queue.database)
+    made = factory.asked_by(options)
+    for name in ("captions", "keep", "thumbnail", "witness", "max_hours"):
+        assert getattr(made.settings, name) == getattr(asker, name), name
+    assert made.settings.proxy == worker.proxy  # of the machine
+    assert factory.asked_by(RunOptions().as_dict()).settings == worker
 
 
 @pytest.fixture

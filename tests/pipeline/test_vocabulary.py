@@ -181,10 +181,10 @@ def test_the_commands(
 
 
 def test_every_window_of_an_item_gets_its_names() -> None:
-    seen_hotwords: list[tuple[str, ...]] = []
+    seen_hotwords: list[tuple[tuple[str, ...], int]] = []
 
     def look(window: Window, words: list[Word]) -> list[Word]:
-        seen_hotwords.append(window.hotwords)
+        seen_hotwords.append((window.hotwords, window.prompt_tokens))
         return words
 
     said = compose(bank(), "golden harbour | 20.0 | winter garden | 20.0 | river")
@@ -195,14 +195,14 @@ def test_every_window_of_an_item_gets_its_names() -> None:
             batcher,
             preset(),
             detector=detector(),
-            settings=Settings().model_copy(update={"longest_pause_s": 0.0}),
+            settings=Settings(KB_LONGEST_PAUSE_S="0", KB_PROMPT_TOKENS="37"),
             hotwords=("Zwingli", "ODIN"),
         )
         recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
     finally:
         batcher.close()
     assert len(seen_hotwords) > 1
-    assert set(seen_hotwords) == {("Zwingli", "ODIN")}
+    assert set(seen_hotwords) == {(("Zwingli", "ODIN"), 37)}
     assert Window(0, 0.0, said.audio, hotwords=("a",)).part(0.0, 1.0).hotwords == ("a",)
 
 

@@ -33,9 +33,9 @@ class Window:
     `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside; `overlap_s`:
     length of the beginning that the previous window contains as well; `shared_s`: length of the end
     that the next window may contain as well (if no pause allowed a cut); `hotwords`: names for the
-    prompt, the most important first. All times are those of the trimmed sound; `time_map` maps them
-    to the times of the medium, from which long pauses were removed (see
-    `kb.asr.audio.pause_trimmer`).
+    prompt, the most important first, and `prompt_tokens` their tokens, at most. All times are those
+    of the trimmed sound; `time_map` maps them to the times of the medium, from which long pauses
+    were removed (see `kb.asr.audio.pause_trimmer`).
     """
 
     index: int
@@ -45,6 +45,7 @@ class Window:
     overlap_s: float = 0.0
     shared_s: float = 0.0
     hotwords: tuple[str, ...] = ()
+    prompt_tokens: int = 100
     time_map: TimestampMap = field(default_factory=TimestampMap)
 
     @property

@@ -27,7 +27,10 @@ OF_THE_MACHINE = frozenset((
     "compute_type", "model_cache", "qwen_aligner",
 ))  # fmt: skip
 # What becomes of a transcript, beside its words.
-_OF_THE_RUN = ("sinks", "hold_below", "hold_errors", "keep", "witness", "captions_first")
+_OF_THE_RUN = (
+    "sinks", "hold_below", "hold_errors", "keep", "witness", "captions", "captions_first",
+    "thumbnail",
+)  # fmt: skip
 # Shown with an item, and stored even where they are the default.
 SHOWN = ("preset", "model", "engine", "language")
 
@@ -93,6 +96,15 @@ def asked_of(options: Mapping[str, Any], settings: Settings) -> Asked | None:
             hint="Queue the item again: kb ingest SOURCE --again",
             reason=error.message.rstrip(".") if isinstance(error, KBError) else error,
         ) from error
+
+
+def settings_of(options: Mapping[str, Any], settings: Settings) -> Settings:
+    """Return the settings of a row's request over `settings` of this machine.
+
+    Those of this machine alone for a row without any. Raises LibraryError (`asked_of`).
+    """
+    asked = asked_of(options, settings)
+    return asked.settings if asked else settings
 
 
 def shown_settings(options: Mapping[str, Any]) -> dict[str, str]:

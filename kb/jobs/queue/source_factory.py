@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from kb.database import Database
 from kb.errors import Cancelled
 from kb.jobs.queue.items import ItemStore
+from kb.jobs.queue.request_settings import settings_of
 from kb.library import Library
 from kb.library.left_out import LeftOut
 from kb.settings import Settings
@@ -112,6 +113,10 @@ class SourceFactory:
     def _known_item(self, item_id: str) -> MediaItem | None:
         row = ItemStore(self.database).read(item_id)
         return None if row is None else row.item
+
+    def asked_by(self, options: Mapping[str, Any]) -> SourceFactory:
+        """Return a factory with the settings of a row's request. Raises LibraryError."""
+        return replace(self, settings=settings_of(options, self.settings))
 
     def source_of(
         self, item: MediaItem, keep: str | None = None, *, shared: bool = False

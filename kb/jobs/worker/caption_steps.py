@@ -7,6 +7,7 @@ import time
 
 from kb.errors import Cancelled, KBError, RetryLater
 from kb.jobs.queue.item_states import ACTIVE, ItemRow
+from kb.jobs.queue.request_settings import settings_of
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.worker.context import WorkerContext, block_forever
 from kb.library import Library, LibraryEntry
@@ -66,7 +67,8 @@ class CaptionSteps:
         if row is None or row.state not in ACTIVE:
             return "not wanted"
         sinks = RunOptions.from_dict(row.options).sinks
-        if "local" not in (sinks if sinks is not None else context.settings.sink_names):
+        asked = settings_of(row.options, context.settings)
+        if "local" not in (sinks if sinks is not None else asked.sink_names):
             return "not wanted"
         library = context.library.fenced(context.fences.wanted(row))
         if entry is None or not captions.files_of(context.library, entry):
@@ -85,7 +87,8 @@ class CaptionSteps:
 
     def _fetch(self, row: ItemRow, library: Library) -> LibraryEntry | None:
         context = self._context
-        source = context.source_factory.source_of(row.item, shared=bool(row.options.get(SHARED)))
+        factory = context.source_factory.asked_by(row.options)
+        source = factory.source_of(row.item, shared=bool(row.options.get(SHARED)))
         if not isinstance(source, CaptionSource):
             return None
         item, files = source.captions(

@@ -23,7 +23,7 @@ from kb.jobs.queue.item_facts import as_asked, describe
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.partial_files import parts_of
 from kb.jobs.queue.progress import MODEL
-from kb.jobs.queue.request_settings import asked_of
+from kb.jobs.queue.request_settings import asked_of, settings_of
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.retention import record_source
@@ -222,8 +222,7 @@ class ItemSteps(ItemAttempt):
 
     def _settings_of(self, row: item_states.ItemRow) -> Settings:
         """Return the settings of the item's request; this machine's where it has none."""
-        asked = asked_of(row.options, self._context.settings)
-        return asked.settings if asked else self._context.settings
+        return settings_of(row.options, self._context.settings)
 
     def _hotwords(self, row: item_states.ItemRow, item: MediaItem) -> tuple[str, ...]:
         """Return the hotwords for the item; none if they cannot be read."""
@@ -238,9 +237,9 @@ class ItemSteps(ItemAttempt):
 
     def _ensure_media(self, row: item_states.ItemRow) -> LocalMedia:
         context = self._context
-        keep, shared = RunOptions.from_dict(row.options).keep, bool(row.options.get(SHARED))
-        keep = keep or self._settings_of(row).keep
-        source = context.source_factory.source_of(row.item, keep, shared=shared)
+        source = context.source_factory.asked_by(row.options).source_of(
+            row.item, RunOptions.from_dict(row.options).keep, shared=bool(row.options.get(SHARED))
+        )
         try:
             return stages.ensure_media(
                 self._library, row.item, self._advance_or_stop, source,
@@ -267,7 +266,8 @@ class ItemSteps(ItemAttempt):
         """Make a listing that was postponed, and queue its media."""
         context = self._context
         self._advance("list", 0.0)
-        wants_captions = RunOptions.from_dict(options).wants_captions(context.settings)
+        asked = settings_of(options, context.settings)
+        wants_captions = RunOptions.from_dict(options).wants_captions(asked)
         if job.subscription_key:
             self._look = context.looks.begin(job.subscription_key, context.executor)
         try:

@@ -86,7 +86,6 @@ class Qwen3AsrEngine:
         named = (*LANGUAGE_CODE_TO_NAME.values(), _SILENCE)
         self._language_tokens = [self._tokenizer.encode(f" {name}")[0] for name in named]
         self._text = self._tokenizer.convert_tokens_to_ids(_TEXT)
-        self._most_names = get_settings().prompt_tokens
         self._stopped = threading.Event()
 
     @classmethod
@@ -190,7 +189,7 @@ class Qwen3AsrEngine:
         """Return the prompt of each window, with the beginning of its answer."""
         conversations = []
         for window, answer in zip(windows, answers, strict=True):
-            system_message = {"type": "text", "text": self._hotword_text(window.hotwords)}
+            system_message = {"type": "text", "text": self._hotword_text(window)}
             answer_start = {"type": "text", "text": answer}
             conversations.append(
                 [
@@ -204,13 +203,13 @@ class Qwen3AsrEngine:
         )
         return found
 
-    def _hotword_text(self, hotwords: Sequence[str]) -> str:
-        """Return the first hotwords, as many as fit, without control tokens."""
+    def _hotword_text(self, window: Window) -> str:
+        """Return the window's first hotwords, as many as fit, without control tokens."""
         kept = ""
-        for name in hotwords:
+        for name in window.hotwords:
             plain = name.replace("<", " ").replace(">", " ")
             longer = f"{kept}, {plain}" if kept else plain
-            if len(self._tokenizer.encode(longer)) > self._most_names:
+            if len(self._tokenizer.encode(longer)) > window.prompt_tokens:
                 break
             kept = longer
         return kept

@@ -114,7 +114,6 @@ class WhisperEngine:
             and decoder.longest > MOST_TOKENS + LONGEST_PROMPT
             and not is_demo(model_name)
         )
-        self._most_prompt = get_settings().prompt_tokens
         self._encoder: Any = loaded.model.get_encoder()
         if not manager.on_gpu:
             pack_linears(self._encoder, int(config.max_source_positions))
@@ -175,9 +174,9 @@ class WhisperEngine:
         if self._multilingual:
             prompts = [[self._start, self._languages[code], self._task] for code in languages]
         durations_s = [window.duration_s for window in encoded.windows]
-        hotwords = [window.hotwords for window in encoded.windows]
+        hotwords = [(window.hotwords, window.prompt_tokens) for window in encoded.windows]
         # Only the first attempt has hotwords in its prompt: later ones are independent of them.
-        if options == GREEDY and self.supports_hotwords and any(hotwords):
+        if options == GREEDY and self.supports_hotwords and any(names for names, _ in hotwords):
             tokens = self._decode_with_hotwords(encoded.states, prompts, durations_s, hotwords)
         else:
             tokens = self._decode_batch(encoded.states, prompts, durations_s, options)
@@ -209,16 +208,17 @@ class WhisperEngine:
         state: DecoderState,
         prompts: Sequence[Sequence[int]],
         durations_s: Sequence[float],
-        hotwords: Sequence[tuple[str, ...]],
+        hotwords: Sequence[tuple[tuple[str, ...], int]],
     ) -> list[TokenizedText]:
         """Decode windows that have hotwords, those with the same prompt together.
 
+        `hotwords`: of each window the names, and the tokens of its prompt, at most.
         A text that echoes the hotwords is decoded again without them.
         """
         found: dict[int, TokenizedText] = {}
         rest = set(range(len(prompts)))
         for own in dict.fromkeys(hotwords):
-            prefix = self._prompter.prefix(own, self._most_prompt)
+            prefix = self._prompter.prefix(*own)
             if not prefix:
                 continue
             rows = [n for n, of_window in enumerate(hotwords) if of_window == own]
@@ -226,7 +226,7 @@ class WhisperEngine:
             longer = [[*prefix, *prompts[n]] for n in rows]
             texts = self._decode_batch(part, longer, [durations_s[n] for n in rows])
             for n, tokens in zip(rows, texts, strict=True):
-                if not self._prompter.echoes_prompt(own, tokens.token_ids):
+                if not self._prompter.echoes_prompt(own[0], tokens.token_ids):
                     found[n] = tokens
                     rest.discard(n)
         if rest:
