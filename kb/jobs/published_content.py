@@ -19,6 +19,7 @@ from kb.sinks import REMOTE
 from kb.sinks.base import content_sha256
 from kb.sinks.odin.documents import make_documents
 from kb.sinks.odin.publish_state import PublishStateStore
+from kb.types.clock import SLACK_S
 
 
 @dataclass
@@ -53,11 +54,13 @@ class PublishedContent:
     def differs_since(self, entry: LibraryEntry, sink: str, since: float) -> bool:
         """As `differs`; without reading the text if no file has changed since a time.
 
-        `since` is in seconds since the epoch.
+        `since` is in seconds since the epoch, by the database's clock; that of the files may be
+        another machine's.
         """
+        since -= 1.0 if self.database.is_sqlite else SLACK_S
         metadata = self.library.path(entry, ".json")
         files = [path for path in (entry.transcript_path, metadata) if path is not None]
-        return any(_changed_at(path) >= since - 1 for path in files) and self.differs(entry, sink)
+        return any(_changed_at(path) >= since for path in files) and self.differs(entry, sink)
 
     def _sent(self, entry: LibraryEntry, sink: str) -> tuple[str, Mapping[str, str]]:
         """Return the hash of the content that was sent last, and the user's own metadata in it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -300,7 +299,7 @@ class Publisher:
         It is called after each item, so that the results of finished items are kept if the process
         is killed or refused before the end.
         """
-        opened, started_at = threading.Event(), time.time()
+        opened, started_at = threading.Event(), self.database.time()
 
         def record_status(item_id: str, state: str, error: KBError | None) -> None:
             try:
@@ -332,7 +331,7 @@ class Publisher:
             held = Published(sink, names, record.content_sha256, record.status, project)
             publish_record.record_published(self.library, entry.item, held)
         if state == "waiting":
-            due_at = time.time() + FIRST_POLL_S
+            due_at = self.database.time() + FIRST_POLL_S
             self._outbox.record(sink, item_id, SYNCING, due_at, started_at=started_at)
         else:
             self._outbox.record(sink, item_id, SYNCED, started_at=started_at)
@@ -340,7 +339,7 @@ class Publisher:
     def _open_lane(self, sink: str) -> None:
         """Open the sink's lane if it is paused: after this upload workers can upload too."""
         lanes, lane = LaneStore(self.database), publish_lane(sink)
-        if lanes.find_pause(lane, time.time()) is not None:
+        if lanes.find_pause(lane, self.database.time()) is not None:
             lanes.open(lane)
             self._outbox.retry_now()
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from dbos import _core as dbos_core
+from dbos import error as dbos_error
 
 from gpu.devices import Device
 from gpu.status import Snapshot
@@ -21,14 +26,17 @@ from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import Heartbeat, list_workers
 from kb.jobs.queue.lanes import LaneStore
+from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.outbox_states import SYNCED, WAITING
 from kb.jobs.queue.telemetry import TelemetryWriter
-from kb.jobs.worker.cause_log import CauseLog
+from kb.jobs.worker.cause_log import NOT_OURS, CauseLog
 from kb.jobs.worker.item_share import share_of
 from kb.library import Library
 from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
 from kb.sinks.odin import publish_state
+from kb.sinks.odin.inventory import InventoryView
 from kb.sinks.odin.publish_state import PublishStateStore
 from kb.types import MediaItem
 from tests.fakes.database_proxy import DatabaseProxy
@@ -444,6 +452,60 @@ def test_what_a_machine_does_not_begin_is_found(
     beat.close()
 
 
+# Publications
+
+
+@pytest.mark.parametrize("clock_s", [600.0, -600.0, 7200.0, -86400.0])
+def test_publications_wait_by_the_database_s_clock(
+    database: Database, machine: Elsewhere, clock_s: float
+) -> None:
+    """A machine with a wrong clock lets them wait; one with the right clock sends them in time."""
+
+    def start(*_: object) -> None:
+        return None
+
+    machine.go("other", clock_s=clock_s)
+    elsewhere, item_id = Outbox(Database(database.engine)), talk(1).id
+    began = database.time()
+    with database.begin() as connection:
+        elsewhere.submit(connection, "odin", item_id, start)
+    (entry,) = elsewhere.for_items([item_id])[item_id]
+    claimed = elsewhere.claim("odin", item_id, entry.serial)
+    assert claimed is not None
+    assert elsewhere.finish(claimed, WAITING, due_at=Database(database.engine).time() + 60)
+
+    machine.go("here")
+    here = Outbox(Database(database.engine))
+    (entry,) = here.for_items([item_id])[item_id]
+    assert entry.due_at is not None and entry.since is not None
+    for moment in (entry.since, entry.updated_at, entry.due_at - 60):
+        assert began - 1 <= moment <= began + 30, moment
+    assert here.claim_due(database.time(), start) == []
+    assert here.claim_due(database.time() + 61, start) == [("odin", item_id)]
+    (again,) = here.for_items([item_id])[item_id]
+    assert again.serial > entry.serial
+    here.record("odin", item_id, SYNCED, started_at=database.time())  # queued before, not begun
+    assert here.for_items([item_id])[item_id][0].status == SYNCED
+
+
+@pytest.mark.parametrize("clock_s", [600.0, -600.0])
+def test_a_listing_of_a_knowledge_base_is_as_old_as_the_database_says(
+    database: Database, machine: Elsewhere, clock_s: float
+) -> None:
+    """A document that another machine has just sent is looked for in a newer listing."""
+    listed = []
+    client: Any = SimpleNamespace(documents=lambda: listed.append(1) or {})
+    machine.go("other", clock_s=clock_s)
+    sent_at = Database(database.engine).time()
+    machine.go("here")
+    clock, view = Database(database.engine).time, InventoryView()
+    view.refresh(client, sent_at, clock=clock)
+    view.refresh(client, sent_at, clock=clock)
+    assert len(listed) == 1  # it is newer than the document
+    view.refresh(client, clock() + 0.001, clock=clock)
+    assert len(listed) == 2
+
+
 # Logs
 
 
@@ -496,6 +558,45 @@ def test_other_messages_are_always_logged() -> None:
     info = (type(error), error, None)
     assert log.filter(logging.LogRecord("kb", logging.ERROR, "", 0, "item 1", (), info))
     assert not log.filter(logging.LogRecord("kb", logging.ERROR, "", 0, "item 2", (), info))
+
+
+def test_items_that_were_taken_over_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """DBOS warns of each, and writes a traceback when it learns that another attempt has ended."""
+    clock = [0.0]
+    log = CauseLog(lambda: clock[0])
+    shown: list[logging.LogRecord] = []
+
+    def say(text: str, error: Exception | None = None, name: str = "dbos") -> None:
+        clock[0] += 0.5
+        info = (type(error), error, None) if error else None
+        record = logging.LogRecord(name, logging.WARNING, "", 0, text, (), info)
+        if log.filter(record):
+            shown.append(record)
+
+    for number in range(40):
+        workflow = f"ingest:file:{number:012x}:1"
+        say(f"Workflow {workflow} is no longer owned by this execution. Waiting for the owner's "
+            "recorded outcome")  # fmt: skip
+        say(f"Workflow {workflow} was cancelled during execution. Waiting for the recorded outcome")
+        error = dbos_error.DBOSAwaitedWorkflowCancelledError(workflow)
+        say("Exception encountered in background workflow:", error)
+    assert [(record.exc_info, record.exc_text) for record in shown] == [(None, None)]
+    assert "ingest:file:000000000000:1" in shown[0].getMessage()
+    clock[0] += 60
+    say("Exception encountered in background workflow:", error)
+    assert "ingest:file:000000000039:1" in shown[1].getMessage()
+    assert "119" in shown[1].getMessage()
+    log.answered()  # it is not about the database
+    assert caplog.records == []
+    # Everything else that breaks a workflow is written whole.
+    for text, other, name in (
+        ("Exception encountered in background workflow:", ValueError("x"), "dbos"),
+        ("ours", dbos_error.DBOSAwaitedWorkflowCancelledError("w"), "kb"),
+    ):
+        say(text, other, name)
+        assert shown[-1].exc_info is not None and shown[-1].getMessage() == text
+    source = inspect.getsource(dbos_core)
+    assert all(words in source for words in NOT_OURS)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ numbered (`serial`); a workflow that is not the entry's newest does nothing.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -72,7 +72,7 @@ class Outbox(OutboxQueries):
         self._ensure(connection, sink, item_id)
         row = self._locked(connection, sink, item_id)
         more: dict[str, Any] = {} if extra is None else {"extra": dict(extra)}
-        self._queue(connection, row, enqueue, priority=priority, since=time.time(), **more)
+        self._queue(connection, row, enqueue, priority=priority, since=self._now(), **more)
 
     def hold(
         self,
@@ -92,7 +92,7 @@ class Outbox(OutboxQueries):
     ) -> list[Key]:
         """Queue entries of these states again, of these items or of all; return their keys."""
         return self._requeue(
-            enqueue, deliveries.c.status.in_(list(statuses)), ids, attempts=0, since=time.time()
+            enqueue, deliveries.c.status.in_(list(statuses)), ids, attempts=0, since=self._now()
         )
 
     def cancel(self, ids: Sequence[str]) -> list[OutboxEntry]:
@@ -106,25 +106,25 @@ class Outbox(OutboxQueries):
         query = sa.select(deliveries).where(waits).order_by(c.sink, c.item_id)
         values = {"status": CANCELLED, **_NO_ERROR, "due_at": None}
         dropped: list[OutboxEntry] = []
-        with self._database.begin() as connection:
+        with self._begin() as connection:
             for row in connection.execute(query.with_for_update()).all():
                 if row.item_id in item_ids:
                     change = sa.update(deliveries).where(_key(row.sink, row.item_id))
-                    connection.execute(change.values(updated_at=time.time(), **values))
+                    connection.execute(change.values(updated_at=self._now(), **values))
                     dropped.append(outbox_entry(row))
         return dropped
 
     def retry_now(self) -> None:
         """Make every waiting entry due now."""
         change = sa.update(deliveries).where(deliveries.c.status.in_(DEFERRED))
-        with self._database.begin() as connection:
-            connection.execute(change.values(due_at=time.time()))
+        with self._begin() as connection:
+            connection.execute(change.values(due_at=self._now()))
 
     # Work on entries
 
     def claim(self, sink: str, item_id: str, serial: int) -> OutboxEntry | None:
         """Return the entry for the workflow that sends it; None if it was requeued or ended."""
-        with self._database.begin() as connection:
+        with self._begin() as connection:
             self._ensure(connection, sink, item_id, serial=serial, status=QUEUED)
             done = connection.execute(
                 sa.update(deliveries)
@@ -133,7 +133,7 @@ class Outbox(OutboxQueries):
                     deliveries.c.serial == serial,
                     deliveries.c.status.in_(IN_PROGRESS),
                 )
-                .values(status=SENDING, updated_at=time.time())
+                .values(status=SENDING, updated_at=self._now())
             )
             return outbox_entry(self._locked(connection, sink, item_id)) if done.rowcount else None
 
@@ -155,7 +155,7 @@ class Outbox(OutboxQueries):
         values: dict[str, Any] = {"extra": None} if status == SYNCED else {}
         values |= self._place(entry.sink, status)
         open_ = (SENDING, CANCELLED) if status in (SYNCED, SYNCING) else (SENDING,)
-        with self._database.begin() as connection:
+        with self._begin() as connection:
             done = connection.execute(
                 sa.update(deliveries)
                 .where(
@@ -165,7 +165,7 @@ class Outbox(OutboxQueries):
                 )
                 .values(
                     status=status, error=error, hint=hint, problem=problem, attempts=attempts,
-                    due_at=due_at, updated_at=time.time(), **values,
+                    due_at=due_at, updated_at=self._now(), **values,
                 )
             )  # fmt: skip
             return bool(done.rowcount)
@@ -206,8 +206,8 @@ class Outbox(OutboxQueries):
     ) -> None:
         """Record a knowledge base's state of an item; an entry that is being sent is not changed.
 
-        `started_at`: time at which the sender started (epoch seconds); an entry that was queued
-        before that time and that no worker has started gets the new state too.
+        `started_at`: time at which the sender started, by the database's clock; an entry that was
+        queued before that time and that no worker has started gets the new state too.
         """
         more: dict[str, Any] = {"extra": None} if status == SYNCED else {}
         # A request made meanwhile may be newer, and sending the same content again costs nothing.
@@ -226,13 +226,13 @@ class Outbox(OutboxQueries):
 
     def delete(self, sink: str, item_id: str) -> None:
         """Delete an entry: the item is no longer to be published."""
-        with self._database.begin() as connection:
+        with self._begin() as connection:
             connection.execute(sa.delete(deliveries).where(_key(sink, item_id)))
 
     def adopt(self, entries: Iterable[LibraryEntry]) -> int:
         """Add the folder's publications that the table does not contain; return their number."""
         added = 0
-        with self._database.begin() as connection:
+        with self._begin() as connection:
             known = set(connection.execute(sa.select(deliveries.c.sink, deliveries.c.item_id)))
             for entry in entries:
                 for sink, record in entry.published.items():
@@ -245,7 +245,7 @@ class Outbox(OutboxQueries):
                         error=str(record.get("error") or ""), hint=str(record.get("hint") or ""),
                         problem=stored_problem(record.get("problem")),
                         attempts=attempts if isinstance(attempts, int) else 0,
-                        due_at=time.time() if status in DEFERRED else None,
+                        due_at=self._now() if status in DEFERRED else None,
                         project=_text_or_none(record.get("project")),
                     )  # fmt: skip
                     added += 1
@@ -258,6 +258,18 @@ class Outbox(OutboxQueries):
         if status not in (SYNCED, SYNCING):
             return {}
         return {"project": self._project or None if sink == REMOTE else None}
+
+    # Times: those of the database, because the clocks of two machines differ
+
+    def _now(self) -> float:
+        return self._database.time()
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        """Begin a transaction; the clock is read before, so that it takes no second connection."""
+        self._now()
+        with self._database.begin() as connection:
+            yield connection
 
     # Single statements
 
@@ -274,12 +286,12 @@ class Outbox(OutboxQueries):
         item_ids = None if ids is None else frozenset(ids)
         # The local index has no workflow: it is filled by the item's own steps.
         query = query.where(c.sink != "local")
-        with self._database.begin() as connection:
+        with self._begin() as connection:
             rows = [
                 r for r in connection.execute(query) if item_ids is None or r.item_id in item_ids
             ]
         for start in range(0, len(rows), _AT_ONCE):
-            with self._database.begin() as connection:
+            with self._begin() as connection:
                 found += [
                     (row.sink, row.item_id)
                     for row in rows[start : start + _AT_ONCE]
@@ -299,7 +311,7 @@ class Outbox(OutboxQueries):
         """Start a new workflow for a row, unless the row has changed since it was read."""
         # The number must never have been used before, even if the row was deleted and inserted
         # again: a used workflow id is not run a second time.
-        serial = max(row.serial + 1, int(time.time()))
+        serial = max(row.serial + 1, int(self._now()))
         done = connection.execute(
             sa.update(deliveries)
             .where(
@@ -309,7 +321,7 @@ class Outbox(OutboxQueries):
             )
             .values(
                 status=QUEUED, serial=serial, priority=priority, **_NO_ERROR, due_at=None,
-                updated_at=time.time(), **values,
+                updated_at=self._now(), **values,
             )
         )  # fmt: skip
         if done.rowcount:
@@ -317,7 +329,7 @@ class Outbox(OutboxQueries):
         return bool(done.rowcount)
 
     def _ensure(self, connection: sa.Connection, sink: str, item_id: str, **values: Any) -> None:
-        now = time.time()
+        now = self._now()
         row = {"status": HELD, "serial": 0, "since": now, "updated_at": now, **values}
         self._database.insert_if_missing(connection, deliveries, sink=sink, item_id=item_id, **row)
 
@@ -335,9 +347,9 @@ class Outbox(OutboxQueries):
         change = sa.update(deliveries).where(_key(sink, item_id))
         if condition is not None:
             change = change.where(condition)
-        with self._database.begin() as connection:
+        with self._begin() as connection:
             self._ensure(connection, sink, item_id)
-            connection.execute(change.values(updated_at=time.time(), **values))
+            connection.execute(change.values(updated_at=self._now(), **values))
 
 
 def _key(sink: str, item_id: str) -> sa.ColumnElement[bool]:

@@ -12,17 +12,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dbos import error as dbos_error
+
 from kb.errors import KBError
 
 EVERY_S = 60.0  # between two lines of one cause
 FULL_EVERY_S = 3600.0  # a full disk stays so for hours
 QUIET_S = 4.0  # after which the database counts as back
-DATABASE, FULL_DISK = "database", "full disk"
+DATABASE, FULL_DISK, TAKEN_OVER = "database", "full disk", "taken over"
 _FULL = re.compile(
     r"no space left on device|errno 28\b|disk is full|disk full|disk quota exceeded"
     r"|not enough space on the disk|are to stay free there",
     re.IGNORECASE,
 )
+
+# DBOS's words where an execution that goes on here is not the workflow's any more: another worker
+# has taken the item over, or it was cancelled.
+NOT_OURS = ("no longer owned by this execution", "was cancelled during execution")
+_WORKFLOW = re.compile(r"\b(?:ingest|publish|captions):\S+")
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +79,7 @@ class CauseLog(logging.Filter):
             known = self._causes.get(cause)
             if known is None:
                 self._causes[cause] = _Cause(now, now, now)
-                _shorten(record, 0)
+                _shorten(record, 0, cause)
                 return True
             known.last = now
             if now - known.shown < (FULL_EVERY_S if cause == FULL_DISK else EVERY_S):
@@ -81,7 +88,7 @@ class CauseLog(logging.Filter):
                 return False
             known.shown, count = now, known.left_out_since_shown
             known.left_out_since_shown = 0
-        _shorten(record, count)
+        _shorten(record, count, cause)
         return True
 
     def answered(self) -> None:
@@ -107,6 +114,8 @@ def cause_of(record: logging.LogRecord) -> str | None:
         return DATABASE if stated.startswith("database.") else None
     if record.levelno < logging.WARNING:
         return None
+    if _is_taken_over(record):
+        return TAKEN_OVER
     text = str(record.msg)
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
     kind = type(error).__module__ if error is not None else ""
@@ -127,10 +136,27 @@ def _is_full_disk(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING and bool(_FULL.search(f"{said} {error or ''}"))
 
 
-def _shorten(record: logging.LogRecord, left_out: int) -> None:
+def _is_taken_over(record: logging.LogRecord) -> bool:
+    """Return True for DBOS's messages about an execution whose workflow goes on elsewhere."""
+    if record.name != "dbos":
+        return False
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return isinstance(error, dbos_error.DBOSAwaitedWorkflowCancelledError) or any(
+        words in str(record.msg) for words in NOT_OURS
+    )
+
+
+def _shorten(record: logging.LogRecord, left_out: int, cause: str) -> None:
     """Keep the first line of a message: the others are the statement and its parameters."""
     lines = record.getMessage().splitlines() or [""]
     record.msg, record.args = lines[0], ()
+    if cause == TAKEN_OVER:
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else ""
+        found = _WORKFLOW.search(f"{record.msg} {error}")
+        record.msg = (
+            f"{found[0] if found else 'work'} was taken over by another worker or cancelled; what "
+            "was made of it here is discarded"
+        )
     record.exc_info = record.exc_text = None
     if left_out:
         record.msg += f" ({left_out} further messages of this cause were left out)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from contextlib import suppress
 
 from kb.errors import CredentialsRefused, KBError, Superseded, restored
@@ -67,7 +66,7 @@ class PublishSteps:
 
     def _publish(self, outbox_entry: OutboxEntry) -> str:
         context = self._context
-        pause = context.lanes.find_pause(publish_lane(self._sink), time.time())
+        pause = context.lanes.find_pause(publish_lane(self._sink), context.now())
         if pause is not None:
             reason = restored(pause.reason, "", pause.problem)
             return self._wait(outbox_entry, pause.until, reason, outbox_entry.attempts)
@@ -78,7 +77,7 @@ class PublishSteps:
         due_at = None
         if published.status == outbox_states.SYNCING:
             # Indexing takes time; its state is polled, and the publication uses no slot meanwhile.
-            due_at = next_poll_at(outbox_entry.since, time.time())
+            due_at = next_poll_at(outbox_entry.since, context.now())
         context.until_accepted(
             lambda: context.outbox.finish(outbox_entry, published.status, due_at=due_at)
         )
@@ -88,9 +87,9 @@ class PublishSteps:
         self, outbox_entry: OutboxEntry, error: CredentialsRefused
     ) -> str:
         """Pause the lane and log the error once: every other item would fail in the same way."""
-        context, until = self._context, time.time() + REFUSED_S
+        context, until = self._context, self._context.now() + REFUSED_S
         with _refusing, suppress(KBError):
-            pause = context.lanes.find_pause(publish_lane(self._sink), time.time())
+            pause = context.lanes.find_pause(publish_lane(self._sink), context.now())
             if pause is not None:
                 until = pause.until  # another publisher has just paused the lane
             else:
@@ -104,12 +103,12 @@ class PublishSteps:
         if self._context.is_systemic(error):
             # A full disk or a missing folder is not an error of this item.
             self._context.warn_throttled(error)
-            until = time.time() + retry_policy.LANE_PAUSE_S
+            until = self._context.now() + retry_policy.LANE_PAUSE_S
             return self._wait(outbox_entry, until, error, outbox_entry.attempts)
         attempts = outbox_entry.attempts + 1
         log.warning("%s → %s: %s", self._id, self._sink, error.message)
         if error.retryable and attempts < retry_policy.MAX_ATTEMPTS:
-            until = time.time() + retry_policy.backoff_s(attempts + 2)
+            until = self._context.now() + retry_policy.backoff_s(attempts + 2)
             return self._wait(outbox_entry, until, error, attempts)
         return self._end(outbox_entry, outbox_states.FAILED, error, attempts)
 
@@ -155,13 +154,13 @@ def next_poll_at(since: float, now: float) -> float:
 def paused_sinks(context: WorkerContext) -> list[str]:
     """Return the knowledge bases whose lane is paused now."""
     prefix = publish_lane("")
-    closed = context.lanes.pauses(time.time())
+    closed = context.lanes.pauses(context.now())
     return [name.removeprefix(prefix) for name, _ in closed if name.startswith(prefix)]
 
 
 def requeue_due(context: WorkerContext) -> None:
     """Queue the waiting publications whose time has come, those of any worker."""
-    context.outbox.claim_due(time.time(), context.client.publish, paused_sinks(context))
+    context.outbox.claim_due(context.now(), context.client.publish, paused_sinks(context))
 
 
 def requeue_lost(context: WorkerContext) -> None:

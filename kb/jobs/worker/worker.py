@@ -345,7 +345,7 @@ class Worker:
     def _idle(self) -> bool:
         try:
             counts = self._context.items.counts()
-            soon = time.time() + retry_policy.LONGEST_BACKOFF_S
+            soon = self._context.now() + retry_policy.LONGEST_BACKOFF_S
             busy = (
                 counts[QUEUED]
                 or counts[RUNNING]

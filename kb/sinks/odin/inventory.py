@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kb.settings import Settings
@@ -24,7 +24,7 @@ FOREIGN = "others"
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """One listing of the project, requested at `taken_at` (epoch seconds).
+    """One listing of the project, requested at `taken_at` (monotonic seconds).
 
     `items` has our documents by item id. `unlabelled` has the documents without our metadata:
     those of colleagues, and ours if the service lost their metadata. `deleting` has the names of
@@ -68,17 +68,25 @@ class InventoryView:
         self._lock = threading.Lock()
         self._last: Inventory | None = None
 
-    def refresh(self, client: OdinClient, after: float | None = None) -> Inventory:
+    def refresh(
+        self,
+        client: OdinClient,
+        after: float | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> Inventory:
         """Return a listing requested after the time `after` (default: now), in epoch seconds.
 
-        A listing older than `REUSE_S` seconds is never used.
+        `clock` gives the time in which `after` is. A listing older than `REUSE_S` seconds is never
+        used.
         """
-        now = time.time()
-        oldest = now if after is None else max(after, now - self.REUSE_S)
+        # Ages are by this process's own steady clock, which is never set.
+        now = time.monotonic()
+        oldest = now if after is None else now - min(clock() - after, self.REUSE_S)
         with self._lock:
             # Threads that waited here for a listing all use the same next one.
-            if self._last is None or not oldest < self._last.taken_at <= time.time():
-                taken_at = time.time()
+            if self._last is None or self._last.taken_at <= oldest:
+                taken_at = time.monotonic()
                 self._last = _make_inventory(client.documents().values(), taken_at)
             return self._last
 

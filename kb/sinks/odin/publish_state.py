@@ -110,6 +110,10 @@ class PublishStateStore:
             error="",
         )
 
+    def now(self) -> float:
+        """Return the database's time: the clocks of two machines differ."""
+        return self._database.time()
+
     def record_status(self, item_id: str, status: str, error: str = "") -> None:
         self._update(item_id, status=status, error=error)
 
@@ -128,7 +132,7 @@ class PublishStateStore:
                 names=[],
                 extra={},
                 status=NOT_SENT,
-                updated_at=time.time(),
+                updated_at=self.now(),
             )
             query = sa.select(publications).where(self._key(item_id)).with_for_update()
             row = connection.execute(query).one()
@@ -148,7 +152,7 @@ class PublishStateStore:
             connection.execute(
                 sa.update(publications)
                 .where(self._key(item_id))
-                .values(**values, updated_at=time.time())
+                .values(**values, updated_at=self.now())
             )
 
     def _scope(self) -> tuple[sa.ColumnElement[bool], ...]:

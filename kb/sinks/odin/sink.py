@@ -327,13 +327,13 @@ class OdinSink:
             if previous.status == publish_state.SENDING:
                 # The process that sent the item died; its last upload may still arrive.
                 after = max(after, previous.updated_at + self.settings.odin_settle_s)
-        pause(min(after - time.time(), self.settings.odin_settle_s), self.stop)
+        pause(min(after - self.publish_states.now(), self.settings.odin_settle_s), self.stop)
         return after
 
     def _remote_documents(
         self, item_id: str, publish_state: PublishState | None, after: float | None = None
     ) -> dict[str, RemoteDocument]:
-        now = self._inventory_view.refresh(self.client, after)
+        now = self._inventory_view.refresh(self.client, after, clock=self.publish_states.now)
         return now.of_item(item_id, publish_state.names if publish_state else ())
 
     def _result(

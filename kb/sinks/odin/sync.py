@@ -184,7 +184,7 @@ def apply_plan(
         to_publish,
         load,
         extra_metadata=extra_metadata,
-        verify_after=time.time(),
+        verify_after=sink.publish_states.now(),
         progress=progress,
         on_item_done=on_item_done,
     )
