@@ -217,6 +217,7 @@ def show(
                 "retention": dict(entry.retention) or None,
                 "publish": dict(entry.published),
                 "asked": service.items.asked_settings(entry.item.id),
+                "machine": service.items.machine_of(entry.item.id),
                 "transcript": service.items.document(transcript) if transcript else None,
                 # Captions replace the transcript until it exists.
                 **({"captions": service.items.document(captions)} if captions else {}),
@@ -243,6 +244,8 @@ def show(
     )
     if asked := service.items.asked_settings(entry.item.id):
         console.print_note(f"asked for: {' · '.join(f'{k} {v}' for k, v in asked.items())}")
+    if machine := service.items.machine_of(entry.item.id):
+        console.print_note(f"machine: {machine}")
     if entry.retention:
         day = str(entry.retention.get("at", ""))[:10]
         console.print_note(f"medium deleted by retention on {day} ({entry.retention.get('rule')})")

@@ -15,6 +15,7 @@ from kb.jobs.queue.item_states import RUNNING, ItemRow, ItemSummary, shown_until
 from kb.jobs.queue.outbox_states import MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.jobs.queue.request_settings import shown_settings
+from kb.jobs.queue.telemetry import read_speeds
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
@@ -220,6 +221,17 @@ class Items:
         """
         row = self.queue.items.read(item_id)
         return shown_settings(row.options) if row else {}
+
+    def machine_of(self, item_id: str) -> str:
+        """Return the worker that processes the item, else the one that transcribed it last.
+
+        Empty if none did, or long ago. Raises LibraryError.
+        """
+        row = self.queue.items.read(item_id)
+        if row is not None and row.state == RUNNING and row.executor:
+            return row.executor
+        found = read_speeds(self.queue.database, item_ids=[item_id], limit=1)
+        return found[0].executor_id if found else ""
 
     # As text
 

@@ -314,7 +314,8 @@ class Subscriptions:
     def restore(self) -> int:
         """Bring the database to what `library.json` says; return the number of subscriptions added.
 
-        Those that were ended are removed: the database may be an older copy.
+        Those that were ended are removed, and those that were followed with other terms later get
+        these terms: the database may be an older copy.
         """
         if self._library is None:
             return 0
@@ -322,12 +323,20 @@ class Subscriptions:
         known = {key for each in everything for key in (each.key, name_key(each.reference))}
         saved = saved_subscriptions.read_rows(self._library, self._clock())
         added = [row for row in saved if row["key"] not in known]
+        terms_of = {each.key: each.followed_at or 0.0 for each in everything}
+        changed = [
+            row for row in saved
+            if row["key"] in terms_of and (row.get("followed_at") or 0.0) > terms_of[row["key"]]
+        ]  # fmt: skip
         kept = {row["key"] for row in saved}
         ended = saved_subscriptions.read_ended(self._library).keys() - kept
         gone = [each.key for each in everything if each.key in ended]
         with self._database.begin() as connection:
             for row in added:
                 self._database.insert_if_missing(connection, subscriptions, **row)
+            for row in changed:
+                own = sa.update(subscriptions).where(subscriptions.c.key == row["key"])
+                connection.execute(own.values(**row))
             connection.execute(sa.delete(subscriptions).where(subscriptions.c.key.in_(gone)))
         return len(added)
 

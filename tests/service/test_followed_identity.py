@@ -302,6 +302,34 @@ def test_an_older_copy_of_the_database_does_not_bring_a_follow_back(world: World
     assert "unfollowed" not in world.service.library.read_facts()
 
 
+@pytest.mark.parametrize("file_is_older", [False, True])
+def test_an_older_copy_of_the_database_gets_the_terms_of_the_files(
+    world: World, file_is_older: bool
+) -> None:
+    """A source that was followed with other terms after the copy; what is newer stays."""
+    first = world.service.subscriptions.follow("@talks", every_s=7200.0)
+    facts = world.service.library.facts_path.read_text()
+    with world.service.queue.database.begin() as connection:
+        copy = dict(connection.execute(sa.select(table)).mappings().one())
+    world.service.subscriptions.follow(
+        "@talks", every_s=3600.0, filters=VideoFilters(no_shorts=True), options={"language": "de"}
+    )
+    other = world.service.subscriptions.follow("https://example.org/other")
+    (second, _) = world.followed
+    if file_is_older:  # the folder could not be written then
+        world.service.library.facts_path.write_text(facts)
+    else:
+        with world.service.queue.database.begin() as connection:
+            connection.execute(sa.delete(table))
+            connection.execute(sa.insert(table).values(**copy))
+    follow_acts(world.service.queue.database, world.service.library)
+    found = {each.key: each for each in world.followed}
+    assert found.keys() == {first.key, other.key}
+    for name in ("every_s", "filters", "options", "followed_at"):
+        assert getattr(found[first.key], name) == getattr(second, name), name
+    assert found[first.key].options["asked"] == second.options["asked"]
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -73,7 +73,8 @@ def status_view(
     """Return totals, the reasons of paused lanes, and one table of items."""
     if items is None:
         items = service.items.statuses(state=state, limit=limit)
-    return Group(*status_head(service), _items_table(items))
+    several = service.queue.has_several_machines()
+    return Group(*status_head(service), _items_table(items, several=several))
 
 
 def status_head(service: Service) -> list[Text]:
@@ -106,7 +107,7 @@ def status_head(service: Service) -> list[Text]:
     return lines
 
 
-def _items_table(items: Sequence[ItemStatus]) -> Table:
+def _items_table(items: Sequence[ItemStatus], *, several: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "title", "stage", "state"):
         table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
@@ -114,7 +115,6 @@ def _items_table(items: Sequence[ItemStatus]) -> Table:
     table.add_column("grade", justify="center")
     table.add_column("errors", justify="right")
     table.add_column("published")
-    several = len({item.machine for item in items if item.machine}) > 1
     for item in items:
         label = item.state
         if item.machine and several:

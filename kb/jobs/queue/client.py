@@ -337,6 +337,11 @@ class JobQueue(Acts, QueueWorkers):
         """Return the ids whose part after the last colon begins with `prefix`."""
         return self.items.ids_with_prefix(prefix)
 
+    def has_several_machines(self) -> bool:
+        """Return True if several workers are alive or have running items: these are then named."""
+        alive = {worker.executor_id for worker in self.workers()}
+        return len(alive | self.items.machines_at_work()) > 1
+
     def lanes(self) -> list[LaneState]:
         """Return the lanes that are paused now: items, downloads, knowledge bases."""
         paused = self._lanes.pauses(self.database.time())

@@ -154,6 +154,12 @@ class ItemQueries:
             found: float | None = connection.scalar(query)
             return found
 
+    def machines_at_work(self) -> set[str]:
+        """Return the workers that have running items, the dead ones too until they are reaped."""
+        query = sa.select(items.c.executor).where(items.c.state == RUNNING).distinct()
+        with self.database.begin() as connection:
+            return {str(name) for name in connection.scalars(query) if name}
+
     def running(self, executor: str) -> set[Key]:
         """Return the keys of the items that the table assigns to a worker."""
         query = sa.select(items.c.id, items.c.serial).where(

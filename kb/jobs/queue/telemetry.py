@@ -78,7 +78,7 @@ def record_throughput(
     database: Database, executor: str, item_id: str, run: int, transcript: Transcript
 ) -> None:
     """Record the speed of an item's transcription. Raises LibraryError."""
-    timing, now = transcript.timing, time.time()
+    timing, now = transcript.timing, database.time()
     if timing.media_s <= 0:
         return
     values = {
@@ -140,7 +140,7 @@ def read_machines(database: Database) -> list[Machine]:
             row.executor_id: row
             for row in connection.execute(query.where(machines.c.executor_id.in_(list(alive))))
         }
-    now = time.time()
+    now = database.time()
     hour: dict[str, list[Speed]] = {}
     for speed in read_speeds(database, since=now - HOUR_S, limit=100_000):
         hour.setdefault(speed.executor_id, []).append(speed)

@@ -198,8 +198,10 @@ def _deleted(entry: LibraryEntry) -> str:
 def _metadata(service: Service, entry: LibraryEntry, transcript: Transcript | None) -> None:
     item, transcription = entry.item, entry.transcribed
     asked: dict[str, str] = {}
+    machine = ""
     with suppress(KBError):  # without its database the library's files are shown
         asked = service.items.asked_settings(item.id)
+        machine = service.items.machine_of(item.id)
     rows = [
         ("detail_url", web_address(item.url)),
         ("detail_channel", item.channel),
@@ -210,6 +212,7 @@ def _metadata(service: Service, entry: LibraryEntry, transcript: Transcript | No
             " · ".join(str(transcription[k]) for k in ("engine", "model") if transcription.get(k)),
         ),
         ("detail_asked", " · ".join(asked.values())),
+        ("detail_machine", machine),
         ("detail_made", messages.format_datetime(_seconds(str(transcription.get("at", ""))))),
         ("detail_id", item.id),
         ("detail_source", item.source),

@@ -73,6 +73,7 @@ def _board() -> None:
         figures = service.queue.figures(midnight())
         lanes = service.queue.lanes()
         workers = service.queue.workers()
+        several = service.queue.has_several_machines()
     except KBError as error:
         messages.error(error)
         return
@@ -87,7 +88,7 @@ def _board() -> None:
         going = sum(figures.counts[state] for state in ACTIVE)
         if going and not working and worker_supervisor().view(service).state != "starting":
             messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
-        _rows(service, figures, lanes, several=len(workers) > 1)
+        _rows(service, figures, lanes, several=several)
     busy = working and bool(figures.counts["running"] + figures.counts["queued"])
     if busy != st.session_state.get(_BUSY, True):
         st.session_state[_BUSY] = busy
