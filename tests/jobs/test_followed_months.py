@@ -56,31 +56,31 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return results[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_month_brings_exactly_the_right_set(month: Result) -> None:
     assert_right_set(month)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_look_of_a_month_has_a_closed_record(month: Result) -> None:
     assert month["looks_recorded"] == month["looks_begun"] > 200
     assert month["looks_open"] == 0
     assert set(month["outcomes"]) <= {"succeeded", "waiting", "failed", "cancelled"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_quick_look_of_a_month_costs_three_units_at_most(month: Result) -> None:
     assert month["quick_looks"] > 100
     assert month["quick_units"] <= 3.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_names_of_one_channel_are_one_subscription(month: Result) -> None:
     channels = [each["channel"] for each in month["subscriptions"]]
     assert len(channels) == len(set(channels))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_week_of_a_month_has_its_digest(month: Result) -> None:
     assert month["digests"] >= 4
 
