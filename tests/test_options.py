@@ -91,6 +91,7 @@ def test_without_flags_every_option_has_its_default() -> None:
     assert run_with(names=("preset", "keep")) == RunOptions()
 
 
+@pytest.mark.slow
 def test_ingest_takes_every_option_and_follow_what_holds_for_every_listing() -> None:
     for name, each in OPTIONS.items():
         assert flags_of(name) <= flags("ingest"), name

@@ -107,6 +107,7 @@ def test_each_window_gets_its_own_answer_whatever_the_order(opened: Callable[...
     assert engine.order[1:5] == [20, 40, 60, 80]  # the longest first: 9, 8, 7, 6 s
 
 
+@pytest.mark.slow
 def test_two_minutes_are_not_held_up_behind_an_hour(opened: Callable[..., Batcher]) -> None:
     """There is one preparation slot, and the long item takes it first."""
     engine = Held()

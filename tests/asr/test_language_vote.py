@@ -104,6 +104,7 @@ def test_a_foreign_first_window_does_not_change_the_next() -> None:
     assert found[:6] == ["de", "en", "en", "en", "en", "en"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_the_text_of_every_window_is_the_same_for_every_batch(batch: int) -> None:
     """The first window is sure to be foreign, and with a batch of one it is alone at first."""

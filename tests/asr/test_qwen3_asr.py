@@ -135,6 +135,7 @@ def test_texts_and_times_are_those_of_transformers(engine: Any) -> None:
         assert edges[0] == [(word["start_time"], word["end_time"]) for word in expected]
 
 
+@pytest.mark.slow
 def test_a_window_is_read_alike_alone_and_among_longer_ones(engine: Any) -> None:
     sound = talks()[1].audio
     windows = [Window(0, 0.0, sound[: n * 16_000]) for n in (2, 9, 5)]
@@ -218,6 +219,7 @@ def test_half_precision_finds_the_same_words(folder: Path, engine: Any) -> None:
 # Wrong texts
 
 
+@pytest.mark.slow
 def test_a_text_without_end_is_cut_by_its_window_s_length(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

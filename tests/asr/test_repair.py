@@ -253,6 +253,7 @@ def test_one_word_is_read_and_graded() -> None:
     assert found.coverage.repaired == 0
 
 
+@pytest.mark.slow
 def test_a_whole_item_of_music_is_clean_without_words_and_doubtful_with_them() -> None:
     music = without_speech(chords(60, np.random.default_rng(6)))
     found = transcribe_with(Oracle([]), music, preset())

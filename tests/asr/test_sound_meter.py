@@ -93,6 +93,7 @@ def test_the_pace_is_that_of_the_letters(
     assert ("fast" in found.causes) is fast
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [160, 1000, 2048, 4096, 77_777])
 def test_the_figures_do_not_depend_on_the_blocks(size: int) -> None:
     audio = changed(room, 1.0, VOICES[0])

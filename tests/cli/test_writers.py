@@ -290,6 +290,7 @@ def test_a_link_into_the_library_is_no_way_round(
     assert contents(place.home) == before
 
 
+@pytest.mark.slow
 def test_subtitles_go_beside_the_medium(place: Place, tmp_path: Path) -> None:
     home = tmp_path / "copy"
     shutil.copytree(place.home, home)

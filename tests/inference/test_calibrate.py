@@ -206,6 +206,7 @@ def test_calibrating_measures_every_part_and_feeds_the_plan(clean_environment: P
     service.close()
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_ends_the_row() -> None:
     window = Window(0, 0.0, np.zeros(16_000, np.float32))
 

@@ -250,6 +250,7 @@ def test_the_longest_pause_of_a_lane_counts(database: Database) -> None:
     assert lanes.find_pause(workflow_ids.ITEM_LANE, now + 61) is None
 
 
+@pytest.mark.slow
 def test_five_hundred_in_one_transaction(database: Database, store: ItemStore) -> None:
     client = DbosClient(database)
     began = time.perf_counter()

@@ -86,6 +86,7 @@ def test_the_queue_is_shown_as_it_was(home: Path, capsys: pytest.CaptureFixture[
     assert "@talks" in kb(capsys, "follow", "--list")
 
 
+@pytest.mark.slow
 def test_the_library_is_indexed_searched_and_exported(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -178,6 +178,7 @@ def test_sound_that_begins_late_or_pauses_keeps_the_clock_of_the_medium(tmp_path
     assert pitch_hz(samples[int(4.2 * SAMPLE_RATE_HZ) :]) == pytest.approx(TONE_HZ, abs=1)
 
 
+@pytest.mark.slow
 def test_loudness_is_evened_out_without_moving_a_sample(tmp_path: Path) -> None:
     level = "volume='if(between(t,30,31),2,0.05)':eval=frame"
     path = sound(tmp_path / "quiet.flac", 40, filters=level)

@@ -67,6 +67,7 @@ FILES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_form_laid_in_is_searchable(service: Service) -> None:
     """One reindex takes in all forms, each as an item of its own."""
     for number, (suffix, content) in enumerate(FILES.values()):
@@ -223,6 +224,7 @@ def test_a_form_that_is_not_read_is_named(service: Service) -> None:
 # In = out: what this program writes is taken in again
 
 
+@pytest.mark.slow
 def test_every_export_beside_a_medium_is_taken_in(service: Service) -> None:
     """One reindex takes in a file of each format, each beside a medium of its own."""
     spoken = KEPT["several scripts"]
@@ -280,6 +282,7 @@ def record(language: str | None = None) -> dict[str, object]:
 # The JSON of recognizers has the name of the library's record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".json", ".en.json"])
 def test_the_json_of_a_recognizer_is_no_record(service: Service, suffix: str) -> None:
     """One reindex takes in all forms, each beside the metadata of a downloader."""

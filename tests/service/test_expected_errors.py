@@ -135,6 +135,7 @@ def test_an_engine_that_is_not_calibrated_stays_as_it_is(
     assert "not measured" in output(capsys, "show", item_id)
 
 
+@pytest.mark.slow
 def test_words_written_by_hand_are_sure(service: Service) -> None:
     item_id = add_item(change=lambda found: with_expected_errors(unsure(found)))
     before = service.items.entry(item_id)

@@ -76,6 +76,7 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
         service.close()
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     supervisor = WorkerSupervisor()
@@ -131,6 +132,7 @@ def test_chores_are_repeated_and_one_that_fails_stops_no_other(
     assert set(calls) == {"fails"}
 
 
+@pytest.mark.slow
 def test_a_detached_process_gets_its_environment_and_writes_its_log(home: Path) -> None:
     settings = get_settings()
     log_file = home / "logs" / "one.log"

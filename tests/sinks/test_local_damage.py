@@ -238,6 +238,7 @@ def test_a_damaged_index_says_so_and_can_be_rebuilt(
     assert found(opened.search("three", limit=1)) == ["three words"]
 
 
+@pytest.mark.slow
 def test_any_damage_is_reported_as_damage(tmp_path: Path, local: LocalSink) -> None:
     local.rebuild([source(f"test:{n}", "some words", "more words") for n in range(5)])
     pristine = tmp_path / "pristine"

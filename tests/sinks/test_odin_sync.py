@@ -191,6 +191,7 @@ def test_wrong_credentials_stop_the_lane_once(odin: FakeOdin, tmp_path: Path, wr
         make_plan(sink, library.values())
 
 
+@pytest.mark.slow
 def test_many_items_cost_few_listings(odin: FakeOdin, sink: OdinSink) -> None:
     library = library_of(**{f"n{n}": ["words"] for n in range(60)})
     assert publish_many(sink, list(library), loader(library)).ok

@@ -20,6 +20,7 @@ from kb.sources.rate_limit.machine_lock import MachineWideLock
 from tests.support.keys import Clock
 
 
+@pytest.mark.slow
 def test_the_limiter_spaces_all_starts(tmp_path: Path) -> None:
     """The starts of threads and of another process keep their distance."""
     pause_s, threads, each = 0.05, 4, 6

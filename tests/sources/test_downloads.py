@@ -99,6 +99,7 @@ class Desk:
         return self.downloader.fetch(item, self.folder, progress or (lambda *_: None), **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_download(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:
     desk = Desk(tmp_path, site)
     seen: list[tuple[int, int]] = []
@@ -137,6 +138,7 @@ def test_captions_and_picture_on_request(tmp_path: Path, site: FakeMedia) -> Non
     assert sorted(desk.folder.iterdir()) == sorted([fetched.path, picture, captions.path])
 
 
+@pytest.mark.slow
 def test_human_captions_are_saved_with_the_medium(tmp_path: Path, site: FakeMedia) -> None:
     site.captions["captions002"] = VTT
     reported: list[int] = []
@@ -522,6 +524,7 @@ def test_two_hundred_downloads(tmp_path: Path) -> None:
         assert len(arrivals) <= count + 20
 
 
+@pytest.mark.slow
 def test_a_page_with_several_media_and_a_feed(
     tmp_path: Path, site: FakeMedia, sound: bytes
 ) -> None:

@@ -205,6 +205,7 @@ def test_no_server_at_all(catalogue: Database, clock: Clock) -> None:
     assert api.units == 0
 
 
+@pytest.mark.slow
 def test_a_restricted_key_is_warned_about_once_a_day(
     tmp_path: Path,
     clock: Clock,

@@ -142,6 +142,7 @@ def test_a_removal_hides_no_publication_for_long(bench: Bench, count: int, place
     assert bench.look() == [count]
 
 
+@pytest.mark.slow
 def test_a_quick_look_costs_three_units_and_a_filter_two_more(bench: Bench) -> None:
     bench.channel.count = 400
     bench.channel.shorts = frozenset(range(0, 400, 4))
@@ -408,6 +409,7 @@ def test_a_private_video_is_found_when_it_is_public(bench: Bench, place: int) ->
     assert [number for _ in range(3) for number in bench.look(12)] == [place]
 
 
+@pytest.mark.slow
 def test_metadata_of_known_videos_is_refreshed_in_batches(bench: Bench) -> None:
     bench.look()
     per_look = [bench.cost(lambda: bench.look(24)) for _ in range(12)]

@@ -169,6 +169,7 @@ def test_what_is_missing_in_the_library_is_found_without_its_page(bench: Bench) 
     assert bench.fake.requested_pages(bench.channel.uploads) == [""]
 
 
+@pytest.mark.slow
 def test_a_count_that_differs_for_good_is_accepted_the_second_time(bench: Bench) -> None:
     bench.channel.uncounted = 3
     notes = bench.ingest().report.notes

@@ -91,6 +91,7 @@ def test_five_thousand_videos_for_two_hundred_units(tmp_path: Path) -> None:
         assert fake.units() == before + 1
 
 
+@pytest.mark.slow
 def test_a_finished_listing_is_reused_for_a_while(tmp_path: Path) -> None:
     with FakeYouTube([big(200)], {KEYS[0]: 10_000}) as fake:
         bench = Bench(tmp_path, fake)
@@ -148,6 +149,7 @@ def test_two_of_three_keys_are_exhausted(tmp_path: Path) -> None:
         assert [call.key for call in refused] == KEYS[:2]  # each is refused only once
 
 
+@pytest.mark.slow
 def test_all_keys_exhausted_completes_after_the_reset(tmp_path: Path) -> None:
     channel = big(1500)
     with FakeYouTube([channel], dict.fromkeys(KEYS, 12)) as fake:
@@ -278,6 +280,7 @@ def test_filters_save_quota(tmp_path: Path) -> None:
             assert bench.open(reference).report.title == "Talks"
 
 
+@pytest.mark.slow
 def test_only_new_videos(tmp_path: Path) -> None:
     channel = big(1000)
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
@@ -318,6 +321,7 @@ def test_references_that_lead_nowhere(tmp_path: Path) -> None:
             bench.open(check=stop)
 
 
+@pytest.mark.slow
 def test_two_listings_at_once_share_the_pages(tmp_path: Path) -> None:
     channel = big(600)
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
@@ -350,6 +354,7 @@ def test_without_a_usable_key_yt_dlp_lists(tmp_path: Path, keys: str) -> None:
         assert video.id == "youtube:dQw4w9WgXcQ"
 
 
+@pytest.mark.slow
 def test_yt_dlp_lists_when_a_key_fails_midway(tmp_path: Path) -> None:
     from tests.fakes.youtube import BAD_KEY
 

@@ -183,6 +183,7 @@ def test_a_channel_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch
     assert "die Adresse des Kanals aus dem Browser angeben" in hint
 
 
+@pytest.mark.slow
 def test_the_queue_tells_old_troubles_in_german(home: Path) -> None:
     """An error that a worker has stored in English is shown in German on the German page."""
     service = queued(1)

@@ -51,6 +51,7 @@ def start(app: AppTest) -> None:
 # The frame
 
 
+@pytest.mark.slow
 def test_tabs_open_by_link_in_either_language(home: Path) -> None:
     for tab in list(session.TABS)[1:4]:
         english, german = MESSAGES["en"][tab], MESSAGES["de"][tab]
@@ -75,6 +76,7 @@ def test_language_is_switched_and_kept_in_the_address(home: Path) -> None:
     assert i18n.language() == "en"  # the default outside of a page
 
 
+@pytest.mark.slow
 def test_sidebar_tells_worker_preset_and_totals_on_every_tab(home: Path) -> None:
     add_item()
     queued().close()
@@ -102,6 +104,7 @@ def test_broken_presets_file_is_reported_and_the_rest_works(
 # Ingest
 
 
+@pytest.mark.slow
 def test_presets_show_their_figures_and_the_setting_is_chosen(home: Path) -> None:
     app = page()
     labels = [button.label for button in app.button if button.key.startswith("preset-")]
@@ -120,6 +123,7 @@ def test_nothing_named_nothing_to_start(home: Path) -> None:
     assert text("plan_nothing") in page_text(app)
 
 
+@pytest.mark.slow
 def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
     app = name(page(), str(SAMPLES))
     until(app, "3 new of 3")
@@ -136,6 +140,7 @@ def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
     service.close()
 
 
+@pytest.mark.slow
 def test_ticked_rows_alone_are_taken_with_the_figures_of_the_run(home: Path) -> None:
     app = name(page(), str(SAMPLES))
     until(app, "3 new of 3")
@@ -159,6 +164,7 @@ def test_ticked_rows_alone_are_taken_with_the_figures_of_the_run(home: Path) -> 
     assert options["metadata"] == {"team": "research"}
 
 
+@pytest.mark.slow
 def test_wrong_choices_are_reported_before_anything_is_queued(home: Path) -> None:
     app = name(page(), str(HARBOUR))
     until(app, "1 new of 1")
@@ -187,6 +193,7 @@ def test_a_reference_that_leads_nowhere_is_reported_and_the_rest_is_queued(home:
     assert "What to do" in page_text(app)
 
 
+@pytest.mark.slow
 def test_what_is_in_the_library_is_marked_and_taken_again_when_asked(home: Path) -> None:
     add_item()
     app = name(page(), str(HARBOUR))
@@ -198,6 +205,7 @@ def test_what_is_in_the_library_is_marked_and_taken_again_when_asked(home: Path)
     assert not app.button("start").disabled
 
 
+@pytest.mark.slow
 def test_filters_narrow_and_say_what_is_wrong_with_them(home: Path) -> None:
     app = name(page(), str(SAMPLES))
     until(app, "3 new of 3")
@@ -217,6 +225,7 @@ def test_filters_narrow_and_say_what_is_wrong_with_them(home: Path) -> None:
     until(app, "0 new of 0")
 
 
+@pytest.mark.slow
 def test_a_channel_shows_its_picture_counts_and_cost(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +247,7 @@ def test_a_channel_shows_its_picture_counts_and_cost(
         assert key not in said
 
 
+@pytest.mark.slow
 def test_a_listing_without_quota_can_be_queued_all_the_same(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +286,7 @@ def test_queue_lists_what_waits_and_says_that_nobody_works(home: Path) -> None:
     assert [row.split()[-1] for row in app.dataframe[0].value["state"]] == ["queued"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "shown"),
     [
@@ -307,6 +318,7 @@ def test_a_running_item_names_its_machine_where_there_are_several(
     service.close()
 
 
+@pytest.mark.slow
 def test_selected_items_are_changed_by_id(home: Path) -> None:
     service = queued()
     ids = [row.id for row in service.queue.page().rows]
@@ -336,6 +348,7 @@ def test_selected_items_are_changed_by_id(home: Path) -> None:
     service.close()
 
 
+@pytest.mark.slow
 def test_all_of_a_filter_are_selected_and_searched(home: Path) -> None:
     service = queued()
     app = page(tab="Queue")
@@ -355,6 +368,7 @@ def test_all_of_a_filter_are_selected_and_searched(home: Path) -> None:
     service.close()
 
 
+@pytest.mark.slow
 def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
     service = queued(1)
     (row,) = service.queue.page().rows
@@ -377,6 +391,7 @@ def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
     service.close()
 
 
+@pytest.mark.slow
 def test_a_paused_lane_says_why_and_until_when(home: Path) -> None:
     service = queued(1)
     LaneStore(service.queue.database).pause("download", time.time() + 7200, "the site said 429")
@@ -397,6 +412,7 @@ def test_a_paused_lane_says_why_and_until_when(home: Path) -> None:
     service.close()
 
 
+@pytest.mark.slow
 def test_thousands_come_in_pages(home: Path) -> None:
     service = queued(1)
     (row,) = service.queue.page().rows

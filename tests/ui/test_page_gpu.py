@@ -100,6 +100,7 @@ def test_the_page_names_what_would_use_more_of_the_memory(presets: Path) -> None
     assert "schnell" not in said and "16 windows" in said
 
 
+@pytest.mark.slow
 def test_what_a_worker_tells_of_its_budget_is_on_the_page(presets: Path) -> None:
     settings = get_settings()
     catalogue = Database.open(settings)
@@ -138,6 +139,7 @@ def test_a_preset_is_changed_made_and_removed(presets: Path) -> None:
     assert "nacht" not in load_presets(presets)
 
 
+@pytest.mark.slow
 def test_mistakes_are_reported_with_line_and_field_and_change_nothing(presets: Path) -> None:
     before = presets.read_text(encoding="utf-8")
     app = page(tab="GPU")

@@ -98,6 +98,7 @@ def test_held_item_says_why_and_is_accepted(home: Path) -> None:
     service.close()
 
 
+@pytest.mark.slow
 def test_an_item_is_removed_after_a_question_and_brought_back(item_id: str) -> None:
     app = page(tab="Library", item=item_id)
     app.button("remove-now").click()
@@ -169,6 +170,7 @@ def test_wrong_words_of_an_item_that_is_not_held_come_with_the_advice(home: Path
     assert not app.warning
 
 
+@pytest.mark.slow
 def test_wrong_words_are_listed_and_marked_in_hits(home: Path) -> None:
     item_id = add_item(change=_misheard)
     service = Service()
