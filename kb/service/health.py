@@ -246,12 +246,12 @@ def _load_presets(settings: Settings) -> dict[str, Preset]:
 
 def _library(settings: Settings) -> HealthCheck:
     library = Library(settings.home)
-    if not has_library(settings.home):
-        # A check must not create the folder.
-        return HealthCheck(
-            "Library", "ok", f"{settings.home}: not created yet; the first ingest creates it"
-        )
     try:
+        if not has_library(settings.home):
+            # A check must not create the folder.
+            return HealthCheck(
+                "Library", "ok", f"{settings.home}: not created yet; the first ingest creates it"
+            )
         library.prepare()
         listing = library.scan()
     except KBError as error:

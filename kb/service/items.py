@@ -141,11 +141,15 @@ class Items:
     def entry(self, item_id: str) -> LibraryEntry:
         """Return the entry with this id, or the only one whose id ends with it.
 
-        Raises UsageError when there is none or several.
+        Raises UsageError when there is none or several, and LibraryError where there is none
+        because the folder is not that of the database: its share may not be mounted.
         """
         entry = self.library.find(item_id)
         if entry is not None:
             return entry
+        problem = self.queue.library_problem()
+        if problem is not None and problem.code in ("library.missing", "library.other"):
+            raise problem
         near = [e for e in self.library.entries() if e.item.short_id.startswith(item_id)]
         return _exactly_one(near, item_id, self.settings)
 

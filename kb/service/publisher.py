@@ -95,5 +95,5 @@ class Publisher(publisher.Publisher):
 
         `on_result` is called after each file. Raises CredentialsRefused and LibraryError.
         """
-        self.library.prepare()
+        self._queue.prepare()
         return upload_files(self.odin, files, metadata, on_result)

@@ -132,7 +132,7 @@ class Service:
         """Worker processes on this machine."""
         from kb.service.workers import Workers
 
-        return Workers(self.settings, self.library)
+        return Workers(self.settings, self.queue)
 
     @cached_property
     def subscriptions(self) -> Subscriptions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kb.library import Library
+from kb.jobs.queue.client import JobQueue
 from kb.options import RunOptions
 from kb.settings import Settings
 
@@ -15,7 +15,7 @@ class Workers:
     """The worker processes of one library."""
 
     settings: Settings
-    library: Library
+    queue: JobQueue
 
     @property
     def log_file(self) -> Path:
@@ -31,7 +31,7 @@ class Workers:
         """
         from kb.jobs.worker.spawn import start_worker
 
-        self.library.prepare()
+        self.queue.prepare()
         return start_worker(self.settings, exit_when_idle=exit_when_idle, options=options)
 
     def run_here(

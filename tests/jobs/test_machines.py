@@ -413,6 +413,28 @@ def test_two_machines_show_the_same_and_act_on_all(
     beat.close()
 
 
+def test_nothing_is_made_where_the_share_is_not_mounted(url: str, tmp_path: Path) -> None:
+    mounted = Service(chosen(tmp_path, url))
+    mounted.queue.prepare()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    service = Service(chosen(tmp_path, url).replace(home=empty))
+    for act in (
+        service.queue.prepare,
+        service.workers.start,
+        lambda: service.ingest.run([str(tmp_path)], RunOptions()),
+        lambda: service.publisher.upload([], {}),
+        lambda: service.items.entry("file:1"),
+    ):
+        with raises(LibraryError, "library.missing", home=empty):
+            act()
+        assert list(empty.iterdir()) == []
+    with raises(UsageError, "item.unknown"):
+        mounted.items.entry("file:1")
+    for each in (mounted, service):
+        each.close()
+
+
 def test_what_a_machine_does_not_begin_is_found(
     database: Database, url: str, tmp_path: Path, machine: Elsewhere
 ) -> None:

@@ -139,7 +139,7 @@ def worker(
         _stop_workers(service)
         return
     with new_library_note(service.settings.home):
-        service.library.prepare()
+        service.queue.prepare()
     if detach:
         if service.queue.own_worker_alive():
             console.print_note(f"A worker is running already: {service.queue.own_executor_id}.")

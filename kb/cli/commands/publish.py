@@ -159,7 +159,7 @@ def upload(
         )
     service = Service()
     with new_library_note(service.settings.home):
-        service.library.prepare()
+        service.queue.prepare()
     number = 0
     service.audit.record("upload to a knowledge base", [file.name for file in files], to=REMOTE)
     with count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:

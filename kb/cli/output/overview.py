@@ -26,8 +26,10 @@ def print_overview(service: Service) -> None:
     for line in status_head(service):
         out.print(line)
     running = service.items.statuses(state="running", limit=RUNNING_SHOWN)
+    several = service.queue.has_several_machines()
     for item in running:
         stage = f"{item.stage} {item.progress:.0%}" if item.stage else "running"
+        stage += f" on {item.machine}" if several and item.machine else ""
         out.print(Text.assemble(("running: ", STATE_STYLES["running"]), f"{item.title}  {stage}"))
     _print_reasons([*service.follows.reasons(), *service.follows.publication_reasons()])
     follows = service.follows.states()

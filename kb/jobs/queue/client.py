@@ -129,6 +129,16 @@ class JobQueue(Acts, QueueWorkers):
         """The tie between the database and the library's folder."""
         return LibraryTie(self.database, self._library)
 
+    def prepare(self) -> None:
+        """Make the folders of the library and check that they can be written to.
+
+        With a server, nothing is made in a folder that is not that of its library: the share may
+        not be mounted. Raises LibraryError.
+        """
+        if self._settings.database_url.get_secret_value():
+            self.tie.require()
+        self._library.prepare()
+
     @property
     def _lanes(self) -> LaneStore:
         return LaneStore(self.database)

@@ -46,7 +46,7 @@ from kb.sources.looks import Looks
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-STOP_S = 6.0  # each for the end of the present work and for signing off
+STOP_S = 5.0  # each for the end of the present work and for signing off
 POLL_S = 0.3  # interval at which the queue of items is polled
 PUBLISH_POLL_S = 1.0
 REAP_EVERY_S = 5.0

@@ -21,7 +21,7 @@ def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
     """Start a task. For callbacks: `task_status` shows an error."""
     service = session.service()
     try:
-        service.library.prepare()
+        service.queue.prepare()
         tasks.start(service.settings, name, arguments)
         service.audit.record(f"start {name}")
     except KBError as error:
