@@ -189,8 +189,9 @@ def test_options_of_an_older_version_lack_the_newer_names() -> None:
     ],
 )  # fmt: skip
 def test_stored_filters_are_those_of_the_version_before(filters: VideoFilters) -> None:
-    assert json.dumps(filters.as_dict()) == json.dumps(asdict(filters))
-    assert VideoFilters.from_dict({**asdict(filters), "of a newer version": 1}) == filters
+    before = {name: value for name, value in asdict(filters).items() if name != "captions"}
+    assert json.dumps(filters.as_dict()) == json.dumps(before)
+    assert VideoFilters.from_dict({**before, "of a newer version": 1}) == filters
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,13 @@ def video_filters(
             help="At most so many items, of a followed source the newest; 0 for all.",
         ),
     ] = 0,
+    captions: Annotated[
+        bool | None,
+        typer.Option(
+            "--with-captions/--without-captions",
+            help="Only what has captions by people, or only what has none.",
+        ),
+    ] = None,
 ) -> VideoFilters:
     """Return the filters for the typed values. Raises UsageError for an invalid value."""
     return VideoFilters(
@@ -213,4 +220,5 @@ def video_filters(
         no_shorts=no_shorts,
         new=new,
         limit=limit,
+        captions=captions,
     ).checked()

@@ -9,10 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import items
-from kb.errors import UsageError
-from kb.jobs.queue.item_states import (
-    ListingJob,
-)
+from kb.errors import RetryLater, UsageError
+from kb.jobs.queue.item_states import QUEUED, WAITING, ListingJob
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.sources.listing.filters import VideoFilters
@@ -73,3 +71,28 @@ def test_a_listing_with_a_damaged_filter_is_claimed_and_fails_by_itself(store: I
     again = store.read(job.id)
     assert again is not None and isinstance(again.job, ListingJob)
     assert again.job.filters == VideoFilters()
+
+
+@pytest.mark.parametrize(
+    ("subscription", "code", "state"),
+    [
+        ("channel:UC1", "youtube.quota_exhausted", QUEUED),  # the feed needs no quota
+        ("channel:UC1", "youtube.no_answer", WAITING),
+        ("channel:UC1", "lane.paused_by_hand", WAITING),
+        ("", "youtube.quota_exhausted", WAITING),  # a list that was asked for once
+    ],
+)
+def test_a_look_that_waits_for_quota_is_made_at_its_time(
+    store: ItemStore, subscription: str, code: str, state: str
+) -> None:
+    job = listing_job("@talks", VideoFilters(new=True), subscription)
+    queue = Queue()
+    enqueue_listing(store, job, {}, queue)
+    assert store.claim(job.id, 1, "worker") is not None
+    error = RetryLater(code, "{n}", n=1)
+    store.finish(job.id, 1, "worker", WAITING, **error.record(), wait_until=4e9, attempts=3)
+    enqueue_listing(store, job, {}, queue)
+    row = store.read(job.id)
+    assert row is not None and row.state == state
+    assert len(queue.put) == (2 if state == QUEUED else 1)
+    assert row.attempts == 3

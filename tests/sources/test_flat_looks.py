@@ -14,6 +14,7 @@ from kb.errors import MediaUnavailable
 from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
+from kb.sources.youtube.feed import FeedEntry
 from kb.sources.youtube.flat_look import QUICK_ENTRIES, FlatLook
 from kb.sources.youtube.items import placeholder_item
 from kb.types import MediaItem
@@ -54,9 +55,9 @@ class Bench:
                 listing.update(listed=listing.report.listed + 1)
                 yield video(number)
 
-        def feed() -> list[str]:
+        def feed() -> list[FeedEntry]:
             newest = range(self.count - 1, max(-1, self.count - 16), -1)
-            return [video(number).short_id for number in newest] if self.feed else []
+            return [FeedEntry(video(number).short_id) for number in newest] if self.feed else []
 
         def produce(listing: Listing) -> Iterator[MediaItem]:
             look = FlatLook(

@@ -182,6 +182,12 @@ def test_filters() -> None:
         assert wanted.checked().keep(talk) is kept, wanted
         assert VideoFilters.from_dict(wanted.as_dict()) == wanted
     assert VideoFilters(min_duration_s=10).keep(item())  # an unknown length passes
+    for wanted_captions in (None, True, False):
+        chosen = VideoFilters(captions=wanted_captions)
+        assert VideoFilters.from_dict(chosen.as_dict()) == chosen
+        for has in (True, False, None, "yes"):  # what is not known passes
+            expected = wanted_captions is None or has in (None, "yes") or has is wanted_captions
+            assert chosen.keep(item(extra={} if has is None else {"captions": has})) is expected
     assert not VideoFilters(after="2020-01-01").keep(item())
     assert is_short(item(duration_s=50.0))
     assert is_short(item(duration_s=150.0, tags=("#Shorts",)))

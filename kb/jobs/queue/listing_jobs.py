@@ -11,7 +11,15 @@ from typing import Any
 
 from kb.errors import KBError
 from kb.jobs.queue import submission
-from kb.jobs.queue.item_states import DONE, FIRST, LEFT_OUT, Job, ListingJob
+from kb.jobs.queue.item_states import (
+    DONE,
+    FIRST,
+    LEFT_OUT,
+    WAITING,
+    ItemRow,
+    Job,
+    ListingJob,
+)
 from kb.jobs.queue.items import Enqueue, ItemStore
 from kb.jobs.queue.order import SINCE, SOURCE
 from kb.jobs.queue.source_factory import (
@@ -57,7 +65,8 @@ def enqueue_listing(
 ) -> None:
     """Queue a listing, even if an equal one was made before; a queued one is not changed.
 
-    An interrupted one keeps the time at which it was asked for.
+    An interrupted one keeps the time at which it was asked for. A look that waits for quota is made
+    too: the feed of a channel needs none.
     """
     before = items.read(job.id)
     asked_at: float | None = time.time()
@@ -65,6 +74,12 @@ def enqueue_listing(
         asked_at = before.job.asked_at or asked_at
     # It gets the first priority: behind a thousand downloads with pauses it would wait for hours.
     items.submit([replace(job, asked_at=asked_at)], options, enqueue, again=True, priority=FIRST)
+    if before is not None and job.subscription_key and _waits_for_quota(before):
+        items.retry([job.id], enqueue, (WAITING,), fresh=False, serials={job.id: before.serial})
+
+
+def _waits_for_quota(row: ItemRow) -> bool:
+    return row.state == WAITING and (row.problem or {}).get("code") == "youtube.quota_exhausted"
 
 
 def run_listing(

@@ -34,8 +34,9 @@ class VideoFilters(Filters):
     before today, such as `30d`, which `dated` makes a date at each look. `playlist` narrows a
     channel to one of its playlists (id, link or title). `title` is a regular expression that
     matches anywhere in the title, ignoring case. `new` leaves out the items that are known already.
-    `limit` is the largest number of items, 0 for all. An item of unknown duration passes the
-    duration filters, because it may be wanted.
+    `limit` is the largest number of items, 0 for all. `captions` are those that people made: True
+    for items with such, False for items without. An item passes a filter for a duration or captions
+    that are unknown, because it may be wanted.
     """
 
     playlist: str = ""
@@ -45,6 +46,7 @@ class VideoFilters(Filters):
     no_shorts: bool = False
     new: bool = False
     limit: int = 0
+    captions: bool | None = None
 
     @classmethod
     def of(cls, filters: Filters) -> VideoFilters:
@@ -74,6 +76,8 @@ class VideoFilters(Filters):
     def as_dict(self) -> dict[str, Any]:
         """Return the filters as plain JSON values."""
         document: dict[str, Any] = _STORED.dump_python(self, mode="json")
+        if self.captions is None:
+            del document["captions"]  # a listing without this filter keeps its id
         return document
 
     def as_typed(self) -> str:
@@ -89,7 +93,8 @@ class VideoFilters(Filters):
             ("--limit", f"{self.limit or ''}"),
         )
         words = [f"{flag} {shlex.quote(value)}" for flag, value in flags if value]
-        return " ".join([*words, *(["--no-shorts"] if self.no_shorts else [])])
+        switches = ("--no-shorts" if self.no_shorts else "", _CAPTIONS_FLAGS[self.captions])
+        return " ".join([*words, *filter(None, switches)])
 
     @property
     def needs_duration(self) -> bool:
@@ -168,10 +173,14 @@ class VideoFilters(Filters):
                 return False
         if self.no_shorts and is_short(item):
             return False
+        captions = item.extra.get("captions")
+        if self.captions is not None and isinstance(captions, bool) and captions != self.captions:
+            return False
         return not self.title or re.search(self.title, item.title, re.IGNORECASE) is not None
 
 
 _STORED = TypeAdapter(VideoFilters)
+_CAPTIONS_FLAGS = {None: "", True: "--with-captions", False: "--without-captions"}
 
 
 def is_short(item: MediaItem) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from kb.errors import UsageError
+from kb.sources.listing.filters import VideoFilters
 from kb.sources.remote_fields import mapping, text
 from kb.sources.youtube.answers import id_of, resources_of
 from kb.sources.youtube.api import YouTubeApi
@@ -54,6 +55,23 @@ def find_channel(
 def handle_of(channel: dict[str, Any]) -> str:
     """Return the handle of a channel's resource with its @, empty without one."""
     return text(mapping(channel.get("snippet")).get("customUrl"))
+
+
+def link_by_id(link: Link, channel_id: str) -> Link:
+    """Return the link to a channel by its id, if that is known."""
+    if link.kind in CHANNEL_KINDS and CHANNEL_ID.fullmatch(channel_id):
+        return Link("channel", channel_id, tab=link.tab)
+    return link
+
+
+def uploads_of(link: Link, channel_id: str, filters: VideoFilters) -> str:
+    """Return the id of the list of uploads that a link means, empty for another list."""
+    if link.kind == "playlist":
+        return link.id
+    found = link_by_id(link, channel_id)
+    if found.kind != "channel" or link.tab or filters.playlist:
+        return ""
+    return f"UU{found.id[2:]}" if CHANNEL_ID.fullmatch(found.id) else ""
 
 
 def _look_up(api: YouTubeApi, link: Link) -> dict[str, Any] | None:

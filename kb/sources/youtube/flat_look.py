@@ -10,6 +10,7 @@ from kb.errors import Cancelled
 from kb.sources.listing.known_list import KnownList
 from kb.sources.listing.listing import Listing
 from kb.sources.listing.selection import select_missing, select_newest
+from kb.sources.youtube.feed import FeedEntry
 from kb.sources.youtube.found_items import found_items
 from kb.sources.youtube.walker import PREFIX, WHOLE_EVERY_S
 from kb.types import MediaItem
@@ -26,7 +27,7 @@ class FlatLook:
     """One look at a list whose entries yt-dlp reads.
 
     `list_id` is the id of the list, empty for a channel whose id is not known yet: the listing has
-    it (`Listing.channel_id`) once the first entry arrives. `feed` returns the ids of the newest
+    it (`Listing.channel_id`) once the first entry arrives. `feed` returns the newest
     videos, empty without a feed. In a look at a followed list (`followed`) the filter `limit`
     means the newest N.
     """
@@ -39,7 +40,7 @@ class FlatLook:
         *,
         list_id: str,
         followed: bool,
-        feed: Callable[[], Sequence[str]] = lambda: (),
+        feed: Callable[[], Sequence[FeedEntry]] = lambda: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
@@ -92,7 +93,7 @@ class FlatLook:
 
     def _nothing_new(self, known: KnownList) -> bool:
         """Return True if the feed has only known videos."""
-        ids = [f"{PREFIX}{each}" for each in self._feed()]
+        ids = [f"{PREFIX}{each.id}" for each in self._feed()]
         there = known.entries(ids)
         if not ids or len(there) < len(ids):
             return False

@@ -18,6 +18,7 @@ from kb.sources.listing.listing import Listing
 from kb.sources.listing.selection import filters_key, select_missing, select_newest
 from kb.sources.youtube.answers import by_id
 from kb.sources.youtube.api import PAGE_SIZE, ApiRefused, YouTubeApi
+from kb.sources.youtube.feed import FeedEntry
 from kb.sources.youtube.found_items import found_items
 from kb.sources.youtube.items import item_from_resource
 from kb.sources.youtube.listing_end import (
@@ -44,7 +45,7 @@ class NewVideos:
 
     `known` is its known list; `by_date` is true for a list with the newest videos first. In a look
     at a followed list (`followed`) a repeated whole walk is spread over several looks, metadata is
-    refreshed, and the filter `limit` means the newest N. `feed` returns the ids of the newest
+    refreshed, and the filter `limit` means the newest N. `feed` returns the newest
     videos, empty without a feed; `shorts` are the channel's shorts, None without that filter.
     """
 
@@ -56,7 +57,7 @@ class NewVideos:
         *,
         by_date: bool,
         followed: bool,
-        feed: Callable[[], Sequence[str]] = lambda: (),
+        feed: Callable[[], Sequence[FeedEntry]] = lambda: (),
         shorts: Shorts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -151,7 +152,7 @@ class NewVideos:
 
     def _read_feed(self) -> Generator[MediaItem, None, bool]:
         """Read the feed; return True if it joins the known list, so that no page is needed."""
-        ids = [f"{PREFIX}{each}" for each in self._feed()]
+        ids = [f"{PREFIX}{each.id}" for each in self._feed()]
         before = self._known.entries(ids)
         if not before:
             return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from kb.database import Database
-from kb.errors import QuotaExhausted, UsageError
+from kb.errors import MediaUnavailable, QuotaExhausted, UsageError
 from kb.settings import Settings
 from kb.sources.base import MISSING, Filters
 from kb.sources.keys.key_ring import KeyRing, read_keys
@@ -17,8 +17,9 @@ from kb.sources.listing.known_list import KnownList
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.youtube.answers import PageChain, by_id, id_of
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
-from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS, find_channel, handle_of
-from kb.sources.youtube.feed import newest_uploads
+from kb.sources.youtube.channels import CHANNEL_ID, find_channel, handle_of, link_by_id, uploads_of
+from kb.sources.youtube.feed import FeedEntry, newest_uploads
+from kb.sources.youtube.feed_look import feed_listing, passes, with_feed
 from kb.sources.youtube.flat_look import FlatLook
 from kb.sources.youtube.items import (
     SITE,
@@ -122,12 +123,16 @@ class YouTubeSource(OnlineSource):
                 api, link, report, video_filters, known, reuse_s, check, channel_id, followed
             )
         except NoUsableKey:
-            link = _by_id(link, channel_id)
+            link = link_by_id(link, channel_id)
             return self._open_without_key(
                 link, report, video_filters, known, check, channel_id, followed
             )
-        except QuotaExhausted:
-            if link.kind != "video":
+        except (QuotaExhausted, MediaUnavailable) as error:
+            uploads = uploads_of(link, channel_id, video_filters)
+            if video_filters.new and uploads and passes(error):
+                feed = partial(self._feed, uploads)
+                return feed_listing(feed, error, report, video_filters, known, followed=followed)
+            if link.kind != "video" or not isinstance(error, QuotaExhausted):
                 raise
             # One video needs no listing: the download returns the missing metadata.
             listing = Listing(
@@ -175,13 +180,13 @@ class YouTubeSource(OnlineSource):
         def produce(listing: Listing) -> Iterator[MediaItem]:
             try:
                 if filters.new:
-                    yield from self._look(api, playlist_id, listing, channel_id, followed)
+                    yield from self._look(api, playlist_id, listing, followed)
                 else:
                     yield from self._list_items(api, playlist_id, listing, by_date, reuse_s)
             except NoUsableKey:
                 listing.add_remark(WITHOUT_KEY)
-                by_id = _by_id(link, channel_id)
-                yield from self._list_with_ytdlp(by_id, listing, check, channel_id, followed)
+                found = link_by_id(link, channel_id)
+                yield from self._list_with_ytdlp(found, listing, check, channel_id, followed)
 
         listing = Listing(
             report, produce, filters, known, followed=followed, selected=filters.new and followed
@@ -248,23 +253,26 @@ class YouTubeSource(OnlineSource):
         PageStore(self.database, playlist_id, clock=self._clock).clear()
 
     def _look(
-        self, api: YouTubeApi, playlist_id: str, listing: Listing, channel_id: str, followed: bool
+        self, api: YouTubeApi, playlist_id: str, listing: Listing, followed: bool
     ) -> Iterator[MediaItem]:
         """Yield the videos that are wanted and not known."""
-        return NewVideos(
+        feed = cache(partial(self._feed, playlist_id))
+        look = NewVideos(
             api,
             KnownList(self.database, playlist_id, clock=self._clock),
             listing,
             by_date=playlist_id.startswith("UU"),
             followed=followed,
-            feed=partial(self._feed, playlist_id, channel_id),
+            feed=feed,
             shorts=self._shorts_of(api, playlist_id, listing.filters),
             clock=self._clock,
-        ).items()
+        )
+        return with_feed(look.items(), listing, feed)
 
-    def _feed(self, playlist_id: str, channel_id: str) -> list[str]:
+    def _feed(self, playlist_id: str) -> list[FeedEntry]:
         """Return the newest uploads of a channel by its feed; empty for another list."""
-        if not CHANNEL_ID.fullmatch(channel_id) or playlist_id != f"UU{channel_id[2:]}":
+        channel_id = f"UC{playlist_id.removeprefix('UU')}"
+        if not playlist_id.startswith("UU") or not CHANNEL_ID.fullmatch(channel_id):
             return []
         return newest_uploads(self.settings, channel_id)
 
@@ -362,13 +370,6 @@ class YouTubeSource(OnlineSource):
             lambda most: self._list_flat(listing, address, check, most=most),
             list_id=list_id,
             followed=followed,
-            feed=partial(self._feed, list_id, channel_id),
+            feed=partial(self._feed, list_id),
             clock=self._clock,
         ).items()
-
-
-def _by_id(link: Link, channel_id: str) -> Link:
-    """Return the link to a channel by its id, if that is known."""
-    if link.kind in CHANNEL_KINDS and CHANNEL_ID.fullmatch(channel_id):
-        return Link("channel", channel_id, tab=link.tab)
-    return link
