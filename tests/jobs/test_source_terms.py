@@ -13,9 +13,12 @@ import sqlalchemy as sa
 
 from kb.database import items
 from kb.errors import KBError, RetryLater
+from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.worker import source_terms
+from kb.jobs.worker.caption_steps import CaptionSteps
+from kb.jobs.worker.context import WorkerContext
 from kb.options import RunOptions, SourceOptions, as_typed, chosen
 from kb.service import Service
 from kb.sources.listing.filters import VideoFilters
@@ -199,6 +202,50 @@ def test_a_pace_gives_the_waiting_items_times_one_after_the_other(desk: Desk) ->
     # A clock that was set back a year stops nothing for a year.
     desk.now = start - 365 * 86_400
     assert desk.attempt(ids[2]) is None
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("terms", "waits_s"),
+    [
+        (None, []),
+        ({}, []),
+        ({"window": "11-13"}, []),
+        ({"window": NIGHT}, [3600, 3600]),  # at most an hour: the terms may change
+        ({"window": "12:10-13"}, [600, 600]),
+        ({"per_hour": 6}, [600]),
+        ({"per_hour": 1}, [3600]),
+        ({"per_hour": 6, "window": NIGHT}, [3600, 3600]),
+    ],
+)
+def test_captions_alone_are_fetched_by_the_same_terms(
+    context: WorkerContext,
+    monkeypatch: pytest.MonkeyPatch,
+    terms: dict[str, Any] | None,
+    waits_s: list[float],
+) -> None:
+    desk = Desk(context.items, monkeypatch)
+    key = "" if terms is None else desk.follow(**terms)
+    ids = [desk.queue(number, key) for number in range(2)]
+    # Its source has no captions: "none" says that it was asked.
+    results = [CaptionSteps(context, each).run() for each in ids]
+    assert results == ["none"] * (2 - len(waits_s)) + ["later"] * len(waits_s)
+    with context.items.database.begin() as connection:
+        query = sa.text("SELECT workflow_uuid, delay_until_epoch_ms FROM workflow_status")
+        rows = dict(connection.execute(query).tuples().all())
+    assert [round(until / 1000 - desk.now) for until in rows.values()] == waits_s
+    assert all(workflow_ids.queue_of(each) == workflow_ids.CAPTIONS_QUEUE for each in rows)
+    if terms and terms.get("per_hour") and "none" in results:
+        refused = desk.attempt(ids[0])  # the captions count as a fetch
+        assert refused is not None and refused.code == "source.pace"
+
+
+def test_captions_postponed_again_are_another_workflow(context: WorkerContext) -> None:
+    for delay_s in (600.0, 1200.0):
+        context.client.enqueue_captions("youtube:1", 1, 5, delay_s)
+    with context.items.database.begin() as connection:
+        rows = connection.execute(sa.text("SELECT status FROM workflow_status")).all()
+    assert [each.status for each in rows] == ["DELAYED", "DELAYED"]
 
 
 def test_a_day_at_a_pace_has_that_many_starts(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -87,6 +88,17 @@ class DbosClient:
             self.ingest(connection, item_id, serial, priority)
 
         return both
+
+    def enqueue_captions(self, item_id: str, serial: int, priority: int, delay_s: float) -> None:
+        """Queue an item's captions, to be fetched after so many seconds."""
+        number = int(time.time() + delay_s)
+        workflow_id = f"{workflow_ids.captions_id(item_id, serial)}:{number}"
+        options = _options(
+            workflow_ids.CAPTIONS, workflow_ids.CAPTIONS_QUEUE, workflow_id, priority
+        )
+        options["delay_seconds"] = delay_s
+        with self._database.begin() as connection:
+            self._client.enqueue_in_transaction(connection, options, item_id)
 
     def publish(
         self, connection: sa.Connection, sink: str, item_id: str, serial: int, priority: int

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from kb.errors import KBError
 from kb.jobs.queue import submission
 from kb.jobs.queue.item_states import (
+    ACTIVE,
     DONE,
     FIRST,
+    HELD,
     LEFT_OUT,
     WAITING,
     ItemRow,
@@ -34,6 +36,7 @@ from kb.jobs.queue.source_facts import refresh_known
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
 from kb.options import RunOptions
+from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.looks import OpenLook
 from kb.sources.subscriptions import Subscription, Subscriptions
@@ -41,6 +44,9 @@ from kb.types import MediaItem
 from kb.types.days import local_day_of
 
 log = logging.getLogger(__name__)
+
+EnqueueCaptions = Callable[[str, int, int, float], None]
+"""Called with item id, serial, priority and the seconds to wait."""
 
 
 def listing_job(reference: str, filters: VideoFilters, subscription_key: str = "") -> ListingJob:
@@ -92,13 +98,15 @@ def run_listing(
     check: Callable[[], None],
     subscriptions: Subscriptions,
     look: OpenLook | None = None,
+    enqueue_captions: EnqueueCaptions = lambda *_: None,
 ) -> KBError | None:
     """Make a listing and queue its media, a few hundred at a time.
 
     Returns an error to report although the listing succeeded: the name of a followed channel that
     leads elsewhere. `options` are the row's, as plain JSON values. `check` may raise to stop it.
     `look` is the record of a look at a followed reference: it gets the facts as they arrive.
-    Known items get the facts that their source gives now.
+    Known items get the facts that their source gives now; captions that it has since their last
+    listing are queued with `enqueue_captions`, where captions are kept.
     Raises LookOutdated for a look at a source that is not followed so any more, and the source's
     errors; a later call continues at the same place and queues nothing twice.
     """
@@ -125,6 +133,14 @@ def run_listing(
     removed: list[MediaItem] = []
     seen: list[MediaItem] = []
     listing.on_known = seen.append
+
+    def fetch_captions(row: ItemRow) -> None:
+        if keeps_captions(row, source_factory.settings):
+            enqueue_captions(row.id, row.serial, row.priority, 0.0)
+
+    def refresh(found: Sequence[MediaItem]) -> None:
+        refresh_known(items, library, found, enqueue, fetch_captions)
+
     try:
         for part in batches(available_items(listing)):
             _followed(subscriptions, job)
@@ -134,15 +150,13 @@ def run_listing(
             )  # fmt: skip
             left_out = {each.id for each in skipped if each.code in LEFT_OUT}
             removed += [item for item in part if item.id in left_out]
-            refresh_known(
-                items, library, [each for each in part if each.id not in set(queued)], enqueue
-            )
+            refresh([each for each in part if each.id not in set(queued)])
             if look is not None:
                 look.count(found=len(part), queued=len(queued))
                 look.note_listing(listing)
                 look.save()
     finally:
-        refresh_known(items, library, seen, enqueue)
+        refresh(seen)
         if look is not None:
             look.note_listing(listing)
     if names_one_medium(listing) and not job.subscription_key:  # the request was for this item
@@ -155,6 +169,13 @@ def run_listing(
     for note in listing.report.notes:
         log.warning("%s: %s", job.reference, note)
     return listing.notice
+
+
+def keeps_captions(row: ItemRow, settings: Settings) -> bool:
+    """Return True if captions of an item are shown until its transcript, or kept beside it."""
+    if row.state in ACTIVE:
+        return RunOptions.from_dict(row.options).wants_captions(settings)
+    return row.state in (DONE, HELD) and (settings.witness or bool(settings.captions))
 
 
 class LookOutdated(Exception):

@@ -8,7 +8,7 @@ into the metadata of the library; the worker then publishes the item again
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from kb.errors import KBError
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 # The facts that a source may change; a change by hand of one of them in the library is kept.
 _FACTS = ("title", "published", "channel", "description", "tags", "chapters", "language")
 _APPROXIMATE = "published_approximate"  # key of an item's `extra`: the day is computed from an age
+_CAPTIONS = "captions"  # key of an item's `extra`: the source has captions made by people
 _NONE = object()
 _COMPLETE = "published_at"  # key of an item's `extra`: all facts were read, so an empty one is true
 
@@ -34,12 +35,14 @@ def refresh_known(
     library: Library,
     found: Sequence[MediaItem],
     enqueue: Enqueue | None = None,
+    on_captions: Callable[[ItemRow], None] = lambda _: None,
 ) -> list[str]:
     """Bring the facts that a listing found into the known items; return the ids that changed.
 
     Unknown items, unavailable ones and local files are ignored. A running item is left to a later
     look. With `enqueue`, an item whose source has a medium of another length becomes a new version,
-    or is held with a question (`kb.jobs.queue.renewals`). Raises LibraryError when the database or
+    or is held with a question (`kb.jobs.queue.renewals`). `on_captions` is called with each item
+    whose source has captions now and had none before. Raises LibraryError when the database or
     the library folder cannot be used.
     """
     listed = {
@@ -58,6 +61,9 @@ def refresh_known(
         try:
             if _refresh(items, library, row, fresh, enqueue):
                 changed.append(row.id)
+            before, now = row.job.extra.get(_CAPTIONS), fresh.extra.get(_CAPTIONS)
+            if before is False and now is True:
+                on_captions(row)
         except KBError as error:  # damaged metadata of one item
             log.warning("%s: its facts are not refreshed: %s", row.id, error.message)
     return changed

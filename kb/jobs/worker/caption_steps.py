@@ -10,11 +10,13 @@ from kb.jobs.queue.item_states import ACTIVE, ItemRow
 from kb.jobs.queue.request_settings import settings_of
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.worker.context import WorkerContext, block_forever
+from kb.jobs.worker.source_terms import HOUR_S, require_turn
 from kb.library import Library, LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import captions, stages
 from kb.sinks import open_sink
 from kb.sources.base import CaptionSource
+from kb.types import CaptionFile, MediaItem
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +62,10 @@ class CaptionSteps:
         while context.lane_is_paused():
             self._wait(time.time() + POLL_S)
         entry = context.library.find(self._id)
-        if entry is not None and entry.transcript_path is not None:
-            return self._publish_transcript(entry)
-        context.require_room()
         row = context.items.read(self._id)
+        if entry is not None and entry.transcript_path is not None:
+            return self._keep_later(row, entry) or self._publish_transcript(entry)
+        context.require_room()
         if row is None or row.state not in ACTIVE:
             return "not wanted"
         sinks = RunOptions.from_dict(row.options).sinks
@@ -72,6 +74,8 @@ class CaptionSteps:
             return "not wanted"
         library = context.library.fenced(context.fences.wanted(row))
         if entry is None or not captions.files_of(context.library, entry):
+            if self._is_postponed(row):
+                return "later"
             entry = self._fetch(row, library)
         else:
             entry = captions.keep(library, entry.item, (), shown=True)
@@ -85,16 +89,60 @@ class CaptionSteps:
         entry = context.library.find(self._id) or entry
         return self._publish_transcript(entry) if entry.transcript_path is not None else "shown"
 
+    def _keep_later(self, row: ItemRow | None, entry: LibraryEntry) -> str:
+        """Keep captions by people that came after the transcript; return the result.
+
+        They stay beside the medium as they would with a download. Returns "" where there are none
+        to fetch.
+        """
+        context, settings = self._context, self._context.settings
+        if row is None or not (settings.witness or settings.captions):
+            return ""
+        kept = captions.files_of(context.library, entry)
+        if not entry.item.extra.get("captions") or any(not each.automatic for each in kept):
+            return ""
+        context.require_room()
+        if self._is_postponed(row):
+            return "later"
+        _, files = self._ask(row)
+        by_people = [each for each in files if not each.automatic]
+        for each in files:
+            if each.automatic:
+                each.path.unlink(missing_ok=True)
+        if not by_people:
+            return ""
+        captions.keep(context.library, entry.item, by_people)
+        return "kept"
+
+    def _is_postponed(self, row: ItemRow) -> bool:
+        """Return True if the source may not be asked now; the captions are then queued for later.
+
+        Waiting here would delay the captions of other sources.
+        """
+        context, now = self._context, time.time()
+        try:
+            require_turn(context.items.database, context.subscriptions, row)
+        except RetryLater as error:
+            # At most an hour: the terms of the source may change, and so may the clock.
+            delay_s = min(max((error.until or now) - now, POLL_S), HOUR_S)
+            context.client.enqueue_captions(row.id, row.serial, row.priority, delay_s)
+            return True
+        return False
+
     def _fetch(self, row: ItemRow, library: Library) -> LibraryEntry | None:
+        item, files = self._ask(row)
+        return captions.keep(library, item, files, shown=True) if files else None
+
+    def _ask(self, row: ItemRow) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
+        """Return the item and its captions, none from a source without captions."""
         context = self._context
         factory = context.source_factory.asked_by(row.options)
         source = factory.source_of(row.item, shared=bool(row.options.get(SHARED)))
         if not isinstance(source, CaptionSource):
-            return None
-        item, files = source.captions(
+            return row.item, ()
+        return source.captions(
             row.item, context.library.home / stages.DOWNLOADS, lambda *_: self._stop_if_asked()
         )
-        return captions.keep(library, item, files, shown=True) if files else None
 
     def _publish_transcript(self, entry: LibraryEntry) -> str:
         """Publish the transcript: once it exists, the index must not contain the captions."""

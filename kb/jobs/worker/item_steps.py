@@ -275,6 +275,7 @@ class ItemSteps(ItemAttempt):
                 job, options, context.source_factory, context.items, context.library,
                 context.client.enqueue(captions_first=wants_captions),
                 lambda: context.check(self._key), context.subscriptions, self._look,
+                context.client.enqueue_captions,
             )  # fmt: skip
         except listing_jobs.LookOutdated:
             log.info("%s: the source is not followed so any more", self._id)

@@ -1,6 +1,7 @@
 """The terms of a followed source for fetching its media: hours of the day, downloads an hour.
 
-An item whose turn has not come waits in the table and uses no slot of the worker.
+Each fetch asks here first: of a medium, and of captions alone. An item whose turn has not come
+waits in the table and uses no slot of the worker.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ HOUR_S = 3600.0
 
 
 def require_turn(database: Database, subscriptions: Subscriptions, row: ItemRow) -> None:
-    """Raise RetryLater if the source of an item may not be asked for its medium now.
+    """Raise RetryLater if the source of an item may not be asked for its medium or captions now.
 
     The terms are those that the subscription has now. An item that is not of a followed source has
-    none. The start of the download is counted.
+    none. The start of the fetch is counted.
     """
     key = row.options.get(SOURCE)
-    followed = subscriptions.find(key) if isinstance(key, str) and key else None
+    followed = subscriptions.find_of_item(key) if isinstance(key, str) and key else None
     if followed is None:
         return
     terms, now = SourceOptions.from_dict(followed.options), time.time()
