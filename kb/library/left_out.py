@@ -3,9 +3,9 @@
     <home>/left_out.json   {"version": 1, "items": {id: {"why", "at", "title", …}}}
     <home>/taken_in.jsonl  a line for each item that once had a transcript here
 
-`left_out.json` has the items that were cancelled or dismissed, and those whose files a person
-removed by hand. Removed items are in `library.json` (see `kb.library.trash`), and `LeftOut.marks`
-returns them too. An entry ends when the item is asked for again by its own name.
+`left_out.json` has the items that were cancelled, dismissed or paused, and those whose files a
+person removed by hand. Removed items are in `library.json` (see `kb.library.trash`), and
+`LeftOut.marks` returns them too. An entry ends when the item is asked for again by its own name.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Why(StrEnum):
     REMOVED = "removed"
     CANCELLED = "cancelled"
     DISMISSED = "dismissed"
+    PAUSED = "paused"  # it waits in the queue until a person resumes it
     FILES_GONE = "files gone"  # they were deleted from the folder by hand
 
 
@@ -108,7 +109,7 @@ class LeftOut:
         return {**self.own_marks(), **removed}
 
     def own_marks(self) -> dict[str, Mark]:
-        """Return the items that were cancelled or dismissed, or whose files are gone, by id."""
+        """Return the items that were cancelled, dismissed or paused, or whose files are gone."""
         stamp = _stamp(self._path)
         if stamp is None:
             return {}

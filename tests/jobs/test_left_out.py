@@ -10,7 +10,15 @@ import pytest
 
 from kb.cli import run
 from kb.errors import LibraryError
-from kb.jobs.queue.item_states import CANCELLED, DISMISSED, DONE, FAILED, QUEUED, SkipCode
+from kb.jobs.queue.item_states import (
+    CANCELLED,
+    DISMISSED,
+    DONE,
+    FAILED,
+    PAUSED,
+    QUEUED,
+    SkipCode,
+)
 from kb.jobs.queue.left_out import note_gone_files, why_left_out
 from kb.jobs.queue.library_sync import library_row
 from kb.jobs.queue.recovery import follow_acts
@@ -312,3 +320,69 @@ def test_the_commands(service: Service, capsys: pytest.CaptureFixture[str]) -> N
     assert service.queue.counts()[FAILED] == 1
     assert run(["dismiss", "--undo", "--all"]) == 0
     assert service.queue.counts()[FAILED] == 2
+
+
+def states(service: Service) -> dict[str, str]:
+    return {row.id: row.state for row in service.queue.items.rows([ONE.id, OTHER.id])}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["", "lost"])
+@pytest.mark.parametrize("again", ["resume", "resume all", "retry", "cancel", "by name"])
+def test_a_paused_item_stays_paused_until_a_person_says_otherwise(
+    service: Service, lost: bool, again: str
+) -> None:
+    queued(service, ONE, OTHER)
+    assert service.queue.pause([ONE.id]) == [ONE.id]
+    if lost:
+        service = lose_database(service)
+    assert look(service) == []
+    assert states(service)[ONE.id] == PAUSED
+    row = service.queue.items.read(ONE.id)
+    assert row is not None and row.options["language"] == "de"
+    if again == "by name":  # as with an item that waits
+        _, skipped = service.queue.submit([ONE], RunOptions())
+        assert [each.code for each in skipped] == [SkipCode.PAUSED]
+    elif again == "cancel":
+        assert service.queue.cancel([ONE.id]) == [ONE.id]
+    else:
+        service.queue.resume(None if again == "resume all" else [ONE.id])
+    expected = {"by name": PAUSED, "cancel": CANCELLED}.get(again, QUEUED)
+    assert states(service)[ONE.id] == expected
+    mark = LeftOut(service.library).find(ONE.id)
+    assert (mark.why if mark else None) == {
+        PAUSED: Why.PAUSED, CANCELLED: Why.CANCELLED, QUEUED: None,
+    }[expected]  # fmt: skip
+    service = lose_database(service)
+    assert states(service).get(ONE.id) == (None if expected == QUEUED else expected)
+    service.close()
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [("nothing", PAUSED), ("resumed", QUEUED), ("failed", FAILED), ("done", DONE)],
+)
+def test_an_older_copy_of_the_database_pauses_what_is_paused_only(
+    service: Service, after: str, expected: str
+) -> None:
+    queued(service, ONE)
+    service.queue.pause([ONE.id])
+    store, record = service.queue.items, LeftOut(service.library)
+    mark = record.find(ONE.id)
+    assert mark is not None
+    if after == "done":
+        service.queue.resume([ONE.id])
+        add_transcribed(service, ONE)
+        row = store.read(ONE.id)
+        assert row is not None and store.claim(ONE.id, row.serial, "one")
+        store.finish(ONE.id, row.serial, "one", DONE, error="", hint="")
+    elif after != "nothing":
+        service.queue.resume([ONE.id])
+    if after == "failed":
+        fail(service, ONE.id)
+    record.mark({ONE.id: mark})  # as a process that was killed between the two leaves it
+    if after == "nothing":
+        store.retry([ONE.id], lambda *_: None, states=(PAUSED,))
+        record.mark({ONE.id: replace(mark, serial=9)})
+    follow_acts(service.queue.database, service.library)
+    assert states(service)[ONE.id] == expected
+    assert why_left_out(store, service.library, [ONE.id]) == {}

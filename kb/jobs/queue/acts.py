@@ -169,9 +169,8 @@ class Acts:
         """
         stopped = self.items.stop(ids, state)
         self._client.cancel([workflow_ids.ingest_id(*key) for key in stopped])
-        if state == CANCELLED:
-            stopped_ids = [item_id for item_id, _ in stopped]
-            left_out.record_act(self.items, self._library, Why.CANCELLED, stopped_ids)
+        why = Why.CANCELLED if state == CANCELLED else Why.PAUSED
+        left_out.record_act(self.items, self._library, why, [item_id for item_id, _ in stopped])
         # Publications are cancelled after the items: an item that was finished just now then queues
         # no publications any more (`ItemSteps`).
         dropped = self.cancel_publications(ids) if state == CANCELLED else []

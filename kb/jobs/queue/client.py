@@ -44,6 +44,7 @@ from kb.jobs.queue.source_facts import refresh_known
 from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
 from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
+from kb.library.left_out import LeftOut, Why
 from kb.options import RunOptions
 from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
@@ -249,8 +250,10 @@ class JobQueue(Acts, QueueWorkers):
                 self._lanes.open(lane.name)
             self.outbox.retry_now()
             ids = [*self.items.ids(PAUSED), *self.items.ids(WAITING)]
-        resumed = self.items.retry(ids, self._client.ingest, states=(PAUSED, WAITING))
-        return [item_id for item_id, _ in resumed]
+        retried = self.items.retry(ids, self._client.ingest, states=(PAUSED, WAITING))
+        resumed = [item_id for item_id, _ in retried]
+        LeftOut(self._library).unmark(resumed, (Why.PAUSED,))
+        return resumed
 
     def prioritise(self, ids: Sequence[str], priority: int) -> list[str]:
         """Set the priority of queued items: small numbers first. Return the ids moved."""

@@ -13,6 +13,7 @@ from kb.jobs.queue.item_states import (
     DONE,
     FAILED,
     HELD,
+    PAUSED,
     ItemRow,
     ItemSummary,
 )
@@ -28,6 +29,9 @@ from kb.types import MediaItem
 
 SHARE_DELAY_S = 300.0
 _ACTS = {CANCELLED: Why.CANCELLED, DISMISSED: Why.DISMISSED}
+_RECORDED = {**_ACTS, PAUSED: Why.PAUSED}  # a paused item stays in the queue
+
+_NOT_FAILED = (Why.REMOVED, Why.PAUSED)  # their items are tried again where they failed since
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ def why_left_out(items: ItemStore, library: Library, ids: Sequence[str]) -> dict
                 found[item_id] = mark.why
         elif row.state in _ACTS:
             found[item_id] = _ACTS[row.state]  # also one of a version that kept no record
-        elif row.state == FAILED and mark is not None and mark.why is not Why.REMOVED:
+        elif row.state == FAILED and mark is not None and mark.why not in _NOT_FAILED:
             found[item_id] = mark.why
         elif row.state == FAILED and (row.problem or {}).get("code") == TRANSCRIPT_GONE:
             found[item_id] = Why.FILES_GONE
@@ -57,7 +61,7 @@ def why_left_out(items: ItemStore, library: Library, ids: Sequence[str]) -> dict
 
 
 def record_act(items: ItemStore, library: Library, why: Why, ids: Sequence[str]) -> None:
-    """Record in the library's files that these items were cancelled or dismissed.
+    """Record in the library's files that these items were cancelled, dismissed or paused.
 
     Listings are left out: only what a source has can come back by itself.
     """
@@ -66,16 +70,16 @@ def record_act(items: ItemStore, library: Library, why: Why, ids: Sequence[str])
 
 
 def record_earlier_acts(items: ItemStore, library: Library) -> list[str]:
-    """Record the cancelled and dismissed rows that the library's files do not know of.
+    """Record the cancelled, dismissed and paused rows that the library's files do not know of.
 
     They are those of a version that kept no record, and of a process that was killed between the
     two. Returns their ids.
     """
-    ids = [item_id for state in _ACTS for item_id in items.ids(state)]
+    ids = [item_id for state in _RECORDED for item_id in items.ids(state)]
     known = LeftOut(library).own_marks() if ids else {}
     rows = _media(items.rows([item_id for item_id in ids if item_id not in known]))
     now = time.time()
-    LeftOut(library).mark({row.id: _mark(row, _ACTS[row.state], now) for row in rows})
+    LeftOut(library).mark({row.id: _mark(row, _RECORDED[row.state], now) for row in rows})
     return [row.id for row in rows]
 
 
@@ -98,14 +102,17 @@ def restore_rows(items: ItemStore, library: Library) -> int:
                 changed += items.restore(item, state, mark.options, mark.serial, mark.error)
         elif row.state in (DONE, HELD):
             done.append(item_id)
-        elif row.state not in _ACTS and row.serial <= mark.serial:
-            # A later request has a higher number and ends the record.
+        elif row.serial > mark.serial or row.state in _ACTS:
+            continue  # a later request has a higher number and ends the record
+        elif state == PAUSED:
+            changed += len(items.stop([item_id], PAUSED)) if row.state != PAUSED else 0
+        else:
             changed += len(items.end_as([item_id], state, (row.state,)))
     record.unmark(done)
     return changed
 
 
-_STATES = {why: state for state, why in _ACTS.items()}
+_STATES = {why: state for state, why in _RECORDED.items()}
 
 
 def note_gone_files(
