@@ -23,6 +23,7 @@ from kb.types.clock import SLACK_S
 FACT = "clock"
 COUNTED_S = 86_400.0  # the most that counts of a leap; a shorter step of the clock is none
 WRITE_EVERY_S = 3600.0
+DOUBT_S = 3600.0  # in which a machine that was off sets its clock by the network
 MONTH_S = 30 * 86_400.0
 KEPT = 200  # leaps
 
@@ -44,9 +45,12 @@ class ClockLeaps:
         return max(0.0, now - moment - unseen_s)
 
     def is_doubtful(self, now: float) -> bool:
-        """Return True within a day after a leap of a month or more: the clock may be set back."""
+        """Return True shortly after a leap: the clock may be set back.
+
+        That is an hour, and a day after a leap of a month or more.
+        """
         return any(
-            after - before >= MONTH_S and after <= now < after + COUNTED_S
+            after <= now < after + (COUNTED_S if after - before >= MONTH_S else DOUBT_S)
             for before, after in self.leaps
         )
 

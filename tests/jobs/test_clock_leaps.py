@@ -132,10 +132,15 @@ def test_no_upload_and_nothing_in_the_trash_goes(
 @pytest.mark.parametrize(
     ("moments", "expected"),
     [
-        ([NOW, NOW + 20 * DAY], False),  # a holiday
+        ([NOW, NOW + 20 * DAY], True),  # a holiday: an hour for the network's time
+        ([NOW, NOW + 20 * DAY, NOW + 20 * DAY + HOUR], False),
+        ([NOW, NOW + 2 * DAY], True),
+        ([NOW, NOW + 2 * DAY, NOW + 2 * DAY + 0.9 * HOUR], True),
+        ([NOW, NOW + 2 * DAY, NOW + 2 * DAY + HOUR], False),
+        ([NOW, NOW + 0.9 * DAY], False),  # a night
         ([NOW, NOW + 31 * DAY], True),
         ([NOW, NOW + 400 * DAY, NOW + 400 * DAY + 20 * HOUR], True),
-        ([NOW, NOW + 400 * DAY, NOW + 400 * DAY + 23 * HOUR, NOW + 402 * DAY], False),
+        ([NOW, NOW + 400 * DAY, NOW + 400 * DAY + 23 * HOUR, NOW + 401.9 * DAY], False),
         ([NOW, NOW + 400 * DAY, NOW + HOUR], False),  # right again
         ([NOW, NOW - 400 * DAY], False),
     ],

@@ -156,7 +156,8 @@ def test_what_could_not_be_sent_for_two_days_is_given_up(service: Service) -> No
     settings = service.settings.replace(digest="week", digest_email="ann@example.org")
     _, _, end = period_before(NOW, "week")
     for after_s, codes in (
-        (3600.0, ["digest.no_server"]), (GIVE_UP_S, ["digest.no_server"]), (GIVE_UP_S + 1, []),
+        (3600.0, ["digest.no_server"]), (86_400.0, ["digest.no_server"]),
+        (GIVE_UP_S, ["digest.no_server"]), (GIVE_UP_S + 1, []),
     ):  # fmt: skip
         assert due(service, settings, end + after_s)[1] == codes
 
@@ -210,3 +211,35 @@ def test_the_command_prints_it(
     assert run(["digest", "--json"]) == 0
     assert "grown_bytes" in json.loads(capsys.readouterr().out)
     assert run(["digest", "--send"]) == 2  # no way is set
+
+
+@pytest.mark.parametrize("kind", ["day", "week"])
+@pytest.mark.parametrize("ahead_days", [1, 2, 8, 29, 40, 400])
+def test_a_clock_that_was_ahead_leaves_no_digest_of_a_wrong_time(
+    service: Service, kind: str, ahead_days: int
+) -> None:
+    settings = service.settings.replace(digest=kind)
+    folder = service.library.home / FOLDER
+    name, _, end = period_before(NOW, kind)
+    due(service, settings)
+    for hours in (0, 1, 2, 26):  # more than a day ahead, so that it is believed
+        due(service, settings, NOW + ahead_days * 86_400 + hours * 3600)
+    assert len(list(folder.glob("*.json"))) >= 1
+    due(service, settings, NOW + 60)  # the clock is right again
+    assert {each.stem for each in folder.iterdir()} == {name}
+    # The next period is written at its own time.
+    following = end + (86_400 if kind == "day" else 7 * 86_400) + 3600
+    for hours in range(3):
+        due(service, settings, following + hours * 3600)
+    names = sorted(each.name for each in folder.glob("*.md"))
+    assert names == [f"{name}.md", f"{period_before(following, kind)[0]}.md"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"to": "soon"}', '{"to": null}', "not JSON"])
+def test_a_later_digest_that_was_changed_by_hand_is_kept(service: Service, text: str) -> None:
+    folder = service.library.home / FOLDER
+    folder.mkdir(parents=True)
+    (folder / "digest-2026-W60.json").write_text(text)
+    (folder / "digest-2099-01-01.json").write_text('{"to": 4e9}')  # of the other kind
+    due(service, service.settings.replace(digest="week"))
+    assert len(list(folder.glob("*.json"))) == 3

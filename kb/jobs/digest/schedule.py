@@ -22,6 +22,7 @@ from kb.library import Library
 from kb.library.clock_leaps import record_time
 from kb.settings import Settings
 from kb.storage import write_json, write_text
+from kb.types.clock import is_future
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ def write_due(
 ) -> Path | None:
     """Write and send the digest of the last day or week; return its file if it was made now.
 
-    A digest that could not be sent is sent at a later call. `warn` gets the errors of sending.
-    Raises LibraryError.
+    A digest that could not be sent is sent at a later call. One whose period has not ended was
+    written by a wrong clock and is deleted. `warn` gets the errors of sending. Raises LibraryError.
     """
     if settings.digest == "off":
         return None
@@ -64,6 +65,7 @@ def write_due(
     name, begin, end = period_before(now, settings.digest)
     folder = library.home / FOLDER
     document, text = folder / f"{name}.json", folder / f"{name}.md"
+    _delete_unended(folder, name, now)
     made = None
     if not document.exists():
         digest = compose(database, library, begin, end)
@@ -100,6 +102,24 @@ def _send(settings: Settings, document: Path, now: float, warn: Callable[[KBErro
         sent[way] = now
         write_json(document, {**digest, "sent": sent})
         log.info("the digest was sent: %s", way)
+
+
+def _delete_unended(folder: Path, name: str, now: float) -> None:
+    """Delete the digests of periods that have not ended: a clock was ahead when they were written.
+
+    Each is written again at its true time.
+    """
+    for path in folder.glob("digest-*.json"):
+        if len(path.stem) != len(name) or path.stem <= name:
+            continue  # of the other kind, or not later than the last whole period
+        try:
+            end = float(json.loads(path.read_text(encoding="utf-8"))["to"])
+        except (OSError, ValueError, TypeError, LookupError):
+            continue  # a file that was changed by hand
+        if is_future(end, now):
+            path.unlink(missing_ok=True)
+            path.with_suffix(".md").unlink(missing_ok=True)
+            log.warning("%s was written by a clock that was ahead: deleted", path.name)
 
 
 def _delete_old(folder: Path) -> None:
