@@ -9,12 +9,14 @@ from datetime import UTC, date, datetime
 
 from kb.database import Database
 from kb.errors import KBError, StoredProblem
+from kb.jobs.queue.heartbeat import list_workers
 from kb.settings import Settings
 from kb.sources.keys.key_file import key_file_path
 from kb.sources.keys.key_ring import KeyRing, read_keys, unused_keys_file
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
 from kb.sources.ytdlp.cookies import read_cookies
+from kb.sources.ytdlp.version import as_written, newer_version
 
 # Sites change: a yt-dlp older than this often fails to download from YouTube.
 YTDLP_OLD_DAYS = 60
@@ -52,6 +54,7 @@ def check_sources(
     return (
         _keys(settings, database, clock),
         _ytdlp(datetime.fromtimestamp(clock(), UTC).date()),
+        *_outdated_workers(database),
         _program(
             "JavaScript runtime",
             javascript_runtime(),
@@ -111,6 +114,24 @@ def _ytdlp(today: date) -> SourceCheck:
     if age > YTDLP_OLD_DAYS:
         return SourceCheck("yt-dlp", "warning", f"{age} days old; sites have changed since", update)
     return SourceCheck("yt-dlp", "ok", f"{max(age, 0)} days old")
+
+
+def _outdated_workers(database: Database) -> Iterator[SourceCheck]:
+    """Yield a warning for each worker of this machine that runs an older yt-dlp than this one."""
+    try:
+        here = [each for each in list_workers(database) if each.is_here and each.is_alive()]
+    except KBError:
+        return  # the check of the database names the cause
+    for worker in here:
+        if newer := newer_version(worker.ytdlp):
+            yield SourceCheck(
+                "yt-dlp",
+                "warning",
+                f"worker {worker.executor_id} runs {as_written(worker.ytdlp)}, and {newer} is "
+                "installed",
+                "Restart it: kb worker --stop, then kb worker. Items that failed with the older "
+                "one are then tried again at once.",
+            )
 
 
 def _cookies(settings: Settings) -> Iterator[SourceCheck]:

@@ -31,6 +31,7 @@ from kb.jobs.queue.worker_names import (
     write_local,
 )
 from kb.settings import Settings
+from kb.sources.ytdlp.version import installed_version
 from kb.storage.machine_boot import boot_id
 
 HEARTBEAT_S = 2.0
@@ -58,6 +59,7 @@ class WorkerInfo:
     silent_s: float = 0.0  # since the last heartbeat, by the database's clock
     boot: str = ""  # of the machine; empty: recorded by an older version
     instance: str = ""
+    ytdlp: str = ""  # the version that it has loaded, in the form of `kb.sources.ytdlp.version`
 
     def is_alive(self) -> bool:
         """Return whether the worker's heartbeat is recent and its process exists."""
@@ -161,6 +163,7 @@ class Heartbeat:
                     "process_started": psutil.Process().create_time(),
                     "boot": boot_id(),
                     "crashes": list(crashes[-CRASHES_KEPT:]),
+                    "ytdlp": installed_version(),
                 },
             }
             connection.execute(sa.update(workers).where(own_row).values(**values))
@@ -358,6 +361,7 @@ def _worker_info(row: sa.Row[Any]) -> WorkerInfo:
         silent_s=float(row.silent_s),
         boot=str(facts.get("boot", "")),
         instance=str(row.instance or ""),
+        ytdlp=str(facts.get("ytdlp", "")),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from kb.library.cache import library_cache
 from kb.library.clock_leaps import record_time
 from kb.pipeline import stages
 from kb.sinks import is_local_sink
-from kb.sources.ytdlp.version import installed_version
+from kb.sources.ytdlp.version import as_written, installed_version, newer_version
 from kb.storage.free_space import BELOW_FLOOR
 
 log = logging.getLogger(__name__)
@@ -196,6 +196,20 @@ def follow_changes(context: WorkerContext) -> None:
             found.append(entry.item.id)
     if found:
         log.info("changed in the library folder, published again: %s", found)
+
+
+def notice_update(context: WorkerContext) -> None:
+    """Warn that a newer yt-dlp was installed: this process keeps the one that it has loaded.
+
+    The items that failed with the older one are tried again by a worker that has the newer one.
+    """
+    running = installed_version()
+    if newer := newer_version(running):
+        log.warning(
+            "yt-dlp %s is installed, and worker %s runs %s: the newer one needs a restart of the "
+            "worker",
+            newer, context.executor, as_written(running),
+        )  # fmt: skip
 
 
 def apply_retention(context: WorkerContext) -> None:

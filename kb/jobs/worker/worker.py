@@ -242,6 +242,7 @@ class Worker:
             (ROOM_EVERY_S, lambda: chores.watch_room(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (CLEANUP_EVERY_S, lambda: chores.write_digest(context)),
+            (CLEANUP_EVERY_S, lambda: chores.notice_update(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
             (CHANGES_EVERY_S, lambda: chores.follow_changes(context)),
         ]
