@@ -68,6 +68,9 @@ def apply(
     An item that cannot be read or deleted is logged and left. Raises LibraryError when the folder
     or the database cannot be read.
     """
+    # An item may have the key of a subscription that was merged with another one.
+    owners = {key: each for each in followed for key in each.keys}
+    owners |= {each.key: each for each in followed}
     terms = {each.key: SourceOptions.from_dict(each.options) for each in followed}
     terms = {key: each for key, each in terms.items() if each.has_retention}
     if not terms:
@@ -76,8 +79,9 @@ def apply(
     states = items.states()
     by_source: dict[str, list[LibraryEntry]] = {}
     for entry in library.entries():
-        source = entry.record.get(SOURCE)
-        if isinstance(source, str) and source in terms and _size(entry.media_path) is not None:
+        key = entry.record.get(SOURCE)
+        source = owners[key].key if isinstance(key, str) and key in owners else ""
+        if source in terms and _size(entry.media_path) is not None:
             by_source.setdefault(source, []).append(entry)
     deleted: list[Deletion] = []
     for source, entries in by_source.items():

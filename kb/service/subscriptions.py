@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
@@ -56,11 +56,11 @@ class Subscriptions(subscriptions.Subscriptions):
         if found.key in before and before[found.key] != stored.get("priority"):
             items = self._queue.items
             its = [
-                r.id for r in items.rows(items.ids(QUEUED)) if r.options.get(SOURCE) == found.key
+                r.id for r in items.rows(items.ids(QUEUED)) if r.options.get(SOURCE) in found.keys
             ]
             self._queue.rank(its, RunOptions.from_dict(stored))
         self._queue.cancel(self._queue.items.looks_of(found.key, ACTIVE))
-        self._wake(found.key)
+        self._wake(found.keys)
         return found
 
     def change(
@@ -108,13 +108,13 @@ class Subscriptions(subscriptions.Subscriptions):
             channel_id=channel_id,
         )
 
-    def _wake(self, key: str) -> None:
+    def _wake(self, keys: Container[object]) -> None:
         """Queue the items that wait for the hours or the pace of a source."""
         items = self._queue.items
         waiting = [
             row.id
             for row in items.rows(items.ids(WAITING))
-            if row.options.get(SOURCE) == key
+            if row.options.get(SOURCE) in keys
             and row.problem is not None
             and row.problem.get("code") in ("source.outside_hours", "source.pace")
         ]

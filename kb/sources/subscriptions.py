@@ -63,13 +63,18 @@ class Subscription:
         """The lasting identity of what is followed; "" until the first check."""
         return identity(self.reference, self.channel_id)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys that items of this subscription may have: also those of merged ones."""
+        names = map(name_key, _all_names(self))
+        return frozenset(each for each in (self.key, self.identity, *names) if each)
+
     def is_named(self, reference: str) -> bool:
         """Return True for a reference that names what is followed, as far as that is known."""
-        names = [self.reference, *(self.names or ())]
-        own = {self.key, self.identity, *map(name_key, names)}
+        own = set(self.keys)
         if self.handle:
             own.add(handle_key(self.handle, self.reference))
-        return name_key(reference) in own or reference.strip() in names
+        return name_key(reference) in own or reference.strip() in _all_names(self)
 
 
 def subscription_key(reference: str) -> str:
@@ -245,6 +250,12 @@ class Subscriptions:
         """Return the subscription with this key, None if there is none."""
         return next((each for each in self.list() if each.key == key), None)
 
+    def find_of_item(self, key: str) -> Subscription | None:
+        """Return the subscription of an item with this key, also if its own was merged with it."""
+        everything = self.list()
+        exact = next((each for each in everything if each.key == key), None)
+        return exact or next((each for each in everything if key in each.keys), None)
+
     def record_channel(
         self, key: str, channel_id: str, title: str | None = None, handle: str | None = None
     ) -> None:
@@ -304,8 +315,10 @@ class Subscriptions:
                 connection.execute(sa.update(subscriptions).where(own_row).values(**terms))
             gone += keys
             log.warning(
-                "%s were followed as %d subscriptions and are the same; the terms of %s are kept",
+                "%s were followed as %d subscriptions and are the same; the terms of %s are kept"
+                "%s; items that are queued keep the options of their runs",
                 ", ".join(names), len(others) + 1, last.reference,
+                "".join(_dropped(each, last) for each in (first, *others)),
             )  # fmt: skip
         if gone:
             self._save_to_library()
@@ -365,6 +378,19 @@ def _subscription(row: sa.Row[Any], now: float) -> Subscription:
 
 def _playlist(filters: VideoFilters) -> str:
     return (filters.playlist or "").strip().casefold()
+
+
+def _dropped(other: Subscription, kept: Subscription) -> str:
+    """Return the terms of a merged subscription that the kept one does not have, as a clause."""
+    options = [
+        f"{name}={value}"
+        for name, value in sorted(other.options.items())
+        if value is not None and kept.options.get(name) != value
+    ]
+    filters = other.filters.as_typed() if other.filters != kept.filters else ""
+    every = f"every {other.every_s / 3600:g} h" if other.every_s != kept.every_s else ""
+    terms = [each for each in (filters, every, *options) if each]
+    return f"; dropped of {other.reference}: {', '.join(terms)}" if terms else ""
 
 
 def _all_names(subscription: Subscription) -> list[str]:
