@@ -201,10 +201,38 @@ class Publisher:
         return result
 
     def plan(self, metadata: Mapping[str, str] | None = None) -> SyncPlan:
-        """Return the differences between the library and the ODIN project."""
+        """Return the differences between the library and the ODIN project.
+
+        Items that were removed there are recorded as such: until a comparison nothing says so.
+        """
         self.check(REMOTE, metadata)
+        started_at = time.time()
         everything = [entry.item.id for entry in self.library.entries()]
-        return make_plan(self.odin, self._sources(), everything, metadata)
+        plan = make_plan(self.odin, self._sources(), everything, metadata)
+        self._record_removed_there(
+            [step.item_id for step in plan.steps if step.kind == "missing"], started_at
+        )
+        return plan
+
+    def _record_removed_there(self, ids: Sequence[str], started_at: float) -> None:
+        """Record that the project has no document of these items that it once had."""
+        rows = self._outbox.for_items(ids)
+        gone = [
+            item_id
+            for item_id in ids
+            for row in rows.get(item_id, ())
+            # One that was sent meanwhile is not in the listing.
+            if row.sink == REMOTE and row.status == SYNCED and row.updated_at < started_at
+        ]
+        for item_id in gone:
+            project = self.settings.odin_project_id
+            error = publish_record.removed_there(item_id, project, started_at)
+            try:
+                self._outbox.record_error(REMOTE, item_id, error)
+                if (entry := self.library.find(item_id)) is not None:
+                    publish_record.record_failure(self.library, entry.item, REMOTE, error)
+            except LibraryError as failure:  # the plan is shown without it
+                log.warning("%s: %s", item_id, failure.message)
 
     def apply(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from kb.errors import KBError
 from kb.library import Library
@@ -51,6 +52,19 @@ def record_failure(
     """Record in the item's metadata why a knowledge base does not have it."""
     record = {"status": status, **error.record(), "attempts": attempts}
     _record(library, item.id, sink, record)
+
+
+def removed_there(item_id: str, project: str, compared_at: float) -> KBError:
+    """Return the error of an item that a remote project once had; the time is in epoch seconds."""
+    return KBError(
+        "publish.removed_there",
+        "The project {project} has no document of it any more: it was removed there (compared at "
+        "{time}).",
+        hint="Send it again: kb publish {item_id} --to odin, or all that is missing: kb sync",
+        project=project,
+        time=f"{datetime.fromtimestamp(compared_at):%Y-%m-%d %H:%M}",
+        item_id=item_id,
+    )
 
 
 def record_cancelled(library: Library, item_id: str, sink: str) -> None:

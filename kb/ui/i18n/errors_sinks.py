@@ -211,6 +211,11 @@ DE: dict[str, tuple[str, str]] = {
         "Das Veröffentlichen wurde angehalten.",
         "Noch einmal starten; es geht mit dem weiter, was fehlt.",
     ),
+    "publish.removed_there": (
+        "Das Projekt {project} hat kein Dokument davon mehr: es wurde dort entfernt (verglichen um "
+        "{time}).",
+        "Noch einmal senden: kb publish {item_id} --to odin, oder alles, was fehlt: kb sync",
+    ),
     "publish.claimed": (
         "{item} wird gerade von einem anderen Prozess veröffentlicht.",
         "Auf ihn warten, oder ihn anhalten; dann noch einmal.",
