@@ -61,9 +61,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield found
 
 
-def refused(bench: Bench, refusal: Refusal = SPENT, after: int = 0, **filters: Any) -> list[int]:
+def refused(bench: Bench, refusal: Refusal = SPENT, calls: int = 0, **filters: Any) -> list[int]:
     """Look with an API that refuses every call after so many; return the queued numbers."""
-    left = [after]
+    left = [calls]
 
     def refuse(path: str, query: dict[str, str], key: str) -> Refusal | None:
         left[0] -= 1
