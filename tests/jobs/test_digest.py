@@ -214,25 +214,50 @@ def test_the_command_prints_it(
 
 
 @pytest.mark.parametrize("kind", ["day", "week"])
-@pytest.mark.parametrize("ahead_days", [1, 2, 8, 29, 40, 400])
-def test_a_clock_that_was_ahead_leaves_no_digest_of_a_wrong_time(
-    service: Service, kind: str, ahead_days: int
+@pytest.mark.parametrize("wrong_days", [1, 2, 8, 29, 40, 400, -2, -8, -400, -20 * 365])
+def test_a_wrong_clock_takes_no_digest_away_and_leaves_none_of_a_wrong_time(
+    service: Service, kind: str, wrong_days: int
 ) -> None:
     settings = service.settings.replace(digest=kind)
     folder = service.library.home / FOLDER
     name, _, end = period_before(NOW, kind)
-    due(service, settings)
-    for hours in (0, 1, 2, 26):  # more than a day ahead, so that it is believed
-        due(service, settings, NOW + ahead_days * 86_400 + hours * 3600)
-    assert len(list(folder.glob("*.json"))) >= 1
-    due(service, settings, NOW + 60)  # the clock is right again
-    assert {each.stem for each in folder.iterdir()} == {name}
-    # The next period is written at its own time.
-    following = end + (86_400 if kind == "day" else 7 * 86_400) + 3600
-    for hours in range(3):
-        due(service, settings, following + hours * 3600)
-    names = sorted(each.name for each in folder.glob("*.md"))
-    assert names == [f"{name}.md", f"{period_before(following, kind)[0]}.md"]
+    made, _ = due(service, settings)
+    assert made is not None and made.stem == name
+    for hours in (0, 1, 2, 26):  # longer than the clock is doubtful
+        due(service, settings, NOW + wrong_days * 86_400 + hours * 3600)
+    for hours in range(30):
+        due(service, settings, NOW + hours * 60)  # the clock is right again
+    assert made.exists()
+    period_s = 86_400 if kind == "day" else 7 * 86_400
+    for number in range(2, 5):  # after the day of doubt that follows a leap of a month
+        moment = end + number * period_s + 3600
+        for hours in (0, 1):
+            due(service, settings, moment + hours * 3600)
+        document = folder / f"{period_before(moment, kind)[0]}.json"
+        found = json.loads(document.read_text())
+        assert "early" not in found and found["to"] <= moment
+    assert made.exists()
+
+
+@pytest.mark.parametrize("ahead_days", [8, 15])
+def test_an_early_digest_is_sent_again_at_its_time(service: Service, ahead_days: int) -> None:
+    with FakeWebhook(204, 204, 204, 204) as hook:
+        settings = Settings.model_validate(
+            {
+                "KB_HOME": str(service.settings.home),
+                "KB_DIGEST": "week",
+                "KB_DIGEST_WEBHOOK": hook.url,
+            }
+        )
+        for hours in (0, 1):
+            due(service, settings, NOW + ahead_days * 86_400 + hours * 3600)
+        sent = len(hook.documents)
+        due(service, settings, NOW)
+        for hours in (0, 1, 2):
+            due(service, settings, NOW + ahead_days * 86_400 + hours * 3600)
+    last = [each["to"] for each in hook.documents]
+    assert (sent, len(last)) == (1, 3)
+    assert last[0] == last[2] and all("early" not in each for each in hook.documents)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"to": "soon"}', '{"to": null}', "not JSON"])
@@ -242,4 +267,6 @@ def test_a_later_digest_that_was_changed_by_hand_is_kept(service: Service, text:
     (folder / "digest-2026-W60.json").write_text(text)
     (folder / "digest-2099-01-01.json").write_text('{"to": 4e9}')  # of the other kind
     due(service, service.settings.replace(digest="week"))
+    assert (folder / "digest-2026-W60.json").read_text() == text
+    assert (folder / "digest-2099-01-01.json").read_text() == '{"to": 4e9}'
     assert len(list(folder.glob("*.json"))) == 3

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from kb.database import Database
 from kb.errors import KBError
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "logs/digests"
 KEPT = 60  # digests
+EARLY = "early"  # key of a document: its period had not ended
 # A digest that could not be sent for this long is not sent any more: the next one has the news.
 GIVE_UP_S = 2 * 86_400.0
 
@@ -54,8 +56,9 @@ def write_due(
 ) -> Path | None:
     """Write and send the digest of the last day or week; return its file if it was made now.
 
-    A digest that could not be sent is sent at a later call. One whose period has not ended was
-    written by a wrong clock and is deleted. `warn` gets the errors of sending. Raises LibraryError.
+    A digest that could not be sent is sent at a later call. One that a wrong clock wrote before the
+    end of its period is written and sent again. `warn` gets the errors of sending. Raises
+    LibraryError.
     """
     if settings.digest == "off":
         return None
@@ -65,9 +68,9 @@ def write_due(
     name, begin, end = period_before(now, settings.digest)
     folder = library.home / FOLDER
     document, text = folder / f"{name}.json", folder / f"{name}.md"
-    _delete_unended(folder, name, now)
+    _mark_early(folder, name, now)
     made = None
-    if not document.exists():
+    if not document.exists() or _read(document).get(EARLY):
         digest = compose(database, library, begin, end)
         if not digest["follows"]["count"]:
             return None
@@ -104,22 +107,28 @@ def _send(settings: Settings, document: Path, now: float, warn: Callable[[KBErro
         log.info("the digest was sent: %s", way)
 
 
-def _delete_unended(folder: Path, name: str, now: float) -> None:
-    """Delete the digests of periods that have not ended: a clock was ahead when they were written.
+def _mark_early(folder: Path, name: str, now: float) -> None:
+    """Mark the digests of periods that have not ended: they are written again when they have.
 
-    Each is written again at its true time.
+    A clock was ahead when they were written, or it is behind now: nothing is deleted for that.
     """
     for path in folder.glob("digest-*.json"):
         if len(path.stem) != len(name) or path.stem <= name:
             continue  # of the other kind, or not later than the last whole period
-        try:
-            end = float(json.loads(path.read_text(encoding="utf-8"))["to"])
-        except (OSError, ValueError, TypeError, LookupError):
-            continue  # a file that was changed by hand
-        if is_future(end, now):
-            path.unlink(missing_ok=True)
-            path.with_suffix(".md").unlink(missing_ok=True)
-            log.warning("%s was written by a clock that was ahead: deleted", path.name)
+        document = _read(path)
+        end = document.get("to")
+        if isinstance(end, int | float) and is_future(end, now) and not document.get(EARLY):
+            write_json(path, {**document, EARLY: True})
+            log.warning("%s was written before its time; it is written again then", path.name)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the document of a digest, empty if it was changed by hand so that it has none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _delete_old(folder: Path) -> None:
