@@ -239,7 +239,7 @@ def test_a_wrong_clock_takes_no_digest_away_and_leaves_none_of_a_wrong_time(
     assert made.exists()
 
 
-@pytest.mark.parametrize("ahead_days", [8, 15])
+@pytest.mark.parametrize("ahead_days", [5, 12])  # the second day of a week
 def test_an_early_digest_is_sent_again_at_its_time(service: Service, ahead_days: int) -> None:
     with FakeWebhook(204, 204, 204, 204) as hook:
         settings = Settings.model_validate(
@@ -256,8 +256,8 @@ def test_an_early_digest_is_sent_again_at_its_time(service: Service, ahead_days:
         for hours in (0, 1, 2):
             due(service, settings, NOW + ahead_days * 86_400 + hours * 3600)
     last = [each["to"] for each in hook.documents]
-    assert (sent, len(last)) == (1, 3)
-    assert last[0] == last[2] and all("early" not in each for each in hook.documents)
+    assert (sent, len(last)) == (1, 2)
+    assert last[0] == last[1] and all("early" not in each for each in hook.documents)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"to": "soon"}', '{"to": null}', "not JSON"])
