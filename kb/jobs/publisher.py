@@ -206,7 +206,7 @@ class Publisher:
         Items that were removed there are recorded as such: until a comparison nothing says so.
         """
         self.check(REMOTE, metadata)
-        started_at = time.time()
+        started_at = self.database.time()
         everything = [entry.item.id for entry in self.library.entries()]
         plan = make_plan(self.odin, self._sources(), everything, metadata)
         self._record_removed_there(
