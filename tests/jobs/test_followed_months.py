@@ -56,36 +56,36 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return results[0]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_month_brings_exactly_the_right_set(month: Result) -> None:
     assert_right_set(month)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_look_of_a_month_has_a_closed_record(month: Result) -> None:
     assert month["looks_recorded"] == month["looks_begun"] > 200
     assert month["looks_open"] == 0
     assert set(month["outcomes"]) <= {"succeeded", "waiting", "failed", "cancelled"}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_quick_look_of_a_month_costs_three_units_at_most(month: Result) -> None:
     assert month["quick_looks"] > 100
     assert month["quick_units"] <= 3.0
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_names_of_one_channel_are_one_subscription(month: Result) -> None:
     channels = [each["channel"] for each in month["subscriptions"]]
     assert len(channels) == len(set(channels))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_each_week_of_a_month_has_its_digest(month: Result) -> None:
     assert month["digests"] >= 4
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(2 * LONG_S)
 def test_half_a_year_of_thirty_channels_and_again_with_killed_workers(tmp_path: Path) -> None:
     """Thirty channels with a quarter of 4,000 uploads; then 50 kills, the database lost twice."""
