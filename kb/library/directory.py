@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ class MetadataIndex:
     _id_of: dict[str, str | None] = field(default_factory=dict)
     _name_of: dict[str, str] = field(default_factory=dict)
     _folded: dict[str, str] = field(default_factory=dict)
+    _names: set[str] = field(default_factory=set)  # all files, as of the last listing
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, item_id: str) -> tuple[str, dict[str, Any]] | None:
@@ -81,20 +83,32 @@ class MetadataIndex:
 
         Raises LibraryError when the folder cannot be listed.
         """
+        return self.find_all([item_id]).get(item_id)
+
+    def find_all(self, ids: Collection[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return the stem and the present metadata of each of these items that has some, by id.
+
+        The folder is listed at most once. Raises LibraryError when it cannot be listed.
+        """
         with self._lock:
-            for fresh in (False, True):
-                if fresh:
-                    self._refresh()
-                name = self._name_of.get(item_id)
-                if name is None:
-                    continue
-                # The file is read again: it may have been removed, or its name given to another
-                # item.
-                record = _read(self.folder / name)
-                if record is not None and _id_in(record) == item_id:
-                    return name.removesuffix(METADATA_SUFFIX), record
-                self._forget(name)
+            found = {item_id: known for item_id in ids if (known := self._known(item_id))}
+            if len(found) < len(ids):
+                self._refresh()
+                for item_id in ids:
+                    if item_id not in found and (known := self._known(item_id)):
+                        found[item_id] = known
+            return found
+
+    def _known(self, item_id: str) -> tuple[str, dict[str, Any]] | None:
+        name = self._name_of.get(item_id)
+        if name is None:
             return None
+        # The file is read again: it may have been removed, or its name given to another item.
+        record = _read(self.folder / name)
+        if record is not None and _id_in(record) == item_id:
+            return name.removesuffix(METADATA_SUFFIX), record
+        self._forget(name)
+        return None
 
     def owner_of(self, stem: str) -> str | None:
         """Return the id of another item with metadata under this stem, ignoring case; else None.
@@ -111,11 +125,15 @@ class MetadataIndex:
             self._store(f"{stem}{METADATA_SUFFIX}", item_id)
 
     def _refresh(self) -> None:
-        names = {name for name in list_directory(self.folder) if is_metadata(name)}
+        names = set(list_directory(self.folder))
         for name in self._id_of.keys() - names:
             self._forget(name)
+        # Only what was added is looked at one by one: the folder may have very many files.
+        added = {name for name in names - self._names if is_metadata(name)} - self._id_of.keys()
+        self._names = names
         # Files without an id were damaged or another program's: they may have been repaired.
-        for name in sorted(name for name in names if self._id_of.get(name) is None):
+        unread = {name for name, item_id in self._id_of.items() if item_id is None}
+        for name in sorted(added | unread):
             record = _read(self.folder / name)
             self._store(name, None if record is None else _id_in(record))
 
@@ -126,6 +144,7 @@ class MetadataIndex:
             self._name_of.setdefault(item_id, name)
 
     def _forget(self, name: str) -> None:
+        self._names.discard(name)
         item_id = self._id_of.pop(name, None)
         if item_id is not None and self._name_of.get(item_id) == name:
             del self._name_of[item_id]

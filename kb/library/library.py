@@ -23,7 +23,7 @@ import hashlib
 import logging
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,11 @@ class Library:
         """Return the entry with this id, or None."""
         known = self._index.find(item_id)
         return None if known is None else entry_from_record(known[1], known[0], self._on_disk)
+
+    def find_all(self, ids: Collection[str]) -> list[LibraryEntry]:
+        """Return the entries with these ids that exist; the folder is listed at most once."""
+        found = self._index.find_all(ids).values()
+        return [entry_from_record(record, stem, self._on_disk) for stem, record in found]
 
     def scan(self) -> LibraryListing:
         """Return every entry, newest first, and a problem for each file that could not be read."""

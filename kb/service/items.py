@@ -120,7 +120,7 @@ class Items:
 
     def _entries_of(self, ids: Collection[str]) -> dict[str, LibraryEntry]:
         if len(ids) <= _COMPARED_EXACTLY:
-            found = [entry for i in ids if (entry := self.library.find(i)) is not None]
+            found = self.library.find_all(ids)
         else:
             found = [entry for entry in self.listing().entries if entry.item.id in ids]
         return {entry.item.id: entry for entry in found}

@@ -17,8 +17,10 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import sqlalchemy as sa
+
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
-from kb.database import Database
+from kb.database import Database, items
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.queue.dbos_client import DbosClient
@@ -127,8 +129,11 @@ class InlineWorker:
 
     def _next(self) -> ItemRow | None:
         """Return the queued item that a worker would take first."""
-        rows = self.context.items.rows(self.context.items.ids(QUEUED))
-        return min(rows, key=lambda row: (row.priority, row.updated_at, row.id), default=None)
+        c = items.c
+        query = sa.select(c.id).where(c.state == QUEUED)
+        with self._database.begin() as connection:
+            first = connection.scalar(query.order_by(c.priority, c.updated_at, c.id).limit(1))
+        return None if first is None else self.context.items.read(first)
 
     def _process(self, row: ItemRow) -> None:
         self.on_job(row.job)

@@ -25,7 +25,7 @@ def sync_from_library(items: ItemStore, library: Library, ids: Sequence[str]) ->
     if not unknown and not ended:
         return
     if len(unknown) + len(ended) <= LOOKUPS:
-        found = [entry for i in sorted(unknown | ended) if (entry := library.find(i))]
+        found = library.find_all(unknown | ended)
         broken = {e.item.id: error for e in found if (error := damage(e)) is not None}
     else:
         found = [e for e in library.entries() if e.item.id in unknown or e.item.id in ended]

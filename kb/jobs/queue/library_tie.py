@@ -131,7 +131,7 @@ class LibraryTie:
         path, home = self.database.path, self.library.home
         if path is not None and path.parent == home and home.is_dir():
             return True
-        return any(self.library.find(item_id) is not None for item_id in self._finished())
+        return bool(self.library.find_all(self._finished()))
 
     def _finished(self) -> list[str]:
         """Return the ids of some finished items."""

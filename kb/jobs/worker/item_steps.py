@@ -71,9 +71,9 @@ class ItemSteps(ItemAttempt):
             if isinstance(row.job, item_states.ListingJob):
                 self._run_listing(row.job, row.options)
                 return StepResult.ENDED
-            if self._is_transcribed(row):
-                return StepResult.CONTINUE  # cancelled after its transcript: no medium is needed
             entry = context.library.find(self._id)
+            if _is_transcribed(entry, row):
+                return StepResult.CONTINUE  # cancelled after its transcript: no medium is needed
             if entry is None or entry.media_path is None or entry.renewal:
                 require_turn(context.items.database, context.subscriptions, row)
             self._advance("fetch", 0.0)
@@ -90,7 +90,7 @@ class ItemSteps(ItemAttempt):
             if row is None:
                 return StepResult.ENDED
             context = self._context
-            if self._is_transcribed(row):
+            if _is_transcribed(self._library.find(self._id), row):
                 return StepResult.CONTINUE
             context.require_room()
             media = self._ensure_media(row)
@@ -192,16 +192,6 @@ class ItemSteps(ItemAttempt):
                 **decision.row_values(),
             )
         return StepResult.ENDED
-
-    def _is_transcribed(self, row: item_states.ItemRow) -> bool:
-        """Return whether the folder has the transcript of this run."""
-        entry = self._context.library.find(self._id)
-        return (
-            entry is not None
-            and entry.transcript_path is not None
-            and entry.transcribed.get("run") == row.run
-            and damage(entry) is None  # a damaged one would fail every later attempt
-        )
 
     def _published_elsewhere(self, entry: LibraryEntry, sinks: Sequence[str]) -> list[str]:
         """Return the other knowledge bases that have a text of the item, by name.
@@ -373,7 +363,9 @@ class ItemSteps(ItemAttempt):
 
     def _waits_unclaimed(self, row: item_states.ItemRow) -> bool:
         is_listing = isinstance(row.job, item_states.ListingJob)
-        return not is_listing and not row.options.get(SOURCE) and not self._is_transcribed(row)
+        if is_listing or row.options.get(SOURCE):
+            return False
+        return not _is_transcribed(self._library.find(self._id), row)
 
     @contextlib.contextmanager
     def _slot(self, row: item_states.ItemRow) -> Iterator[None]:
@@ -382,3 +374,13 @@ class ItemSteps(ItemAttempt):
         workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
         with context.preparations.limited_to(workers), slot(context, self._key, row.priority):
             yield
+
+
+def _is_transcribed(entry: LibraryEntry | None, row: item_states.ItemRow) -> bool:
+    """Return True if an item's entry has the transcript of this run."""
+    return (
+        entry is not None
+        and entry.transcript_path is not None
+        and entry.transcribed.get("run") == row.run
+        and damage(entry) is None  # a damaged one would fail every later attempt
+    )
