@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from kb.errors import UsageError
 from kb.jobs.digest import delivery
-from kb.jobs.digest.digest import DAY_S, Digest, compose
+from kb.jobs.digest.activity import DAY_S, activity
+from kb.jobs.digest.activity import Activity as Activity
+from kb.jobs.digest.digest import Digest, compose
 from kb.jobs.digest.digest_text import digest_text as digest_text
 from kb.jobs.queue import reasons
 from kb.jobs.queue.client import JobQueue
@@ -39,6 +41,11 @@ class Follows:
         named = self.subscriptions.find_named(reference)
         key = named[0].key if named else subscription_key(reference)
         return Looks(self.queue.database).history(key, limit)
+
+    def activity(self, days: float, *, sizes: bool = True) -> Activity:
+        """Return the activity of the last days; without `sizes` no file is looked up."""
+        now = time.time()
+        return activity(self.queue.database, self.library, now - days * DAY_S, now, sizes=sizes)
 
     def digest(self, days: float) -> Digest:
         """Return the digest of the last days."""

@@ -32,6 +32,7 @@ from typing import Any
 from kb.errors import KBError
 from kb.jobs.digest.schedule import FOLDER
 from kb.jobs.queue.item_states import ListingJob
+from kb.library.versions import Versions
 from kb.service import Service
 from kb.settings import Settings
 from kb.sources.looks import Looks
@@ -199,6 +200,9 @@ class Months:
                 for i, number in times.items()
                 if number > story.asked_versions.get(i, 1)
             ),
+            "replaced": len(story.replaced),
+            "not_renewed": named({i for i in story.replaced if not Versions(service.library).of(i)}),
+            "uploads": sum(len(channel.all) for channel in self.world.channels),
             "states": Counter(states.values()),
             "subscriptions": [
                 {"reference": each.reference, "channel": each.channel_id, "error": each.error}

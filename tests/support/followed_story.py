@@ -44,6 +44,7 @@ class Story:
     jumps: list[tuple[float, float, float]] = field(default_factory=list)  # begin, end, seconds
     sleeps: list[tuple[float, float]] = field(default_factory=list)  # begin, days
     asked_versions: dict[str, int] = field(default_factory=dict)  # ids with more than one medium
+    replaced: set[str] = field(default_factory=set)  # ids whose earlier version must be kept
 
     def __post_init__(self) -> None:
         """Remember the start, and prepare the random numbers."""
@@ -224,8 +225,11 @@ def changed_media(story: Story) -> None:
         # A file of another length than declared is fetched again, to be sure that it is whole.
         story.asked_versions[f"youtube:{each.id}"] = 2
     for each in new[1::7]:  # another medium under the same address
-        story.world.at(each.at + 5 * DAY, _change(channel, each.id, duration_s=1, media_s=1))
+        later = each.at + 5 * DAY
+        story.world.at(later, _change(channel, each.id, duration_s=12, media_s=12))
         story.asked_versions[f"youtube:{each.id}"] = 2
+        if later < story.day(story.days - 10):  # a look at the whole list comes after it
+            story.replaced.add(f"youtube:{each.id}")
 
 
 def filtered(story: Story) -> None:

@@ -18,7 +18,7 @@ from kb.cli.options import (
     with_source_options,
 )
 from kb.cli.output import console
-from kb.cli.output.follows import print_follows, print_history
+from kb.cli.output.follows import DAYS, print_follows, print_history
 from kb.cli.output.library import new_library_note
 from kb.errors import UsageError
 from kb.options import RunOptions, SourceOptions, as_typed
@@ -109,7 +109,7 @@ def follow(
         if as_json:
             console.print_json([each.as_dict() for each in followed])
         else:
-            print_follows(followed)
+            print_follows(followed, service.follows.activity(DAYS))
         return
     if source is None:
         raise UsageError(

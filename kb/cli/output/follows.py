@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kb.cli.output.console import out, print_note
+from kb.cli.output.progress import format_size
 from kb.cli.output.times import format_moment, format_span, with_next_try
 from kb.options import as_typed
 
 if TYPE_CHECKING:
-    from kb.service.follows import FollowState
+    from kb.service.follows import Activity, FollowState
     from kb.service.views import Look, MissingItem
 
+DAYS = 7  # of the line about activity
 MISSING_SHOWN = 3
+FAR_DAYS = 3650  # room for longer is not worth a word
+NEAR_DAYS = 14
 CONDITIONS = {
     "well": ("well", "green"),
     "missing": ("with missing items", "yellow"),
@@ -47,18 +51,41 @@ def summary(follows: Sequence[FollowState]) -> Text:
     return text
 
 
-def print_follows(follows: Sequence[FollowState]) -> None:
+def activity_line(activity: Activity) -> Text:
+    """Return the activity of some days, and the room left, as one line."""
+    number = len(activity.new)
+    parts = [f"{number} new ({activity.new_s / 3600:.1f} h)" if number else "nothing new"]
+    looks = f"{activity.looks} looks"
+    looks += f" ({activity.failed} failed)" if activity.failed else ""
+    parts += [looks, _units(activity.units)]
+    if activity.grown_bytes:
+        parts.append(f"{format_size(activity.grown_bytes)} of media")
+    text = Text(f"last {activity.days:.0f} days: {' · '.join(parts)}")
+    if activity.free_bytes is not None:
+        text.append(f" · {format_size(activity.free_bytes)} free")
+    if activity.days_left is not None and activity.days_left < FAR_DAYS:
+        style = "red" if activity.days_left < NEAR_DAYS else ""
+        text.append(f", room for {activity.days_left:,.0f} days at this rate", style=style)
+    return text
+
+
+def _units(count: int) -> str:
+    return f"{count} unit{'s' * (count != 1)}"
+
+
+def print_follows(follows: Sequence[FollowState], activity: Activity) -> None:
     """Print the followed references: those with an error first, the others in their order."""
     if not follows:
         print_note("Nothing is followed. Begin with: kb follow SOURCE")
         return
     out.print(summary(follows))
+    out.print(activity_line(activity))
     for each in sorted(follows, key=lambda state: state.rank):
         words, style = CONDITIONS[each.condition]
         last = format_moment(each.last_at) if each.last_at else "never"
         out.print(
             Text.assemble(
-                (each.subscription.reference, "bold"), "  ", (words, style),
+                (each.subscription.reference, "bold"), _title(each), "  ", (words, style),
                 f"  every {format_span(each.subscription.every_s)} · last {last}"
                 f" · next {format_moment(each.next_at)}",
             )
@@ -77,9 +104,16 @@ def print_follows(follows: Sequence[FollowState]) -> None:
         _print_missing(each.missing)
 
 
+def _title(state: FollowState) -> str:
+    title = state.title
+    return f"  {title}" if title else ""
+
+
 def _print_missing(missing: Sequence[MissingItem]) -> None:
     for item in missing[:MISSING_SHOWN]:
-        line = f"{item.state}: {item.title}" + (f": {item.error}" if item.error else "")
+        # Many errors begin with the title.
+        said = item.error if item.error.startswith(item.title) else f"{item.title}: {item.error}"
+        line = f"{item.state}: {said if item.error else item.title}"
         out.print(Text(f"  {with_next_try(line, item.next_at)}", style="yellow"))
     if len(missing) > MISSING_SHOWN:
         out.print(Text(f"  … and {len(missing) - MISSING_SHOWN} more", style="yellow"))
@@ -88,7 +122,7 @@ def _print_missing(missing: Sequence[MissingItem]) -> None:
 def _looked(look: Look) -> str:
     words = [f"{look.listed} read" + (f" of {look.reported}" if look.reported else "")]
     words += [f"{look.queued} new"] if look.queued else []
-    words += [f"{look.units} units"] if look.units else []
+    words += [_units(look.units)] if look.units else []
     return f"last look ({look.kind}): {', '.join(words)}"
 
 

@@ -77,9 +77,12 @@ def status_view(
     return Group(*status_head(service), _items_table(items, several=several))
 
 
-def status_head(service: Service) -> list[Text]:
-    """Return the lines about the whole: totals, machines, fetches, and paused lanes."""
-    counts = {name: count for name, count in service.queue.counts().items() if count}
+def status_head(service: Service, *, looks: bool = True) -> list[Text]:
+    """Return the lines about the whole: totals, machines, fetches, and paused lanes.
+
+    Without `looks`, ended looks at followed sources are not counted.
+    """
+    counts = {name: count for name, count in service.queue.counts(looks=looks).items() if count}
     alive = service.queue.workers()
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, out
-from kb.cli.output.follows import CONDITIONS, summary
+from kb.cli.output.follows import CONDITIONS, DAYS, activity_line, summary
 from kb.cli.output.items import status_head
 from kb.cli.output.times import format_moment
 
@@ -23,7 +23,7 @@ FOLLOWS_SHOWN = 10
 
 def print_overview(service: Service) -> None:
     """Print the state of the library in a few lines, however many items there are."""
-    for line in status_head(service):
+    for line in status_head(service, looks=False):
         out.print(line)
     running = service.items.statuses(state="running", limit=RUNNING_SHOWN)
     several = service.queue.has_several_machines()
@@ -35,6 +35,7 @@ def print_overview(service: Service) -> None:
     follows = service.follows.states()
     if follows:
         out.print(summary(follows))
+        out.print(activity_line(service.follows.activity(DAYS, sizes=False)))
         unwell = [each for each in follows if not each.rank]
         for each in unwell[:FOLLOWS_SHOWN]:
             words, style = CONDITIONS[each.condition]

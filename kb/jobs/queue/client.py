@@ -321,9 +321,9 @@ class JobQueue(Acts, QueueWorkers):
         """Return the state of every item that is not done, by id."""
         return self.items.unfinished(self._live_workers())
 
-    def counts(self) -> dict[str, int]:
-        """Return the number of items shown in each state."""
-        return self.items.counts(self._live_workers())
+    def counts(self, *, looks: bool = True) -> dict[str, int]:
+        """Return the number of items shown in each state; see `ItemQueries.counts`."""
+        return self.items.counts(self._live_workers(), looks=looks)
 
     def page(
         self, *, states: Sequence[str] = (), words: str = "", offset: int = 0, limit: int = 100

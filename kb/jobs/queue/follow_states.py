@@ -44,6 +44,18 @@ class FollowState:
         return 1 if self.condition in ("missing", "short") else 2
 
     @property
+    def title(self) -> str:
+        """The channel's present name and handle, as far as the reference does not say them."""
+        each = self.subscription
+        said = each.reference.casefold()
+        title, handle = each.title or "", each.handle or ""
+        if title.casefold() in (said, said.removeprefix("@")):
+            title = ""
+        if handle.casefold() in said:
+            handle = ""
+        return f"{title} ({handle})" if title and handle else title or handle
+
+    @property
     def last_at(self) -> float | None:
         """The start of the last look in epoch seconds, None if there was none."""
         return self.subscription.last_at or (self.last.started_at if self.last else None)

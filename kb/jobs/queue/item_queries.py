@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from kb.database import Database, items
 from kb.jobs.queue.item_states import (
     DONE,
+    QUEUED,
     RUNNING,
     STATES,
     WAITING,
@@ -134,10 +135,19 @@ class ItemQueries:
                 known.update(connection.scalars(query.where(items.c.id.in_(part))))
         return [item_id for item_id in ids if item_id not in known]
 
-    def counts(self, live_workers: Collection[str] | None = None) -> dict[str, int]:
-        """Return the number of items in every state. `live_workers` as in `summaries`."""
+    def counts(
+        self, live_workers: Collection[str] | None = None, *, looks: bool = True
+    ) -> dict[str, int]:
+        """Return the number of items in every state. `live_workers` as in `summaries`.
+
+        Without `looks`, those at followed sources are counted only while they are queued or run.
+        """
         shown = effective_state(live_workers)
         query = sa.select(shown, sa.func.count()).group_by(shown)
+        if not looks:
+            followed = sa.func.coalesce(items.c.item["extra"]["followed"].as_string(), "")
+            at_work = items.c.state.in_((QUEUED, RUNNING))
+            query = query.where(sa.or_(items.c.source != LISTING, at_work, followed == ""))
         with self.database.begin() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}

@@ -80,6 +80,12 @@ EN: dict[str, str] = {
     "follow_removed": "{reference} is no longer followed.",
     "follow_line": "every {every} · next look {next} · last look {last}",
     "follow_count": "**{count} followed**",
+    "follow_activity": (
+        "Last {days} days: {new} new ({hours} h), {looks} looks, {failed} of them failed, "
+        "{units} units of quota."
+    ),
+    "follow_room": "{grown} of new media, {free} free.",
+    "follow_days_left": "At this rate there is room for {days} days.",
     "follow_are_well": "{count} well",
     "follow_are_missing": "{count} with missing items",
     "follow_are_short": "{count} with a list shorter than its count",
@@ -95,6 +101,7 @@ EN: dict[str, str] = {
     "follow_is_new": "no look yet",
     "follow_is_overdue": "overdue",
     "follow_last_look": "last look: {read} read, {new} new, {units} units",
+    "follow_read_of": "{read} of {all}",
     "follow_next_try": "Next try {next}.",
     "follow_more": "… and {count} more",
     "follow_history": "Last looks",
@@ -224,6 +231,12 @@ DE: dict[str, str] = {
     "follow_removed": "{reference} wird nicht mehr verfolgt.",
     "follow_line": "alle {every} · nächster Blick {next} · letzter Blick {last}",
     "follow_count": "**{count} verfolgt**",
+    "follow_activity": (
+        "Letzte {days} Tage: {new} neu ({hours} h), {looks} Blicke, davon {failed} gescheitert, "
+        "{units} Einheiten des Kontingents."
+    ),
+    "follow_room": "{grown} neue Medien, {free} frei.",
+    "follow_days_left": "Bei diesem Zuwachs reicht der Platz für {days} Tage.",
     "follow_are_well": "{count} in Ordnung",
     "follow_are_missing": "{count} mit fehlenden Einträgen",
     "follow_are_short": "{count} mit einer Liste, die kürzer ist als gezählt",
@@ -239,6 +252,7 @@ DE: dict[str, str] = {
     "follow_is_new": "noch kein Blick",
     "follow_is_overdue": "überfällig",
     "follow_last_look": "letzter Blick: {read} gelesen, {new} neu, {units} Einheiten",
+    "follow_read_of": "{read} von {all}",
     "follow_next_try": "Nächster Versuch {next}.",
     "follow_more": "… und {count} weitere",
     "follow_history": "Letzte Blicke",

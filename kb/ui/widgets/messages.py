@@ -198,7 +198,7 @@ def format_timedelta(seconds: float | None) -> str:
     hours, minute = divmod(minutes, 60)
     if hours < 48:
         return f"{hours} h {minute} min" if minute and hours < 10 else f"{round(minutes / 60)} h"
-    return text("days", count=format_number(minutes / 1440, 1))
+    return text("days", count=format_number(minutes / 1440, 1 if minutes % 1440 else 0))
 
 
 def format_size(octets: float | None) -> str:

@@ -10,11 +10,11 @@ import streamlit as st
 
 from kb.errors import KBError, UsageError, restored
 from kb.options import OPTIONS, SOURCE_OPTIONS, as_typed, chosen
-from kb.service.follows import FollowState
+from kb.service.follows import Activity, FollowState
 from kb.service.notation import VideoFilters
 from kb.service.views import MissingItem, Subscription
 from kb.ui import session
-from kb.ui.i18n import error_messages, text
+from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.widgets import messages
 from kb.ui.widgets.tables import guarded_table
@@ -24,6 +24,8 @@ _OPTIONS_FORM = "follow_run"
 _FLASH_KEY = "follow"
 _CHANGED, _CHANGED_EVERY = "follow_changed", "follow_changed_every"
 _HISTORY = "follow_history"
+_DAYS = 7  # of the line about activity
+_FAR_DAYS = 3650  # room for longer is not worth a word
 _MISSING_SHOWN = 3
 _COLORS = {
     "well": "green",
@@ -45,6 +47,7 @@ def render() -> None:
     service = session.service()
     try:
         followed = service.follows.states()
+        activity = service.follows.activity(_DAYS) if followed else None
         idle = bool(followed) and not service.queue.workers()
     except KBError as error:
         messages.error(error)
@@ -56,6 +59,8 @@ def render() -> None:
             st.info(text("follow_none"))
         else:
             st.markdown(_summary(followed))
+        if activity is not None:
+            st.caption(_activity(activity))
         # What needs a person is at the top.
         for place, each in sorted(enumerate(followed), key=lambda numbered: numbered[1].rank):
             _subscription_card(place, each)
@@ -74,6 +79,27 @@ def _summary(followed: Sequence[FollowState]) -> str:
     return f"{text('follow_count', count=len(followed))}: " + " · ".join(parts)
 
 
+def _activity(activity: Activity) -> str:
+    """Return what the last days brought and cost, and the room that is left."""
+    parts = [
+        text(
+            "follow_activity",
+            days=f"{activity.days:.0f}",
+            new=format_number(len(activity.new)),
+            hours=format_number(activity.new_s / 3600, 1),
+            looks=format_number(activity.looks),
+            failed=format_number(activity.failed),
+            units=format_number(activity.units),
+        )
+    ]
+    if activity.free_bytes is not None:
+        grown, free = map(messages.format_size, (activity.grown_bytes, activity.free_bytes))
+        parts.append(text("follow_room", grown=grown, free=free))
+    if activity.days_left is not None and activity.days_left < _FAR_DAYS:
+        parts.append(text("follow_days_left", days=format_number(activity.days_left)))
+    return " ".join(parts)
+
+
 def _subscription_card(place: int, state: FollowState) -> None:
     each = state.subscription
     with st.container(
@@ -81,7 +107,8 @@ def _subscription_card(place: int, state: FollowState) -> None:
     ):
         with st.container(gap="xxsmall"):
             badge = f":{_COLORS[state.condition]}-badge[{text(f'follow_is_{state.condition}')}]"
-            st.markdown(f"**{messages.escape_markdown(each.reference)}** {badge}")
+            title = messages.escape_markdown(state.title)
+            st.markdown(f"**{messages.escape_markdown(each.reference)}** {title} {badge}")
             st.caption(
                 text(
                     "follow_line",
@@ -93,30 +120,32 @@ def _subscription_card(place: int, state: FollowState) -> None:
             if each.error:
                 refused = restored(each.error, problem=each.problem)
                 said = " ".join(filter(None, error_messages.translate_error(refused)))
-                st.caption(f":red[{messages.escape_markdown(said)}]")
+                st.markdown(f":small[:red[{messages.escape_markdown(said)}]]")
             if facts := _facts(state):
                 st.caption(messages.escape_markdown(facts))
             for item in state.missing[:_MISSING_SHOWN]:
-                st.caption(f":orange[{messages.escape_markdown(_missing(item))}]")
+                st.markdown(f":small[:orange[{messages.escape_markdown(_missing(item))}]]")
             if len(state.missing) > _MISSING_SHOWN:
                 st.caption(text("follow_more", count=len(state.missing) - _MISSING_SHOWN))
             terms = (each.filters.as_typed(), as_typed(each.options))
             if typed := " ".join(filter(None, terms)):
                 st.caption(messages.escape_markdown(typed))
-        st.button(
-            text("follow_change"),
-            key=f"follow-change-{place}",
-            width="content",
-            on_click=_open_change,
-            args=(each.key,),
-        )
-        st.button(
-            text("follow_remove"),
-            key=f"unfollow-{place}",
-            width="content",
-            on_click=_unfollow,
-            args=(each.key, each.reference),
-        )
+        # Together, so that a narrow page has both below the text.
+        with st.container(horizontal=True, width="content"):
+            st.button(
+                text("follow_change"),
+                key=f"follow-change-{place}",
+                width="content",
+                on_click=_open_change,
+                args=(each.key,),
+            )
+            st.button(
+                text("follow_remove"),
+                key=f"unfollow-{place}",
+                width="content",
+                on_click=_unfollow,
+                args=(each.key, each.reference),
+            )
     if st.session_state.get(_CHANGED) == each.key:
         _change_form(each)
 
@@ -185,7 +214,9 @@ def _facts(state: FollowState) -> str:
     parts = [f"{count} {messages.state(name)}" for name, count in (state.counts or {}).items()]
     if state.last is not None:
         look = state.last
-        of = f"{look.listed}/{look.reported}" if look.reported else str(look.listed)
+        of = str(look.listed)
+        if look.reported:
+            of = text("follow_read_of", read=look.listed, all=look.reported)
         parts.append(text("follow_last_look", read=of, new=look.queued, units=look.units))
     return " · ".join(parts)
 
@@ -196,7 +227,9 @@ def _missing(item: MissingItem) -> str:
     if item.error:
         problem = restored(item.error, item.hint, item.problem)
         said = error_messages.translate_error(problem)[0]
-    line = f"{messages.state(item.state)}: {item.title}" + (f": {said}" if said else "")
+    # Many errors begin with the title.
+    title = "" if said.startswith(item.title) else f"{item.title}: "
+    line = f"{messages.state(item.state)}: " + (f"{title}{said}" if said else item.title)
     if item.next_at:
         line += ("" if line.endswith((".", "!", "?")) else ".") + " "
         line += text("follow_next_try", next=messages.format_datetime(item.next_at))
