@@ -170,7 +170,7 @@ class Months:
         service, story = self.service, self.story
         rows = service.items.statuses()
         states = {row.id: row.state for row in rows if row.id.startswith("youtube:")}
-        wanted = story.wanted()
+        wanted, versions = story.wanted(), Versions(service.library)
         done = {item_id for item_id, state in states.items() if state == "done"}
         there = {
             entry.item.id
@@ -201,7 +201,7 @@ class Months:
                 if number > story.asked_versions.get(i, 1)
             ),
             "replaced": len(story.replaced),
-            "not_renewed": named({i for i in story.replaced if not Versions(service.library).of(i)}),
+            "not_renewed": named({i for i in story.replaced if not versions.of(i)}),
             "uploads": sum(len(channel.all) for channel in self.world.channels),
             "states": Counter(states.values()),
             "subscriptions": [

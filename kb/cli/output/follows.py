@@ -53,11 +53,11 @@ def summary(follows: Sequence[FollowState]) -> Text:
 
 def activity_line(activity: Activity) -> Text:
     """Return the activity of some days, and the room left, as one line."""
-    number = len(activity.new)
-    parts = [f"{number} new ({activity.new_s / 3600:.1f} h)" if number else "nothing new"]
-    looks = f"{activity.looks} looks"
+    new = f"{len(activity.new)} new" if activity.new else "nothing new"
+    new += f" ({activity.new_s / 3600:.1f} h)" if activity.new_s >= 180 else ""
+    looks = _counted(activity.looks, "look")
     looks += f" ({activity.failed} failed)" if activity.failed else ""
-    parts += [looks, _units(activity.units)]
+    parts = [new, looks, _counted(activity.units, "unit")]
     if activity.grown_bytes:
         parts.append(f"{format_size(activity.grown_bytes)} of media")
     text = Text(f"last {activity.days:.0f} days: {' · '.join(parts)}")
@@ -69,8 +69,8 @@ def activity_line(activity: Activity) -> Text:
     return text
 
 
-def _units(count: int) -> str:
-    return f"{count} unit{'s' * (count != 1)}"
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def print_follows(follows: Sequence[FollowState], activity: Activity) -> None:
@@ -122,7 +122,7 @@ def _print_missing(missing: Sequence[MissingItem]) -> None:
 def _looked(look: Look) -> str:
     words = [f"{look.listed} read" + (f" of {look.reported}" if look.reported else "")]
     words += [f"{look.queued} new"] if look.queued else []
-    words += [_units(look.units)] if look.units else []
+    words += [_counted(look.units, "unit")] if look.units else []
     return f"last look ({look.kind}): {', '.join(words)}"
 
 

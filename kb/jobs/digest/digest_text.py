@@ -44,8 +44,8 @@ def _lines(digest: Digest) -> Iterator[str]:
         yield ""
         yield f"## Sources: {follows['count']} followed, {len(follows['unwell'])} to look after"
         yield (
-            f"{looks['count']} looks, {looks['failed']} of them failed, "
-            f"{looks['units']} units of quota"
+            f"{_counted(looks['count'], 'look')}, {looks['failed']} of them failed, "
+            f"{_counted(looks['units'], 'unit')} of quota"
         )
         for each in follows["unwell"]:
             line = f"- {each['reference']}: {_CONDITIONS.get(each['condition'], each['condition'])}"
@@ -80,6 +80,10 @@ def _reason(each: Mapping[str, Any]) -> Iterator[str]:
     line += f" Next try {_moment(each['next_at'])}." if each["next_at"] else ""
     line += f" {each['hint']}" if each["hint"] else ""
     yield line
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def _sentence(text: str) -> str:

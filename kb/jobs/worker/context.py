@@ -209,12 +209,11 @@ class WorkerContext:
 
     def reserve_room(self, key: Key, need: int) -> None:
         """Raise as `require_room` does, with the bytes that the other downloads still write."""
-        with self.lock:
+        with self.lock:  # two downloads must not both take the last room
             others = sum(size for other, size in self.arriving.items() if other != key)
             self.arriving.pop(key, None)
-        self.require_room(need + others if need else 0)
-        if need:
-            with self.lock:
+            self.require_room(need + others if need else 0)
+            if need:
                 self.arriving[key] = need
 
     def until_accepted(self, action: Callable[[], Result]) -> Result:
