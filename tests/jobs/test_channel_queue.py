@@ -38,6 +38,7 @@ def listed(lab: Lab) -> set[str]:
     return {item_id for item_id in lab.states() if item_id.startswith("youtube:")}
 
 
+@pytest.mark.long
 def test_a_listing_killed_half_way_goes_on_and_three_keys_see_it_through(tmp_path: Path) -> None:
     count, stop_at = 500, "CAUQ300"
     reached, go_on = threading.Event(), threading.Event()

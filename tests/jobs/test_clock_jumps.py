@@ -16,11 +16,13 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
-from kb.database import Database
+from kb.database import Database, items
 from kb.database.future_times import future_times
 from kb.errors import LanePaused
-from kb.jobs.queue.item_states import WAITING
+from kb.jobs.queue import views
+from kb.jobs.queue.item_states import DONE, WAITING
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.outbox import Outbox
@@ -209,6 +211,27 @@ def test_a_waiting_item_goes_on(database: Database, jump: float) -> None:
     with clock_at(NOW):
         last = store.last_queued_at()
     assert last is None or last <= NOW + SLACK_S
+
+
+def test_an_item_that_ended_in_the_future_is_neither_of_today_nor_the_newest(
+    database: Database, jump: float
+) -> None:
+    store, one, now = ItemStore(database), item(int(abs(jump)) * 3 + (jump > 0)), NOW + 10 * YEAR
+    right = item(int(abs(jump)) * 3 + (jump > 0) + 10**12)
+    for each, at in ((right, now - 1), (one, now + jump)):
+        with clock_at(at):
+            store.submit([each], {}, lambda *_: None)
+            store.claim(each.id, 1, "one")
+            store.finish(each.id, 1, "one", DONE)
+    with clock_at(now):
+        shown = [row.id for row in views.page(database, (), states=[DONE]).rows]
+        counted = views.figures(database, (), now - HOUR).done_since
+    with database.begin() as connection:
+        ends = connection.scalars(sa.select(items.c.ended_at).where(items.c.state == DONE)).all()
+    assert counted == sum(now - HOUR <= end <= now + SLACK_S for end in ends)
+    assert (shown.index(one.id) < shown.index(right.id)) == (0 < jump <= SLACK_S)
+    with database.begin() as connection:
+        connection.execute(sa.delete(items).where(items.c.id.in_([one.id, right.id])))
 
 
 def test_a_waiting_publication_goes_on(database: Database, jump: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,7 @@ from kb.jobs.queue.item_states import (
     shown_until,
 )
 from kb.jobs.queue.progress import overall
+from kb.types.clock import SLACK_S
 
 PENDING = (QUEUED, WAITING, PAUSED)
 READ_STAGES = ("write", "publish")  # the stages after transcription
@@ -122,6 +124,9 @@ def page(
     for word in words.split():
         columns = (c.title, c.id, c.reference)
         conditions.append(sa.or_(*(column.icontains(word, autoescape=True) for column in columns)))
+    ended = sa.func.coalesce(c.ended_at, c.updated_at)
+    # What ended while the clock was ahead must not stay at the top until that day comes.
+    newest = sa.case((ended > time.time() + SLACK_S, 0.0), else_=-ended)
     rank = sa.case((state == RUNNING, 0), (state.in_(PENDING), 1), else_=2)
     query = (
         sa.select(
@@ -133,7 +138,7 @@ def page(
         .order_by(
             rank,
             sa.case((rank == 1, c.priority), else_=0),
-            sa.case((rank == 2, -sa.func.coalesce(c.ended_at, c.updated_at)), else_=c.enqueued_at),
+            sa.case((rank == 2, newest), else_=c.enqueued_at),
             c.id,
         )
         .limit(limit)
@@ -151,7 +156,7 @@ def page(
 def figures(database: Database, live_workers: Collection[str], since: float) -> QueueFigures:
     """Return the figures of the queue; `since` is a time in seconds since the epoch.
 
-    Raises LibraryError.
+    Times in the future are unknown. Raises LibraryError.
     """
     c = items.c
     state = effective_state(live_workers)
@@ -162,10 +167,11 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
     )
     part = sa.case((state == RUNNING, done_part), else_=0.0)
     ended = sa.and_(state.in_((DONE, HELD)), c.ended_at.is_not(None))
+    lately = sa.and_(ended, c.ended_at >= since, c.ended_at <= time.time() + SLACK_S)
     query = sa.select(
         state,
         sa.func.count(),
-        sa.func.sum(sa.case((sa.and_(ended, c.ended_at >= since), 1), else_=0)),
+        sa.func.sum(sa.case((lately, 1), else_=0)),
         sa.func.sum(sa.case((unfinished, length * (1.0 - part)), else_=0.0)),
         sa.func.sum(sa.case((sa.and_(unfinished, c.duration_s.is_(None)), 1), else_=0)),
         sa.func.sum(sa.case((ended, length), (state == RUNNING, length * part), else_=0.0)),

@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from kb.service.views import PENDING, JobQueue, QueuePage, QueueRow
+from kb.types.clock import known_time
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.widgets import messages, row_selection
@@ -53,7 +54,7 @@ def _table(page: QueuePage, *, several: bool) -> None:
                 width="small",
             ),
             "length": column.TextColumn(text("queue_column_length"), width=70),
-            "when": column.TextColumn(text("queue_column_when"), width="small"),
+            "when": column.TextColumn(text("queue_column_when"), width=150),
             "attempts": column.TextColumn(text("queue_column_attempts"), width=70),
             "error": column.TextColumn(text("queue_column_error")),
         },
@@ -90,7 +91,7 @@ def _when(row: QueueRow) -> str:
         return text("queue_next_try", time=messages.format_datetime(row.wait_until))
     if row.state in PENDING:
         return messages.format_datetime(row.enqueued_at)
-    return messages.format_datetime(row.ended_at or row.updated_at)
+    return messages.format_datetime(known_time(row.ended_at or row.updated_at))
 
 
 def _pager(page: QueuePage) -> None:
