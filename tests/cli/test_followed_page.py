@@ -85,4 +85,4 @@ def test_each_command_runs_as_written(
         assert ended.returncode == 0, (line, ended.stdout, ended.stderr)
         for beginning, expected in WORDS.items():
             if line.startswith(beginning):
-                assert expected in ended.stdout, (line, ended.stdout, ended.stderr)
+                assert expected in ended.stdout + ended.stderr, (line, ended.stdout, ended.stderr)

@@ -184,7 +184,7 @@ def test_a_full_disk_is_logged_once_an_hour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     assert retry_policy.is_full_disk(error) is expected
-    now = time.monotonic()
+    now = float(round(time.monotonic()))  # sums of whole seconds are exact
     for minute in range(61):
         monkeypatch.setattr(time, "monotonic", lambda at=now + 60.0 * minute: at)
         context.warn_throttled(error)

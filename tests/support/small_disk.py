@@ -83,6 +83,7 @@ class SmallDisk:
         return self.size - used_bytes(self._home)
 
     def __enter__(self) -> SmallDisk:
+        self.least_free = self.free()
         self._thread.start()
         return self
 
