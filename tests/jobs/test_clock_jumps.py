@@ -218,7 +218,7 @@ def test_an_item_that_ended_in_the_future_is_neither_of_today_nor_the_newest(
 ) -> None:
     store, one, now = ItemStore(database), item(int(abs(jump)) * 3 + (jump > 0)), NOW + 10 * YEAR
     right = item(int(abs(jump)) * 3 + (jump > 0) + 10**12)
-    for each, at in ((right, now - 1), (one, now + jump)):
+    for each, at in ((right, now - 0.5), (one, now + jump)):
         with clock_at(at):
             store.submit([each], {}, lambda *_: None)
             store.claim(each.id, 1, "one")
