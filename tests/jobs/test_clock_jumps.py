@@ -216,8 +216,8 @@ def test_a_waiting_item_goes_on(database: Database, jump: float) -> None:
 def test_an_item_that_ended_in_the_future_is_neither_of_today_nor_the_newest(
     database: Database, jump: float
 ) -> None:
-    store, one, now = ItemStore(database), item(int(abs(jump)) * 3 + (jump > 0)), NOW + 10 * YEAR
-    right = item(int(abs(jump)) * 3 + (jump > 0) + 10**12)
+    store, now = ItemStore(database), NOW + 10 * YEAR
+    one, right = item(10**12), item(2 * 10**12)
     for each, at in ((right, now - 0.5), (one, now + jump)):
         with clock_at(at):
             store.submit([each], {}, lambda *_: None)
