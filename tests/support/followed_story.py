@@ -227,9 +227,10 @@ def changed_media(story: Story) -> None:
     for each in new[1::7]:  # another medium under the same address
         later = each.at + 5 * DAY
         story.world.at(later, _change(channel, each.id, duration_s=12, media_s=12))
-        story.asked_versions[f"youtube:{each.id}"] = 2
+        item_id = f"youtube:{each.id}"
+        story.asked_versions[item_id] = story.asked_versions.get(item_id, 1) + 1
         if later < story.day(story.days - 10):  # a look at the whole list comes after it
-            story.replaced.add(f"youtube:{each.id}")
+            story.replaced.add(item_id)
 
 
 def filtered(story: Story) -> None:
