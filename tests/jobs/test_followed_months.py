@@ -85,7 +85,7 @@ def test_each_week_of_a_month_has_its_digest(month: Result) -> None:
     assert month["digests"] >= 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(2 * LONG_S)
 def test_half_a_year_of_thirty_channels_and_again_with_killed_workers(tmp_path: Path) -> None:
     """Thirty channels with 4,000 uploads; beside it with 50 kills and the database lost twice."""
