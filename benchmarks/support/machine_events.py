@@ -1,59 +1,38 @@
 """Faults of machines that share one library: workers, each behind its own network and mount.
 
-A machine is a worker with a name, a proxy before the database and a link to the shared folder.
-Not played: a clock that moves and a disk that fills need another kernel; a folder that is read-only
-is played only where this account is bound by permissions.
+A disk without room and a read-only folder are played where this process may mount file systems.
 """
 
 from __future__ import annotations
 
-import os
 import signal
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import psutil
 
+from benchmarks.support.torn_machine import Machine
 from kb.errors import KBError
 from kb.pipeline import stages
 from kb.sinks.base import content_sha256
 from kb.sinks.local.sink import LocalSink
 from kb.transcript.passages import passages
-from tests.fakes.database_proxy import DatabaseProxy
-from tests.support.workers import Lab
+from tests.support.workers import ACTIVE_STATES, Lab
 
 PAUSE_S = (0.5, 4.0)  # between two events
 LENGTH_S = (2.0, 12.0)  # of a fault; the workers' timeout lies within
 DEADLINE_S = 1800.0  # for the last item, after the last event
-
-
-@dataclass
-class Machine:
-    """One worker with its network and its mount of the share."""
-
-    name: str
-    lab: Lab
-    proxy: DatabaseProxy
-    mount: Path
-    url: str
-    process: psutil.Process | None = None
-
-    def start(self) -> None:
-        self.process = self.lab.start(
-            name=self.name, KB_DATABASE_URL=self.proxy.url(self.url), KB_HOME=str(self.mount)
-        )
-
-    def is_running(self) -> bool:
-        return (
-            self.process is not None
-            and self.process.is_running()
-            and (self.process.status() != psutil.STATUS_ZOMBIE)
-        )
+CLOCK_OFF_S = (-7200.0, 7200.0)
+EVENTS = (
+    "kill", "stop", "cut", "swallow", "share_away", "read_only", "full", "server_killed",
+    "clock_moved", "edit",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +64,38 @@ class MachinesTorture:
     machines: Sequence[Machine]
     rng: np.random.Generator
     restart_server: Callable[[], None]
+    kinds: Sequence[str] = EVENTS
     edited: dict[str, str] = field(default_factory=dict)  # the last text of each edited item
 
     def run(self, ids: Sequence[str], events: int) -> tuple[dict[str, int], float]:
-        """Play the events, then wait for the last item; return their numbers and the seconds."""
-        began = time.monotonic()
-        names = [
-            "kill", "stop", "cut", "swallow", "share_away", "server_killed", "edit", "edit",
-            *(["read_only"] if os.geteuid() else []),
-        ]  # fmt: skip
-        played: Counter[str] = Counter()
+        """Play the events, then wait for the last item.
+
+        Return the numbers of the events, and the seconds until the last item had ended, from the
+        time on at which all machines had signed on.
+        """
         for machine in self.machines:
             machine.start()
+        began = time.monotonic()
+        names = [name for name in self.kinds if self._can_play(name)]
+        played: Counter[str] = Counter()
+        end = _EndOfItems(self.lab, ids)
         for _ in range(events):
             time.sleep(self.rng.uniform(*PAUSE_S))
             name = names[int(self.rng.integers(len(names)))]
             machine = self.machines[int(self.rng.integers(len(self.machines)))]
+            at_s = time.monotonic() - began
             getattr(self, f"_{name}")(machine, self.rng.uniform(*LENGTH_S))
+            lasted_s = time.monotonic() - began - at_s
+            print(f"{at_s:.1f} s: {name} {machine.name}, {lasted_s:.1f} s", file=sys.stderr)
             played[name] += 1
             for each in self.machines:
                 if not each.is_running():
                     each.start()
-        self.lab.jobs.resume()
-        self.lab.wait_finished(ids, DEADLINE_S)
-        return dict(played), time.monotonic() - began
+        return dict(played), end.wait(DEADLINE_S) - began
+
+    def _can_play(self, name: str) -> bool:
+        views = self.machines[0].views
+        return name not in ("read_only", "full") or name in views
 
     def _kill(self, machine: Machine, _length_s: float) -> None:
         assert machine.process is not None
@@ -132,18 +119,24 @@ class MachinesTorture:
         machine.proxy.heal()
 
     def _share_away(self, machine: Machine, length_s: float) -> None:
-        away = machine.mount.with_name(f"{machine.mount.name}-away")
-        machine.mount.rename(away)
+        machine.take_share_away()
         self._during(length_s)
-        if machine.mount.exists():  # a folder that a worker made under the mount point
-            machine.mount.rename(machine.mount.with_name(f"{machine.mount.name}-made"))
-        away.rename(machine.mount)
+        machine.bring_share_back()
 
     def _read_only(self, machine: Machine, length_s: float) -> None:
-        folder = self.lab.library.media_folder
-        folder.chmod(0o555)
+        machine.see("read_only")
         self._during(length_s)
-        folder.chmod(0o755)
+        machine.see()
+
+    def _full(self, machine: Machine, length_s: float) -> None:
+        machine.see("full")
+        self._during(length_s)
+        machine.see()
+
+    def _clock_moved(self, machine: Machine, length_s: float) -> None:
+        machine.set_clock(self.rng.uniform(*CLOCK_OFF_S))
+        self._during(length_s)
+        machine.set_clock(0.0)
 
     def _server_killed(self, _machine: Machine, _length_s: float) -> None:
         self.restart_server()
@@ -192,3 +185,27 @@ class MachinesTorture:
             false_states=sum(each.state != "done" for each in states.values()),
             differ_from_index=differ,
         )
+
+
+class _EndOfItems:
+    """A thread that notes the time at which the last of the items had ended."""
+
+    def __init__(self, lab: Lab, ids: Sequence[str]) -> None:
+        self._lab, self._ids = lab, ids
+        self._ended_at = 0.0
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def wait(self, timeout_s: float) -> float:
+        """Return the monotonic time of the end. Raises AssertionError if it does not come."""
+        assert self._ended.wait(timeout_s), f"no end of the items; {self._lab.jobs.counts()}"
+        return self._ended_at
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            time.sleep(0.5)
+            with suppress(KBError):  # the server is killed now and then
+                states = self._lab.states(self._ids).values()
+                if not any(each.state in (*ACTIVE_STATES, "waiting") for each in states):
+                    self._ended_at = time.monotonic()
+                    self._ended.set()
