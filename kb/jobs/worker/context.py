@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.database import Database
-from kb.errors import Cancelled, KBError, Superseded
+from kb.errors import Cancelled, KBError, LibraryError, Superseded
 from kb.inference.model_fetch import within_floor
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
@@ -82,6 +83,8 @@ class WorkerContext:
     arriving: dict[Key, int] = field(default_factory=dict)  # bytes that downloads still write
     warned_at: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    database_returned: threading.Condition = field(default_factory=threading.Condition)
+    folder_opened_at: float = -math.inf  # monotonic; see `chores.watch_room`
     preparation_turns: PreparationTurns = field(default_factory=PreparationTurns)
     model_fetches: ModelFetches = field(init=False)
 
@@ -221,34 +224,44 @@ class WorkerContext:
 
         A workflow that ends without this change would leave its item in its old state for ever.
         """
-        pause_s = LANE_POLL_S
-        while True:
+
+        def change() -> Result:
             if self.stopping.is_set():
                 block_forever()
-            try:
-                return action()
-            except KBError as error:
-                self.warn_throttled(error)
-                self.stopping.wait(pause_s)
-                pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+            return action()
+
+        return self._until(change, lambda _: True)
 
     def until_written(self, write: Callable[[], Result]) -> Result:
         """Repeat a write of an item's files until the database can say who owns the item.
 
         The write may have taken hours to prepare. Raises all other errors of `write`.
         """
+        return self._until(write, is_database_trouble)
+
+    def _until(self, action: Callable[[], Result], passes: Callable[[KBError], bool]) -> Result:
+        """Repeat an action while its error passes.
+
+        The waits grow, and end when the heartbeat finds the database again.
+        """
         pause_s = LANE_POLL_S
         while True:
             try:
-                return write()
+                return action()
             except KBError as error:
                 if self.stopping.is_set():
                     block_forever()
-                if not is_database_trouble(error):
+                if not passes(error):
                     raise
                 self.warn_throttled(error)
-                self.stopping.wait(pause_s)
-                pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+            with self.database_returned:
+                self.database_returned.wait(pause_s)
+            pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+
+    def report_database_returned(self) -> None:
+        """End the waits for the database, after an outage."""
+        with self.database_returned:
+            self.database_returned.notify_all()
 
     def discard(self, item_id: str, error: Superseded) -> None:
         """Report that the work of a late attempt was discarded: in the log and the history."""
@@ -297,7 +310,16 @@ class WorkerContext:
         return (
             retry_policy.is_systemic(error, self.settings.home)
             or not self.heartbeat.library_available()
+            or not self.can_write()
         )
+
+    def can_write(self) -> bool:
+        """Return whether the library's folder can be written to, by writing a small file there."""
+        try:
+            self.library.prepare()
+        except LibraryError:
+            return False
+        return True
 
     @contextlib.contextmanager
     def prepared(self, media: LocalMedia) -> Iterator[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -38,12 +39,16 @@ _FULL_CODES = (
     "index.disk_full", "backup.disk_full", "model.disk_full",
 )  # fmt: skip
 
+# A system's error inside a message of LanceDB, whose errors have no number.
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
 # Errors of the whole disk, for whichever item they occur first.
 _DISK_ERRNOS = {
     getattr(errno, name)
     for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENODEV", "ESTALE")
     if hasattr(errno, name)
 }
+_WINDOWS_DISK_ERRORS = {19, 39, 64, 112}  # write-protected, full, share gone, full
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,12 @@ def is_systemic(error: KBError, home: Path) -> bool:
             return True
         if isinstance(cause, PermissionError) and not os.access(home / "media", os.W_OK):
             return True
-    return _disk_is_full(home)
+    return _index_on_bad_disk(error) or _disk_is_full(home)
+
+
+def concerns_folder(code: str) -> bool:
+    """Return True for the code of an error of the folder's disk, which may pass at any moment."""
+    return code.startswith(("storage.", "index.")) or code in _FULL_CODES
 
 
 def is_full_disk(error: KBError) -> bool:
@@ -176,6 +186,14 @@ def backoff_s(attempt: int, pick: Callable[[float, float], float] = random.unifo
     """
     longest = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** max(0, attempt - 1))
     return pick(longest / 2, longest)
+
+
+def _index_on_bad_disk(error: KBError) -> bool:
+    """Return True if the disk, not the content of the index, is the cause of its error."""
+    if not error.code.startswith("index."):
+        return False
+    numbers = {int(number) for number in _OS_ERROR.findall(error.message)}
+    return bool(numbers & (_WINDOWS_DISK_ERRORS if os.name == "nt" else _DISK_ERRNOS))
 
 
 def _disk_is_full(home: Path) -> bool:

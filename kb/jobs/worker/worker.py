@@ -79,7 +79,7 @@ class Worker:
         self._stopping = threading.Event()
         self._idle_since: float | None = None
         self._idle_items: set[Key] = set()  # see `chores.requeue_lost`
-        self._declared_dead = False
+        self._declared_dead = self._database_silent = False
         self._starts_again = False  # this process ends and a new one begins in its place
         self._library_missing_since: float | None = None
         self._library_problem: KBError | None = None
@@ -327,7 +327,15 @@ class Worker:
         beat = self._heartbeat
         # A file is beside the library: without it there is nothing to write to.
         is_there = not beat.database.is_sqlite or beat.library_available()
-        if is_there and not beat.beat() and not self._stop.is_set():
+        try:
+            alive = not is_there or beat.beat()
+        except KBError:
+            self._database_silent = True
+            raise
+        if self._database_silent and self._context is not None:
+            self._database_silent = False
+            self._context.report_database_returned()
+        if not alive and not self._stop.is_set():
             # Suspended for too long, or the database is new: other workers have taken its items.
             log.warning("worker %s was declared dead and starts again", beat.executor)
             self._declared_dead = True
