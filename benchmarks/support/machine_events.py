@@ -29,6 +29,7 @@ PAUSE_S = (0.5, 4.0)  # between two events
 LENGTH_S = (2.0, 12.0)  # of a fault; the workers' timeout lies within
 DEADLINE_S = 1800.0  # for the last item, after the last event
 CLOCK_OFF_S = (-7200.0, 7200.0)
+HOLDING = ("stop", "cut", "swallow", "share_away", "read_only", "full")  # one machine
 EVENTS = (
     "kill", "stop", "cut", "swallow", "share_away", "read_only", "full", "server_killed",
     "clock_moved", "edit",
@@ -37,12 +38,17 @@ EVENTS = (
 
 @dataclass(frozen=True, slots=True)
 class MachinesResult:
-    """The counts after the events; all but the first four should be zero."""
+    """The counts after the events; all from `lost` on should be zero.
+
+    `held_s` is the part of `seconds` for which the faults themselves held the machines: the sum of
+    their lengths, those of the server once for each machine, divided by the number of machines.
+    """
 
     items: int
     events: dict[str, int]
     edits: int
     seconds: float
+    held_s: float
     lost: int
     doubled: int
     overwritten: int
@@ -65,6 +71,7 @@ class MachinesTorture:
     rng: np.random.Generator
     restart_server: Callable[[], None]
     kinds: Sequence[str] = EVENTS
+    held_s: float = 0.0  # of all machines together; see `MachinesResult`
     edited: dict[str, str] = field(default_factory=dict)  # the last text of each edited item
 
     def run(self, ids: Sequence[str], events: int) -> tuple[dict[str, int], float]:
@@ -87,6 +94,9 @@ class MachinesTorture:
             getattr(self, f"_{name}")(machine, self.rng.uniform(*LENGTH_S))
             lasted_s = time.monotonic() - began - at_s
             print(f"{at_s:.1f} s: {name} {machine.name}, {lasted_s:.1f} s", file=sys.stderr)
+            if not end.has_come:
+                held = len(self.machines) if name == "server_killed" else name in HOLDING
+                self.held_s += lasted_s * held
             played[name] += 1
             for each in self.machines:
                 if not each.is_running():
@@ -179,6 +189,7 @@ class MachinesTorture:
             events=events,
             edits=len(self.edited),
             seconds=seconds,
+            held_s=self.held_s / len(self.machines),
             lost=len(set(ids) - found.keys()),
             doubled=sum(count - 1 for count in kept.values()),
             overwritten=overwritten,
@@ -195,6 +206,11 @@ class _EndOfItems:
         self._ended_at = 0.0
         self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def has_come(self) -> bool:
+        """True if no item is left."""
+        return self._ended.is_set()
 
     def wait(self, timeout_s: float) -> float:
         """Return the monotonic time of the end. Raises AssertionError if it does not come."""
