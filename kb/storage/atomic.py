@@ -13,11 +13,13 @@ import re
 import secrets
 import shutil
 import socket
+import string
 import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +48,9 @@ TEMPORARY_SUFFIX = ".tmp"
 ABANDONED_AFTER_S = 24 * 3600.0
 _LONGEST_SUFFIX = 20
 # The folder may be the user's own, and a file of theirs with a similar name is none of ours.
+_TIMED = "z"  # begins the last part of a name with a time; in earlier versions it is hexadecimal
+_DIGITS = string.digits + string.ascii_lowercase
+_TIMED_NAME = re.compile(rf"\.kb-[0-9a-f]{{8}}-[0-9]+-{_TIMED}([0-9a-z]{{6}})[0-9a-z]{{5}}\.tmp")
 _NAME = re.compile(r"\.kb-[0-9a-f]{8}-[0-9]+-[0-9a-z]{3,12}\.tmp(\.[^.]*)?")
 
 # Several machines may share the folder, and a process id is valid on one machine only.
@@ -109,9 +114,13 @@ def _move(temporary: Path, target: Path) -> None:
 def temporary_name(suffix: str = "") -> str:
     """Return a new name for a temporary file, which `sweep` finds; `suffix` is that of its kind.
 
-    It is short and independent of the target's name, which may have the maximum length.
+    It is short and independent of the target's name, which may have the maximum length. It says
+    when it was made: a link has the date of the linked file, which may be years old.
     """
-    unique = f"{_HOST}-{os.getpid()}-{secrets.token_hex(6)}"
+    # A clock that is behind must not make the file older than its process (see `has_ended`).
+    made = max(time.time(), _process_start())
+    token = f"{_TIMED}{_base36(int(made), 6)}{_base36(secrets.randbelow(36**5), 5)}"
+    unique = f"{_HOST}-{os.getpid()}-{token}"
     return f"{TEMPORARY_PREFIX}{unique}{TEMPORARY_SUFFIX}{suffix[:_LONGEST_SUFFIX]}"
 
 
@@ -264,6 +273,7 @@ def has_ended(name: str, modified: float) -> bool:
 
     `modified` is the time (epoch seconds) at which that process was alive.
     """
+    modified = max(modified, _made_at(name))
     if time.time() - modified > ABANDONED_AFTER_S:
         return True
     parts = name.removeprefix(TEMPORARY_PREFIX).split("-")
@@ -279,6 +289,25 @@ def has_ended(name: str, modified: float) -> bool:
         return True
     except psutil.Error:
         return False
+
+
+def _made_at(name: str) -> float:
+    """Return the time in a temporary file's name; 0.0 in a name of an earlier version."""
+    found = _TIMED_NAME.match(name)
+    return float(int(found[1], 36)) if found else 0.0
+
+
+@cache
+def _process_start() -> float:
+    return float(psutil.Process().create_time())
+
+
+def _base36(number: int, digits: int) -> str:
+    text = ""
+    for _ in range(digits):
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+    return text
 
 
 def flush(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.errors import UsageError
+from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.item_states import (
     FAILED,
     WAITING,
@@ -17,7 +17,6 @@ from kb.jobs.worker import retry_policy
 
 def test_retry_decisions(tmp_path: Path) -> None:
     from kb.errors import (
-        LibraryError,
         MediaUnavailable,
         QuotaExhausted,
         RetryLater,
@@ -73,3 +72,13 @@ def test_an_item_that_this_machine_cannot_serve_waits_for_another(code: str) -> 
     found = retry_policy.decide(error, 2, systemic=False)
     assert (found.state, found.attempts, found.lane_reason) == ("waiting", 2, None)
     assert found.until is not None and found.until > time.time() + 900
+
+
+@pytest.mark.parametrize("code", sorted(retry_policy.MAY_HAVE_PASSED))
+def test_a_refused_write_is_tried_again_before_the_item_fails(code: str) -> None:
+    error = LibraryError(code, "writing is not allowed there")
+    first = retry_policy.decide(error, 0, systemic=False)
+    assert (first.state, first.attempts, first.lane_reason) == (WAITING, 1, None)
+    assert first.until is not None and first.until < time.time() + 10
+    last = retry_policy.decide(error, retry_policy.MAX_ATTEMPTS - 1, systemic=False)
+    assert (last.state, last.attempts) == (FAILED, retry_policy.MAX_ATTEMPTS)

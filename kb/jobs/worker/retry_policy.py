@@ -32,6 +32,9 @@ OF_THIS_MACHINE = frozenset((
     "engine.unknown", "engine.not_installed", "engine.no_cublas", "engine.no_compiler",
 ))  # fmt: skip
 FULL_DISK_BYTES = 8 * 2**20
+# A refused write of a folder that can be written to now: of this file alone, or of a share that was
+# read-only for a moment.
+MAY_HAVE_PASSED = frozenset(("storage.not_allowed", "index.unwritable"))
 
 _QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)
 _FULL_CODES = (
@@ -98,7 +101,7 @@ def decide(
     if systemic:
         return RetryDecision(WAITING, attempts, now + LANE_PAUSE_S, error, since)
     attempts += 1
-    if error.retryable and attempts < MAX_ATTEMPTS:
+    if (error.retryable or error.code in MAY_HAVE_PASSED) and attempts < MAX_ATTEMPTS:
         return RetryDecision(WAITING, attempts, now + backoff_s(attempts), failing_since=since)
     if not retry_schedule.is_recorded(error.problem):
         return RetryDecision(FAILED, attempts)
