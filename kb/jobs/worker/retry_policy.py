@@ -34,7 +34,7 @@ OF_THIS_MACHINE = frozenset((
 FULL_DISK_BYTES = 8 * 2**20
 # A refused write of a folder that can be written to now: of this file alone, or of a share that was
 # read-only for a moment.
-MAY_HAVE_PASSED = frozenset(("storage.not_allowed", "index.unwritable"))
+MAY_HAVE_PASSED = frozenset(("storage.not_allowed",))
 
 _QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)
 _FULL_CODES = (
