@@ -176,6 +176,7 @@ def machines(
             undisturbed = beside.submit(quiet.run, ids[0], 0)
             played, seconds = torn.run(ids[1], events)
             _, undisturbed_s = undisturbed.result()
+        assert len(quiet.lab.words()) == len(files), "the undisturbed library is not whole"
         return torn.result(quiet.lab, ids[1], played, seconds), undisturbed_s
 
 
