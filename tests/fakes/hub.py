@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.fakes.loopback import Loopback
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LISTING = "/api"  # in `faults`, the requests for the list of files
@@ -53,7 +55,7 @@ class _QuietServer(ThreadingHTTPServer):
         """Say nothing about a client that was killed."""
 
 
-class FakeHub:
+class FakeHub(Loopback):
     """The hub. `repositories` maps names to files by name; those in `gated` require a login.
 
     `sent` has the names of the files whose bytes were sent; `bytes_sent` counts them. `faults` has
@@ -106,31 +108,14 @@ class FakeHub:
 
         self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
 
-    def __enter__(self) -> FakeHub:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self._closed.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__exit__(*error)
 
     @property
     def url(self) -> str:
-        return f"{self._root}{self.mount}"
-
-    @property
-    def _root(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self.origin}{self.mount}"
 
     def use_tls(self, certificate: Path) -> None:
         """Answer TLS alone, with a certificate and its key in one file."""
@@ -220,7 +205,7 @@ class FakeHub:
                 first = int(parse_qs(urlsplit(request.path).query).get("cursor", ["0"])[0])
                 rest, names = names[first + self.page_rows :], names[first:][: self.page_rows]
                 if rest:
-                    link = self.page_link or f"{self._root}{urlsplit(request.path).path}?cursor=3"
+                    link = self.page_link or f"{self.origin}{urlsplit(request.path).path}?cursor=3"
                     link = re.sub(r"cursor=\d+", f"cursor={first + self.page_rows}", link)
             document: object = [self._entry(repository, name) for name in names]
         else:
@@ -278,8 +263,7 @@ class FakeHub:
 
     def _redirect(self, request: BaseHTTPRequestHandler, path: str) -> None:
         request.send_response(302)
-        port = self._server.server_address[1]
-        request.send_header("Location", f"http://localhost:{port}{self.mount}/cdn{path}")
+        request.send_header("Location", f"http://localhost:{self.port}{self.mount}/cdn{path}")
         request.send_header("Content-Length", "0")
         request.end_headers()
 

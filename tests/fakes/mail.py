@@ -6,13 +6,14 @@ import email
 import email.policy
 import json
 import socketserver
-import threading
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.fakes.loopback import Loopback
 
-class FakeMail:
+
+class FakeMail(Loopback):
     """An SMTP server without encryption; `refuse` has the answer to a command, such as `RCPT`."""
 
     def __init__(self, refuse: dict[str, str] | None = None) -> None:
@@ -56,23 +57,9 @@ class FakeMail:
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
-
-    def __enter__(self) -> FakeMail:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
-class FakeWebhook:
+class FakeWebhook(Loopback):
     """An address that takes JSON; `statuses` are its answers in order, the last one stays."""
 
     def __init__(self, *statuses: int) -> None:
@@ -94,17 +81,7 @@ class FakeWebhook:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/hook?key=s3cret"
-
-    def __enter__(self) -> FakeWebhook:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return f"{self.origin}/hook?key=s3cret"

@@ -28,6 +28,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.fakes.loopback import Loopback
+
 ScriptStep = str | int | tuple[int, str]
 BLOCK = 4096
 _BODIES = ("ok", "truncate", "drop", "slow", "overlap", "misplaced")
@@ -52,7 +54,7 @@ class _Server(ThreadingHTTPServer):
         """Ignore the error: clients that disconnect are part of the tests."""
 
 
-class FakeMedia:
+class FakeMedia(Loopback):
     """The server. `bodies` maps ids to their own files; all others have `body`."""
 
     def __init__(
@@ -75,11 +77,10 @@ class FakeMedia:
         self.requests: list[Request] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.origin
 
     @property
     def watch_url(self) -> str:
@@ -96,15 +97,6 @@ class FakeMedia:
             ]
         # Recorded at their end; returned in order of arrival.
         return sorted(found, key=lambda request: request.at)
-
-    def __enter__(self) -> FakeMedia:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def _next(self, words: dict[str, list[ScriptStep]], media_id: str) -> ScriptStep:
         with self._lock:

@@ -17,7 +17,6 @@ import re
 import socket
 import struct
 import sys
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -26,10 +25,10 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.fakes.loopback import Loopback
 from tests.fakes.odin_store import OdinStore
 
 KEY = "key-0f3a-PROBE"
@@ -46,7 +45,7 @@ OTHER_FAULTS = ("429", "429 soon", "500", "503 soon", "cut before", "not json")
 CHAT_EXCERPTS = 3
 
 
-class FakeOdin(OdinStore):
+class FakeOdin(Loopback, OdinStore):
     """The service. Indexing takes `index_s` seconds, deleting `delete_s`."""
 
     def __init__(
@@ -76,23 +75,10 @@ class FakeOdin(OdinStore):
         self.rewrite: Callable[[str, dict[str, Any], Any], Any] = lambda path, request, body: body
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.odin = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.daemon = True
+        self.url = self.origin
 
-    def __enter__(self) -> FakeOdin:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
         self.close()
 
     def settings(self, **more: Any) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import contextlib
 import http.client
 import select
 import socket
-import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from urllib.parse import urlsplit
+
+from tests.fakes.loopback import Loopback
 
 
 def _tunnel(near: socket.socket, far: socket.socket) -> None:
@@ -25,7 +25,7 @@ def _tunnel(near: socket.socket, far: socket.socket) -> None:
                 other[ready].sendall(block)
 
 
-class FakeProxy:
+class FakeProxy(Loopback):
     """The proxy, for plain requests and for tunnels (CONNECT), which HTTPS takes.
 
     `hosts` maps names to addresses of servers; `requests` has the addresses asked.
@@ -79,24 +79,8 @@ class FakeProxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
 
     @property
     def address(self) -> str:
         """Host and port."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> FakeProxy:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        return f"127.0.0.1:{self.port}"

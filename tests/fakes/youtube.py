@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.fakes.loopback import Loopback
+
 UPLOADS_END = 20_000
 FEED_PATH = "/feeds/videos.xml"
 PICTURE = "picture.png"
@@ -186,7 +188,7 @@ class _Server(ThreadingHTTPServer):
         """Ignore the error: clients that are killed are part of the tests."""
 
 
-class FakeYouTube:
+class FakeYouTube(Loopback):
     """The server. `quota` maps each valid key to its units a day; others are not valid.
 
     `refuse(path, query, key)` may return a Refusal to send instead. `calls` has all requests;
@@ -203,11 +205,10 @@ class FakeYouTube:
         self.spent: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/"
+        return f"{self.origin}/"
 
     def renew(self) -> None:
         """Start a new day: reset the spent units of every key."""
@@ -229,15 +230,6 @@ class FakeYouTube:
             and call.status == 200
             and call.query["playlistId"] == playlist_id
         ]
-
-    def __enter__(self) -> FakeYouTube:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def handle(self, path: str, query: dict[str, str], key: str) -> tuple[int, Any, dict[str, str]]:
         with self._lock:
