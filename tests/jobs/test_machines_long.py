@@ -5,87 +5,25 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
 import sqlalchemy as sa
 
 from kb.database import items
-from tests.fakes.database_proxy import DatabaseProxy
+from tests.support.machines import Machines, machines_of
 from tests.support.postgres import connected, database_url, server
-from tests.support.workers import Lab, write_talks
+from tests.support.workers import write_talks
 
 pytestmark = pytest.mark.long
 
 __all__ = ["database_url", "server"]
 
 
-class Machines:
-    """Two workers, `one` and `two`, each behind a proxy."""
-
-    def __init__(self, lab: Lab, url: str, stack: ExitStack) -> None:
-        self.lab = lab
-        self.proxies = {
-            name: stack.enter_context(DatabaseProxy.before(url)) for name in ("one", "two")
-        }
-        self._url = url
-
-    def start(self, name: str) -> psutil.Process:
-        """Start a worker behind its proxy."""
-        direct = self.lab.values["KB_DATABASE_URL"]
-        self.lab.values["KB_DATABASE_URL"] = self.proxies[name].url(self._url)
-        try:
-            return self.lab.start(name=name)
-        finally:
-            self.lab.values["KB_DATABASE_URL"] = direct
-
-    def log_lines(self) -> list[str]:
-        return self.lab.log_file.read_text(errors="replace").splitlines()
-
-
 @pytest.fixture
 def machines(database_url: str, tmp_path: Path) -> Iterator[Machines]:
-    values = {"KB_DATABASE_URL": database_url, "KB_WORKER_TIMEOUT_S": "12", "KB_IN_FLIGHT": "6"}
-    with ExitStack() as stack:
-        lab = stack.enter_context(Lab(tmp_path / "lab", **values))
-        yield Machines(lab, database_url, stack)
-
-
-def require_complete(lab: Lab, ids: list[str]) -> None:
-    done = lab.wait_finished(ids, 300)
-    assert Counter(each.state for each in done.values()) == {"done": len(ids)}
-    assert {each.attempts for each in done.values()} == {0}
-    passages = lab.passages()
-    assert len(passages) == len(set(passages)) >= len(ids)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "who"),
-    [(60, ("one",)), (60, ("one", "two")), (180, ("one",)), (180, ("one", "two"))],
-)
-def test_a_network_that_swallows(machines: Machines, seconds: int, who: tuple[str, ...]) -> None:
-    lab = machines.lab
-    ids = lab.ingest(write_talks(lab.folder / "in", 12, words=40))
-    one, two = machines.start("one"), machines.start("two")
-    lab.wait(lambda: lab.jobs.items.running("one"), "the first has items")
-    before = len(machines.log_lines())
-    for name in who:
-        machines.proxies[name].swallow()
-    ends_at = time.monotonic() + seconds
-    if len(who) == 1:
-        # The other takes over what the first had, and is done before the network is back.
-        require_complete(lab, ids)
-    time.sleep(max(0.0, ends_at - time.monotonic()))
-    # Lines about the outage: once each minute at most, of each worker, and its end.
-    assert len(machines.log_lines()) - before <= 12 * len(who) + 4
-    for name in who:
-        machines.proxies[name].heal()
-    require_complete(lab, ids)
-    lab.wait(lambda: len(lab.jobs.workers()) == 2, "both are there again")
-    for worker in (one, two):
-        lab.stop(worker, 20)
+    with machines_of(database_url, tmp_path / "lab") as found:
+        yield found
 
 
 @pytest.mark.parametrize(("fault", "seconds"), [("swallow", 40), ("cut", 10)])
@@ -99,7 +37,7 @@ def test_a_network_that_fails_while_a_worker_starts(
     time.sleep(seconds)
     assert worker.is_running()
     machines.proxies["one"].heal()
-    require_complete(lab, ids)
+    machines.require_complete(ids)
     lab.wait(lambda: [each.pid for each in lab.jobs.workers()] == [worker.pid], "it is there")
     lab.stop(worker, 20)
 
@@ -114,13 +52,16 @@ def test_a_stop_works_while_the_network_is_away(machines: Machines, how: str, fa
     getattr(machines.proxies["one"], fault)()
     time.sleep(3)
     began = time.monotonic()
+    lab.kb("worker", "--help")
+    start_s = time.monotonic() - began  # of a process, which takes long on a busy machine
+    began = time.monotonic()
     if how == "SIGTERM":
-        lab.stop(worker, 20)
+        lab.stop(worker, 40)
     else:
-        lab.kb("worker", "--stop", KB_DATABASE_URL=machines.proxies["one"].url(
-            lab.values["KB_DATABASE_URL"]), check=None)  # fmt: skip
+        through = machines.proxies["one"].url(machines.url)
+        lab.kb("worker", "--stop", KB_DATABASE_URL=through, check=None)
         lab._reap(worker, 5)
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 15 + start_s
     assert not worker.is_running()
 
 
@@ -162,5 +103,7 @@ def test_shares_are_fair_and_work_that_is_not_begun_moves(machines: Machines) ->
     assert min(taken["one"], taken["two"]) >= 6, taken
     lab.kill(one)
     killed_at = time.monotonic()
-    require_complete(lab, ids)
+    machines.require_complete(ids)
     assert time.monotonic() - killed_at < 120
+    # As the documents say: a worker has 11 connections at most.
+    assert all(proxy.most_open <= 11 for proxy in machines.proxies.values())

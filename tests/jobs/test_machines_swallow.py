@@ -1,0 +1,63 @@
+"""Networks that swallow for minutes, on one machine and on all: nothing is lost or overwritten."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.machines import Machines, machines_of
+from tests.support.postgres import database_url, server
+from tests.support.workers import write_talks
+
+pytestmark = pytest.mark.long
+
+__all__ = ["database_url", "server"]
+
+EDITED = "edited by hand while the first machine was cut off"
+
+
+@pytest.fixture
+def machines(database_url: str, tmp_path: Path) -> Iterator[Machines]:
+    with machines_of(database_url, tmp_path / "lab") as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "who"),
+    [(60, ("one",)), (60, ("one", "two")), (180, ("one",)), (180, ("one", "two"))],
+)
+def test_a_network_that_swallows(machines: Machines, seconds: int, who: tuple[str, ...]) -> None:
+    lab = machines.lab
+    ids = lab.ingest(write_talks(lab.folder / "in", 12, words=40))
+    one, two = machines.start("one"), machines.start("two")
+    lab.wait(lambda: lab.jobs.items.running("one"), "the first has items")
+    held = [item_id for item_id, _ in lab.jobs.items.running("one")]
+    before = len(machines.log().splitlines())
+    for name in who:
+        machines.proxies[name].swallow()
+    ends_at = time.monotonic() + seconds
+    if len(who) == 1:
+        # The other takes over what the first had, and is done before the network is back.
+        machines.require_complete(ids)
+        for item_id in held:
+            assert lab.service.revisions.edit(item_id, 0, EDITED) is not None
+    time.sleep(max(0.0, ends_at - time.monotonic()))
+    # Lines about the outage: once each minute at most, of each worker, and its end.
+    assert len(machines.log().splitlines()) - before <= 12 * len(who) + 4
+    for name in who:
+        machines.proxies[name].heal()
+    machines.require_complete(ids)
+    lab.wait(lambda: len(lab.jobs.workers()) == 2, "both are there again")
+    if len(who) == 1:
+        time.sleep(5)  # the first wakes up with what it had made
+        for item_id in held:
+            assert lab.service.items.transcript(item_id).segments[0].text.strip() == EDITED
+            (hit,) = [hit for hit in lab.service.search.run(EDITED).hits if hit.item_id == item_id]
+            assert EDITED in hit.text
+        machines.require_complete(ids)
+    assert "Traceback" not in machines.log()
+    for worker in (one, two):
+        lab.stop(worker, 40)
