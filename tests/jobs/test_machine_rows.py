@@ -1,0 +1,312 @@
+"""Faults of machines that share one library, each with real workers.
+
+Here are folders, clocks, users, names, dumps and settings. The others, and the cheap tests of their
+parts:
+
+- a worker that was cut off overwrites nothing: `test_machines_swallow.py`, `test_fences*.py`
+- a half-open connection, stops without a network: `test_machines_long.py`
+- locked tables, a frozen session, poolers, rights, deadlines: `tests/database/test_postgres.py`
+- the queue moves whole: `tests/service/test_queue_move.py`
+- shares of the queue: `test_machines_long.py`; liveness, names, lanes, logs: `test_machines.py`
+- settings: `test_request_settings.py`; identity and older databases: `test_library_tie.py`
+- pages of two machines: `tests/ui/test_two_pages_browser.py`
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from kb.database.tables import fencing_tokens, metadata
+from kb.library.identity import make_identity
+from tests.support.machines import NOBODY, WRONG_CLOCK, Machines, machines_of, mounted
+from tests.support.postgres import connected, database_url, server
+from tests.support.workers import write_talks
+
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
+
+__all__ = ["database_url", "server"]
+
+
+@pytest.fixture
+def machines(database_url: str, tmp_path: Path) -> Iterator[Machines]:
+    with machines_of(database_url, tmp_path / "lab") as found:
+        found.lab.library.prepare()
+        yield found
+
+
+# Folders of one machine: the others go on, and it goes on by itself when the trouble ends
+
+
+@contextmanager
+def read_only(home: Path, share: Path) -> Iterator[None]:
+    with mounted("--bind", "-o", "ro", str(home / "media"), at=share / "media"):
+        yield
+
+
+@contextmanager
+def away(home: Path, share: Path) -> Iterator[None]:
+    with mounted("-t", "tmpfs", "tmpfs", at=share):
+        yield
+        assert list(share.iterdir()) == []  # nothing was made under the mount point
+
+
+@contextmanager
+def another_library(home: Path, share: Path) -> Iterator[None]:
+    with mounted("-t", "tmpfs", "tmpfs", at=share):
+        make_identity(share)
+        before = sorted(share.rglob("*"))
+        yield
+        assert sorted(share.rglob("*")) == before
+
+
+@contextmanager
+def full(home: Path, share: Path) -> Iterator[None]:
+    """The folder in which media are written has no room on this machine."""
+    with mounted("-t", "tmpfs", "-o", "size=16k", "tmpfs", at=share / "media"):
+        (share / "media" / "full").write_bytes(b"x" * 4096)
+        yield
+
+
+@pytest.mark.parametrize("fault", [read_only, away, another_library, full])
+def test_trouble_of_one_machine_s_folder(machines: Machines, fault: Callable[..., object]) -> None:
+    lab, share = machines.lab, machines.lab.folder / "share"
+    with mounted("--bind", str(lab.home), at=share):
+        machines.start("two", KB_HOME=str(share))
+        with fault(lab.home, share):  # type: ignore[attr-defined]
+            ids = lab.ingest(write_talks(lab.folder / "in", 4, words=5))
+            lab.wait(lambda: [lane.machine for lane in lab.jobs.lanes()] == ["two"], "its lane")
+            said = lab.kb("status").stdout
+            assert "two takes no items until" in said and str(share) in said
+            one = machines.start("one")
+            machines.require_complete(ids)
+            lab.stop(one, 20)
+        # It works by itself; for one of the faults, the minute until then is not waited for.
+        if fault is full:
+            lab.jobs.resume()
+        more = lab.ingest(write_talks(lab.folder / "in", 1, start=9))
+        machines.require_complete([*ids, *more])
+        lab.wait(lambda: lab.jobs.lanes() == [], "no pause")
+        assert machines.log().count(str(share)) < 20
+        lab.kill_all()
+
+
+def test_a_share_that_goes_away_while_an_item_is_published(machines: Machines) -> None:
+    """The items end when it is there again, each with its index."""
+    lab, share = machines.lab, machines.lab.folder / "share"
+    with mounted("--bind", str(lab.home), at=share):
+        ids = lab.ingest(write_talks(lab.folder / "in", 3, words=8))
+        machines.start("two", KB_HOME=str(share))
+        lab.wait(
+            lambda: any(each.stage in ("write", "publish") for each in lab.states(ids).values()),
+            "an item that is written", every_s=0.02,
+        )  # fmt: skip
+        with away(lab.home, share):
+            time.sleep(6)
+        machines.require_complete(ids)
+        lab.kill_all()
+
+
+def test_a_machine_without_the_share_begins_nothing(machines: Machines) -> None:
+    lab = machines.lab
+    ids = lab.ingest(write_talks(lab.folder / "in", 2, words=5))
+    one = machines.start("one")
+    empty = lab.folder / "not mounted"
+    empty.mkdir()
+    for command in (
+        ["worker"], ["show", ids[0]], ["ingest", str(lab.folder / "in")], ["doctor"], ["status"],
+    ):  # fmt: skip
+        done = lab.kb(*command, check=None, KB_HOME=str(empty), KB_EXECUTOR_ID="two")
+        assert str(empty) in done.stdout + done.stderr, command
+        assert "No item" not in done.stderr and "already there" not in done.stdout, command
+        assert done.returncode != 0 or command == ["status"], (command, done.stdout, done.stderr)
+    machines.require_complete(ids)
+    assert list(empty.iterdir()) == []
+    lab.stop(one, 20)
+
+
+def test_a_worker_of_another_user(machines: Machines) -> None:
+    """It may not begin where it may not write; it pauses itself alone where it may not any more."""
+    if sys.platform != "linux" or os.geteuid():
+        pytest.skip("another user needs root")
+    lab = machines.lab
+    # Every user may go there; the folder of all tests is that of one account.
+    place = Path(tempfile.mkdtemp(prefix="kb-", dir="/tmp"))
+    try:
+        share, own = place / "share", place / "own"
+        own.mkdir()
+        shutil.chown(own, NOBODY, NOBODY)
+        user = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+        settings = {"KB_HOME": str(share), "HOME": str(own), "TMPDIR": str(own)}
+        with mounted("--bind", str(lab.home), at=share):
+            # It may not look into the folder; then not write a worker's lock: one sentence each.
+            for rights in (0o700, 0o755):
+                place.chmod(rights)
+                refused = machines.start_as("two", user, **settings)
+                assert refused.wait(60) != 0
+            assert machines.log().count(str(share)) >= 2 and "Traceback" not in machines.log()
+            for each in (lab.home, *lab.home.iterdir()):
+                each.chmod(0o777 if each.is_dir() else 0o666)
+            machines.start_as("two", user, **settings)
+            machines.wait_alive("two")
+            (lab.home / "media").chmod(0o755)
+            ids = lab.ingest(write_talks(place / "in", 4, words=5))
+            lab.wait(lambda: [lane.machine for lane in lab.jobs.lanes()] == ["two"], "its lane")
+            one = machines.start("one")
+            machines.require_complete(ids)
+            lab.stop(one, 20)
+            subprocess.run(["chmod", "-R", "a+rwX", str(lab.home)], check=True)
+            more = lab.ingest(write_talks(place / "in", 1, start=9))
+            machines.require_complete([*ids, *more])
+            entry = lab.library.find(more[0])
+            assert entry is not None and entry.transcript_path is not None
+            assert entry.transcript_path.stat().st_uid == NOBODY
+            lab.kill_all()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+# Clocks, frozen machines, names
+
+
+def test_clocks_that_are_wrong_and_jump(machines: Machines) -> None:
+    """One machine is 10 minutes ahead and is set back by 20, the other is 10 minutes behind."""
+    lab, clocks = machines.lab, {}
+    for name, wrong_s in (("one", "600"), ("two", "-600")):
+        clocks[name] = lab.folder / f"clock of {name}"
+        clocks[name].write_text(wrong_s)
+        machines.start_as(name, program=WRONG_CLOCK.format(file=str(clocks[name])))
+    machines.wait_alive("one", "two")
+    ids = lab.ingest(write_talks(lab.folder / "in", 12, words=20))
+    lab.wait(lambda: lab.jobs.items.running("one"), "an item")
+    for wrong_s in ("-600", "3600", "0"):
+        clocks["one"].write_text(wrong_s)
+        ends_at = time.monotonic() + 6
+        while time.monotonic() < ends_at:
+            assert [each.executor_id for each in lab.jobs.workers()] == ["one", "two"]
+            assert lab.jobs.lanes() == []
+            time.sleep(0.5)
+    machines.require_complete(ids)
+    assert "is gone" not in machines.log() and "declared dead" not in machines.log()
+    lab.jobs.pause()
+    (lane,) = lab.jobs.lanes()
+    assert lane.paused_by_hand
+    lab.jobs.resume()
+    more = lab.ingest(write_talks(lab.folder / "in", 2, start=20))
+    machines.require_complete([*ids, *more])
+    lab.kill_all()
+
+
+def test_a_frozen_machine_inside_a_transaction(machines: Machines) -> None:
+    """It holds the rows of an item and of a worker; the others give their heartbeats and work."""
+    lab = machines.lab
+    ids = lab.ingest(write_talks(lab.folder / "in", 6, words=10))
+    two = machines.start("two")
+    with connected(machines.url) as frozen:
+        frozen.execute(sa.text("BEGIN"))
+        frozen.execute(sa.text("UPDATE kb_items SET title = title WHERE id = :id"), {"id": ids[5]})
+        frozen.execute(sa.text("INSERT INTO kb_workers (executor_id, host, pid, started_at, seen_at"
+                               ") VALUES ('frozen', 'h', 1, 0, 0)"))  # fmt: skip
+        ends_at = time.monotonic() + 20
+        while time.monotonic() < ends_at:
+            assert [each.executor_id for each in lab.jobs.workers()] == ["two"]
+            time.sleep(0.5)
+        states = lab.states(ids)
+        assert sum(each.state == "done" for each in states.values()) >= 4, states
+        frozen.execute(sa.text("ROLLBACK"))
+    machines.require_complete(ids)
+    lab.stop(two, 20)
+
+
+def test_one_name_on_two_machines(machines: Machines) -> None:
+    """The share carries no locks: the second machine has a folder of workers of its own."""
+    lab, share = machines.lab, machines.lab.folder / "share"
+    ids = lab.ingest(write_talks(lab.folder / "in", 4, words=10))
+    machines.start("one")
+    second = ("unshare", "--uts", "sh", "-c", 'hostname second && exec "$@"', "sh")
+    with (
+        mounted("--bind", str(lab.home), at=share),
+        mounted("-t", "tmpfs", "tmpfs", at=share / ".workers"),
+    ):
+        (share / ".workers" / ".kb").write_text("")
+        refused = machines.start_as("one", second, KB_HOME=str(share))
+        assert refused.wait(60) != 0
+        assert "KB_EXECUTOR_ID" in machines.log()
+        machines.require_complete(ids)
+        machines.wait_alive("one")
+        lab.kill_all()
+
+
+# Dumps
+
+
+def test_an_older_dump_under_a_running_worker(machines: Machines) -> None:
+    lab = machines.lab
+    first = lab.ingest(write_talks(lab.folder / "in", 2, words=5))
+    machines.start("one")
+    machines.require_complete(first)
+    names = [f"public.{table.name}" for table in metadata.sorted_tables]
+    with connected(machines.url) as connection:
+        names += [
+            f"dbos.{name}"
+            for name in sa.inspect(connection).get_table_names("dbos")
+            if "migrations" not in name
+        ]
+        connection.execute(sa.text("CREATE SCHEMA dump"))
+        numbers = fencing_tokens.name
+        last = connection.scalar(sa.text(f"SELECT last_value FROM {numbers}"))
+        for name in names:
+            connection.execute(sa.text(f'CREATE TABLE dump."{name}" AS TABLE {name}'))
+        later = lab.ingest(write_talks(lab.folder / "in", 3, words=5, start=5))
+        machines.require_complete([*first, *later])
+        connection.execute(sa.text("BEGIN"))
+        connection.execute(sa.text(f"TRUNCATE {', '.join(names)} CASCADE"))
+        for name in names:
+            connection.execute(sa.text(f'INSERT INTO {name} SELECT * FROM dump."{name}"'))
+        connection.execute(sa.text(f"SELECT setval('{numbers}', {last})"))
+        connection.execute(sa.text("COMMIT"))
+    lab.wait(lambda: "kb reindex" in machines.log(), "the worker says so", 30)
+    for command in ("status", "doctor"):
+        done = lab.kb(command, check=None)
+        assert "kb reindex" in done.stdout + done.stderr, done
+    more = lab.ingest(write_talks(lab.folder / "in", 1, words=5, start=9))
+    time.sleep(4)
+    assert {each.state for each in lab.states(more).values()} == {"queued"}  # it takes none
+    lab.kb("reindex")
+    machines.require_complete([*first, *later, *more])
+    lab.kill_all()
+
+
+# Settings
+
+
+def test_each_request_has_its_own_settings_on_every_machine(machines: Machines) -> None:
+    lab = machines.lab
+    asked = {}
+    for number, (language, preset) in enumerate((("en", "optimiert"), ("de", "stabil"))):
+        lab.values |= {"KB_LANGUAGE": language, "KB_PRESET": preset, "KB_LONGEST_PAUSE_S": "0.5"}
+        paths = write_talks(lab.folder / "in", 4, words=8, start=4 * number)
+        done = lab.kb("ingest", *map(str, paths))
+        assert done.returncode == 0
+        for item_id in set(lab.states()) - set(asked):
+            asked[item_id] = (language, preset)
+    assert len(asked) == 8
+    machines.start("one", KB_LANGUAGE="fr", KB_PRESET="max", KB_REPAIR_SHARE="0")
+    machines.start("two", KB_LANGUAGE="auto", KB_PRESET="stabil")
+    machines.require_complete(list(asked))
+    for item_id, (language, preset) in asked.items():
+        transcript = lab.service.items.transcript(item_id)
+        assert (transcript.language, transcript.preset) == (language, preset), item_id
+        shown = lab.service.items.asked_settings(item_id)
+        assert (shown["language"], shown["preset"]) == (language, preset)
+    lab.kill_all()
