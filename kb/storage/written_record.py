@@ -42,7 +42,7 @@ class WrittenRecord:
             )
             return {sha256: source.decode("utf-8", "surrogatepass") for sha256, source in found}
 
-        return self._run(read, {}) if self.file.exists() else {}
+        return self._run(read, {}) if self._is_there() else {}
 
     def add(self, path: Path, sha256: str, source: str) -> None:
         """Record a content before it is put in place, so that a kill leaves no unknown file."""
@@ -77,7 +77,12 @@ class WrittenRecord:
             found = connection.execute("SELECT path, at FROM drafts ORDER BY at")
             return [(Path(os.fsdecode(path)), at) for path, at in found]
 
-        return self._run(read, []) if self.file.exists() else []
+        return self._run(read, []) if self._is_there() else []
+
+    def _is_there(self) -> bool:
+        with suppress(OSError):  # a folder that this account may not look into
+            return self.file.exists()
+        return False
 
     def _run(self, action: Callable[[sqlite3.Connection], Result], default: Result) -> Result:
         """Return the action's result in one transaction; the default without a usable record."""

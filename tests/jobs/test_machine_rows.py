@@ -14,11 +14,7 @@ parts:
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +25,7 @@ import sqlalchemy as sa
 
 from kb.database.tables import fencing_tokens, metadata
 from kb.library.identity import make_identity
-from tests.support.machines import NOBODY, WRONG_CLOCK, Machines, machines_of, mounted
+from tests.support.machines import WRONG_CLOCK, Machines, machines_of, mounted
 from tests.support.postgres import connected, database_url, server
 from tests.support.workers import write_talks
 
@@ -133,47 +129,6 @@ def test_a_machine_without_the_share_begins_nothing(machines: Machines) -> None:
     machines.require_complete(ids)
     assert list(empty.iterdir()) == []
     lab.stop(one, 20)
-
-
-def test_a_worker_of_another_user(machines: Machines) -> None:
-    """It may not begin where it may not write; it pauses itself alone where it may not any more."""
-    if sys.platform != "linux" or os.geteuid():
-        pytest.skip("another user needs root")
-    lab = machines.lab
-    # Every user may go there; the folder of all tests is that of one account.
-    place = Path(tempfile.mkdtemp(prefix="kb-", dir="/tmp"))
-    try:
-        share, own = place / "share", place / "own"
-        own.mkdir()
-        shutil.chown(own, NOBODY, NOBODY)
-        user = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-        settings = {"KB_HOME": str(share), "HOME": str(own), "TMPDIR": str(own)}
-        with mounted("--bind", str(lab.home), at=share):
-            # It may not look into the folder; then not write a worker's lock: one sentence each.
-            for rights in (0o700, 0o755):
-                place.chmod(rights)
-                refused = machines.start_as("two", user, **settings)
-                assert refused.wait(60) != 0
-            assert machines.log().count(str(share)) >= 2 and "Traceback" not in machines.log()
-            for each in (lab.home, *lab.home.iterdir()):
-                each.chmod(0o777 if each.is_dir() else 0o666)
-            machines.start_as("two", user, **settings)
-            machines.wait_alive("two")
-            (lab.home / "media").chmod(0o755)
-            ids = lab.ingest(write_talks(place / "in", 4, words=5))
-            lab.wait(lambda: [lane.machine for lane in lab.jobs.lanes()] == ["two"], "its lane")
-            one = machines.start("one")
-            machines.require_complete(ids)
-            lab.stop(one, 20)
-            subprocess.run(["chmod", "-R", "a+rwX", str(lab.home)], check=True)
-            more = lab.ingest(write_talks(place / "in", 1, start=9))
-            machines.require_complete([*ids, *more])
-            entry = lab.library.find(more[0])
-            assert entry is not None and entry.transcript_path is not None
-            assert entry.transcript_path.stat().st_uid == NOBODY
-            lab.kill_all()
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 # Clocks, frozen machines, names

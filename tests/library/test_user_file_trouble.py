@@ -186,3 +186,10 @@ def test_threads_share_the_record(out: Path) -> None:
         thread.join()
     assert errors == []
     assert {path.read_text() for path in out.iterdir()} == {"2"}
+
+
+def test_a_record_that_cannot_be_looked_for_is_an_empty_one(tmp_path: Path) -> None:
+    record = WrittenRecord(tmp_path / ("x" * 300))  # the system refuses to look at such a name
+    assert record.drafts() == [] and record.sources(tmp_path / "a") == {}
+    record.add(tmp_path / "a", "0" * 64, "b")
+    record.remove_drafts(tmp_path / "a")

@@ -24,8 +24,6 @@ from kb.transcript.passages import passages
 from tests.fakes.database_proxy import DatabaseProxy
 from tests.support.workers import ACTIVE_STATES, Lab
 
-NOBODY = 65_534
-
 # `kb` on a machine whose clock is wrong by the seconds in a file, which may change meanwhile.
 WRONG_CLOCK = """
 import sys, time
