@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from kb.asr.audio.speech_evidence import SpokenSound
+from kb.asr.audio.word_sound import WordSound
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality import checks, word_checks
 from kb.asr.quality.checks import check, flagged_seconds
@@ -291,20 +293,36 @@ def test_an_empty_report_is_clean() -> None:
     assert (coverage.grade, coverage.trusted, rows) == ("A", 1.0, ())
 
 
+PLAIN = WordSound(voicing=0.9, movement=1.7)
+NOISE = WordSound(voicing=0.5, movement=1.5)
+STEADY_NOISE = WordSound(voicing=0.5, movement=0.7)
+HUM = WordSound(voicing=1.0, movement=0.5)
+VOWEL = WordSound(voicing=1.0, movement=1.2)
+
+
 @dataclass
 class Scores:
-    """Evidence with known scores: of the word at each start in seconds, else 0.98."""
+    """Evidence with known scores and sounds of the word at each start in seconds.
+
+    The score is 0.98 where none is known.
+    """
 
     known: dict[float, float]
+    sounds: dict[float, WordSound] = field(default_factory=dict)
 
     def scores(self, words: Sequence[Word]) -> tuple[float, ...]:
         return tuple(self.known.get(word.start_s, 0.98) for word in words)
+
+    def sound(self, word: Word) -> WordSound:
+        return self.sounds.get(word.start_s, PLAIN)
 
 
 @pytest.mark.parametrize(
     ("probabilities", "clear", "scores", "flagged"),
     [
-        ((0.99, 0.99, 0.99), (0.0, 9.0), {2.0: 0.2}, None),  # likely, and surely detected
+        ((0.99, 0.99, 0.99), (0.0, 9.0), {2.0: 0.85}, None),  # likely, and surely detected
+        ((0.99, 0.99, 0.99), (0.0, 9.0), {2.0: 0.7}, (2.0, 2.4)),  # the evidence is strong
+        ((0.99, 0.99, 0.99), (0.0, 9.0), {1.5: 0.7}, None),  # it is spoken up to the end
         ((0.99, 0.99, 0.3), (0.0, 9.0), {}, None),  # unlikely, but its sound is speech
         ((0.99, 0.99, 0.3), (0.0, 9.0), {2.0: 0.5}, (2.0, 2.4)),
         ((0.99, 0.3, 0.3), (0.0, 9.0), {1.5: 0.5, 2.0: 0.5}, (1.5, 2.4)),
@@ -332,7 +350,7 @@ def test_words_whose_sound_is_no_speech_may_be_invented(
         "speech": ((0.0, 9.0),),
         "clear": (SpeechSpan(*clear),),
         "evidence": None if scores is None else Scores(scores),
-        "spoken_score": 0.92,
+        "spoken_sound": SpokenSound(0.92),
     }
     found = word_checks.ending(evidence(*words, **known), LIMITS)
     assert [(f.start_s, f.end_s) for f in found] == ([flagged] if flagged else [])
@@ -341,3 +359,54 @@ def test_words_whose_sound_is_no_speech_may_be_invented(
     found = word_checks.ending(evidence(*words, later, **known), LIMITS)
     own = [(f.start_s, f.end_s) for f in found if f.end_s < 3.0]
     assert own == ([flagged] if flagged else [])
+
+
+@pytest.mark.parametrize(
+    ("sounds", "scores", "seconds", "flags"),
+    [
+        ({}, {}, 0.4, []),
+        ({2.0: NOISE}, {}, 0.4, [(2.0, 2.4, 0.0)]),  # without a voice: in doubt, but kept
+        ({2.0: HUM}, {}, 0.4, [(2.0, 2.4, 0.0)]),  # one sound
+        ({2.0: VOWEL}, {2.0: 0.95}, 0.4, [(2.0, 2.4, 0.0)]),  # it moves little
+        ({2.0: VOWEL}, {}, 0.4, []),  # but is surely speech
+        ({2.0: STEADY_NOISE}, {}, 0.4, [(2.0, 2.4, 0.4)]),  # both: removed
+        ({1.5: STEADY_NOISE, 2.0: NOISE}, {}, 0.4, [(1.5, 2.4, 0.0)]),
+        ({2.0: HUM}, {}, 0.2, []),  # too short to move
+        ({2.0: NOISE}, {}, 0.2, []),  # a short word may have little voice
+        ({1.5: NOISE, 2.0: NOISE}, {}, 0.4, [(1.5, 2.4, 0.0)]),
+        ({1.5: NOISE}, {}, 0.4, []),  # inside of a stretch nothing is asked
+        ({1.0: NOISE}, {}, 0.4, [(1.0, 1.4, 0.0)]),
+        ({2.0: HUM}, {2.0: 0.85}, 0.4, [(2.0, 2.4, 0.4)]),  # evidence of two kinds: removed
+        ({}, {2.0: 0.7}, 0.2, []),  # a short word has few probabilities
+        ({1.5: NOISE}, {2.0: 0.7}, 0.4, [(1.5, 1.9, 0.0), (2.0, 2.4, 0.4)]),
+    ],
+)
+def test_words_without_a_voice_or_of_one_sound_are_in_doubt(
+    sounds: dict[float, WordSound],
+    scores: dict[float, float],
+    seconds: float,
+    flags: list[tuple[float, float, float]],
+) -> None:
+    starts = (1.0, 1.5, 2.0)
+    words = [Word(s, s + (seconds if s == starts[-1] else 0.4), "harbour", 0.99) for s in starts]
+    known: dict[str, Any] = {
+        "speech": ((0.0, 9.0),),
+        "clear": (SpeechSpan(0.0, 9.0),),
+        "evidence": Scores(scores, sounds),
+        "spoken_sound": SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
+    }
+    found = word_checks.ending(evidence(*words, **known), LIMITS)
+    assert [(f.start_s, f.end_s, f.value) for f in found] == flags
+
+
+@pytest.mark.parametrize(("probability", "doubted"), [(0.3, True), (0.7, False)])
+def test_an_unlikely_short_word_is_in_doubt_but_kept(probability: float, doubted: bool) -> None:
+    words = [Word(1.0, 1.4, "harbour", 0.99), Word(1.5, 1.7, "no", probability)]
+    known: dict[str, Any] = {
+        "speech": ((0.0, 9.0),),
+        "clear": (SpeechSpan(0.0, 9.0),),
+        "evidence": Scores({1.5: 0.7}),
+        "spoken_sound": SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
+    }
+    found = word_checks.ending(evidence(*words, **known), LIMITS)
+    assert [(f.start_s, f.value) for f in found] == ([(1.5, 0.0)] if doubted else [])

@@ -29,7 +29,7 @@ def test_spoken_words_have_evidence(voice: str) -> None:
     words = _words(said)
     evidence = _evidence(said)
     level = SpokenLevel()
-    limit = level.limit(words[1:4], evidence)
+    limit = level.of(words[1:4], evidence).score
     assert 0.8 < limit <= SPOKEN
     assert min(evidence.scores(words[-2:])) >= limit  # together
     assert all(evidence.scores([word])[0] >= limit for word in words[1:])
@@ -45,7 +45,7 @@ def test_most_sounds_without_a_word_have_none(kind: str) -> None:
         sound = np.asarray(sound * (0.3 / np.abs(sound).max()), np.float32)
         said = join(talk, without_speech(sound), pause=0.2)
         evidence = _evidence(said)
-        limit = SpokenLevel().limit(_words(talk)[1:4], evidence)
+        limit = SpokenLevel().of(_words(talk)[1:4], evidence).score
         word = Word(said.seconds - without_speech(sound).seconds, said.seconds, "banana", 0.9)
         below += evidence.scores([word])[0] < limit
     assert below >= 5
@@ -56,20 +56,20 @@ def test_a_quiet_recording_has_a_limit_of_its_own() -> None:
     rng = np.random.default_rng(4)
     noise = 0.05 * rng.standard_normal(loud.audio.size).astype(np.float32)
     said = Composition(loud.audio * 0.3 + noise, loud.words, "en")
-    limit = SpokenLevel().limit(_words(said)[1:4], _evidence(said))
-    clear = SpokenLevel().limit(_words(loud)[1:4], _evidence(loud))
+    limit = SpokenLevel().of(_words(said)[1:4], _evidence(said)).score
+    clear = SpokenLevel().of(_words(loud)[1:4], _evidence(loud)).score
     assert limit < clear
 
 
 def test_without_a_word_to_compare_nothing_has_a_limit() -> None:
     said = compose(bank(), SAID, bank().voices("en")[0], np.random.default_rng(3))
-    assert SpokenLevel().limit([], _evidence(said)) == 0.0
-    assert SpokenLevel().limit(_words(said)[:1], _evidence(said)) == 0.0
+    assert SpokenLevel().of([], _evidence(said)).score == 0.0
+    assert SpokenLevel().of(_words(said)[:1], _evidence(said)).score == 0.0
 
 
 def test_the_windows_before_count_as_well() -> None:
     said = compose(bank(), SAID, bank().voices("en")[0], np.random.default_rng(3))
     level = SpokenLevel()
-    assert level.limit(_words(said)[1:2], _evidence(said)) == 0.0
-    assert level.limit(_words(said)[2:3], _evidence(said)) > 0.8
-    assert level.limit([], _evidence(said)) == 0.0
+    assert level.of(_words(said)[1:2], _evidence(said)).score == 0.0
+    assert level.of(_words(said)[2:3], _evidence(said)).score > 0.8
+    assert level.of([], _evidence(said)).score == 0.0

@@ -6,6 +6,8 @@ place. A word is written as `text@start-end`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -377,3 +379,12 @@ def test_unlikely_words_in_sure_speech_stay_in_doubt_where_no_readings_agree() -
     place = place_of(flag("ending", 2.4, 2.9), text=text)
     results = [decoded(f"harbour@1.6-2.1 {other}@2.4-2.9") for other in ("sun", "moon", "sea")]
     assert settle(place, results, context(text), window().speech, 0.06) is None
+
+
+def test_words_that_are_only_in_doubt_stay_where_readings_have_none() -> None:
+    text = "harbour@1.6-2.1 winter@2.4-2.9"
+    place = place_of(replace(flag("ending", 2.4, 2.9), value=0.0), text=text)
+    results = [decoded("harbour@1.6-2.1")] * 3
+    empty = [decoded("")] * 3
+    for readings in (results, empty):
+        assert settle(place, readings, context(text), window().speech, 0.06) is None

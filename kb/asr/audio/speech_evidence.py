@@ -14,12 +14,14 @@ spoken words in clean and noisy talk, 5 % from a telephone and at 5 dB of noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import FRAME_S, Audio, SpeechDetector
+from kb.asr.audio.word_sound import WordSound, word_sound
 from kb.types import Word
 
 AROUND_S = 0.1  # sound on each side of a place: times of words are inexact
@@ -30,6 +32,12 @@ SPOKEN = 0.94  # mean of the three probabilities from which a sound is speech in
 LEVEL_MARGIN = 0.06  # below the median of the compared words
 COMPARED = 3  # words of one window
 LEAST_COMPARED = 2
+
+VOICING_MARGIN = 0.25  # below the median of the compared words: no voice
+STEADY_SHARE = 0.75  # of their median movement: it moves little
+ONE_SOUND_SHARE = 0.48  # the steadiest spoken word that was measured has 0.51
+BEST_MARGIN = 0.04  # above the least score of spoken words: so surely speech that it may be one
+LEAST_SOUND_S = 0.25  # a shorter word may have little voice, or move little
 
 
 class SpeechEvidence:
@@ -48,6 +56,7 @@ class SpeechEvidence:
         self._start_s = start_s
         self._stream, self._stream_s = stream
         self._known: dict[tuple[tuple[float, float], ...], tuple[float, ...]] = {}
+        self._sounds: dict[tuple[float, float], WordSound] = {}
 
     def scores(self, words: Sequence[Word]) -> tuple[float, ...]:
         """Return the mean of the three probabilities of each word, 0..1.
@@ -58,6 +67,14 @@ class SpeechEvidence:
         if places not in self._known:
             self._known[places] = self._compute(places)
         return self._known[places]
+
+    def sound(self, word: Word) -> WordSound:
+        """Return voicing and movement of a word."""
+        place = word.start_s, word.end_s
+        if place not in self._sounds:
+            first, last = map(self._sample, place)
+            self._sounds[place] = word_sound(self._audio[first:last])
+        return self._sounds[place]
 
     def _compute(self, places: tuple[tuple[float, float], ...]) -> tuple[float, ...]:
         if not places:
@@ -88,21 +105,62 @@ def _peak(chances: Audio, start_s: float, end_s: float) -> float:
     return float(np.convolve(own, np.ones(size) / size, "valid").max()) if size else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class SpokenSound:
+    """The sound of the spoken words of a window: the least score, and medians of the others."""
+
+    score: float = 0.0
+    voicing: float = 0.0
+    movement: float = 0.0
+
+    def is_weak(self, word: Word, evidence: SpeechEvidence) -> bool:
+        """Return whether a word hardly sounds as the spoken ones, whatever its score.
+
+        It has no voice, or it is one steady sound; where it moves a little, its score counts too.
+        """
+        if not self._without_voice(word, evidence):
+            moved = self._moved(word, evidence)
+            best = moved >= STEADY_SHARE or evidence.scores([word])[0] >= self.score + BEST_MARGIN
+            return moved < ONE_SOUND_SHARE or not best
+        return True
+
+    def is_noise(self, word: Word, evidence: SpeechEvidence) -> bool:
+        """Return whether a word has no voice and is one steady sound."""
+        return self._without_voice(word, evidence) and self._moved(word, evidence) < ONE_SOUND_SHARE
+
+    def _without_voice(self, word: Word, evidence: SpeechEvidence) -> bool:
+        if word.end_s - word.start_s < LEAST_SOUND_S:
+            return False
+        return evidence.sound(word).voicing < self.voicing - VOICING_MARGIN
+
+    def _moved(self, word: Word, evidence: SpeechEvidence) -> float:
+        """Return the movement as a share of that of the spoken words; 1 for a short word."""
+        if word.end_s - word.start_s < LEAST_SOUND_S or self.movement <= 0:
+            return 1.0
+        return evidence.sound(word).movement / self.movement
+
+
 class SpokenLevel:
-    """The score from which a sound of one medium is speech, by the scores of some sure words."""
+    """The sound of spoken words of one medium, by that of some sure words."""
 
     def __init__(self) -> None:
         self._scores: list[float] = []
 
-    def limit(self, words: Sequence[Word], evidence: SpeechEvidence) -> float:
-        """Return the least score of speech in a window; 0 if too few words are known.
+    def of(self, words: Sequence[Word], evidence: SpeechEvidence) -> SpokenSound:
+        """Return the sound of spoken words in a window; a score of 0 if too few are known.
 
-        `words`: sure words of the window, the best first. Some of them are compared, and those of
-        the windows before: a part of a medium may have more noise than the rest. Without a sure
-        word in the window nothing is known about its sound.
+        `words`: sure words of the window, the best first. Some of them are compared, and the scores
+        of those of the windows before: a part of a medium may have more noise than the rest.
+        Without a sure word in the window nothing is known about its sound.
         """
-        own = [score for word in words[:COMPARED] for score in evidence.scores([word])]
+        words = words[:COMPARED]
+        own = [score for word in words for score in evidence.scores([word])]
         self._scores += own
         if not own or len(self._scores) < LEAST_COMPARED:
-            return 0.0
-        return min(SPOKEN, median(own) - LEVEL_MARGIN, median(self._scores) - LEVEL_MARGIN)
+            return SpokenSound()
+        sounds = [evidence.sound(word) for word in words]
+        return SpokenSound(
+            min(SPOKEN, median(own) - LEVEL_MARGIN, median(self._scores) - LEVEL_MARGIN),
+            median(sound.voicing for sound in sounds),
+            median(sound.movement for sound in sounds),
+        )

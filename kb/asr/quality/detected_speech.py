@@ -33,6 +33,6 @@ def with_detection(
         for threshold in (LEDGER_THRESHOLD, SURE_THRESHOLD, CLEAR_THRESHOLD)
     )
     context = replace(context, speech=speech, sure=sure, clear=clear, evidence=evidence)
-    if not any(context.is_unclear(word) for word in context.words):
+    if not context.words:
         return context
-    return replace(context, spoken_score=level.limit(sure_words(context), evidence))
+    return replace(context, spoken_sound=level.of(sure_words(context), evidence))

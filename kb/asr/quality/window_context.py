@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from kb.asr.audio.speech_evidence import SpeechEvidence
+from kb.asr.audio.speech_evidence import SpeechEvidence, SpokenSound
 from kb.asr.coverage import clip_spans
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.pace import Pace
@@ -64,7 +64,7 @@ class WindowContext:
     `detected_language` the likeliest language of this window, with its probability; `pace` that
     of the item's speech; `sure` is the speech that detection is sure of (None: all of `speech`),
     `clear` the part of it that needs no `evidence`, which is asked about other words (None: none);
-    `spoken_score` is the least score of a spoken word there.
+    `spoken_sound` is that of the spoken words there.
     """
 
     start_s: float
@@ -80,7 +80,7 @@ class WindowContext:
     sure: tuple[SpeechSpan, ...] | None = None
     clear: tuple[SpeechSpan, ...] = ()
     evidence: SpeechEvidence | None = None
-    spoken_score: float = 0.0
+    spoken_sound: SpokenSound = field(default_factory=SpokenSound)
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -106,7 +106,7 @@ class WindowContext:
 
         It has at least the score of spoken words less `margin`.
         """
-        least = self.spoken_score - margin
+        least = self.spoken_sound.score - margin
         found: list[bool] = []
         for unclear, row in groupby(words, self.is_unclear):
             own = list(row)
@@ -116,9 +116,21 @@ class WindowContext:
                 found += [True] * len(own)
         return found
 
-    def is_evident(self, word: Word) -> bool:
+    def is_evident(self, word: Word, *, margin: float = 0.0) -> bool:
         """Return whether there is evidence for the sound of a word, be it clear or not."""
-        return not self.evidence or self.evidence.scores([word])[0] >= self.spoken_score
+        least = self.spoken_sound.score - margin
+        return not self.evidence or self.evidence.scores([word])[0] >= least
+
+    def is_weak(self, word: Word) -> bool:
+        """Return whether a word may be invented though there is evidence for its sound.
+
+        Its sound has no voice, or is one steady sound, unlike that of spoken words.
+        """
+        return self.evidence is not None and self.spoken_sound.is_weak(word, self.evidence)
+
+    def is_noise(self, word: Word) -> bool:
+        """Return whether the sound of a word has no voice and is one steady sound."""
+        return self.evidence is not None and self.spoken_sound.is_noise(word, self.evidence)
 
     def is_unclear(self, word: Word) -> bool:
         """Return whether a word is unlikely, or detection not quite sure of its sound."""

@@ -6,7 +6,7 @@ found there by `uncovered`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, takewhile
 
 import numpy as np
@@ -21,7 +21,9 @@ EQUAL_SHARE = 0.8  # of the limit of a stretched word, for words beside equal on
 ENDING_PAUSE_S = 0.3  # a longer pause ends a stretch
 FIRST_MARGIN = 0.15  # detection is late: first words of a stretch have less
 INNER_MARGIN = 0.05  # inside of a stretch
-LEAST_INVENTED_S = 0.25  # a shorter word has too few probabilities
+CLEAR_MARGIN = 0.12  # a likely word whose sound is detected
+LEAST_INVENTED_S = 0.25  # a shorter word has too few probabilities to be removed
+LIKELY = 0.5  # a short word with a higher probability is not in doubt by its score
 MOST_ENDING = 8  # most words of an edge that are looked at
 UNLIKELY_SHARE = 0.25  # the least likely words of a window are not sure
 LEAST_SURE_S = 0.2  # a shorter one has no sound to compare with
@@ -99,32 +101,50 @@ def stutter(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`ending`: words that may be invented, most often at the end of a stretch. Value: seconds.
+    """`ending`: words that may be invented, most often at the end of a stretch.
 
     A recognizer answers breath, laughter and other noises with words, most often behind speech.
     The sound of such words is hardly speech if it is detected by itself and backwards as well
-    (`kb.asr.audio.speech_evidence`, ours). Only unlikely words at the edges of a stretch are looked
-    at, and words anywhere of whose sound detection is not quite sure.
+    (`kb.asr.audio.speech_evidence`, ours). Only words at the edges of a stretch are looked at, and
+    words anywhere of whose sound detection is not quite sure.
+
+    Value: the seconds of words that are removed. It is 0 where words are only in doubt: they are
+    short, or their sound is speech but has no voice, or is a steady one.
     """
     found: list[QualityFlag] = []
-    known = context.evidence is not None and context.spoken_score > 0
+    known = context.evidence is not None and context.spoken_sound.score > 0
     for stretch in _stretches(context.words if known else ()):
         invented = _invented(stretch, context)
-        for is_invented, part in groupby(zip(stretch, invented, strict=True), lambda pair: pair[1]):
-            row = [word for word, _ in part]
+        doubtful = _doubtful(stretch, invented, context)
+        signs = zip(stretch, invented, doubtful, strict=True)
+        for (is_invented, is_doubtful), part in groupby(signs, lambda sign: sign[1:]):
+            row = [word for word, *_ in part]
             start_s, end_s = row[0].start_s, row[-1].end_s
-            long_enough = len(row) > 1 or end_s - start_s >= LEAST_INVENTED_S
-            if is_invented and long_enough and context.from_s <= end_s <= context.to_s:
-                found.append(make_flag("ending", start_s, end_s, end_s - start_s, 0.0))
+            if not (is_invented or is_doubtful) or not context.from_s <= end_s <= context.to_s:
+                continue
+            removed = is_invented and (len(row) > 1 or end_s - start_s >= LEAST_INVENTED_S)
+            if removed or is_doubtful or row[0].probability < LIKELY:
+                value = end_s - start_s if removed else 0.0
+                found.append(make_flag("ending", start_s, end_s, value, 0.0))
+    return found
+
+
+def _doubtful(
+    stretch: Sequence[Word], invented: Sequence[bool], context: WindowContext
+) -> list[bool]:
+    """Return for each word at the edges of a stretch, or of what is spoken, whether it is weak."""
+    spoken = [n for n in range(len(stretch)) if not invented[n]]
+    found = [False] * len(stretch)
+    for order in (spoken, spoken[::-1]):
+        for n in takewhile(lambda n: context.is_weak(stretch[n]), order[:MOST_ENDING]):
+            found[n] = True
     return found
 
 
 def _invented(stretch: Sequence[Word], context: WindowContext) -> list[bool]:
     """Return for each word of a stretch whether it may be invented."""
-    first = _unclear(stretch, context)
-    first = _until_spoken(context.has_evidence(stretch[:first], margin=FIRST_MARGIN))
-    end = _unclear(stretch[::-1], context)
-    end = _until_spoken(reversed(context.has_evidence(stretch[len(stretch) - end :])))
+    first = _without_evidence(stretch, context, margin=FIRST_MARGIN)
+    end = _without_evidence(stretch[::-1], context)
     invented = [n < first or n >= len(stretch) - end for n in range(len(stretch))]
     for clear, part in groupby(range(len(stretch)), lambda n: context.is_detected(stretch[n])):
         row = [n for n in part if not invented[n]]
@@ -143,27 +163,47 @@ def _invented(stretch: Sequence[Word], context: WindowContext) -> list[bool]:
     return invented
 
 
-def _unclear(words: Sequence[Word], context: WindowContext) -> int:
-    """Return the number of unclear words before the first clear one, within `MOST_ENDING`."""
-    return len(list(takewhile(context.is_unclear, words[:MOST_ENDING])))
+def _without_evidence(words: Sequence[Word], context: WindowContext, *, margin: float = 0.0) -> int:
+    """Return the number of words, from an edge on, before the first with evidence of its sound.
+
+    The unclear words at the edge are one sound. A clear word behind them is looked at by itself:
+    a recognizer is sure of some invented words as well, but there are far fewer of them, so that
+    the evidence against it must be stronger. A steady sound without a voice is against both.
+    """
+    words = words[:MOST_ENDING]
+    unclear = sorted(takewhile(context.is_unclear, words), key=lambda word: word.start_s)
+    spoken = dict(zip(unclear, context.has_evidence(unclear, margin=margin), strict=True))
+
+    def is_against(word: Word) -> bool:
+        if context.is_noise(word):
+            return True
+        return not spoken[word] if word in spoken else _is_against(context, word, margin)
+
+    return len(list(takewhile(is_against, words)))
 
 
-def _until_spoken(spoken: Iterable[bool]) -> int:
-    """Return the number of words before the first spoken one."""
-    return len(list(takewhile(lambda each: not each, spoken)))
+def _is_against(context: WindowContext, word: Word, margin: float) -> bool:
+    """Return whether the evidence against a clear word is strong, or of two kinds."""
+    if context.is_evident(word, margin=margin):
+        return False
+    strong = not context.is_evident(word, margin=margin + CLEAR_MARGIN)
+    return strong or context.is_weak(word)
 
 
 def sure_words(context: WindowContext) -> list[Word]:
     """Return words that are surely spoken: detected, not unlikely, and inside of a stretch.
 
     They are from its first third, as words that a recognizer invents are at the end; detection is
-    late for the first one. Those of the longest stretches come first.
+    late for the first one. Those of the longest stretches come first. Behind them come the other
+    words but the last one.
     """
     least = np.quantile([word.probability for word in context.words] or [0.0], UNLIKELY_SHARE)
+    stretches = sorted(_stretches(context.words), key=len, reverse=True)
+    first = [word for stretch in stretches for word in stretch[1 : len(stretch) // 3 + 1]]
+    others = [word for stretch in stretches for word in stretch[len(stretch) // 3 + 1 : -1]]
     return [
         word
-        for stretch in sorted(_stretches(context.words), key=len, reverse=True)
-        for word in stretch[1 : len(stretch) // 3 + 1]
+        for word in (*first, *others)
         if word.probability >= least
         and word.end_s - word.start_s >= LEAST_SURE_S
         and context.is_detected(word)

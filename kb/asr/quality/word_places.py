@@ -28,7 +28,7 @@ from kb.asr.quality.checks import on_silence, uncovered
 from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
 from kb.asr.quality.missing_speech import is_silence
 from kb.asr.quality.window_context import Thresholds, WindowContext
-from kb.asr.quality.word_checks import stretched, stutter
+from kb.asr.quality.word_checks import ending, stretched, stutter
 from kb.asr.quality.word_edits import SAME_S, same_times, texts
 from kb.asr.windows.windowing import Window
 from kb.types import QualityFlag, Segment, SpeechSpan, Word
@@ -80,7 +80,12 @@ class Place:
 
     def removes(self, word: Word) -> bool:
         """Return whether a flag says that the word was not spoken."""
-        return any(flag.name in REMOVED and has_word(flag, word) for flag in self.flags)
+        return any(is_removing(flag) and has_word(flag, word) for flag in self.flags)
+
+
+def is_removing(flag: QualityFlag) -> bool:
+    """Return whether readings may remove the words of a flag; an `ending` of 0 s is a doubt."""
+    return flag.name in REMOVED and (flag.name != "ending" or flag.value > 0)
 
 
 def has_word(flag: QualityFlag, word: Word) -> bool:
@@ -205,7 +210,7 @@ def confirmed(
         to_s=min(context.to_s, place.end_s),
         decoded=replace(reading, segments=(segment,)),
     )
-    checks = (uncovered, stretched, stutter, on_silence)
+    checks = (uncovered, stretched, stutter, on_silence, ending)
     if any(check(near, limits) for check in checks):
         return None
     return found if all(context.spoken(found)) else None
@@ -233,14 +238,15 @@ def settle(
         else ()
         for result in readings
     ]
-    removable = any(flag.name in REMOVED for flag in place.flags)
+    removable = any(map(is_removing, place.flags))
     for one, other in combinations(heard, 2):
         if not one and not other:
             speech = clip_spans(sure, place.start_s, place.end_s)
             if not old and sum(span.duration_s for span in speech) <= LONGEST_EMPTY_S:
                 return ()
-            if place.invented:
-                return place.kept(old)
+            kept = place.kept(old)
+            if place.invented and (kept != old or not old):
+                return kept
             continue
         # A word that may be invented must have the same text in both.
         differ = place.invented and texts(one) != texts(other)
@@ -251,11 +257,12 @@ def settle(
             return found
         if removable and Counter(texts(found)) <= Counter(texts(old)):
             return found  # fewer words, or the same at the times of their sound
-        if not any(place.removes(word) for word in old) and not uneven(found):
+        doubted = place.invented and texts(found) != texts(old)
+        if not (doubted or any(place.removes(word) for word in old) or uneven(found)):
             return old
     if place.invented and len(readings) == MOST_READINGS:
         removed = [word for word in old if place.removes(word)]
-        if not any(context.spoken(removed)):
+        if (removed or not old) and not any(context.spoken(removed)):
             return place.kept(old)
     return None
 
@@ -334,7 +341,7 @@ def fits(
     near = [SpeechSpan(span.start_s - EDGE_S, span.end_s + EDGE_S) for span in sure]
     known = Counter(texts(context.words[place.first : place.end]))
     outside_s = 0.0
-    if not all(context.spoken(words)):
+    if not all(context.spoken(words)) or any(map(context.is_weak, words)):
         return False
     for word, text in zip(words, texts(words), strict=True):
         length_s = word.end_s - word.start_s
