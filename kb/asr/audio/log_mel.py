@@ -24,8 +24,11 @@ _LEAST = 1e-10  # lower bound of the power: log10(0) is not finite
 class LogMel:
     """Whisper's log-mel spectrogram: 25 ms windows, 10 ms hop, log10 clamped to maximum - 8."""
 
-    def __init__(self, extractor: Any, device: str) -> None:
+    def __init__(self, extractor: Any, device: str, *, whole: bool = False) -> None:
+        """`whole`: always compute the whole window, in tensors of one length."""
         import torch
+
+        self._whole = whole
 
         self._samples = int(extractor.n_samples)
         self._n_fft = int(extractor.n_fft)
@@ -36,17 +39,22 @@ class LogMel:
         self._window = torch.hann_window(self._n_fft, device=device)
         self._device = device
 
-    def __call__(self, audio: Sequence[Audio]) -> torch.Tensor:
-        """Return [batch, mels, frames] float32 of [batch][samples] at 16 kHz, padded with 0."""
+    def __call__(self, audio: Sequence[Audio], rows: int = 0) -> torch.Tensor:
+        """Return [batch, mels, frames] float32 of [batch][samples] at 16 kHz, padded with 0.
+
+        With `rows` above the number of inputs, silent ones follow them.
+        """
         import torch
 
         frames = self._samples // self._hop
         longest = max((min(piece.size, self._samples) for piece in audio), default=0)
+        if self._whole:
+            longest = self._samples
         # Frames after the longest input are silence with a known value: they are not computed.
         used_frames = min(frames, -(-(longest + self._n_fft) // self._hop))
         size = min(self._samples, used_frames * self._hop + self._n_fft)
-        batch = np.zeros((len(audio), size), np.float32)
-        for row, piece in zip(batch, audio, strict=True):
+        batch = np.zeros((max(rows, len(audio)), size), np.float32)
+        for row, piece in zip(batch, audio, strict=False):
             row[: min(piece.size, size)] = piece[:size]
         signal = torch.from_numpy(batch).to(self._device)
         spectrum = torch.stft(

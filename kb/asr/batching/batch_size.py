@@ -31,8 +31,15 @@ class AdaptiveBatchSize:
         ceiling: int,
         max_batch: Callable[[], BatchCeiling] | None = None,
         grow_after: int = GROW_AFTER,
+        *,
+        padded: bool = False,
     ) -> None:
-        """`ceiling`: the preset's size; `max_batch`: the limit by memory now, with its reason."""
+        """`ceiling`: the preset's size; `max_batch`: the limit by memory now, with its reason.
+
+        `padded`: engines fill batches up to a power of two or the ceiling, so that other sizes
+        would take more memory than they say.
+        """
+        self._padded = padded
         self.ceiling = max(1, ceiling)
         self._max_batch = max_batch
         self._first_wait = self._grow_after = grow_after
@@ -76,7 +83,7 @@ class AdaptiveBatchSize:
             return False
         if self.size >= self.ceiling:
             self._grow_after = min(2 * self._grow_after, SLOWEST_GROWTH * self._first_wait)
-        self.size, self.reason = max(1, count // 2), reason
+        self.size, self.reason = self._unpadded(max(1, count // 2)), reason
         log.warning("%s; going on with %d windows a batch", reason, self.size)
         return True
 
@@ -97,7 +104,8 @@ class AdaptiveBatchSize:
             return
         self._quiet = 0
         limit, why = self._limit()
-        self.size, self.reason = max(self.size, min(2 * self.size, limit)), why
+        size = min(2 * self.size, limit)
+        self.size, self.reason = max(self.size, self._unpadded(size)), why
         if self.size < limit:
             self.reason = f"growing again, to {limit} windows"
 
@@ -120,6 +128,13 @@ class AdaptiveBatchSize:
     def _limit(self) -> tuple[int, str]:
         memory_limit = self._max_batch() if self._max_batch else None
         if memory_limit is not None and memory_limit.size < self.ceiling:
-            return max(1, memory_limit.size), memory_limit.reason or "the device allows no more"
+            size = self._unpadded(max(1, memory_limit.size))
+            return size, memory_limit.reason or "the device allows no more"
         reason = memory_limit.reason if memory_limit is not None and memory_limit.reason else ""
         return self.ceiling, reason or f"the preset's most is {self.ceiling}"
+
+    def _unpadded(self, size: int) -> int:
+        """Return the largest size up to `size` that an engine does not pad."""
+        if not self._padded or size >= self.ceiling:
+            return size
+        return 1 << (size.bit_length() - 1)

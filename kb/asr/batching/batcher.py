@@ -120,7 +120,9 @@ class Batcher:
         self._manager = manager
         self._throttle = throttle
         self._window_bytes = window_bytes
-        self._size = AdaptiveBatchSize(ceiling, max_batch, batch_size.GROW_AFTER)
+        self._size = AdaptiveBatchSize(
+            ceiling, max_batch, batch_size.GROW_AFTER, padded=manager.on_gpu
+        )
         self._scheduler: FairScheduler[_Job] = FairScheduler()
         self._counts = _Counts()
         self._changed = threading.Condition()

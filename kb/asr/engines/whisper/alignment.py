@@ -20,11 +20,14 @@ _BATCH_SIZE_ON_GPU = 32  # four times the memory, but a quarter of the kernel la
 _ROWS = 32  # rows whose medians are computed at once on a CPU: about 2 MB with their copies
 
 
-def monotonic_paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
+def monotonic_paths(
+    costs: Sequence[torch.Tensor], sizes: Sequence[tuple[int, int]] = ()
+) -> list[list[int]]:
     """Return, for each row of each matrix, the column at which the cheapest path enters it.
 
-    `costs`: matrices of shape [rows, columns], of any sizes, on one device. A path runs from the
-    first to the last cell by steps right, down or diagonal.
+    `costs`: matrices of shape [rows, columns], of any sizes, on one device; `sizes`: the rows and
+    columns of each that count, if the rest is padding. A path runs from the first to the last cell
+    by steps right, down or diagonal.
 
     The algorithm is dynamic time warping (Sakoe and Chiba 1978), computed for a whole row of
     several matrices at once on the device. A path that is in a row at column j has entered the row
@@ -35,23 +38,26 @@ def monotonic_paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
     batch_size = _BATCH_SIZE if not costs or costs[0].device.type == "cpu" else _BATCH_SIZE_ON_GPU
     found: list[list[int]] = []
     for first in range(0, len(costs), batch_size):
-        found.extend(_paths(costs[first : first + batch_size]))
+        some = slice(first, first + batch_size)
+        found.extend(_paths(costs[some], sizes[some]))
     return found
 
 
-def _paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
+def _paths(costs: Sequence[torch.Tensor], counted: Sequence[tuple[int, int]]) -> list[list[int]]:
     import torch
 
     # The longest first: the matrices that still have a row are then always the first ones.
     order = sorted(range(len(costs)), key=lambda place: -costs[place].shape[0])
-    sizes = [costs[place].shape for place in order]
-    count, rows, columns = len(costs), sizes[0][0], max(size[1] for size in sizes)
-    alive = [sum(size[0] > row for size in sizes) for row in range(rows)]
+    shapes = [costs[place].shape for place in order]
+    # A path never goes left or up: padding to the right and below changes none.
+    sizes = [counted[place] if counted else costs[place].shape for place in order]
+    count, rows, columns = len(costs), shapes[0][0], max(shape[1] for shape in shapes)
+    alive = [sum(shape[0] > row for shape in shapes) for row in range(rows)]
     device = costs[0].device
     # float64, because differences of running sums over hundreds of numbers decide.
     sums = torch.zeros((count, rows, columns), dtype=torch.float64, device=device)
     for place, number in enumerate(order):
-        sums[place, : sizes[place][0], : sizes[place][1]] = costs[number]
+        sums[place, : shapes[place][0], : shapes[place][1]] = costs[number]
     sums = sums.cumsum(-1)
     entered = torch.zeros((rows, count, columns), dtype=torch.int16, device=device)
     straight = torch.ones((rows, count, columns), dtype=torch.bool, device=device)
@@ -66,13 +72,15 @@ def _paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
         total = total + sums[: alive[row], row]
     # Backtracking from the last cells, all matrices at once.
     column = torch.tensor([size[1] - 1 for size in sizes], device=device)
+    lengths = torch.tensor([size[0] for size in sizes], device=device)
     found = torch.zeros((rows, count), dtype=torch.long, device=device)
     every = torch.arange(count, device=device)
     for row in range(rows - 1, 0, -1):
         own = every[: alive[row]]
         at = entered[row, own, column[own]].long()
         found[row, own] = at
-        column[own] = at - (~straight[row, own, at]).long()
+        before = at - (~straight[row, own, at]).long()
+        column[own] = torch.where(lengths[own] > row, before, column[own])
     paths: list[list[int]] = [[] for _ in costs]
     for number, size, path in zip(order, sizes, found.T.tolist(), strict=True):
         paths[number] = path[: size[0]]
@@ -95,6 +103,32 @@ def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> to
     return weights.mean(dim=0)
 
 
+def padded_alignment(
+    attention: torch.Tensor, tokens: int, frames: int, median_width: int = 7
+) -> torch.Tensor:
+    """Return the match as `alignment` does, in the shape of `attention` without its heads.
+
+    Only the first `tokens` rows and `frames` columns count; the values of the others have no
+    meaning. All tensors have the same sizes for every number of tokens and frames.
+    """
+    import torch
+
+    frames, device = max(frames, 1), attention.device
+    counted = (torch.arange(attention.shape[-2], device=device) < tokens)[:, None]
+    weights = attention.float() * counted
+    apart = (weights - weights.sum(dim=-2, keepdim=True) / tokens) * counted
+    spread = (apart.square().sum(dim=-2, keepdim=True) / tokens).sqrt().clamp(min=1e-9)
+    weights = apart / spread
+    reach, columns = median_width // 2, weights.shape[-1]
+    if frames > reach:
+        # Columns with mirrored edges, as `medians` pads them: the last one that counts is a mirror.
+        place = torch.arange(-reach, columns + reach, device=device).abs()
+        place = (frames - 1 - (place - (frames - 1)).abs()).clamp(min=0)
+        wide = weights.index_select(-1, place).flatten(0, -2)
+        weights = _middles(wide, median_width).view(weights.shape)
+    return weights.mean(dim=0)
+
+
 def medians(weights: torch.Tensor, width: int) -> torch.Tensor:
     """Return the median of every `width` (odd) neighbours along the last axis, edges mirrored.
 
@@ -104,14 +138,22 @@ def medians(weights: torch.Tensor, width: int) -> torch.Tensor:
     """
     import torch
 
-    reach, columns = width // 2, weights.shape[-1]
+    reach = width // 2
     wide = torch.nn.functional.pad(weights, (reach, reach, 0, 0), mode="reflect").flatten(0, -2)
+    return _middles(wide, width).view(weights.shape)
+
+
+def _middles(wide: torch.Tensor, width: int) -> torch.Tensor:
+    """Return the median of every `width` neighbours in each row of `wide` [rows, columns]."""
+    import torch
+
+    columns = wide.shape[-1] - width + 1
     rows = _ROWS if wide.device.type == "cpu" else wide.shape[0]
     parts = [
         _middle([some[:, first : first + columns] for first in range(width)])
         for some in torch.split(wide, rows)
     ]
-    return torch.cat(parts).view(weights.shape)
+    return torch.cat(parts)
 
 
 def _middle(values: list[torch.Tensor]) -> torch.Tensor:

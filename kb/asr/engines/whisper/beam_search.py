@@ -35,9 +35,13 @@ class BeamSearchDecoder:
         self._is_stopped = is_stopped
 
     def __call__(
-        self, start_caches: Caches, logits: torch.Tensor, prompts: Sequence[Sequence[int]]
+        self,
+        start_caches: Caches,
+        logits: torch.Tensor,
+        prompts: Sequence[Sequence[int]],
+        count: int,
     ) -> list[list[int]]:
-        """Return the tokens of each window, without prompt and end.
+        """Return the tokens of the first `count` windows, without prompt and end.
 
         `start_caches` holds the start token; `logits` [windows, vocabulary] belong to its step.
         """
@@ -71,7 +75,7 @@ class BeamSearchDecoder:
                     if number == self._rules.eos and len(finished[window]) < beams:
                         text = texts[window * beams + source]
                         finished[window].append((value / length, text))
-            if all(len(own) >= beams for own in finished) or self._is_stopped():
+            if all(len(own) >= beams for own in finished[:count]) or self._is_stopped():
                 break
             # The best unfinished texts; finished ones rank behind them.
             continuing = best.masked_fill(token == self._rules.eos, float("-inf")).topk(
@@ -92,4 +96,4 @@ class BeamSearchDecoder:
         for window, own in enumerate(finished):
             if not own:  # no text has ended within the maximum length
                 own.append((float(scores[window, 0]) / length, texts[window * beams]))
-        return [max(own, key=lambda found: found[0])[1] for own in finished]
+        return [max(own, key=lambda found: found[0])[1] for own in finished[:count]]

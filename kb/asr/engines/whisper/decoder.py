@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own examples use this name
 
+from kb.asr.engines.whisper.batch_shapes import STEP_BLOCK, ceil_to_block
 from kb.asr.engines.whisper.packed_linear import Linear
 
 _ROWS = 8  # usual number of windows in a batch on a CPU
-_ROOM = 64  # number of steps by which the text caches grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Caches:
 
     def grow(self) -> None:
         """Enlarge the text caches for more steps."""
-        self.self_attention = [F.pad(cache, (0, 0, 0, _ROOM)) for cache in self.self_attention]
+        self.self_attention = [F.pad(cache, (0, 0, 0, STEP_BLOCK)) for cache in self.self_attention]
 
     @property
     def capacity(self) -> int:
@@ -87,7 +87,9 @@ class Decoder:
     in another layout, and the model's decoder layers may be deleted.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, whole_caches: bool = False) -> None:
+        """`whole_caches`: each step attends to whole text caches with a mask, in few sizes."""
+        self._whole_caches = whole_caches
         config, decoder = model.config, model.model.decoder
         self._heads = int(config.decoder_attention_heads)
         self._width = int(config.d_model) // self._heads
@@ -97,6 +99,10 @@ class Decoder:
         self._tokens = decoder.embed_tokens.weight
         self._positions = decoder.embed_positions.weight
         self._norm = decoder.layer_norm
+        # Row n, added to the scores of step n, leaves out the steps after it.
+        steps = ceil_to_block(self.longest)
+        later = torch.full((steps, steps), float("-inf"), dtype=self._tokens.dtype).triu(1)
+        self._later_steps = later.to(self._tokens.device)
         self._project = Linear(model.proj_out.weight, None, _ROWS)
         heads = getattr(model.generation_config, "alignment_heads", None) or [
             # openai-whisper's default for a model that names no alignment heads.
@@ -128,7 +134,9 @@ class Decoder:
                     _transposed_view(part[1]).copy_(pair[1].transpose(-1, -2))
                 else:
                     part.copy_(pair)
-        own = [states.new_zeros(2, rows, self._heads, _ROOM, self._width) for _ in self._layers]
+        own = [
+            states.new_zeros(2, rows, self._heads, STEP_BLOCK, self._width) for _ in self._layers
+        ]
         return Caches(own, cross)
 
     def step(
@@ -144,14 +152,15 @@ class Decoder:
         requires.
         """
         rows = tokens.shape[0]
-        mask = None
         if isinstance(at, torch.Tensor):
             x = F.embedding(tokens, self._tokens) + self._positions.index_select(0, at)
-            mask = torch.arange(caches.capacity, device=at.device)[None, None, None] <= at
+            later = self._later_steps.index_select(0, at)[0]
         else:
             if at >= caches.capacity:
                 caches.grow()
             x = F.embedding(tokens, self._tokens) + self._positions[at]
+            later = self._later_steps[at]
+        later = later[: caches.capacity]
         alignment_attention: list[torch.Tensor] = []
         for layer, own, cross in zip(
             self._layers, caches.self_attention, caches.cross_attention, strict=True
@@ -160,13 +169,17 @@ class Decoder:
             fresh = qkv[:, 1:].transpose(0, 1)
             if isinstance(at, torch.Tensor):
                 own.index_copy_(3, at, fresh)
-                past = own
             else:
                 own[:, :, :, at : at + 1] = fresh
+            if self._whole_caches or isinstance(at, torch.Tensor):
+                # Written out: a library would make a plan for each length of the text.
+                keys, values = own.flatten(1, 2)
+                scores = torch.baddbmm(later, qkv[:, 0].flatten(0, 1), keys.transpose(-1, -2))
+                found = scores.softmax(-1) @ values
+            else:
+                # A CPU has no plans: it reads only the steps that there are.
                 past = own[:, :, :, : at + 1]
-            found = F.scaled_dot_product_attention(
-                qkv[:, 0], past[0], past[1], attn_mask=mask, scale=1.0
-            )
+                found = F.scaled_dot_product_attention(qkv[:, 0], past[0], past[1], scale=1.0)
             x = x + layer.self_out(found.reshape(rows, -1))
             # The texts of a window share its cross-attention: [windows, heads, texts, width].
             query = layer.cross_q(layer.cross_norm(x))

@@ -13,6 +13,7 @@ from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines.base import GREEDY, DecodingOptions, EncodedBatch
 from kb.asr.engines.model_lookup import is_demo
 from kb.asr.engines.prompt import MOST_TOKENS, Prompter
+from kb.asr.engines.whisper.batch_shapes import BatchShapes
 from kb.asr.engines.whisper.compilation import check_compiler
 from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Decoder
@@ -32,7 +33,7 @@ from kb.settings import get_settings
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
-_GRAPH_ROWS = 16  # windows in a recorded step, if the preset names no batch size
+_MOST_WINDOWS = 16  # windows in a batch, if there is no preset that says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,12 @@ class WhisperEngine:
         model_name: str,
         manager: GPUManager,
         speedups: Speedups | None = None,
+        shapes: BatchShapes | None = None,
     ) -> None:
-        """Initialise with the loaded model; parts of the model are dropped or replaced."""
+        """Initialise with the loaded model; parts of the model are dropped or replaced.
+
+        `shapes`: the sizes of batches; by default fixed ones on a GPU.
+        """
         speedups = speedups or Speedups.from_settings()
         if speedups.compile_encoder:
             check_compiler(manager.kind)
@@ -71,7 +76,9 @@ class WhisperEngine:
         self._manager = manager
         extractor = loaded.processor.feature_extractor
         self.receptive_field_s = float(extractor.chunk_length)
-        self._mel = LogMel(extractor, manager.device)
+        most = self._most_windows if manager.on_gpu else None
+        self._shapes = shapes = shapes or BatchShapes(most)
+        self._mel = LogMel(extractor, manager.device, whole=shapes.fixed)
         config, generation = loaded.model.config, loaded.model.generation_config
         self._multilingual = bool(
             getattr(generation, "is_multilingual", True) and getattr(generation, "lang_to_id", None)
@@ -88,13 +95,13 @@ class WhisperEngine:
         self._language_tokens = torch.tensor(
             list(self._languages.values()), dtype=torch.long, device=manager.device
         )
-        decoder = Decoder(loaded.model)
+        decoder = Decoder(loaded.model, whole_caches=shapes.fixed)
         # The decoder holds its weights in another layout; the first copy is not kept.
         loaded.model.model.decoder.layers = torch.nn.ModuleList()
         rules = TimestampRules(generation, self._eos, int(config.vocab_size), manager.device)
         graph = None
         if speedups.cuda_graphs:
-            rows = manager.preset.batch_size if manager.preset else _GRAPH_ROWS
+            rows = self._most_windows()
             longest = min(decoder.longest, LONGEST_PROMPT + MAX_NEW_TOKENS)
             graph = GraphStep(decoder, rows, longest, manager.add_permanent)
         self._greedy = GreedyDecoder(
@@ -103,6 +110,7 @@ class WhisperEngine:
             start_token=self._start,
             median_width=int(getattr(config, "median_filter_width", 7)),
             graph=graph,
+            shapes=shapes,
         )
         self._word_aligner = WordAligner(
             loaded.processor.tokenizer, eos=self._eos, timestamp_begin=rules.timestamp_begin
@@ -124,6 +132,10 @@ class WhisperEngine:
             dynamo.recompile_limit = max(dynamo.recompile_limit, 16)
             self._encoder = torch.compile(self._encoder, dynamic=False)
 
+    def _most_windows(self) -> int:
+        preset = self._manager.preset
+        return preset.batch_size if preset else _MOST_WINDOWS
+
     @classmethod
     def load(cls, model: str, manager: GPUManager) -> WhisperEngine:
         """Load `model` (hub name, folder or `demo`). Raises ModelUnavailable."""
@@ -143,28 +155,25 @@ class WhisperEngine:
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         state = self._greedy.start(self._run_encoder(windows))
         logits = state.logits.float()
-        no_speech = logits.softmax(-1)[:, self._no_speech].tolist()
+        no_speech = logits.softmax(-1)[:, self._no_speech].tolist()[: len(windows)]
         languages: list[dict[str, float]] = [{} for _ in windows]
         if self._multilingual:
             language_logprobs = logits[:, self._language_tokens].log_softmax(-1)
             languages = [
-                dict(zip(self._languages, row, strict=True)) for row in language_logprobs.tolist()
+                dict(zip(self._languages, row, strict=True))
+                for row in language_logprobs.tolist()[: len(windows)]
             ]
         return EncodedBatch(tuple(windows), tuple(languages), tuple(no_speech), state)
 
     def _run_encoder(self, windows: Sequence[Window]) -> torch.Tensor:
-        """Return the encoder states [windows, positions, width]."""
-        mel = self._mel([window.audio for window in windows]).to(self._manager.dtype)
+        """Return the encoder states [rows, positions, width]; silent rows follow the windows."""
+        rows = self._shapes.rows(len(windows))
+        mel = self._mel([window.audio for window in windows], rows).to(self._manager.dtype)
         if not self._manager.on_gpu:
             # One by one, so that a window's activations stay in the processor's cache.
             return torch.cat([self._encoder(row).last_hidden_state for row in mel[:, None]])
-        rows = len(windows)
-        if self._compiled:
-            # Every new shape is compiled: sizes are limited to powers of two.
-            spare = (1 << (rows - 1).bit_length()) - rows
-            mel = torch.nn.functional.pad(mel, (0, 0, 0, 0, 0, spare))
         states: torch.Tensor = self._encoder(mel).last_hidden_state
-        return states[:rows]
+        return states
 
     @torch.inference_mode()
     def decode(
@@ -222,7 +231,7 @@ class WhisperEngine:
             if not prefix:
                 continue
             rows = [n for n, of_window in enumerate(hotwords) if of_window == own]
-            part = self._greedy.restart(state.select(rows), prefix[0])
+            part = self._greedy.restart(state.select(self._padded(rows)), prefix[0])
             longer = [[*prefix, *prompts[n]] for n in rows]
             texts = self._decode_batch(part, longer, [durations_s[n] for n in rows])
             for n, tokens in zip(rows, texts, strict=True):
@@ -232,7 +241,13 @@ class WhisperEngine:
         if rest:
             rows = sorted(rest)
             plain = self._decode_batch(
-                state.select(rows), [prompts[n] for n in rows], [durations_s[n] for n in rows]
+                state.select(self._padded(rows)),
+                [prompts[n] for n in rows],
+                [durations_s[n] for n in rows],
             )
             found.update(zip(rows, plain, strict=True))
         return [found[n] for n in range(len(prompts))]
+
+    def _padded(self, rows: Sequence[int]) -> list[int]:
+        """Return the rows with copies of the first one up to a size that batches have."""
+        return [*rows, *[rows[0]] * (self._shapes.rows(len(rows)) - len(rows))]

@@ -9,7 +9,13 @@ from functools import partial
 
 import torch
 
-from kb.asr.engines.whisper.alignment import FRAME_S, alignment, monotonic_paths
+from kb.asr.engines.whisper.alignment import (
+    FRAME_S,
+    alignment,
+    monotonic_paths,
+    padded_alignment,
+)
+from kb.asr.engines.whisper.batch_shapes import STEP_BLOCK, BatchShapes
 from kb.asr.engines.whisper.beam_search import BeamSearchDecoder
 from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Caches, Decoder, columns
@@ -25,7 +31,6 @@ LONGEST_PROMPT = 3  # start, language, task; hotwords go before them
 MAX_NEW_TOKENS = 224  # half of Whisper's text context, as in openai-whisper
 CHECK_EVERY = 8  # steps between checks for finished rows on a GPU: each check waits for it
 WORTH_DROPPING = 0.25  # share of finished rows from which the caches are copied without them
-_BLOCK = 64  # steps of attention that are allocated at once
 
 
 @dataclass(slots=True)
@@ -64,22 +69,25 @@ class AttentionTrace:
     """Attention of the alignment heads, [windows, steps, heads, positions], grown in blocks."""
 
     rows: int
+    steps: int = 0
     _blocks: list[torch.Tensor] = field(default_factory=list)
-    _steps: int = 0
 
     def add(self, rows: torch.Tensor | None, weights: torch.Tensor) -> None:
         """Append one step of the windows `rows` (None: all), `weights` [rows, heads, positions]."""
-        place = self._steps % _BLOCK
+        place = self.steps % STEP_BLOCK
         if not place:
-            self._blocks.append(weights.new_zeros(self.rows, _BLOCK, *weights.shape[1:]))
+            self._blocks.append(weights.new_zeros(self.rows, STEP_BLOCK, *weights.shape[1:]))
         if rows is None:
             self._blocks[-1][:, place] = weights
         else:
             self._blocks[-1][rows, place] = weights
-        self._steps += 1
+        self.steps += 1
 
-    def steps_of(self, row: int, first: int, end: int) -> torch.Tensor:
-        """Return the steps `first` to `end` of one window, [heads, steps, positions]."""
+    def steps_of(self, row: int, first: int, end: int | None = None) -> torch.Tensor:
+        """Return the steps `first` to `end` of one window, [heads, steps, positions].
+
+        Without `end` all that are allocated.
+        """
         steps = torch.cat([block[row] for block in self._blocks])[first:end]
         return steps.transpose(0, 1)
 
@@ -95,7 +103,9 @@ class GreedyDecoder:
         start_token: int,
         median_width: int = 7,
         graph: GraphStep | None = None,
+        shapes: BatchShapes | None = None,
     ) -> None:
+        self._shapes = shapes or BatchShapes()
         self._decoder = decoder
         self._rules = rules
         self._start = start_token
@@ -131,13 +141,16 @@ class GreedyDecoder:
     ) -> GreedyResult:
         """Decode every window; `prompts` have the same length and begin with the token of `state`.
 
+        Rows of `state` after those of the prompts are padding: they are finished from the start.
         `temperature` above 0 samples, with the same result each time for the same batch. `fixed`:
         given tokens, for which only probabilities and attention are computed. `state` may be
         decoded again with other prompts.
         """
         logits, device = state.logits, state.logits.device
         caches = Caches(list(state.caches.self_attention), list(state.caches.cross_attention))
-        attention = AttentionTrace(caches.rows)
+        windows, rows = len(prompts), caches.rows
+        prompts = [*prompts, *[prompts[0]] * (rows - windows)]
+        attention = AttentionTrace(rows)
         attention.add(None, state.weights)
         # A step is recorded for the usual length; a prompt with hotwords is longer.
         usual = len(prompts[0]) <= LONGEST_PROMPT
@@ -154,7 +167,8 @@ class GreedyDecoder:
         for tokens in columns(prompts, device):
             logits = run_step(tokens)
             at += 1
-        choose = self._token_choice(len(prompts), device, temperature, fixed)
+        choose = self._token_choice(rows, device, temperature, fixed)
+        choose.finish_from(windows)
         chosen: list[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]] = []
         on_cpu = device.type == "cpu"
         for number in range(self.max_new_tokens(len(prompts[0]))):
@@ -163,17 +177,20 @@ class GreedyDecoder:
             tokens, logprobs = choose(logits)
             chosen.append((alive, tokens, logprobs))
             if on_cpu or number % CHECK_EVERY == CHECK_EVERY - 1:
-                unfinished = (~choose.finished).nonzero()[:, 0]
-                if not unfinished.numel():
+                unfinished = int((~choose.finished).sum())
+                if not unfinished:
                     break
-                if step is None and unfinished.numel() <= (1 - WORTH_DROPPING) * tokens.shape[0]:
-                    alive = unfinished if alive is None else alive[unfinished]
-                    tokens = tokens[unfinished]
-                    caches.keep(unfinished)
-                    choose.keep(unfinished)
+                kept = self._shapes.rows(unfinished)
+                if step is None and kept <= (1 - WORTH_DROPPING) * tokens.shape[0]:
+                    # Unfinished rows first, each kind in its order.
+                    first = choose.finished.int().argsort(stable=True)[:kept]
+                    alive = first if alive is None else alive[first]
+                    tokens = tokens[first]
+                    caches.keep(first)
+                    choose.keep(first)
             logits = run_step(tokens)
             at += 1
-        return GreedyResult(*self._gather(chosen, len(prompts)), attention, len(prompts[0]))
+        return GreedyResult(*self._gather(chosen, windows, rows), attention, len(prompts[0]))
 
     def max_new_tokens(self, prompt: int) -> int:
         """Return the most tokens that may follow a prompt of `prompt` tokens."""
@@ -187,7 +204,8 @@ class GreedyDecoder:
         search = BeamSearchDecoder(
             self._decoder, self._rules, beams, max_length, self._stopped.is_set
         )
-        return search(state.caches, state.logits, prompts)
+        padded = [*prompts, *[prompts[0]] * (state.caches.rows - len(prompts))]
+        return search(state.caches, state.logits, padded, len(prompts))
 
     def _token_choice(
         self,
@@ -198,30 +216,39 @@ class GreedyDecoder:
     ) -> TokenChoice:
         if fixed is not None:
             longest = max(map(len, fixed), default=0) + 1
-            padded = [[*row, *[self._rules.eos] * (longest - len(row))] for row in fixed]
+            if self._shapes.fixed:
+                longest = self._decoder.longest
+            every = [*fixed, *[()] * (rows - len(fixed))]
+            padded = [[*row, *[self._rules.eos] * (longest - len(row))] for row in every]
             return FixedTokens(self._rules, torch.tensor(padded, device=device))
         if temperature > 0:
             return SampledTokens(self._rules, rows, temperature)
         return TokenChoice(self._rules, rows)
 
     def _gather(
-        self, steps: Sequence[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]], rows: int
+        self,
+        steps: Sequence[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]],
+        windows: int,
+        rows: int,
     ) -> tuple[list[list[int]], list[list[float]]]:
-        """Turn tensors per step into lists per row, up to the end token."""
+        """Turn tensors per step into lists per window, up to the end token."""
         if not steps:
-            return [[] for _ in range(rows)], [[] for _ in range(rows)]
+            return [[] for _ in range(windows)], [[] for _ in range(windows)]
         device = steps[0][1].device
-        tokens = torch.full((rows, len(steps)), self._rules.eos, device=device)
-        logprobs = torch.zeros((rows, len(steps)), device=device)
+        shape = (rows, self._shapes.steps(len(steps)))
+        tokens = torch.full(shape, self._rules.eos, device=device)
+        logprobs = torch.zeros(shape, device=device)
         for place, (alive, step_tokens, step_logprobs) in enumerate(steps):
             own = slice(None) if alive is None else alive
             tokens[own, place] = step_tokens
             logprobs[own, place] = step_logprobs
-        found: list[list[int]] = tokens.tolist()
-        ends = [row.index(self._rules.eos) if self._rules.eos in row else None for row in found]
+        found: list[list[int]] = [row[: len(steps)] for row in tokens.tolist()[:windows]]
+        ends = [
+            row.index(self._rules.eos) if self._rules.eos in row else len(steps) for row in found
+        ]
         return (
             [row[:end] for row, end in zip(found, ends, strict=True)],
-            [row[:end] for row, end in zip(logprobs.tolist(), ends, strict=True)],
+            [row[:end] for row, end in zip(logprobs.tolist()[:windows], ends, strict=True)],
         )
 
     def align(self, result: GreedyResult, durations_s: Sequence[float]) -> list[TokenizedText]:
@@ -233,17 +260,28 @@ class GreedyDecoder:
         # The step that reads the prompt's last token predicts the first token; its attention is on
         # the sound of that token.
         first = result.prompt_length - 1
-        costs = []
-        spoken = [place for place, row in enumerate(rows) if row]
-        for place in spoken:
-            weights = result.attention.steps_of(place, first, first + len(rows[place]) + 1)
-            frames = min(weights.shape[-1], int(durations_s[place] / FRAME_S) + 1)
-            costs.append(-alignment(weights, frames, self._median))
-        edges: list[list[float]] = [[0.0] for _ in rows]
-        for place, path in zip(spoken, monotonic_paths(costs), strict=True):
-            edges[place] = [column * FRAME_S for column in path]
+        fixed = self._shapes.fixed
+        places = range(result.attention.rows) if fixed else [n for n, row in enumerate(rows) if row]
+        costs, sizes = [], []
+        for place in places:
+            end = first + 1 + (len(rows[place]) if place < len(rows) else 0)
+            weights = result.attention.steps_of(place, first, None if fixed else end)
+            frames = int(weights.shape[-1])
+            if place < len(durations_s):
+                frames = min(frames, int(durations_s[place] / FRAME_S) + 1)
             # A decode that was stopped lacks the step that gives the last word's end.
-            edges[place] += edges[place][-1:] * (len(rows[place]) + 1 - len(path))
+            steps = min(end, result.attention.steps) - first
+            sizes.append((steps, max(frames, 1)))
+            if fixed:
+                costs.append(-padded_alignment(weights, steps, frames, self._median))
+            else:
+                costs.append(-alignment(weights, frames, self._median))
+        paths = dict(zip(places, monotonic_paths(costs, sizes), strict=True))
+        edges: list[list[float]] = [[0.0] for _ in rows]
+        for place, row in enumerate(rows):
+            if row:
+                edges[place] = [column * FRAME_S for column in paths[place]]
+                edges[place] += edges[place][-1:] * (len(row) + 1 - len(edges[place]))
         return [
             TokenizedText(row, edge, chances)
             for row, edge, chances in zip(rows, edges, result.logprobs, strict=True)

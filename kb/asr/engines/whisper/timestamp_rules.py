@@ -46,6 +46,11 @@ class TokenChoice:
         self._time = torch.full((rows,), rules.timestamp_begin - 1, device=device)
         self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
 
+    def finish_from(self, row: int) -> None:
+        """Mark the rows from `row` on as finished: they hold no window."""
+        rows = self.finished.shape[0]
+        self.finished = torch.arange(rows, device=self.finished.device) >= row
+
     def keep(self, rows: torch.Tensor) -> None:
         """Keep only the rows with the indices `rows` [kept]."""
         self._last, self._before = self._last[rows], self._before[rows]
