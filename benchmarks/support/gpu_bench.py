@@ -124,9 +124,9 @@ class Bench:
         self.model.generation_config = self.generation
         self.eos = eos
         self.encoder: Any = self.model.get_encoder()
-        self.decoder = Decoder(self.model)
+        self.decoder = Decoder(self.model, whole_caches=manager.on_gpu)
         self.extractor = WhisperFeatureExtractor(feature_size=128)
-        self.mel = LogMel(self.extractor, self.device)
+        self.mel = LogMel(self.extractor, self.device, whole=manager.on_gpu)
         self.mel_on_host = False
         if not manager.on_gpu:
             pack_linears(self.encoder, 1500)
