@@ -3,6 +3,8 @@
     python benchmarks/gpu.py            on the first GPU, within nine minutes
     python benchmarks/gpu.py --full     the same, written into docs/performance.md
     python benchmarks/gpu.py --tiny     the same with small shapes on any machine, as a test
+    python benchmarks/gpu.py --whole    files on disk through the worker's own model process, at
+                                        each preset, beside the engine alone and the pipeline
 
 The models have random weights in the shapes of large-v3-turbo and large-v3, in half precision,
 and decode exactly 120 tokens a window. The benchmark measures our engine, our engine with one
@@ -308,12 +310,39 @@ def measure_recovery(manager: GPUManager, seconds: float) -> str:
     return f"{done} of {count} windows answered, the batch fell from {count} to {batcher.size}"
 
 
+def whole(manager: GPUManager, until: float, *, tiny: bool) -> int:
+    """Print the table of the whole way; nothing is written into the page."""
+    from tempfile import TemporaryDirectory
+
+    from benchmarks.support.gpu_whole import WHOLE_HEAD, measure_whole
+    from gpu.presets import load_presets
+
+    settings = get_settings()
+    with TemporaryDirectory() as name:
+        rows = measure_whole(
+            (TOY,) if tiny else (TURBO, LARGE),
+            ("max",) if tiny else tuple(load_presets(settings.presets_file)),
+            manager,
+            settings.model_copy(update={"device": manager.device}) if tiny else settings,
+            Path(name),
+            until,
+            files=3 if tiny else 256,
+            seconds=20.0 if tiny else 180.0,
+            tokens=4 if tiny else TOKENS,
+            pipeline_batch=2 if tiny else LEVERS_AT,
+            batch_size=2 if tiny else None,
+        )
+    print(table(WHOLE_HEAD, rows))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tiny", action="store_true", help="toy shapes, on the CPU too")
     parser.add_argument(
         "--full", "--write", dest="write", action="store_true", help="write docs/performance.md"
     )
+    parser.add_argument("--whole", action="store_true", help="measure the whole way instead")
     parser.add_argument("--seconds", type=float, default=BUDGET_S, help="no test starts afterwards")
     options = parser.parse_args(arguments)
     until = time.monotonic() + options.seconds
@@ -327,6 +356,8 @@ def main(arguments: list[str] | None = None) -> int:
         # (The page keeps a table that was measured on a machine with a GPU.)
         print("No GPU on this machine: not measured. (--tiny tries the script.)", file=sys.stderr)
         return 0
+    if options.whole:
+        return whole(manager, until, tiny=options.tiny)
     about = (
         f"{manager.name}, {str(manager.dtype).removeprefix('torch.')}; random weights, {TOKENS} "
         f"tokens a window. {machine()} Memory: the most on the device, weights included."

@@ -58,8 +58,21 @@ def make_tokenizer(words: int) -> Any:
     return tokenizer
 
 
-def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int) -> None:
-    """Write a random Whisper with the full multilingual vocabulary, in the hub's layout."""
+def write_random(
+    folder: Path,
+    *,
+    width: int,
+    heads: int,
+    layers: int,
+    seed: int,
+    encoder_layers: int | None = None,
+    mels: int = 80,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write a random Whisper with the full multilingual vocabulary, in the hub's layout.
+
+    `layers`: of the decoder, and of the encoder without `encoder_layers`.
+    """
     from transformers import (
         GenerationConfig,
         WhisperConfig,
@@ -74,15 +87,17 @@ def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int
     torch.manual_seed(seed)
     model = WhisperForConditionalGeneration(
         WhisperConfig(
-            vocab_size=len(tokenizer), d_model=width, encoder_layers=layers,
+            vocab_size=len(tokenizer), d_model=width, num_mel_bins=mels,
+            encoder_layers=encoder_layers or layers,
             decoder_layers=layers, encoder_attention_heads=heads, decoder_attention_heads=heads,
             encoder_ffn_dim=4 * width, decoder_ffn_dim=4 * width, suppress_tokens=None,
             begin_suppress_tokens=None, bos_token_id=WORDS, eos_token_id=WORDS,
             pad_token_id=WORDS, decoder_start_token_id=WORDS + 1,
         )
-    )  # fmt: skip
+    ).to(dtype)  # fmt: skip
+    named = [pair for pair in ALIGNMENT_HEADS if pair[0] < layers and pair[1] < heads]
     model.generation_config = GenerationConfig(
-        alignment_heads=ALIGNMENT_HEADS, bos_token_id=WORDS, eos_token_id=WORDS,
+        alignment_heads=named or [[layers - 1, 0]], bos_token_id=WORDS, eos_token_id=WORDS,
         pad_token_id=WORDS, decoder_start_token_id=WORDS + 1, is_multilingual=True,
         lang_to_id={f"<|{code}|>": number(f"<|{code}|>") for code in LANGUAGES},
         task_to_id={t: number(f"<|{t}|>") for t in ("transcribe", "translate")},
@@ -91,7 +106,7 @@ def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int
         suppress_tokens=[WORDS],  # the model never writes the end token
     )  # fmt: skip
     model.save_pretrained(folder)
-    extractor = WhisperFeatureExtractor()
+    extractor = WhisperFeatureExtractor(feature_size=mels)
     WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
     extractor.save_pretrained(folder)
 

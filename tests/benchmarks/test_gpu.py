@@ -56,3 +56,22 @@ def test_a_test_without_time_left_is_marked() -> None:
     assert [row[1] for row in rows][:2] == ["1, 2", "transformers pipeline"]
     assert all("no time left" in row[-1] for row in rows)
     assert last == "Out of memory: not measured."
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_the_whole_way_is_measured_beside_engine_and_pipeline() -> None:
+    figures, rows, _ = _run("--whole")
+    assert [row[1] for row in rows] == ["preset max", "transformers pipeline, 2"]
+    ours, pipeline = rows
+    assert all(float(cell) > 0 for cell in ours[2:7])
+    assert float(ours[3]) <= 2  # windows a batch
+    assert float(pipeline[2]) > 0
+    assert [row[-1] for row in rows] == ["", ""]
+    assert len(figures) == 2
+
+
+@pytest.mark.slow
+def test_the_whole_way_without_time_left_is_marked() -> None:
+    figures, rows, _ = _run("--whole", "--seconds", "0")
+    assert not figures and [row[-1] for row in rows] == ["no time left"] * 2
