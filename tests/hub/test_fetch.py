@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,32 +18,24 @@ from kb.hub.fetch_state import FetchState
 from kb.hub.models import known_ready, ready
 from tests.fakes.hub import LISTING, SIGN_IN_PAGE, FakeHub, Fault
 from tests.support.hub_cache import (
+    IMPATIENT,
     NAME,
+    NEEDED,
+    SMALL,
+    WEIGHTS,
     fetched,
-    hub_at,
+    hub,
     outcome,
     rubbish,
     same_bytes,
-    small_files,
     use_hub,
 )
 from tests.support.raising import raises
 from tests.support.waiting import until
 
+__all__ = ["hub"]
+
 pytestmark = pytest.mark.slow  # not one of them, but all of them together
-
-WEIGHTS = "model-00001-of-00002.safetensors"
-SMALL = "tokenizer.json"
-NEEDED = {
-    "config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors.index.json",
-    WEIGHTS, "model-00002-of-00002.safetensors",
-}  # fmt: skip
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({NAME: small_files()})) as found:
-        yield found
 
 
 def test_a_fetch_has_the_needed_files_their_record_and_nothing_else(hub: FakeHub) -> None:
@@ -111,10 +102,6 @@ LASTING: dict[str, tuple[str, Fault, str]] = {
     "page": (LISTING, Fault(page=SIGN_IN_PAGE), "model.hub_foreign"),
     "page for a file": (WEIGHTS, Fault(page=SIGN_IN_PAGE), "model.hub_foreign"),
 }
-IMPATIENT = Conduct(
-    deadlines=Deadlines(connect_s=1.0, answer_s=0.1, stall_s=0.1),
-    patience_s=0.1, first_pause_s=0.01, longest_pause_s=0.02,
-)  # fmt: skip
 
 
 @pytest.mark.parametrize(("file", "fault", "code"), LASTING.values(), ids=LASTING)

@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from kb.asr.engines.model_check import RECOGNIZER
 from kb.errors import KBError
 from kb.hub import cache, records
-from kb.hub.client import Deadlines
-from kb.hub.conduct import Conduct
 from kb.hub.models import known_ready, ready, verify
 from tests.fakes.hub import LISTING, FakeHub, Fault
 from tests.support.hub_cache import (
+    IMPATIENT,
     NAME,
+    NEEDED,
     QUICK,
+    SMALL,
+    WEIGHTS,
     fetched,
-    hub_at,
+    hub,
     rubbish,
     same_bytes,
     small_files,
 )
 from tests.support.raising import raises
 
+__all__ = ["hub"]
+
 pytestmark = pytest.mark.slow  # not one of them, but all of them together
-
-WEIGHTS = "model-00001-of-00002.safetensors"
-SMALL = "tokenizer.json"
-NEEDED = {
-    "config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors.index.json",
-    WEIGHTS, "model-00002-of-00002.safetensors",
-}  # fmt: skip
-IMPATIENT = Conduct(
-    deadlines=Deadlines(connect_s=1.0, answer_s=0.1, stall_s=0.1),
-    patience_s=0.1, first_pause_s=0.01, longest_pause_s=0.02,
-)  # fmt: skip
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({NAME: small_files()})) as found:
-        yield found
 
 
 @pytest.mark.parametrize("name", sorted(NEEDED))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,26 +11,17 @@ from kb.hub.models import known_ready, remove
 from tests.fakes.hub import LISTING, FakeHub, Fault
 from tests.support.hub_cache import (
     NAME,
+    NEEDED,
+    WEIGHTS,
     fetched,
-    hub_at,
+    hub,
     outcome,
     small_files,
 )
 
+__all__ = ["hub"]
+
 pytestmark = pytest.mark.slow  # not one of them, but all of them together
-
-WEIGHTS = "model-00001-of-00002.safetensors"
-SMALL = "tokenizer.json"
-NEEDED = {
-    "config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors.index.json",
-    WEIGHTS, "model-00002-of-00002.safetensors",
-}  # fmt: skip
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({NAME: small_files()})) as found:
-        yield found
 
 
 TOKEN = "hf_" + "x" * 30

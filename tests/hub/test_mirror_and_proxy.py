@@ -16,6 +16,7 @@ from tests.support.certificates import write_certificate
 from tests.support.hub_cache import (
     NAME,
     QUICK,
+    WEIGHTS,
     fetched,
     hub_at,
     outcome,
@@ -26,7 +27,6 @@ from tests.support.hub_cache import (
 
 pytestmark = pytest.mark.slow  # not one of them, but all of them together
 
-WEIGHTS = "model-00001-of-00002.safetensors"
 HIDDEN = "hub.invalid"  # no name server knows it
 PASSWORD = "Basic dXNlcjpwYXNz"  # user:pass
 

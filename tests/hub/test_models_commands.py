@@ -18,12 +18,11 @@ from kb.inference.downloads import model_state
 from kb.inference.memory_fit import MemoryRoom
 from kb.inference.needed_fetch import needed_fetch
 from tests.fakes.hub import LISTING, FakeHub, Fault
-from tests.support.hub_cache import NAME, hub_at, rubbish, small_files
+from tests.support.hub_cache import NAME, WEIGHTS, hub_at, rubbish, small_files
 
 pytestmark = pytest.mark.slow
 
 ROOM = MemoryRoom("CPU", 16 * 2**30, 4)
-WEIGHTS = "model-00001-of-00002.safetensors"
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tests.fakes.hub import FakeHub, Fault
 from tests.support.hub_cache import (
     NAME,
     QUICK,
+    WEIGHTS,
     demo_files,
     fetched,
     hub_at,
@@ -31,7 +32,6 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow  # not one of them, but all of them together
 
-WEIGHTS = "model-00001-of-00002.safetensors"
 SECOND = "model-00002-of-00002.safetensors"
 Files = dict[str, bytes | Path]
 

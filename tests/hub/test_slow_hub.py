@@ -15,6 +15,7 @@ from tests.fakes.hub import LISTING, FakeHub, Fault
 from tests.support.hub_cache import (
     NAME,
     QUICK,
+    WEIGHTS,
     fetched,
     hub_at,
     outcome,
@@ -25,7 +26,6 @@ from tests.support.hub_cache import (
 
 pytestmark = pytest.mark.slow  # not one of them, but all of them together
 
-WEIGHTS = "model-00001-of-00002.safetensors"
 HASTY = replace(
     QUICK,
     deadlines=Deadlines(connect_s=1.0, answer_s=0.3, stall_s=0.3, listing_s=0.4),

@@ -23,13 +23,12 @@ from tests.fakes.hub import FakeHub, Fault
 from tests.jobs.test_brought_transcripts import service as service  # a fixture
 from tests.jobs.test_brought_transcripts import write
 from tests.jobs.test_published_content import context as context  # a fixture
-from tests.support.hub_cache import QUICK, hub_at, small_files
+from tests.support.hub_cache import QUICK, WEIGHTS, hub_at, small_files
 from tests.support.raising import raises
 
 pytestmark = pytest.mark.slow
 
 STALLED, SOUND, GONE = "some/stalled", "some/sound", "some/gone"
-WEIGHTS = "model-00001-of-00002.safetensors"
 BEING_FETCHED, PAUSED = "model.being_fetched", "model.fetch_paused"
 
 

@@ -24,10 +24,21 @@ from kb.hub.records import ReadyRecord
 from tests.fakes.hub import FakeHub
 
 NAME = "some/recognizer"
+# The files that a fetch of `small_files()` must bring, and two of them.
+WEIGHTS = "model-00001-of-00002.safetensors"
+SMALL = "tokenizer.json"
+NEEDED = {
+    "config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors.index.json",
+    WEIGHTS, "model-00002-of-00002.safetensors",
+}  # fmt: skip
 # Pauses and deadlines of a fetch that a test waits for.
 QUICK = Conduct(
     deadlines=Deadlines(connect_s=1.0, answer_s=0.3, stall_s=0.3),
     patience_s=5.0, first_pause_s=0.01, longest_pause_s=0.02,
+)  # fmt: skip
+IMPATIENT = Conduct(
+    deadlines=Deadlines(connect_s=1.0, answer_s=0.1, stall_s=0.1),
+    patience_s=0.1, first_pause_s=0.01, longest_pause_s=0.02,
 )  # fmt: skip
 
 
@@ -64,6 +75,13 @@ def hub_at(patch: pytest.MonkeyPatch, folder: Path, hub: FakeHub) -> Iterator[Fa
     with hub:
         use_hub(patch, folder, hub.url)
         yield hub
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A hub that has one small model."""
+    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({NAME: small_files()})) as found:
+        yield found
 
 
 def use_hub(patch: pytest.MonkeyPatch, folder: Path, url: str) -> None:
