@@ -13,7 +13,8 @@ faults are those seen in recognizers:
               or the rest of its time has no word ("hole").
 
 Places of lost words: "end" and "beginning" of the window, "before a pause", "after a pause",
-"inside" a stretch, and "seam": in the sound that two windows share, missing in both.
+"inside" a stretch, and "seam": in the sound that two windows share, missing in both. Windows may be
+read in any order: the first of the two chooses the words, the other loses those at their times.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ LEAST_LOST_S = 0.35
 LEAST_WORD_S = 0.15  # a character of a script without spaces is as short
 MOST_LOST = 3
 PAUSE_S = 0.3  # between two stretches
+EDGE_S = 0.2  # words so near to the border of a window may be cut
 JOINED_S = 0.2  # a word is stretched over its neighbour only when it is this near
 WHISPER_STEP_S = 0.02
 
@@ -92,7 +94,7 @@ class WordFaultEngine:
         self._seed = seed
         self._step_s = step_s
         self._read: set[int] = set()
-        self._at_seam: tuple[float, float] | None = None  # lost in the window before
+        self._seams: dict[int, tuple[float, float] | None] = {}  # lost span, by the first window
         self.injected: list[Injected] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -112,13 +114,43 @@ class WordFaultEngine:
             return decoded
         self._read.add(window.index)
         words = [word for segment in decoded.segments for word in segment.words]
-        if self._at_seam and window.overlap_s > 0:
-            from_s, to_s = self._at_seam
-            words = [w for w in words if not from_s <= (w.start_s + w.end_s) / 2 <= to_s]
-        self._at_seam = None
-        rng = np.random.default_rng([self._seed, window.index])
-        made = self._changed(window, words, rng)
-        return _with_words(decoded, made if made is not None else words)
+        if self._fault.place == "seam":
+            made = self._without_seams(window, words)
+        else:
+            rng = np.random.default_rng([self._seed, window.index])
+            changed = self._changed(window, words, rng)
+            made = words if changed is None else changed
+        return _with_words(decoded, made)
+
+    def _without_seams(self, window: Window, words: list[Word]) -> list[Word]:
+        """Return the words without those that are lost in the sound shared with the neighbours."""
+        shared: list[tuple[int, float, float]] = []
+        if window.overlap_s > 0:
+            from_s = window.start_s
+            shared.append((window.index - 1, from_s, from_s + window.overlap_s))
+        if window.shared_s > 0:
+            shared.append((window.index, window.end_s - window.shared_s, window.end_s))
+        for index, from_s, to_s in shared:
+            if index not in self._seams:
+                self._seams[index] = self._lose_at_seam(window, words, index, from_s, to_s)
+            lost = self._seams[index]
+            if lost:
+                words = [w for w in words if not lost[0] <= (w.start_s + w.end_s) / 2 <= lost[1]]
+        return words
+
+    def _lose_at_seam(
+        self, window: Window, words: list[Word], index: int, from_s: float, to_s: float
+    ) -> tuple[float, float] | None:
+        """Choose words between two times; return their span, None if there are none."""
+        rows = _rows_of_words(words, from_s + EDGE_S, to_s - EDGE_S)
+        if not rows:
+            return None
+        # A place in time: the two windows may have different words at their borders.
+        at_s = np.random.default_rng([self._seed, index]).uniform(from_s, to_s)
+        lost = min(rows, key=lambda row: abs(row[0].start_s + row[-1].end_s - 2 * at_s))
+        clock = window.time_map
+        self.injected.append(Injected(self._fault, index, tuple(clock.word(word) for word in lost)))
+        return lost[0].start_s, lost[-1].end_s
 
     def _changed(
         self, window: Window, words: list[Word], rng: np.random.Generator
@@ -136,8 +168,6 @@ class WordFaultEngine:
         struck = words[first:end]
         clock = window.time_map
         if kind == "lost":
-            if self._fault.place == "seam":
-                self._at_seam = struck[0].start_s, struck[-1].end_s
             made = _without(words, first, end, way)
         elif kind == "doubled":
             made = _doubled(words, first, way, self._step_s)
@@ -170,8 +200,6 @@ def _lost_rows(words: Sequence[Word], fault: WordFault, window: Window) -> list[
                 "after a pause": first > 0 and before_s > PAUSE_S and inside,
                 "inside": first > 0 and end < len(words) and inside
                 and max(before_s, behind_s) < JOINED_S,
-                "seam": window.shared_s > 0 and end < len(words)
-                and row[0].start_s > own_s[1] and row[-1].end_s < window.end_s - 0.2,
             }  # fmt: skip
             joined = {
                 "hole": True,
@@ -181,6 +209,20 @@ def _lost_rows(words: Sequence[Word], fault: WordFault, window: Window) -> list[
             if fits[fault.place] and joined[fault.way]:
                 rows.append((first, end))
     return rows
+
+
+def _rows_of_words(words: Sequence[Word], from_s: float, to_s: float) -> list[Sequence[Word]]:
+    """Return the rows of one to three words between two times that have sound enough."""
+    rows = (
+        words[first : first + count]
+        for count in range(1, MOST_LOST + 1)
+        for first in range(len(words) - count + 1)
+    )
+    return [
+        row for row in rows
+        if row[0].start_s > from_s and row[-1].end_s < to_s
+        and sum(word.end_s - word.start_s for word in row) >= LEAST_LOST_S
+    ]  # fmt: skip
 
 
 def _gap(words: Sequence[Word], place: int) -> float:
