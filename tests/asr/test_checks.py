@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -70,6 +70,25 @@ def test_uncovered_names_each_stretch_without_words() -> None:
     found = checks.uncovered(evidence(*words, speech=((0.4, 7.9),)), LIMITS)
     assert [(s.name, s.start_s, s.end_s) for s in found] == [("uncovered", 2.0, 4.4)]
     assert found[0].value == pytest.approx(2.4)
+
+
+@pytest.mark.parametrize(
+    ("from_s", "to_s", "flagged"),
+    [
+        (0.0, 2.6, [(2.1, 3.1)]),  # both parts are long enough
+        (0.0, 2.2, [(2.1, 3.1)]),  # this window's part is too short by itself
+        (3.0, 30.0, [(2.1, 3.1)]),  # that of the later window
+        (0.0, 2.0, []),  # the hole is the neighbour's
+        (3.2, 30.0, []),
+    ],
+)
+def test_a_hole_over_the_border_to_a_neighbour_is_flagged_whole(
+    from_s: float, to_s: float, flagged: list[tuple[float, float]]
+) -> None:
+    words = (Word(1.0, 2.0, "before", 0.9), Word(3.2, 4.0, "behind", 0.9))
+    seen = replace(evidence(*words, speech=((1.0, 4.0),)), from_s=from_s, to_s=to_s)
+    found = checks.uncovered(seen, LIMITS)
+    assert [(flag.start_s, flag.end_s) for flag in found] == flagged
 
 
 def test_uncovered_leaves_a_neighbour_its_half_of_the_overlap() -> None:

@@ -84,8 +84,7 @@ class SpeechDetector:
 
     def probabilities(self, audio: Audio) -> Audio:
         """Return the speech probabilities of a whole sound, one a FRAME; the last is padded."""
-        stream = self.stream()
-        return np.concatenate([stream.push(audio), stream.finish()])
+        return self.stream().push(np.pad(audio, (0, -audio.size % FRAME)))
 
 
 class SpeechStream:

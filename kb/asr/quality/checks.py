@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
-from kb.asr.coverage import clip_spans, gaps, union
+from kb.asr.coverage import clip_spans, gaps, union, without
 from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
 from kb.asr.quality.unreadable_words import unreadable
 from kb.asr.quality.window_context import Thresholds, WindowContext, inside_s, make_flag
@@ -33,12 +33,26 @@ LATE_S = 0.3  # detection may begin so much later than the speech
 def uncovered(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`uncovered`: detected speech without a word near it. Value: seconds in a row.
 
-    The coverage ledger's rule (`kb.asr.coverage`, ours), applied to one window.
+    The coverage ledger's rule (`kb.asr.coverage`, ours), applied to one window. A hole between two
+    of its words that reaches over the border to a neighbour's part is flagged whole by both: halves
+    may each be too short, and half a hole in each text is no common word to join them at.
     """
-    speech = clip_spans(context.speech, context.from_s, context.to_s)
+    own = gaps(
+        clip_spans(context.speech, context.from_s, context.to_s), context.words, limits.uncovered_s
+    )
+    first_s = min((word.start_s for word in context.words), default=context.to_s)
+    last_s = max((word.end_s for word in context.words), default=context.from_s)
+    over = [
+        hole
+        for hole in gaps(context.speech, context.words, limits.uncovered_s)
+        if any(hole.start_s < at_s < hole.end_s for at_s in (context.from_s, context.to_s))
+        and first_s < hole.start_s
+        and hole.end_s < last_s
+    ]
+    found = sorted((*over, *without(own, over)), key=lambda hole: hole.start_s)
     return [
-        make_flag("uncovered", gap.start_s, gap.end_s, gap.duration_s, limits.uncovered_s)
-        for gap in gaps(speech, context.words, limits.uncovered_s)
+        make_flag("uncovered", hole.start_s, hole.end_s, hole.duration_s, limits.uncovered_s)
+        for hole in found
     ]
 
 
