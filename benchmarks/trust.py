@@ -4,8 +4,9 @@
     python benchmarks/trust.py --full     ten minutes a condition, about 1,000 windows with faults,
                                           3,000 words for each kind of talk
     python benchmarks/trust.py --docs     writes docs/trust.md as well
-    python benchmarks/trust.py --words    only the part on single words, no page
-    python benchmarks/trust.py --sounds   only the part on kinds of sound, no page
+    python benchmarks/trust.py --words    only the part on single words
+    python benchmarks/trust.py --sounds   only the part on kinds of sound; each with --docs: puts
+                                          the part in place of the one in docs/trust.md
 
 The demo recognizer reads composed speech in which every word is known: clean, with noise, with
 music, without pauses, with long pauses, and in two languages. In further runs, an engine between
@@ -31,6 +32,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +44,7 @@ from benchmarks.support.trust_peers import FasterWhisper, Pipeline
 from benchmarks.support.trust_reader import BATCH, CachingEngine, TrustReader
 from benchmarks.support.trust_sound_kinds import report_sounds, run_sound_kinds, sound_lines
 from benchmarks.support.trust_sounds import noisy_items, sounds, talk
-from benchmarks.support.trust_table import document, report
+from benchmarks.support.trust_table import document, report, with_part
 from benchmarks.support.word_table import report_words, run_words, word_lines
 from gpu.manager import GPUManager
 from kb.asr.engines import load_engine
@@ -64,10 +66,16 @@ def main() -> int:
     engine = CachingEngine(load_engine("whisper", "demo", manager))
     reader = TrustReader(engine, manager)
     if arguments.words:
-        return 0 if report_words(run_words(reader, arguments.full)) else 1
+        words = run_words(reader, arguments.full)
+        if arguments.docs:
+            put_part(word_lines(words))
+        return 0 if report_words(words) else 1
     takes = 3 if arguments.full else 1
     if arguments.sounds:
-        return 0 if report_sounds(run_sound_kinds(reader, takes)) else 1
+        heard = run_sound_kinds(reader, takes)
+        if arguments.docs:
+            put_part(sound_lines(heard))
+        return 0 if report_sounds(heard) else 1
     with tempfile.TemporaryDirectory() as name:
         peers = [Pipeline(BATCH), FasterWhisper(BATCH, Path(name) / "model")]
         rows = []
@@ -95,6 +103,12 @@ def main() -> int:
         page = document(rows, faults, holds, peers, mode, elapsed_s, parts)
         DOCUMENT.write_text(page, encoding="utf-8")
     return 0 if met else 1
+
+
+def put_part(lines: Iterable[str]) -> None:
+    """Put one part into docs/trust.md."""
+    page = with_part(DOCUMENT.read_text(encoding="utf-8"), lines)
+    DOCUMENT.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -144,6 +144,20 @@ def document(
     return "\n".join(lines)
 
 
+def with_part(page: str, part: Iterable[str]) -> str:
+    """Return the page with a part in place of the one with the same title, or behind all parts.
+
+    The first of the lines is the title. When and with what it was measured is put below it.
+    """
+    title, blank, *lines = part
+    text = "\n".join([title, blank, " ".join(versions()), "", *lines]).rstrip() + "\n"
+    begin = page.find(f"{title}\n")
+    if begin < 0:
+        return f"{page.rstrip()}\n\n{text}"
+    end = page.find("\n## ", begin + 1)
+    return page[:begin] + text + (page[end:] if end >= 0 else "")
+
+
 def report(
     rows: Sequence[Row], faults: FaultRow, holds: Sequence[HoldRow], peers: Sequence[Any]
 ) -> bool:

@@ -83,7 +83,10 @@ class TalkRow:
     after: WordCounts = field(default_factory=WordCounts)
     first_s: float = 0.0  # time of first readings
     again_s: float = 0.0  # time of later readings
-    again_before: float = 0.0  # the same with the limits of before, by count: a share of the first
+    windows: float = (
+        0.0  # windows decoded again, in % of the first readings; a pack counts its length
+    )
+    windows_before: float = 0.0  # the same with the limits of before
 
     @property
     def cost(self) -> float:
@@ -106,7 +109,8 @@ def run_talk(kind: str, count: int, seeds: Iterable[int], reader: TrustReader) -
             row.first_s += found.timing.asr_s + found.timing.align_s - found.timing.repair_s
             earlier = replace(reader, settings=old, repair_budget=before)
             row.before.add(said, earlier.read(said, reader.engine), name)
-    row.again_before = 100 * before.spent / max(1, before.windows)
+    row.windows = 100 * now.spent / max(1, now.windows)
+    row.windows_before = 100 * before.spent / max(1, before.windows)
     return row
 
 
