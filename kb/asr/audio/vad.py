@@ -3,8 +3,8 @@
 The detector is one ONNX file in the faster-whisper package, computed in another order
 (`kb.asr.audio.silero`). The file is read by its path, because an import of silero-vad would set
 torch to one thread for the whole process, and an import of faster-whisper would load a second
-inference engine that is not needed here. The rule for the
-borders of a span (start above `on`, end after a short time below `off`) is Silero's.
+inference engine that is not needed here. The rule for the borders of a span (start above `on`, end
+after a short time below `off`) is Silero's.
 """
 
 from __future__ import annotations
