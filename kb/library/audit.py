@@ -2,8 +2,9 @@
 
     {"at": "2026-03-01T09:30:00Z", "who": "ann@example.org", "what": "publish", "items": [...]}
 
-The file is private (see `kb.storage.permissions`). An action is never refused because its line
-cannot be written; the failure is logged.
+The file has the rights of the library's other files (see `kb.storage.permissions`): private, or for
+all accounts that write to the library, so that the actions of each are recorded. An action is never
+refused because its line cannot be written; the failure is logged.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from kb.storage.permissions import umask_for
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,8 @@ class AuditLog:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            handle = os.open(self.path, flags, 0o600)
+            rights = 0o666 & ~umask_for(self.home, group=False)
+            handle = os.open(self.path, flags, rights)
             try:
                 # One write appends the line whole, also beside other processes.
                 os.write(

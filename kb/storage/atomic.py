@@ -27,6 +27,7 @@ import psutil
 
 from kb.errors import LibraryError
 from kb.storage.os_errors import library_error
+from kb.storage.permissions import shared_reading
 from kb.storage.user_text import MAX_DOCUMENT_BYTES, UnreadableText, read_user_text
 
 try:
@@ -203,7 +204,8 @@ def link_or_copy(source: Path, target: Path, *, link: bool, guard: Guard = nullc
     """Put the file `source` at `target` as a clone or a hard link if possible, else as a copy.
 
     A clone (Btrfs, XFS) takes no space and is a file of its own: a change of the source in place
-    does not reach it, as it does reach a hard link.
+    does not reach it, as it does reach a hard link. A link keeps the source's rights: it is not
+    made where an account that shares the folder could not read it.
     The move into place is made within `guard`. Raises LibraryError. The caller has checked that
     `source` exists.
     """
@@ -212,8 +214,9 @@ def link_or_copy(source: Path, target: Path, *, link: bool, guard: Guard = nullc
             if _clone(source, temporary):
                 return
             try:
-                os.link(source, temporary)
-                return
+                if _read_by_all_who_write(source, target.parent):
+                    os.link(source, temporary)
+                    return
             except OSError:
                 # Another disk, a file system without links, too many links: copy.
                 pass
@@ -222,6 +225,14 @@ def link_or_copy(source: Path, target: Path, *, link: bool, guard: Guard = nullc
         with suppress(OSError):
             status = source.stat()
             os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _read_by_all_who_write(source: Path, folder: Path) -> bool:
+    """Return True if every account that may write to a folder may read a file. Raises OSError."""
+    found, needed = source.stat(), shared_reading(folder)
+    if not needed or found.st_mode & 0o004:
+        return True
+    return needed == 0o040 & found.st_mode and found.st_gid == folder.stat().st_gid
 
 
 def _clone(source: Path, target: Path) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from kb.errors import KBError, LibraryError
+from kb.storage.permissions import foreign_obstacle
 
 
 def _numbers(*names: str) -> frozenset[int]:
@@ -15,6 +17,7 @@ def _numbers(*names: str) -> frozenset[int]:
 
 _FULL = _numbers("ENOSPC", "EDQUOT")
 _NOT_ALLOWED = _numbers("EROFS", "EACCES", "EPERM")
+_READ_ONLY = _numbers("EROFS")
 _WRONG_KIND = _numbers("ENOTDIR", "EEXIST", "EISDIR")
 _TOO_LONG = _numbers("ENAMETOOLONG")
 _ABSENT = _numbers("ENOENT")
@@ -43,6 +46,19 @@ def library_error(error: OSError, path: Path, action: str) -> LibraryError:
             hint="Free some space, or set KB_HOME to a folder on another disk, then run it again.",
             action=verb,
             path=path,
+        )
+    wanted = os.R_OK if action == "read" else os.W_OK
+    if code in _NOT_ALLOWED - _READ_ONLY and (foreign := foreign_obstacle(path, wanted)):
+        return LibraryError(
+            "storage.of_another_account",
+            "Cannot {action} {path}: {obstacle} belongs to the account {owner}, which does not let "
+            "this account do so.",
+            hint="Let {owner} or the administrator open the whole library folder (KB_HOME) to a "
+            "group of both accounts: chgrp -R GROUP KB_HOME, then chmod -R g+rwXs KB_HOME.",
+            action=verb,
+            path=path,
+            obstacle=foreign.path,
+            owner=foreign.owner,
         )
     if code in _NOT_ALLOWED and action == "read":
         return LibraryError(

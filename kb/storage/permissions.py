@@ -13,6 +13,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
+
+try:
+    import pwd
+except ImportError:  # Windows
+    pwd = None  # type: ignore[assignment]
 
 OWNER, GROUP, EVERYONE = 0o077, 0o007, 0o000  # umasks
 _user_umask: int | None = None  # the umask that this process was started with
@@ -76,3 +82,60 @@ def give_usual_rights(path: Path) -> None:
     if _user_umask is not None and sys.platform != "win32":
         with suppress(OSError):
             path.chmod(0o666 & ~_user_umask)
+
+
+class Foreign(NamedTuple):
+    """A file or folder of another account, and the name of that account."""
+
+    path: Path
+    owner: str
+
+
+def foreign_obstacle(path: Path, wanted: int = os.W_OK) -> Foreign | None:
+    """Return the file or folder of another account that keeps this one from using `path`.
+
+    `wanted` is os.W_OK or os.R_OK. A file is replaced in its folder, so the folder is looked at
+    before the file. None if nothing does, if it belongs to this account, or on Windows.
+    """
+    if sys.platform == "win32" or pwd is None:
+        return None
+    folder = path.parent
+    while folder != folder.parent and not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        for place in (*reversed(folder.parents), folder):
+            if not os.access(place, os.X_OK):
+                return _foreign(place)
+        if wanted == os.W_OK and not os.access(folder, os.W_OK):
+            return _foreign(folder)
+        if os.path.lexists(path) and (not os.access(path, wanted) or _is_kept(path, folder)):
+            return _foreign(path)
+    except OSError:
+        pass
+    return None
+
+
+def shared_reading(folder: Path) -> int:
+    """Return the bits of mode that let the accounts read a file which may write to a folder."""
+    try:
+        mode = folder.stat().st_mode
+    except OSError:
+        return 0
+    return (0o040 if mode & stat.S_IWGRP else 0) | (0o004 if mode & stat.S_IWOTH else 0)
+
+
+def _is_kept(path: Path, folder: Path) -> bool:
+    """Return True if only its owner may replace a file: the folder has the sticky bit."""
+    of_folder = folder.stat()
+    owners = (of_folder.st_uid, path.lstat().st_uid, 0)
+    return bool(of_folder.st_mode & stat.S_ISVTX) and os.geteuid() not in owners
+
+
+def _foreign(path: Path) -> Foreign | None:
+    owner = path.lstat().st_uid
+    if owner == os.geteuid():
+        return None
+    try:
+        return Foreign(path, pwd.getpwuid(owner).pw_name)
+    except KeyError:  # an account of another machine
+        return Foreign(path, str(owner))

@@ -14,7 +14,11 @@ parts:
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +28,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database.tables import fencing_tokens, metadata
+from kb.jobs.queue.client import LaneState
 from kb.library.identity import make_identity
 from tests.support.machines import WRONG_CLOCK, Machines, machines_of, mounted
 from tests.support.postgres import connected, database_url, server
@@ -200,6 +205,73 @@ def test_one_name_on_two_machines(machines: Machines) -> None:
         machines.require_complete(ids)
         machines.wait_alive("one")
         lab.kill_all()
+
+
+# Users
+
+NOBODY = 65534
+# The interpreter may be in a folder of the administrator: the other user may read all of the
+# machine's files, and writes by their rights alone.
+AS_NOBODY = (
+    "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+    "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
+)  # fmt: skip
+
+
+def require_that_others_go_on(machines: Machines, folder: Path, as_seen: Path) -> None:
+    """Close a folder to the worker `two`: it names it and waits, and another one works."""
+    lab = machines.lab
+    subprocess.run(["chown", "-R", "root:root", str(folder)], check=True)
+    subprocess.run(["chmod", "-R", "go-w", str(folder)], check=True)
+    ids = lab.ingest(write_talks(lab.folder / folder.name, 1, words=5, seed=len(folder.name)))
+    seen: list[LaneState] = []
+    # The pause ends as soon as a small file can be written.
+    lab.wait(lambda: seen.extend(lab.jobs.lanes()) or seen, "its lane", every_s=0.02)
+    assert seen[0].machine == "two"
+    assert str(as_seen) in seen[0].reason and "belongs to the account root" in seen[0].reason
+    one = machines.start("one")
+    machines.require_complete(ids)
+    lab.stop(one, 20)
+    subprocess.run(["chmod", "-R", "a+rwX", str(lab.home)], check=True)
+    lab.jobs.resume()
+
+
+def test_a_worker_of_another_user(machines: Machines) -> None:
+    """It is refused where it may not write, and waits alone where it may not write any more."""
+    if sys.platform != "linux" or os.geteuid() or not shutil.which("setpriv"):
+        pytest.skip("another user needs Linux, root and setpriv")
+    lab = machines.lab
+    # The folder of all tests is open to one account only.
+    place = Path(tempfile.mkdtemp(prefix="kb-users-", dir="/tmp"))
+    try:
+        share, own = place / "share", place / "own"
+        own.mkdir()
+        shutil.chown(own, NOBODY, NOBODY)
+        place.chmod(0o755)
+        settings = {"KB_HOME": str(share), "XDG_STATE_HOME": str(own), "HOME": str(own),
+                    "TMPDIR": str(own)}  # fmt: skip
+        with mounted("--bind", str(lab.home), at=share):
+            lab.home.chmod(0o755)
+            refused = machines.start_as("two", AS_NOBODY, **settings)
+            assert refused.wait(60) != 0
+            assert f"{share}" in machines.log() and "Traceback" not in machines.log()
+            assert "belongs to the account root" in machines.log()
+            # A library that all accounts share: the other worker works.
+            subprocess.run(["chmod", "-R", "a+rwX", str(lab.home)], check=True)
+            machines.start_as("two", AS_NOBODY, **settings)
+            machines.wait_alive("two")
+            first = lab.ingest(write_talks(place / "in", 1, start=20))
+            machines.require_complete(first)
+            for folder in (lab.home / "media", lab.home / ".locks", lab.library.index_folder):
+                require_that_others_go_on(machines, folder, share / folder.name)
+            last = lab.ingest(write_talks(place / "in", 1, start=9))
+            machines.require_complete([*first, *last])
+            entry = lab.library.find(last[0])
+            assert entry is not None and entry.transcript_path is not None
+            assert entry.transcript_path.stat().st_uid == NOBODY
+            lab.kill_all()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 # Dumps

@@ -31,6 +31,8 @@ LANE_PAUSE_S = 60.0  # after a full disk, a locked database or a missing folder
 OF_THIS_MACHINE = frozenset((
     "engine.unknown", "engine.not_installed", "engine.no_cublas", "engine.no_compiler",
 ))  # fmt: skip
+# A file of another account: that of a worker on another machine may be able to use it.
+OF_ANOTHER_ACCOUNT = frozenset(("storage.of_another_account", "index.of_another_account"))
 FULL_DISK_BYTES = 8 * 2**20
 # A refused write of a folder that can be written to now: of this file alone, or of a share that was
 # read-only for a moment.
@@ -126,8 +128,11 @@ def _not_out(
 def is_systemic(error: KBError, home: Path) -> bool:
     """Return whether an error concerns no single item.
 
-    Examples: a full disk, a read-only folder, a locked database, a recognizer that cannot start.
+    Examples: a full disk, a read-only folder, a locked database, a recognizer that cannot start, a
+    file that belongs to another account.
     """
+    if error.code in OF_ANOTHER_ACCOUNT:
+        return True
     if isinstance(error, InferenceProcessCrashed):
         return True
     if isinstance(error, LibraryError):

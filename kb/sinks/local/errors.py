@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from kb.errors import KnowledgeBaseError
+from kb.storage.permissions import Foreign, foreign_obstacle
 
 Action = Literal["read", "write", "rebuild"]
 
@@ -19,6 +21,19 @@ def index_error(folder: Path, action: Action, reason: str) -> KnowledgeBaseError
             hint="Free disk space, then try again.",
             folder=folder,
             reason=reason,
+        )
+    if ("Permission denied" in reason or "os error 13" in reason) and (
+        foreign := _foreign_obstacle(folder, action)
+    ):
+        return KnowledgeBaseError(
+            "index.of_another_account",
+            "The index {folder} cannot be used: {obstacle} belongs to the account {owner}, which "
+            "does not let this account do so.",
+            hint="Let {owner} or the administrator open the whole library folder (KB_HOME) to a "
+            "group of both accounts: chgrp -R GROUP KB_HOME, then chmod -R g+rwXs KB_HOME.",
+            folder=folder,
+            obstacle=foreign.path,
+            owner=foreign.owner,
         )
     if action == "read":
         return KnowledgeBaseError(
@@ -45,6 +60,19 @@ def index_error(folder: Path, action: Action, reason: str) -> KnowledgeBaseError
         folder=folder,
         reason=reason,
     )
+
+
+def _foreign_obstacle(folder: Path, action: Action) -> Foreign | None:
+    """Return the first file or folder of another account in the index that keeps this one out."""
+    for place, _, names in os.walk(folder):
+        files = (Path(place, name) for name in names)
+        if action == "read":
+            found = next(filter(None, (foreign_obstacle(each, os.R_OK) for each in files)), None)
+        else:  # the index writes new files and never changes one
+            found = foreign_obstacle(Path(place, "new"))
+        if found:
+            return found
+    return foreign_obstacle(folder / "new")
 
 
 def model_error(folder: Path, made_with: str, model: str) -> KnowledgeBaseError:

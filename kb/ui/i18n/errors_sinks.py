@@ -74,6 +74,12 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "index.unreadable": ("Der Index {folder} lässt sich nicht lesen: {reason}", _REINDEX),
     "index.unwritable": ("Der Index {folder} lässt sich nicht schreiben: {reason}", _REINDEX),
+    "index.of_another_account": (
+        "Der Index {folder} lässt sich nicht benutzen: {obstacle} gehört dem Konto {owner}, und "
+        "das erlaubt es diesem Konto nicht.",
+        "{owner} oder die Verwaltung den ganzen Ordner der Bibliothek (KB_HOME) für eine Gruppe "
+        "beider Konten öffnen lassen: chgrp -R GRUPPE KB_HOME, dann chmod -R g+rwXs KB_HOME.",
+    ),
     "index.not_rebuilt": (
         "Der Index {folder} lässt sich nicht neu aufbauen: {reason}",
         _REINDEX,

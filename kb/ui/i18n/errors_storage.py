@@ -304,6 +304,12 @@ DE: dict[str, tuple[str, str]] = {
         "{path} lässt sich nicht {action}: das ist dort nicht erlaubt.",
         "Den Ordner beschreibbar machen, oder KB_HOME auf einen setzen, der es ist.",
     ),
+    "storage.of_another_account": (
+        "{path} lässt sich nicht {action}: {obstacle} gehört dem Konto {owner}, und das erlaubt es "
+        "diesem Konto nicht.",
+        "{owner} oder die Verwaltung den ganzen Ordner der Bibliothek (KB_HOME) für eine Gruppe "
+        "beider Konten öffnen lassen: chgrp -R GRUPPE KB_HOME, dann chmod -R g+rwXs KB_HOME.",
+    ),
     "storage.not_readable": (
         "{path} lässt sich nicht lesen: dieses Konto darf es nicht.",
         "Die Rechte der Datei oder ihres Ordners ändern.",
