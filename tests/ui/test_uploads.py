@@ -6,6 +6,8 @@ import asyncio
 import json
 import shutil
 import socket
+import stat
+import sys
 import threading
 import time
 from collections import namedtuple
@@ -24,6 +26,7 @@ from starlette.routing import Route
 from kb.service import uploads
 from kb.service.uploads import safe_name
 from kb.settings import Settings
+from kb.storage.permissions import private_files
 from kb.ui.web import upload_route
 from kb.ui.web.upload_route import Uploads
 from tests.support.hostile import EVIL, problems
@@ -133,6 +136,32 @@ def scenario(
         await act(lambda size=None, name="a.mp4": Sender(owner, settings, name, size))
 
     asyncio.run(body())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX systems")
+@pytest.mark.parametrize(
+    ("mode", "group", "of_folder", "of_file"),
+    [
+        (0o700, False, 0o700, 0o600), (0o755, False, 0o700, 0o600), (0o700, True, 0o770, 0o660),
+        (0o770, False, 0o770, 0o660), (0o777, False, 0o777, 0o666),
+    ],
+)  # fmt: skip
+def test_an_upload_has_the_rights_of_the_library(
+    home: Path, disk: dict[str, int], mode: int, group: bool, of_folder: int, of_file: int
+) -> None:
+    home.mkdir()
+    home.chmod(mode)
+
+    async def story() -> None:
+        sender = Sender(Uploads(), Settings(KB_HOME=home), "talk.mp4", None)
+        await sender.give(b"x" * 100)
+        assert (await sender.end())[0] == 200
+
+    with private_files(home, group=group):
+        asyncio.run(story())
+    (file,) = left(home)
+    assert stat.S_IMODE(file.stat().st_mode) == of_file
+    assert stat.S_IMODE(file.parent.stat().st_mode) == of_folder
 
 
 def test_several_uploads_share_the_free_disk(home: Path, disk: dict[str, int]) -> None:

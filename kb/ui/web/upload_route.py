@@ -124,7 +124,7 @@ class Uploads:
         folder = root / upload_id
         try:
             self._admit(upload, settings)
-            await to_thread.run_sync(lambda: folder.mkdir(parents=True, mode=0o700))
+            await to_thread.run_sync(lambda: folder.mkdir(parents=True))
             await to_thread.run_sync(self._check_room, settings, root)
             await self._write(body, upload, folder / PART_NAME, settings)
             await to_thread.run_sync(lambda: (folder / PART_NAME).replace(folder / name))
@@ -163,7 +163,7 @@ class Uploads:
 
     async def _write(self, body: _Body, upload: _Upload, target: Path, settings: Settings) -> None:
         unchecked = 0
-        file = await to_thread.run_sync(_open_private, target)
+        file = await to_thread.run_sync(_open_new, target)
         try:
             while block := await body.next_block():
                 if upload.written + len(block) > settings.upload_max_bytes:
@@ -183,9 +183,10 @@ class Uploads:
             raise Refused(400, "cut")
 
 
-def _open_private(target: Path) -> BinaryIO:
+def _open_new(target: Path) -> BinaryIO:
+    """Open a new file with the library's rights: another account's worker may have to read it."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    handle: Any = os.open(target, flags, 0o600)
+    handle: Any = os.open(target, flags, 0o666)
     return os.fdopen(handle, "wb", buffering=0)
 
 
