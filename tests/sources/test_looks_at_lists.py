@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.known_list import KnownList
 from kb.sources.listing.listing import Listing
 from kb.sources.youtube.source import YouTubeSource
-from tests.fakes.youtube import BACKEND, Channel, FakeYouTube, Refusal
+from tests.fakes.youtube import BACKEND, NEWEST, Channel, FakeYouTube, Refusal
 from tests.support.keys import Clock, fake_key
 
 UC = f"UC{'t' * 22}"
@@ -425,3 +426,43 @@ def test_two_subscriptions_with_different_filters_share_the_list(bench: Bench) -
     bench.channel.new_uploads = 1
     assert bench.look(limit=2) == [-1]
     assert bench.look() == [n for n in range(120) if n not in (0, 1, 2, 5)]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"after": 130},
+        {"after": 130, "title": "Talk"},
+        {"after": 130, "limit": 130},
+        {"before": 60, "limit": 70},
+        {"after": 130, "before": 60, "limit": 80},
+    ],
+)
+def test_days_that_move_cost_no_further_page(bench: Bench, filters: dict[str, Any]) -> None:
+    bench.channel.count = 400
+
+    def look(day: int) -> list[int]:
+        moved = {
+            name: f"{NEWEST - timedelta(days=value - day):%Y-%m-%d}" if name != "limit" else value
+            for name, value in filters.items()
+            if name != "title"
+        }
+        return bench.look(24, **{**filters, **moved})
+
+    look(0)
+    assert len(bench.pages()) >= 3
+    for day in (1, 2, 3):
+        assert len(look(day)) <= 1  # what the last day of the filter has reached
+        assert len(bench.pages()) == 1
+    look(-7)  # an earlier day, given by a person, needs older ones
+    assert len(bench.pages()) > 1
+
+
+@pytest.mark.parametrize("filters", [{"after": "2000-01-01"}, {"title": "Talk", "after": "2001-01"}])
+def test_the_newest_n_of_a_time_that_moves_do_not_lead_back(
+    bench: Bench, filters: dict[str, Any]
+) -> None:
+    assert bench.look(limit=4, **filters) == [0, 1, 2, 3]
+    bench.channel.deleted = frozenset({0, 1})
+    moved = {**filters, "after": "2001-01-02"}
+    assert bench.look(8 * 24, limit=4, **moved) == []

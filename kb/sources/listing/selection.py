@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from kb.sources.listing.filters import VideoFilters
@@ -12,6 +13,7 @@ from kb.sources.listing.known_list import KnownList
 from kb.types import MediaItem
 
 _AT_ONCE = 200
+_EXTENT_MARK = "@"
 # Returns an item, with more known of it, or None for one that cannot be decided now.
 Resolve = Callable[[MediaItem], MediaItem | None]
 
@@ -55,7 +57,8 @@ def select_newest(
     An entry older than the oldest one that was ever among the newest N is not taken: a removal at
     the source does not lead back in time. `is_final` records that oldest one.
     """
-    key = filters_key(filters, with_limit=True)
+    # Without the first day: it may move with the days, and the oldest one does not depend on it.
+    key = filters_key(replace(filters, after=""), with_limit=True)
     floors = dict(entries.state().floors)
     floor = floors.get(key, "")
     newest: list[MediaItem] = []
@@ -89,6 +92,31 @@ def filters_key(filters: VideoFilters, *, with_limit: bool = False) -> str:
         return ""
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def newest_extent(filters: VideoFilters) -> str:
+    """Return the name of the part of a list by date that these filters need; see `is_within`.
+
+    The filters are dated; the part begins at the newest entry.
+    """
+    key = before = ""
+    if filters.limit:
+        key = filters_key(replace(filters, after="", before=""), with_limit=True)
+        before = filters.before
+    return _EXTENT_MARK.join((key, filters.after, before))
+
+
+def is_within(extent: str, read: str) -> bool:
+    """Return True if a part of a list lies within the part that was read (`newest_extent`).
+
+    The first and the last day of a part may have moved on: nothing older is needed for that.
+    """
+    own, whole = extent.split(_EXTENT_MARK), read.split(_EXTENT_MARK)
+    if len(own) != 3 or len(whole) != 3:
+        return False
+    (key, after, before), (read_key, read_after, read_before) = own, whole
+    is_later = not before or bool(read_before and read_before <= before)
+    return key == read_key and read_after <= after and is_later
 
 
 def _moment(item: MediaItem) -> str:

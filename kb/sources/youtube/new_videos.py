@@ -15,7 +15,12 @@ from dataclasses import replace
 
 from kb.sources.listing.known_list import KnownList, ListState, Walk
 from kb.sources.listing.listing import Listing
-from kb.sources.listing.selection import filters_key, select_missing, select_newest
+from kb.sources.listing.selection import (
+    is_within,
+    newest_extent,
+    select_missing,
+    select_newest,
+)
 from kb.sources.youtube.answers import by_id
 from kb.sources.youtube.api import PAGE_SIZE, ApiRefused, YouTubeApi
 from kb.sources.youtube.feed import FeedEntry
@@ -71,7 +76,7 @@ class NewVideos:
         self._clock = clock
         self._filters = listing.filters
         self._newest = followed and self._filters.limit > 0
-        self._extent = filters_key(self._filters, with_limit=True) if self._is_partial else ""
+        self._extent = newest_extent(self._filters) if self._is_partial else ""
         self._number = known.begin_look()
         self._walker = Walker(api, known, self._number, known.state().walks)
         self._passing: dict[str, bool] = {}
@@ -144,7 +149,9 @@ class NewVideos:
     # Pages
 
     def _is_whole_due(self, state: ListState) -> bool:
-        if state.whole_at is None or state.extent not in ("", self._extent):
+        if state.whole_at is None:
+            return True
+        if state.extent and not is_within(self._extent, state.extent):
             return True
         digest = hashlib.sha256(self._known.id.encode()).digest()
         share = 1 - SPREAD * digest[0] / 255
