@@ -458,7 +458,9 @@ def test_days_that_move_cost_no_further_page(bench: Bench, filters: dict[str, An
     assert len(bench.pages()) > 1
 
 
-@pytest.mark.parametrize("filters", [{"after": "2000-01-01"}, {"title": "Talk", "after": "2001-01"}])
+@pytest.mark.parametrize(
+    "filters", [{"after": "2000-01-01"}, {"title": "Talk", "after": "2001-01"}]
+)
 def test_the_newest_n_of_a_time_that_moves_do_not_lead_back(
     bench: Bench, filters: dict[str, Any]
 ) -> None:

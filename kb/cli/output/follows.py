@@ -91,7 +91,7 @@ def print_follows(follows: Sequence[FollowState], activity: Activity) -> None:
             )
         )  # fmt: skip
         facts = [
-            *(f"{count} {state}" for state, count in sorted((each.counts or {}).items())),
+            *(f"{count} {state}" for state, count in sorted(each.counts.items())),
             *([_looked(each.last)] if each.last else []),
         ]
         terms = (each.subscription.filters.as_typed(), as_typed(each.subscription.options))

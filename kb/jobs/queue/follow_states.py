@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from kb.database import Database
 from kb.errors import StoredProblem
 from kb.jobs.queue import reasons
 from kb.jobs.queue.reasons import MissingItem
 from kb.sources.looks import Look, LookKind, LookOutcome, Looks
 from kb.sources.subscriptions import Subscription
+from kb.sources.youtube.links import parse_link
 
 # A look that is later than its time by more than this is overdue: no worker makes it.
 OVERDUE_S = 1800.0
@@ -25,14 +28,13 @@ class FollowState:
     `condition`: `well`; `missing` (items failed, wait or are held); `short` (the whole list has
     fewer entries than its source counts); `error` (the last look failed, or reports one); `waiting`
     (the look is tried again by itself); `new` (no look was made yet); `overdue` (no worker looks).
-    `counts` are the numbers of its items by state, None if they cannot be separated from others;
-    `missing` has the newest first.
+    `counts` are the numbers of its items by state; `missing` has the newest first.
     """
 
     subscription: Subscription
     condition: str
     last: Look | None
-    counts: Mapping[str, int] | None
+    counts: Mapping[str, int]
     missing: tuple[MissingItem, ...]
     next_at: float
 
@@ -76,7 +78,7 @@ class FollowState:
             **asdict(self.subscription),
             "condition": self.condition,
             "last_look": asdict(self.last) if self.last else None,
-            "counts": dict(self.counts) if self.counts is not None else None,
+            "counts": dict(self.counts),
             "missing": [asdict(each) for each in self.missing],
         }
 
@@ -91,19 +93,26 @@ def follow_states(database: Database, followed: Sequence[Subscription]) -> list[
     now = time.time()
     found = []
     for each in followed:
-        own: dict[str, int] | None
         if each.channel_id:
             own = counts.get(each.channel_id, {})
             gaps = missing.get(each.channel_id, [])
-        elif each.key.startswith("youtube:") or "://" in each.reference:
-            own, gaps = None, []
         else:
-            own = reasons.counts_under(database, each.reference)
-            gaps = reasons.missing_under(database, each.reference)
+            condition = _own_items(each)
+            own = reasons.counts_of(database, condition)
+            gaps = reasons.missing_of(database, condition)
         look = last.get(each.key)
-        condition = _condition(each, look, bool(gaps), now)
-        found.append(FollowState(each, condition, look, own, tuple(gaps), _next(each, look)))
+        state = _condition(each, look, bool(gaps), now)
+        found.append(FollowState(each, state, look, own, tuple(gaps), _next(each, look)))
     return found
+
+
+def _own_items(each: Subscription) -> sa.ColumnElement[bool]:
+    """Return the condition of the items of a playlist, an address or a folder."""
+    link = parse_link(each.reference)
+    if link is not None or "://" in each.reference:
+        playlist_id = link.id if link is not None and link.kind == "playlist" else ""
+        return reasons.asked_by(each.keys, playlist_id)
+    return reasons.below(each.reference)
 
 
 def _condition(each: Subscription, look: Look | None, gaps: bool, now: float) -> str:

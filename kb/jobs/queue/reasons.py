@@ -8,9 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Database, deliveries, items
+from kb.database import Database, deliveries, items, list_entries
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import DONE, FAILED, HELD, PAUSED, WAITING, effective_state
+from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.workflow_ids import LISTING
 
 MISSING = (FAILED, WAITING, PAUSED, HELD)
@@ -128,28 +129,37 @@ def missing_by_channel(database: Database) -> dict[str, list[MissingItem]]:
     return found
 
 
-def counts_under(database: Database, place: str) -> dict[str, int]:
-    """Return the numbers of files below a folder in each state."""
+def below(place: str) -> sa.ColumnElement[bool]:
+    """Return the condition of items that are files below a folder."""
     c = items.c
-    below = sa.or_(
-        c.reference == place,
-        *(c.reference.startswith(place.rstrip("/\\") + mark, autoescape=True) for mark in "/\\"),
-    )
-    query = sa.select(c.state, sa.func.count()).where(c.source == "file", below).group_by(c.state)
+    named = (c.reference.startswith(place.rstrip("/\\") + mark, autoescape=True) for mark in "/\\")
+    return sa.and_(c.source == "file", sa.or_(c.reference == place, *named))
+
+
+def asked_by(keys: Collection[str], playlist_id: str = "") -> sa.ColumnElement[bool]:
+    """Return the condition of items that a subscription with one of these keys asked for.
+
+    The items of its playlist are among them, whoever asked for them.
+    """
+    listed = sa.select(list_entries.c.item_id).where(list_entries.c.list_id == playlist_id)
+    asked = items.c.options[SOURCE].as_string().in_(sorted(keys))
+    return sa.and_(items.c.source != LISTING, sa.or_(asked, items.c.id.in_(listed)))
+
+
+def counts_of(database: Database, condition: sa.ColumnElement[bool]) -> dict[str, int]:
+    """Return the numbers of items in each state that meet a condition."""
+    c = items.c
+    query = sa.select(c.state, sa.func.count()).where(condition).group_by(c.state)
     with database.begin() as connection:
         return {str(state): int(count) for state, count in connection.execute(query)}
 
 
-def missing_under(database: Database, place: str) -> list[MissingItem]:
-    """Return the files below a folder that wait, failed, are paused or held."""
+def missing_of(database: Database, condition: sa.ColumnElement[bool]) -> list[MissingItem]:
+    """Return the items that wait, failed, are paused or held, and meet a condition."""
     c = items.c
-    below = sa.or_(
-        c.reference == place,
-        *(c.reference.startswith(place.rstrip("/\\") + mark, autoescape=True) for mark in "/\\"),
-    )
     query = (
         sa.select(c.id, c.title, c.state, c.error, c.hint, c.problem, c.wait_until)
-        .where(c.source == "file", c.state.in_(MISSING), below)
+        .where(c.state.in_(MISSING), condition)
         .order_by(c.published.desc(), c.id)
     )
     with database.begin() as connection:

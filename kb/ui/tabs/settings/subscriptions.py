@@ -211,7 +211,7 @@ def _change(each: Subscription) -> None:
 
 def _facts(state: FollowState) -> str:
     """Return the numbers of items by state, and those of the last look."""
-    parts = [f"{count} {messages.state(name)}" for name, count in (state.counts or {}).items()]
+    parts = [f"{count} {messages.state(name)}" for name, count in state.counts.items()]
     if state.last is not None:
         look = state.last
         of = str(look.listed)
