@@ -19,7 +19,7 @@ from kb.options import (
     parse_metadata,
     parse_names,
 )
-from kb.service.notation import VideoFilters, moving_day, parse_span
+from kb.service.notation import VideoFilters
 from kb.types import SubtitleLayout
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -210,15 +210,15 @@ def video_filters(
     ] = None,
 ) -> VideoFilters:
     """Return the filters for the typed values. Raises UsageError for an invalid value."""
-    return VideoFilters(
-        after=moving_day(after) if after else "",
-        before=moving_day(before, end=True) if before else "",
+    return VideoFilters.typed(
+        after=after or "",
+        before=before or "",
         playlist=playlist or "",
-        min_duration_s=parse_span(min_duration) if min_duration else None,
-        max_duration_s=parse_span(max_duration) if max_duration else None,
+        min_duration=min_duration or "",
+        max_duration=max_duration or "",
         title=title or "",
         no_shorts=no_shorts,
         new=new,
         limit=limit,
         captions=captions,
-    ).checked()
+    )

@@ -6,7 +6,6 @@ from kb.sinks import REMOTE as REMOTE
 from kb.sinks.base import SEARCH_MODES as SEARCH_MODES
 from kb.sinks.base import SearchMode as SearchMode
 from kb.sources.listing.filters import VideoFilters as VideoFilters
-from kb.sources.listing.filters import moving_day as moving_day
 from kb.sources.listing.filters import parse_span as parse_span
 from kb.transcript import FORMAT_GROUPS as FORMAT_GROUPS
 from kb.transcript import FORMATS as FORMATS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from kb.errors import KBError, RetryLater
@@ -78,6 +79,7 @@ class Subscriptions(subscriptions.Subscriptions):
         `reset` gives up its earlier filters and options. Raises as `follow` does, and the errors of
         the source for any other reference that leads nowhere.
         """
+        reference = _absolute(reference)
         channel_id = ""
         with suppress(RetryLater):  # a used-up quota is temporary; the first look asks again
             listing = self._queue.source_factory.open(
@@ -107,6 +109,10 @@ class Subscriptions(subscriptions.Subscriptions):
             },
             channel_id=channel_id,
         )
+
+    def find_named(self, reference: str) -> tuple[subscriptions.Subscription, ...]:
+        """Return the subscriptions that a reference names; a folder by its relative path too."""
+        return super().find_named(reference) or super().find_named(_absolute(reference))
 
     def _wake(self, keys: Container[object]) -> None:
         """Queue the items that wait for the hours or the pace of a source."""
@@ -140,3 +146,12 @@ class Subscriptions(subscriptions.Subscriptions):
         if not has_other_names(reference):
             return ""
         return self._queue.source_factory.open(reference, VideoFilters()).channel_id
+
+
+def _absolute(reference: str) -> str:
+    """Return the full path of what is there: a worker may have another working directory."""
+    with suppress(OSError, RuntimeError):  # a name that no file can have
+        path = Path(reference).expanduser()
+        if path.exists():
+            return str(path.absolute())
+    return reference

@@ -133,6 +133,25 @@ def test_a_channel_is_unfollowed_by_any_name(world: World, followed_as: str, nam
     assert not world.service.subscriptions.unfollow(name)
 
 
+@pytest.mark.parametrize("name", ["talks", "./talks", "{here}/talks"])
+def test_a_folder_is_followed_found_and_unfollowed_by_its_relative_path(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "talks").mkdir()
+    (tmp_path / "talks" / "a.mp3").write_bytes(b"sound")
+    monkeypatch.chdir(tmp_path)
+    followed = world.service.subscriptions.change(name.format(here=tmp_path))
+    assert Path(followed.reference).is_absolute()
+    for other in ("talks", "./talks"):
+        assert world.service.subscriptions.find_named(other) == (followed,)
+    assert world.service.subscriptions.unfollow("talks")
+
+
+def test_an_address_that_is_longer_than_a_file_name_is_followed(world: World) -> None:
+    address = f"https://talks.example/{'x' * 300}"
+    assert world.service.subscriptions.change(address).reference == address
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

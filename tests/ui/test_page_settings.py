@@ -195,6 +195,69 @@ def test_the_options_of_a_subscription_are_changed(home: Path) -> None:
     service.close()
 
 
+PLAYLIST = f"PL{'p' * 32}"
+FILTERS = VideoFilters(
+    after="30d", before="2030-01-31", playlist=PLAYLIST, min_duration_s=300.0,
+    max_duration_s=7200.0, title="rivers", no_shorts=True, limit=20, captions=False,
+)  # fmt: skip
+
+
+def _fill_filters(app: AppTest, prefix: str, **texts: str) -> None:
+    for name, value in texts.items():
+        app.text_input(f"{prefix}_{name}").set_value(value)
+    app.number_input(f"{prefix}_limit").set_value(FILTERS.limit)
+    app.selectbox(f"{prefix}_captions").set_value("without")
+    app.checkbox(f"{prefix}_no_shorts").set_value(FILTERS.no_shorts)
+
+
+def test_a_subscription_gets_every_filter_of_its_form_and_keeps_what_is_not_given(
+    home: Path,
+) -> None:
+    app = part(page(tab="Settings"), "follow")
+    app.text_input("follow_new").set_value("@talks")
+    texts = {"after": "30D", "before": "2030-01", "playlist": f" {PLAYLIST} ", "min": "5m",
+             "max": "2h", "title": "rivers"}  # fmt: skip
+    _fill_filters(app, "follow_filter", **{**texts, "min": "soon"})
+    press(app, "follow_add")
+    assert "is not a length of time" in page_text(app)
+    app.text_input("follow_filter_min").set_value("5m")
+    press(app, "follow_add")
+    service = Service()
+    (followed,) = service.subscriptions.list()
+    assert followed.filters == FILTERS and "--without-captions" in page_text(app)
+    # Followed again without filters, it keeps them, as on the command line.
+    other = part(page(tab="Settings"), "follow")
+    other.text_input("follow_new").set_value("https://www.youtube.com/@talks")
+    press(other, "follow_add")
+    (again,) = service.subscriptions.list()
+    assert again.filters == FILTERS
+    service.close()
+
+
+def test_the_filters_of_a_subscription_are_shown_and_changed(home: Path) -> None:
+    service = Service()
+    service.subscriptions.follow("@talks", filters=FILTERS)
+    app = part(page(tab="Settings"), "follow")
+    press(app, "follow_change")
+    prefix = f"follow_change_{service.subscriptions.list()[0].key}_filter"
+    press(app, "follow_save")
+    assert service.subscriptions.list()[0].filters == FILTERS  # nothing is lost
+    press(app, "follow_change")
+    assert app.text_input(f"{prefix}_after").value == "30d"
+    assert app.selectbox(f"{prefix}_captions").value == "without"
+    app.text_input(f"{prefix}_title").set_value("(")
+    press(app, "follow_save")
+    assert "no regular expression" in page_text(app)
+    for name in ("after", "before", "playlist", "min", "max", "title"):
+        app.text_input(f"{prefix}_{name}").set_value("")
+    app.number_input(f"{prefix}_limit").set_value(0)
+    app.selectbox(f"{prefix}_captions").set_value("")
+    app.checkbox(f"{prefix}_no_shorts").uncheck()
+    press(app, "follow_save")
+    assert service.subscriptions.list()[0].filters == VideoFilters()
+    service.close()
+
+
 def test_a_subscription_gets_every_option_of_its_form(home: Path) -> None:
     chosen = RunOptions(
         preset="stabil", batch_size=4, chunk_s=40.0, overlap_s=2.5, workers=3, timestamps="word",

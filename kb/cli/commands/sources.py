@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -120,9 +119,6 @@ def follow(
     every_s = parse_span(every) if every else None
     with new_library_note(service.settings.home):
         service.ingest.check(options)
-    path = Path(source).expanduser()
-    if path.exists():
-        source = str(path.absolute())  # the worker may run elsewhere
     subscription = service.subscriptions.change(
         source, every_s=every_s, filters=filters, options=options, terms=terms, reset=reset
     )
@@ -131,7 +127,7 @@ def follow(
     console.print_note(
         f"Following {subscription.reference}: what is not in the library yet is ingested, now and "
         f"every {_format_duration(subscription.every_s)}. Stop: kb unfollow "
-        f"{command_argument(source)}"
+        f"{command_argument(subscription.reference)}"
     )
     shown = (subscription.filters.as_typed(), as_typed(subscription.options))
     if typed := " ".join(filter(None, shown)):

@@ -56,6 +56,30 @@ class VideoFilters(Filters):
         return cls(after=filters.after, before=filters.before)
 
     @classmethod
+    def typed(
+        cls,
+        *,
+        after: str = "",
+        before: str = "",
+        min_duration: str = "",
+        max_duration: str = "",
+        playlist: str = "",
+        **others: Any,
+    ) -> VideoFilters:
+        """Return the filters of typed values, with days and lengths as a user writes them.
+
+        `others` are fields. Raises UsageError for an invalid value.
+        """
+        return cls(
+            after=moving_day(after) if after else "",
+            before=moving_day(before, end=True) if before else "",
+            playlist=playlist.strip(),
+            min_duration_s=parse_span(min_duration) if min_duration else None,
+            max_duration_s=parse_span(max_duration) if max_duration else None,
+            **others,
+        ).checked()
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VideoFilters:
         """Return the filters that `as_dict` wrote; unknown names are ignored.
 

@@ -7,19 +7,18 @@ the media. A reference whose scan has not ended by then is listed by a worker.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import date
 
 import streamlit as st
 
 from kb.errors import KBError, UsageError
 from kb.service import Service
-from kb.service.notation import VideoFilters, parse_span
+from kb.service.notation import VideoFilters
 from kb.service.views import Estimate, QueueFigures
 from kb.types import MediaItem
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.ingest import preset_cards, scan_results, scan_thread
+from kb.ui.tabs.ingest.filters_form import FiltersForm
 from kb.ui.tabs.ingest.needed_fetch import show_needed_fetch
 from kb.ui.tabs.queue import tab
 from kb.ui.widgets import messages
@@ -27,6 +26,7 @@ from kb.ui.widgets.dropzone import clear, dropzone
 
 _SOURCES, _SCAN, _INGEST, _PROBLEM = "sources", "look", "sending", "ingest_problem"
 _BUSY = "ingest_busy"
+_FILTERS = FiltersForm("filter")
 EVERY_S = 0.7
 LONG_RUN_S = 86_400.0  # a longer run is asked about
 QUEUE_WAIT_S = 1.5  # a click waits so long for the queue, then the page shows progress
@@ -109,67 +109,10 @@ def _current_scan(service: Service) -> scan_thread.ScanThread | None:
 
 def _filters() -> VideoFilters:
     """Draw the filters; return them. Raises UsageError."""
-    active = _filters_from_state()
-    label = text("filters_active") if active != VideoFilters() else text("filters")
+    label = text("filters_active") if _FILTERS.is_active else text("filters")
     with st.expander(label, key="filters"):
-        first = st.columns([2, 2, 3, 2], gap="small")
-        first[0].date_input(
-            text("filter_after"), value=None, key="filter_after", max_value=date.today(),
-            format="YYYY-MM-DD", help=text("filter_date_help"), persist_state="session",
-        )  # fmt: skip
-        first[1].date_input(
-            text("filter_before"), value=None, key="filter_before", format="YYYY-MM-DD",
-            help=text("filter_date_help"), persist_state="session",
-        )  # fmt: skip
-        first[2].text_input(
-            text("filter_playlist"), key="filter_playlist", help=text("filter_playlist_help"),
-            persist_state="session",
-        )  # fmt: skip
-        first[3].number_input(
-            text("filter_limit"), min_value=0, step=10, value=0, key="filter_limit",
-            help=text("filter_limit_help"), persist_state="session",
-        )  # fmt: skip
-        second = st.columns([2, 2, 3, 2], gap="small", vertical_alignment="bottom")
-        second[0].text_input(
-            text("filter_min"), key="filter_min", placeholder="90s, 5m, 1h30m",
-            persist_state="session",
-        )  # fmt: skip
-        second[1].text_input(
-            text("filter_max"), key="filter_max", placeholder="2h", persist_state="session"
-        )
-        second[2].text_input(
-            text("filter_title"), key="filter_title", help=text("filter_title_help"),
-            persist_state="session",
-        )  # fmt: skip
-        with second[3]:
-            st.checkbox(text("filter_no_shorts"), key="filter_no_shorts", persist_state="session")
-            st.checkbox(text("filter_new"), key="filter_new", persist_state="session")
-    return _filters_from_state(checked=True)
-
-
-def _filters_from_state(*, checked: bool = False) -> VideoFilters:
-    state = st.session_state
-    after, before = state.get("filter_after"), state.get("filter_before")
-    min_duration, max_duration = (
-        str(state.get("filter_min") or ""),
-        str(state.get("filter_max") or ""),
-    )
-    filters = VideoFilters(
-        after=after.isoformat() if after else "",
-        before=before.isoformat() if before else "",
-        playlist=str(state.get("filter_playlist") or "").strip(),
-        title=str(state.get("filter_title") or ""),
-        no_shorts=bool(state.get("filter_no_shorts")),
-        new=bool(state.get("filter_new")),
-        limit=int(state.get("filter_limit") or 0),
-    )
-    if not checked:
-        return replace(filters, limit=filters.limit or int(bool(min_duration or max_duration)))
-    return replace(
-        filters,
-        min_duration_s=parse_span(min_duration) if min_duration else None,
-        max_duration_s=parse_span(max_duration) if max_duration else None,
-    ).checked()
+        _FILTERS.draw()
+    return _FILTERS.filters()
 
 
 # Cost
@@ -333,7 +276,7 @@ def _start(items: tuple[MediaItem, ...], listings: tuple[str, ...]) -> None:
                 hint="Give a link, a handle or a path, or drop a file.",
             )
         request = scan_thread.IngestRequest(
-            items, listings, _filters_from_state(checked=True), options, references()
+            items, listings, _FILTERS.filters(), options, references()
         )
     except KBError as error:
         st.session_state[_PROBLEM] = error

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import streamlit as st
 
 from kb.errors import KBError, UsageError, restored
 from kb.options import OPTIONS, SOURCE_OPTIONS, as_typed, chosen
 from kb.service.follows import Activity, FollowState
-from kb.service.notation import VideoFilters
 from kb.service.views import MissingItem, Subscription
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, text
+from kb.ui.tabs.ingest.filters_form import FiltersForm
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.widgets import messages
 from kb.ui.widgets.tables import guarded_table
 
-_NEW, _EVERY, _SHORTS = "follow_new", "follow_every", "follow_no_shorts"
+_NEW, _EVERY = "follow_new", "follow_every"
 _OPTIONS_FORM = "follow_run"
+_FILTERS = FiltersForm("follow_filter", followed=True)
 _FLASH_KEY = "follow"
 _CHANGED, _CHANGED_EVERY = "follow_changed", "follow_changed_every"
 _HISTORY = "follow_history"
@@ -160,6 +160,7 @@ def _change_form(each: Subscription) -> None:
             text("follow_every"), choices, index=choices.index(hours), format_func=_hours,
             key=_CHANGED_EVERY, width=180,
         )  # fmt: skip
+        _filters_of(each).draw()
         st.caption(text("follow_options_help"))
         form.draw_for_subscription()
         with st.container(horizontal=True):
@@ -173,12 +174,17 @@ def _form_of(each: Subscription) -> OptionsForm:
     return OptionsForm(f"follow_change_{each.key}", session.service(), values=each.options)
 
 
+def _filters_of(each: Subscription) -> FiltersForm:
+    return FiltersForm(f"follow_change_{each.key}_filter", each.filters, followed=True)
+
+
 def _open_change(key: str) -> None:
     st.session_state[_CHANGED] = key
 
 
 def _close_change(each: Subscription) -> None:
     _form_of(each).forget()
+    _filters_of(each).forget()
     for name in (_CHANGED, _CHANGED_EVERY):
         st.session_state.pop(name, None)
 
@@ -196,7 +202,7 @@ def _change(each: Subscription) -> None:
         service.subscriptions.follow(
             each.reference,
             every_s=float(st.session_state.get(_CHANGED_EVERY) or 6) * _HOUR_S,
-            filters=each.filters,
+            filters=_filters_of(each).filters(),
             options={**others, **chosen(options), **form.source_options().as_dict()},
             channel_id=each.channel_id or "",
         )
@@ -277,7 +283,8 @@ def _form() -> None:
             st.selectbox(
                 text("follow_every"), _CHOICES, index=2, format_func=_hours, key=_EVERY, width=180
             )
-        st.checkbox(text("follow_no_shorts"), key=_SHORTS)
+        with st.expander(text("filters"), key="follow_filters"):
+            _FILTERS.draw()
         with st.expander(text("follow_options")):
             st.caption(text("follow_options_help"))
             OptionsForm(_OPTIONS_FORM, session.service()).draw_for_subscription()
@@ -305,14 +312,12 @@ def _follow() -> None:
         form = OptionsForm(_OPTIONS_FORM, service)
         options = form.run_options()
         service.ingest.check(options)
-        path = Path(reference).expanduser()
-        if path.exists():
-            reference = str(path.absolute())  # the worker may have another working directory
-        service.subscriptions.follow(
+        service.subscriptions.change(
             reference,
             every_s=float(state.get(_EVERY) or 6) * _HOUR_S,
-            filters=VideoFilters(no_shorts=bool(state.get(_SHORTS))),
-            options={**chosen(options), **form.source_options().as_dict()},
+            filters=_FILTERS.filters(),
+            options=options,
+            terms=form.source_options(),
         )
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
