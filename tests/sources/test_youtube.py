@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -368,6 +369,28 @@ def test_yt_dlp_lists_when_a_key_fails_midway(tmp_path: Path) -> None:
         listing = source.open("@talks")
         assert [item.title for item in listing][-1] == "Part one"
         assert listing.report.via == "yt-dlp"
+
+
+@pytest.mark.parametrize("filters", [{}, {"new": True}])
+def test_yt_dlp_lists_the_playlist_of_a_channel_when_a_key_fails_midway(
+    tmp_path: Path, filters: dict[str, Any]
+) -> None:
+    from tests.fakes.youtube import BAD_KEY
+
+    channel = Channel(f"UC{'a' * 22}", "@talks", 120, playlists={"Rivers": (3, 4)})
+
+    def refuse(path: str, _query: dict[str, str], _key: str) -> Refusal | None:
+        return BAD_KEY if path == "playlistItems" else None
+
+    with FakeYouTube([channel], {KEYS[0]: 100}, refuse=refuse) as fake, FakeMedia(b"") as site:
+        site.feed = ["of the channel"]
+        entry = f"<item><title>Part one</title><link>{site.url}/watch/one</link></item>"
+        feed = f'<?xml version="1.0"?><rss version="2.0"><channel>{entry}</channel></rss>'
+        site.files["/playlist"] = (200, "application/rss+xml", feed.encode())
+        bench = Bench(tmp_path, fake)
+        source = YouTubeSource(bench.settings, bench.catalogue, site=site.url)
+        listing = source.open("@talks", VideoFilters(playlist="Rivers", **filters))
+        assert [item.title for item in listing] == ["Part one"]
 
 
 def test_subscriptions(tmp_path: Path) -> None:

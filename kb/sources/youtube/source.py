@@ -185,8 +185,9 @@ class YouTubeSource(OnlineSource):
                     yield from self._list_items(api, playlist_id, listing, by_date, reuse_s)
             except NoUsableKey:
                 listing.add_remark(WITHOUT_KEY)
-                found = link_by_id(link, channel_id)
-                yield from self._list_with_ytdlp(found, listing, check, channel_id, followed)
+                is_narrowed = bool(filters.playlist)
+                own = Link("playlist", playlist_id) if is_narrowed else link_by_id(link, channel_id)
+                yield from self._list_with_ytdlp(own, listing, check, channel_id, followed)
 
         listing = Listing(
             report, produce, filters, known, followed=followed, selected=filters.new and followed
