@@ -8,6 +8,7 @@ edited: the database records the number of migrations that were applied.
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -333,4 +334,10 @@ def _file(home: Path, create: bool) -> Path:
             hint="Set KB_HOME to your library, or begin one with: kb ingest FILE",
             home=home,
         )
-    return home / DATABASE_NAME
+    path = home / DATABASE_NAME
+    if create:
+        # SQLite itself would make it, and its neighbours with it, without the group's right to
+        # write. An empty file is an empty database.
+        with suppress(OSError):  # SQLite names the cause
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return path

@@ -15,6 +15,7 @@ from kb import storage
 from kb.cli.main import run
 from kb.errors import MediaUnavailable
 from kb.library import Library
+from kb.library.audit import AuditLog
 from kb.pipeline import stages
 from kb.service.health import _rights
 from kb.service.private_files import private_files
@@ -99,9 +100,12 @@ def test_a_new_library_is_private_or_its_group_s(
     make_library(get_settings())
     assert (home / "kb.sqlite").is_file()
     found = rights(home)
-    # Some files are private in any case; the index never writes its files again.
-    assert found - {"f600", "d700"} <= expected | ({"f640"} if group else set())
+    assert found - {"f600", "d700"} <= expected  # some files are private in any case
     assert expected <= found
+    with private_files(get_settings()):
+        AuditLog(home, "a test").record("remove")
+    shared = [*home.glob("kb.sqlite*"), home / "logs" / "audit.jsonl"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in shared} == {0o660 if group else 0o600}
     assert os.umask(umask) == umask  # the block gave the umask back
 
 
