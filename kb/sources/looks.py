@@ -19,6 +19,9 @@ from kb.errors import KBError, StoredProblem
 from kb.sources.listing.listing import Listing
 
 KEPT = 100  # looks at one subscription
+# Younger ones are kept, too: a weekly digest counts those of the last whole week, and an hourly
+# look is made 168 times in it.
+COUNTED_S = 14 * 86_400.0
 
 
 class LookKind(StrEnum):
@@ -166,7 +169,11 @@ class Looks:
             oldest_kept = own.order_by(looks.c.id.desc()).limit(1).offset(KEPT - 1)
             if (least := connection.scalar(oldest_kept)) is not None:
                 connection.execute(
-                    sa.delete(looks).where(looks.c.subscription == subscription, looks.c.id < least)
+                    sa.delete(looks).where(
+                        looks.c.subscription == subscription,
+                        looks.c.id < least,
+                        sa.not_(looks.c.started_at.between(now - COUNTED_S, now)),
+                    )
                 )
         return OpenLook(self._database, made, self._clock)
 

@@ -17,7 +17,7 @@ from kb.errors import KBError, MediaUnavailable
 from kb.jobs.digest.delivery import send
 from kb.jobs.digest.digest import compose
 from kb.jobs.digest.digest_text import digest_text, subject
-from kb.jobs.digest.schedule import FOLDER, GIVE_UP_S, period_before, write_due
+from kb.jobs.digest.schedule import FOLDER, GIVE_UP_S, KEPT, period_before, write_due
 from kb.service import Service
 from kb.settings import Settings
 from kb.sources.looks import LookOutcome, Looks
@@ -118,6 +118,32 @@ def test_a_digest_is_written_once_for_a_period(service: Service) -> None:
     later, _ = due(service, settings, NOW + 86_400)
     assert later is not None and later.name == "digest-2026-11-26.md"
     assert len(list((service.library.home / FOLDER).glob("*.md"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "new", "other"),
+    [
+        ("day", "digest-2026-11-25", [f"digest-2025-W{n:02}" for n in range(1, 53)] * 2),
+        (
+            "week",
+            "digest-2026-W47",
+            [f"digest-2027-0{m}-{d:02}" for m in (1, 2) for d in range(31)],
+        ),
+    ],
+)
+def test_digests_of_another_kind_take_none_away(
+    service: Service, kind: str, new: str, other: list[str]
+) -> None:
+    folder = service.library.home / FOLDER
+    folder.mkdir(parents=True)
+    numbered = sorted({*other, *(f"{name[:7]}{int(name[7:11]) - 1}{name[11:]}" for name in other)})
+    for name in numbered:
+        (folder / f"{name}.json").write_text("{}")
+    assert len(numbered) > KEPT
+    made, _ = due(service, service.settings.replace(digest=kind))
+    assert made is not None and made.stem == new and made.exists()
+    assert due(service, service.settings.replace(digest=kind)) == (None, [])
+    assert {each.stem for each in folder.glob("*.json")} == {*numbered, new}
 
 
 @pytest.mark.parametrize("kind", ["off", "day"])

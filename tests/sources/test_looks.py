@@ -52,9 +52,11 @@ def test_a_look_of_a_worker_that_is_gone_is_closed_as_interrupted(database: Data
 
 
 def test_the_last_hundred_looks_at_each_subscription_are_kept(database: Database) -> None:
-    looks = Looks(database)
+    now = [1.7e9]
+    looks = Looks(database, clock=lambda: now[0])
     looks.begin("other", "w").end(LookOutcome.SUCCEEDED)
     for number in range(KEPT + 3):
+        now[0] += 4 * 3600
         look = looks.begin("d", "w")
         look.note(listed=number)
         look.end(LookOutcome.SUCCEEDED)
@@ -63,3 +65,15 @@ def test_the_last_hundred_looks_at_each_subscription_are_kept(database: Database
     assert len(looks.history("other")) == 1
     assert looks.last()["d"] == found[0]
     assert len(looks.since(found[9].started_at)) >= 10
+
+
+def test_all_looks_of_a_week_are_counted(database: Database) -> None:
+    now = [1.8e9]
+    looks = Looks(database, clock=lambda: now[0])
+    for _ in range(350):
+        now[0] += 3600
+        looks.begin("hourly", "w")
+    week = now[0] - 7 * 86_400
+    assert sum(each.started_at > week for each in looks.since(week)) == 168
+    assert len(looks.history("hourly")) == KEPT
+    assert len(looks.history("hourly", 1000)) == 14 * 24 + 1

@@ -160,6 +160,7 @@ def test_a_quick_look_costs_three_units_and_a_filter_two_more(bench: Bench) -> N
             {"after": "2026-01-01"},
             {"limit": 4},
             {"no_shorts": True},
+            {"captions": False},
         ),
         start=4,
     ):

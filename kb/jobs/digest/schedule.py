@@ -77,7 +77,7 @@ def write_due(
         folder.mkdir(parents=True, exist_ok=True)
         write_text(text, digest_text(digest))
         write_json(document, {**digest, "sent": {}})
-        _delete_old(folder)
+        _delete_old(folder, name)
         made = text
     if now - end <= GIVE_UP_S:
         _send(settings, document, now, warn)
@@ -131,7 +131,9 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _delete_old(folder: Path) -> None:
-    for old in sorted(folder.glob("digest-*.json"))[:-KEPT]:
+def _delete_old(folder: Path, name: str) -> None:
+    """Delete the oldest digests of one kind: the names of days and of weeks have another order."""
+    of_kind = sorted(each for each in folder.glob("digest-*.json") if len(each.stem) == len(name))
+    for old in of_kind[:-KEPT]:
         old.unlink(missing_ok=True)
         old.with_suffix(".md").unlink(missing_ok=True)

@@ -73,7 +73,7 @@ EN: dict[str, str] = {
     "follow_change": "Change",
     "follow_save": "Save",
     "follow_leave": "Leave it as it was",
-    "follow_changed": "{reference} has other options. They hold for what waits, too.",
+    "follow_changed": "{reference} is changed. Turn, hours and pace hold for what waits, too.",
     "follow_remove": "Unfollow",
     "follow_added": "{reference} is followed.",
     "follow_removed": "{reference} is no longer followed.",
@@ -223,7 +223,9 @@ DE: dict[str, str] = {
     "follow_change": "Ändern",
     "follow_save": "Speichern",
     "follow_leave": "Lassen, wie es war",
-    "follow_changed": "{reference} hat andere Optionen. Sie gelten auch für das, was wartet.",
+    "follow_changed": (
+        "{reference} ist geändert. Reihenfolge, Tageszeit und Tempo gelten auch für Wartendes."
+    ),
     "follow_remove": "Nicht mehr verfolgen",
     "follow_added": "{reference} wird verfolgt.",
     "follow_removed": "{reference} wird nicht mehr verfolgt.",
