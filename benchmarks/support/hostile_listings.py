@@ -94,8 +94,8 @@ class Listings(Area):
         trace: TracebackType | None,
     ) -> None:
         self._database.close()
-        self._fake.__exit__()
-        self._site.__exit__()
+        self._fake.__exit__(kind, error, trace)
+        self._site.__exit__(kind, error, trace)
         self._folder.cleanup()
 
     def run(self, case: Case) -> None:

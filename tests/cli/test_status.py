@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 
 from kb.cli.commands.jobs import ROWS_SHOWN
 from kb.cli.main import run
@@ -18,8 +17,8 @@ from kb.types import MediaItem
 def test_status_is_bounded_and_says_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # A cache without the fetches that other tests left, which the status names.
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    # Without the records of fetches that other tests left, which the status names.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     service = Service()
     items = [
         MediaItem(f"web:x:{n}", "web", "https://x.example", f"Talk {n}", "") for n in range(60)

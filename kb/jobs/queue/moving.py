@@ -17,7 +17,7 @@ from kb.errors import UsageError
 from kb.jobs.queue import outbox_states
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import list_workers
-from kb.jobs.queue.item_states import ACTIVE, QUEUED, RUNNING
+from kb.jobs.queue.item_states import ACTIVE, PAUSED, QUEUED, RUNNING
 
 COPIES_KEPT = 3
 
@@ -40,7 +40,7 @@ def move_queue(source: Database, target: Database) -> Moved:
     database fails; nothing is changed then.
     """
     _require_no_worker(source)
-    _require_free(target)
+    _require_free(target, source)
     if target.path is not None:
         make_snapshot(target.path, "moved", COPIES_KEPT)
     client = DbosClient(target)
@@ -98,15 +98,23 @@ def _require_no_worker(database: Database) -> None:
         )
 
 
-def _require_free(target: Database) -> None:
-    """Raise UsageError if the target has work or follows that are not those of an earlier stay."""
+def _require_free(target: Database, source: Database) -> None:
+    """Raise UsageError if the target has work or follows of its own.
+
+    Those of an earlier stay are not its own, nor are items that are paused in both: a new database
+    takes them from the library's files when it is opened.
+    """
     _require_no_worker(target)
     with target.begin() as connection:
         if connection.scalar(sa.select(sa.func.count()).select_from(moves)):
             return
-        active = sa.select(sa.func.count()).where(items.c.state.in_(ACTIVE))
+        active = sa.select(sa.func.count()).where(items.c.state.in_(set(ACTIVE) - {PAUSED}))
         follows = sa.select(sa.func.count()).select_from(subscriptions)
         found = (connection.scalar(active) or 0, connection.scalar(follows) or 0)
+        paused = _paused(connection)
+    if paused:
+        with source.begin() as connection:
+            found = (found[0] + len(paused - _paused(connection)), found[1])
     if any(found):
         raise UsageError(
             "move.target_in_use",
@@ -116,6 +124,10 @@ def _require_free(target: Database) -> None:
             items=found[0],
             follows=found[1],
         )
+
+
+def _paused(connection: sa.Connection) -> set[str]:
+    return set(connection.scalars(sa.select(items.c.id).where(items.c.state == PAUSED)))
 
 
 def is_file(target: str) -> bool:

@@ -82,6 +82,7 @@ class Worker:
         self._declared_dead = self._database_silent = False
         self._starts_again = False  # this process ends and a new one begins in its place
         self._library_missing_since: float | None = None
+        self._watches_others = False
         self._library_problem: KBError | None = None
         self._compare_at = self._reported_at = 0.0  # monotonic times
         self._exit_code = 0
@@ -189,11 +190,16 @@ class Worker:
         log.info("worker %s: %d items in flight", context.executor, in_flight)
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))
-        own = context.on_connection_of(database.with_deadlines(REAPER))
-        detector = heartbeat.DeadWorkerDetector(settings.worker_timeout_s)
+        self._do(self._watch_others)
+
+    def _watch_others(self) -> None:
+        """Begin to release the items of dead workers, and work that a worker does not begin."""
+        own = self._context.on_connection_of(self._database.with_deadlines(REAPER))
+        own_share = self._share.on(own)
+        detector = heartbeat.DeadWorkerDetector(self._settings.worker_timeout_s)
         self._repeat("reaper", REAP_EVERY_S, lambda: chores.reap_dead_workers(own, detector))
-        own_share = share.on(own)
         self._repeat("take-back", REAP_EVERY_S, lambda: chores.take_back(own_share))
+        self._watches_others = True
 
     def _start_again_when_answered(self, error: KBError) -> None:
         """Wait for a database that fell silent during the start, and start again.
@@ -263,6 +269,8 @@ class Worker:
                 if now >= next_at[number] and not self._stop.is_set():
                     next_at[number] = now + every_s
                     self._do(chore)
+            if not self._watches_others:  # the library was away during the start
+                self._do(self._watch_others)
             if self._exit_when_idle and self._idle():
                 self._stop.set()
 
