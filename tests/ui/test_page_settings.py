@@ -225,12 +225,12 @@ def test_a_subscription_gets_every_filter_of_its_form_and_keeps_what_is_not_give
     service = Service()
     (followed,) = service.subscriptions.list()
     assert followed.filters == FILTERS and "--without-captions" in page_text(app)
-    # Followed again without filters, it keeps them, as on the command line.
-    other = part(page(tab="Settings"), "follow")
-    other.text_input("follow_new").set_value("https://www.youtube.com/@talks")
-    press(other, "follow_add")
-    (again,) = service.subscriptions.list()
-    assert again.filters == FILTERS
+    # The next source does not get them, and this one keeps them when it is followed again.
+    for name in ("@others", f"https://www.youtube.com/playlist?list={PLAYLIST}", "@talks"):
+        app.text_input("follow_new").set_value(name)
+        press(app, "follow_add")
+    found = [each.filters for each in service.subscriptions.list()]
+    assert found == [FILTERS, VideoFilters(), VideoFilters()]
     service.close()
 
 

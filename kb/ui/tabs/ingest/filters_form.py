@@ -55,6 +55,13 @@ class FiltersForm:
         for name in _FIELDS:
             st.session_state.pop(self._key(name), None)
 
+    def clear(self) -> None:
+        """Empty the fields of a followed source; for callbacks."""
+        empty = {"limit": 0, "no_shorts": False}
+        for name in _FIELDS:
+            if self._key(name) in st.session_state:
+                st.session_state[self._key(name)] = empty.get(name, "")
+
     def draw(self) -> None:
         """Draw the fields."""
         own = self.values

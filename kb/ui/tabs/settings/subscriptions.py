@@ -323,6 +323,7 @@ def _follow() -> None:
         messages.flash_error(_FLASH_KEY, error)
         return
     state[_NEW] = ""
+    _FILTERS.clear()  # they are folded away, and would hold for the next source unseen
     messages.flash(_FLASH_KEY, text("follow_added", reference=messages.escape_markdown(reference)))
 
 
