@@ -10,7 +10,7 @@ from typing import Any
 
 from kb.errors import KBError, RetryLater
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, QUEUED, WAITING
+from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, PAUSED, QUEUED, WAITING
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.request_settings import with_settings
 from kb.jobs.queue.source_factory import marked
@@ -56,9 +56,8 @@ class Subscriptions(subscriptions.Subscriptions):
         )
         if found.key in before and before[found.key] != stored.get("priority"):
             items = self._queue.items
-            its = [
-                r.id for r in items.rows(items.ids(QUEUED)) if r.options.get(SOURCE) in found.keys
-            ]
+            ids = [item_id for state in (QUEUED, WAITING, PAUSED) for item_id in items.ids(state)]
+            its = [row.id for row in items.rows(ids) if row.options.get(SOURCE) in found.keys]
             self._queue.rank(its, RunOptions.from_dict(stored))
         self._queue.cancel(self._queue.items.looks_of(found.key, ACTIVE))
         self._wake(found.keys)

@@ -318,6 +318,32 @@ def test_another_priority_moves_what_is_queued(home: object) -> None:
     service.close()
 
 
+@pytest.mark.parametrize("state", ["waiting", "paused"])
+def test_another_priority_holds_for_what_waits(home: object, state: str) -> None:
+    service = Service()
+    store = service.queue.items
+    key = service.subscriptions.change("@talks", terms=SourceOptions(window=NIGHT)).key
+    own, other = replace(item(1), id="youtube:1"), replace(item(2), id="youtube:2", channel="b")
+    store.submit([own], {SOURCE: key}, Queue())
+    if state == "waiting":
+        assert store.claim(own.id, 1, "worker") is not None
+        error = RetryLater("source.outside_hours", "{n}", n=1)
+        store.finish(own.id, 1, "worker", "waiting", **error.record(), wait_until=4e9)
+    else:
+        service.queue.pause([own.id])
+    store.submit([other], {}, Queue())
+    service.subscriptions.change("@talks", options=RunOptions(priority="urgent"))
+    if state == "waiting":  # the hours are over
+        service.subscriptions.change("@talks", terms=SourceOptions(window="0-24"))
+    else:
+        service.queue.resume([own.id])
+    first, second = (store.read(each.id) for each in (own, other))
+    assert first is not None and second is not None
+    assert (first.state, second.state) == ("queued", "queued")
+    assert first.priority < second.priority
+    service.close()
+
+
 def test_other_hours_wake_the_items_that_wait_for_them(home: object) -> None:
     service = Service()
     key = service.subscriptions.change("@talks", terms=SourceOptions(window=NIGHT)).key

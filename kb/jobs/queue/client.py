@@ -265,11 +265,12 @@ class JobQueue(Acts, QueueWorkers):
         return [item_id for item_id, _ in moved]
 
     def rank(self, ids: Sequence[str], options: RunOptions) -> list[str]:
-        """Give queued items the places that new ones with the priority of `options` would get.
+        """Give items the places that new ones with the priority of `options` would get.
 
-        Return the ids moved.
+        Those that wait or are paused take their places when they are queued again. Return the ids
+        moved.
         """
-        queued = [row for row in self.items.rows(ids) if row.state == QUEUED]
+        queued = [row for row in self.items.rows(ids) if row.state in (QUEUED, WAITING, PAUSED)]
         queued.sort(key=lambda row: (row.priority, row.updated_at))
         with self.database.begin() as connection:
             places = Places(connection, {})
@@ -277,7 +278,12 @@ class JobQueue(Acts, QueueWorkers):
                 row.id: places.next(row.job, {**row.options, "priority": options.priority})[0]
                 for row in queued
             }
-        return [item_id for item_id, place in numbers.items() if self.prioritise([item_id], place)]
+        later = self.items.set_places(numbers)
+        return [
+            item_id
+            for item_id, place in numbers.items()
+            if item_id in later or self.prioritise([item_id], place)
+        ]
 
     def move_to_front(self, ids: Sequence[str]) -> list[str]:
         """Move those of these items that have not started to the front; return the ids moved."""

@@ -123,6 +123,18 @@ class ItemStore(LibraryRows):
                     queued.append((item_id, row.serial))
         return queued
 
+    def set_places(self, numbers: Mapping[str, int]) -> set[str]:
+        """Set the priorities of items that wait or are paused, by id; return the ids changed."""
+        changed = set()
+        with self.database.begin() as connection:
+            for item_id, number in numbers.items():
+                change = sa.update(items).where(
+                    items.c.id == item_id, items.c.state.in_((WAITING, PAUSED))
+                )
+                if connection.execute(change.values(priority=number)).rowcount:
+                    changed.add(item_id)
+        return changed
+
     def stop(self, ids: Sequence[str], state: str = CANCELLED) -> list[Key]:
         """Cancel or pause items that are queued, waiting or running; return [(id, serial)]."""
         stopped: list[Key] = []
