@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from kb.errors import KBError, RetryLater
+from kb.errors import KBError, MediaUnavailable, RetryLater
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, PAUSED, QUEUED, WAITING
 from kb.jobs.queue.order import SOURCE
@@ -75,17 +75,26 @@ class Subscriptions(subscriptions.Subscriptions):
     ) -> subscriptions.Subscription:
         """Subscribe to a reference, or change what is given of a subscription; the rest is kept.
 
-        `reset` gives up its earlier filters and options. Raises as `follow` does, and the errors of
-        the source for any other reference that leads nowhere.
+        `reset` gives up its earlier filters and options. While its service does not answer, a name
+        means what it was followed as. Raises as `follow` does, and the errors of the source for any
+        other reference that leads nowhere.
         """
         reference = _absolute(reference)
-        channel_id = ""
-        with suppress(RetryLater):  # a used-up quota is temporary; the first look asks again
+        channel_id, is_away = "", False
+        try:
             listing = self._queue.source_factory.open(
                 reference, (filters or VideoFilters()).dated()
             )
             channel_id = listing.channel_id
+        except RetryLater:
+            pass  # a used-up quota is temporary; the first look asks again
+        except MediaUnavailable as error:
+            is_away = error.retryable and bool(self.find_named(reference))
+            if not is_away:
+                raise
         known = self.find_same(reference, channel_id, filters)
+        if is_away and known is not None:
+            channel_id = known.channel_id or ""
         stored: dict[str, Any] = {}
         kept = VideoFilters()
         if known is not None:

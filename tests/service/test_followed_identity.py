@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import subscriptions as table
-from kb.errors import KBError
+from kb.errors import KBError, MediaUnavailable
 from kb.jobs.queue.item_states import CANCELLED, FAILED, QUEUED
 from kb.jobs.queue.listing_jobs import (
     LookOutdated,
@@ -23,13 +23,14 @@ from kb.jobs.queue.listing_jobs import (
     subscription_listing,
 )
 from kb.jobs.queue.recovery import follow_acts
+from kb.options import SourceOptions
 from kb.service import Service
 from kb.settings import Settings
 from kb.sources.channel_identity import identity
 from kb.sources.listing import filters
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.subscriptions import Subscription
-from tests.fakes.youtube import NEWEST, Channel, FakeYouTube
+from tests.fakes.youtube import BACKEND, NEWEST, Channel, FakeYouTube
 from tests.support.keys import fake_key
 
 UC, OTHER = f"UC{'t' * 22}", f"UC{'o' * 22}"
@@ -145,6 +146,22 @@ def test_a_folder_is_followed_found_and_unfollowed_by_its_relative_path(
     for other in ("talks", "./talks"):
         assert world.service.subscriptions.find_named(other) == (followed,)
     assert world.service.subscriptions.unfollow("talks")
+
+
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_a_followed_channel_is_changed_while_its_service_is_away(
+    world: World, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriptions = world.service.subscriptions
+    first = subscriptions.change(name)
+    away = replace(BACKEND, headers={"Retry-After": "0.01"})
+    monkeypatch.setattr(world.fake, "refuse", lambda *_: away)
+    changed = subscriptions.change(name, terms=SourceOptions(per_hour=5))
+    assert (changed.key, changed.channel_id) == (first.key, first.channel_id)
+    assert changed.options["per_hour"] == 5
+    with pytest.raises(MediaUnavailable):  # nothing says what another name leads to
+        subscriptions.change("@others")
+    assert len(subscriptions.list()) == 1
 
 
 def test_an_address_that_is_longer_than_a_file_name_is_followed(world: World) -> None:
