@@ -118,22 +118,30 @@ class Database:
                 with within(connection, deadlines):
                     yield connection
 
-    def time(self) -> float:
+    def time(self, connection: sa.Connection | None = None) -> float:
         """Return the database's own time in seconds since the epoch.
 
         A server's clock is read once a minute; in between this machine's steady clock counts, so
-        that setting its time of day has no effect. Raises nothing: without the server the last
-        difference counts.
+        that setting its time of day has no effect. Within a transaction give its `connection`: no
+        second one is needed, and errors of the database are raised. Without one nothing is raised:
+        while the server does not answer, the last difference counts.
         """
         if self.is_sqlite:
             return time.time()
         now = time.monotonic()
         read_at, offset = self._offset or (-CLOCK_EVERY_S, time.time() - now)
         if now - read_at >= CLOCK_EVERY_S:
-            with suppress(KBError), self.begin() as connection:
-                offset = float(connection.scalar(sa.select(self.clock())) or 0.0) - time.monotonic()
+            if connection is not None:
+                offset = self._steady_offset(connection)
+            else:
+                with suppress(KBError), self.begin() as own:
+                    offset = self._steady_offset(own)
             self._offset = (now, offset)
         return time.monotonic() + offset
+
+    def _steady_offset(self, connection: sa.Connection) -> float:
+        """Return the seconds from this machine's steady clock to the server's clock."""
+        return float(connection.scalar(sa.select(self.clock())) or 0.0) - time.monotonic()
 
     def clock(self) -> sa.ColumnElement[float]:
         """Return the database's own time, in seconds since the epoch, as an expression.

@@ -21,10 +21,10 @@ from gpu.devices import Device
 from gpu.status import Snapshot
 from kb.database import Database, items, publications, workers
 from kb.errors import LibraryError, UsageError
-from kb.jobs.queue import heartbeat, worker_names, workflow_ids
+from kb.jobs.queue import heartbeat, hung_worker, worker_names, workflow_ids
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
-from kb.jobs.queue.heartbeat import Heartbeat, list_workers
+from kb.jobs.queue.heartbeat import Heartbeat, WorkerInfo, list_workers
 from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.outbox_states import SYNCED, WAITING
@@ -233,6 +233,31 @@ def test_a_process_of_another_machine_is_never_taken_for_one_of_this_machine(
     assert queue.hung_workers() == [] and queue.local_workers() == []
     queue.close()
     beat.close()
+
+
+@pytest.mark.parametrize(("given", "ignored"), [("GPU", True), ("gPu", True), ("GPU", False)])
+def test_names_that_differ_in_case_alone(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere, given: str, ignored: bool
+) -> None:
+    """On a share that ignores case they would have one lock and one request to stop."""
+    machine.go("first")
+    first = Heartbeat(chosen(tmp_path / "a", url, given), database)
+    first.acquire()
+    if ignored:
+        folder = tmp_path / "b" / "home" / ".workers"
+        folder.mkdir(parents=True)
+        (folder / "gpu.lock").touch()
+        (folder / "GPU.LOCK").hardlink_to(folder / "gpu.lock")
+    machine.go("second")
+    other = Heartbeat(chosen(tmp_path / "b", url, "gpu"), database)
+    if ignored:
+        with raises(UsageError, "worker.name_taken", name=given, host="first"):
+            other.acquire()
+        first.release()
+    other.acquire()
+    assert "gpu" in alive(database)
+    for beat in (first, other):
+        beat.close()
 
 
 # A frozen machine, a network that is away
@@ -481,6 +506,50 @@ def test_what_a_machine_does_not_begin_is_found(
     queue.close()
     client.close()
     beat.close()
+
+
+# Times of items
+
+
+@pytest.mark.parametrize("clock_s", [600.0, -600.0, 7200.0, -86400.0])
+def test_the_times_of_items_are_the_database_s(
+    database: Database, url: str, tmp_path: Path, machine: Elsewhere, clock_s: float
+) -> None:
+    """What a machine with a wrong clock queues, ends and postpones is dated as by any other."""
+    Library(tmp_path / "home").prepare()
+    began = database.time()
+    machine.go("other", clock_s=clock_s)
+    elsewhere = JobQueue(chosen(tmp_path, url), Library(tmp_path / "home"))
+    (done, waiting, failed, stopped), _ = elsewhere.submit(
+        [talk(number) for number in range(2, 6)], RunOptions()
+    )
+    for item_id in (done, waiting, failed):
+        assert elsewhere.items.claim(item_id, 1, "two") is not None
+    postponed = elsewhere.database.time() + 60
+    assert elsewhere.items.finish(done, 1, "two", "done")
+    assert elsewhere.items.finish(waiting, 1, "two", "waiting", wait_until=postponed)
+    assert elsewhere.items.finish(failed, 1, "two", "failed")
+    elsewhere.items.stop([stopped])
+    assert elsewhere.figures(began - 1).done_since == 1
+    crashes = tuple(began + at for at in (-3.0, -2.0, -1.0))
+    looping = WorkerInfo("two", "h", 1, began, began, False, crashes=crashes)
+    (loop,) = hung_worker.crash_loops(elsewhere.database, [looping])
+    assert loop.finished >= 3  # done, failed and cancelled
+    elsewhere.close()
+
+    machine.go("here")
+    queue = JobQueue(chosen(tmp_path, url), Library(tmp_path / "home"))
+    with database.begin() as connection:
+        rows = connection.execute(sa.select(items).where(items.c.id != talk(1).id)).all()
+    for row in rows:
+        ended = [] if row.id == waiting else [row.ended_at]
+        for moment in (row.enqueued_at, row.updated_at, *ended):
+            assert began - 1 <= moment <= began + 30, (row.id, moment - began)
+    assert queue.items.due(database.time()) == []
+    assert queue.items.due(database.time() + 61) == [waiting]
+    # The share may show its files with a delay: it has not ended long enough ago.
+    assert queue.items.ended_with_transcript(database.time() - 300) == []
+    queue.close()
 
 
 # Publications

@@ -23,6 +23,7 @@ from kb.errors import UsageError
 from kb.jobs.queue import hung_worker
 from kb.jobs.queue.worker_names import (
     executor_id,
+    ignores_case,
     is_here,
     other_name,
     remove_local,
@@ -140,6 +141,9 @@ class Heartbeat:
         now = self._database.clock()
         own_row = workers.c.executor_id == self.executor
         with self._database.begin() as connection:
+            twin = self._twin(connection)
+            if twin is not None:
+                return twin
             self._database.insert_if_missing(
                 connection, workers, executor_id=self.executor, started_at=now, seen_at=now,
                 ended_at=now,
@@ -148,7 +152,7 @@ class Heartbeat:
                 of=workers
             )).one()  # fmt: skip
             before = _worker_info(row)
-            if not before.ended and not before.is_here and before.silent_s < self._timeout_s:
+            if self._has_name(before):
                 return before
             crashes = () if before.ended else (*before.crashes, before.seen_at)
             values = {
@@ -168,6 +172,25 @@ class Heartbeat:
             }
             connection.execute(sa.update(workers).where(own_row).values(**values))
         return None
+
+    def _twin(self, connection: sa.Connection) -> WorkerInfo | None:
+        """Return the worker of another machine whose files would be those of this one.
+
+        Where a folder ignores upper and lower case, `GPU` and `gpu` have the same lock and the same
+        request to stop.
+        """
+        if not ignores_case(self._lock_file):
+            return None
+        other = sa.and_(
+            sa.func.lower(workers.c.executor_id) == self.executor.lower(),
+            workers.c.executor_id != self.executor,
+        )
+        rows = connection.execute(_workers_query(self._database).where(other)).all()
+        return next((each for row in rows if self._has_name(each := _worker_info(row))), None)
+
+    def _has_name(self, holder: WorkerInfo) -> bool:
+        """Return True if a worker of another machine lives, so that its name is not free."""
+        return not (holder.ended or holder.is_here) and holder.silent_s < self._timeout_s
 
     def _replace_hung(self, stopped: Callable[[], bool]) -> None:
         """Wait until the holder of the name ends or counts as hung, end it, acquire the name.

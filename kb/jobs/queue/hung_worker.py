@@ -7,7 +7,6 @@ process, so that it cannot wake up and write beside its successor.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,7 +114,7 @@ def crash_loops(
     database: Database, workers: Sequence[WorkerInfo], now: float | None = None
 ) -> list[CrashLoop]:
     """Return the workers that ended without signing off several times in ten minutes."""
-    now = time.time() if now is None else now
+    now = database.time() if now is None else now
     found = []
     for worker in workers:
         recent = [at for at in worker.crashes if 0 <= now - at <= CRASHES_WITHIN_S]

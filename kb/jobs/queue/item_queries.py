@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Sequence
 
 import sqlalchemy as sa
@@ -158,7 +157,7 @@ class ItemQueries:
         Times in the future are unknown.
         """
         query = sa.select(sa.func.max(items.c.enqueued_at)).where(
-            items.c.enqueued_at <= time.time() + SLACK_S
+            items.c.enqueued_at <= self.database.time() + SLACK_S
         )
         with self.database.begin() as connection:
             found: float | None = connection.scalar(query)

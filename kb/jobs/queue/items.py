@@ -6,7 +6,6 @@ was declared dead by mistake cannot overwrite the changes of its successor.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,7 +45,10 @@ _FIRST_ATTEMPT: dict[str, Any] = {"attempts": 0, "deaths": 0, "failing_since": N
 
 
 class ItemStore(LibraryRows):
-    """Changes items, and reads them. Every method raises LibraryError when the database fails."""
+    """Changes items, and reads them. Every method raises LibraryError when the database fails.
+
+    Times are those of the database: the clocks of two machines differ.
+    """
 
     # Requests for work
 
@@ -138,9 +140,9 @@ class ItemStore(LibraryRows):
     def stop(self, ids: Sequence[str], state: str = CANCELLED) -> list[Key]:
         """Cancel or pause items that are queued, waiting or running; return [(id, serial)]."""
         stopped: list[Key] = []
-        now = time.time()
-        ended = now if state in ENDED else None
         with self.database.begin() as connection:
+            now = self.database.time(connection)
+            ended = now if state in ENDED else None
             for part in in_parts(ids):
                 found = connection.execute(
                     sa.update(items)
@@ -161,8 +163,8 @@ class ItemStore(LibraryRows):
         Their errors are kept, and the times of their next attempts.
         """
         changed: list[str] = []
-        now = time.time()
         with self.database.begin() as connection:
+            now = self.database.time(connection)
             for part in in_parts(ids):
                 found = connection.scalars(
                     sa.update(items)
@@ -194,7 +196,7 @@ class ItemStore(LibraryRows):
                 .values(
                     state=RUNNING,
                     executor=executor,
-                    updated_at=time.time(),
+                    updated_at=self.database.time(connection),
                     fencing_token=next_number(connection),
                     **_NO_ERROR,
                 )
@@ -267,7 +269,7 @@ class ItemStore(LibraryRows):
             item_id, serial, executor,
             state=state, error=error, hint=hint, problem=problem,
             wait_until=wait_until, new_executor="",
-            ended_at=time.time() if state in ENDED else None, **changes,
+            **changes,
         )  # fmt: skip
 
     def record_review(
@@ -283,8 +285,8 @@ class ItemStore(LibraryRows):
         With `release` also the end of the hold.
         """
         update = sa.update(items).where(items.c.id == item_id, items.c.state.in_(ENDED))
-        now = time.time()
         with self.database.begin() as connection:
+            now = self.database.time(connection)
             found = {"grade": grade, "expected_errors": expected_errors}
             connection.execute(update.values(**found, updated_at=now))
             if release:
@@ -297,7 +299,11 @@ class ItemStore(LibraryRows):
             connection.execute(
                 sa.update(items)
                 .where(items.c.id == item_id, items.c.serial == serial)
-                .values(deaths=items.c.deaths + 1, progress=0.0, updated_at=time.time())
+                .values(
+                    deaths=items.c.deaths + 1,
+                    progress=0.0,
+                    updated_at=self.database.time(connection),
+                )
             )
             return connection.scalar(sa.select(items.c.deaths).where(items.c.id == item_id)) or 0
 
@@ -307,7 +313,7 @@ class ItemStore(LibraryRows):
             connection.execute(
                 sa.update(items)
                 .where(items.c.executor == executor, items.c.state == RUNNING)
-                .values(state=QUEUED, updated_at=time.time())
+                .values(state=QUEUED, updated_at=self.database.time(connection))
             )
 
     # Single statements
@@ -315,7 +321,7 @@ class ItemStore(LibraryRows):
     def _requeue(
         self, connection: sa.Connection, row: ItemRow, priority: int, **values: Any
     ) -> bool:
-        now = time.time()
+        now = self.database.time(connection)
         done = connection.execute(
             sa.update(items)
             .where(items.c.id == row.id, items.c.serial == row.serial, items.c.state == row.state)
@@ -339,6 +345,9 @@ class ItemStore(LibraryRows):
         if new_executor is not None:
             values["executor"] = new_executor
         with self.database.begin() as connection:
+            now = self.database.time(connection)
+            if "state" in values:
+                values["ended_at"] = now if values["state"] in ENDED else None
             done = connection.execute(
                 sa.update(items)
                 .where(
@@ -347,6 +356,6 @@ class ItemStore(LibraryRows):
                     items.c.executor == executor,
                     items.c.state == RUNNING,
                 )
-                .values(updated_at=time.time(), **values)
+                .values(updated_at=now, **values)
             )
             return bool(done.rowcount)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 
 from kb.jobs.queue.item_states import (
@@ -65,7 +64,7 @@ def record_act(items: ItemStore, library: Library, why: Why, ids: Sequence[str])
 
     Listings are left out: only what a source has can come back by itself.
     """
-    now = time.time()
+    now = items.database.time()
     LeftOut(library).mark({row.id: _mark(row, why, now) for row in _media(items.rows(ids))})
 
 
@@ -78,7 +77,7 @@ def record_earlier_acts(items: ItemStore, library: Library) -> list[str]:
     ids = [item_id for state in _RECORDED for item_id in items.ids(state)]
     known = LeftOut(library).own_marks() if ids else {}
     rows = _media(items.rows([item_id for item_id in ids if item_id not in known]))
-    now = time.time()
+    now = items.database.time()
     LeftOut(library).mark({row.id: _mark(row, _RECORDED[row.state], now) for row in rows})
     return [row.id for row in rows]
 
@@ -148,7 +147,7 @@ def note_gone_files(
         for i in gone
         if (i not in rows or rows[i].state not in ACTIVE) and not _is_named(i, unreadable)
     ]
-    now = time.time()
+    now = items.database.time()
     record.mark(
         {
             i: _mark(rows[i], Why.FILES_GONE, now) if i in rows else Mark(Why.FILES_GONE, now)
@@ -190,7 +189,7 @@ def _ended(items: ItemStore) -> list[str]:
 
     A share of several machines shows the files of another one with a delay.
     """
-    before = None if items.database.is_sqlite else time.time() - SHARE_DELAY_S
+    before = None if items.database.is_sqlite else items.database.time() - SHARE_DELAY_S
     return items.ended_with_transcript(before)
 
 

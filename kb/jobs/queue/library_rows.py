@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -70,11 +69,12 @@ class LibraryRows(ItemQueries):
         goes with the transcript that it was given to. `ids` limits the call.
         """
         changed: list[str] = []
-        c, now = items.c, time.time()
+        c = items.c
         query = sa.select(c.id, c.state, c.run, c.title, c.grade, c.expected_errors).where(
             c.state.in_(ENDED), c.source != LISTING
         )
         with self.database.begin() as connection:
+            now = self.database.time(connection)
             for item_id, state, run, title, *marks in connection.execute(query).all():
                 if ids is not None and item_id not in ids:
                     continue
@@ -129,8 +129,9 @@ class LibraryRows(ItemQueries):
     ) -> list[str]:
         """Show items as before whose transcript was gone and is back; return their ids."""
         changed: list[str] = []
-        c, now = items.c, time.time()
+        c = items.c
         with self.database.begin() as connection:
+            now = self.database.time(connection)
             for item_id in sorted(set(ids) & transcribed.keys()):
                 row = transcribed[item_id]
                 if row.state not in (DONE, HELD):
@@ -179,7 +180,7 @@ class LibraryRows(ItemQueries):
         priority: int,
         **values: Any,
     ) -> bool:
-        now = time.time()
+        now = self.database.time(connection)
         row = {
             "id": item.id, **described(item), "state": QUEUED,
             "options": dict(options), "priority": priority,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -75,7 +74,7 @@ def enqueue_listing(
     too: the feed of a channel needs none.
     """
     before = items.read(job.id)
-    asked_at: float | None = time.time()
+    asked_at: float | None = items.database.time()
     if before is not None and before.state != DONE and isinstance(before.job, ListingJob):
         asked_at = before.job.asked_at or asked_at
     # It gets the first priority: behind a thousand downloads with pauses it would wait for hours.

@@ -7,8 +7,7 @@ numbered (`serial`); a workflow that is not the entry's newest does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -72,7 +71,14 @@ class Outbox(OutboxQueries):
         self._ensure(connection, sink, item_id)
         row = self._locked(connection, sink, item_id)
         more: dict[str, Any] = {} if extra is None else {"extra": dict(extra)}
-        self._queue(connection, row, enqueue, priority=priority, since=self._now(), **more)
+        self._queue(
+            connection,
+            row,
+            enqueue,
+            priority=priority,
+            since=self._now(connection),
+            **more,
+        )
 
     def hold(
         self,
@@ -92,7 +98,11 @@ class Outbox(OutboxQueries):
     ) -> list[Key]:
         """Queue entries of these states again, of these items or of all; return their keys."""
         return self._requeue(
-            enqueue, deliveries.c.status.in_(list(statuses)), ids, attempts=0, since=self._now()
+            enqueue,
+            deliveries.c.status.in_(list(statuses)),
+            ids,
+            attempts=0,
+            since=self._database.time(),
         )
 
     def cancel(self, ids: Sequence[str]) -> list[OutboxEntry]:
@@ -106,25 +116,25 @@ class Outbox(OutboxQueries):
         query = sa.select(deliveries).where(waits).order_by(c.sink, c.item_id)
         values = {"status": CANCELLED, **_NO_ERROR, "due_at": None}
         dropped: list[OutboxEntry] = []
-        with self._begin() as connection:
+        with self._database.begin() as connection:
             for row in connection.execute(query.with_for_update()).all():
                 if row.item_id in item_ids:
                     change = sa.update(deliveries).where(_key(row.sink, row.item_id))
-                    connection.execute(change.values(updated_at=self._now(), **values))
+                    connection.execute(change.values(updated_at=self._now(connection), **values))
                     dropped.append(outbox_entry(row))
         return dropped
 
     def retry_now(self) -> None:
         """Make every waiting entry due now."""
         change = sa.update(deliveries).where(deliveries.c.status.in_(DEFERRED))
-        with self._begin() as connection:
-            connection.execute(change.values(due_at=self._now()))
+        with self._database.begin() as connection:
+            connection.execute(change.values(due_at=self._now(connection)))
 
     # Work on entries
 
     def claim(self, sink: str, item_id: str, serial: int) -> OutboxEntry | None:
         """Return the entry for the workflow that sends it; None if it was requeued or ended."""
-        with self._begin() as connection:
+        with self._database.begin() as connection:
             self._ensure(connection, sink, item_id, serial=serial, status=QUEUED)
             done = connection.execute(
                 sa.update(deliveries)
@@ -133,7 +143,7 @@ class Outbox(OutboxQueries):
                     deliveries.c.serial == serial,
                     deliveries.c.status.in_(IN_PROGRESS),
                 )
-                .values(status=SENDING, updated_at=self._now())
+                .values(status=SENDING, updated_at=self._now(connection))
             )
             return outbox_entry(self._locked(connection, sink, item_id)) if done.rowcount else None
 
@@ -155,7 +165,7 @@ class Outbox(OutboxQueries):
         values: dict[str, Any] = {"extra": None} if status == SYNCED else {}
         values |= self._place(entry.sink, status)
         open_ = (SENDING, CANCELLED) if status in (SYNCED, SYNCING) else (SENDING,)
-        with self._begin() as connection:
+        with self._database.begin() as connection:
             done = connection.execute(
                 sa.update(deliveries)
                 .where(
@@ -165,7 +175,7 @@ class Outbox(OutboxQueries):
                 )
                 .values(
                     status=status, error=error, hint=hint, problem=problem, attempts=attempts,
-                    due_at=due_at, updated_at=self._now(), **values,
+                    due_at=due_at, updated_at=self._now(connection), **values,
                 )
             )  # fmt: skip
             return bool(done.rowcount)
@@ -226,13 +236,13 @@ class Outbox(OutboxQueries):
 
     def delete(self, sink: str, item_id: str) -> None:
         """Delete an entry: the item is no longer to be published."""
-        with self._begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(sa.delete(deliveries).where(_key(sink, item_id)))
 
     def adopt(self, entries: Iterable[LibraryEntry]) -> int:
         """Add the folder's publications that the table does not contain; return their number."""
         added = 0
-        with self._begin() as connection:
+        with self._database.begin() as connection:
             known = set(connection.execute(sa.select(deliveries.c.sink, deliveries.c.item_id)))
             for entry in entries:
                 for sink, record in entry.published.items():
@@ -245,7 +255,7 @@ class Outbox(OutboxQueries):
                         error=str(record.get("error") or ""), hint=str(record.get("hint") or ""),
                         problem=stored_problem(record.get("problem")),
                         attempts=attempts if isinstance(attempts, int) else 0,
-                        due_at=self._now() if status in DEFERRED else None,
+                        due_at=self._now(connection) if status in DEFERRED else None,
                         project=_text_or_none(record.get("project")),
                     )  # fmt: skip
                     added += 1
@@ -259,19 +269,11 @@ class Outbox(OutboxQueries):
             return {}
         return {"project": self._project or None if sink == REMOTE else None}
 
-    # Times: those of the database, because the clocks of two machines differ
-
-    def _now(self) -> float:
-        return self._database.time()
-
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        """Begin a transaction; the clock is read before, so that it takes no second connection."""
-        self._now()
-        with self._database.begin() as connection:
-            yield connection
-
     # Single statements
+
+    def _now(self, connection: sa.Connection) -> float:
+        """Return the time by the database's clock: the clocks of two machines differ."""
+        return self._database.time(connection)
 
     def _requeue(
         self,
@@ -286,12 +288,12 @@ class Outbox(OutboxQueries):
         item_ids = None if ids is None else frozenset(ids)
         # The local index has no workflow: it is filled by the item's own steps.
         query = query.where(c.sink != "local")
-        with self._begin() as connection:
+        with self._database.begin() as connection:
             rows = [
                 r for r in connection.execute(query) if item_ids is None or r.item_id in item_ids
             ]
         for start in range(0, len(rows), _AT_ONCE):
-            with self._begin() as connection:
+            with self._database.begin() as connection:
                 found += [
                     (row.sink, row.item_id)
                     for row in rows[start : start + _AT_ONCE]
@@ -311,7 +313,7 @@ class Outbox(OutboxQueries):
         """Start a new workflow for a row, unless the row has changed since it was read."""
         # The number must never have been used before, even if the row was deleted and inserted
         # again: a used workflow id is not run a second time.
-        serial = max(row.serial + 1, int(self._now()))
+        serial = max(row.serial + 1, int(self._now(connection)))
         done = connection.execute(
             sa.update(deliveries)
             .where(
@@ -321,7 +323,7 @@ class Outbox(OutboxQueries):
             )
             .values(
                 status=QUEUED, serial=serial, priority=priority, **_NO_ERROR, due_at=None,
-                updated_at=self._now(), **values,
+                updated_at=self._now(connection), **values,
             )
         )  # fmt: skip
         if done.rowcount:
@@ -329,7 +331,7 @@ class Outbox(OutboxQueries):
         return bool(done.rowcount)
 
     def _ensure(self, connection: sa.Connection, sink: str, item_id: str, **values: Any) -> None:
-        now = self._now()
+        now = self._now(connection)
         row = {"status": HELD, "serial": 0, "since": now, "updated_at": now, **values}
         self._database.insert_if_missing(connection, deliveries, sink=sink, item_id=item_id, **row)
 
@@ -347,9 +349,9 @@ class Outbox(OutboxQueries):
         change = sa.update(deliveries).where(_key(sink, item_id))
         if condition is not None:
             change = change.where(condition)
-        with self._begin() as connection:
+        with self._database.begin() as connection:
             self._ensure(connection, sink, item_id)
-            connection.execute(change.values(updated_at=self._now(), **values))
+            connection.execute(change.values(updated_at=self._now(connection), **values))
 
 
 def _key(sink: str, item_id: str) -> sa.ColumnElement[bool]:

@@ -7,7 +7,6 @@ that a remote knowledge base has, is held with a question instead.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -176,4 +175,5 @@ def _now() -> str:
 def _set_state(items: ItemStore, item_id: str, state: str, shown: Mapping[str, Any]) -> None:
     change = sa.update(table).where(table.c.id == item_id, table.c.state.in_((DONE, HELD)))
     with items.database.begin() as connection:
-        connection.execute(change.values(state=state, updated_at=time.time(), **shown))
+        now = items.database.time(connection)
+        connection.execute(change.values(state=state, updated_at=now, **shown))

@@ -37,18 +37,18 @@ def submit(
     A whole local file names the items that have only its beginning. An item of a list that a
     person removed or dismissed is skipped. One that was cancelled, or whose files were deleted by
     hand, is skipped in a look at a followed source (`by_itself`), and in a list that was asked for
-    before that (`asked_at`, epoch seconds). An item in `asked` is taken in again, and is left out
-    no longer from then on.
+    before that (`asked_at`, by the database's clock). An item in `asked` is taken in again, and is
+    left out no longer from then on.
     """
     ids = [item.id for item in media]
     sync_from_library(items, library, ids)
     record = LeftOut(library)
-    marks = record.marks()
+    marks, now = record.marks(), items.database.time()
     left_out = {
         item_id: why
         for item_id, why in why_left_out(items, library, ids).items()
         if item_id not in asked
-        and (by_itself or why not in _ASKED_AGAIN or _is_later(marks.get(item_id), asked_at))
+        and (by_itself or why not in _ASKED_AGAIN or _is_later(marks.get(item_id), asked_at, now))
     }
     serials = {i: marks[i].serial for i in ids if i in marks and marks[i].serial}
     wanted = with_parts(items, [item for item in media if item.id not in left_out])
@@ -59,8 +59,8 @@ def submit(
     return queued, [*skipped, *(skipped_as(i, why) for i, why in sorted(left_out.items()))]
 
 
-def _is_later(mark: Mark | None, asked_at: float | None) -> bool:
+def _is_later(mark: Mark | None, asked_at: float | None, now: float) -> bool:
     """Return True if an act came after a request, as far as its time is known."""
     if mark is None or asked_at is None:
         return False
-    return mark.at >= asked_at or is_future(asked_at)
+    return mark.at >= asked_at or is_future(asked_at, now)

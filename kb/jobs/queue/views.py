@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -126,7 +125,7 @@ def page(
         conditions.append(sa.or_(*(column.icontains(word, autoescape=True) for column in columns)))
     ended = sa.func.coalesce(c.ended_at, c.updated_at)
     # What ended while the clock was ahead must not stay at the top until that day comes.
-    newest = sa.case((ended > time.time() + SLACK_S, 0.0), else_=-ended)
+    newest = sa.case((ended > database.time() + SLACK_S, 0.0), else_=-ended)
     rank = sa.case((state == RUNNING, 0), (state.in_(PENDING), 1), else_=2)
     query = (
         sa.select(
@@ -167,7 +166,7 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
     )
     part = sa.case((state == RUNNING, done_part), else_=0.0)
     ended = sa.and_(state.in_((DONE, HELD)), c.ended_at.is_not(None))
-    lately = sa.and_(ended, c.ended_at >= since, c.ended_at <= time.time() + SLACK_S)
+    lately = sa.and_(ended, c.ended_at >= since, c.ended_at <= database.time() + SLACK_S)
     query = sa.select(
         state,
         sa.func.count(),

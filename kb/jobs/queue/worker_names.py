@@ -46,6 +46,14 @@ def other_name(name: str) -> str:
     return f"{name}-{secrets.token_hex(2)}"
 
 
+def ignores_case(file: Path) -> bool:
+    """Return True if upper and lower case are one in the folder of a file that exists."""
+    try:
+        return file.with_name(file.name.swapcase()).samefile(file)
+    except OSError:
+        return False
+
+
 def is_here(host: str, boot: str) -> bool:
     """Return True if a process with this host and boot ran on this machine since its start.
 
