@@ -80,8 +80,11 @@ def holder(settings: Settings, database: Database) -> Iterator[subprocess.Popen[
     process.stdout.close()
 
 
-def stop(process: subprocess.Popen[str], silent_s: float = 0.7) -> None:
-    process.send_signal(signal.SIGSTOP)
+def stop(database: Database, process: subprocess.Popen[str], silent_s: float = 0.7) -> None:
+    # Stopped while this process has the database: a stopped holder must not lock it.
+    with database.begin() as connection:
+        connection.execute(sa.update(workers).values(pid=workers.c.pid))
+        process.send_signal(signal.SIGSTOP)
     time.sleep(silent_s)
 
 
@@ -99,7 +102,7 @@ def change_row(database: Database, **values: Any) -> None:
 def test_a_stopped_worker_is_ended_and_its_name_taken(
     settings: Settings, database: Database, holder: subprocess.Popen[str]
 ) -> None:
-    stop(holder)
+    stop(database, holder)
     new = Heartbeat(settings, database)
     new.acquire()
     assert is_gone(holder)
@@ -112,7 +115,7 @@ def test_a_stopped_worker_is_ended_and_its_name_taken(
 def test_a_hung_worker_that_another_one_declared_dead_is_replaced_too(
     settings: Settings, database: Database, holder: subprocess.Popen[str]
 ) -> None:
-    stop(holder)
+    stop(database, holder)
     heartbeat.mark_dead(database, "one", "two")
     facts = {"python": "3.11"}  # as an older version recorded it, without the process's start
     change_row(database, facts=facts)
@@ -125,15 +128,14 @@ def beats(_: Database, holder: subprocess.Popen[str]) -> None:
 
 
 def clock_jumped(database: Database, holder: subprocess.Popen[str]) -> None:
-    # Stopped while this process has the database: a stopped holder must not lock it.
-    with database.begin() as connection:
+    with database.begin() as connection:  # as in `stop`
         connection.execute(sa.update(workers).values(seen_at=time.time() - 9000))
         holder.send_signal(signal.SIGSTOP)
     threading.Timer(0.3, holder.send_signal, [signal.SIGCONT]).start()
 
 
 def woke_up(database: Database, holder: subprocess.Popen[str]) -> None:
-    stop(holder)
+    stop(database, holder)
     threading.Timer(0.4, holder.send_signal, [signal.SIGCONT]).start()
 
 
@@ -155,7 +157,7 @@ def test_a_worker_that_answers_is_not_ended(
 def test_no_process_is_ended_that_may_be_another_one(
     settings: Settings, database: Database, holder: subprocess.Popen[str]
 ) -> None:
-    stop(holder)
+    stop(database, holder)
     with database.begin() as connection:
         row = dict(connection.execute(sa.select(workers)).mappings().one())
     for case in (
@@ -176,7 +178,7 @@ def test_no_process_is_ended_that_may_be_another_one(
 def test_the_wait_ends_with_a_request_to_stop(
     settings: Settings, database: Database, holder: subprocess.Popen[str]
 ) -> None:
-    stop(holder)
+    stop(database, holder)
     with raises(UsageError, "worker.running"):
         Heartbeat(settings, database).acquire(stopped=lambda: True)
     assert holder.poll() is None
