@@ -152,7 +152,7 @@ class Heartbeat:
                 of=workers
             )).one()  # fmt: skip
             before = _worker_info(row)
-            if self._has_name(before):
+            if self._is_taken_by(before):
                 return before
             crashes = () if before.ended else (*before.crashes, before.seen_at)
             values = {
@@ -186,10 +186,10 @@ class Heartbeat:
             workers.c.executor_id != self.executor,
         )
         rows = connection.execute(_workers_query(self._database).where(other)).all()
-        return next((each for row in rows if self._has_name(each := _worker_info(row))), None)
+        return next((each for row in rows if self._is_taken_by(each := _worker_info(row))), None)
 
-    def _has_name(self, holder: WorkerInfo) -> bool:
-        """Return True if a worker of another machine lives, so that its name is not free."""
+    def _is_taken_by(self, holder: WorkerInfo) -> bool:
+        """Return True if this worker of another machine lives, so that its name is taken."""
         return not (holder.ended or holder.is_here) and holder.silent_s < self._timeout_s
 
     def _replace_hung(self, stopped: Callable[[], bool]) -> None:

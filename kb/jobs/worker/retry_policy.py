@@ -30,6 +30,8 @@ LANE_PAUSE_S = 60.0  # after a full disk, a locked database or a missing folder
 # What a request asks for and this machine does not have: the item is not at fault.
 OF_THIS_MACHINE = frozenset((
     "engine.unknown", "engine.not_installed", "engine.no_cublas", "engine.no_compiler",
+    "model.unknown",  # a folder, which was there where it was asked for
+    "model.aligner_missing",
 ))  # fmt: skip
 # A file of another account: that of a worker on another machine may be able to use it.
 OF_ANOTHER_ACCOUNT = frozenset(("storage.of_another_account", "index.of_another_account"))
