@@ -36,5 +36,8 @@ def test_status_is_bounded_and_says_so(
         printed = capsys.readouterr()
         assert printed.out.count("web:x:") == shown
     assert f"newest {ROWS_SHOWN} of 60" in printed.err
+    assert run(["status", "--state", "failed"]) == 0
+    printed = capsys.readouterr()
+    assert "No item is failed" in printed.err and "Begin with" not in printed.err
     assert run(["status", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["items"]) == 60

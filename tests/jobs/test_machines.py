@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -648,6 +649,23 @@ def test_an_outage_is_a_few_lines(
     assert str(seconds * 100 - lines) in record.getMessage()
     log.answered()
     assert len(caplog.records) == 1
+
+
+def test_a_traceback_in_a_message_becomes_its_last_error() -> None:
+    """DBOS writes one into the message where it looks for schedules."""
+    try:
+        try:
+            raise psycopg.OperationalError("server closed the connection")
+        except psycopg.OperationalError as error:
+            raise sa.exc.OperationalError("SELECT 1", {}, error) from error
+    except sa.exc.OperationalError:
+        text = f"Exception polling schedules: {traceback.format_exc()}"
+    record = logging.LogRecord("dbos", logging.WARNING, "", 0, text, (), None)
+    assert CauseLog().filter(record)
+    assert record.getMessage() == (
+        "Exception polling schedules: sqlalchemy.exc.OperationalError: (psycopg.OperationalError) "
+        "server closed the connection"
+    )
 
 
 def test_other_messages_are_always_logged() -> None:

@@ -283,6 +283,8 @@ def status(
                     f"The newest {len(items)} of {total} items. All: kb status --all; others: "
                     "--state NAME, --limit N"
                 )
+    elif state and any(service.queue.counts().values()):
+        console.print_note(f"No item is {state}. All: kb status --all")
     else:
         console.print_note("No items. Begin with: kb ingest FILE")
 

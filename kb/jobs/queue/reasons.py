@@ -139,7 +139,7 @@ def below(place: str) -> sa.ColumnElement[bool]:
 def asked_by(keys: Collection[str], playlist_id: str = "") -> sa.ColumnElement[bool]:
     """Return the condition of items that a subscription with one of these keys asked for.
 
-    The items of its playlist are among them, whoever asked for them.
+    The items of its playlist are among them, also those that another one asked for.
     """
     listed = sa.select(list_entries.c.item_id).where(list_entries.c.list_id == playlist_id)
     asked = items.c.options[SOURCE].as_string().in_(sorted(keys))

@@ -29,6 +29,8 @@ _FULL = re.compile(
 # DBOS's words where an execution that goes on here is not the workflow's any more: another worker
 # has taken the item over, or it was cancelled.
 NOT_OURS = ("no longer owned by this execution", "was cancelled during execution")
+_TRACEBACK = "Traceback (most recent call last):"
+_ERROR = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Timeout)\b.*", re.MULTILINE)
 _WORKFLOW = re.compile(r"\b(?:ingest|publish|captions):\S+")
 
 log = logging.getLogger(__name__)
@@ -147,9 +149,15 @@ def _is_taken_over(record: logging.LogRecord) -> bool:
 
 
 def _shorten(record: logging.LogRecord, left_out: int, cause: str) -> None:
-    """Keep the first line of a message: the others are the statement and its parameters."""
-    lines = record.getMessage().splitlines() or [""]
-    record.msg, record.args = lines[0], ()
+    """Keep the first line of a message: the others are the statement and its parameters.
+
+    Of a traceback in the message, the last error is kept in its place.
+    """
+    said = record.getMessage()
+    lines = said.splitlines() or [""]
+    before, traceback, _ = lines[0].partition(_TRACEBACK)
+    errors = _ERROR.findall(said) if traceback else []
+    record.msg, record.args = before + (errors[-1] if errors else ""), ()
     if cause == TAKEN_OVER:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else ""
         found = _WORKFLOW.search(f"{record.msg} {error}")
