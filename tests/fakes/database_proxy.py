@@ -103,7 +103,8 @@ class DatabaseProxy:
             with self._lock:
                 self._pairs.append((client, server))
                 self.opened += 1
-                self.most_open = max(self.most_open, len(self._pairs))
+                used = sum(_is_used(each) for each, _ in self._pairs)
+                self.most_open = max(self.most_open, used)
             for pair in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=pair, daemon=True).start()
 
@@ -143,6 +144,17 @@ class DatabaseProxy:
         self._closed = True
         _close(self._listener)
         self.drop_connections()
+
+
+def _is_used(client: socket.socket) -> bool:
+    """Return False if the client has ended its connection, which no thread has read yet."""
+    try:
+        # X is PostgreSQL's message for the end of a connection.
+        return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) not in (b"", b"X")
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def _close(*sockets: socket.socket) -> None:

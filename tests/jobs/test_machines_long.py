@@ -105,7 +105,7 @@ def test_shares_are_fair_and_work_that_is_not_begun_moves(machines: Machines) ->
     killed_at = time.monotonic()
     machines.require_complete(ids)
     assert time.monotonic() - killed_at < 120
-    # A worker has 11 connections at most; the proxy still counts those that are being replaced.
-    assert all(proxy.most_open <= 16 for proxy in machines.proxies.values()), [
+    # As the documents say: a worker has 11 connections at most.
+    assert all(proxy.most_open <= 11 for proxy in machines.proxies.values()), [
         proxy.most_open for proxy in machines.proxies.values()
     ]
