@@ -203,6 +203,14 @@ class ItemStore(LibraryRows):
             )
             return read_item(connection, item_id) if done.rowcount else None
 
+    def is_unlocked(self, item_id: str) -> bool:
+        """Return False while another session holds the item's row in a transaction."""
+        query = sa.select(items.c.id).where(items.c.id == item_id)
+        with self.database.begin() as connection:
+            exists = connection.execute(query).first() is not None
+            locked = query.with_for_update(skip_locked=True)
+            return not exists or connection.execute(locked).first() is not None
+
     def advance(
         self, item_id: str, serial: int, executor: str, stage: str, progress: float
     ) -> bool:

@@ -346,15 +346,20 @@ class ItemSteps(ItemAttempt):
         The item is assigned to this worker only afterwards: while it waits for the slot, another
         machine that has nothing to do may take it. An item of a followed source has its turn
         first, and errors are recorded where the item is claimed: these wait for their slot there.
+        An item whose row another session holds (a machine that froze) gives the slot to the next.
         """
         context = self._context
         row = self._until_accepted(lambda: context.items.read(self._id))
         with contextlib.ExitStack() as held:
             has_slot = False
             try:
-                if row is not None and self._waits_unclaimed(row):
+                while row is not None and self._waits_unclaimed(row) and not has_slot:
                     held.enter_context(self._slot(row))
-                    has_slot = True
+                    has_slot = self._until_accepted(lambda: context.items.is_unlocked(self._id))
+                    if not has_slot:
+                        held.close()
+                        context.check(self._key)
+                        time.sleep(LANE_POLL_S)
             except WorkerStopping:
                 block_forever()
             except (KBError, OSError):
