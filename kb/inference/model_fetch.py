@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from kb.asr.engines import check_engine, engine_spec
@@ -22,6 +23,17 @@ def are_ready(engine: str, model: str) -> bool:
     except KBError:
         return False
     return all(ref.local or known_ready(ref.target) is not None for ref in refs)
+
+
+def targets(engine: str, model: str) -> set[str]:
+    """Return the names at the hub of the models that an engine needs; unknown ones are left out."""
+    found: set[str] = set()
+    with suppress(KBError):  # an engine that a version before had
+        for name in engine_spec(engine).needs(model):
+            with suppress(ModelUnavailable):
+                ref = resolve(name)
+                found |= set() if ref.local else {ref.target}
+    return found
 
 
 def within_floor(settings: Settings, conduct: Conduct | None = None) -> Conduct:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kb.errors import ModelUnavailable
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import Settings
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from kb.inference.downloads import ModelFacts, Verification
     from kb.inference.memory_fit import MemoryRoom
     from kb.inference.needed_fetch import NeededFetch
+    from kb.jobs.queue.client import JobQueue
 
 
 @dataclass
@@ -26,6 +29,7 @@ class Models:
 
     session: InferenceSession
     settings: Settings
+    queue: JobQueue
 
     def list(self) -> Sequence[ModelFacts]:
         """Return the available recognizers, their requirements, and which are on disk."""
@@ -110,6 +114,27 @@ class Models:
         from kb.inference.downloads import fetches
 
         return fetches()
+
+    def unneeded(self, states: Sequence[FetchState]) -> frozenset[str]:
+        """Return the names of failed fetches that neither an item nor a setting needs.
+
+        Raises LibraryError.
+        """
+        from kb.inference.model_fetch import targets
+        from kb.jobs.queue.wanted_models import wanted_models
+        from kb.service.existing import has_library
+        from kb.sinks.local.embedding_files import repository_of
+
+        failed = {state.name for state in states if state.state == "failed"}
+        if not failed:
+            return frozenset()
+        needed = {repository_of(self.settings.embedding_model)}
+        if has_library(self.settings.home):
+            for engine, model in wanted_models(self.queue.database):
+                with suppress(ModelUnavailable):  # a setting that the item refuses itself
+                    name = model or self.session.model_name()
+                    needed |= targets(engine or self.settings.engine, name)
+        return frozenset(failed - needed)
 
     def stop_fetch(self, name: str, what: Request) -> None:
         """Ask the process that fetches a model to pause or to cancel. Raises ModelUnavailable."""

@@ -261,7 +261,7 @@ class Service:
         """The available recognizers."""
         from kb.service.models import Models
 
-        return Models(self.inference_session, self.settings)
+        return Models(self.inference_session, self.settings, self.queue)
 
     @cached_property
     def presets(self) -> Presets:

@@ -18,6 +18,7 @@ from kb.hub.models import known_ready
 from kb.service import Service
 from tests.fakes.hub import FakeHub, Fault
 from tests.support.hub_cache import hub_at, outcome, small_files, use_hub
+from tests.support.items import item
 from tests.support.library_pages import run_page
 from tests.support.raising import raises
 from tests.support.waiting import until
@@ -43,6 +44,39 @@ def show(lang: str) -> None:
 
     st.session_state["lang"] = lang
     show_fetches(session.service().models.fetches())
+
+
+def board(lang: str) -> None:
+    import streamlit as st
+
+    from kb.ui.tabs.queue import tab
+
+    st.session_state["lang"] = lang
+    tab.render()
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+@pytest.mark.parametrize(("model", "needed"), [(NAME, True), ("demo", False)])
+def test_a_failed_fetch_that_nothing_waits_for_is_a_quiet_note(
+    place: Path, lang: str, model: str, needed: bool
+) -> None:
+    problem = errors.hub_status(NAME, 503).error.record()
+    fetch_state.write_state(
+        place, FetchState(NAME, "https://hub", str(place), "failed", problem=problem)
+    )
+    service = Service()
+    service.queue.items.submit([item(1)], {"model": model}, lambda *_arguments: None)
+    service.close()
+    page = run_page(AppTest.from_function(board, kwargs={"lang": lang}))
+    assert len(page.error) == needed
+    quiet = [
+        note.value for note in page.caption if NAME.split("/")[1] in note.value.replace("\\", "")
+    ]
+    assert any("503" in note for note in quiet) is not needed
+    assert all("kb models" not in each.value for each in (*page.error, *page.caption))
+    keys = [button.key for button in page.button]
+    assert f"fetch-resume-{NAME.replace('/', '-')}" in keys
+    assert f"fetch-cancel-{NAME.replace('/', '-')}" in keys
 
 
 def drawn(lang: str = "en") -> AppTest:

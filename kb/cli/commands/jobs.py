@@ -15,6 +15,7 @@ from rich.live import Live
 from kb.cli.options import FAILED, Json, with_filter_options, with_run_options
 from kb.cli.output import console
 from kb.cli.output.items import (
+    fetch_documents,
     print_problems,
     print_report,
     report_document,
@@ -265,7 +266,7 @@ def status(
                 "items": [status_document(item) for item in items],
                 "counts": service.queue.counts(),
                 "publications": service.queue.outbox.counts(),
-                "fetches": [state.as_dict() for state in service.models.fetches()],
+                "fetches": fetch_documents(service),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
                 "follows": [each.as_dict() for each in service.follows.states()],
                 "crash_loops": [asdict(each) for each in service.queue.crash_loops()],

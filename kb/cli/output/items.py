@@ -74,7 +74,8 @@ def status_view(
     if items is None:
         items = service.items.statuses(state=state, limit=limit)
     several = service.queue.has_several_machines()
-    return Group(*status_head(service), _items_table(items, several=several))
+    table = _items_table(items, several=several)
+    return Group(*status_head(service), table, *fetch_notes(service))
 
 
 def status_head(service: Service, *, looks: bool = True) -> list[Text]:
@@ -94,13 +95,16 @@ def status_head(service: Service, *, looks: bool = True) -> list[Text]:
     for sink, found in service.queue.outbox.counts().items():
         if sink != "local":
             words = "  ".join(f"{count} {status}" for status, count in found.items())
-            lines.append(Text(f"{sink}: {words}", style="dim"))
+            lines.append(Text(f"Knowledge base {sink}: {words}", style="dim"))
     for loop in service.queue.crash_loops():
         lines.append(Text(crash_loop_text(loop, service.workers.log_file), style="red"))
-    for fetch in service.models.fetches():
-        lines.append(Text(fetch_line(fetch), style="yellow"))
-        if fetch.problem:
-            lines.append(Text(str(fetch.problem.get("error", "")), style="dim"))
+    fetches = service.models.fetches()
+    unneeded = service.models.unneeded(fetches)
+    for fetch in fetches:
+        if fetch.name not in unneeded:
+            lines.append(Text(fetch_line(fetch), style="yellow"))
+            if fetch.problem:
+                lines.append(Text(str(fetch.problem.get("error", "")), style="dim"))
     for lane in service.queue.lanes():
         until = "" if lane.until > 4e9 else f" until {format_moment(lane.until)}"
         what = f"The {lane.name} lane is paused"
@@ -108,6 +112,25 @@ def status_head(service: Service, *, looks: bool = True) -> list[Text]:
             what = f"{lane.machine} takes no items"
         lines.append(Text(f"{what}{until}: {lane.reason}", style="yellow"))
     return lines
+
+
+def fetch_notes(service: Service) -> list[Text]:
+    """Return the lines about failed fetches that nothing needs, with their next step."""
+    return [
+        Text(
+            f"Not fetched, and nothing waits for it: the model {name}. Try again: kb models pull "
+            f"{name}; or forget it: kb models cancel {name}",
+            style="dim",
+        )
+        for name in sorted(service.models.unneeded(service.models.fetches()))
+    ]
+
+
+def fetch_documents(service: Service) -> list[dict[str, Any]]:
+    """Return the fetches as `kb status --json` shows them."""
+    states = service.models.fetches()
+    unneeded = service.models.unneeded(states)
+    return [{**state.as_dict(), "needed": state.name not in unneeded} for state in states]
 
 
 def _items_table(items: Sequence[ItemStatus], *, several: bool) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ def machine_lines(machines: Sequence[Machine], presets: Sequence[Preset] = ()) -
     """Return one or two lines per machine; they may name a larger one of `presets`."""
     lines = []
     for machine in machines:
-        words = [machine.executor_id or "this machine", machine.device.name]
+        words = [machine.device.name]
         snapshot, batch = machine.snapshot, machine.batch
         if snapshot.model:
             words.append(snapshot.model)
@@ -44,10 +45,20 @@ def machine_lines(machines: Sequence[Machine], presets: Sequence[Preset] = ()) -
             words.append(f"{machine.rtfx_hour:.0f}× real time in the last hour")
         if machine.budget is not None:
             words.append(machine.budget.describe(presets))
-        lines.append(Text("  ·  ".join(word for word in words if word), style="dim"))
+        name = _machine_name(machine)
+        figures = "  ·  ".join(word for word in words if word)
+        lines.append(Text(f"{name}: {figures}", style="dim"))
         if machine.trouble:
-            lines.append(Text(f"{machine.executor_id}: {machine.trouble}", style="yellow"))
+            lines.append(Text(f"{name}: {machine.trouble}", style="yellow"))
     return lines
+
+
+def _machine_name(machine: Machine) -> str:
+    """Return the noun and the name of a machine; the name of its worker where it has one."""
+    if machine.host != socket.gethostname():
+        return f"Machine {machine.executor_id}"
+    other = machine.executor_id not in ("", machine.host)
+    return f"This machine ({machine.executor_id})" if other else "This machine"
 
 
 def _figures(sample: Sample) -> str:

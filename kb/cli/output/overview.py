@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, out
 from kb.cli.output.follows import CONDITIONS, DAYS, activity_line, summary
-from kb.cli.output.items import status_head
+from kb.cli.output.items import fetch_notes, status_head
 from kb.cli.output.times import format_moment
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def print_overview(service: Service) -> None:
             )
         if len(unwell) > FOLLOWS_SHOWN:
             out.print(Text(f"  … and {len(unwell) - FOLLOWS_SHOWN} more: kb follow --list"))
+    for line in fetch_notes(service):
+        out.print(line)
 
 
 def _print_reasons(reasons: Sequence[Reason]) -> None:

@@ -90,9 +90,10 @@ class FetchDisplay:
 
 def fetch_line(state: FetchState, *, left: bool = True) -> str:
     """Return the state of a fetch as one line, with the time that is `left`."""
-    words = [state.state, state.name]
+    what: str = state.state
     if state.state == "fetching" and state.done and not state.bytes_per_s:
-        words[0] = "fetching, and no bytes arrive:"
+        what = "fetching, and no bytes arrive"
+    words = [f"Model {state.name}: {what}"]
     if state.size:
         words.append(f"{format_size(state.done)} of {format_size(state.size)}")
     if state.state == "fetching" and state.bytes_per_s > 0:

@@ -1,8 +1,8 @@
 """German messages: fetching, verifying and checking models."""
 
 _AGAIN = "Es wird von selbst noch einmal versucht."
-_LIST = "Was auf diesem Rechner ist: kb models"
-_OTHER = "Ein anderes Modell wählen."
+_LIST = "Ein anderes wählt das Feld „Erkenner“ auf dem Reiter „Aufnehmen“."
+_CHOICE = "Another one is chosen in the field “Recognizer” of the tab “Ingest”."
 _INCOMPLETE = "Das Repository ist unvollständig; ein anderes Modell wählen."
 
 DE: dict[str, tuple[str, str]] = {
@@ -74,7 +74,7 @@ DE: dict[str, tuple[str, str]] = {
     "model.hub_forbidden": (
         "Modell {name} ist nicht auf diesem Rechner, und HF_HUB_OFFLINE verbietet, es zu holen.",
         "HF_HUB_OFFLINE entfernen, das Modell von einem anderen Rechner kopieren oder das "
-        "mitgelieferte ausprobieren: --model demo. " + _LIST,
+        "mitgelieferte ausprobieren: --model demo.",
     ),
     "model.proxy_refused": (
         "Modell {name}: Der Proxy verlangt einen anderen Benutzernamen oder ein anderes Passwort "
@@ -88,15 +88,15 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "model.fetch_stopped": (
         "Das Holen von {name} wurde angehalten.",
-        "Was angekommen ist, bleibt. Weiter mit: kb models pull {name}",
+        "Was angekommen ist, bleibt. Weiter mit dem Knopf „Holen fortsetzen“ bei {name}.",
     ),
     "model.being_fetched": (
         "Das Modell {model} wird geholt.",
-        "Es geht von selbst weiter. Der Fortschritt steht in: kb models",
+        "Es geht von selbst weiter. Der Fortschritt steht über der Warteschlange.",
     ),
     "model.fetch_paused": (
         "Das Holen des Modells {model} ist angehalten.",
-        "Weiter mit: kb models pull {model}",
+        "Weiter mit dem Knopf „Holen fortsetzen“ bei {model}.",
     ),
     "model.incomplete_on_hub": (
         "Modell {name}: der Hub hat kein brauchbares {files}.",
@@ -113,7 +113,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "model.no_weights": (
         "Modell {name}: der Hub hat keine Gewichte, die hier benutzbar sind.",
-        _OTHER + " " + _LIST,
+        _LIST,
     ),
     "model.files_damaged": (
         "Modell {name}: {files} auf diesem Rechner ist beschädigt und jetzt nicht zu holen: "
@@ -126,7 +126,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "model.not_here": (
         "Modell {name} ist nicht auf diesem Rechner.",
-        _LIST + ". Holen mit: kb models pull {name}",
+        "Geholt wird es beim nächsten Gebrauch, oder mit: kb models pull {name}",
     ),
     "model.not_removable": (
         "{name} ist ein Ordner; der wird hier nicht entfernt.",
@@ -134,7 +134,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "model.no_fetch": (
         "Modell {name} wird nicht geholt.",
-        _LIST,
+        "Was geholt wird, steht über der Warteschlange.",
     ),
     "model.contradicts_itself": (
         "Modell {name}: in {file} ist {field} {found}, erwartet wird {expected}.",
@@ -161,4 +161,34 @@ DE: dict[str, tuple[str, str]] = {
     ),
 }
 
-EN_PAGE: dict[str, tuple[str, str]] = {}
+EN_PAGE: dict[str, tuple[str, str]] = {
+    "model.hub_error": (
+        "Model {name}: the hub answered {status}.",
+        "That passes: a worker and the page try again by themselves. " + _CHOICE,
+    ),
+    "model.hub_forbidden": (
+        "Model {name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it.",
+        "Remove HF_HUB_OFFLINE, copy the model from another machine, or try the one that is always "
+        "here: --model demo.",
+    ),
+    "model.not_on_hub": (
+        "Model {name}: the hub knows no such model.",
+        "Check the name (org/name). " + _CHOICE,
+    ),
+    "model.no_weights": (
+        "Model {name}: the hub holds no weights that can be used here.",
+        _CHOICE,
+    ),
+    "model.fetch_stopped": (
+        "The fetch of {name} was stopped.",
+        "What has arrived is kept. Go on with the button “Resume fetching” of {name}.",
+    ),
+    "model.being_fetched": (
+        "The model {model} is being fetched.",
+        "The item goes on by itself. The progress is shown above the queue.",
+    ),
+    "model.fetch_paused": (
+        "The fetch of the model {model} is paused.",
+        "Go on with the button “Resume fetching” of {model}.",
+    ),
+}

@@ -37,14 +37,27 @@ def show_fetches(states: Sequence[FetchState]) -> None:
                 )
             )
             if state.problem:
-                problem = restored(
-                    state.problem.get("error", ""),
-                    state.problem.get("hint", ""),
-                    state.problem.get("problem"),
-                )
-                shown = error_messages.translate_error(problem)
+                shown = error_messages.translate_error(_problem(state))
                 words = messages.escape_markdown(f"{shown.message} {shown.hint}")
                 (st.error if state.state == "failed" else st.warning)(words)
+
+
+def show_unneeded(states: Sequence[FetchState]) -> None:
+    """Draw a quiet note for each failed fetch that no item needs, with its next step."""
+    for state in states:
+        with st.container(
+            horizontal=True, vertical_alignment="center",
+            key=f"fetch-unneeded-{state.name.replace('/', '-')}",
+        ):  # fmt: skip
+            words = text("fetch_unneeded", model=messages.escape_markdown(state.name))
+            why = error_messages.translate_error(_problem(state)).message
+            st.caption(f"{words} {messages.escape_markdown(why)}".strip(), width="stretch")
+            _buttons(state)
+
+
+def _problem(state: FetchState) -> KBError:
+    problem = state.problem
+    return restored(problem.get("error", ""), problem.get("hint", ""), problem.get("problem"))
 
 
 def start_fetch(names: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ from kb.ui.tabs.queue.table import (
     stage,
 )
 from kb.ui.widgets import messages
-from kb.ui.widgets.fetches import show_fetches
+from kb.ui.widgets.fetches import show_fetches, show_unneeded
 
 BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
 DETAILS = 8  # selected items that are shown with all details
@@ -74,12 +74,14 @@ def _board() -> None:
         lanes = service.queue.lanes()
         workers = service.queue.workers()
         several = service.queue.has_several_machines()
+        fetches = service.models.fetches()
+        unneeded = service.models.unneeded(fetches)
     except KBError as error:
         messages.error(error)
         return
     working = bool(workers)
     _show_flash()
-    show_fetches(service.models.fetches())
+    show_fetches([state for state in fetches if state.name not in unneeded])
     if not sum(figures.counts.values()):
         st.info(f"{text('queue_empty')} {text('queue_empty_hint')}")
     else:
@@ -89,6 +91,7 @@ def _board() -> None:
         if going and not working and worker_supervisor().view(service).state != "starting":
             messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
         _rows(service, figures, lanes, several=several)
+    show_unneeded([state for state in fetches if state.name in unneeded])
     busy = working and bool(figures.counts["running"] + figures.counts["queued"])
     if busy != st.session_state.get(_BUSY, True):
         st.session_state[_BUSY] = busy
