@@ -22,11 +22,12 @@ from kb.asr import SAMPLE_RATE
 from kb.asr.audio.speech_evidence import SpeechEvidence, SpokenLevel
 from kb.asr.audio.vad import Audio, SpeechDetector
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
-from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
+from kb.asr.batching.batcher import BatchedWindow, Batcher, LanguageSelector, wait
 from kb.asr.batching.fallback_engine import FallbackEngine
 from kb.asr.batching.language_vote import EARLY_WINDOWS, FixedLanguage, LanguageVote
 from kb.asr.coverage import without_words
-from kb.asr.engines.base import DecodingResult
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult
+from kb.asr.first_readings import FirstReadings, OnText
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.checks import PREVIOUS_WORDS
 from kb.asr.quality.detected_speech import with_detection
@@ -77,6 +78,7 @@ class Recognizer:
         fallback: FallbackEngine | None = None,
         hotwords: tuple[str, ...] = (),
         repair_budget: RepairBudget | None = None,
+        urgent: bool = False,
     ) -> None:
         """Initialise the recognizer.
 
@@ -84,7 +86,7 @@ class Recognizer:
         the checks and the prompt and, without a `plan`, the repair steps; `fallback` is the engine
         for the last step. `hotwords` go into the prompt, the most important first, if the model
         supports them. `repair_budget` is shared by all media of a run (default: by those of this
-        object).
+        object). `urgent`: the windows come before those of media that are not.
 
         Raises SettingsError if the model does not support the requested language.
         """
@@ -108,6 +110,7 @@ class Recognizer:
         self.fallback = fallback
         self.hotwords, self.prompt_tokens = hotwords, settings.prompt_tokens
         self.repair_budget = repair_budget or RepairBudget()
+        self.urgent = urgent
         self.longest_pause_s = settings.longest_pause_s or math.inf
         if not detect_speech:
             self.longest_pause_s = math.inf
@@ -154,15 +157,17 @@ class Recognizer:
         expected_s: float | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
+        on_text: OnText | None = None,
     ) -> Transcript:
         """Return the transcript of one medium.
 
         `blocks`: float32 arrays of 16 kHz mono sound in order; `expected_s`: the medium's nominal
-        duration, for `progress` (0..1). Raises Cancelled when `cancelled` returns true, and
+        duration, for `progress` (0..1); `on_text` gets the first reading of each stretch, in order
+        of time. Raises Cancelled when `cancelled` returns true, and
         TranscriptionError or GPUError when the engine fails. Errors raised by `blocks` are not
         caught.
         """
-        run = _Run(self, expected_s, progress, cancelled)
+        run = _Run(self, expected_s, progress, cancelled, on_text)
         began = time.perf_counter()
         try:
             segments = run.read_all(blocks)
@@ -214,8 +219,10 @@ class _Run:
         expected_s: float | None,
         progress: Progress | None,
         cancelled: Callable[[], bool] | None,
+        on_text: OnText | None,
     ) -> None:
         self._owner = owner
+        self._first_readings = FirstReadings(on_text)
         self._expected_s = expected_s
         self._progress = progress
         self._cancelled = cancelled
@@ -265,6 +272,7 @@ class _Run:
         self._settle_early_windows(pending, ended=True)
         while pending:
             self._collect(pending.popleft())
+        self._first_readings.end()
         self._queue_residual_speech()
         for candidate in self.repairs.finish():
             self._finish_window(candidate)
@@ -291,11 +299,7 @@ class _Run:
         return replace(window, hotwords=names, prompt_tokens=most, time_map=self.source.time_map)
 
     def _submit(self, window: Window) -> _PendingWindow:
-        batcher = self._owner.batcher
-        return _PendingWindow(
-            window,
-            batcher.submit(self, window, self.vote, self._check, while_waiting=self._release_slot),
-        )
+        return _PendingWindow(window, self._queue(self._owner.batcher, window, self.vote))
 
     def _submit_repair(self, request: RepairRequest) -> Future[BatchedWindow] | None:
         batcher, fallback = self._owner.batcher, self._owner.fallback
@@ -307,12 +311,22 @@ class _Run:
                 return None
             batcher = fallback_batcher
         vote = FixedLanguage(request.language)
+        return self._queue(batcher, request.window, vote, request.options)
+
+    def _queue(
+        self,
+        batcher: Batcher,
+        window: Window,
+        vote: LanguageSelector,
+        options: DecodingOptions = GREEDY,
+    ) -> Future[BatchedWindow]:
         return batcher.submit(
             self,
-            request.window,
+            window,
             vote,
             self._check,
-            request.options,
+            options,
+            urgent=self._owner.urgent,
             while_waiting=self._release_slot,
         )
 
@@ -325,12 +339,10 @@ class _Run:
             # Its batch came before the windows that decide: the text is in another language.
             self._add_busy(result)
             vote = FixedLanguage(language)
-            again = self._owner.batcher.submit(
-                self, window, vote, self._check, while_waiting=self._release_slot
-            )
-            result = wait(again, self._check)
+            result = wait(self._queue(self._owner.batcher, window, vote), self._check)
         self._add_busy(result)
         self.repairs.add_first_attempt(result)
+        self._first_readings.add(window, result.decoded.segments)
         candidate = RepairCandidate(
             window, self._window_context(window, result.decoded), self._owner.limits
         )

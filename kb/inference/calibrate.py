@@ -28,7 +28,8 @@ from gpu.throughput import BatchSpeed, Calibration
 from kb import __version__
 from kb.errors import MediaUnavailable
 from kb.inference.memory_fit import estimate_memory
-from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.inference.session import InferenceSession
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:

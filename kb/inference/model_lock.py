@@ -8,7 +8,9 @@ for media that came before it, and a model is not unloaded after every single me
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,13 +18,20 @@ from kb.errors import Cancelled
 
 ModelKey = tuple[str, str]  # engine and model
 
+OVERTAKEN_S = 60.0  # longest time during which urgent media overtake a waiting one
+
 _POLL_S = 0.2  # interval at which a waiter checks for cancellation
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
     model_key: ModelKey
+    urgent: bool = False
     admitted: bool = False  # was in the queue when its model was loaded
+    overtaken_at: float = math.inf  # the first time that an urgent medium went before it
+
+    def may_be_overtaken(self) -> bool:
+        return not self.urgent and time.monotonic() < self.overtaken_at + OVERTAKEN_S
 
 
 class ModelLock:
@@ -39,13 +48,19 @@ class ModelLock:
         """Number of media in the queue."""
         return len(self._waiters)
 
-    def wait(self, model_key: ModelKey, cancelled: Callable[[], bool] | None) -> None:
+    def wait(
+        self,
+        model_key: ModelKey,
+        cancelled: Callable[[], bool] | None,
+        *,
+        urgent: bool = False,
+    ) -> None:
         """Wait for the turn of a model; the caller then loads it if necessary.
 
         Releases `lock` meanwhile. Raises Cancelled.
         """
-        waiter = _Waiter(model_key)
-        self._waiters.append(waiter)
+        waiter = _Waiter(model_key, urgent)
+        self._waiters.insert(self._place_of(waiter), waiter)
         try:
             while not self._may_proceed(waiter):
                 self._changed.wait(_POLL_S)
@@ -70,6 +85,15 @@ class ModelLock:
         """Count one medium less that uses the loaded model."""
         self.busy -= 1
         self._changed.notify_all()
+
+    def _place_of(self, waiter: _Waiter) -> int:
+        """Return the place in the queue of a new waiter; an urgent one overtakes the last ones."""
+        place = len(self._waiters)
+        while waiter.urgent and place and self._waiters[place - 1].may_be_overtaken():
+            place -= 1
+            overtaken = self._waiters[place]
+            overtaken.overtaken_at = min(overtaken.overtaken_at, time.monotonic())
+        return place
 
     def _may_proceed(self, waiter: _Waiter) -> bool:
         before = self._waiters[: self._waiters.index(waiter)]

@@ -15,27 +15,33 @@ import contextlib
 import logging
 import multiprocessing
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from gpu.devices import unrequested_cpu
 from gpu.monitor import Sample
 from gpu.status import Snapshot
 from gpu.throughput import Calibration
-from kb.errors import Cancelled, KBError
+from kb.errors import Cancelled, KBError, RetryLater
 from kb.inference.serving import serve
-from kb.inference.session import TranscriptionOptions
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.settings import Settings
-from kb.types import Transcript
+from kb.types import Segment, Transcript
+
+if TYPE_CHECKING:
+    from kb.asr.first_readings import OnText
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.2  # interval at which a waiting item checks for cancellation
+URGENT_PATIENCE_S = 5.0  # longest wait of an urgent medium for one that is decoded alone
 
 MAX_DEVICE_LOSSES = 2  # in a row; then the CPU is used
 SAMPLES_KEPT = 300
@@ -59,10 +65,17 @@ class _Request:
 
     connection: Connection
     done: threading.Event = field(default_factory=threading.Event)
+    changed: threading.Event = field(default_factory=threading.Event)  # a text, or the end
+    texts: SimpleQueue[tuple[Segment, ...]] = field(default_factory=SimpleQueue)
     ready: bool = False
     progress: float = 0.0
     result: Transcript | None = None
     error: KBError | None = None
+
+    def end(self) -> None:
+        """Wake the waiting caller up: there is a result or an error."""
+        self.done.set()
+        self.changed.set()
 
 
 class InferenceProcess:
@@ -124,25 +137,30 @@ class InferenceProcess:
         shown_as: str = "",
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        on_text: OnText | None = None,
         exclusive: bool = False,
     ) -> Transcript:
         """Transcribe one media file.
 
         Raises InferenceProcessCrashed, and the errors of `InferenceSession.transcribe`.
 
-        `progress` and `cancelled` are called on the caller's own thread: they may be slow without
-        delaying other items.
+        `progress`, `on_text` and `cancelled` are called on the caller's own thread: they may be
+        slow without delaying other items.
         """
-        with self._admission(exclusive, cancelled):
-            number, request = self._send(path, options, sha256, shown_as)
+        with self._admission(exclusive, cancelled, urgent=options.urgent):
+            number, request = self._send(path, options, sha256, shown_as, on_text is not None)
             cancel_sent, reported = False, 0.0
-            while not request.done.wait(_POLL_S):
+            while not request.done.is_set():
+                request.changed.wait(_POLL_S)
+                request.changed.clear()
+                _pass_on(request.texts, on_text)
                 if progress and request.progress > reported:
                     reported = request.progress
                     progress(reported)
                 if not cancel_sent and cancelled and cancelled():
                     cancel_sent = True
                     self._send_message(request.connection, ("cancel", number))
+        _pass_on(request.texts, on_text)
         if request.error is not None:
             raise request.error
         assert request.result is not None
@@ -174,7 +192,10 @@ class InferenceProcess:
                 process.join()
 
     @contextlib.contextmanager
-    def _admission(self, exclusive: bool, cancelled: Callable[[], bool] | None) -> Iterator[None]:
+    def _admission(
+        self, exclusive: bool, cancelled: Callable[[], bool] | None, *, urgent: bool
+    ) -> Iterator[None]:
+        refused_at = time.monotonic() + URGENT_PATIENCE_S
         with self._admission_changed:
             self._waiting_exclusive += exclusive
             try:
@@ -183,6 +204,12 @@ class InferenceProcess:
                     self._admission_changed.wait(_POLL_S)
                     if cancelled and cancelled():
                         raise Cancelled("recognizer.stopped_waiting", "Stopped before it began.")
+                    if urgent and time.monotonic() > refused_at:
+                        raise RetryLater(
+                            "recognizer.busy_alone",
+                            "A file that ended the recognizer before is tried alone now.",
+                            hint="Try again in a few seconds.",
+                        )
             finally:
                 self._waiting_exclusive -= exclusive
             self._active += 1
@@ -196,7 +223,12 @@ class InferenceProcess:
                 self._admission_changed.notify_all()
 
     def _send(
-        self, path: Path, options: TranscriptionOptions, sha256: str, shown_as: str
+        self,
+        path: Path,
+        options: TranscriptionOptions,
+        sha256: str,
+        shown_as: str,
+        wants_text: bool,
     ) -> tuple[int, _Request]:
         with self._lock:
             if self._closed:
@@ -219,7 +251,9 @@ class InferenceProcess:
             # If the process crashed just now, the listener informs all requests, including this
             # one.
             with contextlib.suppress(OSError):
-                self._connection.send(("transcribe", self._number, path, options, sha256, shown_as))
+                self._connection.send(
+                    ("transcribe", self._number, path, options, sha256, shown_as, wants_text)
+                )
             return self._number, request
 
     def _send_message(self, connection: Connection, message: tuple[Any, ...]) -> None:
@@ -269,13 +303,16 @@ class InferenceProcess:
                 request.ready = True
             elif kind == "progress":
                 request.progress = value
+            elif kind == "text":
+                request.texts.put(value)
+                request.changed.set()
             elif kind == "transcript":
                 self._losses = 0
                 request.result = value
-                request.done.set()
+                request.end()
             else:
                 request.error = value
-                request.done.set()
+                request.end()
         process.join(5.0)
         if device_failure:
             self._count_loss(device_failure)
@@ -300,7 +337,7 @@ class InferenceProcess:
             error.ready = request.ready
             error.device_lost = bool(device_failure)
             request.error = error
-            request.done.set()
+            request.end()
 
     def _record_snapshot(self, snapshot: Snapshot) -> None:
         with self._lock:
@@ -316,3 +353,8 @@ class InferenceProcess:
         if self._losses >= MAX_DEVICE_LOSSES and not self.cpu_reason:
             self.cpu_reason = f"the GPU failed {self._losses} times in a row, last with: {reason}"
             log.error("Going on with the CPU: %s", self.cpu_reason)
+
+
+def _pass_on(texts: SimpleQueue[tuple[Segment, ...]], on_text: OnText | None) -> None:
+    while on_text is not None and not texts.empty():
+        on_text(texts.get())

@@ -15,7 +15,8 @@ from typing import Any
 from gpu.throughput import Calibration
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.errors import DeviceLost, KBError, TranscriptionError
-from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.inference.session import InferenceSession
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.settings import Settings
 from kb.types.guarded_output import guarded_output
 
@@ -55,7 +56,12 @@ def serve(
     )
 
     def handle_request(
-        number: int, path: Path, options: TranscriptionOptions, sha256: str, shown_as: str
+        number: int,
+        path: Path,
+        options: TranscriptionOptions,
+        sha256: str,
+        shown_as: str,
+        wants_text: bool,
     ) -> None:
         try:
             transcript = session.transcribe(
@@ -66,6 +72,7 @@ def serve(
                 progress=_rate_limited(lambda done: send(number, "progress", done)),
                 cancelled=stop_events[number].is_set,
                 on_ready=lambda: send(number, "ready", None),
+                on_text=(lambda segments: send(number, "text", segments)) if wants_text else None,
             )
         except DeviceLost as error:
             # The device is unusable in this process; the other items end with the process, too.

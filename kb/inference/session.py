@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -21,9 +19,12 @@ from gpu.throttle import Governor, ThrottleLimits
 from gpu.throughput import Calibration
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.quality.repair_budget import RepairBudget
+from kb.errors import RetryLater
 from kb.hub.fetch_progress import Report
+from kb.inference.malloc import return_memory
 from kb.inference.memory_fit import estimate_memory
 from kb.inference.model_lock import ModelLock
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import Settings, get_settings
 from kb.storage.model_names import check_no_folder_here
@@ -35,26 +36,12 @@ if TYPE_CHECKING:
     from kb.asr.batching.batcher import Batcher
     from kb.asr.batching.fallback_engine import FallbackEngine
     from kb.asr.engines.base import Engine
+    from kb.asr.first_readings import OnText
 
 Progress = Callable[[float], None]
 
+URGENT_PREPARATIONS = 2  # urgent media that are decoded and cut at once, beside all others
 FALLBACK_BATCH = 4  # windows per batch of the fallback engine: few, in shared memory
-
-
-@dataclass(frozen=True, slots=True)
-class TranscriptionOptions:
-    """Options that influence the words of a transcript."""
-
-    preset: Preset
-    engine: str
-    model: str
-    language: str = "auto"
-    detect_speech: bool = True
-    normalize: bool = False
-    track: str = ""  # number of a sound track, `all`, or empty to choose
-    hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
-    # Of a request from elsewhere, for checks and repair; None: those of the process.
-    settings: Settings | None = field(default=None, compare=False, repr=False)
 
 
 class InferenceSession:
@@ -81,6 +68,7 @@ class InferenceSession:
         """
         self._settings = settings
         self._preparations = preparations
+        self._urgent_preparations = AdjustableSemaphore(URGENT_PREPARATIONS)
         self._on_snapshot = on_snapshot
         self._calibrations = calibrations
         self._cpu_reason = cpu_reason
@@ -184,13 +172,15 @@ class InferenceSession:
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
         on_ready: Callable[[], None] | None = None,
+        on_text: OnText | None = None,
     ) -> Transcript:
         """Transcribe one media file.
 
         `shown_as` is the path that the transcript names; `on_ready` is called once, when its model
-        is loaded and its turn has come. Raises MediaUnavailable (missing, no sound, unreadable),
-        ModelUnavailable, TranscriptionError, GPUError, Cancelled. A truncated file gives the words
-        before its end, with a warning.
+        is loaded and its turn has come; `on_text` gets the first reading of each stretch, in order
+        of time: the transcript may differ where a stretch was read again. Raises MediaUnavailable
+        (missing, no sound, unreadable), ModelUnavailable, TranscriptionError, GPUError, RetryLater,
+        Cancelled. A truncated file gives the words before its end, with a warning.
         """
         from kb.asr.recognizer import Recognizer
         from kb.inference.track_choice import transcribe_tracks
@@ -204,19 +194,21 @@ class InferenceSession:
         with self._use_model(options, cancelled) as (batcher, detector), ExitStack() as exit_stack:
             if on_ready:
                 on_ready()
-            if self._preparations is not None:
-                exit_stack.enter_context(self._preparations.limited_to(options.preset.workers))
+            preparations = self._urgent_preparations if options.urgent else self._preparations
+            if preparations is not None and not options.urgent:
+                exit_stack.enter_context(preparations.limited_to(options.preset.workers))
             recognizer = Recognizer(
                 batcher,
                 options.preset,
                 language=options.language,
                 detect_speech=options.detect_speech,
                 detector=detector,
-                preparations=self._preparations,
+                preparations=preparations,
                 settings=options.settings or self._settings,
                 fallback=self._fallback_engine(options),
                 hotwords=options.hotwords,
                 repair_budget=self._repair_budget,
+                urgent=options.urgent,
             )
 
             def read(stream: AudioStream) -> Transcript:
@@ -226,6 +218,7 @@ class InferenceSession:
                     expected_s=stream.probe.duration_s,
                     progress=progress,
                     cancelled=cancelled,
+                    on_text=on_text,
                 )
 
             transcript = transcribe_tracks(
@@ -358,7 +351,8 @@ class InferenceSession:
     ) -> tuple[Batcher, SpeechDetector]:
         manager = self._hardware()
         model_key = (options.engine, options.model)
-        self._model_lock.wait(model_key, cancelled)
+        self._require_loaded(options)
+        self._model_lock.wait(model_key, cancelled, urgent=options.urgent)
         if self._batcher is None or self._model_lock.loaded != model_key:
             from kb.asr.batching.batcher import Batcher
             from kb.asr.engines import load_engine
@@ -399,10 +393,27 @@ class InferenceSession:
             self._detector = SpeechDetector()
         return self._batcher, self._detector
 
+    def _require_loaded(self, options: TranscriptionOptions) -> None:
+        """Raise RetryLater if another model is in use and these options may not replace it."""
+        loaded = self._model_lock.loaded
+        if (
+            options.may_swap
+            or not self._model_lock.busy
+            or loaded == (options.engine, options.model)
+        ):
+            return
+        raise RetryLater(
+            "recognizer.other_model",
+            "The model {model} is not loaded, and {loaded} is at work.",
+            hint="Try again later, or use the loaded model.",
+            model=options.model,
+            loaded=loaded[1] if loaded else "",
+        )
+
     def _set_up(self, options: TranscriptionOptions) -> GPUManager:
         """Prepare the process for a model, and start monitoring its load."""
         manager = self._hardware()
-        _return_memory()
+        return_memory()
         manager.preset = options.preset  # the preset's memory budget
         manager.apply()
         if self._monitor is None and (self._on_snapshot or manager.on_gpu):
@@ -435,19 +446,3 @@ class InferenceSession:
             self._batcher.engine.close()
             self._batcher = None
             self._model_lock.loaded = None
-
-
-_RETURN_FROM_BYTES = 4 * 2**20
-_M_MMAP_THRESHOLD = -3  # value of the constant in glibc's malloc.h
-
-
-def _return_memory() -> None:
-    """Make the C library return the memory of large tensors as soon as they are freed.
-
-    By default glibc keeps ever larger blocks for reuse, and windows of different number and length
-    fragment them: an hour of speech took a gigabyte while 300 MB were in use. Other C libraries do
-    not need it.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _RETURN_FROM_BYTES)

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from kb.asr.quality.expected_errors import with_expected_errors
 from kb.errors import LibraryError, MediaUnavailable
-from kb.inference.session import TranscriptionOptions
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.library import Library, LibraryEntry
 from kb.library.fencing import number_in
 from kb.library.versions import Versions

@@ -11,7 +11,8 @@ from gpu.status import Machine
 from gpu.throughput import Calibration, Estimate, Speed
 from kb.errors import LibraryError
 from kb.inference.estimate import ThroughputEstimator
-from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.inference.session import InferenceSession
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.telemetry import (
     read_calibrations,

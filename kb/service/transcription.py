@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb.hub.fetch_progress import Report
-from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.inference.session import InferenceSession
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.types import Transcript
 

@@ -44,6 +44,28 @@ def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Ba
     assert 90 in engine.order[:3]  # the short item did not wait for all of the long one
 
 
+def test_an_urgent_window_waits_only_for_the_batch_under_way(
+    opened: Callable[..., Batcher],
+) -> None:
+    """And batches on a CPU stay small for a minute, because another one is expected."""
+    engine = Held()
+    batcher = opened(engine, 8)
+    futures = [batcher.submit("talk", window(0), LanguageVote("en"))]
+    assert engine.started.wait(90)
+    futures += [batcher.submit("talk", window(10 + i), LanguageVote("en")) for i in range(15)]
+    assert len(batcher._scheduler) == 15 and batcher.size == 8
+    futures += [
+        batcher.submit("clip", window(90 + i), LanguageVote("en"), urgent=True) for i in range(3)
+    ]  # the queue is full; it has room for them
+    assert (batcher.size, batcher.state().reason) == (2, batching.BESIDE_URGENT)
+    engine.go.set()
+    for future in futures:
+        wait(future, nobody_stops)
+    assert engine.batches[:3] == [1, 2, 2] and set(engine.order[1:4]) == {90, 91, 92}
+    batcher._urgent_expected_until = time.monotonic() - 1
+    assert batcher.size == 8 and batcher.state().reason == "the preset's most is 8"
+
+
 def test_a_full_queue_holds_the_submitter_who_can_still_be_stopped(
     opened: Callable[..., Batcher],
 ) -> None:

@@ -13,7 +13,7 @@ from kb.asr.batching.batch_size import (
     SLOWEST_GROWTH,
     AdaptiveBatchSize,
 )
-from kb.asr.batching.scheduler import MOST_PASSES, FairScheduler, Ticket
+from kb.asr.batching.scheduler import MOST_PASSES, MOST_URGENT, FairScheduler, Ticket
 from kb.asr.engines.model_lookup import DEMO_FOLDER, shape_of
 from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.whisper.memory import (
@@ -39,8 +39,10 @@ def add(
     length_s: float = 10,
     language: str = "en",
     kind: str = "",
+    *,
+    urgent: bool = False,
 ) -> None:
-    made.add(Ticket(owner, job, kind, length_s, lambda: language))
+    made.add(Ticket(owner, job, kind, length_s, lambda: language, urgent))
 
 
 def test_items_take_turns() -> None:
@@ -112,6 +114,57 @@ def test_what_is_dropped_is_gone_and_the_rest_goes_on() -> None:
     assert waiting.queued_of("a") == 2
     assert waiting.remove("a") == ["a0", "a1"] and waiting.remove("nobody") == []
     assert (len(waiting), waiting.next_batch(8)) == (1, ["b0"])
+
+
+# Urgent windows
+
+
+def test_urgent_windows_go_first_and_others_fill_their_batch() -> None:
+    waiting = FairScheduler[str]()
+    for number in range(9):
+        add(waiting, "talk", f"t{number}", 30)
+    add(waiting, "clip", "c0", 5, urgent=True)
+    add(waiting, "other clip", "d0", 4, "de", urgent=True)  # its language does not hold it up
+    assert waiting.next_batch(4) == ["t0", "t1", "c0", "d0"]
+    assert waiting.next_batch(4) == ["t2", "t3", "t4", "t5"]
+
+
+def test_urgent_requests_take_turns_among_themselves() -> None:
+    waiting = FairScheduler[str]()
+    for number in range(5):
+        add(waiting, "long clip", f"l{number}", urgent=True)
+    add(waiting, "short clip", "s0", urgent=True)
+    assert set(waiting.next_batch(2)) == {"l0", "s0"}
+
+
+@pytest.mark.parametrize("kind", ["", "translate"])
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_a_flood_of_urgent_windows_does_not_starve_the_others(kind: str, size: int) -> None:
+    waiting = FairScheduler[str]()
+    for number in range(3):
+        add(waiting, "talk", f"talk {number}", 5)
+    batches: list[list[str]] = []
+    for number in range(20):
+        for place in range(size):
+            add(waiting, f"clip {number} {place}", "clip", 30, kind=kind, urgent=True)
+        batches.append(waiting.next_batch(size))
+    places = [at for at, batch in enumerate(batches) for job in batch if job != "clip"]
+    assert places and places[0] == MOST_URGENT
+    if not kind and size > 1:  # an ordinary window leads, and urgent ones fill its batch
+        assert batches[MOST_URGENT].count("clip") == size - 1
+    assert len(places) == 3
+
+
+def test_skipped_windows_do_not_come_before_urgent_ones() -> None:
+    waiting = FairScheduler[str]()
+    add(waiting, "item", "short", 1)
+    for number in range(12):
+        add(waiting, "item", f"{number}", 30)
+        if number % 4 == 3:
+            waiting.next_batch(4)
+    add(waiting, "clip", "clip", 2, urgent=True)
+    assert waiting.next_batch(1) == ["clip"]
+    assert len(waiting) == 1
 
 
 # Batch size

@@ -16,7 +16,8 @@ from gpu.presets import load_presets
 from kb.cli.output.machine import machine_lines
 from kb.errors import KBError
 from kb.inference.process import MAX_DEVICE_LOSSES, InferenceProcessCrashed
-from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.inference.session import InferenceSession
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.types import Transcript

@@ -7,18 +7,23 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kb.asr.engines.model_lookup import DEMO_FOLDER
-from kb.errors import Cancelled, ModelUnavailable
+from kb.errors import Cancelled, ModelUnavailable, RetryLater
+from kb.inference import model_lock, process
 from kb.inference.model_lock import ModelLock
 from kb.inference.process import InferenceProcess
-from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.inference.session import InferenceSession
+from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import get_settings
+from kb.types import Segment
 from tests.support.held_host import GO, main
+from tests.support.raising import raises
 from tests.support.workers import write_talks
 
 A, B = ("whisper", "a"), ("whisper", "b")
@@ -43,11 +48,17 @@ class Device:
         self.pool = ThreadPoolExecutor(16)
 
     def begin(
-        self, name: str, wanted: tuple[str, str], go: threading.Event, stop: Callable[[], bool]
+        self,
+        name: str,
+        wanted: tuple[str, str],
+        go: threading.Event,
+        stop: Callable[[], bool],
+        *,
+        urgent: bool = False,
     ) -> Future[None]:
         """An item; it has joined the line, or is with the model, when this returns."""
         before = self._seen()
-        future = self.pool.submit(self._use, name, wanted, go, stop)
+        future = self.pool.submit(self._use, name, wanted, go, stop, urgent)
         until(lambda: self._seen() > before or future.done())
         return future
 
@@ -56,10 +67,15 @@ class Device:
             return self.line.waiting + len(self.order)
 
     def _use(
-        self, name: str, wanted: tuple[str, str], go: threading.Event, stop: Callable[[], bool]
+        self,
+        name: str,
+        wanted: tuple[str, str],
+        go: threading.Event,
+        stop: Callable[[], bool],
+        urgent: bool,
     ) -> None:
         with self.lock:
-            self.line.wait(wanted, stop)
+            self.line.wait(wanted, stop, urgent=urgent)
             if self.line.loaded != wanted:
                 assert self.line.busy == 0  # never put away under somebody's hands
                 self.loads.append(wanted[1])
@@ -108,6 +124,34 @@ def test_a_cancelled_waiter_delays_no_other() -> None:
     a1.result(90), a2.result(90)
 
 
+def test_urgent_items_wait_only_for_those_under_way() -> None:
+    device, first, rest = Device(), threading.Event(), threading.Event()
+    rest.set()
+    items = [device.begin("a1", A, first, never)]
+    items += [device.begin(f"b{n}", B, rest, never) for n in (1, 2)]
+    items += [device.begin("a2", A, rest, never, urgent=True)]  # of the loaded model: at once
+    until(lambda: device.order == ["a1", "a2"])
+    items += [device.begin("c1", ("whisper", "c"), rest, never, urgent=True)]
+    first.set()
+    for item in items:
+        item.result(90)
+    assert device.order[:3] == ["a1", "a2", "c1"] and set(device.order[3:]) == {"b1", "b2"}
+
+
+def test_no_item_is_overtaken_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, first, rest = Device(), threading.Event(), threading.Event()
+    rest.set()
+    items = [device.begin("a1", A, first, never), device.begin("b1", B, rest, never)]
+    items += [device.begin("a2", A, rest, never, urgent=True)]
+    until(lambda: device.order == ["a1", "a2"])
+    monkeypatch.setattr(model_lock, "OVERTAKEN_S", 0.0)
+    items += [device.begin("a3", A, rest, never, urgent=True)]
+    first.set()
+    for item in items:
+        item.result(90)
+    assert device.order == ["a1", "a2", "b1", "a3"]
+
+
 @pytest.mark.slow
 def test_models_take_turns_and_one_that_cannot_be_loaded_is_passed(tmp_path: Path) -> None:
     copy = str(shutil.copytree(DEMO_FOLDER, tmp_path / "copy"))
@@ -153,7 +197,8 @@ def test_an_item_that_waits_for_another_model_can_be_cancelled(
 ) -> None:
     copy = str(shutil.copytree(DEMO_FOLDER, tmp_path / "copy"))
     (talk,) = write_talks(tmp_path / "in", 1, words=3)
-    go, stop = tmp_path / "go", threading.Event()
+    go, stop, ended = tmp_path / "go", threading.Event(), threading.Event()
+    stretches: list[tuple[Segment, ...]] = []
     monkeypatch.setenv(GO, str(go))
     host, recognition = (
         InferenceProcess(get_settings(), 2, main=main),
@@ -162,8 +207,9 @@ def test_an_item_that_waits_for_another_model_can_be_cancelled(
     with ThreadPoolExecutor(2) as pool:
         try:
             first = pool.submit(
-                host.transcribe, talk, recognition.transcription_options(RunOptions(model="demo"))
-            )
+                host.transcribe, talk, recognition.transcription_options(RunOptions(model="demo")),
+                on_text=stretches.append,
+            )  # fmt: skip
             until(lambda: any(request.ready for request in list(host._requests.values())))
             second = pool.submit(
                 host.transcribe, talk, recognition.transcription_options(RunOptions(model=copy)),
@@ -173,9 +219,24 @@ def test_an_item_that_waits_for_another_model_can_be_cancelled(
             stop.set()
             with pytest.raises(Cancelled):
                 second.result(90)
+            recipe = recognition.transcription_options(RunOptions(model=copy))
+            with raises(RetryLater, "recognizer.other_model"):
+                host.transcribe(talk, replace(recipe, urgent=True, may_swap=False))
+            monkeypatch.setattr(process, "URGENT_PATIENCE_S", 0.1)
+            alone = pool.submit(
+                host.transcribe, talk, recipe, exclusive=True, cancelled=ended.is_set
+            )  # it waits until the first has ended, and all newcomers wait for it
+            until(lambda: host._waiting_exclusive == 1)
+            with raises(RetryLater, "recognizer.busy_alone"):
+                host.transcribe(talk, replace(recipe, urgent=True))
+            ended.set()
+            with pytest.raises(Cancelled):
+                alone.result(90)
             assert not first.done()
             go.touch()
-            assert first.result(300).words
+            words = first.result(300).words
+            assert words
+            assert [w for found in stretches for s in found for w in s.words] == list(words)
         finally:
             go.touch()
             host.close()

@@ -21,6 +21,7 @@ from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import Audio, SpeechDetector
 from kb.asr.batching.batcher import Batcher
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
+from kb.asr.first_readings import OnText
 from kb.asr.quality.repair_plan import RepairPlan
 from kb.asr.recognizer import Recognizer
 from kb.asr.stitching import normalize_word
@@ -253,6 +254,7 @@ def transcribe_with(
     *,
     detect_speech: bool = True,
     plan: RepairPlan | None = None,
+    on_text: OnText | None = None,
     **settings: object,
 ) -> Transcript:
     """Transcribe a composition with the real detection, windows, batches, repair and merging."""
@@ -266,7 +268,8 @@ def transcribe_with(
             plan=plan,
             settings=get_settings().model_copy(update=settings),
         )
-        return recognizer.transcribe(blocks(composition.audio), MediaRef("x", "", 0.0))
+        medium = MediaRef("x", "", 0.0)
+        return recognizer.transcribe(blocks(composition.audio), medium, on_text=on_text)
     finally:
         batcher.close()
 

@@ -11,6 +11,7 @@ that error, and the owner of the process starts a new one.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -35,9 +36,13 @@ log = logging.getLogger(__name__)
 
 TRANSCRIBE = "transcribe"
 
+BESIDE_URGENT = "short requests are expected"
+
 PATIENCE_S = 0.03  # wait of an incomplete batch for more windows
 QUEUED_BATCHES = 2  # most full batches in the queue; 16 windows of 30 s are 31 MB
 IDLE_S = 20.0  # after so long without work the memory that no tensor uses is returned to the device
+URGENT_EXPECTED_S = 60.0  # after an urgent request, another one is expected for so long
+BATCH_BESIDE_URGENT = 2  # most windows of a batch on a CPU meanwhile: an urgent one waits for it
 THROTTLE_POLL_S = 5.0  # interval at which the throttle is read while the device rests
 
 
@@ -125,6 +130,7 @@ class Batcher:
         )
         self._scheduler: FairScheduler[_Job] = FairScheduler()
         self._counts = _Counts()
+        self._urgent_expected_until = -math.inf  # by the monotonic clock
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="recognizer", daemon=True)
@@ -132,8 +138,10 @@ class Batcher:
 
     @property
     def size(self) -> int:
-        """The current batch size."""
-        return self._size.size
+        """The current batch size; small on a CPU while urgent windows are expected."""
+        if self._manager.on_gpu or time.monotonic() > self._urgent_expected_until:
+            return self._size.size
+        return min(self._size.size, BATCH_BESIDE_URGENT)
 
     @property
     def ceiling(self) -> int:
@@ -154,11 +162,11 @@ class Batcher:
         """Return the batch size, the reason for its limit, and the work done so far."""
         with self._changed:
             waiting, items = len(self._scheduler), len(self._scheduler.owners)
-        size, counts = self._size, self._counts
+        size, counts, present = self._size, self._counts, self.size
         return BatchState(
-            size=size.size,
+            size=present,
             ceiling=size.ceiling,
-            reason=size.reason,
+            reason=size.reason if present == size.size else BESIDE_URGENT,
             last=counts.last,
             waiting=waiting,
             items=items,
@@ -181,17 +189,21 @@ class Batcher:
         options: DecodingOptions = GREEDY,
         *,
         task: str = TRANSCRIBE,
+        urgent: bool = False,
         while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Future[BatchedWindow]:
         """Queue a window of `owner`; `vote` chooses its language after the encoder.
 
         Waits while the queue is full. `check` is called during the wait and may raise. The wait
         runs inside `while_waiting()`, so that the caller can let other items proceed. An owner with
-        few windows in the queue does not wait for one with many.
+        few windows in the queue does not wait for one with many. All windows of an owner are
+        `urgent` or none: they come before those of owners that are not.
         """
         job = _Job(window, vote, options)
         length_s = sum(span.duration_s for span in window.speech) or window.duration_s
-        ticket = Ticket(owner, job, (task, options), length_s, lambda: vote.expected)
+        ticket = Ticket(owner, job, (task, options), length_s, lambda: vote.expected, urgent)
+        if urgent:
+            self.expect_urgent()
         if not self._try_enqueue(ticket):
             with while_waiting():
                 while not self._try_enqueue(ticket):
@@ -210,11 +222,17 @@ class Batcher:
             own = scheduler.queued_of(ticket.owner)
             # Every item may queue its share of one batch, even if the queue is full.
             share = max(1, self._size.ceiling // max(1, owners + (own == 0)))
+            if ticket.urgent:
+                share = self._size.ceiling
             if len(scheduler) >= self.queue_capacity and own >= share:
                 return False
             scheduler.add(ticket)
             self._changed.notify_all()
             return True
+
+    def expect_urgent(self) -> None:
+        """Expect urgent windows for a minute from now on: batches on a CPU stay small."""
+        self._urgent_expected_until = time.monotonic() + URGENT_EXPECTED_S
 
     def cancel(self, owner: Hashable) -> None:
         """Remove the waiting windows of `owner`; results of a running batch are discarded."""
@@ -274,7 +292,7 @@ class Batcher:
             tidy = True
         with self._changed:
             deadline = time.monotonic() + PATIENCE_S
-            while len(self._scheduler) < self._size.size and not self._closing:
+            while len(self._scheduler) < self.size and not self._closing:
                 left = deadline - time.monotonic()
                 before = len(self._scheduler)
                 if left <= 0 or not self._changed.wait(left):
@@ -283,7 +301,7 @@ class Batcher:
                     deadline = time.monotonic() + PATIENCE_S
             if self._closing:
                 return None
-            batch = self._scheduler.next_batch(self._size.size)
+            batch = self._scheduler.next_batch(self.size)
             self._changed.notify_all()
             return batch
 

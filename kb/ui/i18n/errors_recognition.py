@@ -48,6 +48,14 @@ DE: dict[str, tuple[str, str]] = {
     "recognizer.stopped": ("Vor dem Ende abgebrochen; nichts wurde geschrieben.", ""),
     "recognizer.stopped_waiting": ("Vor dem Beginn abgebrochen.", ""),
     "recognizer.worker_stopping": ("Der Worker hält an.", ""),
+    "recognizer.other_model": (
+        "Das Modell {model} ist nicht geladen, und {loaded} arbeitet.",
+        "Versuchen Sie es später wieder, oder nehmen Sie das geladene Modell.",
+    ),
+    "recognizer.busy_alone": (
+        "Eine Datei, die die Erkennung früher beendet hat, wird gerade allein versucht.",
+        "Versuchen Sie es in einigen Sekunden wieder.",
+    ),
     "recognizer.not_started": (
         "Die Erkennung lässt sich nicht starten: {cause}.",
         "Den Rechner prüfen mit: kb doctor",

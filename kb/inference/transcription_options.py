@@ -1,0 +1,28 @@
+"""What the inference process is asked for with a medium."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gpu.preset_figures import Preset
+from kb.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionOptions:
+    """Options that decide about the words of a transcript, and about its turn."""
+
+    preset: Preset
+    engine: str
+    model: str
+    language: str = "auto"
+    detect_speech: bool = True
+    normalize: bool = False
+    track: str = ""  # number of a sound track, `all`, or empty to choose
+    hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
+    # Of a request from elsewhere, for checks and repair; None: those of the process.
+    settings: Settings | None = field(default=None, compare=False, repr=False)
+    # A caller waits for the answer: this medium comes before all that are not urgent. Without
+    # `may_swap` it is refused instead of waiting until another model is unloaded.
+    urgent: bool = field(default=False, compare=False)
+    may_swap: bool = field(default=True, compare=False)
