@@ -44,6 +44,7 @@ from kb.jobs.queue.views import PENDING as PENDING
 from kb.jobs.queue.views import QueueFigures as QueueFigures
 from kb.jobs.queue.views import QueuePage as QueuePage
 from kb.jobs.queue.views import QueueRow as QueueRow
+from kb.jobs.queue.workflow_ids import LISTING as LISTING
 
 # The library
 from kb.library import LibraryEntry as LibraryEntry

@@ -25,6 +25,8 @@ def _tab_body(target: str) -> Callable[[], None]:
 # Loaded with the page, not when a tab is opened: the server loads the page before the first visit.
 _BODIES = {name: _tab_body(target) for name, target in session.TABS.items()}
 
+SIDEBAR_PX = 250
+
 # Figures in a row take the width of their content and wrap; a phone shows three in a row.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 2.4rem; padding-bottom: 3rem; max-width: 1400px;
@@ -55,6 +57,10 @@ _STYLE = """<style>
 [class*="st-key-figures-"] [data-testid="stMetric"] { padding: 0.55rem 0.9rem; min-width: 6.5rem; }
 [class*="st-key-figures-"] [data-testid="stMetric"] > div { padding: 0; }
 [class*="st-key-figures-"] [data-testid="stMetricValue"] { font-size: 1.4rem; }
+[data-testid="stButtonGroup"] [role="radiogroup"] { flex-wrap: wrap; }
+@media (max-width: 1000px) {
+  .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
+}
 @media (max-width: 640px) {
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
   [class*="st-key-figures-"] .stElementContainer { flex: 1 1 30%; }
@@ -67,7 +73,9 @@ _STYLE = """<style>
 def render() -> None:
     """Draw the page for one visitor."""
     session.init_from_url()
-    st.set_page_config(page_title=text("app"), page_icon=_icon(), layout="wide")
+    st.set_page_config(
+        page_title=text("app"), page_icon=_icon(), layout="wide", initial_sidebar_state=SIDEBAR_PX
+    )
     st.html(_STYLE)
     session.redraw_requested()  # this run draws the whole page, as requested
     try:

@@ -102,7 +102,7 @@ def _stop() -> None:
 
 
 def _totals(service: Service) -> None:
-    counts = service.queue.counts()
+    counts = service.queue.counts(looks=False)
     listing = session.library_listing()
     waiting = counts["queued"] + counts["waiting"] + counts["paused"]
     rows = [

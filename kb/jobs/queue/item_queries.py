@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from kb.database import Database, items
 from kb.jobs.queue.item_states import (
     DONE,
-    QUEUED,
     RUNNING,
     STATES,
     WAITING,
     ItemRow,
     ItemSummary,
     effective_state,
+    is_shown,
     row_from,
     summary_columns,
 )
@@ -139,14 +139,12 @@ class ItemQueries:
     ) -> dict[str, int]:
         """Return the number of items in every state. `live_workers` as in `summaries`.
 
-        Without `looks`, those at followed sources are counted only while they are queued or run.
+        Without `looks`, those at followed sources are counted only until they end.
         """
         shown = effective_state(live_workers)
         query = sa.select(shown, sa.func.count()).group_by(shown)
         if not looks:
-            followed = sa.func.coalesce(items.c.item["extra"]["followed"].as_string(), "")
-            at_work = items.c.state.in_((QUEUED, RUNNING))
-            query = query.where(sa.or_(items.c.source != LISTING, at_work, followed == ""))
+            query = query.where(is_shown(shown))
         with self.database.begin() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}

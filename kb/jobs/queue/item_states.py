@@ -234,6 +234,20 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
     )  # fmt: skip
 
 
+def is_look() -> sa.ColumnElement[bool]:
+    """Return the condition of looks at followed sources."""
+    followed = sa.func.coalesce(items.c.item["extra"]["followed"].as_string(), "")
+    return sa.and_(items.c.source == LISTING, followed != "")
+
+
+def is_shown(state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return the condition of the rows that the queue shows: looks only until they end.
+
+    Ended ones have a history of their own (`kb.sources.looks`); `state` is the state shown.
+    """
+    return sa.or_(sa.not_(is_look()), state.in_(ACTIVE))
+
+
 def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[str]:
     """Return the state to show: a dead worker's running items are shown as queued."""
     if live_workers is None:

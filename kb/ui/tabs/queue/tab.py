@@ -34,8 +34,11 @@ from kb.ui.tabs.queue.table import (
     _pager,
     _select_all,
     _table,
+    next_try,
     selected,
+    since,
     stage,
+    title,
 )
 from kb.ui.widgets import messages
 from kb.ui.widgets.fetches import show_fetches, show_unneeded
@@ -46,6 +49,8 @@ DETAILS = 8  # selected items that are shown with all details
 _FLASH, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
 _SURE = "queue_sure"  # the question before everything is cancelled is shown
 _SAID = ("first", "pause", "retry", "cancel", "dismiss", "undismiss")
+# What has ended has neither stage nor progress.
+ENDED = frozenset(("failed", "held", "done", "cancelled", "dismissed"))
 # States of each choice of the filter, by its label; an empty tuple means all states.
 _FILTERS: dict[str, tuple[str, ...]] = {
     "queue_all": (),
@@ -106,10 +111,11 @@ def midnight() -> float:
 def _figures(figures: QueueFigures, working: bool) -> None:
     throughput_meter().record(figures.transcribed_s)
     speed = throughput_meter().speed() if working and figures.counts["running"] else None
-    left_s = figures.remaining_s / speed if speed else None
+    left_s = figures.remaining_s / speed if speed and figures.remaining_s else None
     help_parts = [text("queue_left_help", sound=messages.format_timedelta(figures.remaining_s))]
     if left_s is None:
-        help_parts = [text("queue_left_unknown")]
+        is_idle = not any(figures.counts[state] for state in ACTIVE)
+        help_parts = [text("queue_left_idle" if is_idle else "queue_left_unknown")]
     if figures.unmeasured:
         help_parts.append(plural_text("queue_unmeasured", figures.unmeasured))
     cells = [
@@ -120,7 +126,7 @@ def _figures(figures: QueueFigures, working: bool) -> None:
         ("queue_speed", format_number(speed, 1) if speed else "–", text("queue_speed_help")),
         (
             "queue_left",
-            messages.format_timedelta(left_s if figures.remaining_s else 0),
+            messages.format_timedelta(left_s),
             " ".join(help_parts),
         ),
     ]
@@ -183,7 +189,10 @@ def _rows(
     if not page.rows:
         st.caption(text("queue_none"))
         return
-    _table(page, several=several)
+    wrong = sum(bool(row.error) for row in page.rows)
+    at_work = not states or not ENDED.issuperset(states)
+    tall = bool(states) and 2 * wrong > len(page.rows)
+    _table(page, several=several, at_work=at_work, tall=tall)
     _pager(page)
     _details(service)
 
@@ -300,12 +309,22 @@ def _details(service: Service) -> None:
 def _detail(row: QueueRow) -> None:
     with st.container(border=True, key=f"detail-{row.id}", gap="xsmall"):
         facts = [messages.colored_state(row.state)]
+        if row.machine:
+            facts.append(messages.escape_markdown(row.machine))
         if row.state in ("running", "failed") and row.stage:
             facts.append(stage(row.stage))
         if row.attempts:
             facts.append(plural_text("queue_tries", row.attempts))
+        if row.wait_until is not None and (at := next_try(row)):
+            facts.append(text("queue_next_try", time=at))
+        elif row.state == "failed":
+            facts.append(text("queue_no_next_try"))
+        if (moment := since(row)) is not None:
+            facts.append(text("queue_since", time=messages.format_datetime(moment)))
+        if row.duration_s is not None:
+            facts.append(messages.format_length(row.duration_s))
         facts.append(f"`{row.id}`")
-        st.markdown(f"**{messages.escape_markdown(row.title)}**  \n{' · '.join(facts)}")
+        st.markdown(f"**{messages.escape_markdown(title(row))}**  \n{' · '.join(facts)}")
         if row.error:
             messages.stored_error(row, severe=row.state == "failed")
         if row.state in ("done", "held"):

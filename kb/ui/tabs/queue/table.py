@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
-from kb.service.views import PENDING, JobQueue, QueuePage, QueueRow
+from kb.service.views import LISTING, PENDING, JobQueue, QueuePage, QueueRow
 from kb.types.clock import known_time
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, text
@@ -14,52 +15,58 @@ from kb.ui.widgets import messages, row_selection
 from kb.ui.widgets.tables import guarded_table
 
 PAGE_ROWS = 100
-
-
-ROWS_SHOWN = 14
-
-
+ROWS_SHOWN, ROW_PX, HEAD_PX = 14, 35, 38
+# Rows in which a sentence has four lines; text wraps in rows above 64 pixels only.
+TALL_ROWS_SHOWN, TALL_ROW_PX = 7, 84
 _TABLE, _SELECTED = "queue_table", "queue_selected"
 
 
 _FILTER, _FIND, _PAGE = "queue_state", "queue_find", "queue_page"
 
 
-def _table(page: QueuePage, *, several: bool) -> None:
+def _table(page: QueuePage, *, several: bool, at_work: bool, tall: bool) -> None:
+    """Draw the rows: what is read first comes first, within the width of a small window.
+
+    `at_work`: with the columns of work under way. `tall`: with lines for a whole sentence.
+    """
     ids = [row.id for row in page.rows]
     table_key = row_selection.restore_selection(_TABLE, ids, selected())
-    columns = {
-        "title": [row.title for row in page.rows],
+    columns: dict[str, Any] = {
+        "title": [title(row) for row in page.rows],
         "state": [_state(row, several=several) for row in page.rows],
-        "stage": [stage(row.stage) if row.state == "running" else "" for row in page.rows],
-        "progress": [_progress(row) for row in page.rows],
-        "length": [messages.format_length(row.duration_s) for row in page.rows],
-        "when": [_when(row) for row in page.rows],
-        "attempts": [str(row.attempts or "") for row in page.rows],
+        "next": [next_try(row) for row in page.rows],
         "error": [error_messages.translate_stored(row).message for row in page.rows],
     }
     column = st.column_config
+    # The first four fit into a window of 900 pixels; all of them into one of 1280.
+    config: dict[str, Any] = {
+        "title": column.TextColumn(text("queue_column_title"), width=140),
+        "state": column.TextColumn(text("queue_column_state"), width=125),
+        "next": column.TextColumn(text("queue_column_next"), width=106),
+        "error": column.TextColumn(text("queue_column_error"), width=210),
+    }
+    if at_work:
+        columns["stage"] = [stage(row.stage) if row.state == "running" else "" for row in page.rows]
+        columns["progress"] = [_progress(row) for row in page.rows]
+        config["stage"] = column.TextColumn(text("queue_column_stage"), width=85)
+        config["progress"] = column.ProgressColumn(
+            text("queue_column_progress"), format="percent", min_value=0.0, max_value=1.0, width=85
+        )
+    columns["when"] = [messages.format_datetime(since(row)) for row in page.rows]
+    columns["length"] = [messages.format_length(row.duration_s) for row in page.rows]
+    config["when"] = column.TextColumn(text("queue_column_since"), width=95)
+    config["length"] = column.TextColumn(text("queue_column_length"), width=65)
+    row_px, most = (TALL_ROW_PX, TALL_ROWS_SHOWN) if tall else (ROW_PX, ROWS_SHOWN)
     guarded_table(
         columns,
         key=table_key,
-        height=min(len(ids), ROWS_SHOWN) * 35 + 38,
+        height=min(len(ids), most) * row_px + HEAD_PX,
+        row_height=row_px,
         on_select=partial(_on_select, table_key),
         selection_mode="multi-row",
-        column_config={
-            "title": column.TextColumn(text("queue_column_title"), width="medium"),
-            "state": column.TextColumn(text("queue_column_state"), width="small"),
-            "stage": column.TextColumn(text("queue_column_stage"), width="small"),
-            "progress": column.ProgressColumn(
-                text("queue_column_progress"), format="percent", min_value=0.0, max_value=1.0,
-                width="small",
-            ),
-            "length": column.TextColumn(text("queue_column_length"), width=70),
-            "when": column.TextColumn(text("queue_column_when"), width=150),
-            "attempts": column.TextColumn(text("queue_column_attempts"), width=70),
-            "error": column.TextColumn(text("queue_column_error")),
-        },
+        column_config=config,
         alt=text("queue_alt"),
-    )  # fmt: skip
+    )
 
 
 def _state(row: QueueRow, *, several: bool) -> str:
@@ -72,26 +79,34 @@ def _state(row: QueueRow, *, several: bool) -> str:
     )
 
 
+def title(row: QueueRow) -> str:
+    """Return the title of a row; that of a listing in the page's language."""
+    return text("queue_listing", source=row.reference) if row.source == LISTING else row.title
+
+
 def stage(name: str) -> str:
     """Return a stage's name for display."""
     return text(f"stage_{name}")
 
 
 def _progress(row: QueueRow) -> float | None:
-    if row.state not in ("running", "done", "held"):
-        return None
+    if row.state not in ("running", "done", "held") or row.source == LISTING:
+        return None  # the length of a listing is not known
     # Whole hundredths: all progress bars have the same length.
     return round(row.share, 2)
 
 
-def _when(row: QueueRow) -> str:
-    if row.state == "waiting" and row.wait_until is not None:
-        return text("queue_until", time=messages.format_datetime(row.wait_until))
-    if row.state == "failed" and row.wait_until is not None:
-        return text("queue_next_try", time=messages.format_datetime(row.wait_until))
-    if row.state in PENDING:
-        return messages.format_datetime(row.enqueued_at)
-    return messages.format_datetime(known_time(row.ended_at or row.updated_at))
+def next_try(row: QueueRow) -> str:
+    """Return the time at which an item is tried again by itself; a dash if it failed for good."""
+    if row.state == "failed" or (row.state == "waiting" and row.wait_until is not None):
+        return messages.format_datetime(row.wait_until)
+    return ""
+
+
+def since(row: QueueRow) -> float | None:
+    """Return the time since which a row has its state; None if it is unknown."""
+    known = row.enqueued_at if row.state in PENDING else row.ended_at or row.updated_at
+    return known_time(known)
 
 
 def _pager(page: QueuePage) -> None:

@@ -1,0 +1,49 @@
+"""The table of the Queue tab: what is read first is visible in a small window."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from kb.database import items
+from kb.ui.tabs.queue.table import ROW_PX, TALL_ROW_PX
+from tests.support.library_pages import page, run_page
+from tests.support.page_library import queued
+
+FIRST = ["title", "state", "next", "error"]
+# A window's pixels without the sidebar, the borders of the page and the column of the ticks.
+ROOM_PX = {900: 900 - 250 - 2 * 16 - 33, 1280: 1280 - 250 - 2 * 40 - 33}
+
+
+@pytest.mark.slow
+def test_state_cause_and_next_try_are_within_a_small_window(home: Path) -> None:
+    service = queued(3)
+    ids = [row.id for row in service.queue.page().rows]
+    with service.queue.database.begin() as connection:
+        error = {"error": "The harbour is closed, " * 9, "wait_until": 9e8}
+        for item_id, state in zip(ids, ("failed", "waiting", "queued"), strict=True):
+            values = {"state": state, **(error if state == "failed" else {})}
+            connection.execute(sa.update(items).where(items.c.id == item_id).values(**values))
+        listing = {"source": "listing", "reference": "@steady0", "title": "Listing of @steady0"}
+        connection.execute(sa.update(items).where(items.c.id == ids[2]).values(**listing))
+    service.close()
+    german = page(tab="Queue", lang="de").dataframe[0].value
+    assert "Liste von @steady0" in list(german["title"])
+    for choice, row_px in (
+        ("queue_all", ROW_PX), ("queue_failed", TALL_ROW_PX), ("queue_waiting", ROW_PX),
+    ):  # fmt: skip
+        app = page(tab="Queue")
+        app.button_group("queue_state").set_value(choice)
+        table = run_page(app).dataframe[0]
+        widths = {name: each["width"] for name, each in json.loads(table.proto.columns).items()
+                  if "width" in each}  # fmt: skip
+        names = list(table.value.columns)
+        assert names[:4] == FIRST
+        assert sum(widths[name] for name in FIRST) <= ROOM_PX[900]
+        assert sum(widths[name] for name in names) <= ROOM_PX[1280]
+        assert table.proto.row_height == row_px
+        # What has ended has neither stage nor progress.
+        assert ("progress" in names) is (choice != "queue_failed")
