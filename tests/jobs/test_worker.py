@@ -22,9 +22,13 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import items
+from kb.errors import Cancelled
+from kb.inference.line import Line, Request
+from kb.options import RunOptions
 from kb.settings import PROJECT_ROOT
 from kb.sources.listing.filters import VideoFilters
 from tests.support.error_source import sentence
+from tests.support.raising import raises
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
@@ -149,6 +153,24 @@ def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -
     assert after[medium] == before[medium]
     assert len(after) == 4
     assert time.monotonic() - began < 120
+
+
+def test_a_clip_is_answered_while_a_talk_is_running(warm: Warm) -> None:
+    _ = warm.worker
+    talk = warm.begin_long()
+    (clip,) = warm.talks(1, 4)
+    line, stretches = Line(warm.home), []
+    request = Request(clip, RunOptions(), shown_as="clip.wav")
+    found = line.transcribe(request, on_text=stretches.append)
+    assert warm.running(talk)  # and it goes on
+    assert found.media.path == "clip.wav"
+    assert [w for parts in stretches for part in parts for w in part.words] == list(found.words)
+    with raises(Cancelled, "recognizer.stopped"):
+        line.transcribe(request, cancelled=lambda: True)
+    warm.kb("cancel", talk)
+    (item_id,) = warm.ingest([clip])
+    warm.wait_finished([item_id])
+    assert [(word.text, round(word.start_s, 2)) for word in found.words] == warm.words()[item_id]
 
 
 def test_a_paused_queue_starts_no_item(warm: Warm) -> None:

@@ -18,6 +18,7 @@ from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.database import Database
 from kb.database.deadlines import REAPER, WORKER
 from kb.errors import KBError
+from kb.inference.line import LineServer, ModelTranscriber
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.queue import heartbeat, workflow_ids
@@ -89,6 +90,7 @@ class Worker:
         self._causes = CauseLog()
         self._heartbeat: heartbeat.Heartbeat = None  # type: ignore[assignment]
         self._context: WorkerContext = None  # type: ignore[assignment]
+        self._line: LineServer | None = None
 
     def run(self) -> None:
         """Work until a stop is requested.
@@ -188,9 +190,16 @@ class Worker:
                 polling_interval_sec=PUBLISH_POLL_S,
             )
         log.info("worker %s: %d items in flight", context.executor, in_flight)
+        self._do(self._open_line)
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))
         self._do(self._watch_others)
+
+    def _open_line(self) -> None:
+        """Answer programs of this machine that wait for the words of a medium."""
+        context = self._context
+        transcriber = ModelTranscriber(context.inference_process, context.inference_session)
+        self._line = LineServer(self._settings.home, transcriber)
 
     def _watch_others(self) -> None:
         """Begin to release the items of dead workers, and work that a worker does not begin."""
@@ -373,7 +382,7 @@ class Worker:
             )
         except KBError:
             busy = True
-        if busy:
+        if busy or (self._line is not None and self._line.busy):
             self._idle_since = None
             return False
         now = time.monotonic()
@@ -388,6 +397,8 @@ class Worker:
         """
         self._stopping.set()
         context, beat = self._context, self._heartbeat
+        if self._line is not None:
+            self._line.close()
         if context is not None:
             context.inference_process.close()
         if beat is None:

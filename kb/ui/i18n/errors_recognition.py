@@ -48,6 +48,18 @@ DE: dict[str, tuple[str, str]] = {
     "recognizer.stopped": ("Vor dem Ende abgebrochen; nichts wurde geschrieben.", ""),
     "recognizer.stopped_waiting": ("Vor dem Beginn abgebrochen.", ""),
     "recognizer.worker_stopping": ("Der Worker hält an.", ""),
+    "line.not_opened": (
+        "Die Leitung zu diesem Worker lässt sich nicht öffnen: {cause}.",
+        "Programme können diesem Worker keine Clips schicken; seine Warteschlange geht weiter.",
+    ),
+    "line.worker_ended": (
+        "Der Worker ist zu Ende gegangen, bevor der Text da war.",
+        "Versuchen Sie es wieder; siehe logs/worker.log.",
+    ),
+    "line.no_worker": (
+        "Auf diesem Rechner läuft kein Worker dieser Bibliothek.",
+        "Starten Sie einen mit: kb worker",
+    ),
     "recognizer.other_model": (
         "Das Modell {model} ist nicht geladen, und {loaded} arbeitet.",
         "Versuchen Sie es später wieder, oder nehmen Sie das geladene Modell.",
