@@ -1,6 +1,6 @@
 """The copy of the subscriptions in the library's files, which outlives a database.
 
-<home>/library.json   "subscriptions": [{"key", "reference", …}]
+<home>/library.json   "subscriptions": [{"key", "reference", …, "last_at", "error", "problem"}]
                       "unfollowed": {key: {"reference", "at"}}
 """
 
@@ -25,8 +25,7 @@ FACT, ENDED = "subscriptions", "unfollowed"
 ENDED_MOST = 500  # ended ones that are remembered
 DEFAULT_EVERY_S = 6 * 3600.0
 LEAST_EVERY_S = 60.0
-# Columns that describe the checks and not the subscription.
-_OF_CHECKS = ("next_at", "last_at", "error", "problem")
+CHECKED_EVERY_S = 86_400.0  # for which the copy's time of the last check may be behind
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def write(library: Library, database: Database, ended: Mapping[str, Mapping[str,
             found = connection.execute(sa.select(subscriptions).order_by(*order)).mappings()
             rows = [dict(row) for row in found]
         saved = [
-            {k: v for k, v in row.items() if k not in _OF_CHECKS and v is not None} for row in rows
+            {k: v for k, v in row.items() if k != "next_at" and v not in (None, "")} for row in rows
         ]
         before = read_ended(library)
         after = {**before, **ended}
@@ -54,8 +53,25 @@ def write(library: Library, database: Database, ended: Mapping[str, Mapping[str,
         library.write_facts(changes)
 
 
+def lacks_check(library: Library, row: Mapping[str, Any]) -> bool:
+    """Return True if the copy has another result of the last check than a row of the database.
+
+    A success is copied once in `CHECKED_EVERY_S`, so that many sources do not write all the time.
+    Raises LibraryError.
+    """
+    saved = library.read_facts().get(FACT)
+    found = [each for each in saved if isinstance(each, dict)] if isinstance(saved, list) else []
+    copy = next((each for each in found if each.get("key") == row["key"]), {})
+    if (copy.get("error") or "") != (row["error"] or ""):
+        return True
+    before, after = copy.get("last_at"), row["last_at"]
+    if after is None or not isinstance(before, int | float):
+        return after is not None
+    return bool(abs(after - before) > CHECKED_EVERY_S)
+
+
 def read_rows(library: Library, now: float) -> list[dict[str, Any]]:
-    """Return the saved subscriptions as rows whose first check is due now (epoch seconds).
+    """Return the saved subscriptions as rows whose next check is due now (epoch seconds).
 
     One that cannot be read is logged and left out. Raises LibraryError.
     """
@@ -90,6 +106,15 @@ def _row(saved: Mapping[str, Any], now: float) -> dict[str, Any]:
         "options": dict(saved.get("options") or {}),
         "created_at": float(created_at) if isinstance(created_at, int | float) else now,
         "next_at": now,
-        "error": "",
-        "problem": None,
+        **_last_check(saved),
     }  # fmt: skip
+
+
+def _last_check(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return time and error of the last check, as far as a copy has them."""
+    at, error, problem = (saved.get(name) for name in ("last_at", "error", "problem"))
+    return {
+        "last_at": float(at) if isinstance(at, int | float) and math.isfinite(at) else None,
+        "error": error if isinstance(error, str) else "",
+        "problem": dict(problem) if error and isinstance(problem, Mapping) else None,
+    }

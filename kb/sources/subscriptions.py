@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, subscriptions
-from kb.errors import StoredProblem, UsageError
+from kb.errors import LibraryError, StoredProblem, UsageError
 from kb.library import Library
 from kb.sources import saved_subscriptions
 from kb.sources.channel_identity import handle_key, identity, name_key
@@ -238,13 +238,22 @@ class Subscriptions:
     def record_result(
         self, key: str, *, error: str = "", problem: StoredProblem | None = None
     ) -> None:
-        """Store the error of a check, or the reason why it waits; an empty text is a success."""
+        """Store the error of a check, or the reason why it waits; an empty text is a success.
+
+        The copy in the library's files gets it too; where it cannot be written, the next check
+        does so.
+        """
+        own_row = subscriptions.c.key == key
         with self._database.begin() as connection:
-            connection.execute(
-                sa.update(subscriptions)
-                .where(subscriptions.c.key == key)
-                .values(error=error, problem=problem)
-            )
+            change = sa.update(subscriptions).where(own_row).values(error=error, problem=problem)
+            found = connection.execute(change).rowcount
+        if not found or self._library is None:
+            return
+        try:
+            if saved_subscriptions.lacks_check(self._library, self._row(key)):
+                self._save_to_library()
+        except LibraryError as problem_of_copy:
+            log.warning("%s %s", problem_of_copy.message, problem_of_copy.hint)
 
     def find(self, key: str) -> Subscription | None:
         """Return the subscription with this key, None if there is none."""
