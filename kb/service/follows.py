@@ -11,14 +11,19 @@ from kb.jobs.digest.activity import DAY_S, activity
 from kb.jobs.digest.activity import Activity as Activity
 from kb.jobs.digest.digest import Digest, compose
 from kb.jobs.digest.digest_text import digest_text as digest_text
+from kb.jobs.digest.digest_text import length_text as length_text
 from kb.jobs.queue import reasons
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.follow_states import FollowState as FollowState
 from kb.jobs.queue.follow_states import follow_states
+from kb.jobs.queue.known_numbers import NO_ITEM as NO_ITEM
+from kb.jobs.queue.look_states import LookUnderWay as LookUnderWay
 from kb.jobs.queue.reasons import Reason
 from kb.library import Library
 from kb.service.subscriptions import Subscriptions
 from kb.settings import Settings
+from kb.sources.keys.key_ring import KeyRing, quota_use, read_keys
+from kb.sources.keys.key_ring import QuotaUse as QuotaUse
 from kb.sources.looks import KEPT, Look, Looks
 from kb.sources.subscriptions import subscription_key
 
@@ -34,7 +39,8 @@ class Follows:
 
     def states(self) -> list[FollowState]:
         """Return all followed references with their states, the oldest first."""
-        return follow_states(self.queue.database, self.subscriptions.list())
+        live = [worker.executor_id for worker in self.queue.workers()]
+        return follow_states(self.queue.database, self.library, self.subscriptions.list(), live)
 
     def history(self, reference: str, limit: int = KEPT) -> tuple[Look, ...]:
         """Return the looks at a reference, the newest first; those of an ended one too."""
@@ -46,6 +52,11 @@ class Follows:
         """Return the activity of the last days; without `sizes` no file is looked up."""
         now = time.time()
         return activity(self.queue.database, self.library, now - days * DAY_S, now, sizes=sizes)
+
+    def quota(self) -> QuotaUse | None:
+        """Return the quota of today; None without a key. Raises SettingsError too."""
+        keys = read_keys(self.settings)
+        return quota_use(KeyRing(keys, self.queue.database).statuses()) if keys else None
 
     def digest(self, days: float) -> Digest:
         """Return the digest of the last days."""

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from kb.errors import KBError, MediaUnavailable, RetryLater
+from kb.errors import KBError, MediaUnavailable, RetryLater, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, PAUSED, QUEUED, WAITING
 from kb.jobs.queue.order import SOURCE
@@ -116,6 +116,27 @@ class Subscriptions(subscriptions.Subscriptions):
                 **(terms.checked().as_dict() if terms else {}),
             },
             channel_id=channel_id,
+        )
+
+    def rename(self, key: str, reference: str) -> subscriptions.Subscription:
+        """Follow a subscription under another name of the same channel; its terms are kept.
+
+        Raises UsageError if the name leads elsewhere, and the errors of the source.
+        """
+        known = self.find(key)
+        if known is None or identity(reference, self._channel_of(reference)) != known.identity:
+            raise UsageError(
+                "follow.other_channel",
+                "{reference} does not lead to the channel that is followed.",
+                hint="Follow it as a source of its own.",
+                reference=reference,
+            )
+        return self.follow(
+            reference,
+            every_s=known.every_s,
+            filters=known.filters,
+            options=known.options,
+            channel_id=known.channel_id or "",
         )
 
     def find_named(self, reference: str) -> tuple[subscriptions.Subscription, ...]:

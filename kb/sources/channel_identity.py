@@ -53,6 +53,28 @@ def handle_key(handle: str, reference: str) -> str:
     return name_key(f"https://www.youtube.com/{handle}{tab}")
 
 
+def list_ids(reference: str, channel_id: str) -> frozenset[str]:
+    """Return the ids that the known list of what a reference leads to may have.
+
+    `channel_id` is that of the channel that a name leads to, empty if it is not known. A tab of a
+    channel has another list where yt-dlp reads it.
+    """
+    given = parse_link(reference)
+    if given is None:
+        return frozenset()
+    link = _channel_of(given)
+    if link.kind == "playlist":
+        return frozenset((link.id,))
+    if link.kind not in CHANNEL_KINDS:
+        return frozenset()
+    found = {f"{given.key}:{given.tab}"} if given.tab else set()
+    channel_id = link.id if link.kind == "channel" else channel_id
+    if CHANNEL_ID.fullmatch(channel_id):
+        prefix = next(prefix for prefix, tab in _LISTS if tab == link.tab)
+        found.add(f"{prefix}{channel_id[2:]}")
+    return frozenset(found)
+
+
 def _channel_of(link: Link) -> Link:
     """Return the link to the channel whose list of uploads, shorts or streams is linked."""
     if link.kind == "playlist":

@@ -42,6 +42,9 @@ class LookOutcome(StrEnum):
     INTERRUPTED = "interrupted"  # its worker was killed or stopped
 
 
+ENDED = (LookOutcome.SUCCEEDED, LookOutcome.FAILED, LookOutcome.WAITING)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One look; times in epoch seconds, `units` in units of the service's quota.
@@ -208,9 +211,21 @@ class Looks:
         with self._database.begin() as connection:
             return tuple(Look(**row) for row in connection.execute(query).mappings())
 
-    def last(self) -> dict[str, Look]:
-        """Return the newest look at each subscription, by key."""
-        newest = sa.select(sa.func.max(looks.c.id)).group_by(looks.c.subscription)
+    def ended(self) -> dict[str, Look]:
+        """Return the newest look at each subscription that came to an end, by key.
+
+        One that was interrupted did not: it goes on with the next start of a worker. Nor did one
+        that was cancelled.
+        """
+        ended = sa.and_(looks.c.ended_at.is_not(None), looks.c.outcome.in_(ENDED))
+        newest = sa.select(sa.func.max(looks.c.id)).where(ended).group_by(looks.c.subscription)
+        return self._by_key(newest)
+
+    def open(self) -> dict[str, Look]:
+        """Return the look at each subscription that has not ended, by key."""
+        return self._by_key(sa.select(looks.c.id).where(looks.c.ended_at.is_(None)))
+
+    def _by_key(self, ids: sa.Select[Any]) -> dict[str, Look]:
         with self._database.begin() as connection:
-            rows = connection.execute(sa.select(looks).where(looks.c.id.in_(newest))).mappings()
+            rows = connection.execute(sa.select(looks).where(looks.c.id.in_(ids))).mappings()
             return {str(row["subscription"]): Look(**row) for row in rows}

@@ -18,7 +18,7 @@ from kb.settings import get_settings
 from kb.sources.looks import LookKind, LookOutcome, Looks
 from kb.types import MediaItem
 
-NAMES = ("well", "missing", "error", "waiting", "new", "overdue", "short")
+NAMES = ("well", "missing", "error", "waiting", "new", "overdue", "short", "noted", "coming")
 MEMBERS = MediaUnavailable(
     "download.members_only",
     "{what} cannot be fetched: {reason}",
@@ -28,6 +28,12 @@ MEMBERS = MediaUnavailable(
 )
 GONE = UsageError("youtube.channel_deleted", "The channel does not exist any more.", hint="See.")
 SPENT = RetryLater("youtube.quota_exhausted", "All keys are used up.", hint="Wait.", until=1.0)
+
+
+NEW_NAME = UsageError(
+    "youtube.name_gone", "{name} leads to no channel.", hint="It may be {handle}.",
+    name="@noted", title="Talks", id="UC", handle="@newname",
+)  # fmt: skip
 
 
 def channel_id(name: str) -> str:
@@ -70,19 +76,20 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 look.note(kind=LookKind.WHOLE)
             outcome = (
                 LookOutcome.WAITING if name == "waiting"
-                else LookOutcome.FAILED if error else LookOutcome.SUCCEEDED
+                else LookOutcome.FAILED if name == "error" else LookOutcome.SUCCEEDED
             )  # fmt: skip
             look.end(outcome, error=error, next_at=now + 900 if name == "waiting" else None)
         _queue(service, "well", 3, {"state": "done"})
         failed = {"state": "failed", "wait_until": now + 86_400, **MEMBERS.record()}
         _queue(service, "missing", 5, failed)
+        _queue(service, "coming", 2, {"state": "queued", "serial": 2})
         service.close()
         yield home
     get_settings.cache_clear()
 
 
 def _ends(name: str) -> KBError | None:
-    return {"error": GONE, "waiting": SPENT}.get(name)
+    return {"error": GONE, "waiting": SPENT, "noted": NEW_NAME}.get(name)
 
 
 def _queue(service: Service, name: str, count: int, values: dict[str, object]) -> None:
@@ -119,10 +126,14 @@ def test_the_list_says_what_is_missing_why_and_until_when(
 ) -> None:
     assert run(["follow", "--list"]) == 0
     printed = capsys.readouterr().out
-    assert "7 followed: 1 well" in printed
+    assert "9 followed: 1 well" in printed
     assert "failed: Talk 0 of missing: Talk cannot be fetched: Join this channel" in printed
     assert "… and 2 more" in printed
-    assert "3 done" in printed and "50 read of 59" in printed
+    assert "3 done of 3 known" in printed and "50 read of 59" in printed
+    assert "queued again: Talk 0 of coming" in printed
+    assert "→ It is for members only." in printed
+    assert "kb follow @newname" in printed
+    assert "which finds nothing until the source is back" in printed
     assert time.strftime("%Y") in printed and time.strftime("%Z") in printed
     # What needs a person is at the top.
     assert printed.index("@error") < printed.index("@well")
@@ -180,7 +191,17 @@ def test_the_short_status_names_reasons_and_follows_with_an_error(
     assert run(["status"]) == 0
     printed = capsys.readouterr().out
     assert "3 done  5 failed" in printed
+    assert "@missing  with missing items: 5 failed · next try" in printed
+    assert "@noted" in printed and "→ kb follow @newname" in printed
+    assert "@short" in printed and "@coming" not in printed
     assert "and 4 more" in printed and "It is for members only." in printed
     assert "@error" in printed and "@waiting" in printed and "@overdue" in printed
     assert "@well" not in printed
-    assert len(printed.splitlines()) < 15
+    assert len(printed.splitlines()) < 20
+
+
+def test_the_long_status_names_them_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--all"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("error", "waiting", "overdue", "missing", "noted"):
+        assert f"@{name}  " in printed

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from kb.database import items, subscriptions
+from kb.database import items, list_entries, lists, looks, subscriptions
 from kb.jobs.queue.order import SOURCE
 from kb.service import Service
 from kb.settings import Settings
 from kb.sources.listing.known_list import KnownList
+from kb.sources.looks import LookOutcome, Looks
 from kb.types import MediaItem
 
 PLAYLIST = f"PL{'p' * 32}"
@@ -31,7 +32,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(autouse=True)
 def empty(service: Service) -> None:
     with service.queue.database.begin() as connection:
-        for table in (items, subscriptions):
+        for table in (items, subscriptions, list_entries, lists, looks):
             connection.execute(sa.delete(table))
 
 
@@ -39,6 +40,7 @@ def follow(service: Service, reference: str) -> str:
     key = service.subscriptions.follow(reference).key
     with service.queue.database.begin() as connection:
         connection.execute(sa.update(subscriptions).values(last_at=NOW, next_at=4e9))
+    Looks(service.queue.database).begin(key).end(LookOutcome.SUCCEEDED)
     return key
 
 

@@ -63,7 +63,7 @@ def test_the_last_hundred_looks_at_each_subscription_are_kept(database: Database
     found = looks.history("d")
     assert [each.listed for each in found] == list(range(KEPT + 2, 2, -1))
     assert len(looks.history("other")) == 1
-    assert looks.last()["d"] == found[0]
+    assert looks.ended()["d"] == found[0]
     assert len(looks.since(found[9].started_at)) >= 10
 
 

@@ -24,7 +24,7 @@ from kb.cli.output.items import (
 )
 from kb.cli.output.library import new_library_note
 from kb.cli.output.models import print_fetch_notice
-from kb.cli.output.overview import print_overview
+from kb.cli.output.overview import print_overview, print_unwell
 from kb.cli.output.progress import ingest_progress
 from kb.errors import KBError, UsageError
 from kb.options import RunOptions
@@ -284,6 +284,8 @@ def status(
                     f"The newest {len(items)} of {total} items. All: kb status --all; others: "
                     "--state NAME, --limit N"
                 )
+        if every:
+            print_unwell(service)
     elif state and any(service.queue.counts().values()):
         console.print_note(f"No item is {state}. All: kb status --all")
     else:

@@ -108,7 +108,7 @@ def follow(
         if as_json:
             console.print_json([each.as_dict() for each in followed])
         else:
-            print_follows(followed, service.follows.activity(DAYS))
+            print_follows(followed, service.follows.activity(DAYS), service.follows.quota())
         return
     if source is None:
         raise UsageError(

@@ -12,9 +12,11 @@ from kb.cli.output.console import out, print_note
 from kb.cli.output.progress import format_size
 from kb.cli.output.times import format_moment, format_span, with_next_try
 from kb.options import as_typed
+from kb.service.follows import length_text
+from kb.types.safe_text import command_argument
 
 if TYPE_CHECKING:
-    from kb.service.follows import Activity, FollowState
+    from kb.service.follows import Activity, FollowState, LookUnderWay, QuotaUse
     from kb.service.views import Look, MissingItem
 
 DAYS = 7  # of the line about activity
@@ -28,8 +30,17 @@ CONDITIONS = {
     "error": ("with an error", "red"),
     "waiting": ("waiting", "yellow"),
     "new": ("without a look yet", "dim"),
+    "noted": ("well, with a note", "yellow"),
+    "coming": ("with items on the way", "cyan"),
     "overdue": ("overdue, because no worker runs", "red"),
 }
+# Classes of what is known whose names need more words.
+_CLASSES = {
+    "closed": "closed at the source", "filtered": "left out by the filters",
+    "unread": "not read yet", "removed": "removed by hand",
+    "files gone": "whose files were deleted",
+}  # fmt: skip
+_LOOKING = {"running": "running now", "queued": "queued", "paused": "paused"}
 _OUTCOMES = {
     "": ("running", "cyan"),
     "succeeded": ("succeeded", "green"),
@@ -48,60 +59,114 @@ def summary(follows: Sequence[FollowState]) -> Text:
         (name, value) for name, value in CONDITIONS.items() if numbers[name]
     ):
         text.append(f"{', ' if place else ''}{numbers[name]} {words}", style=style)
+    under_way = Counter(each.looking.state for each in follows if each.looking)
+    looks = [f"{under_way[name]} {words}" for name, words in _LOOKING.items() if under_way[name]]
+    if looks:
+        text.append(f" · looks: {', '.join(looks)}", style="cyan")
     return text
 
 
-def activity_line(activity: Activity) -> Text:
-    """Return the activity of some days, and the room left, as one line."""
+def activity_lines(activity: Activity, quota: QuotaUse | None) -> list[Text]:
+    """Return the activity of some days as one line, and the quota of today and the room as one."""
     new = f"{len(activity.new)} new" if activity.new else "nothing new"
-    new += f" ({activity.new_s / 3600:.1f} h)" if activity.new_s >= 180 else ""
-    looks = _counted(activity.looks, "look")
-    looks += f" ({activity.failed} failed)" if activity.failed else ""
-    parts = [new, looks, _counted(activity.units, "unit")]
+    length = length_text(activity.new_s, activity.unmeasured, len(activity.new))
+    new += f" ({length})" if length else ""
+    ends = [
+        f"{count} {words}"
+        for count, words in (
+            (activity.failed, "failed"), (activity.waiting, "wait"),
+            (activity.interrupted, "interrupted"), (activity.running, "running"),
+        )
+        if count
+    ]  # fmt: skip
+    looks = _counted(activity.looks, "look") + (f" ({', '.join(ends)})" if ends else "")
+    parts = [new, looks, f"{_counted(activity.units, 'unit')} of quota"]
     if activity.grown_bytes:
         parts.append(f"{format_size(activity.grown_bytes)} of media")
-    text = Text(f"last {activity.days:.0f} days: {' · '.join(parts)}")
+    now = [_quota(quota)] if quota is not None else []
+    if activity.library_bytes is not None:
+        now.append(f"library {format_size(activity.library_bytes)}")
     if activity.free_bytes is not None:
-        text.append(f" · {format_size(activity.free_bytes)} free")
+        now.append(f"{format_size(activity.free_bytes)} free")
+    room = Text(f"now: {' · '.join(now)}")
     if activity.days_left is not None and activity.days_left < FAR_DAYS:
         style = "red" if activity.days_left < NEAR_DAYS else ""
-        text.append(f", room for {activity.days_left:,.0f} days at this rate", style=style)
-    return text
+        room.append(f", room for {activity.days_left:,.0f} days at this rate", style=style)
+    lines = [Text(f"last {activity.days:.0f} days: {' · '.join(parts)}")]
+    return [*lines, room] if now else lines
+
+
+def _quota(quota: QuotaUse) -> str:
+    allowance = f" of {quota.allowance:,}" if quota.allowance is not None else ""
+    said = f"{quota.units_today:,}{allowance} units of today's quota"
+    said += f" in {quota.keys} keys" if quota.keys > 1 else ""
+    return said + (f" ({quota.spent} used up)" if quota.spent else "")
 
 
 def _counted(count: int, name: str) -> str:
     return f"{count} {name}{'s' * (count != 1)}"
 
 
-def print_follows(follows: Sequence[FollowState], activity: Activity) -> None:
+def print_follows(
+    follows: Sequence[FollowState], activity: Activity, quota: QuotaUse | None
+) -> None:
     """Print the followed references: those with an error first, the others in their order."""
     if not follows:
         print_note("Nothing is followed. Begin with: kb follow SOURCE")
         return
     out.print(summary(follows))
-    out.print(activity_line(activity))
+    for line in activity_lines(activity, quota):
+        out.print(line)
     for each in sorted(follows, key=lambda state: state.rank):
         words, style = CONDITIONS[each.condition]
-        last = format_moment(each.last_at) if each.last_at else "never"
         out.print(
             Text.assemble(
                 (each.subscription.reference, "bold"), _title(each), "  ", (words, style),
-                f"  every {format_span(each.subscription.every_s)} · last {last}"
-                f" · next {format_moment(each.next_at)}",
+                f"  every {format_span(each.subscription.every_s)} · {_next(each)}",
             )
         )  # fmt: skip
-        facts = [
-            *(f"{count} {state}" for state, count in sorted(each.counts.items())),
-            *([_looked(each.last)] if each.last else []),
-        ]
+        if each.looking:
+            out.print(Text(f"  {_looking(each.looking)}", style="cyan"))
         terms = (each.subscription.filters.as_typed(), as_typed(each.subscription.options))
         if typed := " ".join(filter(None, terms)):
             out.print(Text(f"  {typed}", style="dim"))
-        if facts:
-            out.print(Text("  " + " · ".join(facts), style="dim"))
+        if each.known:
+            out.print(Text(f"  {numbers_text(each)}", style="dim"))
+        out.print(Text(f"  {_looked(each.last) if each.last else 'no look yet'}", style="dim"))
         if each.error:
-            out.print(Text(f"  {each.error}", style="red"))
+            out.print(Text(f"  {each.error}", style="yellow" if each.rank else "red"))
+        if each.better_name:
+            name = command_argument(each.better_name)
+            out.print(Text(f"  → Follow it under a name that leads to it: kb follow {name}"))
         _print_missing(each.missing)
+
+
+def numbers_text(state: FollowState) -> str:
+    """Return the numbers of what is known by class: `80 done · 1 failed, of 82 known`."""
+    parts = [f"{count} {_CLASSES.get(name, name)}" for name, count in state.counts.items()]
+    comma = "," if len(parts) > 1 else ""
+    return f"{' · '.join(parts)}{comma} of {state.known} known"
+
+
+def problem_text(state: FollowState) -> str:
+    """Return why a followed reference is not well, in one line."""
+    if state.condition in ("missing", "coming") or not state.error:
+        parts = [
+            f"{state.counts[name]} {name}"
+            for name in ("failed", "waiting", "paused", "held", "queued", "running")
+            if state.counts.get(name)
+        ]
+        tries = [each.next_at for each in state.missing if each.next_at]
+        parts += [f"next try {format_moment(min(tries))}"] if tries else []
+        return " · ".join(parts) if state.condition == "missing" else _next(state)
+    if state.better_name:
+        return f"{state.error} → kb follow {command_argument(state.better_name)}"
+    return with_next_try(state.error, state.next_at if state.condition == "waiting" else None)
+
+
+def _next(state: FollowState) -> str:
+    said = f"next look {format_moment(state.next_at)}"
+    return said + (", which finds nothing until the source is back" if state.is_gone else "")
 
 
 def _title(state: FollowState) -> str:
@@ -113,17 +178,26 @@ def _print_missing(missing: Sequence[MissingItem]) -> None:
     for item in missing[:MISSING_SHOWN]:
         # Many errors begin with the title.
         said = item.error if item.error.startswith(item.title) else f"{item.title}: {item.error}"
-        line = f"{item.state}: {said if item.error else item.title}"
+        again = " again" if item.state in ("queued", "running") else ""
+        line = f"{item.state}{again}: {said if item.error else item.title}"
         out.print(Text(f"  {with_next_try(line, item.next_at)}", style="yellow"))
+        if item.hint:
+            out.print(Text(f"    → {item.hint}"))
     if len(missing) > MISSING_SHOWN:
         out.print(Text(f"  … and {len(missing) - MISSING_SHOWN} more", style="yellow"))
+
+
+def _looking(look: LookUnderWay) -> str:
+    words = {"running": "looking now, since", "queued": "look queued since"}
+    return f"{words.get(look.state, f'look {look.state} since')} {format_moment(look.since)}"
 
 
 def _looked(look: Look) -> str:
     words = [f"{look.listed} read" + (f" of {look.reported}" if look.reported else "")]
     words += [f"{look.queued} new"] if look.queued else []
     words += [_counted(look.units, "unit")] if look.units else []
-    return f"last look ({look.kind}): {', '.join(words)}"
+    ended = "" if look.outcome == "succeeded" else f", {_OUTCOMES.get(look.outcome, ('?',))[0]}"
+    return f"last look {format_moment(look.started_at)} ({look.kind}{ended}): {', '.join(words)}"
 
 
 def print_history(reference: str, looks: Sequence[Look]) -> None:

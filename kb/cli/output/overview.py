@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, out
-from kb.cli.output.follows import CONDITIONS, DAYS, activity_line, summary
+from kb.cli.output.follows import CONDITIONS, DAYS, activity_lines, problem_text, summary
 from kb.cli.output.items import fetch_notes, status_head
 from kb.cli.output.times import format_moment
 
@@ -32,23 +32,31 @@ def print_overview(service: Service) -> None:
         stage += f" on {item.machine}" if several and item.machine else ""
         out.print(Text.assemble(("running: ", STATE_STYLES["running"]), f"{item.title}  {stage}"))
     _print_reasons([*service.follows.reasons(), *service.follows.publication_reasons()])
-    follows = service.follows.states()
-    if follows:
-        out.print(summary(follows))
-        out.print(activity_line(service.follows.activity(DAYS, sizes=False)))
-        unwell = [each for each in follows if not each.rank]
-        for each in unwell[:FOLLOWS_SHOWN]:
-            words, style = CONDITIONS[each.condition]
-            reason = each.error or f"next look {format_moment(each.next_at)}"
-            out.print(
-                Text.assemble(
-                    "  ", (each.subscription.reference, "bold"), "  ", (words, style), f": {reason}"
-                )
-            )
-        if len(unwell) > FOLLOWS_SHOWN:
-            out.print(Text(f"  … and {len(unwell) - FOLLOWS_SHOWN} more: kb follow --list"))
+    print_unwell(service, FOLLOWS_SHOWN)
     for line in fetch_notes(service):
         out.print(line)
+
+
+def print_unwell(service: Service, most: int | None = None) -> None:
+    """Print how the followed references stand, and those that are not well, with the cause.
+
+    At most `most` of them, those that need a person first; None: all.
+    """
+    follows = service.follows.states()
+    if not follows:
+        return
+    out.print(summary(follows))
+    for line in activity_lines(
+        service.follows.activity(DAYS, sizes=False), service.follows.quota()
+    ):
+        out.print(line)
+    unwell = sorted((each for each in follows if each.rank < 2), key=lambda each: each.rank)
+    for each in unwell[:most]:
+        words, style = CONDITIONS[each.condition]
+        said = Text.assemble("  ", (each.subscription.reference, "bold"), "  ", (words, style))
+        out.print(said.append(f": {problem_text(each)}"))
+    if most is not None and len(unwell) > most:
+        out.print(Text(f"  … and {len(unwell) - most} more: kb status --all, kb follow --list"))
 
 
 def _print_reasons(reasons: Sequence[Reason]) -> None:

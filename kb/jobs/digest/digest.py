@@ -27,7 +27,7 @@ def compose(database: Database, library: Library, begin: float, end: float) -> D
     Raises LibraryError.
     """
     followed = Subscriptions(database, library).list()
-    states = follow_states(database, followed)
+    states = follow_states(database, library, followed)
     found = activity(database, library, begin, end)
     return {
         "from": begin,
@@ -38,6 +38,7 @@ def compose(database: Database, library: Library, begin: float, end: float) -> D
         ],
         "new_count": len(found.new),
         "new_s": found.new_s,
+        "new_unmeasured": found.unmeasured,
         "held_count": sum(each.state == HELD for each in found.new),
         "not_done": [asdict(each) for each in reasons.item_reasons(database, None)],
         "follows": {
@@ -48,10 +49,14 @@ def compose(database: Database, library: Library, begin: float, end: float) -> D
         "looks": {
             "count": found.looks,
             "failed": found.failed,
+            "waiting": found.waiting,
+            "interrupted": found.interrupted,
+            "running": found.running,
             "units": found.units,
             "queued": found.queued,
         },
         "grown_bytes": found.grown_bytes,
+        "library_bytes": found.library_bytes,
         "free_bytes": found.free_bytes,
         "days_left": found.days_left,
         "made_at": time.time(),

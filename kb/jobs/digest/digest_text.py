@@ -18,7 +18,11 @@ _CONDITIONS = {
     "error": "error",
     "waiting": "the look waits",
     "overdue": "overdue: no worker looks",
+    "noted": "well, with a note",
 }
+_LOOK_ENDS = {
+    "failed": "failed", "waiting": "wait", "interrupted": "interrupted", "running": "running",
+}  # fmt: skip
 
 
 def subject(digest: Digest) -> str:
@@ -28,6 +32,21 @@ def subject(digest: Digest) -> str:
     parts = [f"{digest['new_count']} new", f"{failed} failed"]
     parts += [f"{unwell} sources with an error"] if unwell else []
     return f"KB Ingest: {', '.join(parts)}"
+
+
+def length_text(seconds: float, unmeasured: int, count: int) -> str:
+    """Return the length of new items in words, empty if none of `count` has a known one.
+
+    `unmeasured` of them have no known length.
+    """
+    if not count or unmeasured >= count:
+        return ""
+    minutes = seconds / 60
+    said = (
+        f"{minutes / 60:.1f} h" if minutes >= 90
+        else f"{minutes:.0f} min" if minutes >= 1.5 else f"{max(1, round(seconds))} s"
+    )  # fmt: skip
+    return said + (f", {unmeasured} of unknown length" if unmeasured else "")
 
 
 def digest_text(digest: Digest) -> str:
@@ -43,8 +62,12 @@ def _lines(digest: Digest) -> Iterator[str]:
     if follows["count"]:
         yield ""
         yield f"## Sources: {follows['count']} followed, {len(follows['unwell'])} to look after"
+        ends = [
+            f"{looks[name]} {words}" for name, words in _LOOK_ENDS.items() if looks.get(name)
+        ]  # fmt: skip
+        ended = f" ({', '.join(ends)})" if ends else ""
         yield (
-            f"{_counted(looks['count'], 'look')}, {looks['failed']} of them failed, "
+            f"{_counted(looks['count'], 'look')}{ended}, "
             f"{_counted(looks['units'], 'unit')} of quota"
         )
         for each in follows["unwell"]:
@@ -53,8 +76,8 @@ def _lines(digest: Digest) -> Iterator[str]:
             line += f": {each['error']}" if each["error"] else ""
             yield f"{_sentence(line)} Next look {_moment(each['next_at'])}."
     yield ""
-    hours = digest["new_s"] / 3600
-    yield f"## New: {digest['new_count']} ({hours:.1f} h)"
+    length = length_text(digest["new_s"], digest.get("new_unmeasured", 0), digest["new_count"])
+    yield f"## New: {digest['new_count']}" + (f" ({length})" if length else "")
     for each in digest["new"][:NEW_LISTED]:
         yield f"- {each['title']} ({each['channel']})" + (" held" * (each["state"] == "held"))
     if digest["new_count"] > NEW_LISTED:
@@ -69,6 +92,8 @@ def _lines(digest: Digest) -> Iterator[str]:
     free = digest["free_bytes"]
     room = f"{size_text(free)} free" if free is not None else "free space unknown"
     yield f"{size_text(digest['grown_bytes'])} of new media, {room}"
+    if digest.get("library_bytes") is not None:
+        yield f"The library has {size_text(digest['library_bytes'])}."
     if digest["days_left"] is not None and digest["days_left"] < FAR_DAYS:
         yield f"At this rate there is room for {digest['days_left']:,.0f} days."
 

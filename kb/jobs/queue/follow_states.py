@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,24 +12,36 @@ import sqlalchemy as sa
 
 from kb.database import Database
 from kb.errors import StoredProblem
-from kb.jobs.queue import reasons
-from kb.jobs.queue.reasons import MissingItem
+from kb.jobs.queue import known_numbers, reasons
+from kb.jobs.queue.item_states import QUEUED, RUNNING
+from kb.jobs.queue.look_states import LookUnderWay, looks_under_way
+from kb.jobs.queue.reasons import MISSING, MissingItem
+from kb.library import Library
+from kb.library.left_out import LeftOut
 from kb.sources.looks import Look, LookKind, LookOutcome, Looks
 from kb.sources.subscriptions import Subscription
 from kb.sources.youtube.links import parse_link
 
 # A look that is later than its time by more than this is overdue: no worker makes it.
 OVERDUE_S = 1800.0
+# Codes of the errors of a source that is gone: a later look finds nothing until it is back.
+GONE = frozenset(("youtube.channel_deleted", "youtube.channel_missing", "youtube.playlist_missing"))
+_COMING = (QUEUED, RUNNING, known_numbers.TO_COME)
 
 
 @dataclass(frozen=True, slots=True)
 class FollowState:
     """A followed reference and its state.
 
-    `condition`: `well`; `missing` (items failed, wait or are held); `short` (the whole list has
-    fewer entries than its source counts); `error` (the last look failed, or reports one); `waiting`
-    (the look is tried again by itself); `new` (no look was made yet); `overdue` (no worker looks).
-    `counts` are the numbers of its items by state; `missing` has the newest first.
+    `condition`: `error` (the last look failed); `waiting` (the look is tried again by itself);
+    `overdue` (no worker looks); `new` (no look has ended yet); `noted` (the last look succeeded and
+    has something to report, such as another name); `missing` (items failed, wait or are held);
+    `coming` (items are queued or run, for the first time or again); `short` (the whole list has
+    fewer entries than its source counts); `well` (the last look succeeded, and all is there).
+
+    `last` is the newest look that has ended, `looking` the one that is under way. `counts` are the
+    numbers of what is known by class (see `kb.jobs.queue.known_numbers`) and sum to `known`;
+    `missing` has the newest first.
     """
 
     subscription: Subscription
@@ -37,13 +50,14 @@ class FollowState:
     counts: Mapping[str, int]
     missing: tuple[MissingItem, ...]
     next_at: float
+    looking: LookUnderWay | None = None
 
     @property
     def rank(self) -> int:
         """0 for what needs a person, 1 for what misses items, 2 for the rest."""
         if self.condition in ("error", "waiting", "overdue"):
             return 0
-        return 1 if self.condition in ("missing", "short") else 2
+        return 1 if self.condition in ("noted", "missing", "short") else 2
 
     @property
     def title(self) -> str:
@@ -59,8 +73,13 @@ class FollowState:
 
     @property
     def last_at(self) -> float | None:
-        """The start of the last look in epoch seconds, None if there was none."""
-        return self.subscription.last_at or (self.last.started_at if self.last else None)
+        """The start of the last look that has ended, in epoch seconds; None if there was none."""
+        return self.last.started_at if self.last else None
+
+    @property
+    def known(self) -> int:
+        """The number of what is known: entries of its list, and items that came from it."""
+        return sum(self.counts.values())
 
     @property
     def error(self) -> str:
@@ -72,61 +91,110 @@ class FollowState:
         """Code and values of the error."""
         return self.subscription.problem
 
+    @property
+    def is_gone(self) -> bool:
+        """True if the source does not exist any more: looks find nothing until it is back."""
+        return bool(self.error) and (self.problem or {}).get("code") in GONE
+
+    @property
+    def better_name(self) -> str:
+        """A reference that leads to the same channel, where its own does not; else empty."""
+        problem = self.problem or {}
+        values = problem.get("values") or {}
+        name = ""
+        if problem.get("code") == "youtube.name_gone":
+            name = str(values.get("handle") or "")
+        elif problem.get("code") == "youtube.name_moved" and values.get("id"):
+            name = f"youtube.com/channel/{values['id']}"
+        link = parse_link(self.subscription.reference)
+        if not name or not self.error or link is None or not link.tab:
+            return name if self.error else ""
+        name = name.removeprefix("youtube.com/")
+        return f"https://www.youtube.com/{name}/{'shorts' if link.tab == 'shorts' else 'streams'}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the subscription's fields as before, and those of its state."""
         return {
             **asdict(self.subscription),
             "condition": self.condition,
             "last_look": asdict(self.last) if self.last else None,
+            "looking": asdict(self.looking) if self.looking else None,
             "counts": dict(self.counts),
+            "known": self.known,
             "missing": [asdict(each) for each in self.missing],
         }
 
 
-def follow_states(database: Database, followed: Sequence[Subscription]) -> list[FollowState]:
-    """Return the states of followed references in their order. Raises LibraryError."""
+def follow_states(
+    database: Database,
+    library: Library,
+    followed: Sequence[Subscription],
+    live_workers: Collection[str] | None = None,
+) -> list[FollowState]:
+    """Return the states of followed references in their order.
+
+    The running items of workers that are not in `live_workers` count as queued; None: all workers
+    are taken for live. Raises LibraryError.
+    """
     if not followed:
         return []
-    last = Looks(database).last()
-    counts = reasons.counts_by_channel(database)
-    missing = reasons.missing_by_channel(database)
+    last = Looks(database).ended()
+    looking = looks_under_way(database, live_workers)
+    listed = known_numbers.of_entries(database, followed, LeftOut(library).marks())
+    counts = reasons.counts_by_channel(database, live_workers)
+    missing = reasons.missing_by_channel(database, live_workers)
     now = time.time()
     found = []
     for each in followed:
-        if each.channel_id:
+        if each.channel_id and _is_whole_channel(each):
             own = counts.get(each.channel_id, {})
             gaps = missing.get(each.channel_id, [])
         else:
             condition = _own_items(each)
-            own = reasons.counts_of(database, condition)
-            gaps = reasons.missing_of(database, condition)
-        look = last.get(each.key)
-        state = _condition(each, look, bool(gaps), now)
-        found.append(FollowState(each, state, look, own, tuple(gaps), _next(each, look)))
+            own = reasons.counts_of(database, condition, live_workers)
+            gaps = reasons.missing_of(database, condition, live_workers)
+        numbers = known_numbers.in_order(Counter(own) + listed[each.key])
+        look, way = last.get(each.key), looking.get(each.key)
+        is_late = now > each.next_at + OVERDUE_S
+        if way is not None and way.state == QUEUED and live_workers is not None:
+            is_late = is_late or (not live_workers and now > way.since + OVERDUE_S)
+        state = _condition(each, look, numbers, is_overdue=is_late)
+        found.append(FollowState(each, state, look, numbers, tuple(gaps), _next(each, look), way))
     return found
 
 
-def _own_items(each: Subscription) -> sa.ColumnElement[bool]:
-    """Return the condition of the items of a playlist, an address or a folder."""
+def _is_whole_channel(each: Subscription) -> bool:
     link = parse_link(each.reference)
-    if link is not None or "://" in each.reference:
-        playlist_id = link.id if link is not None and link.kind == "playlist" else ""
-        return reasons.asked_by(each.keys, playlist_id)
+    return not each.filters.playlist and (link is None or not link.tab)
+
+
+def _own_items(each: Subscription) -> sa.ColumnElement[bool]:
+    """Return the condition of the items of a playlist, a tab, an address or a folder."""
+    if parse_link(each.reference) is not None or "://" in each.reference:
+        return reasons.asked_by(each.keys, known_numbers.lists_of(each))
     return reasons.below(each.reference)
 
 
-def _condition(each: Subscription, look: Look | None, gaps: bool, now: float) -> str:
-    if look is not None and look.outcome == LookOutcome.WAITING:
+def _condition(
+    each: Subscription, look: Look | None, numbers: Mapping[str, int], *, is_overdue: bool
+) -> str:
+    """Return the condition; `look` is the newest one that has ended."""
+    outcome = look.outcome if look is not None else ""
+    if outcome == LookOutcome.WAITING:
         return "waiting"
-    if each.error:
+    if outcome == LookOutcome.FAILED or (each.error and outcome != LookOutcome.SUCCEEDED):
         return "error"
-    if now > each.next_at + OVERDUE_S:
+    if is_overdue:
         return "overdue"
-    if each.last_at is None and look is None:  # a time in the future is unknown
-        return "new"
-    if gaps:
+    if each.error:
+        return "noted"
+    if any(numbers.get(state) for state in MISSING):
         return "missing"
-    return "short" if look is not None and _is_short(look) else "well"
+    if look is None:
+        return "new"
+    if any(numbers.get(state) for state in _COMING):
+        return "coming"
+    return "short" if _is_short(look) else "well"
 
 
 def _is_short(look: Look) -> bool:

@@ -10,7 +10,16 @@ import sqlalchemy as sa
 
 from kb.database import Database, deliveries, items, list_entries
 from kb.errors import StoredProblem
-from kb.jobs.queue.item_states import DONE, FAILED, HELD, PAUSED, WAITING, effective_state
+from kb.jobs.queue.item_states import (
+    DONE,
+    FAILED,
+    HELD,
+    PAUSED,
+    QUEUED,
+    RUNNING,
+    WAITING,
+    effective_state,
+)
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.workflow_ids import LISTING
 
@@ -97,29 +106,49 @@ def _grouped(rows: Iterable[Any]) -> list[Reason]:
     return sorted(found, key=lambda each: -each.count)
 
 
-def counts_by_channel(database: Database) -> dict[str, dict[str, int]]:
-    """Return the numbers of items in each state, by the lasting id of their channel."""
+Live = Collection[str] | None
+"""The names of the live workers; the running items of others count as queued."""
+
+
+def counts_by_channel(database: Database, live_workers: Live = None) -> dict[str, dict[str, int]]:
+    """Return the numbers of items in each state, by the lasting id of their channel.
+
+    Items of a channel's list whose own metadata has no channel are among them.
+    """
     channel = items.c.item["extra"]["channel_id"].as_string()
-    query = (
-        sa.select(channel.label("channel_id"), items.c.state, sa.func.count())
+    state = effective_state(live_workers).label("shown")
+    by_item = (
+        sa.select(channel.label("channel_id"), state, sa.func.count())
         .where(items.c.source != LISTING, channel.is_not(None))
         # By its label: PostgreSQL takes the same expression with other parameters for another one.
-        .group_by("channel_id", items.c.state)
+        .group_by("channel_id", "shown")
+    )
+    e = list_entries.c
+    by_list = (
+        sa.select(e.list_id, state, sa.func.count())
+        .join_from(list_entries, items, items.c.id == e.item_id)
+        .where(e.gone.is_(False), e.list_id.startswith("UU"), channel.is_(None))
+        .group_by(e.list_id, "shown")
     )
     found: dict[str, dict[str, int]] = {}
     with database.begin() as connection:
-        for channel_id, state, count in connection.execute(query):
-            found.setdefault(str(channel_id), {})[str(state)] = int(count)
+        rows = [*connection.execute(by_item)]
+        rows += [(f"UC{name[2:]}", *more) for name, *more in connection.execute(by_list)]
+    for channel_id, shown, count in rows:
+        own = found.setdefault(str(channel_id), {})
+        own[str(shown)] = own.get(str(shown), 0) + int(count)
     return found
 
 
-def missing_by_channel(database: Database) -> dict[str, list[MissingItem]]:
-    """Return the items that wait, failed, are paused or held, by the id of their channel."""
+def missing_by_channel(
+    database: Database, live_workers: Live = None
+) -> dict[str, list[MissingItem]]:
+    """Return the items that wait, failed, are held or tried again, by the id of their channel."""
     c = items.c
     channel = c.item["extra"]["channel_id"].as_string()
     query = (
-        sa.select(channel, c.id, c.title, c.state, c.error, c.hint, c.problem, c.wait_until)
-        .where(c.source != LISTING, c.state.in_(MISSING), channel.is_not(None))
+        sa.select(channel, *_missing_columns(live_workers))
+        .where(c.source != LISTING, _is_missing(live_workers), channel.is_not(None))
         .order_by(c.published.desc(), c.id)
     )
     found: dict[str, list[MissingItem]] = {}
@@ -129,6 +158,18 @@ def missing_by_channel(database: Database) -> dict[str, list[MissingItem]]:
     return found
 
 
+def _missing_columns(live_workers: Live) -> tuple[sa.ColumnElement[Any], ...]:
+    c = items.c
+    shown = effective_state(live_workers)
+    return c.id, c.title, shown, c.error, c.hint, c.problem, c.wait_until
+
+
+def _is_missing(live_workers: Live) -> sa.ColumnElement[bool]:
+    """Return the condition of items that wait, failed, are paused or held, or are tried again."""
+    again = sa.and_(items.c.state.in_((QUEUED, RUNNING)), items.c.serial > 1)
+    return sa.or_(effective_state(live_workers).in_(MISSING), again)
+
+
 def below(place: str) -> sa.ColumnElement[bool]:
     """Return the condition of items that are files below a folder."""
     c = items.c
@@ -136,30 +177,34 @@ def below(place: str) -> sa.ColumnElement[bool]:
     return sa.and_(c.source == "file", sa.or_(c.reference == place, *named))
 
 
-def asked_by(keys: Collection[str], playlist_id: str = "") -> sa.ColumnElement[bool]:
+def asked_by(keys: Collection[str], lists: Collection[str] = ()) -> sa.ColumnElement[bool]:
     """Return the condition of items that a subscription with one of these keys asked for.
 
-    The items of its playlist are among them, also those that another one asked for.
+    The items of its known lists are among them, also those that another one asked for.
     """
-    listed = sa.select(list_entries.c.item_id).where(list_entries.c.list_id == playlist_id)
+    listed = sa.select(list_entries.c.item_id).where(list_entries.c.list_id.in_(sorted(lists)))
     asked = items.c.options[SOURCE].as_string().in_(sorted(keys))
     return sa.and_(items.c.source != LISTING, sa.or_(asked, items.c.id.in_(listed)))
 
 
-def counts_of(database: Database, condition: sa.ColumnElement[bool]) -> dict[str, int]:
+def counts_of(
+    database: Database, condition: sa.ColumnElement[bool], live_workers: Live = None
+) -> dict[str, int]:
     """Return the numbers of items in each state that meet a condition."""
-    c = items.c
-    query = sa.select(c.state, sa.func.count()).where(condition).group_by(c.state)
+    state = effective_state(live_workers).label("shown")
+    query = sa.select(state, sa.func.count()).where(condition).group_by("shown")
     with database.begin() as connection:
         return {str(state): int(count) for state, count in connection.execute(query)}
 
 
-def missing_of(database: Database, condition: sa.ColumnElement[bool]) -> list[MissingItem]:
-    """Return the items that wait, failed, are paused or held, and meet a condition."""
+def missing_of(
+    database: Database, condition: sa.ColumnElement[bool], live_workers: Live = None
+) -> list[MissingItem]:
+    """Return the items that wait, failed, are held or tried again, and meet a condition."""
     c = items.c
     query = (
-        sa.select(c.id, c.title, c.state, c.error, c.hint, c.problem, c.wait_until)
-        .where(c.state.in_(MISSING), condition)
+        sa.select(*_missing_columns(live_workers))
+        .where(_is_missing(live_workers), condition)
         .order_by(c.published.desc(), c.id)
     )
     with database.begin() as connection:

@@ -38,6 +38,7 @@ _KEY = re.compile(r"[0-9A-Za-z_.~+/=-]{16,200}")
 _NAMED = re.compile(r"(?:(?:export|set)\s+)?[A-Za-z_][\w .-]{0,40}\s*[=:]\s*(.+)")
 
 NEWS_EVERY_S = 86_400.0
+USUAL_UNITS = 10_000  # a day of a project, unless Google granted more
 _said_at: dict[tuple[str, str, str], float] = {}  # library, key and reason: monotonic time
 
 KeyState = Literal["ready", "exhausted", "invalid"]
@@ -71,6 +72,36 @@ class KeyStatus:
     units_today: int
     until: float | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """The quota of one day in all keys that can be used: `spent` of the `keys` are used up.
+
+    `allowance` is the units of the day: of a key that is used up what it had, of another one the
+    usual number. It is None where a key has spent more than that: its allowance is not known.
+    """
+
+    units_today: int
+    keys: int
+    spent: int
+    allowance: int | None
+
+
+def quota_use(statuses: Iterable[KeyStatus]) -> QuotaUse | None:
+    """Return the quota of today, None without a key that can be used."""
+    usable = [each for each in statuses if each.state != "invalid"]
+    if not usable:
+        return None
+    spent = [each for each in usable if each.state == "exhausted"]
+    is_larger = any(each.units_today > USUAL_UNITS for each in usable if each.state == "ready")
+    had = sum(each.units_today if each in spent else USUAL_UNITS for each in usable)
+    return QuotaUse(
+        units_today=sum(each.units_today for each in usable),
+        keys=len(usable),
+        spent=len(spent),
+        allowance=None if is_larger else had,
+    )
 
 
 def next_reset(now: float) -> float:

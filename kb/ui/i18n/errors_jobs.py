@@ -14,6 +14,15 @@ _READ_BETTER = (
 )
 
 DE: dict[str, tuple[str, str]] = {
+    "source.outside_hours": (
+        "{source} wird nur zwischen {window} geholt.",
+        "Es geht um {time} von selbst weiter. Andere Zeiten für {source}: Einstellungen → Abos → "
+        "Ändern.",
+    ),
+    "source.pace": (
+        "{source} wird um höchstens {per_hour} Medien je Stunde gebeten.",
+        "Es geht von selbst weiter. Anders für {source}: Einstellungen → Abos → Ändern.",
+    ),
     "digest.no_server": (
         "Der Bericht kann nicht als E-Mail gesendet werden: es ist kein Server gesetzt.",
         "KB_SMTP_HOST setzen, oder KB_DIGEST_EMAIL leer lassen.",
@@ -172,4 +181,14 @@ DE: dict[str, tuple[str, str]] = {
 }
 
 # English of the page where it must differ from the command line's.
-EN_PAGE: dict[str, tuple[str, str]] = {}
+EN_PAGE: dict[str, tuple[str, str]] = {
+    "source.outside_hours": (
+        "{source} is fetched between {window} only.",
+        "It goes on by itself at {time}. Other hours for {source}: Settings → Subscriptions → "
+        "Change.",
+    ),
+    "source.pace": (
+        "{source} is asked for {per_hour} media an hour, at most.",
+        "It goes on by itself. Another pace for {source}: Settings → Subscriptions → Change.",
+    ),
+}

@@ -99,6 +99,10 @@ DE: dict[str, tuple[str, str]] = {
         "Wem soll gefolgt werden?",
         "kb follow QUELLE, oder kb follow --list",
     ),
+    "follow.other_channel": (
+        "{reference} führt nicht zu dem Kanal, der verfolgt wird.",
+        "Als eigene Quelle verfolgen.",
+    ),
     "follow.unknown": (
         "{source!r} wird nicht verfolgt.",
         "Siehe: kb follow --list",

@@ -1,14 +1,6 @@
 """German texts of the errors of `kb.sources`, by code: message and hint."""
 
 DE: dict[str, tuple[str, str]] = {
-    "source.outside_hours": (
-        "{source} wird nur zwischen {window} geholt.",
-        "Es geht um {time} von selbst weiter. Andere Zeiten: kb follow {source} --window …",
-    ),
-    "source.pace": (
-        "{source} wird um höchstens {per_hour} Medien je Stunde gebeten.",
-        "Es geht von selbst weiter. Anders: kb follow {source} --per-hour …",
-    ),
     # Remarks of a listing, and the clauses in them
     "note.without_key": (
         "Ohne Schlüssel der YouTube Data API gelistet: langsamer, mit ungefähren Tagen und ohne "
@@ -222,7 +214,8 @@ DE: dict[str, tuple[str, str]] = {
         "Den YouTube-Kanal {channel} ({id}) gibt es nicht mehr: er wurde gelöscht oder "
         "geschlossen.",
         "Seine Medien bleiben in der Bibliothek. Führt {channel} jetzt zu einem anderen Kanal, so "
-        "kann man diesem mit seiner Id folgen. Das Abonnement beenden: kb unfollow {channel}",
+        "kann man diesem mit seiner Id folgen. Das Abonnement beendet der Knopf „Nicht mehr "
+        "verfolgen“ (Einstellungen → Abos).",
     ),
     "youtube.name_gone": (
         "{name} führt zu keinem Kanal mehr; der Kanal {title!r} ({id}) wird über seine Id "
@@ -316,16 +309,18 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "download.members_only": (
         "{what} lässt sich nicht holen: {reason}",
-        "Es ist nur für Mitglieder; die Cookies eines Kontos (KB_COOKIES_FILE) könnten es öffnen.",
+        "Es ist nur für Mitglieder; die Cookies eines Kontos könnten es öffnen: Einstellungen → "
+        "Vorgaben → Downloads → KB_COOKIES_FILE.",
     ),
     "download.age_restricted": (
         "{what} lässt sich nicht holen: {reason}",
-        "Es verlangt eine Anmeldung mit Altersnachweis; die Cookies eines Kontos "
-        "(KB_COOKIES_FILE) könnten es öffnen.",
+        "Es verlangt eine Anmeldung mit Altersnachweis; die Cookies eines Kontos könnten es "
+        "öffnen: Einstellungen → Vorgaben → Downloads → KB_COOKIES_FILE.",
     ),
     "download.country_blocked": (
         "{what} lässt sich nicht holen: {reason}",
-        "In diesem Land wird es nicht gezeigt; ein Proxy (KB_PROXY) anderswo könnte es holen.",
+        "In diesem Land wird es nicht gezeigt; ein Proxy anderswo könnte es holen: Einstellungen → "
+        "Schlüssel → KB_PROXY.",
     ),
     "download.private_or_removed": (
         "{what} lässt sich nicht holen: {reason}",
@@ -341,7 +336,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "download.extractor_failed": (
         "{what} lässt sich nicht holen: {reason}",
-        "yt-dlp ist vielleicht zu alt für diese Seite; `kb doctor` zeigt sein Alter.",
+        "yt-dlp ist vielleicht zu alt für diese Seite; Einstellungen → Zustand zeigt sein Alter.",
     ),
     "download.forbidden": (
         "{what} lässt sich nicht holen: {reason}",
@@ -370,4 +365,30 @@ DE: dict[str, tuple[str, str]] = {
 }
 
 # English of the page where it must differ from the command line's.
-EN_PAGE: dict[str, tuple[str, str]] = {}
+EN_PAGE: dict[str, tuple[str, str]] = {
+    "youtube.channel_deleted": (
+        "The YouTube channel {channel} ({id}) does not exist any more: it was deleted or closed.",
+        "Its media stay in the library. If {channel} leads to another channel now, that one can be "
+        "followed by its id. The button Unfollow ends the subscription (Settings → "
+        "Subscriptions).",
+    ),
+    "download.members_only": (
+        "{what} cannot be fetched: {reason}",
+        "It is for members only; an account's cookies could open it: Settings → Defaults → "
+        "Downloads → KB_COOKIES_FILE.",
+    ),
+    "download.age_restricted": (
+        "{what} cannot be fetched: {reason}",
+        "It asks for a login to prove an age; an account's cookies could open it: Settings → "
+        "Defaults → Downloads → KB_COOKIES_FILE.",
+    ),
+    "download.country_blocked": (
+        "{what} cannot be fetched: {reason}",
+        "It is not shown in this country; a proxy elsewhere could fetch it: Settings → Keys → "
+        "KB_PROXY.",
+    ),
+    "download.extractor_failed": (
+        "{what} cannot be fetched: {reason}",
+        "yt-dlp may be too old for this site; Settings → Health shows its age.",
+    ),
+}

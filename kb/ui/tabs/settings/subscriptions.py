@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import streamlit as st
 
 from kb.errors import KBError, UsageError, restored
 from kb.options import OPTIONS, SOURCE_OPTIONS, as_typed, chosen
-from kb.service.follows import Activity, FollowState
-from kb.service.views import MissingItem, Subscription
+from kb.service.follows import FollowState
+from kb.service.views import Subscription
 from kb.ui import session
-from kb.ui.i18n import error_messages, format_number, text
+from kb.ui.i18n import error_messages, text
 from kb.ui.tabs.ingest.filters_form import FiltersForm
 from kb.ui.tabs.ingest.options_form import OptionsForm
+from kb.ui.tabs.settings import follow_texts
 from kb.ui.widgets import messages
 from kb.ui.widgets.tables import guarded_table
 
@@ -25,17 +25,7 @@ _FLASH_KEY = "follow"
 _CHANGED, _CHANGED_EVERY = "follow_changed", "follow_changed_every"
 _HISTORY = "follow_history"
 _DAYS = 7  # of the line about activity
-_FAR_DAYS = 3650  # room for longer is not worth a word
 _MISSING_SHOWN = 3
-_COLORS = {
-    "well": "green",
-    "missing": "orange",
-    "short": "orange",
-    "error": "red",
-    "waiting": "orange",
-    "new": "gray",
-    "overdue": "red",
-}
 _HOUR_S = 3600.0
 _CHOICES = (1, 3, 6, 12, 24, 168)
 
@@ -48,6 +38,7 @@ def render() -> None:
     try:
         followed = service.follows.states()
         activity = service.follows.activity(_DAYS) if followed else None
+        quota = service.follows.quota() if followed else None
         idle = bool(followed) and not service.queue.workers()
     except KBError as error:
         messages.error(error)
@@ -58,9 +49,10 @@ def render() -> None:
         if not followed:
             st.info(text("follow_none"))
         else:
-            st.markdown(_summary(followed))
+            st.markdown(follow_texts.summary(followed))
         if activity is not None:
-            st.caption(_activity(activity))
+            for line in follow_texts.activity(activity, quota):
+                st.caption(line)
         # What needs a person is at the top.
         for place, each in sorted(enumerate(followed), key=lambda numbered: numbered[1].rank):
             _subscription_card(place, each)
@@ -69,62 +61,24 @@ def render() -> None:
     _form()
 
 
-def _summary(followed: Sequence[FollowState]) -> str:
-    numbers = Counter(each.condition for each in followed)
-    parts = [
-        f":{color}[{text(f'follow_are_{name}', count=numbers[name])}]"
-        for name, color in _COLORS.items()
-        if numbers[name]
-    ]
-    return f"{text('follow_count', count=len(followed))}: " + " · ".join(parts)
-
-
-def _activity(activity: Activity) -> str:
-    """Return what the last days brought and cost, and the room that is left."""
-    parts = [
-        text(
-            "follow_activity",
-            days=f"{activity.days:.0f}",
-            new=format_number(len(activity.new)),
-            hours=format_number(activity.new_s / 3600, 1),
-            looks=format_number(activity.looks),
-            failed=format_number(activity.failed),
-            units=format_number(activity.units),
-        )
-    ]
-    if activity.free_bytes is not None:
-        grown, free = map(messages.format_size, (activity.grown_bytes, activity.free_bytes))
-        parts.append(text("follow_room", grown=grown, free=free))
-    if activity.days_left is not None and activity.days_left < _FAR_DAYS:
-        parts.append(text("follow_days_left", days=format_number(activity.days_left)))
-    return " ".join(parts)
-
-
 def _subscription_card(place: int, state: FollowState) -> None:
     each = state.subscription
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", key=f"followed-{place}"
     ):
         with st.container(gap="xxsmall"):
-            badge = f":{_COLORS[state.condition]}-badge[{text(f'follow_is_{state.condition}')}]"
-            title = messages.escape_markdown(state.title)
-            st.markdown(f"**{messages.escape_markdown(each.reference)}** {title} {badge}")
-            st.caption(
-                text(
-                    "follow_line",
-                    every=messages.format_timedelta(each.every_s),
-                    next=messages.format_datetime(state.next_at),
-                    last=messages.format_datetime(state.last_at),
-                )
-            )
+            _head(state)
             if each.error:
                 refused = restored(each.error, problem=each.problem)
                 said = " ".join(filter(None, error_messages.translate_error(refused)))
-                st.markdown(f":small[:red[{messages.escape_markdown(said)}]]")
-            if facts := _facts(state):
+                color = "orange" if state.rank else "red"
+                st.markdown(f":small[:{color}[{messages.escape_markdown(said)}]]")
+            for facts in filter(None, (follow_texts.numbers(state), follow_texts.last_look(state))):
                 st.caption(messages.escape_markdown(facts))
             for item in state.missing[:_MISSING_SHOWN]:
-                st.markdown(f":small[:orange[{messages.escape_markdown(_missing(item))}]]")
+                st.markdown(
+                    f":small[:orange[{messages.escape_markdown(follow_texts.missing(item))}]]"
+                )
             if len(state.missing) > _MISSING_SHOWN:
                 st.caption(text("follow_more", count=len(state.missing) - _MISSING_SHOWN))
             terms = (each.filters.as_typed(), as_typed(each.options))
@@ -132,6 +86,14 @@ def _subscription_card(place: int, state: FollowState) -> None:
                 st.caption(messages.escape_markdown(typed))
         # Together, so that a narrow page has both below the text.
         with st.container(horizontal=True, width="content"):
+            if state.better_name:
+                st.button(
+                    text("follow_rename", name=_short_name(state.better_name)),
+                    key=f"follow-rename-{place}",
+                    width="content",
+                    on_click=_rename,
+                    args=(each.key, state.better_name),
+                )
             st.button(
                 text("follow_change"),
                 key=f"follow-change-{place}",
@@ -148,6 +110,41 @@ def _subscription_card(place: int, state: FollowState) -> None:
             )
     if st.session_state.get(_CHANGED) == each.key:
         _change_form(each)
+
+
+def _head(state: FollowState) -> None:
+    """Draw the name with its condition, the look that is under way, and the times of looks."""
+    each = state.subscription
+    badges = [
+        f":{follow_texts.COLORS[state.condition]}-badge[{text(f'follow_is_{state.condition}')}]"
+    ]
+    if state.looking is not None:
+        since = messages.format_datetime(state.looking.since)
+        said = text(f"follow_looking_{state.looking.state}", since=since)
+        badges.append(f":blue-badge[{messages.escape_markdown(said)}]")
+    title = messages.escape_markdown(state.title)
+    name = messages.escape_markdown(each.reference)
+    st.markdown(f"**{name}** {title} {' '.join(badges)}")
+    line = text(
+        "follow_line",
+        every=messages.format_timedelta(each.every_s),
+        next=messages.format_datetime(state.next_at),
+    )
+    st.caption(line + (f", {text('follow_finds_nothing')}" if state.is_gone else ""))
+
+
+def _short_name(reference: str) -> str:
+    return reference.rsplit("/", 1)[-1]
+
+
+def _rename(key: str, reference: str) -> None:
+    """Follow the same channel under another name; its terms are kept."""
+    try:
+        session.service().subscriptions.rename(key, reference)
+    except KBError as error:
+        messages.flash_error(_FLASH_KEY, error)
+        return
+    messages.flash(_FLASH_KEY, text("follow_added", reference=messages.escape_markdown(reference)))
 
 
 def _change_form(each: Subscription) -> None:
@@ -213,33 +210,6 @@ def _change(each: Subscription) -> None:
     messages.flash(
         _FLASH_KEY, text("follow_changed", reference=messages.escape_markdown(each.reference))
     )
-
-
-def _facts(state: FollowState) -> str:
-    """Return the numbers of items by state, and those of the last look."""
-    parts = [f"{count} {messages.state(name)}" for name, count in state.counts.items()]
-    if state.last is not None:
-        look = state.last
-        of = str(look.listed)
-        if look.reported:
-            of = text("follow_read_of", read=look.listed, all=look.reported)
-        parts.append(text("follow_last_look", read=of, new=look.queued, units=look.units))
-    return " · ".join(parts)
-
-
-def _missing(item: MissingItem) -> str:
-    """Return an item, the cause why it is missing, and its next try."""
-    said = ""
-    if item.error:
-        problem = restored(item.error, item.hint, item.problem)
-        said = error_messages.translate_error(problem)[0]
-    # Many errors begin with the title.
-    title = "" if said.startswith(item.title) else f"{item.title}: "
-    line = f"{messages.state(item.state)}: " + (f"{title}{said}" if said else item.title)
-    if item.next_at:
-        line += ("" if line.endswith((".", "!", "?")) else ".") + " "
-        line += text("follow_next_try", next=messages.format_datetime(item.next_at))
-    return line
 
 
 def _history(followed: Sequence[FollowState]) -> None:

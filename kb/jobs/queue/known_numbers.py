@@ -1,0 +1,90 @@
+"""The numbers of what is known of followed sources: one class for each entry and each item.
+
+The classes of a source sum to what is known of it: the entries of its list, and the items of the
+library that came from it. An item has the class of its state. The other classes are of entries
+that have no item: `removed`, `files gone`, `cancelled` and `dismissed` (a person left them out),
+`closed` (the source does not show them), `unread` (their details are not read yet), `filtered`
+(the filters leave them out) and `to come` (the next look queues them).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from kb.database import Database, items, list_entries
+from kb.library.left_out import Mark
+from kb.sources.channel_identity import list_ids
+from kb.sources.subscriptions import Subscription
+
+CLOSED, UNREAD, FILTERED, TO_COME = "closed", "unread", "filtered", "to come"
+NO_ITEM = frozenset((CLOSED, UNREAD, FILTERED, TO_COME, "removed", "files gone"))
+# In the order in which they are shown; the states of items that need attention come after done.
+CLASSES = (
+    "done", "held", "failed", "waiting", "paused", "queued", "running", TO_COME, UNREAD, FILTERED,
+    CLOSED, "dismissed", "cancelled", "removed", "files gone",
+)  # fmt: skip
+
+
+def of_entries(
+    database: Database, followed: Sequence[Subscription], marks: Mapping[str, Mark]
+) -> dict[str, Counter[str]]:
+    """Return the numbers of the listed entries that are no items, by key of the subscription.
+
+    `marks` are the items that a person left out. Raises LibraryError.
+    """
+    lists = {each.key: lists_of(each) for each in followed}
+    known = _without_item(database, frozenset().union(*lists.values()))
+    found: dict[str, Counter[str]] = {}
+    for each in followed:
+        # The same entry may be in two lists of one source.
+        entries = {
+            item_id: facts
+            for name in sorted(lists[each.key])
+            for item_id, facts in known.get(name, {}).items()
+        }
+        has_filters = bool(each.filters.as_typed())
+        found[each.key] = Counter(
+            str(marks[item_id].why) if item_id in marks else _class_of(*facts, has_filters)
+            for item_id, facts in entries.items()
+        )
+    return found
+
+
+def lists_of(each: Subscription) -> frozenset[str]:
+    """Return the ids of the known lists of a subscription."""
+    # One playlist of a channel is chosen by a title, and its id is not kept.
+    return frozenset() if each.filters.playlist else list_ids(each.reference, each.channel_id or "")
+
+
+def in_order(numbers: Mapping[str, int]) -> dict[str, int]:
+    """Return the numbers that are not zero, in the order in which they are shown."""
+    names = [*CLASSES, *sorted(numbers.keys() - set(CLASSES))]
+    return {name: numbers[name] for name in names if numbers.get(name)}
+
+
+def _class_of(is_available: bool, is_unread: bool, has_filters: bool) -> str:
+    if not is_available:
+        return CLOSED
+    if is_unread:
+        return UNREAD
+    return FILTERED if has_filters else TO_COME
+
+
+def _without_item(
+    database: Database, lists: frozenset[str]
+) -> dict[str, dict[str, tuple[bool, bool]]]:
+    """Return the entries without an item: by list and id, if available and if unread."""
+    e = list_entries.c
+    query = (
+        sa.select(e.list_id, e.item_id, e.available, e.read_at.is_(None))
+        .join_from(list_entries, items, items.c.id == e.item_id, isouter=True)
+        .where(e.list_id.in_(sorted(lists)), e.gone.is_(False), items.c.id.is_(None))
+    )
+    found: dict[str, dict[str, tuple[bool, bool]]] = {}
+    with database.begin() as connection:
+        for name, item_id, available, unread in connection.execute(query):
+            found.setdefault(str(name), {})[str(item_id)] = (bool(available), bool(unread))
+    return found
