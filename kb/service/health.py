@@ -18,7 +18,6 @@ from gpu.presets import load_presets
 from gpu.status import Machine
 from kb import storage
 from kb.database import DATABASE_NAME, Database
-from kb.database.future_times import FutureTimes, future_times
 from kb.database.snapshots import check_file, snapshots
 from kb.errors import KBError, StoredProblem, restored
 from kb.inference.session import InferenceSession
@@ -28,6 +27,7 @@ from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.telemetry import read_machines
 from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
+from kb.service.clock_check import clock_problem
 from kb.service.existing import has_library
 from kb.service.health_database import check_server
 from kb.service.health_hardware import check_hardware
@@ -344,35 +344,21 @@ def _workers(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCh
         problem = LibraryTie(database, Library(settings.home)).problem()
         found = read_machines(database)
         loops = crash_loops(database, list_workers(database))
-        clock = _clock(future_times(database))
+        clock = clock_problem(database)
     except KBError as error:
         return [_failed("Workers", error)]
     finally:
         database.close()
     presets = Presets(settings).readable()
+    times = (
+        [HealthCheck("Clock", "warn", clock.message, clock.hint, clock.problem)] if clock else []
+    )
     return [
         *([_failed("Library", problem)] if problem is not None else []),
         *(_worker(machine, presets) for machine in found),
         *(_crash_loop(loop, settings) for loop in loops),
-        *clock,
+        *times,
     ]
-
-
-def _clock(found: Sequence[FutureTimes]) -> list[HealthCheck]:
-    """Return a check for stored times that a wrong clock has written; none without any."""
-    if not found:
-        return []
-    latest = max(each.latest for each in found)
-    error = KBError(
-        "clock.future_times",
-        "{count} stored times lie in the future (in {tables}; the latest is {latest}): a clock was "
-        "wrong when they were written, or is wrong now. They are treated as unknown.",
-        hint="Compare the clocks of all machines of this library with the real time.",
-        count=sum(each.count for each in found),
-        tables=", ".join(sorted({each.table for each in found})),
-        latest=time.strftime("%Y-%m-%d %H:%M", time.localtime(latest)),
-    )
-    return [HealthCheck("Clock", "warn", error.message, error.hint, error.problem)]
 
 
 def _crash_loop(loop: CrashLoop, settings: Settings) -> HealthCheck:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kb.errors import LibraryError
+from kb.errors import KBError, LibraryError
 from kb.library import Library
 from kb.library.audit import AuditLog, current_user
 from kb.settings import Settings, get_settings
@@ -101,6 +101,12 @@ class Service:
         if kinds & {"CUDA", "MPS"}:
             return DEFAULT_GPU
         return self.inference_session.model_name()
+
+    def clock_problem(self) -> KBError | None:
+        """Return the error of stored times in the future, None without. Raises LibraryError."""
+        from kb.service.clock_check import clock_problem
+
+        return clock_problem(self.queue.database)
 
     def close(self) -> None:
         """Close connections to knowledge bases, free the model and close the database."""

@@ -78,6 +78,7 @@ class WorkerSupervisor:
         self.poll_count = 0
         self._pid: int | None = None  # of the last started worker
         self._started_at = 0.0
+        self._by_itself = False  # true if no person asked for that worker
         self._came_up = False  # true after that worker was alive
         self._stopping_since = 0.0
         self._starts = 0
@@ -145,6 +146,10 @@ class WorkerSupervisor:
             self._stopping_since = time.monotonic()
             service.queue.stop_workers()
 
+    def started_by_itself(self) -> bool:
+        """Return True if a worker runs or starts that the polling started and no person."""
+        return self._by_itself and self._has_process()
+
     def view(self, service: Supervised) -> WorkerView:
         """Return the state of the workers. Raises LibraryError."""
         count = len(service.queue.workers())
@@ -187,7 +192,7 @@ class WorkerSupervisor:
                 return
             failed = self._pid is not None and not self._came_up
             if is_first or failed or _was_killed(service.queue):
-                self._launch(service)
+                self._launch(service, by_itself=True)
 
     def _launch(
         self,
@@ -195,10 +200,12 @@ class WorkerSupervisor:
         options: RunOptions | None = None,
         *,
         exit_when_idle: bool = False,
+        by_itself: bool = False,
     ) -> None:
         # A start that raises is not counted: a missing library may be available at the next poll.
         self._pid = service.workers.start(exit_when_idle=exit_when_idle, options=options)
         self._starts += 1
+        self._by_itself = by_itself
         self._came_up = False
         self._started_at = time.monotonic()
 

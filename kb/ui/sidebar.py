@@ -21,6 +21,7 @@ _COLORS = {
     "paused": "orange",
     "hung": "red",
 }
+_GOING = ("running", "starting", "paused")
 
 
 def render() -> None:
@@ -60,6 +61,8 @@ def _worker(service: Service, view: WorkerView) -> None:
     )
     color = _COLORS.get(view.state, "gray")
     st.markdown(f"**{text('worker')}**  \n:{color}[●] {words}")
+    if view.state in _GOING and worker_supervisor().started_by_itself():
+        st.caption(text("worker_with_page"))
     problem: KBError | None = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
         messages.error(problem)

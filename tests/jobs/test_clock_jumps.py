@@ -28,7 +28,8 @@ from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.outbox_states import SYNCING
 from kb.jobs.worker.caption_steps import CaptionSteps
-from kb.service.health import _clock
+from kb.service.clock_check import clock_problem
+from kb.service.health import _workers
 from kb.service.tasks import Task, _is_alive
 from kb.settings import Settings
 from kb.sinks.odin import publish_state
@@ -275,9 +276,11 @@ def test_a_wait_ends_though_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatc
 
 
 def test_times_of_the_future_are_reported(tmp_path: Path) -> None:
-    database = Database.open(Settings(KB_HOME=tmp_path))
+    settings = Settings(KB_HOME=tmp_path)
+    database = Database.open(settings)
     assert future_times(database) == []
-    assert _clock(future_times(database)) == []
+    assert clock_problem(database) is None
+    assert _workers(settings, []) == []
     with clock_at(time.time() + 400 * DAY):
         ItemStore(database).submit([item(1)], {}, lambda *_: None)
         LaneStore(database).pause("items", NOW * 2, "busy")
@@ -287,7 +290,9 @@ def test_times_of_the_future_are_reported(tmp_path: Path) -> None:
         ("kb_items", "updated_at"),
         ("kb_lanes", "updated_at"),
     }
-    (check,) = _clock(found)
+    problem = clock_problem(database)
+    assert problem is not None and problem.values["count"] == 3
+    (check,) = _workers(settings, [])
     assert check.state == "warn" and check.problem is not None
     assert check.problem["code"] == "clock.future_times"
     assert isinstance(check.problem["values"], dict) and check.problem["values"]["count"] == 3

@@ -49,20 +49,21 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
         supervisor.start_polling()
         wait(lambda: bool(alive()), "a worker")
         (first,) = alive()
-        assert supervisor.view(service).state == "running"
+        assert supervisor.view(service).state == "running" and supervisor.started_by_itself()
         psutil.Process(first).kill()
         # On a busy machine a heartbeat may be late, and no worker seems to be alive for a moment.
         wait(lambda: [pid != first for pid in alive()] == [True], "another worker in its place")
+        assert supervisor.started_by_itself()
         supervisor.stop(service)
         wait(lambda: not alive(), "the end of the worker")
         assert supervisor.view(service).state in ("stopped", "stopping")
         polls = supervisor.poll_count
         wait(lambda: supervisor.poll_count >= polls + 3, "three more polls")
-        assert not alive()
+        assert not alive() and not supervisor.started_by_itself()
         supervisor.start(service)
         supervisor.start(service)  # the worker is already starting
         wait(lambda: bool(alive()), "the worker that was asked for")
-        assert len(alive()) == 1
+        assert len(alive()) == 1 and not supervisor.started_by_itself()
         supervisor.ensure_running(service)  # no effect
         assert len(alive()) == 1
     finally:

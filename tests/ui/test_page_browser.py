@@ -166,6 +166,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         # The worker is killed during the work; a new worker replaces it and continues
         wait(lambda: worker_pids(home), "a worker")
         (pid,) = worker_pids(home)
+        wait(lambda: tab.get_by_text(text("worker_with_page")).count() == 1, "the worker's origin")
         unfinished = metric(tab, "queue_done") != str(TALKS)
         psutil.Process(pid).kill()
         assert unfinished, "all was over before the worker was killed"

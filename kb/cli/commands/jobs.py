@@ -269,6 +269,7 @@ def status(
                 "fetches": fetch_documents(service),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
                 "follows": [each.as_dict() for each in service.follows.states()],
+                "clock": clock.record() if (clock := service.clock_problem()) else None,
                 "crash_loops": [asdict(each) for each in service.queue.crash_loops()],
                 "machines": [m.as_dict(history=False) for m in service.machines.list()],
             }

@@ -90,6 +90,8 @@ def status_head(service: Service, *, looks: bool = True) -> list[Text]:
     lines = [head]
     if problem := service.queue.library_problem():
         lines.append(Text(f"{problem.message} {problem.hint}", style="red"))
+    if clock := service.clock_problem():
+        lines.append(Text(f"Clock: {clock.message} {clock.hint}", style="yellow"))
     if alive:
         lines += machine_lines(service.machines.with_workers(), service.presets.readable())
     for sink, found in service.queue.outbox.counts().items():
