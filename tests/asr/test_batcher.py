@@ -57,11 +57,11 @@ def test_an_urgent_window_waits_only_for_the_batch_under_way(
     futures += [
         batcher.submit("clip", window(90 + i), LanguageVote("en"), urgent=True) for i in range(3)
     ]  # the queue is full; it has room for them
-    assert (batcher.size, batcher.state().reason) == (2, batching.BESIDE_URGENT)
+    assert (batcher.size, batcher.state().reason) == (4, batching.BESIDE_URGENT)
     engine.go.set()
     for future in futures:
         wait(future, nobody_stops)
-    assert engine.batches[:3] == [1, 2, 2] and set(engine.order[1:4]) == {90, 91, 92}
+    assert engine.batches[:3] == [1, 4, 4] and {90, 91, 92} < set(engine.order[1:5])
     batcher._urgent_expected_until = time.monotonic() - 1
     assert batcher.size == 8 and batcher.state().reason == "the preset's most is 8"
 
