@@ -58,6 +58,9 @@ _STYLE = """<style>
 [class*="st-key-figures-"] [data-testid="stMetric"] > div { padding: 0; }
 [class*="st-key-figures-"] [data-testid="stMetricValue"] { font-size: 1.4rem; }
 [data-testid="stButtonGroup"] [role="radiogroup"] { flex-wrap: wrap; }
+@media (min-width: 641px) and (max-width: 1000px) {
+  [data-testid="stColumn"] { min-width: calc(50% - 1rem); }
+}
 @media (max-width: 1000px) {
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
 }

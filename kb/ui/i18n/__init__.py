@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from kb.ui.i18n import (
+    checks,
     export_options,
     exports,
     frame,
@@ -35,6 +36,7 @@ TABLES: tuple[ModuleType, ...] = (
     knowledge,
     gpu,
     settings,
+    checks,
 )
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 # How a date of this year and a date of another year are written (see `strftime`).

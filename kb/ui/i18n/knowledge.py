@@ -8,7 +8,7 @@ EN: dict[str, str] = {
     "knowledge_set": "set",
     "knowledge_not_set": "not set",
     "knowledge_no_key": "No key is set: nothing can be sent to ODIN.",
-    "knowledge_no_key_hint": "Put key and secret in under Settings, ODIN.",
+    "knowledge_no_key_hint": "Set API_KEY and API_SECRET under Settings, Keys.",
     "knowledge_open_settings": "Open Settings",
     "knowledge_check": "Check the connection",
     "knowledge_checked": "Connected to “{project}”: {items} items of this library in {documents} "
@@ -107,7 +107,7 @@ DE: dict[str, str] = {
     "knowledge_set": "gesetzt",
     "knowledge_not_set": "nicht gesetzt",
     "knowledge_no_key": "Es ist kein Schlüssel gesetzt: nichts kann an ODIN gesendet werden.",
-    "knowledge_no_key_hint": "Schlüssel und Geheimnis unter Einstellungen, ODIN eintragen.",
+    "knowledge_no_key_hint": "API_KEY und API_SECRET unter Einstellungen, Schlüssel setzen.",
     "knowledge_open_settings": "Einstellungen öffnen",
     "knowledge_check": "Verbindung prüfen",
     "knowledge_checked": "Verbunden mit „{project}“: {items} Einträge dieser Bibliothek in "

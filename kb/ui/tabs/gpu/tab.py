@@ -276,9 +276,10 @@ def _batch(machine: Machine) -> None:
         if machine.budget is not None:
             st.markdown(budget_text(machine.budget, session.service().presets.readable()))
     reason = messages.escape_markdown(machine.throttle.reason)
-    why = (
-        text("bound_throttle", reason=reason)
-        if machine.bound == "throttle"
-        else text(f"bound_{machine.bound}")
-    )
+    if not machine.live:
+        why = text("bound_no_worker")
+    elif machine.bound == "throttle":
+        why = text("bound_throttle", reason=reason)
+    else:
+        why = text(f"bound_{machine.bound}")
     st.markdown(f"**{text('gpu_bound')}:** {why}")

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from kb.errors import restored
-from kb.ui.i18n import error_messages, plural_text, text
+from kb.ui.i18n import error_messages, has_text, plural_text, text
 from kb.ui.widgets import messages, task_progress
 
 _STATE_MARKS = {"ok": ":green[✓]", "warn": ":orange[!]", "fail": ":red[✕]"}
@@ -32,6 +32,15 @@ def render() -> None:
     )
 
 
+def _name(name: str) -> str:
+    """Return the name of a check in the page's language; its own where it has no other."""
+    first, _, rest = name.partition(" ")
+    if first == "Worker" and rest:
+        return f"{text('check_worker')} {rest}"
+    key = f"check_{name.lower().replace(' ', '_')}"
+    return text(key) if has_text(key) else name
+
+
 def _checks(checks: Sequence[Mapping[str, Any]]) -> None:
     worst = {check["state"] for check in checks}
     if "fail" in worst:
@@ -43,7 +52,7 @@ def _checks(checks: Sequence[Mapping[str, Any]]) -> None:
     for check in checks:
         found = restored(str(check["detail"]), str(check["fix"]), check.get("problem"))
         detail, fix = error_messages.translate_error(found)
-        name = messages.escape_markdown(str(check["name"]))
+        name = messages.escape_markdown(_name(str(check["name"])))
         st.markdown(
             f"{_STATE_MARKS.get(str(check['state']), '')} **{name}** · "
             f"{messages.escape_markdown(detail)}"

@@ -11,7 +11,7 @@ from kb.errors import KBError
 from kb.service.views import ApiKey, KeyStatus
 from kb.settings import Settings, env_file
 from kb.ui import access, session
-from kb.ui.i18n import format_number, text
+from kb.ui.i18n import format_number, has_text, text
 from kb.ui.widgets import messages, task_progress
 
 _FLASH_KEY, _NEW = "keys", "keys_new"
@@ -159,7 +159,9 @@ def _secret(alias: str, description: str, *, known: bool) -> None:
         with st.container(gap="xxsmall"):
             color = "green" if known else "gray"
             st.markdown(f"`{alias}` · :{color}[{messages.escape_markdown(state)}]")
-            st.caption(messages.escape_markdown(description))
+            key = f"secret_use_{alias.lower()}"
+            use = text(key) if has_text(key) else description
+            st.caption(messages.escape_markdown(use))
         if fixed:
             return
         with (

@@ -1,0 +1,68 @@
+"""Names of the checks of this machine, and the uses of secrets."""
+
+EN: dict[str, str] = {
+    "check_arithmetic": "Arithmetic",
+    "check_card_memory": "Card memory",
+    "check_clock": "Clock",
+    "check_database": "Database",
+    "check_disk": "Disk",
+    "check_downloads": "Downloads",
+    "check_embedding_model": "Embedding model",
+    "check_hardware": "Hardware",
+    "check_javascript_runtime": "JavaScript runtime",
+    "check_library": "Library",
+    "check_model": "Model",
+    "check_presets": "Presets",
+    "check_rights": "Rights",
+    "check_settings": "Settings",
+    "check_speech_detection": "Speech detection",
+    "check_worker": "Worker",
+    "check_workers": "Workers",
+    "check_youtube_data_api_keys": "YouTube Data API keys",
+    "secret_use_kb_password": "Password of the dashboard. Needed (or OIDC) where it listens "
+    "beyond this machine; put a proxy with TLS before it there.",
+    "secret_use_kb_digest_webhook": "Address that the digest is sent to as JSON (POST).",
+    "secret_use_kb_smtp_password": "Password for the sign-in at the e-mail server.",
+    "secret_use_api_key": "ODIN: key of the API, sent as a header only. ODIN_API_KEY is the same "
+    "setting and wins: other programs use this name too.",
+    "secret_use_api_secret": "ODIN: secret of the API, sent as a header only. ODIN_API_SECRET is "
+    "the same setting and wins.",
+    "secret_use_kb_database_url": "postgresql://... when several machines share the queue; empty "
+    "keeps everything in kb.sqlite in the library folder.",
+    "secret_use_kb_proxy": "Proxy for listings and downloads, as http://user:password@host:port; "
+    "socks5:// and socks5h:// (names are looked up by the proxy) too.",
+}
+
+DE: dict[str, str] = {
+    "check_arithmetic": "Rechenart",
+    "check_card_memory": "Kartenspeicher",
+    "check_clock": "Uhr",
+    "check_database": "Datenbank",
+    "check_disk": "Platte",
+    "check_downloads": "Downloads",
+    "check_embedding_model": "Modell für Bedeutungen",
+    "check_hardware": "Hardware",
+    "check_javascript_runtime": "JavaScript-Laufzeit",
+    "check_library": "Bibliothek",
+    "check_model": "Modell",
+    "check_presets": "Presets",
+    "check_rights": "Zugriffsrechte",
+    "check_settings": "Einstellungen",
+    "check_speech_detection": "Finden von Sprache",
+    "check_worker": "Arbeiter",
+    "check_workers": "Arbeiter",
+    "check_youtube_data_api_keys": "Schlüssel der YouTube Data API",
+    "secret_use_kb_password": "Passwort der Seite. Nötig (oder OIDC), wo sie über diesen Rechner "
+    "hinaus erreichbar ist; dort einen Proxy mit TLS davorsetzen.",
+    "secret_use_kb_digest_webhook": "Adresse, an die die Zusammenfassung als JSON geht (POST).",
+    "secret_use_kb_smtp_password": "Passwort für die Anmeldung am E-Mail-Server.",
+    "secret_use_api_key": "ODIN: Schlüssel der API, nur als Kopfzeile gesendet. ODIN_API_KEY ist "
+    "dieselbe Einstellung und geht vor: auch andere Programme nutzen diesen Namen.",
+    "secret_use_api_secret": "ODIN: Geheimnis der API, nur als Kopfzeile gesendet. "
+    "ODIN_API_SECRET ist dieselbe Einstellung und geht vor.",
+    "secret_use_kb_database_url": "postgresql://..., wenn mehrere Rechner sich die Warteschlange "
+    "teilen; leer bleibt alles in kb.sqlite im Ordner der Bibliothek.",
+    "secret_use_kb_proxy": "Proxy für Listen und Downloads, als "
+    "http://benutzer:passwort@host:port; auch socks5:// und socks5h:// (dort schlägt der Proxy "
+    "die Namen nach).",
+}
