@@ -50,14 +50,20 @@ class Items:
         state: str | None = None,
         limit: int | None = None,
         ids: Sequence[str] | None = None,
+        listings: bool = False,
     ) -> list[ItemStatus]:
         """Return the status of items, newest first; `ids` None: of all.
 
-        An item whose transcript was deleted from the folder by hand is failed and not done.
+        With `listings`, of looks and other listings instead; `ids` may name both. An item whose
+        transcript was deleted from the folder by hand is failed and not done.
         """
-        rows = self.queue.summaries(state=state, limit=limit, ids=ids)
+
+        def read() -> list[ItemSummary]:
+            return self.queue.summaries(state=state, limit=limit, ids=ids, listings=listings)
+
+        rows = read()
         if self.queue.notice_gone_files(rows):
-            rows = self.queue.summaries(state=state, limit=limit, ids=ids)
+            rows = read()
         return self.with_publications([status_of(row) for row in rows])
 
     def status(self, item_id: str) -> ItemStatus:

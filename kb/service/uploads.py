@@ -78,10 +78,12 @@ def sweep(service: Service, now: float | None = None) -> int:
     for folder in folders:
         with contextlib.suppress(OSError):
             age_s = leaps.age_s(folder.stat().st_mtime, now) or 0.0
+            words = f"/{FOLDER}/{folder.name}/"
             states = {
                 row.state
-                for row in service.queue.page(words=f"/{FOLDER}/{folder.name}/").rows
-            }  # fmt: skip
+                for listings in (False, True)  # a listing that waits needs it, too
+                for row in service.queue.page(words=words, listings=listings).rows
+            }
             active = states - {DONE, HELD, "failed", "cancelled", "dismissed"}
             patience_s = UNUSED_S if not states else FAILED_S
             ingested = bool(states) and states <= {DONE, HELD}

@@ -105,7 +105,7 @@ def _stop() -> None:
 
 
 def _totals(service: Service) -> None:
-    counts = service.queue.counts(looks=False)
+    counts = service.queue.counts()
     listing = session.library_listing()
     waiting = counts["queued"] + counts["waiting"] + counts["paused"]
     rows = [

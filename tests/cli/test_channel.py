@@ -81,10 +81,14 @@ def test_a_listing_without_quota_waits_with_its_reason(site: Site, tmp_path: Pat
         for key in site.keys:
             site.api.quota[key] = 10_000
         expire_waits(lab)
-        lab.wait(lambda: not lab.jobs.counts()["waiting"], "the end of the wait")
-        lab.wait(lambda: len(lab.states()) == 4, "the talks")
+        lab.wait(lambda: not lab.jobs.listing_counts()["waiting"], "the end of the wait")
+        lab.wait(lambda: len(lab.states()) == 3, "the talks")
         lab.wait_finished()
-        assert run_json(lab, "status")["counts"]["done"] == 4  # three talks and their listing
+        status = run_json(lab, "status")
+        assert status["counts"]["done"] == 3
+        assert [(each["title"], each["state"]) for each in status["looks"]] == [
+            ("Listing of @talks", "done")
+        ]
 
 
 @pytest.mark.long

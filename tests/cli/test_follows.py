@@ -13,8 +13,11 @@ import sqlalchemy as sa
 from kb.cli.main import run
 from kb.database import items, subscriptions
 from kb.errors import KBError, MediaUnavailable, RetryLater, UsageError
+from kb.jobs.digest.digest_text import subject
+from kb.jobs.queue.listing_jobs import listing_job, subscription_listing
 from kb.service import Service
 from kb.settings import get_settings
+from kb.sources.listing.filters import VideoFilters
 from kb.sources.looks import LookKind, LookOutcome, Looks
 from kb.types import MediaItem
 
@@ -83,6 +86,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         failed = {"state": "failed", "wait_until": now + 86_400, **MEMBERS.record()}
         _queue(service, "missing", 5, failed)
         _queue(service, "coming", 2, {"state": "queued", "serial": 2})
+        _fail_listings(service)
         service.close()
         yield home
     get_settings.cache_clear()
@@ -105,6 +109,16 @@ def _queue(service: Service, name: str, count: int, values: dict[str, object]) -
     with service.queue.database.begin() as connection:
         ids = [item.id for item in found]
         connection.execute(sa.update(items).where(items.c.id.in_(ids)).values(**values))
+
+
+def _fail_listings(service: Service) -> None:
+    """Add a look that failed, and a listing that was asked for by hand and failed."""
+    look = next(s for s in service.subscriptions.list() if s.reference == "@error")
+    jobs = [subscription_listing(look), listing_job("@asked", VideoFilters())]
+    service.queue.items.submit(jobs, {}, lambda *_arguments: None)
+    with service.queue.database.begin() as connection:
+        own = sa.update(items).where(items.c.source == "listing")
+        connection.execute(own.values(state="failed", **GONE.record()))
 
 
 @pytest.fixture(autouse=True)
@@ -198,6 +212,27 @@ def test_the_short_status_names_reasons_and_follows_with_an_error(
     assert "@error" in printed and "@waiting" in printed and "@overdue" in printed
     assert "@well" not in printed
     assert len(printed.splitlines()) < 20
+
+
+def test_looks_and_listings_are_no_items_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status"]) == 0
+    printed = capsys.readouterr().out
+    assert "5 failed" in printed and "looks and listings: 2 failed" in printed
+    assert "listing failed: Listing of @asked" in printed
+    assert run(["status", "--state", "failed"]) == 0
+    table, _, others = capsys.readouterr().out.partition("listing failed: ")
+    assert "failed: Talk 0 of missing" in table and "Listing of" not in table
+    assert "Listing of @error" in others and "Listing of @asked" in others
+    assert run(["status", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["counts"]["failed"], found["look_counts"]["failed"]) == (5, 2)
+    assert len([each for each in found["items"] if each["state"] == "failed"]) == 5
+    assert sorted(each["title"] for each in found["looks"]) == [
+        "Listing of @asked", "Listing of @error",
+    ]  # fmt: skip
+    assert run(["digest", "--json"]) == 0
+    digest = json.loads(capsys.readouterr().out)
+    assert ", 5 failed, " in subject(digest)
 
 
 def test_the_long_status_names_them_too(capsys: pytest.CaptureFixture[str]) -> None:

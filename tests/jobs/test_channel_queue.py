@@ -86,7 +86,7 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
     with site, site.lab(tmp_path / "lab", **NO_DOWNLOADS) as lab:
         listing = follow(lab)
         lab.start()
-        lab.wait(lambda: listing in lab.states(), "the look")
+        lab.wait(lambda: lab.states([listing]), "the look")
         lab.wait(lambda: lab.states([listing])[listing].state == "waiting", "the end of the keys")
         assert site.api.units() == 6
         waits = lab.states([listing])[listing]

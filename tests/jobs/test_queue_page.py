@@ -40,21 +40,29 @@ def put(database: Database, kind: str, **values: Any) -> str:
 
 @pytest.mark.parametrize("kind", [LOOK, LISTING, MEDIUM])
 @pytest.mark.parametrize("state", STATES)
-def test_ended_looks_are_neither_rows_nor_counted(
+def test_looks_and_listings_are_no_items_and_ended_looks_are_neither_rows_nor_counted(
     database: Database, kind: str, state: str
 ) -> None:
     item_id = put(database, kind, state=state, duration_s=None, ended_at=time.time())
-    shown = kind != LOOK or state in ACTIVE
-    for states in ((), (state,)):
-        page = views.page(database, [ME], states=states)
-        assert (len(page.rows), page.total) == (shown, shown)
+    store, is_item = ItemStore(database), kind == MEDIUM
+    # A look that ended otherwise than with an error is in the history of looks alone.
+    is_listed = kind == LISTING or (kind == LOOK and (state in ACTIVE or state == "failed"))
+    for listings, shown in ((False, is_item), (True, is_listed)):
+        for states in ((), (state,)):
+            page = views.page(database, [ME], states=states, listings=listings)
+            assert (len(page.rows), page.total) == (shown, shown)
+        found = store.summaries(listings=listings, live_workers=[ME])
+        assert [row.id for row in found] == [item_id] * shown
     found = views.figures(database, [ME], 0.0)
-    assert found.counts[state] == sum(found.counts.values()) == shown
-    assert found.done_since == (shown and state in ("done", "held"))
+    assert found.counts[state] == sum(found.counts.values()) == is_item
+    assert found.listings[state] == sum(found.listings.values()) == is_listed
+    assert found.done_since == (is_item and state in ("done", "held"))
     # It may bring nothing: no item of unknown length.
-    assert found.unmeasured == (state in ACTIVE and kind != LOOK)
-    assert ItemStore(database).counts([ME], looks=False)[state] == shown
-    assert ItemStore(database).counts([ME])[state] == 1
+    assert found.unmeasured == (state in ACTIVE and is_item)
+    assert store.counts([ME]) == found.counts
+    assert store.listing_counts([ME]) == found.listings
+    assert store.row_counts()[state] == 1
+    assert [row.id for row in store.summaries(ids=[item_id])] == [item_id]
     # A selected row stays where it is when the look ends.
     (row,) = views.page(database, [ME], ids=[item_id]).rows
     assert row.state == state

@@ -214,7 +214,7 @@ class Lab:
 
         def finished() -> bool:
             if ids is None:  # a count costs less than the states of hundreds of items
-                counts = self.jobs.counts()
+                counts = self.jobs.items.row_counts()  # a listing queues more
                 return not any(counts[state] for state in ACTIVE_STATES)
             return all(s.state not in ACTIVE_STATES for s in self.states(ids).values())
 

@@ -261,7 +261,7 @@ def test_a_listing_without_quota_can_be_queued_all_the_same(
         until(app, text("found_later"))
         start(app)
     service = Service()
-    (row,) = service.queue.page().rows
+    (row,) = service.queue.page(listings=True).rows
     service.close()
     assert (row.id.split(":")[0], row.state) == ("listing", "queued")
 

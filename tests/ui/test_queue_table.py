@@ -27,11 +27,7 @@ def test_state_cause_and_next_try_are_within_a_small_window(home: Path) -> None:
         for item_id, state in zip(ids, ("failed", "waiting", "queued"), strict=True):
             values = {"state": state, **(error if state == "failed" else {})}
             connection.execute(sa.update(items).where(items.c.id == item_id).values(**values))
-        listing = {"source": "listing", "reference": "@steady0", "title": "Listing of @steady0"}
-        connection.execute(sa.update(items).where(items.c.id == ids[2]).values(**listing))
     service.close()
-    german = page(tab="Queue", lang="de").dataframe[0].value
-    assert "Liste von @steady0" in list(german["title"])
     for choice, row_px in (
         ("queue_all", ROW_PX), ("queue_failed", TALL_ROW_PX), ("queue_waiting", ROW_PX),
     ):  # fmt: skip
@@ -47,3 +43,25 @@ def test_state_cause_and_next_try_are_within_a_small_window(home: Path) -> None:
         assert table.proto.row_height == row_px
         # What has ended has neither stage nor progress.
         assert ("progress" in names) is (choice != "queue_failed")
+
+
+@pytest.mark.slow
+def test_looks_and_listings_have_a_table_of_their_own(home: Path) -> None:
+    service = queued(3)
+    first = service.queue.page().rows[0].id
+    with service.queue.database.begin() as connection:
+        listing = {"source": "listing", "reference": "@steady0", "title": "Listing of @steady0"}
+        connection.execute(sa.update(items).where(items.c.id == first).values(**listing))
+    service.close()
+    german = page(tab="Queue", lang="de")
+    assert len(german.dataframe[0].value) == 2
+    labels = [each.content for each in german.button_group("queue_state").proto.options]
+    assert "Alle 2" in labels and "Blicke 1" in labels
+    assert any("Blicke und Auflistungen: 1" in each.value for each in german.markdown)
+    app = page(tab="Queue")
+    app.button_group("queue_state").set_value("queue_looks")
+    run_page(app)
+    assert list(app.dataframe[0].value["title"]) == ["Listing of @steady0"]
+    app.button_group("language-switch").set_value("de")
+    run_page(app)
+    assert list(app.dataframe[0].value["title"]) == ["Liste von @steady0"]

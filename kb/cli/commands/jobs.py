@@ -16,6 +16,7 @@ from kb.cli.options import FAILED, Json, with_filter_options, with_run_options
 from kb.cli.output import console
 from kb.cli.output.items import (
     fetch_documents,
+    print_listings,
     print_problems,
     print_report,
     report_document,
@@ -252,7 +253,7 @@ def status(
     ids = service.items.resolve_ids([item_id]) if item_id else None
     if not (ids or state or limit or every or as_json):
         print_overview(service)
-        if any(service.queue.counts().values()):
+        if any(service.queue.items.row_counts().values()):
             console.print_note("A table of items: kb status --all; others: --state NAME, --limit N")
         else:
             console.print_note("No items. Begin with: kb ingest FILE")
@@ -265,6 +266,8 @@ def status(
             {
                 "items": [status_document(item) for item in items],
                 "counts": service.queue.counts(),
+                "looks": [status_document(e) for e in service.items.statuses(listings=True)],
+                "look_counts": service.queue.listing_counts(),
                 "publications": service.queue.outbox.counts(),
                 "fetches": fetch_documents(service),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
@@ -274,7 +277,9 @@ def status(
                 "machines": [m.as_dict(history=False) for m in service.machines.list()],
             }
         )
-    elif items:
+        return
+    has_rows = any(service.queue.items.row_counts().values())
+    if items:
         console.out.print(status_view(service, state, limit, items))
         print_problems(items)
         if limit == len(items) and not ids:
@@ -285,12 +290,14 @@ def status(
                     f"The newest {len(items)} of {total} items. All: kb status --all; others: "
                     "--state NAME, --limit N"
                 )
-        if every:
-            print_unwell(service)
-    elif state and any(service.queue.counts().values()):
+    elif state and has_rows:
         console.print_note(f"No item is {state}. All: kb status --all")
-    else:
+    elif not has_rows:
         console.print_note("No items. Begin with: kb ingest FILE")
+    if not ids and (state or every):
+        print_listings(service, state)
+    if not ids and every:
+        print_unwell(service)
 
 
 def cancel(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kb.service.views import CrashLoop
 
 
+_QUIET = ("done", "cancelled", "dismissed")  # states of listings that are not worth a line
 _CAUSES = {
     "narrow_band": "Likely cause: only low frequencies were recorded, as on a telephone.",
     "clipped": "Likely cause: it was recorded too loud and is clipped.",
@@ -78,16 +79,20 @@ def status_view(
     return Group(*status_head(service), table, *fetch_notes(service))
 
 
-def status_head(service: Service, *, looks: bool = True) -> list[Text]:
+def status_head(service: Service) -> list[Text]:
     """Return the lines about the whole: totals, machines, fetches, and paused lanes.
 
-    Without `looks`, ended looks at followed sources are not counted.
+    Items are recordings; looks and other listings that have not ended well have their own line.
     """
-    counts = {name: count for name, count in service.queue.counts(looks=looks).items() if count}
+    counts = {name: count for name, count in service.queue.counts().items() if count}
     alive = service.queue.workers()
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
     lines = [head]
+    listings = service.queue.listing_counts()
+    others = [f"{n} {name}" for name, n in listings.items() if n and name not in _QUIET]
+    if others:
+        lines.append(Text(f"looks and listings: {'  '.join(others)}", style="dim"))
     if problem := service.queue.library_problem():
         lines.append(Text(f"{problem.message} {problem.hint}", style="red"))
     if clock := service.clock_problem():
@@ -133,6 +138,21 @@ def fetch_documents(service: Service) -> list[dict[str, Any]]:
     states = service.models.fetches()
     unneeded = service.models.unneeded(states)
     return [{**state.as_dict(), "needed": state.name not in unneeded} for state in states]
+
+
+def print_listings(service: Service, state: str | None) -> None:
+    """Print the looks and other listings in a state, which are no items; None: that have failed,
+    wait or run."""
+    for each in service.items.statuses(state=state, listings=True):
+        if state is None and each.state in _QUIET:
+            continue
+        style = STATE_STYLES.get(each.state, "bold")
+        next_at = f", next try {format_moment(each.wait_until)}" if each.wait_until else ""
+        out.print(
+            Text.assemble("listing ", (each.state, style), f": {each.title}{next_at}  {each.id}")
+        )
+        if each.error:
+            out.print(Text(f"  {each.error}"))
 
 
 def _items_table(items: Sequence[ItemStatus], *, several: bool) -> Table:

@@ -23,7 +23,7 @@ FOLLOWS_SHOWN = 10
 
 def print_overview(service: Service) -> None:
     """Print the state of the library in a few lines, however many items there are."""
-    for line in status_head(service, looks=False):
+    for line in status_head(service):
         out.print(line)
     running = service.items.statuses(state="running", limit=RUNNING_SHOWN)
     several = service.queue.has_several_machines()

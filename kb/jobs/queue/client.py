@@ -313,11 +313,16 @@ class JobQueue(Acts, QueueWorkers):
         state: str | None = None,
         limit: int | None = None,
         ids: Sequence[str] | None = None,
+        listings: bool = False,
     ) -> list[ItemSummary]:
-        """Return items, newest first; `ids` None: all. A dead worker's items count as queued."""
+        """Return items, newest first; `ids` None: all. A dead worker's items count as queued.
+
+        With `listings`, looks and other listings instead of recordings.
+        """
         return self.items.summaries(
-            state=state, limit=limit, ids=ids, live_workers=self._live_workers()
-        )
+            state=state, limit=limit, ids=ids, listings=listings,
+            live_workers=self._live_workers(),
+        )  # fmt: skip
 
     def notice_gone_files(self, rows: Sequence[ItemSummary]) -> bool:
         """Correct the state of those items whose files are gone; return True if any was changed."""
@@ -327,12 +332,22 @@ class JobQueue(Acts, QueueWorkers):
         """Return the state of every item that is not done, by id."""
         return self.items.unfinished(self._live_workers())
 
-    def counts(self, *, looks: bool = True) -> dict[str, int]:
-        """Return the number of items shown in each state; see `ItemQueries.counts`."""
-        return self.items.counts(self._live_workers(), looks=looks)
+    def counts(self) -> dict[str, int]:
+        """Return the number of items (recordings) shown in each state."""
+        return self.items.counts(self._live_workers())
+
+    def listing_counts(self) -> dict[str, int]:
+        """Return the number of looks and other listings shown in each state."""
+        return self.items.listing_counts(self._live_workers())
 
     def page(
-        self, *, states: Sequence[str] = (), words: str = "", offset: int = 0, limit: int = 100
+        self,
+        *,
+        states: Sequence[str] = (),
+        words: str = "",
+        listings: bool = False,
+        offset: int = 0,
+        limit: int = 100,
     ) -> QueuePage:
         """Return a page of the queue, in the order of `kb.jobs.queue.views.page`."""
         return views.page(
@@ -340,6 +355,7 @@ class JobQueue(Acts, QueueWorkers):
             self._live_workers(),
             states=states,
             words=words,
+            listings=listings,
             offset=offset,
             limit=limit,
         )

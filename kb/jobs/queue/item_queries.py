@@ -15,7 +15,8 @@ from kb.jobs.queue.item_states import (
     ItemRow,
     ItemSummary,
     effective_state,
-    is_shown,
+    is_recording,
+    is_shown_listing,
     row_from,
     summary_columns,
 )
@@ -59,16 +60,20 @@ class ItemQueries:
         state: str | None = None,
         limit: int | None = None,
         ids: Sequence[str] | None = None,
+        listings: bool = False,
         live_workers: Collection[str] | None = None,
     ) -> list[ItemSummary]:
         """Return items for a list, newest publication first; `ids` None: all of them.
 
+        With `listings`, looks and other listings instead of recordings; `ids` may name both.
         With `live_workers`, the items of all other workers are shown as queued.
         """
         shown = effective_state(live_workers)
         query = sa.select(*summary_columns(shown)).order_by(items.c.published.desc(), items.c.id)
         if state is not None:
             query = query.where(shown == state)
+        if ids is None:
+            query = query.where(is_shown_listing(shown) if listings else is_recording())
         if limit is not None:
             query = query.limit(limit)
         queries = (
@@ -134,17 +139,26 @@ class ItemQueries:
                 known.update(connection.scalars(query.where(items.c.id.in_(part))))
         return [item_id for item_id in ids if item_id not in known]
 
-    def counts(
-        self, live_workers: Collection[str] | None = None, *, looks: bool = True
-    ) -> dict[str, int]:
+    def counts(self, live_workers: Collection[str] | None = None) -> dict[str, int]:
         """Return the number of items in every state. `live_workers` as in `summaries`.
 
-        Without `looks`, those at followed sources are counted only until they end.
+        Items are recordings: looks at followed sources and other listings are none.
         """
+        return self._counts(live_workers, is_recording())
+
+    def listing_counts(self, live_workers: Collection[str] | None = None) -> dict[str, int]:
+        """Return the number of looks and other listings in every state, as they are listed."""
+        return self._counts(live_workers, is_shown_listing(effective_state(live_workers)))
+
+    def row_counts(self) -> dict[str, int]:
+        """Return the number of items, looks and other listings together in every state."""
+        return self._counts(None, sa.true())
+
+    def _counts(
+        self, live_workers: Collection[str] | None, where: sa.ColumnElement[bool]
+    ) -> dict[str, int]:
         shown = effective_state(live_workers)
-        query = sa.select(shown, sa.func.count()).group_by(shown)
-        if not looks:
-            query = query.where(is_shown(shown))
+        query = sa.select(shown, sa.func.count()).where(where).group_by(shown)
         with self.database.begin() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}

@@ -234,18 +234,19 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
     )  # fmt: skip
 
 
-def is_look() -> sa.ColumnElement[bool]:
-    """Return the condition of looks at followed sources."""
-    followed = sa.func.coalesce(items.c.item["extra"]["followed"].as_string(), "")
-    return sa.and_(items.c.source == LISTING, followed != "")
+def is_recording() -> sa.ColumnElement[bool]:
+    """Return the condition of items: recordings. Looks and other listings are none."""
+    return items.c.source != LISTING
 
 
-def is_shown(state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """Return the condition of the rows that the queue shows: looks only until they end.
+def is_shown_listing(state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return the condition of the looks and other listings that are listed with the queue.
 
-    Ended ones have a history of their own (`kb.sources.looks`); `state` is the state shown.
+    Looks at followed sources that ended otherwise than with an error have a history of their own
+    (`kb.sources.looks`). `state` is the state shown.
     """
-    return sa.or_(sa.not_(is_look()), state.in_(ACTIVE))
+    followed = sa.func.coalesce(items.c.item["extra"]["followed"].as_string(), "")
+    return sa.and_(items.c.source == LISTING, sa.or_(followed == "", state.in_((*ACTIVE, FAILED))))
 
 
 def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[str]:

@@ -58,13 +58,15 @@ class MissingItem:
 def item_reasons(database: Database, live_workers: Collection[str] | None) -> list[Reason]:
     """Return the reasons of items that wait, failed, are paused or held, the largest first.
 
-    Items whose errors have the same code have the same reason. Looks at followed references are
-    left out: they have a state of their own. Raises LibraryError.
+    Items whose errors have the same code have the same reason. The state of a listing is `listing
+    failed` and so on, because it is no item. Looks at followed references are left out: they have a
+    state of their own. Raises LibraryError.
     """
     c = items.c
     state = effective_state(live_workers)
     followed = sa.func.coalesce(c.item["extra"]["followed"].as_string(), "")
-    query = sa.select(state, c.title, c.error, c.hint, c.problem, c.wait_until).where(
+    named = sa.case((c.source == LISTING, sa.literal("listing ").concat(state)), else_=state)
+    query = sa.select(named, c.title, c.error, c.hint, c.problem, c.wait_until).where(
         state.in_(MISSING), sa.or_(c.source != LISTING, followed == "")
     )
     with database.begin() as connection:

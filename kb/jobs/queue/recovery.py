@@ -25,7 +25,7 @@ def fill_from_library(database: Database, settings: Settings, library: Library) 
     items or followed sources is logged.
     """
     store = ItemStore(database)
-    if any(store.counts().values()):
+    if any(store.row_counts().values()):
         return
     entries = library.entries()
     store.adopt(library_row(entry) for entry in entries)

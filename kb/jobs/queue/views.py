@@ -20,8 +20,8 @@ from kb.jobs.queue.item_states import (
     STATES,
     WAITING,
     effective_state,
-    is_look,
-    is_shown,
+    is_recording,
+    is_shown_listing,
     shown_until,
 )
 from kb.jobs.queue.progress import overall
@@ -80,15 +80,16 @@ class QueuePage:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """The figures of the queue.
+    """The figures of the queue: of its items, which are recordings.
 
-    `done_since` counts the items finished since the given time. `remaining_s` is the sound that
-    still has to be transcribed, in seconds, over items of known length; `unmeasured` counts the
-    others, without looks at followed sources. `transcribed_s` is all sound transcribed so far,
-    parts of running items included: its growth over time is the speed.
+    `listings` are the numbers of looks and other listings by state. `done_since` counts the items
+    finished since the given time. `remaining_s` is the sound that still has to be transcribed, in
+    seconds, over items of known length; `unmeasured` counts the others. `transcribed_s` is all
+    sound transcribed so far, parts of running items included: its growth over time is the speed.
     """
 
     counts: Mapping[str, int]
+    listings: Mapping[str, int]
     done_since: int
     remaining_s: float
     unmeasured: int
@@ -107,21 +108,25 @@ def page(
     states: Sequence[str] = (),
     words: str = "",
     ids: Sequence[str] | None = None,
+    listings: bool = False,
     offset: int = 0,
     limit: int = 100,
 ) -> QueuePage:
     """Return running items, then pending ones by priority, then ended ones, newest first.
 
-    `states`, `words` (in title, id or address) and `ids` filter the rows. Ended looks at followed
-    sources are among them by their id alone. `live_workers`: the workers that are alive; items of
-    any other worker are shown as queued. Raises LibraryError.
+    `states`, `words` (in title, id or address) and `ids` filter the rows. With `listings`, the
+    rows are looks and other listings instead of recordings; `ids` may name both. `live_workers`:
+    the workers that are alive; items of any other worker are shown as queued. Raises LibraryError.
     """
     state = effective_state(live_workers)
     c = items.c
     conditions: list[sa.ColumnElement[bool]] = []
     if states:
         conditions.append(state.in_(list(states)))
-    conditions.append(is_shown(state) if ids is None else c.id.in_(list(ids)))
+    if ids is not None:
+        conditions.append(c.id.in_(list(ids)))
+    else:
+        conditions.append(is_shown_listing(state) if listings else is_recording())
     for word in words.split():
         columns = (c.title, c.id, c.reference)
         conditions.append(sa.or_(*(column.icontains(word, autoescape=True) for column in columns)))
@@ -157,8 +162,7 @@ def page(
 def figures(database: Database, live_workers: Collection[str], since: float) -> QueueFigures:
     """Return the figures of the queue; `since` is a time in seconds since the epoch.
 
-    Times in the future are unknown; ended looks at followed sources are not counted. Raises
-    LibraryError.
+    Times in the future are unknown. Raises LibraryError.
     """
     c = items.c
     state = effective_state(live_workers)
@@ -168,7 +172,6 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
         (c.stage.in_(READ_STAGES), 1.0), (c.stage == "transcribe", c.progress), else_=0.0
     )
     part = sa.case((state == RUNNING, done_part), else_=0.0)
-    unmeasured = sa.and_(c.duration_s.is_(None), sa.not_(is_look()))
     ended = sa.and_(state.in_((DONE, HELD)), c.ended_at.is_not(None))
     lately = sa.and_(ended, c.ended_at >= since, c.ended_at <= database.time() + SLACK_S)
     query = (
@@ -177,17 +180,20 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
             sa.func.count(),
             sa.func.sum(sa.case((lately, 1), else_=0)),
             sa.func.sum(sa.case((unfinished, length * (1.0 - part)), else_=0.0)),
-            sa.func.sum(sa.case((sa.and_(unfinished, unmeasured), 1), else_=0)),
+            sa.func.sum(sa.case((sa.and_(unfinished, c.duration_s.is_(None)), 1), else_=0)),
             sa.func.sum(sa.case((ended, length), (state == RUNNING, length * part), else_=0.0)),
         )
-        .where(is_shown(state))
+        .where(is_recording())
         .group_by(state)
     )
+    others = sa.select(state, sa.func.count()).where(is_shown_listing(state)).group_by(state)
     with database.begin() as connection:
         found = connection.execute(query).all()
+        listings = {str(name): int(count) for name, count in connection.execute(others)}
     counts = dict.fromkeys(STATES, 0) | {str(row[0]): int(row[1]) for row in found}
     return QueueFigures(
         counts=counts,
+        listings=dict.fromkeys(STATES, 0) | listings,
         done_since=sum(int(row[2]) for row in found),
         remaining_s=sum(float(row[3]) for row in found),
         unmeasured=sum(int(row[4]) for row in found),

@@ -370,7 +370,7 @@ class Worker:
 
     def _idle(self) -> bool:
         try:
-            counts = self._context.items.counts()
+            counts = self._context.items.row_counts()
             soon = self._context.now() + retry_policy.LONGEST_BACKOFF_S
             busy = (
                 counts[QUEUED]

@@ -63,7 +63,9 @@ _FILTERS: dict[str, tuple[str, ...]] = {
     "state_done": ("done",),
     "state_cancelled": ("cancelled",),
     "state_dismissed": ("dismissed",),
+    "queue_looks": (),  # looks and other listings, which are no items
 }
+_LOOKS_SHOWN = (*ACTIVE, "failed")  # states of looks that are named above the table
 
 
 def render() -> None:
@@ -90,17 +92,18 @@ def _board() -> None:
     _show_flash()
     _clock(service)
     show_fetches([state for state in fetches if state.name not in unneeded])
-    if not sum(figures.counts.values()):
+    if not sum(figures.counts.values()) + sum(figures.listings.values()):
         st.info(f"{text('queue_empty')} {text('queue_empty_hint')}")
     else:
         _figures(figures, working)
         _lanes(lanes)
-        going = sum(figures.counts[state] for state in ACTIVE)
+        going = _going(figures)
         if going and not working and worker_supervisor().view(service).state != "starting":
             messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
         _rows(service, figures, lanes, several=several)
     show_unneeded([state for state in fetches if state.name in unneeded])
-    busy = working and bool(figures.counts["running"] + figures.counts["queued"])
+    both = (figures.counts, figures.listings)
+    busy = working and any(each["running"] + each["queued"] for each in both)
     if busy != st.session_state.get(_BUSY, True):
         st.session_state[_BUSY] = busy
         st.rerun()  # the whole page: this fragment then updates at the other interval
@@ -119,6 +122,11 @@ def _clock(service: Service) -> None:
         shown = error_messages.translate_error(problem)
         words = messages.escape_markdown(f"{shown.message} {shown.hint}")
         st.markdown(f":orange[!] {words}")
+
+
+def _going(figures: QueueFigures) -> int:
+    """Return the number of items, looks and listings that have not ended."""
+    return sum(figures.counts[state] + figures.listings[state] for state in ACTIVE)
 
 
 def midnight() -> float:
@@ -192,18 +200,23 @@ def _rows(
     service: Service, figures: QueueFigures, lanes: Sequence[LaneState], *, several: bool
 ) -> None:
     """Draw the rows; with `several` workers each running item names its own."""
-    states, words = _filters(figures)
+    states, words, listings = _filters(figures)
+
+    def read() -> QueuePage:
+        return service.queue.page(
+            states=states, words=words, listings=listings, offset=_offset(), limit=PAGE_ROWS
+        )
+
     try:
-        page = service.queue.page(
-            states=states, words=words, offset=_offset(), limit=PAGE_ROWS
-        )  # fmt: skip
+        page = read()
         if not page.rows and page.total:
             st.session_state[_PAGE] = (page.total - 1) // PAGE_ROWS
-            page = service.queue.page(states=states, words=words, offset=_offset(), limit=PAGE_ROWS)
+            page = read()
     except KBError as error:
         messages.error(error)
         return
-    _actions(page, states, words, figures, lanes)
+    _looks(figures)
+    _actions(page, (states, words, listings), figures, lanes)
     if not page.rows:
         st.caption(text("queue_none"))
         return
@@ -215,11 +228,23 @@ def _rows(
     _details(service)
 
 
-def _filters(figures: QueueFigures) -> tuple[tuple[str, ...], str]:
+def _looks(figures: QueueFigures) -> None:
+    """Name the looks and other listings that have not ended, or have failed."""
+    parts = [
+        f"{format_number(figures.listings[state])} {messages.colored_state(state)}"
+        for state in _LOOKS_SHOWN
+        if figures.listings[state]
+    ]
+    if parts:
+        st.markdown(f":small[{text('queue_looks_now', states=' · '.join(parts))}]")
+
+
+def _filters(figures: QueueFigures) -> tuple[tuple[str, ...], str, bool]:
+    """Return the chosen states, the words, and if looks and other listings are shown."""
     counts = {
         label: sum(figures.counts[state] for state in states or STATES)
         for label, states in _FILTERS.items()
-    }
+    } | {"queue_looks": sum(figures.listings.values())}
     with st.container(horizontal=True, vertical_alignment="bottom", key="queue-filters"):
         chosen = st.segmented_control(
             text("queue_filter"),
@@ -238,7 +263,7 @@ def _filters(figures: QueueFigures) -> tuple[tuple[str, ...], str]:
             on_change=_go_to_page, args=(0,), persist_state="session", width=260,
             label_visibility="collapsed",
         )  # fmt: skip
-    return _FILTERS[chosen or "queue_all"], str(words or "")
+    return _FILTERS[chosen or "queue_all"], str(words or ""), chosen == "queue_looks"
 
 
 def _filter_label(label: str, count: int) -> str:
@@ -249,8 +274,7 @@ def _filter_label(label: str, count: int) -> str:
 
 def _actions(
     page: QueuePage,
-    states: tuple[str, ...],
-    words: str,
+    shown: tuple[tuple[str, ...], str, bool],
     figures: QueueFigures,
     lanes: Sequence[LaneState],
 ) -> None:
@@ -259,7 +283,8 @@ def _actions(
     with st.container(horizontal=True, vertical_alignment="center", key="queue-actions"):
         # Without help texts: one stays on the screen when its button is disabled by the click.
         for label, action in _ACTIONS.items():
-            if label != ("queue_dismiss" if states == ("dismissed",) else "queue_undismiss"):
+            is_back = shown[0] == ("dismissed",)
+            if label != ("queue_dismiss" if is_back else "queue_undismiss"):
                 st.button(
                     text(label), key=label, disabled=none, on_click=_run_action,
                     args=(f"queue_did_{label.removeprefix('queue_')}", action),
@@ -267,14 +292,14 @@ def _actions(
         if page.total > max(1, len(chosen)):
             st.button(
                 text("queue_select_all", count=format_number(page.total)), key="queue-select-all",
-                type="tertiary", on_click=_select_all, args=(states, words),
+                type="tertiary", on_click=_select_all, args=shown,
             )  # fmt: skip
         if chosen:
             st.markdown(plural_text("queue_selected", len(chosen)), width="content")
             st.button(
                 text("queue_clear"), key="queue-clear", type="tertiary", on_click=_clear_selection
             )  # fmt: skip
-        if figures.counts["failed"] and none:
+        if figures.counts["failed"] + figures.listings["failed"] and none:
             st.button(
                 text("queue_retry_failed"), key="queue-retry-failed", type="tertiary",
                 on_click=_run_action, args=("queue_did_retry", lambda: _jobs().retry_failed()),
@@ -285,7 +310,7 @@ def _actions(
                 on_click=_run_action, args=("", lambda: _jobs().pause()),
             )  # fmt: skip
         if none:
-            _cancel_all(sum(figures.counts[state] for state in ACTIVE))
+            _cancel_all(_going(figures))
 
 
 def _cancel_all(count: int) -> None:

@@ -161,8 +161,8 @@ def _on_select(table_key: str) -> None:
     st.session_state[_SELECTED] = on_other_pages + row_selection.selected_ids(_TABLE)
 
 
-def _select_all(states: tuple[str, ...], words: str) -> None:
-    found = _jobs().page(states=states, words=words, limit=1_000_000)
+def _select_all(states: tuple[str, ...], words: str, listings: bool) -> None:
+    found = _jobs().page(states=states, words=words, listings=listings, limit=1_000_000)
     st.session_state[_SELECTED] = [row.id for row in found.rows]
 
 
