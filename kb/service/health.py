@@ -301,7 +301,8 @@ def _database(settings: Settings) -> list[HealthCheck]:
         detail = f"{path.name}: no damage in the part that was read within {DATABASE_CHECK_S:g} s"
     if kept:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept[0].made_at))
-        detail += f"; {len(kept)} copies, the last of {day}"
+        copies = "1 copy" if len(kept) == 1 else f"{len(kept)} copies"
+        detail += f"; {copies}, the last of {day}"
     return [HealthCheck("Database", "ok", detail)]
 
 

@@ -68,6 +68,28 @@ def test_what_a_machine_does_not_tell_is_left_out() -> None:
     assert shown == {"gpu_cpu": "25 %", "gpu_ram": "8.0 GB"}
 
 
+FULL = BatchState(16, 16, "the preset's most is 16", last=16, waiting=20, batches=3)
+
+
+@pytest.mark.parametrize(
+    ("worker", "live", "model", "batch", "key"),
+    [
+        ("", True, "", None, "bound_no_worker"), ("", False, "", None, "bound_no_worker"),
+        ("w", True, "", None, "bound_idle"), ("w", True, "demo", None, "bound_loading"),
+        ("w", True, "demo", FULL, "bound_recognition"),
+        ("w", True, "demo", replace(FULL, last=3, waiting=0), "bound_idle"),
+        ("w", True, "demo", replace(FULL, last=3, waiting=0, items=2), "bound_preparation"),
+        ("w", False, "", None, ""), ("w", False, "demo", FULL, ""),
+    ],
+)  # fmt: skip
+def test_what_keeps_it_from_being_faster_is_said_where_it_is_known(
+    worker: str, live: bool, model: str, batch: BatchState | None, key: str
+) -> None:
+    snapshot = Snapshot(Device("cpu", "CPU", "a processor"), model=model, batch=batch)
+    machine = Machine(worker, "here", live, 1.0, snapshot, None)
+    assert tab.bound_text(machine) == (text(key) if key else "")
+
+
 def test_a_card_is_shown_with_memory_budget_and_peak() -> None:
     now = Sample(
         at=20.0, cpu=0.5, ram_used=GB, ram_total=4 * GB, gpu=0.93, memory_used=21 * GB,

@@ -275,11 +275,16 @@ def _batch(machine: Machine) -> None:
         st.markdown(text("gpu_batch_why", reason=messages.escape_markdown(batch.reason)))
         if machine.budget is not None:
             st.markdown(budget_text(machine.budget, session.service().presets.readable()))
-    reason = messages.escape_markdown(machine.throttle.reason)
+    if why := bound_text(machine):
+        st.markdown(f"**{text('gpu_bound')}:** {why}")
+
+
+def bound_text(machine: Machine) -> str:
+    """Return what keeps a machine from being faster; "" where that is not known."""
+    if not machine.executor_id:
+        return text("bound_no_worker")
     if not machine.live:
-        why = text("bound_no_worker")
-    elif machine.bound == "throttle":
-        why = text("bound_throttle", reason=reason)
-    else:
-        why = text(f"bound_{machine.bound}")
-    st.markdown(f"**{text('gpu_bound')}:** {why}")
+        return ""  # the device's lines say since when nothing is known
+    reason = messages.escape_markdown(machine.throttle.reason)
+    throttled = machine.bound == "throttle"
+    return text("bound_throttle", reason=reason) if throttled else text(f"bound_{machine.bound}")
