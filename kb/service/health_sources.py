@@ -12,7 +12,7 @@ from kb.errors import KBError, StoredProblem
 from kb.jobs.queue.heartbeat import list_workers
 from kb.settings import Settings
 from kb.sources.keys.key_file import key_file_path
-from kb.sources.keys.key_ring import KeyRing, read_keys, unused_keys_file
+from kb.sources.keys.key_ring import KeyRing, KeyStatus, read_keys, unused_keys_file
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
 from kb.sources.ytdlp.cookies import read_cookies
@@ -88,7 +88,7 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
             f"Put a key into {key_file_path(settings)}; the README says how to get one.",
         )
     shown = "; ".join(
-        f"{status.shown} {status.state}, {status.units_today:,} units today"
+        f"{status.shown} {status.state}, {status.units_today:,}{_of(status)} units of today's quota"
         + (f" ({status.reason})" if status.reason else "")
         for status in statuses
     )
@@ -175,3 +175,7 @@ def _lane(settings: Settings, database: Database, clock: Callable[[], float]) ->
         f"at rest until {until:%Y-%m-%d %H:%M}: {status.reason}",
         "They go on by themselves; `kb resume` lifts the pause now.",
     )
+
+
+def _of(status: KeyStatus) -> str:
+    return f" of {status.allowance:,}" if status.allowance is not None else ""

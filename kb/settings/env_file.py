@@ -15,13 +15,27 @@ from pydantic import SecretStr
 from kb import storage
 from kb.errors import LibraryError, SettingsError
 from kb.settings import settings
-from kb.settings.env_sources import SYNONYMS, read_env_text, trusted_file
+from kb.settings.env_sources import FILE_VARIABLE, SYNONYMS, read_env_text, trusted_file
+from kb.settings.env_sources import SAFE_NAMES as SAFE_NAMES
 from kb.settings.settings import Settings, current_sources, get_settings
 
 
 def env_file() -> Path:
     """Return the trusted `.env` file, in use or to be made."""
     return trusted_file(settings.ENV_FOLDER)
+
+
+def untrusted_file() -> Path | None:
+    """Return the `.env` of the current folder that is read for `SAFE_NAMES` alone, if there is one.
+
+    Raises SettingsError as `get_settings`.
+    """
+    return next((file.path for file in current_sources().files if not file.trusted), None)
+
+
+def is_off() -> bool:
+    """Return True if KB_ENV_FILE says that no file is read: none is written then."""
+    return os.environ.get(FILE_VARIABLE) == os.devnull
 
 
 def from_environment(alias: str) -> bool:
@@ -45,6 +59,12 @@ def change(values: Mapping[str, str]) -> Settings:
     SettingsError naming the setting, and LibraryError if the file cannot be written. No message
     contains a secret's value.
     """
+    if is_off():
+        raise SettingsError(
+            "setting.no_file",
+            "KB_ENV_FILE says that no file of settings is read, so none is written.",
+            hint="Set KB_ENV_FILE to a file, or remove it, and start the program again.",
+        )
     fields = {str(field.alias): name for name, field in Settings.model_fields.items()}
     for alias, value in values.items():
         if alias not in fields:

@@ -16,7 +16,7 @@ from kb.database import items
 from kb.errors import KBError, MediaUnavailable
 from kb.jobs.digest.delivery import send
 from kb.jobs.digest.digest import compose
-from kb.jobs.digest.digest_text import digest_text, subject
+from kb.jobs.digest.digest_text import digest_text, length_text, subject
 from kb.jobs.digest.schedule import FOLDER, GIVE_UP_S, KEPT, period_before, write_due
 from kb.service import Service
 from kb.settings import Settings
@@ -296,3 +296,34 @@ def test_a_later_digest_that_was_changed_by_hand_is_kept(service: Service, text:
     assert (folder / "digest-2026-W60.json").read_text() == text
     assert (folder / "digest-2099-01-01.json").read_text() == '{"to": 4e9}'
     assert len(list(folder.glob("*.json"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unmeasured", "count", "said"),
+    [
+        (0.0, 0, 0, ""),
+        (0.0, 53, 53, ""),  # of unknown length, and not 0.0 h
+        (3.4, 0, 1, "3 s"),
+        (0.2, 0, 1, "1 s"),
+        (106.0, 0, 53, "2 min"),
+        (1080.0, 0, 53, "18 min"),
+        (5400.0, 0, 3, "1.5 h"),
+        (36_000.0, 2, 12, "10.0 h, 2 of unknown length"),
+    ],
+)
+def test_the_length_of_what_is_new(
+    service: Service, seconds: float, unmeasured: int, count: int, said: str
+) -> None:
+    assert length_text(seconds, unmeasured, count) == said
+    found = compose(service.queue.database, service.library, NOW - 2 * 86_400, NOW)
+    more = {"new_s": seconds, "new_unmeasured": unmeasured, "new_count": count}
+    title = f"## New: {count} ({said})" if said else f"## New: {count}"
+    assert title in digest_text({**found, **more}).splitlines()
+
+
+def test_looks_are_counted_by_their_end(service: Service) -> None:
+    found = compose(service.queue.database, service.library, NOW - 2 * 86_400, NOW)
+    looks = {"count": 9, "failed": 1, "waiting": 2, "interrupted": 0, "running": 3, "units": 1}
+    text = digest_text({**found, "looks": looks})
+    assert "9 looks (1 failed, 2 wait, 3 running), 1 unit of quota" in text
+    assert "The library has" in text and found["library_bytes"] is not None

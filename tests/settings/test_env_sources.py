@@ -350,3 +350,45 @@ def test_the_environment_wins_over_library_variables_of_the_file(
     write(tmp_path / ".env", "HF_HOME=/file\n")
     get_settings()
     assert os.environ["HF_HOME"] == "/given"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (None, False),  # no file in the current folder
+        ("", False),
+        ("KB_MODEL=tiny\n", False),
+        ("OTHER=1\n", False),
+        ("KB_MODEL=tiny\nAPI_SECRET=x\n", True),  # KB_ENV_FILE names it
+    ],
+)
+def test_the_file_that_is_written_is_the_one_that_secrets_are_read_from(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, named: bool
+) -> None:
+    here, trusted = Path.cwd() / ".env", project / ".env"
+    if text is not None:
+        here.write_text(text)
+    if named:
+        monkeypatch.setenv("KB_ENV_FILE", str(here))
+        get_settings.cache_clear()
+        trusted = here
+    assert env_file.env_file() == trusted
+    is_beside = text is not None and not named
+    assert env_file.untrusted_file() == (here if is_beside else None)
+    assert env_file.change({"API_SECRET": "new"}).odin_api_secret.get_secret_value() == "new"
+    assert "API_SECRET" in trusted.read_text()
+    if is_beside:
+        assert here.read_text() == text
+
+
+def test_nothing_is_written_where_no_file_is_read(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = tmp_path / "null"
+    monkeypatch.setattr(os, "devnull", str(nothing))
+    monkeypatch.setenv("KB_ENV_FILE", str(nothing))
+    get_settings.cache_clear()
+    assert env_file.is_off()
+    with raises(SettingsError, "setting.no_file"):
+        env_file.change({"KB_LANGUAGE": "de"})
+    assert not nothing.exists()

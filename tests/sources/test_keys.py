@@ -17,7 +17,17 @@ from kb.errors import KBError, LanePaused, MediaUnavailable, QuotaExhausted, Set
 from kb.service.health_sources import check_sources
 from kb.settings import Settings
 from kb.sources.keys.key_file import add_key, is_in_file, remove_key
-from kb.sources.keys.key_ring import ApiKey, KeyRing, next_reset, pacific_day, read_keys
+from kb.sources.keys.key_ring import (
+    ApiKey,
+    KeyRing,
+    KeyState,
+    KeyStatus,
+    QuotaUse,
+    next_reset,
+    pacific_day,
+    quota_use,
+    read_keys,
+)
 from kb.sources.redact import redact
 from kb.sources.youtube.api import NoUsableKey, YouTubeApi
 from kb.sources.ytdlp.errors import classify
@@ -413,3 +423,26 @@ def test_lasting_errors_and_passing_ones(kind: type[Exception], lasting: bool) -
     assert is_lasting(wrapped) == lasting
     verdict = classify(wrapped)
     assert (verdict.kind == "gone") == lasting
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([], None),
+        ([("invalid", 5)], None),
+        ([("ready", 352)], QuotaUse(352, 1, 0, 10_000)),
+        ([("ready", 0), ("ready", 40)], QuotaUse(40, 2, 0, 20_000)),
+        # A project may have less than the usual number, or more.
+        ([("exhausted", 400), ("ready", 12)], QuotaUse(412, 2, 1, 10_400)),
+        ([("exhausted", 400)], QuotaUse(400, 1, 1, 400)),
+        ([("exhausted", 50_000)], QuotaUse(50_000, 1, 1, 50_000)),
+        ([("ready", 10_000)], QuotaUse(10_000, 1, 0, 10_000)),
+        ([("ready", 10_001)], QuotaUse(10_001, 1, 0, None)),
+        ([("ready", 30_000), ("ready", 0)], QuotaUse(30_000, 2, 0, None)),
+        ([("ready", 3), ("invalid", 9)], QuotaUse(3, 1, 0, 10_000)),
+    ],
+)
+def test_the_quota_of_a_day_is_what_the_keys_have(
+    keys: list[tuple[KeyState, int]], expected: QuotaUse | None
+) -> None:
+    assert quota_use(KeyStatus("AIza…", state, units) for state, units in keys) == expected

@@ -73,13 +73,22 @@ class KeyStatus:
     until: float | None = None
     reason: str = ""
 
+    @property
+    def allowance(self) -> int | None:
+        """The units of a day: of a key that is used up what it had, else the usual number.
+
+        None for a key that has spent more than that and is not used up: Google granted it more.
+        """
+        if self.state == "exhausted":
+            return self.units_today
+        return USUAL_UNITS if self.units_today <= USUAL_UNITS else None
+
 
 @dataclass(frozen=True, slots=True)
 class QuotaUse:
     """The quota of one day in all keys that can be used: `spent` of the `keys` are used up.
 
-    `allowance` is the units of the day: of a key that is used up what it had, of another one the
-    usual number. It is None where a key has spent more than that: its allowance is not known.
+    `allowance` is the units that they have a day, None if that of one of them is not known.
     """
 
     units_today: int
@@ -93,14 +102,12 @@ def quota_use(statuses: Iterable[KeyStatus]) -> QuotaUse | None:
     usable = [each for each in statuses if each.state != "invalid"]
     if not usable:
         return None
-    spent = [each for each in usable if each.state == "exhausted"]
-    is_larger = any(each.units_today > USUAL_UNITS for each in usable if each.state == "ready")
-    had = sum(each.units_today if each in spent else USUAL_UNITS for each in usable)
+    known = [each.allowance for each in usable if each.allowance is not None]
     return QuotaUse(
         units_today=sum(each.units_today for each in usable),
         keys=len(usable),
-        spent=len(spent),
-        allowance=None if is_larger else had,
+        spent=sum(each.state == "exhausted" for each in usable),
+        allowance=sum(known) if len(known) == len(usable) else None,
     )
 
 

@@ -187,6 +187,11 @@ DE: dict[str, tuple[str, str]] = {
         "Einstellung {name}: sie darf keine Zeilenumbrüche enthalten.",
         "In einer Zeile schreiben.",
     ),
+    "setting.no_file": (
+        "KB_ENV_FILE sagt, dass keine Datei mit Einstellungen gelesen wird; so wird auch keine "
+        "geschrieben.",
+        "KB_ENV_FILE auf eine Datei setzen oder weglassen, und das Programm neu starten.",
+    ),
     "setting.environment": (
         "Die Einstellung {name} ist durch die Umgebung gegeben, die Vorrang vor .env hat.",
         "Dort ändern, wo das Programm gestartet wird.",

@@ -14,7 +14,11 @@ EN: dict[str, str] = {
     "is spent. They stand in {path}, which only you can read. Without a key channels are listed "
     "more slowly.",
     "keys_none": "No key yet.",
-    "keys_units": "{count} units today",
+    "keys_units": "{count} units of today's quota",
+    "keys_units_of": "{count} of {all} units of today's quota",
+    "env_off": "KB_ENV_FILE says that no file of settings is read, so nothing can be saved here.",
+    "env_other": "{path}, in the folder where the program was started, is read too, but only for "
+    "{names}. Start the program with KB_ENV_FILE={path} to use it for everything.",
     "keys_ready": "ready",
     "keys_exhausted": "used up until {until}",
     "keys_invalid": "cannot be used",
@@ -196,7 +200,12 @@ DE: dict[str, str] = {
     "Tageskontingent verbraucht ist. Sie stehen in {path}, das nur Sie lesen können. Ohne "
     "Schlüssel werden Kanäle langsamer gelistet.",
     "keys_none": "Noch kein Schlüssel.",
-    "keys_units": "{count} Einheiten heute",
+    "keys_units": "{count} Einheiten Kontingent heute",
+    "keys_units_of": "{count} von {all} Einheiten Kontingent heute",
+    "env_off": "KB_ENV_FILE sagt, dass keine Datei mit Einstellungen gelesen wird; hier lässt sich "
+    "nichts speichern.",
+    "env_other": "{path} in dem Ordner, in dem das Programm gestartet wurde, wird auch gelesen, "
+    "aber nur für {names}. Mit KB_ENV_FILE={path} gestartet, gilt sie für alles.",
     "keys_ready": "bereit",
     "keys_exhausted": "verbraucht bis {until}",
     "keys_invalid": "nicht benutzbar",

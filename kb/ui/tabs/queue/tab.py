@@ -34,8 +34,10 @@ from kb.ui.tabs.queue.table import (
     _pager,
     _select_all,
     _table,
+    going,
     next_try,
     selected,
+    show_looks,
     since,
     stage,
     title,
@@ -65,7 +67,6 @@ _FILTERS: dict[str, tuple[str, ...]] = {
     "state_dismissed": ("dismissed",),
     "queue_looks": (),  # looks and other listings, which are no items
 }
-_LOOKS_SHOWN = (*ACTIVE, "failed")  # states of looks that are named above the table
 
 
 def render() -> None:
@@ -97,8 +98,7 @@ def _board() -> None:
     else:
         _figures(figures, working)
         _lanes(lanes)
-        going = _going(figures)
-        if going and not working and worker_supervisor().view(service).state != "starting":
+        if going(figures) and not working and worker_supervisor().view(service).state != "starting":
             messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
         _rows(service, figures, lanes, several=several)
     show_unneeded([state for state in fetches if state.name in unneeded])
@@ -122,11 +122,6 @@ def _clock(service: Service) -> None:
         shown = error_messages.translate_error(problem)
         words = messages.escape_markdown(f"{shown.message} {shown.hint}")
         st.markdown(f":orange[!] {words}")
-
-
-def _going(figures: QueueFigures) -> int:
-    """Return the number of items, looks and listings that have not ended."""
-    return sum(figures.counts[state] + figures.listings[state] for state in ACTIVE)
 
 
 def midnight() -> float:
@@ -215,7 +210,7 @@ def _rows(
     except KBError as error:
         messages.error(error)
         return
-    _looks(figures)
+    show_looks(figures)
     _actions(page, (states, words, listings), figures, lanes)
     if not page.rows:
         st.caption(text("queue_none"))
@@ -226,17 +221,6 @@ def _rows(
     _table(page, several=several, at_work=at_work, tall=tall)
     _pager(page)
     _details(service)
-
-
-def _looks(figures: QueueFigures) -> None:
-    """Name the looks and other listings that have not ended, or have failed."""
-    parts = [
-        f"{format_number(figures.listings[state])} {messages.colored_state(state)}"
-        for state in _LOOKS_SHOWN
-        if figures.listings[state]
-    ]
-    if parts:
-        st.markdown(f":small[{text('queue_looks_now', states=' · '.join(parts))}]")
 
 
 def _filters(figures: QueueFigures) -> tuple[tuple[str, ...], str, bool]:
@@ -310,7 +294,7 @@ def _actions(
                 on_click=_run_action, args=("", lambda: _jobs().pause()),
             )  # fmt: skip
         if none:
-            _cancel_all(_going(figures))
+            _cancel_all(going(figures))
 
 
 def _cancel_all(count: int) -> None:

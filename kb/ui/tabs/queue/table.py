@@ -7,7 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from kb.service.views import LISTING, PENDING, JobQueue, QueuePage, QueueRow
+from kb.service.views import (
+    ACTIVE,
+    LISTING,
+    PENDING,
+    JobQueue,
+    QueueFigures,
+    QueuePage,
+    QueueRow,
+)
 from kb.types.clock import known_time
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, text
@@ -18,10 +26,28 @@ PAGE_ROWS = 100
 ROWS_SHOWN, ROW_PX, HEAD_PX = 14, 35, 38
 # Rows in which a sentence has four lines; text wraps in rows above 64 pixels only.
 TALL_ROWS_SHOWN, TALL_ROW_PX = 7, 84
+_LOOKS_SHOWN = (*ACTIVE, "failed")  # states of looks that are named above the table
+
 _TABLE, _SELECTED = "queue_table", "queue_selected"
 
 
 _FILTER, _FIND, _PAGE = "queue_state", "queue_find", "queue_page"
+
+
+def going(figures: QueueFigures) -> int:
+    """Return the number of items, looks and listings that have not ended."""
+    return sum(figures.counts[state] + figures.listings[state] for state in ACTIVE)
+
+
+def show_looks(figures: QueueFigures) -> None:
+    """Name the looks and other listings that have not ended, or have failed."""
+    parts = [
+        f"{format_number(figures.listings[state])} {messages.colored_state(state)}"
+        for state in _LOOKS_SHOWN
+        if figures.listings[state]
+    ]
+    if parts:
+        st.markdown(f":small[{text('queue_looks_now', states=' · '.join(parts))}]")
 
 
 def _table(page: QueuePage, *, several: bool, at_work: bool, tall: bool) -> None:

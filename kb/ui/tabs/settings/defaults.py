@@ -12,6 +12,7 @@ from kb.errors import KBError
 from kb.settings import Settings, env_file
 from kb.ui import access, session
 from kb.ui.i18n import text
+from kb.ui.tabs.settings import written_to
 from kb.ui.widgets import messages
 
 _FLASH_KEY = "defaults"
@@ -20,8 +21,7 @@ _OPEN = ("library", "recognition")  # groups that are changed most often
 
 def render() -> None:
     """Draw the part."""
-    place = messages.escape_markdown(messages.display_path(env_file.env_file()))
-    st.caption(text("defaults_help", path=place))
+    written_to.name_files("defaults_help")
     messages.show_flash(_FLASH_KEY)
     settings = session.service().settings
     for group, names in grouped().items():

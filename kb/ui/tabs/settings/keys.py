@@ -12,6 +12,7 @@ from kb.service.views import ApiKey, KeyStatus
 from kb.settings import Settings, env_file
 from kb.ui import access, session
 from kb.ui.i18n import format_number, has_text, text
+from kb.ui.tabs.settings import written_to
 from kb.ui.widgets import messages, task_progress
 
 _FLASH_KEY, _NEW = "keys", "keys_new"
@@ -65,7 +66,7 @@ def _key(key: ApiKey, status: KeyStatus) -> None:
         with st.container(gap="xxsmall"):
             state = f":{_COLORS[status.state]}[{messages.escape_markdown(state_text(status))}]"
             st.markdown(f"`{status.shown}` · {state}")
-            more = [text("keys_units", count=format_number(status.units_today))]
+            more = [_units(status)]
             inside = session.service().keys.is_in_file(key)
             if not inside:
                 more.append(text("keys_from_environment"))
@@ -90,6 +91,14 @@ def _key(key: ApiKey, status: KeyStatus) -> None:
                 on_click=_remove,
                 args=(key.fingerprint, key.shown),
             )
+
+
+def _units(status: KeyStatus) -> str:
+    """Return the units that a key has spent today, and its allowance where that is known."""
+    units = format_number(status.units_today)
+    if status.allowance is None:
+        return text("keys_units", count=units)
+    return text("keys_units_of", count=units, all=format_number(status.allowance))
 
 
 def state_text(status: KeyStatus) -> str:
@@ -136,12 +145,7 @@ def _remove(fingerprint: str, shown: str) -> None:
 def _secrets() -> None:
     settings = session.service().settings
     st.markdown(f"##### {text('secrets')}")
-    st.caption(
-        text(
-            "secrets_help",
-            path=messages.escape_markdown(messages.display_path(env_file.env_file())),
-        )
-    )
+    written_to.name_files("secrets_help")
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         changeable = name != "yt_api_keys" and access.may_change(name)
