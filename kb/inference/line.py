@@ -264,7 +264,10 @@ class Line:
                 while True:
                     if not connection.poll(POLL_S):
                         if cancelled and cancelled():
-                            raise Cancelled("recognizer.stopped", "Stopped before the end.")
+                            raise Cancelled(
+                                "recognizer.stopped",
+                                "Stopped before the end; nothing was written.",
+                            )
                         continue
                     kind, value = connection.recv()
                     if kind == "transcript":

@@ -57,6 +57,7 @@ _STYLE = """<style>
 [class*="st-key-figures-"] [data-testid="stMetric"] { padding: 0.55rem 0.9rem; min-width: 6.5rem; }
 [class*="st-key-figures-"] [data-testid="stMetric"] > div { padding: 0; }
 [class*="st-key-figures-"] [data-testid="stMetricValue"] { font-size: 1.4rem; }
+[class*="st-key-figures-"] [data-testid="stMetricLabel"] * { white-space: normal; }
 [data-testid="stButtonGroup"] [role="radiogroup"] { flex-wrap: wrap; }
 @media (min-width: 641px) and (max-width: 1000px) {
   [data-testid="stColumn"] { min-width: calc(50% - 1rem); }

@@ -9,8 +9,8 @@ import string
 
 import pytest
 
-from kb.errors import NestedText, render
-from kb.ui.i18n import errors
+from kb.errors import KBError, NestedText, render
+from kb.ui.i18n import error_messages, errors, page_steps
 from tests.support.error_source import Raised, constructions
 
 # Errors without a next step, each with the reason.
@@ -116,6 +116,22 @@ def test_a_sentence_and_its_translations_show_every_value(each: Raised) -> None:
         for field in used:  # the text shows a value if another value changes it
             other = {**values, field: sample(field, templates, other=True)}
             assert [render(template, other) for template in templates] != shown, (name, field)
+
+
+@pytest.mark.parametrize("code", page_steps.EN)
+def test_a_next_step_of_the_page_names_no_command(code: str) -> None:
+    """A library is indexed again by a command alone."""
+    (hint,) = {each.hint for each in RAISED if each.code == code}
+    step = page_steps.EN[code]
+    assert fields(step) == fields(hint) and "kb " in hint
+    for shown in (step, errors.DE[code][1]):
+        assert "kb " not in shown.replace("kb reindex", "")
+    values = {field: sample(field, (step,)) for field in fields(step)}
+    error = KBError(code, "A sentence.", hint="The command line's.", **values)
+    assert error_messages.translate_error(error).hint not in ("", error.hint)
+    if values:  # stored by a version whose sentence had other values
+        stored = KBError(code, "A sentence.", hint="The command line's.")
+        assert error_messages.translate_error(stored).hint == stored.hint
 
 
 @pytest.mark.parametrize("each", RAISED, ids=lambda each: each.code)

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from kb.errors import KBError, NestedText, StoredProblem, render, restored
 from kb.export_options import LAYOUT_OPTIONS
 from kb.options import OPTIONS
-from kb.ui.i18n import errors, has_text, language, text
+from kb.ui.i18n import errors, has_text, language, page_steps, text
 
 # The label of an option's field, by its flag; some flags mostly carry a value.
 _FIELDS = {
@@ -56,7 +56,18 @@ def translate_error(error: KBError) -> Translation:
             pass  # stored by a version whose sentence had other values
         else:
             return _with_labels(message, hint)
-    return _with_labels(error.message, error.hint)
+    return _with_labels(error.message, _page_step(error))
+
+
+def _page_step(error: KBError) -> str:
+    """Return the next step of an English error as the page has it."""
+    template = page_steps.EN.get(error.code)
+    if template is None:
+        return error.hint
+    try:
+        return render(template, dict(error.values), _nested)
+    except (KeyError, ValueError, AttributeError):
+        return error.hint  # stored by a version whose sentence had other values
 
 
 def flag_label(name: str) -> str:

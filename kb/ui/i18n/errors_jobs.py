@@ -1,16 +1,17 @@
 """German texts of the errors of `kb.jobs` and `kb.pipeline`, by code: message and hint."""
 
 _LISTEN = (
-    "Die zweifelhaften Sekunden anhören und im Reiter Bibliothek entscheiden, oder mit einem "
-    "anderen Modell noch einmal aufnehmen: kb ingest --again --model ..."
+    "Den Eintrag in der Bibliothek öffnen, die zweifelhaften Sekunden anhören und ihn dort "
+    "annehmen; oder ihn mit einem anderen Erkenner neu lesen: Reiter Aufnehmen, „Noch einmal "
+    "verschriften, was schon in der Bibliothek ist“."
 )
 _BRING_WHOLE_FILE = (
     "Die ganze Datei besorgen und noch einmal aufnehmen; ein Download wird neu geladen nach: "
     "kb remove ID. Was an Text da ist, lässt sich suchen."
 )
 _READ_BETTER = (
-    "Mit einem größeren Modell noch einmal lesen: kb review ID --retry --model NAME; oder so "
-    "übernehmen: kb review ID --accept"
+    "Mit einem größeren Erkenner neu lesen: Reiter Aufnehmen, „Noch einmal verschriften, was "
+    "schon in der Bibliothek ist“; oder so annehmen, auf seiner Seite in der Bibliothek."
 )
 
 DE: dict[str, tuple[str, str]] = {
@@ -77,7 +78,7 @@ DE: dict[str, tuple[str, str]] = {
     "lane.paused_by_hand": ("von Hand angehalten", ""),
     "publish.not_ready": (
         "{item_id} ist noch nicht im Ordner der Bibliothek.",
-        "Es wird veröffentlicht, sobald es fertig ist; siehe: kb status",
+        "Es wird veröffentlicht, sobald es fertig ist; siehe Reiter Warteschlange.",
     ),
     "worker.running": (
         "Ein Worker namens {name!r} läuft schon an dieser Bibliothek{holder}.",
@@ -131,7 +132,7 @@ DE: dict[str, tuple[str, str]] = {
         "Der Prozess der Erkennung ist {crashes} Mal abgestürzt, während er diesen Eintrag las.",
         "Die Datei bringt vielleicht einen Treiber zum Absturz oder braucht mehr "
         "Speicher, als da ist; ein kleineres --batch-size oder ein anderes Modell "
-        "versuchen, dann: kb retry {item_id}",
+        "versuchen, dann „Noch einmal“ auf dem Reiter Warteschlange: {item_id}",
     ),
     "library.folder_missing": (
         "Der Ordner aller Dateien fehlt: {folder}. Der Index wurde nicht verändert.",
@@ -172,7 +173,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "publish.held": (
         "{item_id} ist zur Durchsicht zurückgehalten: {cause}",
-        "Noch einmal transkribieren: kb ingest --again",
+        "Auf seiner Seite in der Bibliothek annehmen, oder im Reiter Aufnehmen neu lesen lassen.",
     ),
     "publish.held_because": (
         "{item_id} ist zur Durchsicht zurückgehalten: {cause}",

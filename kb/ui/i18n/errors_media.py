@@ -96,7 +96,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "media.gone": (
         "Das Medium von {title!r} ist aus {folder} verschwunden.",
-        "Vielleicht hat ein anderes Programm es entfernt; noch einmal versuchen: kb retry",
+        "Vielleicht hat ein anderes Programm es entfernt; „Noch einmal“ auf dem Reiter "
+        "Warteschlange versuchen.",
     ),
     "clip.time": (
         "{text!r} ist keine Zeit.",
@@ -159,7 +160,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "item.no_transcript": (
         "{item_id} ({title}) hat noch kein Transkript.",
-        "Aufnehmen: kb ingest, oder noch einmal versuchen: kb retry",
+        "Im Reiter Aufnehmen nennen, oder „Noch einmal“ auf dem Reiter Warteschlange.",
     ),
     "item.no_transcript_failed": ("{item_id} ({title}) hat noch kein Transkript.", "{cause}"),
     "vocabulary.damaged": (

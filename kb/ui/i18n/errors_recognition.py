@@ -1,7 +1,9 @@
 """German of the recognizer's errors (`kb.asr`, `kb.inference`, `gpu`, `kb.options`), by code."""
 
 _HERE = "Auf diesem Rechner gibt es: {models_here}."
-_DRIVER = "Den Treiber prüfen: kb doctor. Ohne das Gerät weiterarbeiten: KB_DEVICE=cpu."
+_DRIVER = (
+    "Den Treiber prüfen: Einstellungen, Zustand. Ohne das Gerät weiterarbeiten: KB_DEVICE=cpu."
+)
 _WHISPER_INSTEAD = "Unverändert benutzen mit: --engine whisper"
 _QWEN_PARTS = (
     "Die Erkennung ist --model oder KB_MODEL (Qwen/Qwen3-ASR-0.6B-hf und seinesgleichen), der "
@@ -70,11 +72,11 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "recognizer.not_started": (
         "Die Erkennung lässt sich nicht starten: {cause}.",
-        "Den Rechner prüfen mit: kb doctor",
+        "Den Rechner prüfen: Einstellungen, Zustand.",
     ),
     "recognizer.crashed": (
         "Der Prozess der Erkennung ist zu Ende gegangen ({cause}).",
-        "Zu wenig Speicher oder ein beschädigter Treiber? Prüfen mit: kb doctor",
+        "Zu wenig Speicher oder ein beschädigter Treiber? Siehe Einstellungen, Zustand.",
     ),
     "device.window_too_large": (
         "Nicht einmal ein Fenster passt in den Speicher des Geräts: {cause}",

@@ -9,8 +9,8 @@ DE: dict[str, tuple[str, str]] = {
         "Die Quelle hat jetzt ein anderes Medium, {now_s:.0f} s lang statt {before_s:.0f} s. Der "
         "Eintrag wurde von Hand korrigiert oder veröffentlicht und wird darum nicht von selbst "
         "ersetzt.",
-        "Die neue Fassung nehmen: kb review {item_id} --renew; diese behalten: kb review "
-        "{item_id} --accept",
+        "Die neue Fassung nehmen oder diese behalten: auf der Seite von {item_id} in der "
+        "Bibliothek.",
     ),
     "review.not_asked": (
         "Die Quelle von {item_id} hat kein anderes Medium, von dem bekannt ist.",
@@ -35,11 +35,13 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "options.stored": (
         "Gespeicherte Optionen eines Laufs, {name}: {problem}.",
-        "Den Eintrag noch einmal einreihen: kb ingest QUELLE --again",
+        "Den Eintrag noch einmal einreihen: Reiter Aufnehmen, „Noch einmal verschriften, was schon "
+        "in der Bibliothek ist“.",
     ),
     "options.asked": (
         "Die gespeicherten Einstellungen einer Anfrage sind nicht brauchbar: {reason}.",
-        "Den Eintrag noch einmal einreihen: kb ingest QUELLE --again",
+        "Den Eintrag noch einmal einreihen: Reiter Aufnehmen, „Noch einmal verschriften, was schon "
+        "in der Bibliothek ist“.",
     ),
     "task.lost": (
         "Der Vorgang {name} endete ohne Ergebnis: sein Prozess ist weg.",

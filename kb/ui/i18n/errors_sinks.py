@@ -4,7 +4,10 @@ _REINDEX = (
     "`kb reindex` ausführen: das baut den Index aus dem Bibliotheksordner neu auf; nichts geht "
     "verloren."
 )
-_CREDENTIALS = "{key}, {secret} und ODIN_PROJECT_ID prüfen, dann: kb publish --all --to odin"
+_CREDENTIALS = (
+    "{key}, {secret} und ODIN_PROJECT_ID in den Einstellungen prüfen, dann im Reiter Wissensbasis "
+    "noch einmal senden."
+)
 _SET_CREDENTIALS = (
     "API_KEY, API_SECRET und ODIN_PROJECT_ID in .env, in der Umgebung oder im Reiter "
     "Einstellungen setzen."
@@ -220,7 +223,7 @@ DE: dict[str, tuple[str, str]] = {
     "publish.removed_there": (
         "Das Projekt {project} hat kein Dokument davon mehr: es wurde dort entfernt (verglichen um "
         "{time}).",
-        "Noch einmal senden: kb publish {item_id} --to odin, oder alles, was fehlt: kb sync",
+        "{item_id} noch einmal senden, oder alles, was fehlt: im Reiter Wissensbasis.",
     ),
     "publish.claimed": (
         "{item} wird gerade von einem anderen Prozess veröffentlicht.",
@@ -228,11 +231,11 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "odin.not_indexed": (
         "ODIN konnte {name} nicht indizieren ({status})",
-        "Mit kb publish noch einmal: die misslungene Kopie wird ersetzt.",
+        "Im Reiter Wissensbasis noch einmal senden: die misslungene Kopie wird ersetzt.",
     ),
     "odin.index_error": (
         "ODIN konnte {name} nicht indizieren ({status}): {reason}",
-        "Mit kb publish noch einmal: die misslungene Kopie wird ersetzt.",
+        "Im Reiter Wissensbasis noch einmal senden: die misslungene Kopie wird ersetzt.",
     ),
     "odin.not_removed": (
         "ODIN hat {name} nicht entfernt (von {count}).",

@@ -1,0 +1,62 @@
+"""Next steps of errors on the page, in English, where the command line names a command.
+
+They name a button, a tab or a setting instead. The German table of errors is the page's alone.
+"""
+
+_LISTEN = (
+    "Open it in the library, listen to the doubtful seconds and accept it there; or transcribe "
+    "it again with another recognizer: tab Ingest, “Transcribe again what is already in the "
+    "library”."
+)
+_BETTER = (
+    "Transcribe it again with a larger recognizer: tab Ingest, “Transcribe again what is already "
+    "in the library”; or accept it as it is on its page in the library."
+)
+_AGAIN = "Queue the item again: tab Ingest, “Transcribe again what is already in the library”."
+_DRIVER = "Look at its driver: Settings, Health. To go on without it: KB_DEVICE=cpu."
+_SEND = "Send it again on the tab Knowledge base: the failed copy is replaced."
+_CREDENTIALS = (
+    "Check {key}, {secret} and ODIN_PROJECT_ID under Settings, then send again on the tab "
+    "Knowledge base."
+)
+
+EN: dict[str, str] = {
+    "hold.missing": _LISTEN,
+    "hold.doubtful": _LISTEN,
+    "hold.missing_and_doubtful": _LISTEN,
+    "hold.wrong_words": _BETTER,
+    "hold.most_words": _BETTER,
+    "item.crashes": (
+        "The file may crash a driver or need more memory than there is; try a smaller "
+        "--batch-size or another model, then “Retry” on the tab Queue: {item_id}"
+    ),
+    "item.transcript_gone": (
+        "Put it back and run kb reindex, or transcribe it again with “Retry” on the tab Queue: "
+        "{item_id}"
+    ),
+    "item.unfinished": "Transcribe it with “Retry” on the tab Queue: {item_id}",
+    "item.no_transcript": (
+        "Take it in on the tab Ingest, or try again with “Retry” on the tab Queue."
+    ),
+    "media.gone": "Another program may have removed it; try again with “Retry” on the tab Queue.",
+    "options.asked": _AGAIN,
+    "options.stored": _AGAIN,
+    "recognizer.crashed": "Out of memory or a damaged driver? See Settings, Health.",
+    "recognizer.not_started": "Check this machine: Settings, Health.",
+    "device.failed": _DRIVER,
+    "device.failed_loading": _DRIVER,
+    "publish.held": (
+        "Accept it on its page in the library, or transcribe it again on the tab Ingest."
+    ),
+    "publish.not_ready": "It is published when it is finished; see the tab Queue.",
+    "publish.removed_there": (
+        "Send {item_id} again, or all that is missing, on the tab Knowledge base."
+    ),
+    "version.asked": (
+        "Take the new version or keep this one on the page of {item_id} in the library."
+    ),
+    "odin.index_error": _SEND,
+    "odin.not_indexed": _SEND,
+    "odin.credentials_malformed": _CREDENTIALS,
+    "odin.credentials_refused": _CREDENTIALS,
+}
