@@ -67,6 +67,7 @@ _STYLE = """<style>
 }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
+  [class*="st-key-followed-"] > div:first-child { min-width: 100%; }
   [class*="st-key-figures-"] .stElementContainer { flex: 1 1 30%; }
   [class*="st-key-figures-"] [data-testid="stMetric"] { min-width: 0; padding: 0.4rem 0.7rem; }
   [class*="st-key-figures-"] [data-testid="stMetricValue"] { font-size: 1.15rem; }

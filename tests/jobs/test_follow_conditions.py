@@ -259,6 +259,20 @@ def test_an_error_of_a_look_has_its_step(
 
 
 @pytest.mark.parametrize(
+    ("error", "condition"), [(None, "new"), (GONE_NAME, "noted"), (MOVED, "noted"),
+                             (CLOSED, "error"), (NETWORK, "error")],
+    ids=lambda value: value.code if isinstance(value, KBError) else None,
+)  # fmt: skip
+def test_without_a_recorded_look_a_source_is_never_well(
+    service: Service, error: KBError | None, condition: str
+) -> None:
+    key = follow(service)
+    if error is not None:
+        service.subscriptions.record_result(key, error=error.message, problem=error.problem)
+    assert state_of(service).condition == condition
+
+
+@pytest.mark.parametrize(
     ("reference", "name"),
     [
         ("https://www.youtube.com/@talks/shorts", "https://www.youtube.com/@newname/shorts"),

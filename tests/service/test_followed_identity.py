@@ -434,3 +434,34 @@ def test_only_a_time_before_today_is_kept_as_typed(typed: str, stored: str) -> N
 )
 def test_filters_are_shown_as_they_are_typed(values: dict[str, Any], typed: str) -> None:
     assert VideoFilters(**values).as_typed() == typed
+
+
+@pytest.mark.parametrize(
+    ("reference", "code"),
+    [
+        ("@newname", ""),
+        (f"youtube.com/channel/{UC}", ""),
+        (f"{Y}/channel/{UC}", ""),
+        (f"youtube.com/channel/{OTHER}", "follow.other_channel"),
+        ("@foreign", "follow.other_channel"),
+        ("@never", "youtube.channel_missing"),
+        (f"{Y}/playlist?list=PL{'p' * 32}", "follow.other_channel"),
+        (f"{Y}/@newname/shorts", "follow.other_channel"),  # a part of it
+    ],
+)
+def test_a_subscription_gets_another_name_of_its_channel_and_keeps_its_terms(
+    world: World, reference: str, code: str
+) -> None:
+    terms = VideoFilters(title="harbour")
+    made = world.service.subscriptions.follow("@talks", every_s=7200.0, filters=terms)
+    world.channel.handle = "@newname"
+    world.fake.channels.append(Channel(OTHER, "@foreign", 2))
+    if code:
+        with pytest.raises(KBError) as caught:
+            world.service.subscriptions.rename(made.key, reference)
+        assert caught.value.code == code
+    else:
+        world.service.subscriptions.rename(made.key, reference)
+    (found,) = world.followed
+    assert found.reference == ("@talks" if code else reference)
+    assert (found.key, found.every_s, found.filters) == (made.key, 7200.0, terms)

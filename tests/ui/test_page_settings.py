@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from kb.errors import UsageError
 from kb.options import OPTIONS, RunOptions
 from kb.service import Service, logs
 from kb.settings import Settings, get_settings
@@ -109,6 +110,26 @@ def test_a_secret_is_written_and_never_sent_back(home: Path, tmp_path: Path) -> 
     assert not get_settings().odin_api_secret.get_secret_value()
 
 
+@pytest.mark.parametrize("part_name", ["keys", "defaults"])
+def test_the_file_that_is_written_and_the_one_beside_it_are_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_name: str
+) -> None:
+    written = tmp_path / "mine" / ".env"
+    written.parent.mkdir()
+    written.write_text(f"KB_HOME={home}\n")
+    monkeypatch.setattr("kb.settings.settings.ENV_FOLDER", written.parent)
+    monkeypatch.delenv("KB_ENV_FILE", raising=False)
+    beside = Path.cwd() / ".env"
+    beside.unlink()
+    for is_there in (False, True):
+        if is_there:
+            beside.write_text("KB_LANGUAGE=de\n")
+        get_settings.cache_clear()
+        said = everything(part(page(tab="Settings"), part_name))
+        assert str(written) in said
+        assert (f"KB_ENV_FILE={beside}" in said and "KB_LANGUAGE" in said) is is_there
+
+
 def test_defaults_are_written_and_mistakes_named(home: Path, tmp_path: Path) -> None:
     app = part(page(tab="Settings"), "defaults")
     fields = {str(e.key): e for e in app.text_input if e.key}
@@ -152,6 +173,35 @@ def test_following_and_no_longer(home: Path) -> None:
     assert RunOptions.from_dict(followed.options) == RunOptions()
     press(app, "follow_remove")
     assert service.subscriptions.list() == ()
+    service.close()
+
+
+def test_a_renamed_channel_gets_its_new_name_by_a_button_and_a_closed_one_names_no_command(
+    home: Path,
+) -> None:
+    service = Service()
+    gone = f"UC{'g' * 22}"
+    for reference, channel_id, error in (
+        ("@renamed", "", UsageError(
+            "youtube.name_gone", "{name} {title} {id} {handle}", hint="-", name="@renamed",
+            title="Talks", id=gone, handle=f"youtube.com/channel/{gone}",
+        )),
+        ("@closed", f"UC{'c' * 22}", UsageError(
+            "youtube.channel_deleted", "{channel} {id}", hint="-", channel="@closed", id="UC1",
+        )),
+    ):  # fmt: skip
+        made = service.subscriptions.follow(reference, channel_id=channel_id or gone)
+        service.subscriptions.record_result(made.key, error=error.message, problem=error.problem)
+    app = part(page(tab="Settings"), "follow")
+    said = everything(app)
+    assert "kb unfollow" not in said and "Unfollow" in said
+    assert text("follow_finds_nothing") in said
+    (button,) = [each for each in app.button if str(each.key).startswith("follow-rename-")]
+    assert gone in button.label
+    button.click()
+    run_page(app)
+    renamed = service.subscriptions.find(f"youtube:channel:{gone}")
+    assert renamed is not None and renamed.reference == f"youtube.com/channel/{gone}"
     service.close()
 
 

@@ -132,7 +132,7 @@ def print_follows(
             out.print(Text(f"  {typed}", style="dim"))
         if each.known:
             out.print(Text(f"  {numbers_text(each)}", style="dim"))
-        out.print(Text(f"  {_looked(each.last) if each.last else 'no look yet'}", style="dim"))
+        out.print(Text(f"  {_last_look(each)}", style="dim"))
         if each.error:
             out.print(Text(f"  {each.error}", style="yellow" if each.rank else "red"))
         if each.better_name:
@@ -190,6 +190,15 @@ def _print_missing(missing: Sequence[MissingItem]) -> None:
 def _looking(look: LookUnderWay) -> str:
     words = {"running": "looking now, since", "queued": "look queued since"}
     return f"{words.get(look.state, f'look {look.state} since')} {format_moment(look.since)}"
+
+
+def _last_look(state: FollowState) -> str:
+    if state.last is not None:
+        return _looked(state.last)
+    asked_at = state.subscription.last_at
+    if asked_at is None or state.looking:
+        return "no look has ended yet"
+    return f"no look is recorded; the last one was asked for {format_moment(asked_at)}"
 
 
 def _looked(look: Look) -> str:

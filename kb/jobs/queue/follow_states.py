@@ -26,6 +26,8 @@ from kb.sources.youtube.links import parse_link
 OVERDUE_S = 1800.0
 # Codes of the errors of a source that is gone: a later look finds nothing until it is back.
 GONE = frozenset(("youtube.channel_deleted", "youtube.channel_missing", "youtube.playlist_missing"))
+# Codes of what a look that succeeded reports.
+NOTES = frozenset(("youtube.name_gone", "youtube.name_moved"))
 _COMING = (QUEUED, RUNNING, known_numbers.TO_COME)
 
 
@@ -182,7 +184,11 @@ def _condition(
     outcome = look.outcome if look is not None else ""
     if outcome == LookOutcome.WAITING:
         return "waiting"
-    if outcome == LookOutcome.FAILED or (each.error and outcome != LookOutcome.SUCCEEDED):
+    # After a loss of the database, the error is all that is left of the last look.
+    is_note = look is None and (each.problem or {}).get("code") in NOTES
+    if outcome == LookOutcome.FAILED or (
+        each.error and outcome != LookOutcome.SUCCEEDED and not is_note
+    ):
         return "error"
     if is_overdue:
         return "overdue"

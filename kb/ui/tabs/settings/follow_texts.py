@@ -104,7 +104,10 @@ def last_look(state: FollowState) -> str:
     """Return the time, the end and the numbers of the last look that has ended."""
     look = state.last
     if look is None:
-        return text("follow_no_look")
+        asked_at = None if state.looking else state.subscription.last_at
+        if asked_at is None:
+            return text("follow_no_look")
+        return text("follow_look_lost", when=messages.format_datetime(asked_at))
     read = str(look.listed)
     if look.reported:
         read = text("follow_read_of", read=look.listed, all=look.reported)
