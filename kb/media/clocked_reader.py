@@ -54,6 +54,7 @@ _WITHOUT_TIMES = frozenset(
 _LONGEST_OVERLAP = SAMPLE_RATE_HZ  # a clock that goes back by more begins again
 
 _SILENCE = 0.001  # peak; -60 dBFS
+_READ_BYTES = 2**18  # of ffmpeg's output at once: 0.8 s of sound
 _LAST_PACKETS = 8  # before a hole, looked at for silence
 
 
@@ -215,11 +216,13 @@ class ClockedReader:
     def _read_pipe(self) -> Iterator[tuple[int, Channels]]:
         try:
             with open_output(self._guard) as container:
+                # Fractions are slow, and there are hundreds of packets in a window.
+                base = container.streams.audio[0].time_base if container.streams.audio else None
+                per_tick = (base or 0) * SAMPLE_RATE_HZ
                 for packet in packets_of(container):
                     if packet.pts is None or not packet.size:
                         continue
-                    assert packet.time_base is not None
-                    first = round(packet.pts * packet.time_base * SAMPLE_RATE_HZ)
+                    first = packet.pts if per_tick == 1 else round(packet.pts * per_tick)
                     yield first, samples_of(packet)
         except (av.error.FFmpegError, OSError):
             return  # ffmpeg ended before its time: its exit code and its log have the cause
@@ -254,7 +257,14 @@ def open_output(guard: IdleGuard) -> InputContainer:
     # NUT has the medium's tags, which may be in any encoding; nobuffer would lose a packet.
     options = {"probesize": "32", "analyzeduration": "0"}
     with interrupts_deferred():
-        return av.open(guard, "r", format="nut", metadata_errors="replace", options=options)
+        return av.open(
+            guard,
+            "r",
+            format="nut",
+            metadata_errors="replace",
+            options=options,
+            buffer_size=_READ_BYTES,
+        )
 
 
 def _command(found: MediaProbe, track: Track, start: int) -> list[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 import imageio_ffmpeg
 
 from kb.errors import UsageError
+
+_PIPE_BYTES = 2**20  # 3 s of the sound that a reader gets
 
 
 def binary() -> str:
@@ -35,7 +38,7 @@ def start(command: list[str], *, messages: bool = True) -> subprocess.Popen[byte
         flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
         options = {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -49,3 +52,20 @@ def start(command: list[str], *, messages: bool = True) -> subprocess.Popen[byte
             hint="Install it again with: pip install --force-reinstall imageio-ffmpeg",
             cause=error.strerror,
         ) from error
+    _enlarge_pipe(process)
+    return process
+
+
+def _enlarge_pipe(process: subprocess.Popen[bytes]) -> None:
+    """Give the pipe of the output more room than 64 KiB, for fewer changes between processes.
+
+    Linux only; an account with many pipes is refused, and keeps the usual size.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    operation = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if operation is not None and process.stdout is not None:
+        with suppress(OSError):
+            fcntl.fcntl(process.stdout, operation, _PIPE_BYTES)

@@ -20,8 +20,11 @@ def interrupts_deferred() -> Iterator[None]:
 
     Python calls signal handlers in the main thread only; in another thread nothing is to be done.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     earlier = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(earlier):
+    if not callable(earlier):
         yield
         return
     calls: list[tuple[int, FrameType | None]] = []

@@ -61,10 +61,10 @@ class Mixdown:
     def mix_channels(self, channels: NDArray[np.float32]) -> Samples:
         """Return the mono sound of the next block, [samples, places] of the clocked reader."""
         channels = _finite(channels)
-        left, right, centre, back_left, back_right = np.ascontiguousarray(channels.T)
-        if not left.any() and not right.any() and not back_left.any() and not back_right.any():
-            mono = centre
+        if not any(channels[:, place].any() for place in (0, 1, 3, 4)):
+            mono = channels[:, 2].copy()
         else:
+            left, right, centre, back_left, back_right = np.ascontiguousarray(channels.T)
             front = self._average(left, right)
             if centre.any() or back_left.any() or back_right.any():
                 # The layout may change inside a block: plain stereo keeps its level.

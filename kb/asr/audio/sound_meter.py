@@ -96,7 +96,8 @@ class SoundMeter:
         return replace(found, causes=causes_of(found))
 
     def _add(self, sound: Audio) -> None:
-        self._peak = max(self._peak, float(np.abs(sound).max()))
+        sizes = np.abs(sound)
+        self._peak = max(self._peak, float(sizes.max()))
         levels = _decibels(
             np.sqrt(
                 np.square(sound[: sound.size // HOP * HOP].reshape(-1, HOP)).mean(
@@ -105,12 +106,13 @@ class SoundMeter:
             )
         )
         _count(self._levels, levels - LEAST_DB)
-        _count(self._samples, (_decibels(np.abs(sound)) - LEAST_DB) / STEP_DB)
+        _count(self._samples, (_decibels(sizes) - LEAST_DB) / STEP_DB)
         for level in levels.tolist():
             self._follow_decay(level)
-        for at in range(0, sound.size - FFT + 1, FFT_EVERY):
-            spectrum = np.fft.rfft(sound[at : at + FFT] * self._window)
-            self._power += np.square(np.abs(spectrum))
+        if sound.size >= FFT:
+            pieces = np.lib.stride_tricks.sliding_window_view(sound, FFT)[::FFT_EVERY]
+            spectra = np.fft.rfft(pieces * self._window, axis=1)
+            self._power += np.square(np.abs(spectra)).sum(axis=0)
 
     def _follow_decay(self, level: float) -> None:
         """Add a level to the run that falls from a peak, or count the run that it ends."""
@@ -176,7 +178,7 @@ def _decibels(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 
 def _count(histogram: npt.NDArray[np.int64], places: npt.NDArray[np.float64]) -> None:
-    inside = np.clip(places, 0, histogram.size - 1).astype(np.int64)
+    inside = np.minimum(np.maximum(places, 0), histogram.size - 1).astype(np.int32)
     histogram += np.bincount(inside, minlength=histogram.size)
 
 
