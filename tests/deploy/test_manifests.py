@@ -1,0 +1,98 @@
+"""Dockerfile, compose files and manifests: their own checkers, and what they promise."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from ruamel.yaml import YAML
+
+from kb.database import Database
+from kb.jobs.queue.items import ItemStore
+from kb.settings import PROJECT_ROOT, Settings
+from tests.support.postgres import connected, database_url, server
+from tests.support.queue_store import queued
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform != "linux", reason="the checkers' wheels"),
+]
+
+__all__ = ["database_url", "server"]
+
+DEPLOY = PROJECT_ROOT / "deploy"
+SECRETS = {"KB_PASSWORD": "long and random", "KB_DATABASE_PASSWORD": "long and random too"}
+
+
+def check(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name(command[0])
+    found = str(program) if program.exists() else shutil.which(command[0])
+    assert found, f"{command[0]} is missing: make setup"
+    return subprocess.run(
+        [found, *command[1:]], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
+        check=False,
+    )  # fmt: skip
+
+
+def documents(name: str) -> list[dict]:
+    return list(YAML(typ="safe").load_all((DEPLOY / name).read_text(encoding="utf-8")))
+
+
+def test_the_dockerfile_has_no_finding() -> None:
+    # Versions of Debian's packages vanish from its mirrors, and constraints.txt pins Python's.
+    done = check("hadolint", "--ignore", "DL3008", "--ignore", "DL3013", "Dockerfile")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("more", [(), ("compose.gpu.yaml",), ("compose.postgres.yaml",)])
+def test_the_compose_files_are_whole_and_ask_for_their_secrets(more: tuple[str, ...]) -> None:
+    files = [part for name in more for part in ("-f", f"deploy/{name}")]
+    command = ("docker-compose", "-f", "compose.yaml", *files, "config")
+    done = check(*command, **SECRETS)
+    assert done.returncode == 0, done.stderr
+    services = YAML(typ="safe").load(done.stdout)["services"]
+    assert {"worker", "dashboard"} <= set(services)
+    for service in services.values():
+        for port in service.get("ports", ()):
+            assert port["host_ip"] == "127.0.0.1"  # a proxy with TLS stands before it
+    refused = check(*command)
+    assert refused.returncode != 0 and "set KB_" in refused.stderr
+
+
+def test_the_manifests_are_valid() -> None:
+    done = check("kubernetes-validate", "--strict", "deploy/kubernetes.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_setting_in_a_manifest_exists() -> None:
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    own = {"KB_FLAVOUR", "KB_DATABASE_PASSWORD"}  # of the compose files themselves
+    for file in (PROJECT_ROOT / "compose.yaml", PROJECT_ROOT / "Dockerfile", *DEPLOY.iterdir()):
+        named = set(re.findall(r"\bKB_[A-Z_]+\b", file.read_text(encoding="utf-8")))
+        assert named <= known | own, file
+
+
+def test_workers_are_scaled_by_the_sound_that_waits(database_url: str) -> None:
+    settings = Settings.model_validate({"KB_DATABASE_URL": database_url})
+    store = ItemStore(Database.open(settings))
+    (scaled,) = [each for each in documents("keda.yaml") if each["kind"] == "ScaledObject"]
+    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
+    target = scaled["spec"]["scaleTargetRef"]["name"]
+    deployments = [each for each in documents("kubernetes.yaml") if each["kind"] == "Deployment"]
+    assert target in {each["metadata"]["name"] for each in deployments}
+    with connected(database_url) as connection:
+        assert connection.scalar(sa.text(query)) == 0
+        ids, _ = queued(store, 4)
+        states = [("queued", 60.0), ("running", 7.5), ("queued", None), ("done", 9000.0)]
+        for item_id, (state, duration_s) in zip(ids, states, strict=True):
+            change = "UPDATE kb_items SET state = :state, duration_s = :duration_s WHERE id = :id"
+            values = {"id": item_id, "state": state, "duration_s": duration_s}
+            connection.execute(sa.text(change), values)
+        assert connection.scalar(sa.text(query)) == 60 + 7.5 + 600
