@@ -21,6 +21,8 @@ EN: dict[str, str] = {
     "queue_unmeasured_one": "One more item of unknown length is not counted.",
     "queue_no_worker": "No worker is running: what waits stays where it is.",
     "queue_no_worker_hint": "Start one in the sidebar.",
+    "queue_clock": "{count} recorded times lie in the future (the latest is {latest}): a clock was "
+    "wrong, or is wrong now. Such times count as unknown.",
     "queue_filter": "Show",
     "queue_all": "All {count}",
     "queue_find": "Find",
@@ -139,6 +141,8 @@ DE: dict[str, str] = {
     "queue_unmeasured_one": "Ein weiterer Eintrag unbekannter Länge ist nicht mitgezählt.",
     "queue_no_worker": "Kein Arbeiter läuft: was wartet, bleibt, wo es ist.",
     "queue_no_worker_hint": "Starten Sie einen in der Seitenleiste.",
+    "queue_clock": "{count} aufgezeichnete Zeiten liegen in der Zukunft (die letzte ist {latest}): "
+    "Eine Uhr ging falsch oder geht jetzt falsch. Solche Zeiten gelten als unbekannt.",
     "queue_filter": "Zeigen",
     "queue_all": "Alle {count}",
     "queue_find": "Finden",

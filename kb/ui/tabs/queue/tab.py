@@ -22,6 +22,7 @@ from kb.service.views import (
 from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.tabs.queue.clock_note import show_clock
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
@@ -46,11 +47,9 @@ from kb.ui.widgets import messages
 from kb.ui.widgets.fetches import show_fetches, show_unneeded
 
 BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
-CLOCK_EVERY_S = 60.0
 DETAILS = 8  # selected items that are shown with all details
 
 _FLASH, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
-_CLOCK = "queue_clock"  # time of the next look at the clock, and what was found
 _SURE = "queue_sure"  # the question before everything is cancelled is shown
 _SAID = ("first", "pause", "retry", "cancel", "dismiss", "undismiss")
 # What has ended has neither stage nor progress.
@@ -91,7 +90,7 @@ def _board() -> None:
         return
     working = bool(workers)
     _show_flash()
-    _clock(service)
+    show_clock(service)
     show_fetches([state for state in fetches if state.name not in unneeded])
     if not sum(figures.counts.values()) + sum(figures.listings.values()):
         st.info(f"{text('queue_empty')} {text('queue_empty_hint')}")
@@ -107,21 +106,6 @@ def _board() -> None:
     if busy != st.session_state.get(_BUSY, True):
         st.session_state[_BUSY] = busy
         st.rerun()  # the whole page: this fragment then updates at the other interval
-
-
-def _clock(service: Service) -> None:
-    """Draw a line about stored times in the future; they are looked up once in a minute."""
-    until, problem = st.session_state.get(_CLOCK, (0.0, None))
-    if time.monotonic() >= until:
-        try:
-            problem = service.clock_problem()
-        except KBError as error:
-            problem = error
-        st.session_state[_CLOCK] = (time.monotonic() + CLOCK_EVERY_S, problem)
-    if problem is not None:
-        shown = error_messages.translate_error(problem)
-        words = messages.escape_markdown(f"{shown.message} {shown.hint}")
-        st.markdown(f":orange[!] {words}")
 
 
 def midnight() -> float:
@@ -217,7 +201,7 @@ def _rows(
         return
     wrong = sum(bool(row.error) for row in page.rows)
     at_work = not states or not ENDED.issuperset(states)
-    tall = bool(states) and 2 * wrong > len(page.rows)
+    tall = bool(states or listings) and 2 * wrong > len(page.rows)
     _table(page, several=several, at_work=at_work, tall=tall)
     _pager(page)
     _details(service)
