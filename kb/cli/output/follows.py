@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kb.cli.output.console import out, print_note
 from kb.cli.output.progress import format_size
-from kb.cli.output.times import format_moment, format_span, with_next_try
+from kb.cli.output.times import format_moment, format_past, format_span, with_next_try
 from kb.options import as_typed
 from kb.service.follows import length_text
 from kb.types.safe_text import command_argument
@@ -206,7 +206,7 @@ def _looked(look: Look) -> str:
     words += [f"{look.queued} new"] if look.queued else []
     words += [_counted(look.units, "unit")] if look.units else []
     ended = "" if look.outcome == "succeeded" else f", {_OUTCOMES.get(look.outcome, ('?',))[0]}"
-    return f"last look {format_moment(look.started_at)} ({look.kind}{ended}): {', '.join(words)}"
+    return f"last look {format_past(look.started_at)} ({look.kind}{ended}): {', '.join(words)}"
 
 
 def print_history(reference: str, looks: Sequence[Look]) -> None:
@@ -224,7 +224,7 @@ def print_history(reference: str, looks: Sequence[Look]) -> None:
             facts += [f"{number} {name}"] if number else []
         out.print(
             Text.assemble(
-                f"{format_moment(look.started_at)}  {look.kind:5}  ", (f"{words:11}", style),
+                f"{format_past(look.started_at)}  {look.kind:5}  ", (f"{words:11}", style),
                 f"  {' · '.join(facts)}",
             )
         )  # fmt: skip

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import time
 
+from kb.types.clock import is_future
+
 
 def format_moment(seconds: float) -> str:
     """Return a time (epoch seconds) as `26 Nov 2026 18:05 CET`."""
     return time.strftime("%d %b %Y %H:%M %Z", time.localtime(seconds)).strip()
+
+
+def format_past(seconds: float) -> str:
+    """Return the time of what has happened; one in the future says nothing (`kb.types.clock`)."""
+    return "(time unknown)" if is_future(seconds) else format_moment(seconds)
 
 
 def with_next_try(text: str, next_at: float | None) -> str:

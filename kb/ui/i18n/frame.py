@@ -46,6 +46,7 @@ EN: dict[str, str] = {
     "password": "Password",
     "unguarded": "KB_PASSWORD is set, but this server cannot ask for it.",
     "unguarded_hint": "Start it with `kb app` or `streamlit run streamlit_app.py`.",
+    "time_unknown": "(time unknown)",
     "days": "{count} days",
     # Stages and states of items
     "stage_fetch": "fetching",
@@ -112,6 +113,7 @@ DE: dict[str, str] = {
     "password": "Passwort",
     "unguarded": "KB_PASSWORD ist gesetzt, aber dieser Server kann nicht danach fragen.",
     "unguarded_hint": "Mit `kb app` oder `streamlit run streamlit_app.py` starten.",
+    "time_unknown": "(Zeit unbekannt)",
     "days": "{count} Tage",
     "stage_fetch": "holen",
     "stage_transcribe": "verschriften",

@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from kb.errors import KBError
+from kb.types.clock import is_future
 from kb.types.quality import one_word_in
 from kb.types.safe_text import printable
 from kb.ui.i18n import error_messages, format_date, format_number, has_text, text
@@ -184,6 +185,11 @@ def format_datetime(epoch_s: float | None) -> str:
         return when.strftime("%H:%M")
     day = format_date(when.date(), with_year=when.year != today.year)
     return f"{day} {when:%H:%M}"
+
+
+def format_past(epoch_s: float) -> str:
+    """Return the time of what has happened; one in the future says nothing (`kb.types.clock`)."""
+    return text("time_unknown") if is_future(epoch_s) else format_datetime(epoch_s)
 
 
 def format_timedelta(seconds: float | None) -> str:

@@ -111,7 +111,7 @@ def last_look(state: FollowState) -> str:
     read = str(look.listed)
     if look.reported:
         read = text("follow_read_of", read=look.listed, all=look.reported)
-    when = messages.format_datetime(look.started_at)
+    when = messages.format_past(look.started_at)
     said = text("follow_last_look", when=when, read=read, new=look.queued, units=look.units)
     ended = text(f"look_{look.outcome}")
     return said if look.outcome == "succeeded" else f"{said} ({ended})"

@@ -228,7 +228,7 @@ def _history(followed: Sequence[FollowState]) -> None:
             return
         guarded_table(
             {
-                text("look_started"): [messages.format_datetime(e.started_at) for e in looks],
+                text("look_started"): [messages.format_past(e.started_at) for e in looks],
                 text("look_kind"): [text(f"look_{each.kind}") for each in looks],
                 text("look_outcome"): [text(f"look_{each.outcome or 'running'}") for each in looks],
                 text("look_read"): [each.listed for each in looks],
