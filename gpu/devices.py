@@ -141,7 +141,12 @@ def cpu_threads(setting: int = 0) -> int:
         requested = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
         if requested > 0:
             return requested
-    limits = [psutil.cpu_count(logical=False) or os.cpu_count() or 1]
+    return min(psutil.cpu_count(logical=False) or os.cpu_count() or 1, usable_cores())
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use, by affinity and a container's quota."""
+    limits = [os.cpu_count() or 1]
     affinity = getattr(psutil.Process(), "cpu_affinity", None)  # macOS has none
     if affinity is not None:
         with contextlib.suppress(psutil.Error, OSError):

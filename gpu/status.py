@@ -50,7 +50,11 @@ class BatchState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state that an inference process reports every few seconds, with `media` in progress."""
+    """The state that an inference process reports every few seconds, with `media` in progress.
+
+    `preparing` media are decoded and cut now, of at most `preparation_slots`; the preset asks for
+    `preparation_floor` slots, the others were given because the device waited for windows.
+    """
 
     device: Device
     engine: str = ""
@@ -60,6 +64,18 @@ class Snapshot:
     throttle: Throttle = field(default_factory=Throttle)
     media: int = 0
     sample: Sample | None = None
+    preparing: int = 0
+    preparation_slots: int = 0
+    preparation_floor: int = 0
+
+    @property
+    def preparation(self) -> str:
+        """The use of the preparation slots as a clause; empty without slots."""
+        if not self.preparation_slots:
+            return ""
+        grown = self.preparation_slots > self.preparation_floor
+        more = f", grown from {self.preparation_floor}" if grown else ""
+        return f"{self.preparing} of {self.preparation_slots} preparations in use{more}"
 
     @property
     def bound(self) -> Bound:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from gpu.devices import NO_DEVICE, Device, unrequested_cpu
+from gpu.devices import NO_DEVICE, Device, unrequested_cpu, usable_cores
 from gpu.monitor import GpuCard, Monitor, Sample
 from gpu.preset_figures import Preset
 from gpu.status import Snapshot
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kb.asr.audio.vad import SpeechDetector
     from kb.asr.batching.batcher import Batcher
     from kb.asr.batching.fallback_engine import FallbackEngine
+    from kb.asr.batching.preparation_growth import PreparationGrowth
     from kb.asr.engines.base import Engine
     from kb.asr.first_readings import OnText
 
@@ -249,7 +250,7 @@ class InferenceSession:
 
     def snapshot(self, sample: Sample | None = None) -> Snapshot:
         """Return the current state. Does not block, not even while a model is loading."""
-        batcher, options = self._batcher, self._options
+        batcher, options, slots = self._batcher, self._options, self._preparations
         return Snapshot(
             device=self._manager.describe() if self._manager else NO_DEVICE,
             engine=options.engine if options else "",
@@ -259,6 +260,9 @@ class InferenceSession:
             throttle=self._governor.now,
             media=self._model_lock.busy,
             sample=sample,
+            preparing=slots.in_use if slots else 0,
+            preparation_slots=slots.count if slots else 0,
+            preparation_floor=slots.floor if slots else 0,
         )
 
     @contextmanager
@@ -379,6 +383,7 @@ class InferenceSession:
                 max_batch=lambda: memory.max_batch((self._options or options).preset, manager),
                 throttle=lambda: self._governor.now,
                 window_bytes=memory.window_bytes,
+                growth=self._preparation_growth(manager),
             )
             self._model_lock.mark_loaded(model_key)
         elif not self._model_lock.busy and self._options != options:
@@ -392,6 +397,15 @@ class InferenceSession:
 
             self._detector = SpeechDetector()
         return self._batcher, self._detector
+
+    def _preparation_growth(self, manager: GPUManager) -> PreparationGrowth | None:
+        """Return the control of the preparation slots; on a CPU the recognizer has the cores."""
+        if self._preparations is None or not manager.on_gpu:
+            return None
+        from kb.asr.batching.preparation_growth import PreparationGrowth
+
+        self._preparations.set_extra(0)
+        return PreparationGrowth(self._preparations, usable_cores)
 
     def _require_loaded(self, options: TranscriptionOptions) -> None:
         """Raise RetryLater if another model is in use and these options may not replace it."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kb.asr.batching.batcher import Batcher
+from kb.asr.batching.preparation_growth import PreparationGrowth
 from tests.support.batchers import MANAGER, Held
 from tests.support.speech import Oracle
 
@@ -15,8 +16,8 @@ from tests.support.speech import Oracle
 def opened() -> Iterator[Callable[..., Batcher]]:
     made: list[Batcher] = []
 
-    def make(engine: Oracle, ceiling: int = 4) -> Batcher:
-        made.append(Batcher(engine, MANAGER, ceiling))
+    def make(engine: Oracle, ceiling: int = 4, growth: PreparationGrowth | None = None) -> Batcher:
+        made.append(Batcher(engine, MANAGER, ceiling, growth=growth))
         return made[-1]
 
     yield make

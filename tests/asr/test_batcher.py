@@ -18,6 +18,7 @@ from kb.asr.batching import batcher as batching
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import Batcher, wait
 from kb.asr.batching.language_vote import LanguageVote
+from kb.asr.batching.preparation_growth import BATCHES, PreparationGrowth
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
 from kb.asr.quality.repair_plan import RepairPlan
 from kb.asr.recognizer import Recognizer
@@ -42,6 +43,18 @@ def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Ba
     assert len(answers) == 8
     assert engine.batches == [1, 4, 3]
     assert 90 in engine.order[:3]  # the short item did not wait for all of the long one
+
+
+def test_batches_that_are_not_full_bring_more_preparation_slots(
+    opened: Callable[..., Batcher],
+) -> None:
+    slots = AdjustableSemaphore(1)
+    batcher = opened(Oracle(()), 4, growth=PreparationGrowth(slots, lambda: 3))
+    assert slots.acquire()
+    for index in range(BATCHES):  # one window of four in each batch
+        wait(batcher.submit("talk", window(index), LanguageVote("en")), nobody_stops)
+    until(lambda: slots.count == 2)
+    assert (slots.floor, slots.in_use) == (1, 1)
 
 
 def test_an_urgent_window_waits_only_for_the_batch_under_way(

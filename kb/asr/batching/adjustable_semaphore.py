@@ -18,7 +18,8 @@ class AdjustableSemaphore:
     def __init__(self, count: int) -> None:
         """`count`: number of slots while no item requests a size."""
         self._default_count = count
-        self._in_use = 0
+        self._in_use = self._most_in_use = 0
+        self._extra = 0
         self._waiters: deque[object] = deque()
         self._limits: Counter[int] = Counter()
         self._changed = threading.Condition()
@@ -28,6 +29,30 @@ class AdjustableSemaphore:
         """The number of slots."""
         with self._changed:
             return self._count()
+
+    @property
+    def floor(self) -> int:
+        """The number of slots without the extra ones."""
+        with self._changed:
+            return self._count() - self._extra
+
+    @property
+    def in_use(self) -> int:
+        """The number of slots that are held now."""
+        with self._changed:
+            return self._in_use
+
+    def most_in_use(self) -> int:
+        """Return the most slots held at once since the last call."""
+        with self._changed:
+            most, self._most_in_use = self._most_in_use, self._in_use
+            return most
+
+    def set_extra(self, extra: int) -> None:
+        """Give `extra` slots beyond the requested size."""
+        with self._changed:
+            self._extra = extra
+            self._changed.notify_all()
 
     @contextmanager
     def limited_to(self, count: int) -> Iterator[None]:
@@ -58,6 +83,7 @@ class AdjustableSemaphore:
             try:
                 got = self._changed.wait_for(is_next, timeout)
                 self._in_use += got
+                self._most_in_use = max(self._most_in_use, self._in_use)
                 return got
             finally:
                 self._waiters.remove(waiter)
@@ -70,4 +96,4 @@ class AdjustableSemaphore:
             self._changed.notify_all()
 
     def _count(self) -> int:
-        return max(self._limits, default=self._default_count)
+        return max(self._limits, default=self._default_count) + self._extra

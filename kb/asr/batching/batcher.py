@@ -26,6 +26,7 @@ from gpu.status import BatchState
 from gpu.throttle import Throttle
 from kb.asr.batching import batch_size
 from kb.asr.batching.batch_size import AdaptiveBatchSize
+from kb.asr.batching.preparation_growth import PreparationGrowth
 from kb.asr.batching.scheduler import FairScheduler, Ticket
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, Engine, UnreadText
 from kb.asr.engines.errors import explain, recognizer_closed
@@ -116,17 +117,20 @@ class Batcher:
         max_batch: Callable[[], BatchCeiling] | None = None,
         throttle: Callable[[], Throttle] = Throttle,
         window_bytes: int = 0,
+        growth: PreparationGrowth | None = None,
     ) -> None:
         """`ceiling`: most windows in a batch, by the preset or by the device.
 
         `max_batch`: the present limit by memory; `throttle`: the share of the time that the device
-        rests; `window_bytes`: the computed memory of one window, for display.
+        rests; `window_bytes`: the computed memory of one window, for display; `growth`: counts how
+        well the batches are fed.
         """
         self.engine = engine
         self.device_error: DeviceLost | None = None  # set once the device's context is broken
         self._manager = manager
         self._throttle = throttle
         self._window_bytes = window_bytes
+        self._growth = growth
         self._size = AdaptiveBatchSize(
             ceiling, max_batch, batch_size.GROW_AFTER, padded=manager.on_gpu
         )
@@ -263,16 +267,23 @@ class Batcher:
     def _work(self) -> None:
         try:
             self._manager.apply()  # torch's number of threads is set per thread
+            ended = time.perf_counter()
             while (batch := self._next()) is not None:
                 began = time.perf_counter()
                 try:
                     self._run(batch)
-                    self._rest(time.perf_counter() - began)
+                    busy_s = time.perf_counter() - began
+                    if self._growth is not None:
+                        self._growth.add(
+                            began - ended, busy_s, min(1.0, len(batch) / self._size.size)
+                        )
+                    self._rest(busy_s)
                 except Exception as error:  # an error of one batch must not end this thread
                     log.exception("A batch was given up")
                     for job in batch:
                         if not job.future.done():
                             job.future.set_exception(explain(error, self._manager))
+                ended = time.perf_counter()
         finally:
             # No call may wait for a thread that has ended.
             with self._changed:

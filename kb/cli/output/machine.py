@@ -37,6 +37,7 @@ def machine_lines(machines: Sequence[Machine], presets: Sequence[Preset] = ()) -
             words.append(f"batch {batch.size} ({batch.reason})")
         if machine.live:
             words.append(BOUND[machine.bound])
+            words.append(snapshot.preparation if snapshot.media else "")
         if machine.throttle.reason:
             words.append(machine.throttle.reason)
         if machine.now is not None:
