@@ -1,4 +1,4 @@
-"""What the inference process is asked for with a medium."""
+"""Options of a transcription, as they are sent to the inference process with a medium."""
 
 from __future__ import annotations
 
