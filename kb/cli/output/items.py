@@ -116,7 +116,7 @@ def status_head(service: Service) -> list[Text]:
         until = "" if lane.until > 4e9 else f" until {format_moment(lane.until)}"
         what = f"The {lane.name} lane is paused"
         if lane.machine:
-            what = f"{lane.machine} takes no items"
+            what = f"Machine {lane.machine} takes no items"
         lines.append(Text(f"{what}{until}: {lane.reason}", style="yellow"))
     return lines
 

@@ -85,7 +85,7 @@ EN: dict[str, str] = {
     "queue_on": "{state} on {machine}",
     # Lanes
     "lane_items": "The queue is paused",
-    "lane_machine": "{machine} takes no items",
+    "lane_machine": "Machine {machine} takes no items",
     "lane_download": "Downloads rest",
     "lane_odin": "Publishing to ODIN rests",
     "lane_other": "The lane “{lane}” rests",
@@ -205,7 +205,7 @@ DE: dict[str, str] = {
     "queue_priority": "vorn",
     "queue_on": "{state} auf {machine}",
     "lane_items": "Die Warteschlange ist pausiert",
-    "lane_machine": "{machine} nimmt keine Einträge",
+    "lane_machine": "Rechner {machine} nimmt keine Einträge",
     "lane_download": "Downloads ruhen",
     "lane_odin": "Das Veröffentlichen zu ODIN ruht",
     "lane_other": "Die Spur „{lane}“ ruht",
