@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,7 +182,7 @@ def test_a_look_under_way_is_shown_beside_the_last_one(
     found = state_of(service, live)
     assert (found.looking.state if found.looking else None) == shown
     assert (found.looking.since if found.looking else None) == since
-    assert found.last is not None and found.last_at == found.last.started_at
+    assert found.last is not None
     assert (found.last.listed, found.last.reported) == (7, 9)
     document = found.as_dict()
     assert document["last_look"]["listed"] == 7
@@ -226,6 +227,20 @@ def test_a_source_is_well_only_when_its_items_are_done(
     found = state_of(service, ["one"])
     assert (found.condition, len(found.missing)) == (condition, missing)
     assert found.known == 2
+
+
+@pytest.mark.parametrize("state", ["failed", "waiting", "held", "done", "queued"])
+def test_an_item_of_the_list_without_a_channel_is_counted_and_named(
+    service: Service, state: str
+) -> None:
+    look(service, follow(service), S)
+    item = replace(video(1), extra={})
+    KnownList(service.queue.database, UPLOADS).add_page([item.id], 1)
+    add(service, item, state)
+    found = state_of(service)
+    is_missing = state in ("failed", "waiting", "held")
+    assert found.counts == {state: 1}
+    assert [each.id for each in found.missing] == [item.id] * is_missing
 
 
 def test_an_item_that_is_retried_by_hand_is_not_well_before_it_is_done(service: Service) -> None:

@@ -74,11 +74,6 @@ class FollowState:
         return f"{title} ({handle})" if title and handle else title or handle
 
     @property
-    def last_at(self) -> float | None:
-        """The start of the last look that has ended, in epoch seconds; None if there was none."""
-        return self.last.started_at if self.last else None
-
-    @property
     def known(self) -> int:
         """The number of what is known: entries of its list, and items that came from it."""
         return sum(self.counts.values())

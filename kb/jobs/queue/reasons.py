@@ -145,18 +145,30 @@ def counts_by_channel(database: Database, live_workers: Live = None) -> dict[str
 def missing_by_channel(
     database: Database, live_workers: Live = None
 ) -> dict[str, list[MissingItem]]:
-    """Return the items that wait, failed, are held or tried again, by the id of their channel."""
-    c = items.c
+    """Return the items that wait, failed, are held or tried again, by the id of their channel.
+
+    Items of a channel's list whose own metadata has no channel are among them.
+    """
+    c, e = items.c, list_entries.c
     channel = c.item["extra"]["channel_id"].as_string()
-    query = (
+    by_item = (
         sa.select(channel, *_missing_columns(live_workers))
         .where(c.source != LISTING, _is_missing(live_workers), channel.is_not(None))
         .order_by(c.published.desc(), c.id)
     )
-    found: dict[str, list[MissingItem]] = {}
+    by_list = (
+        sa.select(e.list_id, *_missing_columns(live_workers))
+        .join_from(list_entries, items, c.id == e.item_id)
+        .where(e.gone.is_(False), e.list_id.startswith("UU"), channel.is_(None))
+        .where(_is_missing(live_workers))
+        .order_by(c.published.desc(), c.id)
+    )
     with database.begin() as connection:
-        for channel_id, *values in connection.execute(query):
-            found.setdefault(str(channel_id), []).append(MissingItem(*values))
+        rows = [*connection.execute(by_item)]
+        rows += [(f"UC{name[2:]}", *more) for name, *more in connection.execute(by_list)]
+    found: dict[str, list[MissingItem]] = {}
+    for channel_id, *values in rows:
+        found.setdefault(str(channel_id), []).append(MissingItem(*values))
     return found
 
 
