@@ -7,6 +7,9 @@
     python benchmarks/trust.py --words    only the part on single words
     python benchmarks/trust.py --sounds   only the part on kinds of sound; each with --docs: puts
                                           the part in place of the one in docs/trust.md
+    python benchmarks/trust.py --before FOLDER --keep ROWS   single words beside the version in
+                                          FOLDER (its checkout), with --docs into docs/trust.md;
+                                          the rows in ROWS are kept, so that a run can go on
 
 The demo recognizer reads composed speech in which every word is known: clean, with noise, with
 music, without pauses, with long pauses, and in two languages. In further runs, an engine between
@@ -39,6 +42,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.support.side_by_side import report_side, run_side_by_side, side_lines
 from benchmarks.support.trust_cases import run_disturbed, run_holds, run_undisturbed
 from benchmarks.support.trust_peers import FasterWhisper, Pipeline
 from benchmarks.support.trust_reader import BATCH, CachingEngine, TrustReader
@@ -58,7 +62,17 @@ def main() -> int:
     parser.add_argument("--docs", action="store_true", help="write docs/trust.md (--full does)")
     parser.add_argument("--words", action="store_true", help="only the part on single words")
     parser.add_argument("--sounds", action="store_true", help="only the part on kinds of sound")
+    parser.add_argument("--before", type=Path, help="checkout of an earlier version")
+    parser.add_argument("--keep", type=Path, help="folder for the rows beside that version")
+    parser.add_argument("--kind", action="append", default=[], help="only this kind of talk")
     arguments = parser.parse_args()
+    if arguments.before:
+        if not arguments.keep:
+            parser.error("--before needs --keep, a folder for the rows")
+        beside = run_side_by_side(arguments.before.resolve(), arguments.keep, arguments.kind)
+        if arguments.docs:
+            put_part(side_lines(beside))
+        return 0 if report_side(beside) else 1
     seconds, seeds, timed = (600.0, 15, 4) if arguments.full else (90.0, 30, 1)
     began = time.perf_counter()
     manager = GPUManager("cpu", cpu_threads=1)

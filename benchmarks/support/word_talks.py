@@ -56,8 +56,10 @@ def paused(
 def _kind(
     plan: Callable[..., Plan], item_words: int = ITEM_WORDS, noise_db: float | None = None,
     gap: Range = (0.03, 0.15), **options: object,
-) -> Callable[[int, np.random.Generator], Iterator[Composition]]:  # fmt: skip
-    def items(count: int, rng: np.random.Generator) -> Iterator[Composition]:
+) -> Callable[..., Iterator[Composition]]:  # fmt: skip
+    def items(
+        count: int, rng: np.random.Generator, item_words: int = item_words
+    ) -> Iterator[Composition]:
         voices = bank().voices("en", known=False)
         first = int(rng.integers(len(voices)))
         spoken = number = 0
