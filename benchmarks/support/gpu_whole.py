@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from benchmarks.support.peers import ffmpeg_on_path
 from benchmarks.support.talks import talk
 from benchmarks.support.weights import write_random
 from gpu.manager import GPUManager
-from gpu.status import BatchState
 from kb.inference.process import InferenceProcess
 from kb.inference.serving import serve
 from kb.inference.session import InferenceSession
@@ -29,21 +29,56 @@ from kb.settings import Settings
 from tests.support.compose import write_wav
 
 _TOKENS = "KB_BENCH_TOKENS"  # the tokens of a window, for the model's process
-_SNAPSHOT_S = 3.0  # the process reports its state at this interval
+PIPELINE = "transformers pipeline"
+LEAST_SHARE = 0.85  # of the speed of the engine alone at the same batch
+LEAST_BUSY = 0.80  # of the time, by the card's driver
+_BATCHES = "KB_BENCH_BATCHES"  # the file into which the model's process writes its batches
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of the model's thread: its times (time.monotonic), sound and CPU seconds."""
+
+    began: float
+    ended: float
+    windows: int
+    audio_s: float
+    cpu_s: float
 
 
 @dataclass(frozen=True)
 class WholeWay:
     """The figures of one run over all files, after a warm-up with the first ones.
 
-    `busy`: the card's mean busy share by its driver, None where it has none.
+    The first and the last batch are not counted. `busy`: the card's mean busy share by its driver,
+    None where it has none.
     """
 
     speed: float  # seconds of sound per second
     wall_s: float
     batch_s: float  # seconds of a batch in the model's thread
+    host_s: float  # CPU seconds of that thread for a batch
+    between_s: float  # seconds from one batch to the next
     windows: float  # windows of a batch
     busy: float | None
+
+    @classmethod
+    def of(cls, batches: Sequence[Batch], wall_s: float, busy: float | None) -> WholeWay:
+        """Return the figures of the batches. Raises ValueError for fewer than three."""
+        if len(batches) < 3:
+            raise ValueError(f"{len(batches)} batches are too few: the first and last do not count")
+        counted = batches[1:-1]
+        span_s = counted[-1].ended - batches[0].ended
+        busy_s = sum(batch.ended - batch.began for batch in counted)
+        return cls(
+            sum(batch.audio_s for batch in counted) / span_s,
+            wall_s,
+            busy_s / len(counted),
+            sum(batch.cpu_s for batch in counted) / len(counted),
+            (span_s - busy_s) / len(counted),
+            sum(batch.windows for batch in counted) / len(counted),
+            busy,
+        )
 
 
 def write_model(folder: Path, shape: Shape, manager: GPUManager) -> Path:
@@ -73,10 +108,24 @@ def write_files(folder: Path, count: int, seconds: float, distinct: int = 8) -> 
 
 
 def serve_with_tokens(*given: Any, **named: Any) -> None:
-    """Run the model's process with the number of tokens that each window gets."""
+    """Run the model's process with the number of tokens that each window gets; note batches."""
     import kb.asr.engines.whisper.greedy_search as greedy
+    from kb.asr.batching.batcher import Batcher
 
     greedy.MAX_NEW_TOKENS = int(os.environ[_TOKENS])
+    process = Batcher._process
+
+    def noted(batcher: Batcher, jobs: list[Any]) -> Exception | None:
+        began, cpu_s = time.monotonic(), time.thread_time()
+        error = process(batcher, jobs)
+        ended, audio_s = time.monotonic(), sum(job.window.medium_s for job in jobs)
+        if error is None:
+            batch = Batch(began, ended, len(jobs), audio_s, time.thread_time() - cpu_s)
+            with Path(os.environ[_BATCHES]).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(batch)) + "\n")
+        return error
+
+    Batcher._process = noted  # type: ignore[method-assign]
     serve(*given, **named)
 
 
@@ -95,29 +144,23 @@ def whole_way(
         replace(options, model=str(model), engine="whisper", language="en")
     )
     in_flight = 2 * chosen.preset.batch_size
-    with _tokens(tokens), ThreadPoolExecutor(in_flight) as pool:
+    noted = model.parent / "batches.jsonl"
+    with _environment(tokens, noted), ThreadPoolExecutor(in_flight) as pool:
         process = InferenceProcess(settings, chosen.preset.workers, main=serve_with_tokens)
         try:
             warm = list(paths[: max(1, min(in_flight, len(paths) // 4))])
             list(pool.map(lambda path: process.transcribe(path, chosen), warm))
-            before = _batch_state(process)
+            noted.unlink(missing_ok=True)
             process.drain_samples()
             began = time.perf_counter()
             list(pool.map(lambda path: process.transcribe(path, chosen), paths))
             wall_s = time.perf_counter() - began
             busy = [s.gpu for s in process.drain_samples() if s.gpu is not None]
-            after = _batch_state(process)
         finally:
             process.close()
             session.close()
-    batches = max(1, after.batches - before.batches)
-    return WholeWay(
-        len(paths) * seconds / wall_s,
-        wall_s,
-        (after.busy_s - before.busy_s) / batches,
-        (after.windows - before.windows) / batches,
-        float(np.mean(busy)) if busy else None,
-    )
+    batches = [Batch(**json.loads(line)) for line in noted.read_text().splitlines()]
+    return WholeWay.of(batches, wall_s, float(np.mean(busy)) if busy else None)
 
 
 def pipeline_whole_way(
@@ -154,25 +197,19 @@ def pipeline_whole_way(
 
 
 @contextmanager
-def _tokens(count: int) -> Iterator[None]:
-    os.environ[_TOKENS] = str(count)
+def _environment(tokens: int, batches: Path) -> Iterator[None]:
+    """Set the variables that the model's process reads in `serve_with_tokens`."""
+    os.environ[_TOKENS], os.environ[_BATCHES] = str(tokens), str(batches)
+    batches.unlink(missing_ok=True)
     try:
         yield
     finally:
-        del os.environ[_TOKENS]
+        del os.environ[_TOKENS], os.environ[_BATCHES]
 
 
-def _batch_state(process: InferenceProcess) -> BatchState:
-    """Return the newest state of the batches, once the process has reported it."""
-    time.sleep(_SNAPSHOT_S)
-    snapshot = process.snapshot
-    if snapshot is None or snapshot.batch is None:
-        return BatchState(0, 0, "")
-    return snapshot.batch
-
-
-WHOLE_HEAD = ["model", "way", "× real time", "windows a batch", "s a batch", "engine alone, s",
-              "whole ÷ engine alone", "GPU busy", "note"]  # fmt: skip
+WHOLE_HEAD = ["model", "way", "× real time", "windows a batch", "s a batch",
+              "host s a batch", "s between", "engine alone, s", "whole ÷ engine alone",
+              "GPU busy", "note"]  # fmt: skip
 
 
 def measure_whole(
@@ -188,9 +225,11 @@ def measure_whole(
     tokens: int,
     pipeline_batch: int,
     batch_size: int | None = None,
+    tiny: bool = False,
 ) -> list[list[str]]:
     """Return the rows of the whole way: each preset and the pipeline, for each shape.
 
+    `presets`: the first one is measured for each shape before the pipeline, the others after it.
     The engine alone is timed at the whole way's mean batch. A row that fails names its reason; no
     row begins after `until` (time.monotonic).
     """
@@ -200,42 +239,53 @@ def measure_whole(
     def add(*cells: str, note: str = "") -> None:
         rows.append([*cells, *[""] * (len(WHOLE_HEAD) - 1 - len(cells)), note])
 
-    for shape in shapes:
-        model = write_model(folder, shape, manager)
-        for preset in presets:
-            name = f"preset {preset}"
-            if time.monotonic() > until:
-                add(shape.name, name, note="no time left")
-                continue
-            try:
-                options = RunOptions(preset=preset, batch_size=batch_size)
-                found = whole_way(model, paths, seconds, settings, options, tokens)
-                alone_s = _engine_alone_s(shape, manager, max(1, round(found.windows)), tokens)
-            except Exception as error:  # one failed row must not end the others
-                add(shape.name, name, note=f"{type(error).__name__}: {error}"[:120])
-                continue
-            figure(f"{shape.name}, whole way, {preset}", found.speed, "x real time")
-            add(
-                shape.name,
-                name,
-                f"{found.speed:.1f}",
-                f"{found.windows:.1f}",
-                f"{found.batch_s:.2f}",
-                f"{alone_s:.2f}",
-                f"{found.speed * alone_s / (round(found.windows) * WINDOW_S):.2f}",
-                "" if found.busy is None else f"{100 * found.busy:.0f} %",
-            )
-        name = f"transformers pipeline, {pipeline_batch}"
+    models: dict[str, Path] = {}
+    first, *others = presets
+    plan = [(shape, preset) for shape in shapes for preset in (first, PIPELINE)]
+    plan += [(shape, preset) for shape in shapes for preset in others]
+    for shape, preset in plan:
+        theirs = preset == PIPELINE
+        name = f"{PIPELINE}, {pipeline_batch}" if theirs else f"preset {preset}"
         if time.monotonic() > until:
             add(shape.name, name, note="no time left")
             continue
         try:
-            speed = pipeline_whole_way(model, paths, seconds, manager, pipeline_batch, tokens)
-        except Exception as error:
+            if shape.name not in models:
+                models[shape.name] = write_model(folder, shape, manager)
+            model = models[shape.name]
+            if theirs:
+                speed = pipeline_whole_way(model, paths, seconds, manager, pipeline_batch, tokens)
+                figure(f"{shape.name}, whole way, pipeline", speed, "x real time")
+                add(shape.name, name, f"{speed:.1f}")
+                continue
+            options = RunOptions(preset=preset, batch_size=batch_size)
+            found = whole_way(model, paths, seconds, settings, options, tokens)
+            alone_s = _engine_alone_s(shape, manager, max(1, round(found.windows)), tokens)
+        except Exception as error:  # one failed row must not end the others
             add(shape.name, name, note=f"{type(error).__name__}: {error}"[:120])
             continue
-        figure(f"{shape.name}, whole way, pipeline", speed, "x real time")
-        add(shape.name, name, f"{speed:.1f}")
+        way = f"{shape.name}, whole way, {preset}"
+        alone = found.speed * alone_s / (round(found.windows) * WINDOW_S)
+        figure(way, found.speed, "x real time")
+        figure(f"{way} ÷ engine alone", alone, "", at_least=None if tiny else LEAST_SHARE)
+        figure(f"{way}, windows of a batch", found.windows, "")
+        figure(f"{way}, a batch", found.batch_s, "s")
+        figure(f"{way}, host time of a batch", found.host_s, "CPU s")
+        figure(f"{way}, between two batches", found.between_s, "s")
+        if found.busy is not None:
+            figure(f"{way}, GPU busy", found.busy, "", at_least=LEAST_BUSY)
+        add(
+            shape.name,
+            name,
+            f"{found.speed:.1f}",
+            f"{found.windows:.1f}",
+            f"{found.batch_s:.2f}",
+            f"{found.host_s:.3f}",
+            f"{found.between_s:.2f}",
+            f"{alone_s:.2f}",
+            f"{alone:.2f}",
+            "" if found.busy is None else f"{100 * found.busy:.0f} %",
+        )
     return rows
 
 

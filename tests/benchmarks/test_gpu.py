@@ -64,11 +64,16 @@ def test_the_whole_way_is_measured_beside_engine_and_pipeline() -> None:
     figures, rows, _ = _run("--whole")
     assert [row[1] for row in rows] == ["preset max", "transformers pipeline, 2"]
     ours, pipeline = rows
-    assert all(float(cell) > 0 for cell in ours[2:7])
+    assert all(float(cell) > 0 for cell in (*ours[2:6], *ours[7:9]))
+    assert float(ours[6]) >= 0  # between two batches
     assert float(ours[3]) <= 2  # windows a batch
     assert float(pipeline[2]) > 0
     assert [row[-1] for row in rows] == ["", ""]
-    assert len(figures) == 2
+    way = "toy, whole way, max"
+    assert [figure["figure"] for figure in figures] == [
+        way, f"{way} ÷ engine alone", f"{way}, windows of a batch", f"{way}, a batch",
+        f"{way}, host time of a batch", f"{way}, between two batches", "toy, whole way, pipeline",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
