@@ -23,6 +23,7 @@ from kb.asr.audio.vad import Audio
 STEP = SAMPLE_RATE // 100
 VOICE_FRAME = SAMPLE_RATE // 25  # three periods of a low voice
 VOICE_HZ = (70, 400)
+CORRELATION_SIZE = 900  # at least a frame and the longest period; of small factors
 VOICED_QUANTILE = 0.8  # a word has parts without voice
 LOUD_SHARE = 0.05  # of the energy of the loudest frame; quieter frames have no voice to find
 SPECTRUM_FRAME = SAMPLE_RATE // 40
@@ -54,25 +55,27 @@ def _voicing(sound: np.ndarray) -> float:
     window = np.hanning(VOICE_FRAME)
     frames = _frames(sound, VOICE_FRAME)
     frames = (frames - frames.mean(axis=1, keepdims=True)) * window
-    found, own = _autocorrelation(frames), _autocorrelation(window[None])[0]
-    energy = found[:, 0]
-    loud = found[energy > max(1e-9, LOUD_SHARE * energy.max())]
+    energy = np.square(frames).sum(axis=1)
+    loud = frames[energy > max(1e-9, LOUD_SHARE * energy.max())]
     if not len(loud):
         return 0.0
+    found, own = _autocorrelation(loud), _autocorrelation(window[None])[0]
     first, last = (SAMPLE_RATE // hertz for hertz in VOICE_HZ[::-1])
-    peaks = loud[:, first:last] / loud[:, :1] / (own[first:last] / own[0])
+    peaks = found[:, first:last] / found[:, :1] / (own[first:last] / own[0])
     return float(np.quantile(np.minimum(peaks.max(axis=1), 1.0), VOICED_QUANTILE))
 
 
 def _autocorrelation(frames: np.ndarray) -> np.ndarray:
-    size = 2 * frames.shape[1]
-    power = np.abs(np.fft.rfft(frames, size)) ** 2
-    return np.fft.irfft(power, size)[:, : frames.shape[1]]
+    """Return the autocorrelation of frames at lags up to the longest period of a voice."""
+    spectrum = np.fft.rfft(frames, CORRELATION_SIZE)
+    power = spectrum.real**2 + spectrum.imag**2
+    return np.fft.irfft(power, CORRELATION_SIZE)
 
 
 def _movement(sound: np.ndarray) -> float:
     frames = _frames(sound, SPECTRUM_FRAME) * np.hanning(SPECTRUM_FRAME)
-    power = np.abs(np.fft.rfft(frames, 512)) ** 2
+    spectrum = np.fft.rfft(frames, 512)
+    power = spectrum.real**2 + spectrum.imag**2
     edges = np.unique(np.geomspace(LOWEST_BIN, 256, BANDS + 1).round().astype(int))
     bands = np.add.reduceat(power, edges[:-1], axis=1)
     level = np.log(bands + FLOOR * bands.sum(axis=1).max() / BANDS + 1e-12)
