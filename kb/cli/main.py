@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from kb import __version__
-from kb.cli.commands import care, export, jobs, machine, publish, review, sources
+from kb.cli.commands import assistant, care, export, jobs, machine, publish, review, sources
 from kb.cli.commands.export import (
     CsvOption,
     FormatNames,
@@ -75,6 +75,7 @@ machine.register(app)
 review.register(app)
 care.register(app)
 export.register(app)
+assistant.register(app)
 
 
 @app.command()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kb.service.presets import Presets
     from kb.service.publisher import Publisher
     from kb.service.queue_move import QueueMove
+    from kb.service.reading import Reading
     from kb.service.removal import Removals
     from kb.service.review import Review
     from kb.service.revisions import Revisions
@@ -183,6 +184,13 @@ class Service:
         from kb.service.search import Search
 
         return Search(self.settings, self.library, self.queue, self.subscriptions, self.revisions)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """Bounded answers for programs that read the library: passages, texts, lists."""
+        from kb.service.reading import Reading
+
+        return Reading(self.items, self.search)
 
     @cached_property
     def review(self) -> Review:

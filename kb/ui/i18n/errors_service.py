@@ -1,6 +1,23 @@
 """German texts of the errors of `kb.service`, `kb.cli` and `kb.ui`, by code: message and hint."""
 
 DE: dict[str, tuple[str, str]] = {
+    "search.query_long": (
+        "Die Anfrage hat {length} Zeichen; gesucht wird nach höchstens {most}.",
+        "Nach den wenigen Wörtern suchen, auf die es ankommt.",
+    ),
+    "reading.day": ("{name} {day!r} ist kein Tag.", "Einen Tag wie 2026-01-31 schreiben."),
+    "reading.place": (
+        "{place!r} ist keine Stelle in einem Eintrag.",
+        "Die Kennung eines Suchergebnisses angeben, etwa youtube:VIDEO#83.",
+    ),
+    "reading.cursor": (
+        "{cursor!r} führt diese Liste nicht fort.",
+        "Ohne Fortsetzungsmarke von vorn beginnen.",
+    ),
+    "mcp.not_installed": (
+        "Das Paket mcp ist nicht installiert.",
+        'Installieren: pip install "mcp>=2.3,<3"',
+    ),
     "review.medium_deleted": (
         "Das Medium von {item_id} wurde am {day} nach den Regeln seiner Quelle gelöscht.",
         "Noch einmal holen: kb ingest {url} --again",

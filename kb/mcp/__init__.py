@@ -1,0 +1,1 @@
+"""The library for assistants: a server of the Model Context Protocol (`kb mcp`)."""
