@@ -6,14 +6,11 @@ the word times of every recognizer (`tests/support/known_words.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import cycle, product
 
 import pytest
 
-from kb.asr.engines.base import EncodedBatch
-from kb.asr.windows.windowing import Window
-from tests.fakes.word_faults import WORD_FAULTS, WordFault, WordFaultEngine
+from tests.fakes.word_faults import WORD_FAULTS, WordFault
 from tests.support.known_words import TIMES, known_words
 from tests.support.word_alignment import align, too_short
 from tests.support.word_fault_cases import PRESETS, read, run_known, talk
@@ -63,21 +60,3 @@ def test_a_reading_without_a_fault_is_an_a_with_every_word(times: str, language:
     aligned = align(spoken.said.words, found.words)
     assert (aligned.lost, aligned.inserted, too_short(found.words)) == ((), (), [])
     assert found.coverage.grade == "A"
-
-
-def test_lost_words_of_an_item_are_read_twice_in_one_more_window() -> None:
-    spoken = talk("en", 2 * SECONDS)
-    fault = WordFault("lost", "hole", "inside")
-    engine = WordFaultEngine(known_words(spoken.said, "whisper", "en"), fault)
-    lengths_s: list[float] = []
-
-    def encode(windows: Sequence[Window]) -> EncodedBatch:
-        lengths_s.extend(window.duration_s for window in windows)
-        encoded: EncodedBatch = known.encode(windows)
-        return encoded
-
-    known, engine.encode = engine._engine, encode  # type: ignore[attr-defined]
-    found = read(engine, spoken, "optimiert")
-    assert len(engine.injected) == len(found.windows) > 1
-    assert len(align(spoken.said.words, found.words).lost) == 0
-    assert len(lengths_s) == len(found.windows) + 1

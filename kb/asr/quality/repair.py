@@ -29,7 +29,7 @@ from functools import partial
 from kb.asr.batching.batcher import BatchedWindow
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
-from kb.asr.quality.place_packs import BETWEEN_S, Pack, packs
+from kb.asr.quality.place_packs import Pack, packs
 from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.repair_steps import RequestSteps, StepOptions, repair_steps
@@ -181,16 +181,13 @@ class RepairQueue:
             length_s, cost = 0.0, 0.0
             for ladder in waiting:
                 own = self._cost(ladder.requests)
-                own_s = sum(request.window.duration_s + BETWEEN_S for request in ladder.requests)
                 if ladder.requests[0].language != language or not self._budget.can_spend(
                     cost + own, self._plan.share
                 ):
                     continue
-                if chosen and not flush and length_s + own_s > self._limit_s:
-                    continue  # it waits for others that share its window
                 chosen.append(ladder)
                 cost += own
-                length_s += own_s
+                length_s += sum(request.window.duration_s for request in ladder.requests)
             full = length_s >= FULL_SHARE * self._limit_s or len(self._waiting) > MOST_WAITING / 2
             if not chosen or not (flush or full):
                 continue
@@ -198,11 +195,9 @@ class RepairQueue:
             sounds = [request.window for request in places]
             # Another window costs half of a whole one, however short its sound is.
             later = [window for request in places for window in request.later]
-            together = packs(sounds, self._limit_s)
-            everything = packs([*sounds, *later], self._limit_s)
-            with_later = bool(later) and len(everything) == len(together)
-            with_later = with_later and self._is_affordable(everything)
-            together = everything if with_later else together
+            everything = packs([*sounds, *later], self._limit_s) if later else []
+            with_later = len(everything) == 1 and self._is_affordable(everything)
+            together = everything if with_later else packs(sounds, self._limit_s)
             requests = [RepairRequest(p.window, language, part=True, place=True) for p in together]
             self._budget.adjust(self._pack_cost(together))
             submitted = [self._submit(request) for request in requests]

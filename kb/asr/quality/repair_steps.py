@@ -13,7 +13,7 @@ of its own with other ends (`kb.asr.windows.residual_speech`); the words of both
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 from kb.asr.coverage import clip_spans
@@ -152,10 +152,9 @@ def remove_doubled(candidate: RepairCandidate) -> None:
 def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
     """Decode the places of single words again; put in the words that two readings agree about.
 
-    A place is read by itself and after the words before it, in one round: the reading by itself
-    counts alone if it confirms the text, which it rarely does, and another window costs more than
-    the sound that is added to one. Where the two do not agree, the place is read once more with
-    what follows. The readings of a place about which none agree are recorded, and its flags stay.
+    A place is read by itself; that reading counts alone if it confirms the text. Otherwise it is
+    read after the words before it, and once more with what follows. The readings of a place about
+    which none agree are recorded, and its flags stay.
     """
     window, context, limits = candidate.window, candidate.best_context, candidate.limits
     words = context.words
@@ -167,26 +166,35 @@ def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
     places = sorted(likely, key=lambda place: place.start_s)
 
     changes: list[tuple[Place, tuple[Word, ...]]] = []
-
-    def last_sound(place: Place) -> Window:
-        return after_words(window, place, words, end_s=place.end_s + BEFORE_S[0])
-
-    def request(sound: Window, *later: Window) -> RepairRequest:
-        return RepairRequest(sound, language, part=True, place=True, later=later)
-
-    readings: dict[Place, list[DecodingResult]] = {place: [] for place in places}
-    results = yield [
-        *(request(alone(window, place), last_sound(place)) for place in places),
-        *(request(after_words(window, place, words)) for place in places),
+    rounds: list[Callable[[Place], Window]] = [
+        lambda place: alone(window, place),
+        lambda place: after_words(window, place, words),
+        lambda place: after_words(window, place, words, end_s=place.end_s + BEFORE_S[0]),
     ]
-    rounds = [results[n : n + len(places)] for n in range(0, len(results), len(places))]
-    for found_at_place, place in zip(zip(*rounds, strict=True), places, strict=True):
-        _take(candidate, context, place, found_at_place, readings, changes)
-    if readings and len(rounds) < MOST_READINGS:
-        left = list(readings)
-        results = yield [request(last_sound(place)) for place in left]
-        for result, place in zip(results, left, strict=True):
-            _take(candidate, context, place, (result,), readings, changes)
+    readings: dict[Place, list[DecodingResult]] = {place: [] for place in places}
+    for number in range(MOST_READINGS):
+        if not readings:
+            break
+        later = MOST_READINGS - number - 1
+        results = yield [
+            RepairRequest(
+                rounds[number](place),
+                language,
+                part=True,
+                place=True,
+                later=tuple(sound(place) for sound in rounds[number + 1 :]),
+            )
+            for place in readings
+        ]
+        now, further = results[: len(readings)], results[len(readings) :]
+        for index, place in enumerate(list(readings)):
+            for result in (now[index], *further[index * later : (index + 1) * later]):
+                readings[place].append(result)
+                if _settle(candidate, context, place, readings[place], changes):
+                    del readings[place]
+                    break
+        if further:
+            break
     for place, results in readings.items():
         old = words[place.first : place.end]
         heard = {text for result in results for text in texts(words_at(place, result))}
@@ -203,22 +211,6 @@ def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
                 context.decoded, [(place.first, place.end, new) for place, new in changes]
             ),
         )
-
-
-def _take(
-    candidate: RepairCandidate,
-    context: WindowContext,
-    place: Place,
-    results: Sequence[DecodingResult],
-    readings: dict[Place, list[DecodingResult]],
-    changes: list[tuple[Place, tuple[Word, ...]]],
-) -> None:
-    """Add results to the readings of a place; remove the place where they agree."""
-    for result in results:
-        readings[place].append(result)
-        if _settle(candidate, context, place, readings[place], changes):
-            del readings[place]
-            return
 
 
 def _settle(
