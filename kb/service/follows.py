@@ -11,7 +11,6 @@ from kb.jobs.digest.activity import DAY_S, activity
 from kb.jobs.digest.activity import Activity as Activity
 from kb.jobs.digest.digest import Digest, compose
 from kb.jobs.digest.digest_text import digest_text as digest_text
-from kb.jobs.digest.digest_text import length_text as length_text
 from kb.jobs.queue import reasons
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.follow_states import FollowState as FollowState

@@ -12,7 +12,6 @@ from kb.cli.output.console import out, print_note
 from kb.cli.output.progress import format_size
 from kb.cli.output.times import format_moment, format_past, format_span, with_next_try
 from kb.options import as_typed
-from kb.service.follows import length_text
 from kb.types.safe_text import command_argument
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def summary(follows: Sequence[FollowState]) -> Text:
 def activity_lines(activity: Activity, quota: QuotaUse | None) -> list[Text]:
     """Return the activity of some days as one line, and the quota of today and the room as one."""
     new = f"{len(activity.new)} new" if activity.new else "nothing new"
-    length = length_text(activity.new_s, activity.unmeasured, len(activity.new))
+    length = activity.new_length
     new += f" ({length})" if length else ""
     ends = [
         f"{count} {words}"

@@ -52,11 +52,31 @@ class Activity:
         return sum(not each.duration_s for each in self.new)
 
     @property
+    def new_length(self) -> str:
+        """The length of the new items in words, empty if none has a known one."""
+        return length_text(self.new_s, self.unmeasured, len(self.new))
+
+    @property
     def days_left(self) -> float | None:
         """The days until the disk is full at this rate; None if unknown."""
         if self.free_bytes is None or not self.grown_bytes:
             return None
         return self.free_bytes / (self.grown_bytes / self.days)
+
+
+def length_text(seconds: float, unmeasured: int, count: int) -> str:
+    """Return the length of new items in words, empty if none of `count` has a known one.
+
+    `unmeasured` of them have no known length.
+    """
+    if not count or unmeasured >= count:
+        return ""
+    minutes = seconds / 60
+    said = (
+        f"{minutes / 60:.1f} h" if minutes >= 90
+        else f"{minutes:.0f} min" if minutes >= 1.5 else f"{max(1, round(seconds))} s"
+    )  # fmt: skip
+    return said + (f", {unmeasured} of unknown length" if unmeasured else "")
 
 
 def activity(

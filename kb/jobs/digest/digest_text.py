@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kb.jobs.digest.activity import length_text
 from kb.jobs.digest.digest import Digest
 from kb.storage.free_space import size_text
 from kb.types.safe_text import shown
@@ -32,21 +33,6 @@ def subject(digest: Digest) -> str:
     parts = [f"{digest['new_count']} new", f"{failed} failed"]
     parts += [f"{unwell} sources with an error"] if unwell else []
     return f"KB Ingest: {', '.join(parts)}"
-
-
-def length_text(seconds: float, unmeasured: int, count: int) -> str:
-    """Return the length of new items in words, empty if none of `count` has a known one.
-
-    `unmeasured` of them have no known length.
-    """
-    if not count or unmeasured >= count:
-        return ""
-    minutes = seconds / 60
-    said = (
-        f"{minutes / 60:.1f} h" if minutes >= 90
-        else f"{minutes:.0f} min" if minutes >= 1.5 else f"{max(1, round(seconds))} s"
-    )  # fmt: skip
-    return said + (f", {unmeasured} of unknown length" if unmeasured else "")
 
 
 def digest_text(digest: Digest) -> str:
