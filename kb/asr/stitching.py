@@ -2,7 +2,8 @@
 
 Two windows overlap if no pause allowed a clean cut. Both texts cover the overlap, and each is
 most reliable away from its own edge. Their words are matched by text and time, and the texts are
-joined at the matched word nearest the overlap's middle. Before that, each part of a window that
+joined at the matched word nearest the overlap's middle, or at another one where this avoids a hole
+in one text that has words in the other. Before that, each part of a window that
 was decoded again (see `kb.asr.quality.missing_speech`) is inserted at its place.
 """
 
@@ -11,13 +12,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from kb.asr.audio.time_map import TimestampMap
 from kb.asr.coverage import LONGEST_WORD_S
 from kb.asr.engines.base import DecodingResult
 from kb.types import QualityFlag, Segment, Word
 
+LEAST_HOLE_S = 0.3  # between two words, for a lost one of 0.35 s
 NEAR_S = 0.5  # largest difference between two windows' times of the same word
 _UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my"})  # languages written without spaces
 
@@ -58,9 +60,39 @@ def seam(
     if not pairs:
         cut = _cut(left, right, from_s, to_s)
         return cut, cut
-    left_word, right_word = min(pairs, key=lambda pair: abs(_middle(pair[0]) - middle))
+    holes = _holes(pairs, left, right)
+
+    def order(number: int) -> tuple[bool, float]:
+        # Only the two pairs around the middle: further out, one text is near its window's edge.
+        before = next((n for n in range(len(holes)) if _middle(pairs[n + 1][0]) > middle), -1)
+        lost = before >= 0 and holes[before][0 if number > before else 1]
+        return lost, abs(_middle(pairs[number][0]) - middle)
+
+    left_word, right_word = pairs[min(range(len(pairs)), key=order)]
     # The matched word is taken from the earlier window; the later one continues after it.
     return _middle(left_word) + 1e-6, _middle(right_word) + 1e-6
+
+
+def _holes(
+    pairs: Sequence[tuple[Word, Word]], left: Sequence[Word], right: Sequence[Word]
+) -> list[tuple[bool, bool]]:
+    """Return for each two matched words in a row whether the left, and the right text has a hole.
+
+    It has no word between them and time for one, and the other text has words there.
+    """
+    found: list[tuple[bool, bool]] = []
+    for before, after in pairwise(pairs):
+        times = [(a.end_s, b.start_s) for a, b in zip(before, after, strict=True)]
+        has_words = [
+            any(a.start_s < word.start_s < b.start_s for word in words if word not in (a, b))
+            for words, a, b in zip((left, right), before, after, strict=True)
+        ]
+        empty = [
+            not has and end_s - start_s >= LEAST_HOLE_S
+            for has, (start_s, end_s) in zip(has_words, times, strict=True)
+        ]
+        found.append((empty[0] and has_words[1], empty[1] and has_words[0]))
+    return found
 
 
 def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Word]]:

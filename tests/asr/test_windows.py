@@ -262,6 +262,30 @@ def test_a_wrong_word_at_each_edge_is_dropped() -> None:
     assert text_of(stitch(reads)) == "a b c d e f g h"
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "joined"),
+    [
+        ("a b c d _ f g", "d e f g h", "a b c d e f g h"),  # lost before the seam
+        ("a b c d e f g", "d _ f g h", "a b c d e f g h"),
+        ("a b c d e f g", "d e _ g h", "a b c d e f g h"),  # lost behind it
+        ("a b c d e _ g", "d e f g h", "a b c d e f g h"),
+        ("a b c d _ f g", "d _ f g h", "a b c d f g h"),  # lost in both
+        ("a b c d x f g", "d e f g h", "a b c d x f g h"),  # another word is no hole
+        ("a b c d _ _ g", "d e f g h", "a b c d e f g h"),
+        ("a b c d _ a g", "d a a g h", "a b c d a a g h"),
+    ],
+)
+def test_a_word_that_one_of_two_windows_lost_is_kept(left: str, right: str, joined: str) -> None:
+    def with_holes(index: int, text: str, start_s: float, overlap_s: float = 0.0) -> WindowText:
+        own = tuple(word for word in words(text, start_s) if word.text != "_")
+        whole = Segment(own[0].start_s, own[-1].end_s, text, own, "en")
+        decoded = DecodingResult((whole,), "en", -0.1, 0.0, start_s)
+        return WindowText(index, start_s, overlap_s, decoded)
+
+    found = stitch([with_holes(0, left, 0.0), with_holes(1, right, 1.5, 2.0)])
+    assert text_of(found) == joined
+
+
 def test_repeats_are_matched_by_their_time() -> None:
     left, right = words("no " * 8, 0.0), words("no " * 8, 2.1)
     before_s, after_s = seam(left, right, 2.0, 4.0)
