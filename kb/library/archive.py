@@ -325,10 +325,14 @@ def put_in_place(staged: Path, target: Path, aside: Path) -> bool:
     try:
         replaced = target.exists() or target.is_symlink()
         if replaced:
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(target, aside)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(staged, target)
+            _move(target, aside)
+        _move(staged, target)
     except OSError as error:
         raise storage.library_error(error, target, "write") from error
     return replaced
+
+
+def _move(source: Path, target: Path) -> None:
+    with storage.held(source) as real_source, storage.held(target) as real_target:
+        real_target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(real_source, real_target)

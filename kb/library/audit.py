@@ -19,7 +19,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kb.errors import LibraryError
 from kb.storage.permissions import umask_for
+from kb.storage.places import held
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +63,20 @@ class AuditLog:
             log.warning("Not in the log of actions, the library folder is missing: %s", what)
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            rights = 0o666 & ~umask_for(self.home, group=False)
-            handle = os.open(self.path, flags, rights)
-            try:
-                # One write appends the line whole, also beside other processes.
-                os.write(
-                    handle, (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-                )
-            finally:
-                os.close(handle)
+            text = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+            with held(self.path) as real:
+                real.parent.mkdir(parents=True, exist_ok=True)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                rights = 0o666 & ~umask_for(self.home, group=False)
+                handle = os.open(real, flags, rights)
+                try:
+                    os.write(handle, text)  # one write appends the line whole, also beside others
+                finally:
+                    os.close(handle)
         except OSError as error:
             log.warning("Not in the log of actions (%s): %s", error.strerror or error, what)
+        except LibraryError as error:
+            log.warning("Not in the log of actions (%s): %s", error.message, what)
 
     def read(self, limit: int | None = None) -> list[Mapping[str, Any]]:
         """Return the last `limit` lines (all for None), the oldest first."""

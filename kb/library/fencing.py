@@ -84,11 +84,11 @@ def raise_mark(home: Path, number: int) -> None:
     The file is not flushed and not locked: of two writes at once the smaller may stay until the
     next one. A failure changes nothing: the record itself is written.
     """
-    with suppress(OSError, LibraryError):
-        if number > read_mark(home):
-            draft = home / storage.temporary_name()
+    with suppress(OSError, LibraryError), storage.held(home) as real:
+        if number > read_mark(real):
+            draft = real / storage.temporary_name()
             draft.write_text(f"{number}\n", encoding="ascii")
-            draft.replace(home / MARK_FILE)
+            draft.replace(real / MARK_FILE)
 
 
 def number_in(record: object) -> int:

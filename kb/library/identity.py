@@ -22,14 +22,14 @@ FILE = ".kb-library.json"
 _NAMES = 16  # random bytes of an identity
 
 
-def read_identity(home: Path) -> str:
-    """Return the identity in a folder; empty without one.
+def read_identity(home: Path, real: Path | None = None) -> str:
+    """Return the identity in a folder; empty without one. `real`: its path through a descriptor.
 
     Raises LibraryError if the folder or the file cannot be read.
     """
     path = home / FILE
     try:
-        document = storage.read_json(path)
+        document = storage.read_json(path, (real or home) / FILE)
     except LibraryError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return ""
@@ -57,7 +57,10 @@ def make_identity(home: Path, identity: str = "") -> str:
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     try:
-        storage.write_json(draft, document)
+        home.mkdir(parents=True, exist_ok=True)
+        # Not by `write_json`: the folder may be claimed for the identity that it does not have yet.
+        storage.write_new(draft, storage.json_bytes(document))
+        storage.flush(draft)
         try:
             os.link(draft, path)  # refused if the file is there: the first process decides
         except FileExistsError:
@@ -73,9 +76,12 @@ def make_identity(home: Path, identity: str = "") -> str:
     return read_identity(home)
 
 
-def check_identity(home: Path, identity: str) -> None:
-    """Raise LibraryError if the folder is not there, or is not that of the library `identity`."""
-    found = read_identity(home) if home.is_dir() else ""
+def check_identity(home: Path, identity: str, real: Path | None = None) -> None:
+    """Raise LibraryError if the folder is not there, or is not that of the library `identity`.
+
+    `real` is the folder's path through a descriptor.
+    """
+    found = read_identity(home, real) if (real or home).is_dir() else ""
     if found == identity:
         return
     raise other_library(home) if found else library_missing(home)

@@ -138,7 +138,6 @@ class LeftOut:
         return gone
 
     def _change(self, changes: Mapping[str, Mark | None]) -> None:
-        self._library.check_place()
         with storage.locked(self._library.home / LOCK_FOLDER / "left_out.lock"):
             before = self.own_marks()
             merged = {**before, **changes}
@@ -174,7 +173,10 @@ class LeftOut:
         # The line end before the first id ends a line that was written in part.
         lines = "\n" + "".join(f"{json.dumps(item_id)}\n" for item_id in ids)
         try:
-            with self._ledger.open("a", encoding="ascii", newline="\n") as stream:
+            with (
+                storage.held(self._ledger) as real,
+                real.open("a", encoding="ascii", newline="\n") as stream,
+            ):
                 stream.write(lines)
         except OSError as error:
             raise storage.library_error(error, self._ledger, "write") from error

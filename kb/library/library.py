@@ -108,10 +108,22 @@ class Library:
         """
         return self._fence.guard() if self._fence else self.row_lock(item_id)
 
+    def belong_to(self, identity: str) -> None:
+        """Tie the folder to the identity of a database, or to none ("").
+
+        From then on, every write in the folder by this process is preceded by a comparison, and
+        stays in the folder that was compared: an unmounted share must not get an empty library.
+        """
+        self.identity, home = identity, self.home
+        if not identity:
+            storage.claim(home, None)
+            return
+        storage.claim(home, lambda real: check_identity(home, identity, real))
+
     def check_place(self) -> None:
         """Raise LibraryError if the folder is not there or is that of another library.
 
-        Every write is preceded by it: an unmounted share must not get an empty library.
+        `belong_to` lets every write be preceded by the same check.
         """
         if self.identity:
             check_identity(self.home, self.identity)
@@ -121,7 +133,6 @@ class Library:
 
         Raises LibraryError with the cause; call it before long work.
         """
-        self.check_place()
         proof = self.media_folder / storage.temporary_name()
         storage.write_bytes(proof, b"")
         try:
@@ -219,7 +230,6 @@ class Library:
         The same thread may acquire it again. Raises LibraryError.
         """
         # Items share locks, so that ten thousand items do not leave ten thousand files.
-        self.check_place()  # the lock's file must not be made in another folder
         number = zlib.crc32(item_id.encode("utf-8", "surrogatepass")) % LOCKS
         with storage.locked(self.home / LOCK_FOLDER / f"items-{number:02x}.lock"):
             yield
@@ -239,7 +249,9 @@ class Library:
         existing file with the same content is not copied again. `sha256` and the measured
         `duration_s` are recorded when given. Raises MediaUnavailable if `path` is no readable file.
         """
-        source = path.resolve()  # a link to a link would break if the first one is removed
+        # A link to a link would break if the first one is removed. Other paths stay as they are:
+        # one through a descriptor must not become the folder's path.
+        source = path.resolve() if path.is_symlink() else path
         try:
             with source.open("rb"):
                 pass
@@ -266,7 +278,6 @@ class Library:
 
     def put_file(self, item_id: str, source: Path, target: Path, *, link: bool = True) -> None:
         """Put a file at `target` among those of an item; see `storage.link_or_copy`."""
-        self.check_place()
         storage.link_or_copy(source, target, link=link, guard=lambda: self.guard(item_id))
 
     def write_metadata(
@@ -321,7 +332,6 @@ class Library:
         """Write a text file of an entry (or stem) as UTF-8, completely or not at all."""
         path = self.path(entry, suffix)
         item_id = "" if isinstance(entry, str) else entry.item.id
-        self.check_place()
         storage.write_bytes(path, storage.text_bytes(text), lambda: self.guard(item_id))
         return path
 
@@ -347,7 +357,6 @@ class Library:
 
     def write_facts(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Change facts by key (None removes one); return all facts."""
-        self.check_place()
         with storage.locked(self.home / LOCK_FOLDER / "library.lock"):
             facts = merge_record({"version": METADATA_VERSION, **self.read_facts()}, changes)
             storage.write_json(self.facts_path, facts)

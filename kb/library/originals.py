@@ -50,7 +50,8 @@ def keep_original(path: Path) -> bool:
         target = path.with_name(f"{base}.{number}{ORIGINAL_SUFFIX}")
         number += 1
     try:
-        path.rename(target)
+        with storage.held(path.parent) as folder:
+            (folder / path.name).rename(folder / target.name)
     except OSError as error:
         raise storage.library_error(error, path, "write") from error
     return True

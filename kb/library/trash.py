@@ -169,7 +169,8 @@ class Trash:
         # The folder is renamed first: one that was deleted in part must not look whole.
         doomed = item.folder.with_name(f"{_DELETING}{item.folder.name}")
         try:
-            item.folder.rename(doomed)
+            with storage.held(item.folder.parent) as trash:
+                (trash / item.folder.name).rename(trash / doomed.name)
         except OSError as error:
             raise storage.library_error(error, item.folder, "remove") from error
         if self.library.find(item.id) is None:  # it did not come back
@@ -226,13 +227,15 @@ def _read(path: Path) -> RemovedItem:
 
 def _move(source: Path, target: Path) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            source.replace(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            storage.link_or_copy(source, target, link=False)  # `media/` is on another disk
-            source.unlink()
+        with storage.held(source) as real_source, storage.held(target) as real_target:
+            real_target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                real_source.replace(real_target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                # `media/` is on another disk
+                storage.link_or_copy(real_source, real_target, link=False)
+                real_source.unlink()
     except OSError as error:
         raise storage.library_error(error, target, "write") from error

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from kb import storage
 from kb.asr.quality.expected_errors import with_expected_errors
 from kb.errors import LibraryError, MediaUnavailable
 from kb.inference.transcription_options import TranscriptionOptions
@@ -34,7 +35,7 @@ from kb.pipeline.publish_record import facts_of, record_published
 from kb.settings import Settings
 from kb.sinks import open_sink
 from kb.sources import get_source
-from kb.sources.base import Source
+from kb.sources.base import FetchResult, Source
 from kb.transcript import render
 from kb.transcript.carried_edits import carry_over
 from kb.transcript.editing import update_coverage
@@ -129,13 +130,27 @@ def _fetch(
 
     progress("fetch", 0.0)
     source = source or get_source(item.source)
-    fetched = source.fetch(item, library.home / DOWNLOADS, on_progress)
+    # The folder stays the library's during the download: see `kb.storage.places`.
+    with storage.held(library.home / DOWNLOADS) as folder:
+        fetched = source.fetch(item, folder, on_progress)
+        entry = _take_in(library, item, fetched, room)
+    progress("fetch", 1.0)
+    return entry
+
+
+def _take_in(library: Library, item: MediaItem, fetched: FetchResult, room: Room) -> LibraryEntry:
+    """Put a fetched medium with its captions and picture into the library."""
     # Imported here, because loading the codecs takes longer than showing a listing.
     from kb.media.probe import probe
 
     # The file is checked before its import: a text named .mp4 must not enter the library as a
     # medium.
-    found = probe(fetched.path)
+    place = library.home / DOWNLOADS / fetched.path.name if fetched.temporary else fetched.path
+    try:
+        found = probe(place)
+    except MediaUnavailable:
+        library.check_place()  # the medium is not to blame where the folder went away
+        raise
     if not found.has_audio:
         if fetched.temporary:
             fetched.path.unlink(missing_ok=True)
@@ -143,7 +158,7 @@ def _fetch(
             "media.no_sound",
             "{path} is a video without sound: there is nothing to transcribe.",
             hint="Choose a version of the medium that has sound.",
-            path=shown(fetched.path),
+            path=shown(place),
         )
     beside = [Path(str(name)) for name in fetched.item.extra.get("files", ())]
     extra = {name: value for name, value in fetched.item.extra.items() if name != "files"}
@@ -172,7 +187,6 @@ def _fetch(
             title=item.title,
             folder=library.media_folder,
         )
-    progress("fetch", 1.0)
     return entry
 
 

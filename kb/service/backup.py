@@ -200,7 +200,7 @@ class Backup:
         with ExitStack() as locks:
             for name in sorted(names | {f"{executor_id(self.settings)}.lock"}):
                 try:
-                    folder.mkdir(parents=True, exist_ok=True)
+                    storage.make_folder(folder)
                     locks.enter_context(FileLock(folder / name, timeout=0))
                 except Timeout:
                     raise UsageError(

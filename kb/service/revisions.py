@@ -283,7 +283,7 @@ class Revisions:
         """
         path = self.settings.home / ".workers" / "edits.lock"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            storage.make_folder(path.parent)
             lock = FileLock(path)
             lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout:

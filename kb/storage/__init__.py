@@ -5,6 +5,7 @@ from __future__ import annotations
 from kb.storage.atomic import (
     Guard,
     atomic_path,
+    flush,
     json_bytes,
     link_or_copy,
     read_json,
@@ -13,6 +14,7 @@ from kb.storage.atomic import (
     text_bytes,
     write_bytes,
     write_json,
+    write_new,
     write_text,
     write_together,
 )
@@ -22,6 +24,7 @@ from kb.storage.json_fields import Fields
 from kb.storage.lasting_errors import is_lasting
 from kb.storage.locks import locked
 from kb.storage.os_errors import file_error, library_error
+from kb.storage.places import claim, held, make_folder
 from kb.storage.user_files import (
     Draft,
     Judge,
@@ -56,13 +59,17 @@ __all__ = [
     "UnreadableText",
     "atomic_path",
     "check_target",
+    "claim",
     "decode_user_text",
     "file_error",
+    "flush",
+    "held",
     "is_lasting",
     "json_bytes",
     "library_error",
     "link_or_copy",
     "locked",
+    "make_folder",
     "read_answer",
     "read_json",
     "read_user_bytes",
@@ -78,6 +85,7 @@ __all__ = [
     "user_path",
     "write_bytes",
     "write_json",
+    "write_new",
     "write_private",
     "write_text",
     "write_together",

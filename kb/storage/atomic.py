@@ -28,6 +28,7 @@ import psutil
 from kb.errors import LibraryError
 from kb.storage.os_errors import library_error
 from kb.storage.permissions import shared_reading
+from kb.storage.places import held
 from kb.storage.user_text import MAX_DOCUMENT_BYTES, UnreadableText, read_user_text
 
 try:
@@ -64,47 +65,53 @@ def atomic_path(target: Path, guard: Guard = nullcontext) -> Iterator[Path]:
 
     The move is made within `guard`. On any exception, including an interrupt and a refusal by
     `guard`, the temporary file is removed and `target` is not changed. OSErrors become
-    LibraryError; missing folders are made.
+    LibraryError; missing folders are made. In a claimed folder the path leads through its
+    descriptor: see `kb.storage.places`.
     """
-    temporary = target.parent / temporary_name()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        flush(temporary)
-        with guard():
-            _move(temporary, target)
-    except OSError as error:
-        raise library_error(error, target, "write") from error
-    finally:
-        # Also after success: moving one hard link onto another of the same file does nothing.
-        with suppress(OSError):
-            temporary.unlink()
-    flush_folder(target.parent)
+    with held(target) as real:
+        temporary = real.parent / temporary_name()
+        try:
+            real.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            flush(temporary)
+            with guard():
+                _move(temporary, real)
+        except OSError as error:
+            with held(target):  # raises the cause if the claimed folder went away
+                raise library_error(error, target, "write") from error
+        finally:
+            # Also after success: moving one hard link onto another of the same file does nothing.
+            with suppress(OSError):
+                temporary.unlink()
+        flush_folder(real.parent)
 
 
 def write_together(files: Sequence[tuple[Path, bytes]], guard: Guard = nullcontext) -> None:
-    """Write several files; move them into place within one `guard`, in their order.
+    """Write several files of one folder; move them into place within one `guard`, in their order.
 
     All are complete under temporary names before the first one is moved. Raises LibraryError, and
     what `guard` raises: then no file is changed.
     """
-    drafts = [(target.parent / temporary_name(), target) for target, _ in files]
     current = files[0][0]
-    try:
-        for (temporary, current), (_, data) in zip(drafts, files, strict=True):
-            current.parent.mkdir(parents=True, exist_ok=True)
-            write_new(temporary, data)
-            flush(temporary)
-        with guard():
-            for temporary, current in drafts:
-                _move(temporary, current)
-    except OSError as error:
-        raise library_error(error, current, "write") from error
-    finally:
-        for temporary, _ in drafts:
-            with suppress(OSError):
-                temporary.unlink()
-    for folder in dict.fromkeys(target.parent for target, _ in files):
+    with held(current.parent) as folder:
+        drafts = [(folder / temporary_name(), target) for target, _ in files]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for (temporary, target), (_, data) in zip(drafts, files, strict=True):
+                current = target
+                write_new(temporary, data)
+                flush(temporary)
+            with guard():
+                for temporary, target in drafts:
+                    current = target
+                    _move(temporary, folder / target.name)
+        except OSError as error:
+            with held(current):
+                raise library_error(error, current, "write") from error
+        finally:
+            for temporary, _ in drafts:
+                with suppress(OSError):
+                    temporary.unlink()
         flush_folder(folder)
 
 
@@ -170,13 +177,15 @@ def text_bytes(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
+def read_json(path: Path, real: Path | None = None) -> dict[str, Any]:
+    """Return the JSON object in a file; `real` is its path through a descriptor.
 
     Raises LibraryError naming the file, and the line of a syntax error.
     """
     try:
-        document = json.loads(retry_denied(lambda: read_user_text(path, MAX_DOCUMENT_BYTES)))
+        document = json.loads(
+            retry_denied(lambda: read_user_text(real or path, MAX_DOCUMENT_BYTES))
+        )
     except OSError as error:
         raise library_error(error, path, "read") from error
     except (ValueError, RecursionError, UnreadableText) as error:
@@ -214,7 +223,7 @@ def link_or_copy(source: Path, target: Path, *, link: bool, guard: Guard = nullc
             if _clone(source, temporary):
                 return
             try:
-                if _read_by_all_who_write(source, target.parent):
+                if _read_by_all_who_write(source, temporary.parent):
                     os.link(source, temporary)
                     return
             except OSError:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from kb.errors import LibraryError
 from kb.storage.os_errors import library_error
+from kb.storage.places import held
 
 # A change of one file takes milliseconds: after a wait this long, the other process is stuck.
 LOCK_TIMEOUT_S = 60.0
@@ -30,8 +33,11 @@ def locked(lock_file: Path) -> Iterator[None]:
     # One object per file, so that a thread that holds the lock can acquire it again.
     lock = FileLock(lock_file, is_singleton=True, poll_interval=LOCK_POLL_S)
     try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=LOCK_TIMEOUT_S)
+        with held(lock_file) as real:
+            real.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=LOCK_TIMEOUT_S)
+            if not _is_same_folder(real.parent, lock_file.parent):
+                _take_back(lock, lock_file)
     except Timeout:
         raise LibraryError(
             "storage.locked",
@@ -42,8 +48,30 @@ def locked(lock_file: Path) -> Iterator[None]:
             wait_s=LOCK_TIMEOUT_S,
         ) from None
     except OSError as error:
-        raise library_error(error, lock_file, "lock") from error
+        with held(lock_file):  # raises the cause if the library's folder went away
+            raise library_error(error, lock_file, "lock") from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _is_same_folder(folder: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(folder.stat(), other.stat())
+    except OSError:
+        return False
+
+
+def _take_back(lock: FileLock, lock_file: Path) -> None:
+    """Release a lock whose file is not in the claimed folder, and raise the cause.
+
+    filelock makes the folder of its file: one that has nothing else is removed again.
+    """
+    lock.release()
+    with suppress(OSError):
+        if all(path == lock_file for path in lock_file.parent.iterdir()):
+            lock_file.unlink(missing_ok=True)
+            lock_file.parent.rmdir()
+    with held(lock_file):
+        raise library_error(FileNotFoundError(errno.ENOENT, ""), lock_file, "lock")

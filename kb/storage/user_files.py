@@ -23,6 +23,7 @@ from kb.storage.atomic import flush, flush_folder, retry_denied, sweep, temporar
 from kb.storage.drafts import sweep_drafts
 from kb.storage.os_errors import file_error
 from kb.storage.permissions import give_usual_rights
+from kb.storage.places import held, make_folder
 from kb.storage.written_record import WrittenRecord
 
 SWEEP_EVERY_S = 60.0  # the same folder: a run may write ten thousand files into it
@@ -112,13 +113,14 @@ def user_file(target: Target) -> Iterator[Draft]:
     record.add_draft(draft.path)
     try:
         _check_folder(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield draft
         flush(draft.path)
         draft.target = _put(draft.path, target, record)
         flush_folder(path.parent)
     except OSError as error:
-        raise file_error(error, path) from error
+        with held(path):  # raises the cause if a library's folder went away
+            raise file_error(error, path) from error
     finally:
         with suppress(OSError):
             draft.path.unlink()

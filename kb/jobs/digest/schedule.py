@@ -74,7 +74,6 @@ def write_due(
         digest = compose(database, library, begin, end)
         if not digest["follows"]["count"]:
             return None
-        folder.mkdir(parents=True, exist_ok=True)
         write_text(text, digest_text(digest))
         write_json(document, {**digest, "sent": {}})
         _delete_old(folder, name)

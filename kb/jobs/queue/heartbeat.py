@@ -124,7 +124,7 @@ class Heartbeat:
 
     def _acquire_lock(self, stopped: Callable[[], bool]) -> None:
         try:
-            self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+            storage.make_folder(self._lock_file.parent)
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:

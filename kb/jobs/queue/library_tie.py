@@ -46,7 +46,7 @@ class LibraryTie:
         known = self._known() or self._begin_with_folder()
         if self.database.is_sqlite and self._is_own_folder() and not self._found():
             known = ""  # the database is in the folder, which gets the identity by `require`
-        self.library.identity = known
+        self.library.belong_to(known)
 
     def problem(self) -> KBError | None:
         """Return the error of a folder and a database that do not belong together now, or None."""
@@ -76,14 +76,14 @@ class LibraryTie:
         self.attach()
         home = self.library.home
         if not self.library.identity or not read_identity(home):
-            self.library.identity = ""
+            self.library.belong_to("")
             self.library.prepare()
             identity = make_identity(home, self._known())
             with self.database.begin() as connection:
                 self.database.insert_if_missing(
                     connection, library_facts, name=IDENTITY, value=identity
                 )
-            self.library.identity = self._known()
+            self.library.belong_to(self._known())
             self.library.check_place()
 
     def adopt(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 
+from kb import storage
 from kb.errors import Cancelled, KBError, RetryLater
 from kb.jobs.queue.item_states import ACTIVE, ItemRow
 from kb.jobs.queue.request_settings import settings_of
@@ -104,14 +106,15 @@ class CaptionSteps:
         context.require_room()
         if self._is_postponed(row):
             return "later"
-        _, files = self._ask(row)
-        by_people = [each for each in files if not each.automatic]
-        for each in files:
-            if each.automatic:
-                each.path.unlink(missing_ok=True)
-        if not by_people:
-            return ""
-        captions.keep(context.library, entry.item, by_people)
+        with storage.held(context.library.home / stages.DOWNLOADS) as folder:
+            _, files = self._ask(row, folder)
+            by_people = [each for each in files if not each.automatic]
+            for each in files:
+                if each.automatic:
+                    each.path.unlink(missing_ok=True)
+            if not by_people:
+                return ""
+            captions.keep(context.library, entry.item, by_people)
         return "kept"
 
     def _is_postponed(self, row: ItemRow) -> bool:
@@ -130,19 +133,18 @@ class CaptionSteps:
         return False
 
     def _fetch(self, row: ItemRow, library: Library) -> LibraryEntry | None:
-        item, files = self._ask(row)
-        return captions.keep(library, item, files, shown=True) if files else None
+        with storage.held(library.home / stages.DOWNLOADS) as folder:
+            item, files = self._ask(row, folder)
+            return captions.keep(library, item, files, shown=True) if files else None
 
-    def _ask(self, row: ItemRow) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
-        """Return the item and its captions, none from a source without captions."""
+    def _ask(self, row: ItemRow, folder: Path) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
+        """Return the item and its captions in `folder`, none from a source without captions."""
         context = self._context
         factory = context.source_factory.asked_by(row.options)
         source = factory.source_of(row.item, shared=bool(row.options.get(SHARED)))
         if not isinstance(source, CaptionSource):
             return row.item, ()
-        return source.captions(
-            row.item, context.library.home / stages.DOWNLOADS, lambda *_: self._stop_if_asked()
-        )
+        return source.captions(row.item, folder, lambda *_: self._stop_if_asked())
 
     def _publish_transcript(self, entry: LibraryEntry) -> str:
         """Publish the transcript: once it exists, the index must not contain the captions."""

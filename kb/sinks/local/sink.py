@@ -77,7 +77,10 @@ class LocalSink:
         Raises ModelUnavailable when an embedding model is set and cannot be loaded.
         """
         sha256 = content_sha256(passages)
-        self._tables.write(lambda table: self._write_item(table, item.id, passages), self._schema)
+        with self._tables.held() as tables:
+            tables.write(
+                lambda table: self._write_item(tables, table, item.id, passages), self._schema
+            )
         return Published(self.name, item.id, sha256, "synced")
 
     def status(self, item_id: str) -> Published:
@@ -94,7 +97,8 @@ class LocalSink:
     def delete(self, item_id: str) -> None:
         """Remove the item; a missing item is no error."""
         if self.status(item_id).status != "missing":
-            self._tables.write(lambda table: table.delete(item_filter(item_id)), self._schema)
+            with self._tables.held() as tables:
+                tables.write(lambda table: table.delete(item_filter(item_id)), self._schema)
 
     def count(self) -> int:
         """Return the number of stored passages."""
@@ -106,7 +110,8 @@ class LocalSink:
 
     def optimize(self) -> None:
         """Merge small files, finish the indices, delete old versions (also done by `publish`)."""
-        self._tables.read(lambda table: self._tables.maintain(table, force=True))
+        with self._tables.held() as tables:
+            tables.read(lambda table: tables.maintain(table, force=True))
 
     def search(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> Hits:
         """Return at most `limit` passages, best first; equal scores in order of item and time.
@@ -177,8 +182,13 @@ class LocalSink:
         the old one until then, and after a crash the old one is current. Changes by other
         processes during the rebuild are repeated. A rebuild repairs a damaged index.
         """
-        tables = self._tables
-        old = self._old_table()
+        with self._tables.held() as tables:
+            return self._rebuild(tables, items)
+
+    def _rebuild(
+        self, tables: PassageTables, items: Iterable[tuple[MediaItem, Sequence[Passage]]]
+    ) -> int:
+        old = _old_table(tables)
         before = _heads(old) if old is not None else {}
         # The name contains the time, so that the age of a crashed rebuild's table is known.
         name = f"{FIRST_TABLE}-{os.getpid()}-{time.time_ns() // 1_000_000}"
@@ -187,16 +197,16 @@ class LocalSink:
             with tables.wrap_errors("rebuild"):
                 tables.make_folder()
                 table = tables.create(name, self._schema(), with_indices=False)
-            written = self._fill(table, items)
+            written = self._fill(tables, table, items)
             with tables.wrap_errors("rebuild"):
                 tables.ensure_indices(table)
                 tables.maintain(table, force=True)
-                now = self._replay_changes(old, before, table, written)
+                now = self._replay_changes(tables, old, before, table, written)
                 replaced = tables.make_current(name)
             on_failure.pop_all()
         with tables.wrap_errors("rebuild"):
             # The second call repeats what was published during the replacement.
-            self._replay_changes(old, now, table, written)
+            self._replay_changes(tables, old, now, table, written)
             tables.remove_leftovers(replaced)
             return int(table.count_rows(f"seq > {HEAD}"))
 
@@ -205,7 +215,10 @@ class LocalSink:
         self.rebuild(())
 
     def _fill(
-        self, table: Any, items: Iterable[tuple[MediaItem, Sequence[Passage]]]
+        self,
+        tables: PassageTables,
+        table: Any,
+        items: Iterable[tuple[MediaItem, Sequence[Passage]]],
     ) -> dict[str, str]:
         """Write all items into an empty table; return the hash of each."""
         written: dict[str, str] = {}
@@ -216,11 +229,13 @@ class LocalSink:
                 own = None if vectors is None else vectors[start : start + len(found)]
                 start += len(found)
                 chunks.append(rows(item_id, found, written[item_id], table.schema, own))
-            with self._tables.wrap_errors("rebuild"):
+            with tables.wrap_errors("rebuild"):
                 table.add(pa.concat_tables(chunks), on_bad_vectors="null")
         return written
 
-    def _write_item(self, table: Any, item_id: str, passages: Sequence[Passage]) -> None:
+    def _write_item(
+        self, tables: PassageTables, table: Any, item_id: str, passages: Sequence[Passage]
+    ) -> None:
         sha256 = content_sha256(passages)
         model = model_of(table)
         if model != self._model and not self._warned:
@@ -245,7 +260,7 @@ class LocalSink:
             .when_not_matched_by_source_delete(item_filter(item_id))
             .execute(rows(item_id, passages, sha256, table.schema, vectors), on_bad_vectors="null")
         )
-        self._tables.maintain(table)
+        tables.maintain(table)
 
     def _schema(self) -> pa.Schema:
         if not self._model:
@@ -281,14 +296,13 @@ class LocalSink:
         without = table.count_rows(f"seq = {HEAD} AND embedding_model = ''")
         return vectors_error(folder, without) if without else None
 
-    def _old_table(self) -> Any | None:
-        """Return the table that a rebuild replaces, or None if it is missing or damaged."""
-        with contextlib.suppress(KnowledgeBaseError):
-            return self._tables.read(lambda table: (_heads(table), table)[1])
-        return None
-
     def _replay_changes(
-        self, old: Any | None, before: _Heads, table: Any, written: dict[str, str]
+        self,
+        tables: PassageTables,
+        old: Any | None,
+        before: _Heads,
+        table: Any,
+        written: dict[str, str],
     ) -> _Heads:
         """Repeat on the new table the changes of the old one since `before`.
 
@@ -303,7 +317,7 @@ class LocalSink:
             if not changed or new_heads.get(item_id, ("", ""))[0] != written.get(item_id, ""):
                 continue
             if item_id in now:
-                self._write_item(table, item_id, _passages(old, item_id))
+                self._write_item(tables, table, item_id, _passages(old, item_id))
                 written[item_id] = now[item_id][0]
             else:
                 table.delete(item_filter(item_id))
@@ -314,6 +328,13 @@ class LocalSink:
 @cache
 def _vocabulary_cache(folder: Path, table_name: str) -> VocabularyCache:
     return VocabularyCache(folder / f"{table_name}{WORDS_SUFFIX}")
+
+
+def _old_table(tables: PassageTables) -> Any | None:
+    """Return the table that a rebuild replaces, or None if it is missing or damaged."""
+    with contextlib.suppress(KnowledgeBaseError):
+        return tables.read(lambda table: (_heads(table), table)[1])
+    return None
 
 
 # Item id -> the hash of its passages, and the model of its vectors or "".

@@ -31,6 +31,7 @@ import numpy as np
 import pyarrow as pa
 from lancedb.index import FTS, BTree, IvfFlat
 
+from kb import storage
 from kb.errors import KnowledgeBaseError
 from kb.sinks.local.embedding import Vectors
 from kb.sinks.local.errors import Action, index_error
@@ -203,9 +204,21 @@ class PassageTables:
     Several processes and threads can use it at the same time, without a lock.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shown: Path | None = None) -> None:
+        """`shown` is the path in messages where `folder` leads through a descriptor."""
         self.folder = folder
+        self._shown = shown or folder
         self._opened: tuple[str, int, Any] | None = None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[PassageTables]:
+        """Yield these tables for writing, in a folder that stays the library's during the block.
+
+        They are opened for the block alone: a path through a descriptor ends with it. Raises
+        LibraryError if the library's folder is missing or is another one.
+        """
+        with storage.held(self.folder) as real:
+            yield self if real == self.folder else PassageTables(real, self.folder)
 
     def read(self, query: Callable[[Any], Result]) -> Result | None:
         """Return the query's result on the current table, or None if there is no table yet.
@@ -252,7 +265,7 @@ class PassageTables:
             "The index {folder} is being replaced by another process over and over.",
             hint="Wait for `kb reindex` to end, then try again.",
             retryable=True,
-            folder=self.folder,
+            folder=self._shown,
         )
 
     def create(self, name: str, columns: pa.Schema, *, with_indices: bool = True) -> Any:
@@ -401,7 +414,8 @@ class PassageTables:
         try:
             yield
         except _STORE_ERRORS as error:
-            raise index_error(self.folder, action, _first_line(error)) from error
+            reason = _first_line(error).replace(str(self.folder), str(self._shown))
+            raise index_error(self._shown, action, reason) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -21,6 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import feather
 
+from kb import storage
+from kb.errors import LibraryError
 from kb.sinks.local.tables import HEAD, item_filter
 
 # Languages that write compounds as one word (ISO 639-1); passages without a language are included.
@@ -129,14 +131,15 @@ class VocabularyCache:
         table = pa.table(
             {"word": list(self._words), "compounding": list(self._words.values())}
         ).replace_schema_metadata({b"items": stream.getvalue().to_pybytes()})
-        beside = self._file.with_name(f"{self._file.name}.{os.getpid()}.tmp")
-        try:
-            feather.write_feather(table, beside)
-            beside.replace(self._file)
-            self._saved = 0
-        except OSError:
-            with contextlib.suppress(OSError):
-                beside.unlink()
+        with contextlib.suppress(LibraryError), storage.held(self._file) as real:
+            beside = real.with_name(f"{real.name}.{os.getpid()}.tmp")
+            try:
+                feather.write_feather(table, beside)
+                beside.replace(real)
+                self._saved = 0
+            except OSError:
+                with contextlib.suppress(OSError):
+                    beside.unlink()
 
 
 def _batches(table: Any, where: str) -> Iterator[pa.RecordBatch]:
