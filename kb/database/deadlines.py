@@ -37,11 +37,11 @@ class Deadlines:
 
 
 # A command or a page: an old connection that is silent (9 s) and a new one (5 s) stay below 15 s.
-FACE = Deadlines(connect_s=5, lock_s=5, statement_s=8, idle_s=15, answer_s=9, pool=2, overflow=6)
+FACE = Deadlines(connect_s=5, lock_s=5, statement_s=8, idle_s=15, answer_s=9, pool=2, overflow=5)
 # The work of a worker may wait longer; other machines wait for its locks at most 15 s. Its
 # transactions are short, so that dozens of items share a few connections.
 WORKER = Deadlines(
-    connect_s=5, lock_s=10, statement_s=25, idle_s=15, answer_s=30, pool=3, overflow=5
+    connect_s=5, lock_s=10, statement_s=25, idle_s=15, answer_s=30, pool=3, overflow=4
 )
 # The heartbeat and the search for dead workers, each with one connection of its own.
 BEAT = Deadlines(connect_s=3, lock_s=2, statement_s=4, idle_s=5, answer_s=5, pool=1, overflow=0)

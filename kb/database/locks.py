@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import sqlalchemy as sa
 
 from kb.database.deadlines import BEAT
@@ -23,12 +25,26 @@ _QUERY = sa.text(
     """
 )
 
+# One connection beside those of the pools, which may all wait for the same lock.
+_CONNECTION = threading.BoundedSemaphore(1)
+_TURN_S = 2.0
+
 
 def lock_holders(engine: sa.Engine) -> str:
     """Return the sessions that hold locks for more than a second, in words; "" if none is seen.
 
-    Raises nothing: it explains another error.
+    Raises nothing: it explains another error. One thread at a time asks, so that a process needs
+    one connection more; "" is returned to a thread whose turn does not come within 2 s.
     """
+    if not _CONNECTION.acquire(timeout=_TURN_S):
+        return ""
+    try:
+        return _lock_holders(engine)
+    finally:
+        _CONNECTION.release()
+
+
+def _lock_holders(engine: sa.Engine) -> str:
     from kb.database.postgres import postgres_engine
 
     own = postgres_engine(engine.url.render_as_string(hide_password=False), BEAT)

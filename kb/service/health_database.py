@@ -15,11 +15,12 @@ from kb.errors import KBError, StoredProblem
 from kb.service.queue_move import QueueMove
 from kb.settings import Settings
 
+_LOCKS = 1  # names the session that holds a lock (`kb.database.locks`)
 # A worker: its work, its heartbeat, and the search for dead workers.
 WORKER_CONNECTIONS = (
-    WORKER.pool + WORKER.overflow + 1 + REAPER.pool + REAPER.overflow
+    WORKER.pool + WORKER.overflow + 1 + REAPER.pool + REAPER.overflow + _LOCKS
 )  # fmt: skip
-FACE_CONNECTIONS = FACE.pool + FACE.overflow
+FACE_CONNECTIONS = FACE.pool + FACE.overflow + _LOCKS
 
 # The rights that each start needs; DBOS keeps its tables in a schema of its own.
 _RIGHTS = sa.text(

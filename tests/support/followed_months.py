@@ -166,6 +166,14 @@ class Months:
         looks = Looks(self.service.queue.database).since(0.0)
         return max((look.id for look in looks), default=0)
 
+    def _doubled(self) -> set[str]:
+        """Return the ids that more than one item of the media folder has."""
+        folder = self.service.library.media_folder
+        records = [p for p in folder.glob("*.json") if not p.name.endswith(".transcript.json")]
+        assert records
+        numbers = Counter(path.stem.rsplit("_", 1)[1] for path in records)
+        return {item_id for item_id, number in numbers.items() if number > 1}
+
     def _result(self) -> dict[str, Any]:
         service, story = self.service, self.story
         rows = service.items.statuses()
@@ -195,11 +203,10 @@ class Months:
             "missing": named(wanted - (done & there)),
             "unwanted": named((done | there) - wanted - story.may_stay),
             "turned_away": named(story.refused & (done | there)),
-            "twice": sorted(
-                f"{names[i]}: {number}"
-                for i, number in times.items()
-                if number > story.asked_versions.get(i, 1)
+            "fetched_again": sum(
+                max(0, number - story.asked_versions.get(i, 1)) for i, number in times.items()
             ),
+            "doubled": sorted(self._doubled()),
             "replaced": len(story.replaced),
             "not_renewed": named({i for i in story.replaced if not versions.of(i)}),
             "uploads": sum(len(channel.all) for channel in self.world.channels),
