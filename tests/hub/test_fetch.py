@@ -18,6 +18,7 @@ from kb.hub.fetch_state import FetchState
 from kb.hub.models import known_ready, ready
 from tests.fakes.hub import LISTING, SIGN_IN_PAGE, FakeHub, Fault
 from tests.support.hub_cache import (
+    HASTY,
     IMPATIENT,
     NAME,
     NEEDED,
@@ -110,7 +111,7 @@ def test_trouble_that_stays_is_named_and_the_next_fetch_completes_the_model(
 ) -> None:
     hub.always[file] = fault
     with pytest.raises(KBError) as caught:
-        fetched(conduct=IMPATIENT)
+        fetched(conduct=HASTY if code == "model.hub_silent" else IMPATIENT)
     assert caught.value.code == code and caught.value.retryable and caught.value.hint
     assert known_ready(NAME) is None
     state = fetch_state.read_state(cache.repository_folder(NAME))

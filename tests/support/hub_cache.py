@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,13 @@ QUICK = Conduct(
     deadlines=Deadlines(connect_s=1.0, answer_s=0.3, stall_s=0.3),
     patience_s=5.0, first_pause_s=0.01, longest_pause_s=0.02,
 )  # fmt: skip
+# It gives up after a few tries; a busy machine has time for its answers.
 IMPATIENT = Conduct(
-    deadlines=Deadlines(connect_s=1.0, answer_s=0.1, stall_s=0.1),
+    deadlines=Deadlines(connect_s=5.0, answer_s=10.0, stall_s=10.0),
     patience_s=0.1, first_pause_s=0.01, longest_pause_s=0.02,
 )  # fmt: skip
+# It does not wait for a hub that is silent.
+HASTY = replace(IMPATIENT, deadlines=Deadlines(connect_s=1.0, answer_s=0.1, stall_s=0.1))
 
 
 def small_files(count: int = 2) -> dict[str, bytes | Path]:
