@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import pytest
 import sqlalchemy as sa
 
 from kb.database import items, list_entries, lists, looks, subscriptions
+from kb.jobs.queue import follow_states
 from kb.jobs.queue.order import SOURCE
 from kb.service import Service
 from kb.settings import Settings
+from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.known_list import KnownList
-from kb.sources.looks import LookOutcome, Looks
+from kb.sources.looks import Look, LookKind, LookOutcome, Looks
+from kb.sources.subscriptions import Subscription
 from kb.types import MediaItem
 
 PLAYLIST = f"PL{'p' * 32}"
@@ -99,3 +103,22 @@ def test_a_file_below_a_folder_is_shown_with_it(service: Service, path: str, cou
         connection.execute(sa.update(items).values(reference=path))
     (found,) = service.follows.states()
     assert [each.title for each in found.missing] == ["a"] * count
+
+
+@pytest.mark.parametrize(
+    ("error", "counts", "condition"),
+    [
+        ("", {"done": 3}, "overdue"),
+        ("", {"done": 3, "queued": 1}, "overdue"),
+        ("", {"done": 3, "failed": 1}, "missing"),  # the one cause of all does not hide its own
+        ("", {"done": 3, "held": 1}, "missing"),
+        ("It has another name.", {"done": 3}, "noted"),
+    ],
+)
+def test_a_worker_that_is_gone_hides_no_trouble_of_a_source(
+    error: str, counts: dict[str, int], condition: str
+) -> None:
+    source = Subscription("youtube:x", "@x", 60.0, VideoFilters(), error=error)
+    facts = {each.name: None for each in fields(Look)}
+    look = Look(**facts | {"kind": LookKind.QUICK, "outcome": LookOutcome.SUCCEEDED})
+    assert follow_states._condition(source, look, counts, is_overdue=True) == condition

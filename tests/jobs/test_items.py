@@ -205,6 +205,18 @@ def test_cancel_ends_active_items_and_no_others(store: ItemStore) -> None:
     assert store.stop(ids, PAUSED) == []
 
 
+def test_a_cancelled_item_loses_the_cause_that_it_waited_for(store: ItemStore) -> None:
+    """Its next step, such as "It is fetched by itself when it is out.", does not come any more."""
+    (waits, rests), _ = queued(store, 2)
+    for item_id in (waits, rests):
+        store.claim(item_id, 1, ME)
+        store.finish(item_id, 1, ME, WAITING, error="not out", hint="by itself", wait_until=9e9)
+    store.stop([waits])
+    store.stop([rests], PAUSED)
+    rows = [store.read(waits), store.read(rests)]
+    assert [(row.error, row.hint) for row in rows if row] == [("", ""), ("not out", "by itself")]
+
+
 def test_items_of_a_dead_worker_are_shown_as_queued(store: ItemStore) -> None:
     ids, _ = queued(store, 3)
     store.claim(ids[0], 1, ME)

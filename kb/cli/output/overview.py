@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RUNNING_SHOWN = 5
 REASONS_SHOWN = 8
 FOLLOWS_SHOWN = 10
+OVERDUE_SHOWN = 3
 
 
 def print_overview(service: Service) -> None:
@@ -50,6 +51,12 @@ def print_unwell(service: Service, most: int | None = None) -> None:
         service.follows.activity(DAYS, sizes=False), service.follows.quota()
     ):
         out.print(line)
+    overdue = [each for each in follows if each.condition == "overdue"]
+    if overdue:  # one cause for all of them
+        named = ", ".join(each.subscription.reference for each in overdue[:OVERDUE_SHOWN])
+        more = f" and {len(overdue) - OVERDUE_SHOWN} more" if len(overdue) > OVERDUE_SHOWN else ""
+        words, style = CONDITIONS["overdue"]
+        out.print(Text.assemble("  ", (named + more, "bold"), "  ", (words, style)))
     unwell = sorted((each for each in follows if each.rank < 2), key=lambda each: each.rank)
     for each in unwell[:most]:
         words, style = CONDITIONS[each.condition]

@@ -44,7 +44,7 @@ def compose(database: Database, library: Library, begin: float, end: float) -> D
         "follows": {
             "count": len(states),
             "conditions": dict(Counter(each.condition for each in states)),
-            "unwell": [_unwell(each) for each in states if each.rank < 2],
+            "unwell": [_unwell(each) for each in states if each.rank < 3],
         },
         "looks": {
             "count": found.looks,

@@ -36,8 +36,8 @@ class FollowState:
     """A followed reference and its state.
 
     `condition`: `error` (the last look failed); `waiting` (the look is tried again by itself);
-    `overdue` (no worker looks); `new` (no look has ended yet); `noted` (the last look succeeded and
-    has something to report, such as another name); `missing` (items failed, wait or are held);
+    `noted` (the last look succeeded and has something to report, such as another name); `missing`
+    (items failed, wait or are held); `overdue` (no worker looks); `new` (no look has ended yet);
     `coming` (items are queued or run, for the first time or again); `short` (the whole list has
     fewer entries than its source counts); `well` (the last look succeeded, and all is there).
 
@@ -56,10 +56,12 @@ class FollowState:
 
     @property
     def rank(self) -> int:
-        """0 for what needs a person, 1 for what misses items, 2 for the rest."""
-        if self.condition in ("error", "waiting", "overdue"):
+        """0 for what needs a person, 1 for missing items, 2 without a worker, 3 for the rest."""
+        if self.condition in ("error", "waiting"):
             return 0
-        return 1 if self.condition in ("noted", "missing", "short") else 2
+        if self.condition in ("noted", "missing", "short"):
+            return 1
+        return 2 if self.condition == "overdue" else 3
 
     @property
     def title(self) -> str:
@@ -185,12 +187,12 @@ def _condition(
         each.error and outcome != LookOutcome.SUCCEEDED and not is_note
     ):
         return "error"
-    if is_overdue:
-        return "overdue"
     if each.error:
         return "noted"
     if any(numbers.get(state) for state in MISSING):
         return "missing"
+    if is_overdue:
+        return "overdue"
     if look is None:
         return "new"
     if any(numbers.get(state) for state in _COMING):

@@ -138,11 +138,15 @@ class ItemStore(LibraryRows):
         return changed
 
     def stop(self, ids: Sequence[str], state: str = CANCELLED) -> list[Key]:
-        """Cancel or pause items that are queued, waiting or running; return [(id, serial)]."""
+        """Cancel or pause items that are queued, waiting or running; return [(id, serial)].
+
+        A cancelled item loses its error: the next step of one that waited does not come.
+        """
         stopped: list[Key] = []
         with self.database.begin() as connection:
             now = self.database.time(connection)
             ended = now if state in ENDED else None
+            error = _NO_ERROR if state == CANCELLED else {}
             for part in in_parts(ids):
                 found = connection.execute(
                     sa.update(items)
@@ -150,7 +154,8 @@ class ItemStore(LibraryRows):
                         items.c.id.in_(part), items.c.state.in_(ACTIVE), items.c.state != state
                     )
                     .values(
-                        state=state, executor="", updated_at=now, ended_at=ended, wait_until=None
+                        state=state, executor="", updated_at=now, ended_at=ended, wait_until=None,
+                        **error,
                     )
                     .returning(items.c.id, items.c.serial)
                 )  # fmt: skip
