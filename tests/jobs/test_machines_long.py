@@ -84,9 +84,11 @@ def test_shares_are_fair_and_work_that_is_not_begun_moves(machines: Machines) ->
     lab = machines.lab
     lab.values["KB_IN_FLIGHT"] = "0"
     lab.values["KB_PRESET"] = "optimiert"
-    ids = lab.ingest(write_talks(lab.folder / "in", 40, words=8))
+    talks = write_talks(lab.folder / "in", 40, words=8)
     one = machines.start("one")
     machines.start("two")
+    machines.wait_alive("one", "two")  # on a busy machine one would have begun with all by then
+    ids = lab.ingest(talks)
     taken: Counter[str] = Counter()
     seen: set[str] = set()
 
