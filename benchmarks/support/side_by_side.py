@@ -2,7 +2,7 @@
 
 Both read the same files in turn, so that their times can be compared on a busy machine as well.
 The files are three for each kind of talk, of 1,000 words (10 to 20 minutes) each. The rows are kept
-in a folder, one file for each kind: a run that was stopped goes on with the kinds that are left.
+in a folder, one file for each kind: a run that was stopped continues at the next kind.
 """
 
 from __future__ import annotations

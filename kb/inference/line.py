@@ -286,14 +286,6 @@ class Line:
                     hint="Try again; see logs/worker.log.",
                 ) from error
 
-    def is_open(self) -> bool:
-        """Return whether a worker of this library answers on this machine."""
-        try:
-            with self._connection():
-                return True
-        except RetryLater:
-            return False
-
     def _connection(self) -> Connection:
         """Connect to one of the workers; the file of one that is gone is removed."""
         files = sorted(_folder().glob(f"{_name_of(self._home)}-*.json"))

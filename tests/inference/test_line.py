@@ -160,7 +160,7 @@ def test_what_a_killed_worker_left_is_passed(home: Path, slow: Slow, left: str) 
 
 def test_without_a_worker_and_with_the_worker_of_another_library(home: Path, slow: Slow) -> None:
     other = Line(home.parent / "other library")
-    assert not other.is_open() and Line(home).is_open()
+    Line(home)._connection().close()
     with raises(RetryLater, "line.no_worker"):
         other.transcribe(request())
 

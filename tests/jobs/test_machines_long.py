@@ -87,7 +87,7 @@ def test_shares_are_fair_and_work_that_is_not_begun_moves(machines: Machines) ->
     talks = write_talks(lab.folder / "in", 40, words=8)
     one = machines.start("one")
     machines.start("two")
-    machines.wait_alive("one", "two")  # on a busy machine one would have begun with all by then
+    machines.wait_alive("one", "two")  # on a busy machine one would have all items by then
     ids = lab.ingest(talks)
     taken: Counter[str] = Counter()
     seen: set[str] = set()
