@@ -34,7 +34,7 @@ from kb.database.tables import fencing_tokens, metadata
 from kb.jobs.queue.client import LaneState
 from kb.library.identity import make_identity
 from tests.support.machines import WRONG_CLOCK, Machines, machines_of, mounted
-from tests.support.postgres import connected, database_url, server
+from tests.support.postgres import connected, database_url, in_one_transaction, server
 from tests.support.workers import write_talks
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
@@ -94,7 +94,7 @@ def test_trouble_of_one_machine_s_folder(machines: Machines, fault: Callable[...
             assert "two takes no items until" in said and str(share) in said
             one = machines.start("one")
             machines.require_complete(ids)
-            lab.stop(one, 20)
+            lab.stop(one)
         # It works by itself; for one of the faults, the minute until then is not waited for.
         if fault is full:
             lab.jobs.resume()
@@ -120,7 +120,7 @@ def test_a_machine_without_the_share_begins_nothing(machines: Machines) -> None:
         assert done.returncode != 0 or command == ["status"], (command, done.stdout, done.stderr)
     machines.require_complete(ids)
     assert list(empty.iterdir()) == []
-    lab.stop(one, 20)
+    lab.stop(one)
 
 
 # Clocks, frozen machines, names
@@ -179,7 +179,7 @@ def test_a_frozen_machine_inside_a_transaction(machines: Machines, locked: int) 
         assert done == 5 and states[ids[locked]].state == "queued", states
         frozen.execute(sa.text("ROLLBACK"))
     machines.require_complete(ids)
-    lab.stop(two, 20)
+    lab.stop(two)
 
 
 def test_one_name_on_two_machines(machines: Machines) -> None:
@@ -225,7 +225,7 @@ def require_that_others_go_on(machines: Machines, folder: Path, as_seen: Path) -
     assert str(as_seen) in seen[0].reason and "belongs to the account root" in seen[0].reason
     one = machines.start("one")
     machines.require_complete(ids)
-    lab.stop(one, 20)
+    lab.stop(one)
     subprocess.run(["chmod", "-R", "a+rwX", str(lab.home)], check=True)
     lab.jobs.resume()
 
@@ -290,13 +290,12 @@ def test_an_older_dump_under_a_running_worker(machines: Machines) -> None:
             connection.execute(sa.text(f'CREATE TABLE dump."{name}" AS TABLE {name}'))
         later = lab.ingest(write_talks(lab.folder / "in", 3, words=5, start=5))
         machines.require_complete([*first, *later])
-        connection.execute(sa.text("BEGIN"))
-        connection.execute(sa.text(f"TRUNCATE {', '.join(names)} CASCADE"))
-        for name in names:
-            connection.execute(sa.text(f'INSERT INTO {name} SELECT * FROM dump."{name}"'))
-        connection.execute(sa.text(f"SELECT setval('{numbers}', {last})"))
-        connection.execute(sa.text("COMMIT"))
-    lab.wait(lambda: "kb reindex" in machines.log(), "the worker says so", 30)
+        in_one_transaction(connection, [
+            f"TRUNCATE {', '.join(names)} CASCADE",
+            *(f'INSERT INTO {name} SELECT * FROM dump."{name}"' for name in names),
+            f"SELECT setval('{numbers}', {last})",
+        ])  # fmt: skip
+    lab.wait(lambda: "kb reindex" in machines.log(), "the worker says so", 120)
     for command in ("status", "doctor"):
         done = lab.kb(command, check=None)
         assert "kb reindex" in done.stdout + done.stderr, done

@@ -39,7 +39,7 @@ def test_a_network_that_fails_while_a_worker_starts(
     machines.proxies["one"].heal()
     machines.require_complete(ids)
     lab.wait(lambda: [each.pid for each in lab.jobs.workers()] == [worker.pid], "it is there")
-    lab.stop(worker, 20)
+    lab.stop(worker)
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "kb worker --stop"])

@@ -60,4 +60,4 @@ def test_a_network_that_swallows(machines: Machines, seconds: int, who: tuple[st
         machines.require_complete(ids)
     assert "Traceback" not in machines.log()
     for worker in (one, two):
-        lab.stop(worker, 40)
+        lab.stop(worker)

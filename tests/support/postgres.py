@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 _numbers = itertools.count(1)
+_TIMES = 20  # that a transaction is tried which PostgreSQL ends for the sake of another one
 
 
 @contextmanager
@@ -71,3 +73,21 @@ def connected(url: str) -> Iterator[sa.Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+def in_one_transaction(connection: sa.Connection, statements: Sequence[str]) -> None:
+    """Execute statements in one transaction; repeat it while a running worker is in its way.
+
+    The worker reads and writes several tables meanwhile. PostgreSQL ends one of two transactions
+    that wait for each other. `connection` is in autocommit mode (`connected`).
+    """
+    for left in reversed(range(_TIMES)):
+        try:
+            for statement in ("BEGIN", *statements, "COMMIT"):
+                connection.execute(sa.text(statement))
+            return
+        except sa.exc.OperationalError as error:
+            connection.execute(sa.text("ROLLBACK"))
+            if not left or getattr(error.orig, "sqlstate", "") != "40P01":
+                raise
+            time.sleep(0.5)

@@ -156,7 +156,7 @@ class Lab:
             worker.kill()
         self._reap(worker)
 
-    def stop(self, worker: psutil.Process, timeout_s: float = 30) -> None:
+    def stop(self, worker: psutil.Process, timeout_s: float = 120) -> None:
         """Send SIGTERM to a worker and wait for its end."""
         worker.terminate()
         self._reap(worker, timeout_s)
@@ -198,7 +198,7 @@ class Lab:
         self,
         condition: Callable[[], object],
         what: str,
-        timeout_s: float = 90,
+        timeout_s: float = 120,
         every_s: float = 0.1,
     ) -> None:
         """Wait until the condition holds; after the time limit, fail the test and name `what`."""
