@@ -26,6 +26,7 @@ from kb.database.locks import lock_holders
 from kb.database.migrations import MIGRATIONS
 from kb.database.postgres import postgres_engine, within
 from kb.database.read_only import connect_for_reading, is_writable
+from kb.database.repeating import repeated
 from kb.database.server_errors import LOCK_HELD, lock_held
 from kb.database.snapshots import SCHEMA_KEPT, make_snapshot
 from kb.database.tables import _schema, metadata, moves
@@ -182,6 +183,7 @@ class Database:
             return lock_held(self.location, who)
         return found
 
+    @repeated
     def _migrate(self) -> None:
         # The version is read first: a process that only reads should not have to wait for a writer.
         if sa.inspect(self.engine).has_table(_schema.name):

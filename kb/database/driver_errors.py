@@ -132,7 +132,7 @@ POSTGRES: dict[str, Maker] = {
     "53100": _disk_full,
     "53200": _no_memory,
     "53": _busy,  # insufficient resources
-    "40": _locked,  # transaction rollback: deadlock, serialization failure
+    "40": _locked,  # transaction rollback
     "55": _locked,  # object not in prerequisite state
     "58": _disk_error,  # system error outside PostgreSQL
     **server_errors.STATES,

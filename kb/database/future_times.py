@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from kb.database.database import Database
+from kb.database.repeating import repeated
 from kb.database.tables import metadata
 from kb.types.clock import SLACK_S
 
@@ -35,6 +36,7 @@ class FutureTimes:
     latest: float
 
 
+@repeated
 def future_times(database: Database, now: float | None = None) -> list[FutureTimes]:
     """Return the columns with times later than `now` (epoch seconds) by more than clocks differ.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from kb.errors import LibraryError
 
 LOCK_HELD = "database.lock_held"
+ROLLED_BACK = "database.rolled_back"
 Maker = Callable[[str, str], LibraryError]  # of location and reason
 
 
@@ -106,6 +107,19 @@ def lock_held(location: str, reason: str) -> LibraryError:
     )
 
 
+def _rolled_back(location: str, reason: str) -> LibraryError:
+    return LibraryError(
+        "database.rolled_back",
+        "The database {location} ended a change, because it and another one waited for each "
+        "other: {reason}.",
+        hint="Nothing of the change was made: try again. If it happens often, another program "
+        "locks tables of this database.",
+        retryable=True,
+        location=location,
+        reason=reason,
+    )
+
+
 def _slow(location: str, reason: str) -> LibraryError:
     return LibraryError(
         "database.slow",
@@ -123,6 +137,8 @@ STATES: dict[str, Maker] = {
     "28": _login,  # invalid authorization
     "3D": _login,  # no such database
     "3F": _rights,  # no schema in which this role may make tables
+    "40001": _rolled_back,  # serialization failure
+    "40P01": _rolled_back,  # deadlock
     "42501": _rights,
     "53300": _no_slots,
     "55P03": lock_held,

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, deliveries, items
+from kb.database.repeating import repeated
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.item_states import ACTIVE, ENDED
 from kb.library import Library, LibraryEntry
@@ -76,8 +77,7 @@ class Removal:
         """
         with self.library.metadata_lock(item_id):
             entry = self.library.find(item_id)
-            with self.database.begin() as connection:
-                rows = self._rows(connection, item_id)
+            rows = self._rows(item_id)
             for row in rows["items"]:
                 refuse_active(item_id, row["state"])
             at = time.time()
@@ -95,8 +95,7 @@ class Removal:
         Raises UsageError if the library has the item again, LibraryError if a name is taken.
         """
         with self.library.metadata_lock(item.id):
-            with self.database.begin() as connection:
-                there = self._rows(connection, item.id)["items"]
+            there = self._rows(item.id)["items"]
             if item.state == REMOVED and (there or self.library.find(item.id) is not None):
                 raise UsageError(
                     "remove.taken_again",
@@ -159,12 +158,7 @@ class Removal:
     # Steps: each may be repeated
 
     def _remove(self, item: RemovedItem) -> RemovedItem:
-        with self.database.begin() as connection:
-            gone = sa.delete(items).where(items.c.id == item.id, items.c.state.in_(ENDED))
-            connection.execute(gone)
-            state = connection.scalar(sa.select(items.c.state).where(items.c.id == item.id))
-            if state is None:
-                connection.execute(sa.delete(deliveries).where(deliveries.c.item_id == item.id))
+        state = self._delete_rows(item.id)
         if state is not None:  # it was queued again meanwhile
             if not (item.folder / FILES).is_dir():
                 self.trash.delete(item)
@@ -179,6 +173,29 @@ class Removal:
         self.trash.check_names(item)
         item = self.trash.with_state(item, RESTORING)
         self.trash.move_out(item)
+        self._put_back_rows(item)
+        self.trash.unmark([item.id])
+        entry = self.library.find(item.id)
+        if entry is not None:
+            self._index(entry, item.indexed)
+            if entry.transcript_path is not None and item.to_send:
+                self.send(item.id, item.to_send)
+        self.trash.delete(item)
+
+    @repeated
+    def _delete_rows(self, item_id: str) -> str | None:
+        """Delete the rows of an item that has ended; return the state of one that has not."""
+        with self.database.begin() as connection:
+            gone = sa.delete(items).where(items.c.id == item_id, items.c.state.in_(ENDED))
+            connection.execute(gone)
+            query = sa.select(items.c.state).where(items.c.id == item_id)
+            state: str | None = connection.scalar(query)
+            if state is None:
+                connection.execute(sa.delete(deliveries).where(deliveries.c.item_id == item_id))
+        return state
+
+    @repeated
+    def _put_back_rows(self, item: RemovedItem) -> None:
         with self.database.begin() as connection:
             gone = sa.delete(items).where(items.c.id == item.id, items.c.state.in_(ENDED))
             connection.execute(gone)
@@ -188,13 +205,6 @@ class Removal:
                     if name == "items" and item.replaced_by:
                         known["item"] = _kept(known["item"])
                     self.database.insert_if_missing(connection, table, **known)
-        self.trash.unmark([item.id])
-        entry = self.library.find(item.id)
-        if entry is not None:
-            self._index(entry, item.indexed)
-            if entry.transcript_path is not None and item.to_send:
-                self.send(item.id, item.to_send)
-        self.trash.delete(item)
 
     def _index(self, entry: LibraryEntry, sinks: Sequence[str]) -> None:
         if entry.transcript_path is not None:
@@ -205,21 +215,22 @@ class Removal:
             open_sink("local", self.settings).publish(entry.item, shown)
 
     def _left_over(self, item: RemovedItem) -> bool:
-        with self.database.begin() as connection:
-            if self._rows(connection, item.id)["items"]:
-                return False
+        if self._rows(item.id)["items"]:
+            return False
         found = self.library.find(item.id)
         return found is not None and found.stem == item.stem
 
-    def _rows(self, connection: sa.Connection, item_id: str) -> dict[str, list[dict[str, Any]]]:
+    @repeated
+    def _rows(self, item_id: str) -> dict[str, list[dict[str, Any]]]:
         queries = {
             "items": sa.select(items).where(items.c.id == item_id),
             "deliveries": sa.select(deliveries).where(deliveries.c.item_id == item_id),
         }
-        return {
-            name: [dict(row) for row in connection.execute(query).mappings()]
-            for name, query in queries.items()
-        }
+        with self.database.begin() as connection:
+            return {
+                name: [dict(row) for row in connection.execute(query).mappings()]
+                for name, query in queries.items()
+            }
 
     def _indexed(
         self, item_id: str, entry: LibraryEntry | None, rows: Sequence[dict[str, Any]]

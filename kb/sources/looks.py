@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, looks
+from kb.database.repeating import repeated
 from kb.errors import KBError, StoredProblem
 from kb.sources.listing.listing import Listing
 
@@ -153,6 +154,7 @@ class Looks:
         self._database = database
         self._clock = clock
 
+    @repeated
     def begin(
         self, subscription: str, executor: str = "", kind: LookKind = LookKind.QUICK
     ) -> OpenLook:
@@ -180,6 +182,7 @@ class Looks:
                 )
         return OpenLook(self._database, made, self._clock)
 
+    @repeated
     def close_open(self, executor: str) -> int:
         """Close the open looks of a worker that is gone as interrupted; return their number."""
         with self._database.begin() as connection:

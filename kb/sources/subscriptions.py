@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, subscriptions
+from kb.database.repeating import repeated
 from kb.errors import LibraryError, StoredProblem, UsageError
 from kb.library import Library
 from kb.sources import saved_subscriptions
@@ -191,6 +192,7 @@ class Subscriptions:
         """Remove a subscription, given by any of its names; return False if there was none."""
         return bool(self.end(self.find_named(reference)))
 
+    @repeated
     def end(self, ended: Sequence[Subscription]) -> int:
         """Remove subscriptions; return the number removed."""
         keys = [each.key for each in ended]

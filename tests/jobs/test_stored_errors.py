@@ -130,7 +130,7 @@ def test_the_library_folder_teaches_a_new_database_the_problem(
     publish_record.record_failure(library, ITEM, "odin", EMPTY)
     store, outbox = ItemStore(database), Outbox(database)
     entries = library.entries()
-    assert store.adopt(library_row(each) for each in entries) == 1
+    assert store.adopt([library_row(each) for each in entries]) == 1
     assert outbox.adopt(entries) == 1
     assert store.summaries()[0].problem == PROBLEM
     assert outbox.for_items([ITEM.id])[ITEM.id][0].problem == PROBLEM

@@ -294,9 +294,7 @@ class JobQueue(Acts, QueueWorkers):
         if not sinks:
             return
         self.record("publish", [item_id], to=", ".join(sinks))
-        with self.database.begin() as connection:
-            for sink in sinks:
-                self.outbox.submit(connection, sink, item_id, self._client.publish)
+        self.outbox.send(item_id, sinks, self._client.publish)
 
     # Reading
 

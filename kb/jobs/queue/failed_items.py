@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from kb.database import items
+from kb.database.repeating import repeated
 from kb.jobs.queue.item_queries import in_parts
 from kb.jobs.queue.item_states import FAILED
 from kb.jobs.queue.items import Enqueue, ItemStore
@@ -25,13 +26,18 @@ def retry_due(store: ItemStore, now: float, version: str, enqueue: Enqueue) -> l
     """
     queued = store.retry(due_ids(store, now, version), enqueue, states=(FAILED,), fresh=False)
     ids = [item_id for item_id, _ in queued]
+    # Another machine may try them with its older version: that must not make them due again.
+    _record_version(store, ids, version)
+    return ids
+
+
+@repeated
+def _record_version(store: ItemStore, ids: list[str], version: str) -> None:
     with store.database.begin() as connection:
-        # Another machine may try them with its older version: that must not make them due again.
         for part in in_parts(ids):
             connection.execute(
                 sa.update(items).where(items.c.id.in_(part)).values(failed_with=version)
             )
-    return ids
 
 
 def due_ids(store: ItemStore, now: float, version: str) -> list[str]:

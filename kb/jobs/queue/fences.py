@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from kb.database import Database, deliveries, items
 from kb.database.fencing import next_number
+from kb.database.repeating import repeated
 from kb.errors import Cancelled, KBError, Superseded, UsageError
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, PAUSED, RUNNING, ItemRow
 from kb.jobs.queue.outbox_states import OutboxEntry
@@ -76,6 +77,7 @@ class Fences:
 
         return self._fence(row.id, 0, check)
 
+    @repeated
     def by_hand(self, item_id: str) -> Fence:
         """Return the fence of a change by hand: an attempt of its own, which ends all before.
 

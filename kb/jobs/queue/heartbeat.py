@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from kb import storage
 from kb.database import Database, workers
 from kb.database.deadlines import BEAT
+from kb.database.repeating import repeated
 from kb.errors import UsageError
 from kb.jobs.queue import hung_worker
 from kb.jobs.queue.worker_names import (
@@ -133,6 +134,7 @@ class Heartbeat:
         except OSError as error:
             raise storage.library_error(error, self._lock_file, "write") from error
 
+    @repeated
     def _sign_on(self) -> WorkerInfo | None:
         """Write this worker's row; return the worker of another machine that has the name.
 
@@ -279,6 +281,7 @@ class Heartbeat:
         except OSError:
             return False
 
+    @repeated
     def _update(self, **values: sa.ColumnElement[float]) -> bool:
         own_row = sa.and_(
             workers.c.executor_id == self.executor, workers.c.ended_at.is_(None),

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from kb.database import items
 from kb.database.fencing import next_number
+from kb.database.repeating import repeated
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_queries import Key, in_parts, read_item
 from kb.jobs.queue.item_states import (
@@ -52,6 +53,7 @@ class ItemStore(LibraryRows):
 
     # Requests for work
 
+    @repeated
     def submit(
         self,
         jobs: Sequence[Job],
@@ -95,6 +97,7 @@ class ItemStore(LibraryRows):
                     skipped.append(already_queued(item.id))
         return queued_ids, skipped
 
+    @repeated
     def retry(
         self,
         ids: Sequence[str],
@@ -125,6 +128,7 @@ class ItemStore(LibraryRows):
                     queued.append((item_id, row.serial))
         return queued
 
+    @repeated
     def set_places(self, numbers: Mapping[str, int]) -> set[str]:
         """Set the priorities of items that wait or are paused, by id; return the ids changed."""
         changed = set()
@@ -137,6 +141,7 @@ class ItemStore(LibraryRows):
                     changed.add(item_id)
         return changed
 
+    @repeated
     def stop(self, ids: Sequence[str], state: str = CANCELLED) -> list[Key]:
         """Cancel or pause items that are queued, waiting or running; return [(id, serial)].
 
@@ -162,6 +167,7 @@ class ItemStore(LibraryRows):
                 stopped.extend((str(item_id), int(serial)) for item_id, serial in found)
         return stopped
 
+    @repeated
     def end_as(self, ids: Sequence[str], state: str, before: Sequence[str]) -> list[str]:
         """Give items that are in one of the states `before` an ended state; return their ids.
 
@@ -185,6 +191,7 @@ class ItemStore(LibraryRows):
 
     # Work on items
 
+    @repeated
     def claim(self, item_id: str, serial: int, executor: str) -> ItemRow | None:
         """Assign an item to a worker; return None if it was cancelled or queued again meanwhile.
 
@@ -233,6 +240,7 @@ class ItemStore(LibraryRows):
         query = sa.select(items.c.id).where(own_row).with_for_update()
         return connection.execute(query).first() is not None
 
+    @repeated
     def record_duration(self, item_id: str, duration_s: float) -> None:
         """Record an item's length in seconds if it was unknown."""
         with self.database.begin() as connection:
@@ -285,6 +293,7 @@ class ItemStore(LibraryRows):
             **changes,
         )  # fmt: skip
 
+    @repeated
     def record_review(
         self,
         item_id: str,
@@ -306,6 +315,7 @@ class ItemStore(LibraryRows):
                 done = {"state": DONE, **_NO_ERROR, "updated_at": now}
                 connection.execute(update.where(items.c.state == HELD).values(**done))
 
+    @repeated
     def count_crash(self, item_id: str, serial: int) -> int:
         """Count a crash of the inference process during this item; return the number so far."""
         with self.database.begin() as connection:
@@ -320,6 +330,7 @@ class ItemStore(LibraryRows):
             )
             return connection.scalar(sa.select(items.c.deaths).where(items.c.id == item_id)) or 0
 
+    @repeated
     def release(self, executor: str) -> None:
         """Mark the running items of a worker that stops as queued; they continue later."""
         with self.database.begin() as connection:
@@ -347,6 +358,7 @@ class ItemStore(LibraryRows):
         )  # fmt: skip
         return bool(done.rowcount)
 
+    @repeated
     def _change(
         self,
         item_id: str,

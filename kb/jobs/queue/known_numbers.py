@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from kb.database import Database, items, list_entries
+from kb.database.repeating import repeated
 from kb.library.left_out import Mark
 from kb.sources.channel_identity import list_ids
 from kb.sources.subscriptions import Subscription
@@ -73,6 +74,7 @@ def _class_of(is_available: bool, is_unread: bool, has_filters: bool) -> str:
     return FILTERED if has_filters else TO_COME
 
 
+@repeated
 def _without_item(
     database: Database, lists: frozenset[str]
 ) -> dict[str, dict[str, tuple[bool, bool]]]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from kb.database import Database, lanes
+from kb.database.repeating import repeated
 from kb.errors import StoredProblem
 from kb.jobs.queue.workflow_ids import FOREVER
 from kb.types.clock import SLACK_S, is_future
@@ -74,6 +75,7 @@ class LaneStore:
         """End the pause of a lane."""
         self._write(lane, None, "", None, sa.true())
 
+    @repeated
     def _write(
         self,
         lane: str,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database import items
+from kb.database.repeating import repeated
 from kb.errors import KBError, LibraryError
 from kb.jobs.queue.item_queries import ItemQueries
 from kb.jobs.queue.item_states import (
@@ -32,7 +33,8 @@ TRANSCRIPT_GONE = "item.transcript_gone"  # code of an item whose transcript is 
 class LibraryRows(ItemQueries):
     """Makes rows from the library's files. Every method may raise LibraryError."""
 
-    def adopt(self, library_rows: Iterable[LibraryRow]) -> int:
+    @repeated
+    def adopt(self, library_rows: Sequence[LibraryRow]) -> int:
         """Add the folder's items that the table does not contain; return their number."""
         added = 0
         with self.database.begin() as connection:
@@ -52,6 +54,7 @@ class LibraryRows(ItemQueries):
                 )  # fmt: skip
         return added
 
+    @repeated
     def follow_library(
         self,
         transcribed: Mapping[str, LibraryRow],
@@ -124,6 +127,7 @@ class LibraryRows(ItemQueries):
         with self.database.begin() as connection:
             return list(map(str, connection.scalars(query)))
 
+    @repeated
     def restore_transcribed(
         self, ids: Collection[str], transcribed: Mapping[str, LibraryRow]
     ) -> list[str]:
@@ -152,6 +156,7 @@ class LibraryRows(ItemQueries):
                     changed.append(item_id)
         return changed
 
+    @repeated
     def restore(
         self,
         item: MediaItem,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from kb.database import Database, items, library_facts
 from kb.database.fencing import last_number, raise_numbers
+from kb.database.repeating import repeated
 from kb.errors import KBError, LibraryError
 from kb.jobs.queue.fences import Fences
 from kb.jobs.queue.item_states import DONE, HELD
@@ -86,6 +87,7 @@ class LibraryTie:
             self.library.belong_to(self._known())
             self.library.check_place()
 
+    @repeated
     def adopt(self) -> None:
         """Make the database that of this folder, whatever it was before (`kb reindex`).
 
@@ -103,6 +105,7 @@ class LibraryTie:
             raise_numbers(connection, read_mark(home))
         self.attach()
 
+    @repeated
     def _begin_with_folder(self) -> str:
         """Return the folder's identity for a database without any row; else an empty text."""
         with self.database.begin() as connection:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import deliveries
+from kb.database.repeating import repeated
 from kb.errors import KBError, StoredProblem, stored_problem
 from kb.jobs.queue.item_states import NORMAL
 from kb.jobs.queue.outbox_queries import OutboxQueries, due, outbox_entry
@@ -80,6 +81,13 @@ class Outbox(OutboxQueries):
             **more,
         )
 
+    @repeated
+    def send(self, item_id: str, sinks: Sequence[str], enqueue: Enqueue) -> None:
+        """Queue an item for knowledge bases, in a transaction of its own."""
+        with self._database.begin() as connection:
+            for sink in sinks:
+                self.submit(connection, sink, item_id, enqueue)
+
     def hold(
         self,
         sink: str,
@@ -105,6 +113,7 @@ class Outbox(OutboxQueries):
             since=self._database.time(),
         )
 
+    @repeated
     def cancel(self, ids: Sequence[str]) -> list[OutboxEntry]:
         """Cancel the waiting entries of these items; return the rows as they were.
 
@@ -124,6 +133,7 @@ class Outbox(OutboxQueries):
                     dropped.append(outbox_entry(row))
         return dropped
 
+    @repeated
     def retry_now(self) -> None:
         """Make every waiting entry due now."""
         change = sa.update(deliveries).where(deliveries.c.status.in_(DEFERRED))
@@ -132,6 +142,7 @@ class Outbox(OutboxQueries):
 
     # Work on entries
 
+    @repeated
     def claim(self, sink: str, item_id: str, serial: int) -> OutboxEntry | None:
         """Return the entry for the workflow that sends it; None if it was requeued or ended."""
         with self._database.begin() as connection:
@@ -147,6 +158,7 @@ class Outbox(OutboxQueries):
             )
             return outbox_entry(self._locked(connection, sink, item_id)) if done.rowcount else None
 
+    @repeated
     def finish(
         self,
         entry: OutboxEntry,
@@ -234,12 +246,14 @@ class Outbox(OutboxQueries):
         free = deliveries.c.status.not_in((*IN_PROGRESS, WAITING))
         self._set(sink, item_id, free, status=FAILED, **error.record(), due_at=None)
 
+    @repeated
     def delete(self, sink: str, item_id: str) -> None:
         """Delete an entry: the item is no longer to be published."""
         with self._database.begin() as connection:
             connection.execute(sa.delete(deliveries).where(_key(sink, item_id)))
 
-    def adopt(self, entries: Iterable[LibraryEntry]) -> int:
+    @repeated
+    def adopt(self, entries: Sequence[LibraryEntry]) -> int:
         """Add the folder's publications that the table does not contain; return their number."""
         added = 0
         with self._database.begin() as connection:
@@ -293,13 +307,17 @@ class Outbox(OutboxQueries):
                 r for r in connection.execute(query) if item_ids is None or r.item_id in item_ids
             ]
         for start in range(0, len(rows), _AT_ONCE):
-            with self._database.begin() as connection:
-                found += [
-                    (row.sink, row.item_id)
-                    for row in rows[start : start + _AT_ONCE]
-                    if self._queue(connection, row, enqueue, priority=row.priority, **values)
-                ]
+            found += self._queue_all(rows[start : start + _AT_ONCE], enqueue, **values)
         return found
+
+    @repeated
+    def _queue_all(self, rows: Sequence[sa.Row[Any]], enqueue: Enqueue, **values: Any) -> list[Key]:
+        with self._database.begin() as connection:
+            return [
+                (row.sink, row.item_id)
+                for row in rows
+                if self._queue(connection, row, enqueue, priority=row.priority, **values)
+            ]
 
     def _queue(
         self,
@@ -339,6 +357,7 @@ class Outbox(OutboxQueries):
         query = sa.select(deliveries).where(_key(sink, item_id)).with_for_update()
         return connection.execute(query).one()
 
+    @repeated
     def _set(
         self,
         sink: str,

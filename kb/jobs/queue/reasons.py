@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, deliveries, items, list_entries
+from kb.database.repeating import repeated
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import (
     DONE,
@@ -73,6 +74,7 @@ def item_reasons(database: Database, live_workers: Collection[str] | None) -> li
         return _grouped(connection.execute(query.order_by(c.updated_at.desc())).all())
 
 
+@repeated
 def publication_reasons(database: Database, local: Collection[str] = ("local",)) -> list[Reason]:
     """Return the reasons of publications that failed or wait; `state` is `odin failed`."""
     c = deliveries.c
@@ -112,6 +114,7 @@ Live = Collection[str] | None
 """The names of the live workers; the running items of others count as queued."""
 
 
+@repeated
 def counts_by_channel(database: Database, live_workers: Live = None) -> dict[str, dict[str, int]]:
     """Return the numbers of items in each state, by the lasting id of their channel.
 
@@ -142,6 +145,7 @@ def counts_by_channel(database: Database, live_workers: Live = None) -> dict[str
     return found
 
 
+@repeated
 def missing_by_channel(
     database: Database, live_workers: Live = None
 ) -> dict[str, list[MissingItem]]:
@@ -201,6 +205,7 @@ def asked_by(keys: Collection[str], lists: Collection[str] = ()) -> sa.ColumnEle
     return sa.and_(items.c.source != LISTING, sa.or_(asked, items.c.id.in_(listed)))
 
 
+@repeated
 def counts_of(
     database: Database, condition: sa.ColumnElement[bool], live_workers: Live = None
 ) -> dict[str, int]:
@@ -211,6 +216,7 @@ def counts_of(
         return {str(state): int(count) for state, count in connection.execute(query)}
 
 
+@repeated
 def missing_of(
     database: Database, condition: sa.ColumnElement[bool], live_workers: Live = None
 ) -> list[MissingItem]:

@@ -28,7 +28,7 @@ def fill_from_library(database: Database, settings: Settings, library: Library) 
     if any(store.row_counts().values()):
         return
     entries = library.entries()
-    store.adopt(library_row(entry) for entry in entries)
+    store.adopt([library_row(entry) for entry in entries])
     Outbox(database, settings.odin_project_id).adopt(entries)
     try:
         left_out.restore_rows(store, library)

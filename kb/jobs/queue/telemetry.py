@@ -20,6 +20,7 @@ from gpu.status import Machine, Snapshot
 from gpu.throughput import Calibration, Speed
 from kb.asr.engines import ENGINES, engine_spec
 from kb.database import Database, calibrations, machines, speeds
+from kb.database.repeating import repeated
 from kb.errors import LibraryError
 from kb.jobs.queue import heartbeat
 from kb.types import Transcript
@@ -74,6 +75,7 @@ class TelemetryWriter:
             connection.execute(sa.update(machines).where(own_row).values(**values))
 
 
+@repeated
 def record_throughput(
     database: Database, executor: str, item_id: str, run: int, transcript: Transcript
 ) -> None:

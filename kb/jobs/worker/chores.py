@@ -206,10 +206,7 @@ def follow_changes(context: WorkerContext) -> None:
                 stages.publish(context.library, context.settings, entry, transcript, row.sink)
                 context.outbox.record(row.sink, entry.item.id, SYNCED)
             elif entry.state != HELD:
-                with context.items.database.begin() as connection:
-                    context.outbox.submit(
-                        connection, row.sink, entry.item.id, context.client.publish
-                    )
+                context.outbox.send(entry.item.id, [row.sink], context.client.publish)
             found.append(entry.item.id)
     if found:
         log.info("changed in the library folder, published again: %s", found)

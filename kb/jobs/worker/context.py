@@ -142,9 +142,7 @@ class WorkerContext:
         ).run(parts, whole)
 
     def _send(self, item_id: str, sinks: Sequence[str]) -> None:
-        with self.items.database.begin() as connection:
-            for sink in sinks:
-                self.outbox.submit(connection, sink, item_id, self.client.publish)
+        self.outbox.send(item_id, sinks, self.client.publish)
 
     def _stop(self, ids: Sequence[str]) -> None:
         """Cancel items and their publications."""

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database import Database, list_entries, lists
+from kb.database.repeating import repeated
 from kb.library.metadata import item_document, item_from_document
 from kb.types import MediaItem
 
@@ -100,6 +101,7 @@ class KnownList:
         walks = tuple(Walk(**each) for each in values.pop("walks") or ())
         return ListState(**{**values, "walks": walks, "floors": values["floors"] or {}})
 
+    @repeated
     def begin_look(self) -> int:
         """Count a look; return its number."""
         with self._database.begin() as connection:
@@ -110,11 +112,13 @@ class KnownList:
             number = connection.scalar(sa.select(lists.c.looks).where(lists.c.id == self.id))
             return int(number or 0)
 
+    @repeated
     def update(self, **changes: Any) -> None:
         """Change fields of the state."""
         with self._database.begin() as connection:
             self._update(connection, changes)
 
+    @repeated
     def end_whole_walk(
         self, number: int, *, extent: str, reported: int | None, missing: int, is_complete: bool
     ) -> None:
@@ -165,6 +169,7 @@ class KnownList:
                 found.update((row.item_id, Entry(*row)) for row in rows)
         return found
 
+    @repeated
     def add_page(
         self, ids: Sequence[str], number: int, walks: Sequence[Walk] | None = None, place: int = 0
     ) -> None:
@@ -194,7 +199,8 @@ class KnownList:
             if walks is not None:
                 self._update(connection, {"walks": walks})
 
-    def record(self, items: Iterable[MediaItem], missing: Collection[str] = ()) -> None:
+    @repeated
+    def record(self, items: Sequence[MediaItem], missing: Collection[str] = ()) -> None:
         """Record the metadata of entries, and those that the service does not show now."""
         now = self._clock()
         c = list_entries.c

@@ -14,6 +14,12 @@ DE: dict[str, tuple[str, str]] = {
         "Das Programm schließen, das sie offen hat (eine Sicherung oder ein "
         "Datenbank-Browser); es geht von selbst weiter.",
     ),
+    "database.rolled_back": (
+        "Die Datenbank {location} hat eine Änderung beendet, weil sie und eine andere aufeinander "
+        "warteten: {reason}.",
+        "Von der Änderung ist nichts geschehen: noch einmal versuchen. Kommt es oft vor, sperrt "
+        "ein anderes Programm Tabellen dieser Datenbank.",
+    ),
     "database.disk_full": (
         "Die Platte ist voll; die Datenbank {location} lässt sich nicht schreiben.",
         "Platz schaffen; es geht von selbst weiter.",
