@@ -174,7 +174,7 @@ class Reading:
                 entry.item.published,
                 _language(entry),
                 entry.grade,
-                _doubt(entry, unsure=hit.expected_errors is not None, tier=hit.tier),
+                doubt(entry, unsure=hit.expected_errors is not None, tier=hit.tier),
             )
             for hit in result.hits
             if (entry := entries.get(hit.item_id)) is not None and chosen.allows(entry)
@@ -203,7 +203,7 @@ class Reading:
             entry.item.published,
             _language(entry),
             entry.grade,
-            _doubt(entry, tier=tier),
+            doubt(entry, tier=tier),
         )
 
     def page(self, order: Order, chosen: ItemFilter, limit: int = 20, cursor: str = "") -> ItemPage:
@@ -213,7 +213,7 @@ class Reading:
         """
         entries = [entry for entry in self.items.listing().entries if chosen.allows(entry)]
         if order == "doubtful":
-            entries = [entry for entry in entries if _doubt(entry)]
+            entries = [entry for entry in entries if doubt(entry)]
         ordered = _ordered(entries, order)
         start = 0
         if cursor:
@@ -248,8 +248,10 @@ class Reading:
             raise _cursor_error(cursor)
         end = start + MOST_CHARACTERS
         following = str(end) if len(text) > end else ""
-        doubt = _doubt(entry, tier=tier)
-        return TextPart(entry.item.id, clean(entry.item.title), text[start:end], doubt, following)
+        return TextPart(
+            entry.item.id, clean(entry.item.title), text[start:end], doubt(entry, tier=tier),
+            following,
+        )  # fmt: skip
 
     def _text(self, entry: LibraryEntry) -> tuple[Transcript, str]:
         """Return the transcript, else captions that replace it, and the name of the captions."""
@@ -305,7 +307,7 @@ def _language(entry: LibraryEntry) -> str:
     return str(entry.transcribed.get("language") or entry.item.language or "")
 
 
-def _doubt(entry: LibraryEntry, *, unsure: bool = False, tier: str = "") -> str:
+def doubt(entry: LibraryEntry, *, unsure: bool = False, tier: str = "") -> str:
     """Return the reason to check a text of the item against its sound; empty without one."""
     if tier:
         return f"{tier}, not a transcript"
@@ -327,5 +329,5 @@ def _listed(entry: LibraryEntry) -> ListedItem:
     item = entry.item
     return ListedItem(
         item.id, clean(item.title), deep_link(item, 0), clean(item.channel), item.published,
-        entry.duration_s, _language(entry), entry.state, entry.grade, _doubt(entry),
+        entry.duration_s, _language(entry), entry.state, entry.grade, doubt(entry),
     )  # fmt: skip

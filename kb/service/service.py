@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kb.inference.session import InferenceSession
     from kb.jobs.queue.client import JobQueue
     from kb.pipeline.vocabulary import Vocabulary
+    from kb.service.asking import Asking
     from kb.service.backup import Backup
     from kb.service.corrections import Corrections
     from kb.service.exports import Exports
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from kb.service.queue_move import QueueMove
     from kb.service.reading import Reading
     from kb.service.removal import Removals
+    from kb.service.requests import Requests
     from kb.service.review import Review
     from kb.service.revisions import Revisions
     from kb.service.search import Search
@@ -58,14 +60,15 @@ class Service:
         self._exit_stack = ExitStack()  # closes the parts that were made on access
 
     @classmethod
-    def of_existing_library(cls, settings: Settings | None = None) -> Service:
+    def of_existing_library(cls, settings: Settings | None = None, who: str = "") -> Service:
         """Return the service of a library that is there; it is never made by a look at it.
 
-        Raises LibraryError for a folder without a library: its name may be misspelt.
+        `who` is as in the constructor. Raises LibraryError for a folder without a library: its name
+        may be misspelt.
         """
         from kb.service.existing import has_library
 
-        service = cls(settings)
+        service = cls(settings, who)
         home = service.settings.home
         if not has_library(home):
             raise LibraryError(
@@ -161,6 +164,13 @@ class Service:
         from kb.service.transcription import Transcription
 
         return Transcription(self.inference_session)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """Requests of programs elsewhere: media by link, and their states."""
+        from kb.service.requests import Requests
+
+        return Requests(self.ingest, self.items, self.queue)
 
     # The contents of the library
 
@@ -260,6 +270,13 @@ class Service:
         publisher = Publisher(self.settings, self.library, self.queue)
         self._exit_stack.callback(publisher.close)
         return publisher
+
+    @cached_property
+    def asking(self) -> Asking:
+        """Questions to a knowledge base that answers in sentences."""
+        from kb.service.asking import Asking
+
+        return Asking(self.publisher)
 
     # Machines
 

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from kb.errors import KBError, SettingsError
 from kb.settings import process_environment
+from kb.settings.assistants import AssistantSettings
 from kb.settings.dashboard import DashboardSettings
 from kb.settings.digest import DigestSettings
 from kb.settings.downloads import DownloadSettings
@@ -55,6 +56,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "odin": OdinSettings,
     "digest": DigestSettings,
     "dashboard": DashboardSettings,
+    "assistants": AssistantSettings,
 }
 """The groups of settings, in the order of `.env.example` and of the Settings tab."""
 
@@ -68,6 +70,7 @@ class Settings(
     OdinSettings,
     DigestSettings,
     DashboardSettings,
+    AssistantSettings,
 ):
     """Every setting with its default; the field's alias is its name in the environment."""
 

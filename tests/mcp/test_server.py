@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 
 from kb.mcp.server import INSTRUCTIONS, make_server
 from kb.service import Service
@@ -193,6 +195,53 @@ def test_every_tool_only_reads(settings: Settings) -> None:
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
 
     asyncio.run(ask())
+
+
+def resource(settings: Settings, uri: str) -> str:
+    """Return the text of a resource."""
+
+    async def ask() -> str:
+        async with Client(make_server(settings)) as client:
+            (content,) = (await client.read_resource(uri)).contents
+        return content.text  # type: ignore[union-attr]
+
+    return asyncio.run(ask())
+
+
+def test_an_item_is_a_resource_also_at_a_second(settings: Settings) -> None:
+    whole = resource(settings, f"kb://item/{TALK}")
+    assert "[00:00] We met at the harbour. The lighthouse is old." in whole and "ferry" in whole
+    assert resource(settings, f"kb://item/{TALK.replace(':', '%3A')}") == whole
+    near = resource(settings, f"kb://item/{TALK}?t=0")
+    assert "lighthouse" in near and "ferry" not in near
+    assert len(resource(settings, f"kb://item/{LONG}")) < 21_000
+    listed = json.loads(resource(settings, "kb://items"))
+    assert [each["id"] for each in listed["items"]] == [ODD, LONG, TALK]
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("kb://item/youtube:none", "youtube:none"),
+        (f"kb://item/{TALK}?t=soon", "no place"),
+        (f"kb://item/{TALK}?t=-3", "no place"),
+        ("kb://item/..%2F..%2Fetc%2Fpasswd", "Unknown"),
+        ("kb://item/%2Fetc%2Fpasswd", "Unknown"),
+        ("kb://item/x%00y", ""),
+        ("kb://elsewhere", "elsewhere"),
+        ("file:///etc/passwd", "passwd"),
+    ],
+)
+def test_a_wrong_address_of_a_resource_is_an_error(settings: Settings, uri: str, said: str) -> None:
+    async def ask() -> MCPError:
+        async with Client(make_server(settings)) as client:
+            with pytest.raises(MCPError) as refused:
+                await client.read_resource(uri)
+        return refused.value
+
+    error = asyncio.run(ask())
+    assert error.code == INVALID_PARAMS
+    assert said in str(error)
 
 
 @pytest.mark.slow

@@ -14,6 +14,10 @@ DE: dict[str, tuple[str, str]] = {
         "{cursor!r} führt diese Liste nicht fort.",
         "Ohne Fortsetzungsmarke von vorn beginnen.",
     ),
+    "requests.link": (
+        "{link!r} ist kein Link, der mit http:// oder https:// beginnt.",
+        "Die Adresse eines Videos, eines Kanals oder einer Playlist angeben.",
+    ),
     "mcp.not_installed": (
         "Das Paket mcp ist nicht installiert.",
         'Installieren: pip install "mcp>=2.3,<3"',

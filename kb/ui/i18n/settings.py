@@ -62,6 +62,7 @@ EN: dict[str, str] = {
     "group_odin": "ODIN and other knowledge bases",
     "group_digest": "Digest: report by file, e-mail and webhook",
     "group_dashboard": "Dashboard",
+    "group_assistants": "Assistants (kb mcp)",
     # Subscriptions
     "follow_help": "The worker looks at each again and again and ingests what is new.",
     "follow_none": "Nothing is followed yet.",
@@ -248,6 +249,7 @@ DE: dict[str, str] = {
     "group_odin": "ODIN und andere Wissensbasen",
     "group_digest": "Bericht: Datei, E-Mail und Webhook",
     "group_dashboard": "Dashboard",
+    "group_assistants": "Assistenten (kb mcp)",
     "follow_help": "Der Arbeiter sieht jedes immer wieder nach und nimmt auf, was neu ist.",
     "follow_none": "Noch wird nichts verfolgt.",
     "follow_new": "Kanal, Playlist oder Ordner",

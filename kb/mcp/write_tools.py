@@ -1,0 +1,66 @@
+"""The tools that change the queue; they exist only with the setting `KB_MCP_WRITE`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from mcp.server.mcpserver import MCPServer
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from kb.mcp.library_access import LibraryAccess
+from kb.mcp.tool_errors import answered
+from kb.service.requests import Requested
+
+Id = Annotated[str, Field(description="The id of an item, or of an answer of ingest.")]
+_INGEST = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+)
+_STATUS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_RETRY = _INGEST
+_CANCEL = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
+
+
+class WriteTools:
+    """The requests of assistants: media by link, and what becomes of them."""
+
+    def __init__(self, library: LibraryAccess) -> None:
+        self._library = library
+
+    def ingest(
+        self,
+        link: Annotated[str, Field(description="An http(s) link that the user gave.")],
+        newest: Annotated[
+            int, Field(ge=1, le=100, description="At most so many media of a channel or playlist.")
+        ] = 10,
+    ) -> Requested:
+        """Queue media for transcription and return at once; only for a link the user gave."""
+        return answered(
+            lambda: self._library.ask(lambda service: service.requests.take_in(link, newest))
+        )
+
+    def status(self, job: Id) -> Requested:
+        """Return the state of a medium that was asked for, and the cause where it failed."""
+        return answered(lambda: self._library.ask(lambda service: service.requests.status(job)))
+
+    def retry(self, job: Id) -> Requested:
+        """Queue a failed or cancelled medium again."""
+        return answered(lambda: self._library.ask(lambda service: service.requests.retry(job)))
+
+    def cancel(self, job: Id) -> Requested:
+        """Stop a medium that is queued, waiting or running; retry takes it back."""
+        return answered(lambda: self._library.ask(lambda service: service.requests.cancel(job)))
+
+    def add_to(self, server: MCPServer[object]) -> None:
+        """Add the tools to a server."""
+        tools: tuple[tuple[Callable[..., Requested], ToolAnnotations], ...] = (
+            (self.ingest, _INGEST),
+            (self.status, _STATUS),
+            (self.retry, _RETRY),
+            (self.cancel, _CANCEL),
+        )
+        for tool, hints in tools:
+            server.add_tool(tool, annotations=hints, structured_output=True)
