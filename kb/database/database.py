@@ -276,18 +276,11 @@ def sqlite_engine(path: Path) -> sa.Engine:
     engine = sa.create_engine(
         # The URL is built from parts, because a folder's name may contain `%`, `#` or `?`.
         sa.URL.create("sqlite", database=str(path)),
-        connect_args={
-            "check_same_thread": False,
-            "timeout": BUSY_TIMEOUT_MS / 1000,
-            "isolation_level": "IMMEDIATE",
-        },
         # Every thread gets a connection: waiting for one would fail while a lock holds them all.
         pool_size=POOL_SIZE,
         max_overflow=-1,
-        **(
-            {"creator": lambda: connect_for_reading(path, BUSY_TIMEOUT_MS / 1000)}
-            if readable_only
-            else {}
+        creator=lambda: (
+            connect_for_reading(path, BUSY_TIMEOUT_MS / 1000) if readable_only else _connect(path)
         ),
     )
 
@@ -314,6 +307,17 @@ def sqlite_engine(path: Path) -> sa.Engine:
             raise sa.exc.InvalidatePoolError("the database file was replaced")
 
     return engine
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Connect to a file that is there: an unmounted share must not get an empty database."""
+    if not path.exists():
+        error = sqlite3.OperationalError("there is no such file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+    return sqlite3.connect(
+        path, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level="IMMEDIATE"
+    )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -345,9 +349,8 @@ def _file(home: Path, create: bool) -> Path:
             home=home,
         )
     path = home / DATABASE_NAME
-    if create:
-        # SQLite itself would make it, and its neighbours with it, without the group's right to
-        # write. An empty file is an empty database.
-        with suppress(OSError):  # SQLite names the cause
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    # SQLite itself would make it, and its neighbours with it, without the group's right to write.
+    # An empty file is an empty database.
+    with suppress(OSError):  # SQLite names the cause
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     return path

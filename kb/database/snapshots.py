@@ -94,14 +94,20 @@ def copy_database(source: Path, target: Path) -> None:
     Raises LibraryError: damaged, locked for half a minute, disk full.
     """
     with storage.atomic_path(target) as temporary:
-        with _errors(source), closing(_open(source)) as connection:
-            with closing(sqlite3.connect(temporary)) as copy:
-                connection.backup(copy, progress=_give_up(source))
-                # Without its own log the copy is complete in one file.
-                copy.execute("PRAGMA journal_mode=DELETE")
-            temporary.chmod(0o600)
-        if problems := check_file(temporary).problems:
-            raise _damaged(source, problems[0])
+        try:
+            with _errors(source), closing(_open(source)) as connection:
+                with closing(sqlite3.connect(temporary)) as copy:
+                    connection.backup(copy, progress=_give_up(source))
+                    # Without its own log the copy is complete in one file.
+                    copy.execute("PRAGMA journal_mode=DELETE")
+                temporary.chmod(0o600)
+            if problems := check_file(temporary).problems:
+                raise _damaged(source, problems[0])
+        except LibraryError:
+            with storage.held(source), storage.held(target):  # the folder went away: the cause
+                raise
+        with storage.held(source):  # what was copied is the library's own database
+            pass
 
 
 def snapshots(home: Path) -> list[Snapshot]:
@@ -130,8 +136,8 @@ def make_snapshot(database: Path, reason: str, keep: int) -> Snapshot:
     kind = reason.rstrip("0123456789")
     same = [s for s in snapshots(database.parent) if s.reason.rstrip("0123456789") == kind]
     for old in same[max(1, keep) :]:
-        with suppress(OSError):
-            old.path.unlink()
+        with suppress(OSError, LibraryError):
+            storage.remove_file(old.path)
     return Snapshot(target, now, reason)
 
 

@@ -28,7 +28,7 @@ from kb.options import SourceOptions
 from kb.pipeline.adoption import damage
 from kb.pipeline.hold import waits_for_review
 from kb.sources.subscriptions import Subscription
-from kb.storage import library_error
+from kb.storage import held, library_error, remove_file
 
 log = logging.getLogger(__name__)
 
@@ -160,18 +160,19 @@ def _delete(
         if path is None or size is None:
             return None
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        # Recorded first: a medium that is missing without a record is a fault.
         deleted = {"at": at, "rule": rule, "medium": path.name, "bytes": size}
-        library.amend(item_id, {RETENTION: deleted})
-        try:
-            path.unlink()
-        except OSError as error:
-            library.amend(item_id, {RETENTION: None})
-            raise library_error(error, path, "remove") from error
+        with held(path) as real:
+            # Recorded first: a medium that is missing without a record is a fault.
+            library.amend(item_id, {RETENTION: deleted})
+            try:
+                real.unlink()
+            except OSError as error:
+                library.amend(item_id, {RETENTION: None})
+                raise library_error(error, path, "remove") from error
         for version in Versions(library).of(item_id):  # the media of its earlier versions too
             if version.media_path is not None and version.transcript_path is not None:
                 size += _size(version.media_path) or 0
-                version.media_path.unlink(missing_ok=True)
+                remove_file(version.media_path)
     return Deletion(item_id, rule, size)
 
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import errno
 import logging
-import shutil
 import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -180,11 +180,10 @@ class Trash:
     def sweep(self) -> None:
         """Delete the folders whose deletion was interrupted, and an empty trash."""
         for folder in self.folder.glob(f"{_DELETING}*"):
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            self.folder.rmdir()  # raises OSError unless the folder is empty
-        except OSError:
-            return
+            storage.remove_tree(folder)
+        if self.folder.is_dir():
+            with storage.held(self.folder) as real, suppress(OSError):
+                real.rmdir()  # raises OSError unless the folder is empty
 
     def _names(self, item: RemovedItem) -> list[str]:
         """Return the names in `media/` that begin with the item's stem and are no other item's."""

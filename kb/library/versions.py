@@ -11,7 +11,6 @@ They are no items: nothing of them is searched, indexed or published.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -103,7 +102,7 @@ class Versions:
 
     def remove(self, item_id: str) -> None:
         """Delete all earlier versions of an item."""
-        shutil.rmtree(self._folder(item_id), ignore_errors=True)
+        storage.remove_tree(self._folder(item_id))
 
     def _folder(self, item_id: str) -> Path:
         digest = hashlib.sha256(item_id.encode("utf-8", "surrogatepass")).hexdigest()

@@ -171,7 +171,7 @@ def _take_in(library: Library, item: MediaItem, fetched: FetchResult, room: Room
     entry = library.add_media(described, fetched.path, sha256=fetched.sha256)
     before = earlier.media_path if earlier is not None else None
     if before is not None and before != entry.media_path:  # a medium of another form
-        before.unlink(missing_ok=True)
+        storage.remove_file(before)
     entry = library.write_metadata(entry.item, {"media": {"start_s": found.start_s}})
     captions.keep(library, described, fetched.captions)
     for path in beside:  # the picture: `<name>.jpg`

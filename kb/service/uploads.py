@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import time
 from pathlib import Path
 
 from pathvalidate import sanitize_filename
 
+from kb import storage
+from kb.errors import LibraryError
 from kb.jobs.queue.item_states import DONE, HELD
 from kb.library.clock_leaps import ClockLeaps, record_time
 from kb.library.filenames import shorten
@@ -64,8 +65,9 @@ def path_of(home: Path, upload_id: str) -> Path | None:
 
 
 def discard(folder: Path) -> None:
-    """Remove an upload's folder."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove an upload's folder, unless the library's folder went away: a later call does it."""
+    with contextlib.suppress(LibraryError):
+        storage.remove_tree(folder)
 
 
 def sweep(service: Service, now: float | None = None) -> int:

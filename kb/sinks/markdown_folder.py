@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kb import storage
-from kb.errors import KBError, KnowledgeBaseError
+from kb.errors import KBError, KnowledgeBaseError, LibraryError
 from kb.library.filenames import file_id, make_stem
 from kb.library.user_files import UserFiles
 from kb.settings import Settings
@@ -121,13 +121,17 @@ class FolderSink:
         Raises KnowledgeBaseError for a file that was changed by hand.
         """
         path = self._find(item_id)
-        if path is not None:
+        try:
+            if path is None:
+                with storage.held(self.folder):  # raises the cause if the library's folder is away
+                    return
             if _is_changed(path) and not self.overwrite:
                 raise _changed(path, item_id)
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise _sink_error(error, path) from error
+            storage.remove_file(path)
+        except OSError as error:
+            raise _sink_error(error, path or self.folder) from error
+        except LibraryError as error:
+            raise _unusable(error) from error
 
     def _find(self, item_id: str) -> Path | None:
         """Return the file whose name ends with the short id and whose front matter has the id."""

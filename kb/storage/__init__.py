@@ -24,7 +24,7 @@ from kb.storage.json_fields import Fields
 from kb.storage.lasting_errors import is_lasting
 from kb.storage.locks import locked
 from kb.storage.os_errors import file_error, library_error
-from kb.storage.places import claim, held, make_folder
+from kb.storage.places import claim, held, make_folder, remove_file, remove_tree
 from kb.storage.user_files import (
     Draft,
     Judge,
@@ -74,6 +74,8 @@ __all__ = [
     "read_json",
     "read_user_bytes",
     "read_user_text",
+    "remove_file",
+    "remove_tree",
     "scratch_folder",
     "sweep",
     "sweep_drafts",

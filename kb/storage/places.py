@@ -11,6 +11,7 @@ write.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,21 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it. Raises OSError, and LibraryError as `held` does."""
     with held(folder) as real:
         real.mkdir(parents=True, exist_ok=True)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there. Raises OSError, and LibraryError as `held` does."""
+    with held(path) as real:
+        real.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, as far as possible.
+
+    Raises LibraryError as `held` does: nothing of another folder at its path is removed.
+    """
+    with held(folder) as real:
+        shutil.rmtree(real, ignore_errors=True)
 
 
 def _status(path: Path) -> os.stat_result:

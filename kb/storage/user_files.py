@@ -107,24 +107,28 @@ def user_file(target: Target) -> Iterator[Draft]:
     """
     path = _resolved(target.path)
     record = WrittenRecord()
-    draft = Draft(path.with_name(temporary_name(path.suffix)), path)
+    shown = path.with_name(temporary_name(path.suffix))
     _sweep(path.parent)
     sweep_drafts(record)
-    record.add_draft(draft.path)
+    record.add_draft(shown)
     try:
         _check_folder(path)
         make_folder(path.parent)
-        yield draft
-        flush(draft.path)
-        draft.target = _put(draft.path, target, record)
-        flush_folder(path.parent)
+        with held(shown) as real:
+            draft = Draft(real, path)
+            try:
+                yield draft
+                flush(real)
+                draft.target = _put(real, target, record)
+                flush_folder(real.parent)
+            finally:
+                with suppress(OSError):
+                    real.unlink()
     except OSError as error:
         with held(path):  # raises the cause if a library's folder went away
             raise file_error(error, path) from error
     finally:
-        with suppress(OSError):
-            draft.path.unlink()
-        record.remove_drafts(draft.path)
+        record.remove_drafts(shown)
 
 
 _swept_at: dict[Path, float] = {}
@@ -156,13 +160,14 @@ def numbered(name: str, number: int) -> str:
 
 
 def _put(draft: Path, target: Target, record: WrittenRecord) -> Path:
-    """Put a draft in place; return its path."""
+    """Put a draft in place; return its path. The draft's folder is that of the target, held."""
     digest = "" if target.unrecorded else _sha256(draft)
     number = 1
     while True:
         path = _resolved(target.candidate(number))
-        found = _standing(path, target)
-        if digest and found is not Standing.OTHER and _has_content(path, digest):
+        place = draft.with_name(path.name)
+        found = _standing(path, target, place)
+        if digest and found is not Standing.OTHER and _has_content(place, digest):
             record.add(path, digest, target.source)
             return path
         if found is Standing.FREE:
@@ -170,18 +175,18 @@ def _put(draft: Path, target: Target, record: WrittenRecord) -> Path:
             if digest:
                 record.add(path, digest, target.source)
             try:
-                _move_to_free_name(draft, path)
+                _move_to_free_name(draft, place)
             except FileExistsError:
-                if not path.parent.is_dir():
+                if not place.parent.is_dir():
                     raise
                 continue  # another process was faster: look again
             return path
         may_replace = found is Standing.OURS or (number == 1 and _means(found, target))
-        if may_replace and not _is_same_file(path, target.never):
-            _give_rights(draft, target, path)
+        if may_replace and not _is_same_file(place, target.never):
+            _give_rights(draft, target, place)
             if digest:
                 record.add(path, digest, target.source)
-            retry_denied(lambda to=path: draft.replace(to))  # type: ignore[misc]
+            retry_denied(lambda to=place: draft.replace(to))  # type: ignore[misc]
             return path
         if number == 1:
             _refuse(path, found, target)
@@ -222,9 +227,11 @@ def _means(found: Standing, target: Target) -> bool:
     return target.overwrite and found in (Standing.CHANGED, Standing.FOREIGN)
 
 
-def _standing(path: Path, target: Target) -> Standing:
+def _standing(path: Path, target: Target, place: Path | None = None) -> Standing:
+    """Return the standing of the file at a path; `place` leads to it through a held folder."""
+    place = place or path
     try:
-        kind = path.lstat().st_mode
+        kind = place.lstat().st_mode
     except FileNotFoundError:
         return Standing.FREE
     except OSError as error:
@@ -234,7 +241,7 @@ def _standing(path: Path, target: Target) -> Standing:
     if not stat.S_ISREG(kind) or target.unrecorded:  # a pipe is not read
         return Standing.FOREIGN
     try:
-        digest = _sha256(path)
+        digest = _sha256(place)
     except PermissionError:
         return Standing.FOREIGN
     except FileNotFoundError:

@@ -11,8 +11,8 @@ parts:
 - settings: `test_request_settings.py`; identity and older databases: `test_library_tie.py`
 - pages of two machines: `tests/ui/test_two_pages_browser.py`
 
-A share is taken away here while its machine has no item: a write that is under way at that moment
-goes to the empty mount point (`docs/postgresql.md`).
+A share is taken away here while its machine has no item; in the middle of a write:
+`test_share_unmounted.py`.
 """
 
 from __future__ import annotations

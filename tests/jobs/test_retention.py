@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.order import SOURCE
 from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
+from kb.library.identity import make_identity
 from kb.library.metadata import TRANSCRIPT_SUFFIX
 from kb.library.versions import Versions
 from kb.options import SourceOptions
@@ -243,3 +246,30 @@ def test_verify_counts_the_deleted_media_and_the_review_names_the_cause(home: Pa
     kinds = {each.kind for each in service.verification.run(mend=False).findings}
     assert "medium_missing" in kinds
     service.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="paths through descriptors")
+def test_record_and_medium_agree_if_the_share_goes_away_between_them(
+    kept: Kept, tmp_path: Path
+) -> None:
+    """It is unmounted while the deletion is recorded; the next run makes both agree."""
+    home, away = kept.library.home, tmp_path / "away"
+    item_id = kept.add(1, kept.follow("@talks", keep_days=30), days=90.0)
+    kept.library.belong_to(make_identity(home))
+
+    @contextmanager
+    def row_lock(item_id: str) -> Iterator[None]:
+        home.rename(away)
+        home.mkdir()
+        yield
+
+    free, kept.library.row_lock = kept.library.row_lock, row_lock
+    assert kept.apply() == {}
+    assert list(home.iterdir()) == []
+    home.rmdir()
+    away.rename(home)
+    kept.library.row_lock = free
+    assert kept.apply() == {"1": "keep_days"}
+    entry = kept.entry(item_id)
+    assert entry.media_path is None and entry.retention
+    kept.library.belong_to("")

@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from kb import storage
-from kb.errors import KBError, LibraryError
+from kb.database import DATABASE_NAME, Database, items
+from kb.database.snapshots import Snapshot, check_file, make_snapshot, snapshots
+from kb.errors import KBError, KnowledgeBaseError, LibraryError
 from kb.library import Library
 from kb.library.audit import AuditLog
 from kb.library.fencing import MARK_FILE, raise_mark
@@ -25,8 +28,10 @@ from kb.library.user_files import UserFiles
 from kb.library.versions import Versions
 from kb.pipeline import stages
 from kb.pipeline.publish_record import facts_of
+from kb.service.uploads import discard
 from kb.settings import Settings
 from kb.sinks.local.sink import LocalSink
+from kb.sinks.markdown_folder import FolderSink
 from kb.sources.base import FetchResult, Filters, Progress
 from kb.storage import places
 from kb.transcript.passages import passages
@@ -234,6 +239,86 @@ def test_a_download_stays_in_its_library(share: Share) -> None:
     assert list(share.home.iterdir()) == []
     share.mount()
     assert (share.home / "downloads" / "a.mp3").read_bytes() == b"first second"
+
+
+def test_a_draft_of_an_export_stays_in_its_library(share: Share) -> None:
+    path = share.library.path(share.entry, ".srt")
+    with UserFiles(share.home).draft(storage.Target(path, "a")) as draft:
+        share.unmount()
+        draft.path.write_bytes(b"1\n")
+    assert draft.target == path
+    assert list(share.home.iterdir()) == []
+    share.mount()
+    assert path.read_bytes() == b"1\n"
+    UserFiles(share.home).write(storage.Target(path, "a"), b"2\n")  # it is known as ours
+    assert path.read_bytes() == b"2\n"
+
+
+@pytest.mark.parametrize("check", [1, 2, 3, 4])
+def test_a_copy_of_the_database_is_of_its_library_and_in_it(share: Share, check: int) -> None:
+    Database.open(Settings(home=share.home)).close()
+    made: list[Snapshot] = []
+    with share.unmounted_after(check):
+        try:
+            made.append(make_snapshot(share.home / DATABASE_NAME, "daily", 3))
+        except LibraryError as error:
+            assert error.code == "library.missing"
+    if share.away.exists():
+        assert list(share.home.iterdir()) == []
+        share.mount()
+    assert [copy.path for copy in snapshots(share.home)] == [copy.path for copy in made]
+    for copy in snapshots(share.home):
+        assert check_file(copy.path).problems == ()
+    assert len(list((share.home / "backups").glob("*"))) == len(snapshots(share.home))
+
+
+def test_a_connection_makes_no_database_in_the_empty_mount_point(share: Share) -> None:
+    database = Database.open(Settings(home=share.home))
+    database.close()  # the next one is a new connection
+    share.unmount()
+    with raises(LibraryError, "database.not_writable"), database.begin() as connection:
+        connection.execute(sa.select(items))
+    assert list(share.home.iterdir()) == []
+    share.mount()
+    with database.begin() as connection:
+        assert connection.execute(sa.select(items)).all() == []
+    database.close()
+
+
+def test_nothing_counts_as_deleted_while_the_share_is_away(share: Share) -> None:
+    """A deletion that finds nothing says so, and is not done."""
+    notes = FolderSink(Settings(home=share.home))
+    notes.publish(ITEM, passages(WORDS, ITEM, path=""))
+    Versions(share.library).keep(share.entry)
+    trash, gone = Trash(share.library), removed(share)
+    trash.write(gone)
+    kept = {path.relative_to(share.home) for path in share.home.rglob("*")}
+    share.unmount()
+    with raises(KnowledgeBaseError, "folder.unusable"):
+        notes.delete(ITEM.id)
+    for delete in (
+        lambda: Versions(share.library).remove(ITEM.id),
+        lambda: trash.delete(gone),
+        lambda: storage.remove_file(share.entry.media_path or share.home),
+        lambda: storage.remove_tree(share.home / "uploads" / "x"),
+    ):
+        with raises(LibraryError, "library.missing"):
+            delete()
+    discard(share.home / "uploads" / "x")
+    share.mount()
+    assert {path.relative_to(share.home) for path in share.home.rglob("*")} == kept
+
+
+def test_a_deletion_stays_in_its_library(share: Share) -> None:
+    """Another library at its path keeps the files of the same names."""
+    path = share.library.path(share.entry, ".txt")
+    with storage.held(path) as real:
+        share.unmount()
+        (share.home / "media").mkdir()
+        (share.home / "media" / path.name).write_text("of another library")
+        real.unlink()
+    assert path.read_text() == "of another library"
+    assert not (share.away / "media" / path.name).exists()
 
 
 def test_a_folder_of_another_library_is_not_written_to(share: Share) -> None:

@@ -22,7 +22,7 @@ from kb.jobs.digest.digest_text import digest_text
 from kb.library import Library
 from kb.library.clock_leaps import record_time
 from kb.settings import Settings
-from kb.storage import write_json, write_text
+from kb.storage import remove_file, write_json, write_text
 from kb.types.clock import is_future
 
 log = logging.getLogger(__name__)
@@ -134,5 +134,5 @@ def _delete_old(folder: Path, name: str) -> None:
     """Delete the oldest digests of one kind: the names of days and of weeks have another order."""
     of_kind = sorted(each for each in folder.glob("digest-*.json") if len(each.stem) == len(name))
     for old in of_kind[:-KEPT]:
-        old.unlink(missing_ok=True)
-        old.with_suffix(".md").unlink(missing_ok=True)
+        remove_file(old)
+        remove_file(old.with_suffix(".md"))
