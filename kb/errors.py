@@ -38,19 +38,23 @@ secret into them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 # The stored form of an error: {"code": ..., "values": {...}}; a nested error has its English too.
 StoredProblem = dict[str, Any]
 _Kind = TypeVar("_Kind", bound="KBError")
+# The own full stop of a value, before the one of the sentence.
+_DOUBLE_STOP = re.compile(r"(?<![.\s/\\])(?:\.(?=\.(?:\s|$))|(?<=[!?…])\.(?=\s|$))")
 
 
 class KBError(Exception):
     """Base of all errors that are shown to a user.
 
     `KBError(code, template, hint=..., **values)` renders template and hint with the values
-    (`str.format`: conversions and format specs work, a literal brace is doubled).
+    (`str.format`: conversions and format specs work, a literal brace is doubled). An integer's
+    spec may have its nouns: `{count:item|items}` renders as `1 item` or `1,204 items`.
     `KBError(message)` takes a finished sentence, without a code.
 
     `message` names the file or field and the cause; `hint` the next step.
@@ -152,11 +156,28 @@ def render(
     values: Mapping[str, Any],
     nested: Callable[[StoredProblem], NestedText] = english,
 ) -> str:
-    """Fill a template with stored values; `nested` returns the text of a nested error."""
+    """Fill a template with stored values; `nested` returns the text of a nested error.
+
+    A value's own full stop is not repeated by the one of the sentence.
+    """
     filled = {
-        name: nested(value) if isinstance(value, dict) else value for name, value in values.items()
-    }
-    return template.format(**filled)
+        name: (
+            nested(value) if isinstance(value, dict)
+            else _Number(value) if type(value) is int else value
+        )
+        for name, value in values.items()
+    }  # fmt: skip
+    return _DOUBLE_STOP.sub("", template.format(**filled))
+
+
+class _Number(int):
+    """A number whose format spec may have the two forms of its noun: `{count:item|items}`."""
+
+    def __format__(self, spec: str) -> str:
+        one, mark, several = spec.partition("|")
+        if not mark:
+            return super().__format__(spec)
+        return f"{int(self):,} {one if self == 1 else several}"
 
 
 def _stored(value: object) -> object:

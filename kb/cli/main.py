@@ -44,6 +44,11 @@ from kb.cli.output.machine import print_checks
 from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.progress import media_progress
 from kb.cli.output.search import print_search, search_document
+from kb.cli.output.untranscribed import (
+    show_untranscribed,
+    tries_document,
+    untranscribed_document,
+)
 from kb.cli.output.versions import show_versions
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
@@ -57,6 +62,7 @@ from kb.settings import PROJECT_ROOT, get_settings, python_command, tolerant_set
 from kb.types import SubtitleLayout
 from kb.types.guarded_output import GuardedFormatter, guarded_output
 from kb.types.quality import likely_wrong
+from kb.types.sentences import counted
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
 # export this class; `BadParameter` has it as a base class in both.
@@ -195,7 +201,14 @@ def show(
 ) -> None:
     """An item's metadata and transcript."""
     service = Service.of_existing_library()
-    entry = service.items.entry(item_id)
+    entry, status = service.items.find(item_id)
+    if entry is None:
+        assert status is not None
+        if as_json:
+            console.print_json(untranscribed_document(status))
+        else:
+            show_untranscribed(status)
+        return
     if versions or version is not None:
         show_versions(service, entry.item.id, version, as_json=as_json)
         return
@@ -219,6 +232,7 @@ def show(
                 "publish": dict(entry.published),
                 "asked": service.items.asked_settings(entry.item.id),
                 "machine": service.items.machine_of(entry.item.id),
+                **tries_document(status),
                 "transcript": service.items.document(transcript) if transcript else None,
                 # Captions replace the transcript until it exists.
                 **({"captions": service.items.document(captions)} if captions else {}),
@@ -231,6 +245,9 @@ def show(
         console.print_warning(" ".join(captions.warnings))
         sys.stdout.write(service.items.render(captions, "txt", item=entry.item))
         return
+    if entry.transcript_path is None and status is not None:
+        show_untranscribed(status, entry)
+        return
     transcript = service.items.transcript(item_id)
     found = transcript.coverage
     words = sum(len(segment.words) or len(segment.text.split()) for segment in transcript.segments)
@@ -241,7 +258,8 @@ def show(
     )
     console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
     console.print_note(
-        f"{transcript.language} · {transcript.model} · {words} words · {checked} · {entry.state}"
+        f"{transcript.language} · {transcript.model} · {counted(words, 'word')} · {checked} · "
+        f"{entry.state}"
     )
     if asked := service.items.asked_settings(entry.item.id):
         console.print_note(f"asked for: {' · '.join(f'{k} {v}' for k, v in asked.items())}")
@@ -269,10 +287,11 @@ def reindex(as_json: Json = False) -> None:
         console.print_json(asdict(report))
     else:
         console.print_note(
-            f"{report.items} items, {report.passages} passages indexed; {report.adopted} adopted."
+            f"{counted(report.items, 'item')}, {counted(report.passages, 'passage')} indexed; "
+            f"{report.adopted} adopted."
         )
         if report.judged:
-            console.print_note(f"{report.judged} transcripts got their expected errors.")
+            console.print_note(f"{counted(report.judged, 'transcript')} got expected errors.")
         for item_id, source in report.taken_in:
             console.print_note(f"{item_id}: transcript taken in from {source}")
         for problem in report.problems:
@@ -292,7 +311,7 @@ def presets(as_json: Json = False) -> None:
         console.out.print(
             f"{preset.label} ({preset.name}): batch {preset.batch_size}, "
             f"chunk {preset.chunk_s:g} s, overlap {preset.overlap_s:g} s, "
-            f"{preset.workers} workers, {preset.timestamps} timestamps, "
+            f"{counted(preset.workers, 'worker')}, {preset.timestamps} timestamps, "
             f"{preset.vram_budget_gb:g} GB",
             markup=False,
         )

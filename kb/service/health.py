@@ -21,13 +21,13 @@ from kb.database import DATABASE_NAME, Database
 from kb.database.snapshots import check_file, snapshots
 from kb.errors import KBError, StoredProblem, restored
 from kb.inference.session import InferenceSession
+from kb.jobs.clock_check import clock_problem
 from kb.jobs.queue.heartbeat import list_workers
 from kb.jobs.queue.hung_worker import CrashLoop, crash_loops
 from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.telemetry import read_machines
 from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
-from kb.service.clock_check import clock_problem
 from kb.service.existing import has_library
 from kb.service.health_database import check_server
 from kb.service.health_hardware import check_hardware
@@ -37,6 +37,7 @@ from kb.service.setting_choices import choice_mistakes
 from kb.settings import Settings, current_sources, tolerated_mistakes
 from kb.storage import permissions
 from kb.storage.free_space import size_text
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.hub.kind import ModelKind
@@ -256,7 +257,7 @@ def _library(settings: Settings) -> HealthCheck:
         listing = library.scan()
     except KBError as error:
         return _failed("Library", error)
-    detail = f"{settings.home}: {len(listing.entries)} items"
+    detail = f"{settings.home}: {counted(len(listing.entries), 'item')}"
     if listing.problems:
         first = listing.problems[0]
         return HealthCheck("Library", "warn", f"{detail}; {first.message}", first.hint)
@@ -365,8 +366,8 @@ def _workers(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCh
 def _crash_loop(loop: CrashLoop, settings: Settings) -> HealthCheck:
     minutes = max(1, round((time.time() - loop.since) / 60))
     detail = (
-        f"ended {loop.count} times in {minutes} min without signing off; "
-        f"{loop.finished} items were finished in this time"
+        f"ended {counted(loop.count, 'time')} in {minutes} min without signing off; "
+        f"finished in this time: {counted(loop.finished, 'item')}"
     )
     fix = f"Find out what kills it: {worker_log_file(settings)}, or run in the foreground: kb "
     return HealthCheck(f"Worker {loop.executor_id}", "fail", detail, f"{fix}worker")

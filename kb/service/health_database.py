@@ -14,6 +14,7 @@ from kb.database.postgres import is_pooled
 from kb.errors import KBError, StoredProblem
 from kb.service.queue_move import QueueMove
 from kb.settings import Settings
+from kb.types.sentences import counted
 
 _LOCKS = 1  # names the session that holds a lock (`kb.database.locks`)
 # A worker: its work, its heartbeat, and the search for dead workers.
@@ -74,7 +75,8 @@ def check_server(settings: Settings) -> list[DatabaseCheck]:
         checks.append(
             DatabaseCheck(
                 "warn",
-                f"{left.path} has {left.items} items to do and {left.follows} follows, which "
+                f"{left.path} has {counted(left.items, 'item')} to do and "
+                f"{counted(left.follows, 'follow')}, which "
                 "KB_DATABASE_URL hides",
                 'Bring them with: kb move-queue --to "$KB_DATABASE_URL"; or move the file away',
             )

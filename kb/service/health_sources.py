@@ -17,6 +17,7 @@ from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
 from kb.sources.ytdlp.cookies import read_cookies
 from kb.sources.ytdlp.version import as_written, newer_version
+from kb.types.sentences import counted
 
 # Sites change: a yt-dlp older than this often fails to download from YouTube.
 YTDLP_OLD_DAYS = 60
@@ -112,8 +113,10 @@ def _ytdlp(today: date) -> SourceCheck:
             "yt-dlp", "failed", "not installed, or its version cannot be read", update
         )
     if age > YTDLP_OLD_DAYS:
-        return SourceCheck("yt-dlp", "warning", f"{age} days old; sites have changed since", update)
-    return SourceCheck("yt-dlp", "ok", f"{max(age, 0)} days old")
+        return SourceCheck(
+            "yt-dlp", "warning", f"{counted(age, 'day')} old; sites have changed since", update
+        )
+    return SourceCheck("yt-dlp", "ok", f"{counted(max(age, 0), 'day')} old")
 
 
 def _outdated_workers(database: Database) -> Iterator[SourceCheck]:

@@ -11,10 +11,11 @@ from typing import Any, Protocol, TypeVar
 from kb.errors import KBError, UsageError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import RUNNING, ItemRow, ItemSummary, shown_until
+from kb.jobs.queue.item_states import FAILED, RUNNING, ItemRow, ItemSummary, shown_until
 from kb.jobs.queue.outbox_states import MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.jobs.queue.request_settings import shown_settings
+from kb.jobs.queue.retry_schedule import end_of_tries
 from kb.jobs.queue.telemetry import read_speeds
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
@@ -29,6 +30,7 @@ from kb.transcript import FORMATS, file_content, format_named, render
 from kb.transcript.formats import json_document
 from kb.transcript.time_order import check_times
 from kb.types import MediaItem, SubtitleLayout, Timestamps, Transcript
+from kb.types.clock import known_time
 
 CHANGED = "changed"  # synced once, and the library has another text since
 _COMPARED_EXACTLY = 50  # items; for more, only those whose files have changed are compared
@@ -64,11 +66,32 @@ class Items:
         rows = read()
         if self.queue.notice_gone_files(rows):
             rows = read()
-        return self.with_publications([status_of(row) for row in rows])
+        return self.with_publications([self._with_end(status_of(row)) for row in rows])
 
     def status(self, item_id: str) -> ItemStatus:
         """Return the status of one item. Raises UsageError for an unknown id."""
-        return self.with_publications([status_of(self.row(item_id))])[0]
+        return self.statuses(ids=[self.row(item_id).id])[0]
+
+    def _with_end(self, status: ItemStatus) -> ItemStatus:
+        """Return a status with the time of the last try of the schedule."""
+        if status.state != FAILED:
+            return status
+        until = end_of_tries(status.failing_since, status.wait_until, self.settings.retry_days)
+        return replace(status, retried_until=until)
+
+    def find(self, item_id: str) -> tuple[LibraryEntry | None, ItemStatus | None]:
+        """Return the entry in the library and the status in the queue, as far as there is one.
+
+        Raises UsageError for an id that neither has, and LibraryError as `entry` does.
+        """
+        try:
+            entry = self.entry(item_id)
+        except UsageError as unknown:
+            try:
+                return None, self.status(item_id)
+            except UsageError:
+                raise unknown from None
+        return entry, next(iter(self.statuses(ids=[entry.item.id])), None)
 
     def with_publications(self, statuses: Sequence[ItemStatus]) -> list[ItemStatus]:
         """Return the same statuses with their state in each knowledge base.
@@ -336,6 +359,7 @@ def status_of(row: ItemRow | ItemSummary) -> ItemStatus:
         share=overall(row.id, row.state, row.stage, row.progress), problem=row.problem,
         expected_errors=row.expected_errors,
         machine=row.executor if row.state == RUNNING else "",
+        failing_since=known_time(row.failing_since),
     )  # fmt: skip
 
 

@@ -37,6 +37,9 @@ class ItemStatus:
     `expected_errors`: the estimated share of wrong words, 0..1; None: not measured.
     `publications`: its state in each knowledge base, in order of their names. `share`: its
     progress over all its stages, 0..1. `machine`: the worker that processes it now.
+
+    Of an item that failed: `failing_since` is the time of the first failure, `wait_until` that of
+    the next try, `retried_until` that of the last one (epoch seconds); None where there is none.
     """
 
     id: str
@@ -54,6 +57,8 @@ class ItemStatus:
     problem: StoredProblem | None = None
     expected_errors: float | None = None
     machine: str = ""
+    failing_since: float | None = None
+    retried_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class Service:
 
     def clock_problem(self) -> KBError | None:
         """Return the error of stored times in the future, None without. Raises LibraryError."""
-        from kb.service.clock_check import clock_problem
+        from kb.jobs.clock_check import clock_problem
 
         return clock_problem(self.queue.database)
 

@@ -40,6 +40,7 @@ from kb.jobs.queue.outbox_states import WAITING as WAITING
 from kb.jobs.queue.outbox_states import OutboxEntry as OutboxEntry
 from kb.jobs.queue.reasons import MissingItem as MissingItem
 from kb.jobs.queue.reasons import Reason as Reason
+from kb.jobs.queue.retry_schedule import end_of_tries as end_of_tries
 from kb.jobs.queue.views import PENDING as PENDING
 from kb.jobs.queue.views import QueueFigures as QueueFigures
 from kb.jobs.queue.views import QueuePage as QueuePage

@@ -7,7 +7,7 @@ open until the next start of a worker closes it as interrupted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -23,6 +23,7 @@ KEPT = 100  # looks at one subscription
 # Younger ones are kept, too: a weekly digest counts those of the last whole week, and an hourly
 # look is made 168 times in it.
 COUNTED_S = 14 * 86_400.0
+_AT_ONCE = 20_000  # numbers in one statement; SQLite allows 32,766 parameters
 
 
 class LookKind(StrEnum):
@@ -214,6 +215,23 @@ class Looks:
         with self._database.begin() as connection:
             return tuple(Look(**row) for row in connection.execute(query).mappings())
 
+    def times(self) -> list[tuple[int, float]]:
+        """Return number and start (epoch seconds) of all looks, in the order of their numbers."""
+        query = sa.select(looks.c.id, looks.c.started_at).order_by(looks.c.id)
+        with self._database.begin() as connection:
+            return [(int(number), float(at)) for number, at in connection.execute(query)]
+
+    def numbered(self, numbers: Collection[int]) -> list[Look]:
+        """Return the looks with these numbers, the oldest first."""
+        with self._database.begin() as connection:
+            return [
+                Look(**row)
+                for part in _parts(sorted(numbers))
+                for row in connection.execute(
+                    sa.select(looks).where(looks.c.id.in_(part)).order_by(looks.c.id)
+                ).mappings()
+            ]
+
     def ended(self) -> dict[str, Look]:
         """Return the newest look at each subscription that came to an end, by key.
 
@@ -232,3 +250,8 @@ class Looks:
         with self._database.begin() as connection:
             rows = connection.execute(sa.select(looks).where(looks.c.id.in_(ids))).mappings()
             return {str(row["subscription"]): Look(**row) for row in rows}
+
+
+def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(numbers), _AT_ONCE):
+        yield numbers[start : start + _AT_ONCE]

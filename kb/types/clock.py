@@ -13,6 +13,8 @@ import time
 # Seconds by which a stored time may be later than now and still be believed: the clocks of the
 # machines on one library differ by less.
 SLACK_S = 1800.0
+# No real time of this program is before 2020: a machine without a battery begins at such a day.
+EARLIEST_S = 1_577_836_800.0
 
 
 def is_future(moment: float, now: float | None = None) -> bool:
@@ -56,3 +58,19 @@ def has_come(
     if written_at is not None and is_future(written_at, now):
         return True
     return longest_s is not None and due_at > now + longest_s + SLACK_S
+
+
+def believed_due(
+    due_at: float,
+    now: float | None = None,
+    *,
+    written_at: float | None = None,
+    longest_s: float | None = None,
+) -> float:
+    """Return the time to show for one that is due: now, where it cannot be believed (`has_come`).
+
+    What is due by such a time is done at once.
+    """
+    now = time.time() if now is None else now
+    is_due = has_come(due_at, now, written_at=written_at, longest_s=longest_s)
+    return now if is_due and due_at > now else due_at

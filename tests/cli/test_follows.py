@@ -140,7 +140,7 @@ def test_the_list_says_what_is_missing_why_and_until_when(
 ) -> None:
     assert run(["follow", "--list"]) == 0
     printed = capsys.readouterr().out
-    assert "9 followed: 1 well" in printed
+    assert "9 followed: 1 with an error, 1 with a look that waits" in printed
     assert "failed: Talk 0 of missing: Talk cannot be fetched: Join this channel" in printed
     assert "… and 2 more" in printed
     assert "3 done of 3 known" in printed and "50 read of 59" in printed
@@ -195,8 +195,10 @@ def test_the_history_is_found_under_any_name_of_the_channel(
 def test_the_history_of_what_was_never_looked_at_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run(["follow", "--history", "@unknown"]) == 0
-    assert "No look at @unknown" in capsys.readouterr().err
+    assert run(["follow", "--history", "@new"]) == 0
+    assert "No look at @new" in capsys.readouterr().err
+    assert run(["follow", "--history", "@unknown"]) == 2
+    assert "'@unknown' is not followed" in capsys.readouterr().err
 
 
 def test_the_short_status_names_reasons_and_follows_with_an_error(
@@ -217,7 +219,8 @@ def test_the_short_status_names_reasons_and_follows_with_an_error(
 def test_looks_and_listings_are_no_items_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["status"]) == 0
     printed = capsys.readouterr().out
-    assert "5 failed" in printed and "looks and listings: 2 failed" in printed
+    assert "5 failed" in printed and "listings: 1 failed" in printed
+    assert "looks and" not in printed  # the look is the source's condition, and named there
     assert "listing failed: Listing of @asked" in printed
     assert run(["status", "--state", "failed"]) == 0
     table, _, others = capsys.readouterr().out.partition("listing failed: ")

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from kb.database import Database, items
 from kb.database.future_times import future_times
 from kb.errors import LanePaused
+from kb.jobs.clock_check import clock_problem
 from kb.jobs.queue import views
 from kb.jobs.queue.item_states import DONE, WAITING
 from kb.jobs.queue.items import ItemStore
@@ -28,7 +29,6 @@ from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.outbox_states import SYNCING
 from kb.jobs.worker.caption_steps import CaptionSteps
-from kb.service.clock_check import clock_problem
 from kb.service.health import _workers
 from kb.service.tasks import Task, _is_alive
 from kb.settings import Settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.cli.main import run
-from kb.database import items
+from kb.database import items, looks
 from kb.errors import KBError, MediaUnavailable
 from kb.jobs.digest.delivery import send
 from kb.jobs.digest.digest import compose
@@ -265,6 +266,85 @@ def test_a_wrong_clock_takes_no_digest_away_and_leaves_none_of_a_wrong_time(
     assert made.exists()
 
 
+@pytest.mark.parametrize(
+    ("behind_days", "published", "is_written"),
+    [
+        (0, "2026-11-20", True),
+        (1, "2026-11-26", True),  # it is tomorrow elsewhere
+        (3, "2026-11-26", False),
+        (3, "", True),  # nothing says that the clock is wrong
+        (400, "2026-11-01", False),
+        (20 * 365, "", False),  # before there was such a program
+        (20 * 365, "2026-11-01", False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["day", "week"])
+def test_no_digest_has_the_day_of_a_clock_that_is_behind(
+    service: Service, kind: str, behind_days: int, published: str, is_written: bool
+) -> None:
+    with service.queue.database.begin() as connection:
+        connection.execute(sa.update(items).values(published=published))
+    settings = service.settings.replace(digest=kind)
+    made = [due(service, settings, NOW - behind_days * 86_400)[0] for _ in range(2)]
+    assert [each is not None for each in made] == [is_written, False]
+
+
+@pytest.mark.parametrize("kind", ["day", "week"])
+@pytest.mark.parametrize(("periods", "written"), [(1, 1), (2, 2), (3, 3), (8, 8), (12, 1)])
+def test_periods_that_were_missed_get_their_digest(
+    service: Service, kind: str, periods: int, written: int
+) -> None:
+    settings = service.settings.replace(digest=kind)
+    folder = service.library.home / FOLDER
+    due(service, settings)
+    later = NOW + periods * (86_400 if kind == "day" else 7 * 86_400)
+    for hours in (0, 1, 20, 26):  # a leap of a month is doubted for a day
+        due(service, settings, later + 3600 * hours)
+    names = sorted(each.stem for each in folder.glob("*.json"))
+    extra = 1 if kind == "day" else 0  # of the next day
+    assert len(names) in (1 + written, 1 + written + extra)
+    spans = [json.loads((folder / f"{name}.json").read_text()) for name in names]
+    if written == periods:
+        assert all(one["to"] == next_one["from"] for one, next_one in pairwise(spans))
+
+
+@pytest.mark.parametrize(
+    ("ahead_days", "new", "undated", "text"),
+    [
+        (0, 3, (0, 0), "## New: 3"),
+        (400, 0, (3, 1), "## New: unknown"),
+        (-20 * 365, 0, (3, 1), "## New: unknown"),
+    ],
+)
+def test_a_week_of_a_wrong_clock_is_unknown_and_not_empty(
+    service: Service, ahead_days: int, new: int, undated: tuple[int, int], text: str
+) -> None:
+    shift = ahead_days * 86_400
+    with service.queue.database.begin() as connection:
+        connection.execute(sa.update(items).values(ended_at=items.c.ended_at + shift))
+        connection.execute(sa.update(looks).values(started_at=looks.c.started_at + shift))
+    found = compose(service.queue.database, service.library, NOW - 7 * 86_400, NOW)
+    assert (found["new_count"], found["undated_items"]) == (new, undated[0])
+    assert (found["looks"]["count"], found["looks"]["undated"]) == (1 - undated[1], undated[1])
+    assert found["clock"] is not None or ahead_days <= 0
+    said = digest_text(found)
+    assert text in said and ("Looks and quota: unknown" in said) is bool(ahead_days)
+    assert ("A wrong clock dated 3 items and 1 look" in said) is bool(ahead_days)
+    assert ("1 failed" in subject(found)) and ("new unknown" in subject(found)) is bool(ahead_days)
+
+
+def test_what_is_transcribed_again_is_not_new(service: Service) -> None:
+    with service.queue.database.begin() as connection:
+        own = sa.update(items).where(items.c.id.in_(["youtube:t0", "youtube:t1"]))
+        connection.execute(own.values(run=2))
+    found = compose(service.queue.database, service.library, NOW - 7 * 86_400, NOW)
+    assert (found["new_count"], found["renewed_count"], found["new_s"]) == (1, 2, 1800.0)
+    assert subject(found) == "KB Ingest: 1 new, 1 failed"
+    said = digest_text(found)
+    assert said.index("## New: 1") < said.index("- Talk 2") < said.index("## Transcribed again: 2")
+    assert said.index("## Transcribed again: 2") < said.index("- Talk 0")
+
+
 @pytest.mark.parametrize("ahead_days", [5, 12])  # the second day of a week
 def test_an_early_digest_is_sent_again_at_its_time(service: Service, ahead_days: int) -> None:
     with FakeWebhook(204, 204, 204, 204) as hook:
@@ -323,7 +403,7 @@ def test_the_length_of_what_is_new(
 
 def test_looks_are_counted_by_their_end(service: Service) -> None:
     found = compose(service.queue.database, service.library, NOW - 2 * 86_400, NOW)
-    looks = {"count": 9, "failed": 1, "waiting": 2, "interrupted": 0, "running": 3, "units": 1}
-    text = digest_text({**found, "looks": looks})
+    ends = {"count": 9, "failed": 1, "waiting": 2, "interrupted": 0, "running": 3, "units": 1}
+    text = digest_text({**found, "looks": ends})
     assert "9 looks (1 failed, 2 wait, 3 running), 1 unit of quota" in text
     assert "The library has" in text and found["library_bytes"] is not None

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from kb.cli.main import run
 from kb.database import Database, items, subscriptions
+from kb.jobs.clock_check import clock_problem
 from kb.service import Service
-from kb.service.clock_check import clock_problem
 from kb.settings import Settings
 from tests.support.items import item
 from tests.support.library_pages import page, page_text
@@ -75,11 +75,11 @@ def test_status_and_page_say_it(home: Path, capsys: pytest.CaptureFixture[str]) 
         found = []
         for words in (["status"], ["status", "--all"]):
             assert run(words) == 0
-            found.append("lie in the future" in " ".join(capsys.readouterr().out.split()))
+            found.append("in the future" in " ".join(capsys.readouterr().out.split()))
         assert run(["status", "--json"]) == 0
         clock = json.loads(capsys.readouterr().out)["clock"]
         found.append(clock is not None and clock["problem"]["code"] == "clock.future_times")
-        found.append("liegen in der Zukunft" in page_text(page(tab="Queue", lang="de")))
+        found.append("in der Zukunft" in page_text(page(tab="Queue", lang="de")))
         return found
 
     assert shown() == [False] * 4

@@ -241,13 +241,13 @@ def test_work_that_was_left_in_the_file_is_named(server: str, tmp_path: Path) ->
     service.close()
     values = {"KB_HOME": str(home), "KB_DATABASE_URL": url}
     shown = run_command(["status"], values, tmp_path)
-    assert "kb move-queue" in shown.stderr and "1 follows" in shown.stderr
+    assert "kb move-queue" in shown.stderr and "1 follow " in shown.stderr
     found = check_server(settings(home, url))
     assert [check.state for check in found] == ["ok", "warn"]
     assert "PostgreSQL" in found[0].detail and "a worker takes up to 11" in found[0].detail
     assert "kb move-queue" in found[1].fix
     done = run_command(["move-queue", "--to", url], values, tmp_path)
-    assert done.returncode == 0 and "1 follows" in done.stderr
+    assert done.returncode == 0 and "1 follow;" in done.stderr
     assert [check.state for check in check_server(settings(home, url))] == ["ok"]
     assert "kb move-queue" not in run_command(["status"], values, tmp_path).stderr
 

@@ -152,7 +152,7 @@ def test_a_stored_error_of_another_version_is_shown_as_it_was_stored() -> None:
     changed = restored("As it was.", "Then this.", {"code": "storage.disk_full", "values": {}})
     assert said(changed) == ("As it was.", "Then this.")
     damaged = {"code": "storage.refused", "values": {"path": "/a", "action": 3, "reason": "?"}}
-    assert said(restored("As it was.", "", damaged))[0] == "/a lässt sich nicht 3: ?."
+    assert said(restored("As it was.", "", damaged))[0] == "/a lässt sich nicht 3: ?"
 
 
 def test_an_error_inside_another_is_translated_with_it() -> None:

@@ -69,7 +69,7 @@ def sample(name: str, templates: tuple[str, str], *, other: bool = False) -> obj
     """Return a value that fits the formats of a field, or a different such value."""
     for template in templates:
         for _, field, spec, _ in string.Formatter().parse(template):
-            if field == name and spec and spec[-1] in "fgedn%,":
+            if field == name and spec and (spec[-1] in "fgedn%," or "|" in spec):
                 return 5 if other else 2
     return NestedText("<another>" if other else f"<{name}>", "<then>" if other else "<next>")
 

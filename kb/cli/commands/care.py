@@ -17,6 +17,7 @@ from kb.cli.output.progress import byte_progress
 from kb.errors import UsageError
 from kb.service import Service
 from kb.types.safe_text import printable
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.service.removal import Removed
@@ -59,7 +60,8 @@ def verify(
                 console.out.print(f"        → {each.hint}", markup=False)
         mended = sum(each.mended for each in report.findings)
         console.print_note(
-            f"{report.items} items, {report.files} files, {report.bytes / MB:.0f} MB read: "
+            f"{counted(report.items, 'item')}, {counted(report.files, 'file')}, "
+            f"{report.bytes / MB:.0f} MB read: "
             f"{mended} mended, {len(faults)} faults."
         )
         if report.deleted_by_retention:
@@ -88,10 +90,11 @@ def backup(
     if as_json:
         console.print_json({**asdict(report), "path": str(report.path)})
         return
-    console.print_note(f"Written and read again: {report.path} ({report.files} files).")
+    console.print_note(f"Written and read again: {report.path} ({counted(report.files, 'file')}).")
     if report.left_out:
         console.print_note(
-            f"{report.left_out} media files ({report.left_out_bytes / MB:.0f} MB) are not in it; "
+            f"{counted(report.left_out, 'media file')} ({report.left_out_bytes / MB:.0f} MB) "
+            f"are not in it; "
             "with them: kb backup --media"
         )
     if target is None:
@@ -144,7 +147,7 @@ def restore(
     else:
         made = time.strftime("%Y-%m-%d %H:%M", time.localtime(report.made_at))
         console.print_note(
-            f"Restored from {report.source} (of {made}): {report.files} files, "
+            f"Restored from {report.source} (of {made}): {counted(report.files, 'file')}, "
             f"{report.unchanged} of them unchanged."
         )
         if report.aside:
@@ -189,7 +192,7 @@ def remove(
         for item_id, title in found:
             console.out.print(f"{item_id}  {printable(title)}", markup=False)
         also = " and their documents in ODIN" if remote else ""
-        typer.confirm(f"Remove {len(found)} items{also}?", abort=True, err=True)
+        typer.confirm(f"Remove {counted(len(found), 'item')}{also}?", abort=True, err=True)
     removed = service.removals.remove([item_id for item_id, _ in found], remote=remote)
     if as_json:
         console.print_json({"removed": [_removed_document(each) for each in removed]})
@@ -244,8 +247,9 @@ def move_queue(
         return
     console.print_note(
         f"Moved from {moved.source} to {moved.target}: {sum(moved.rows.values())} rows, of them "
-        f"{moved.rows.get('kb_items', 0)} items ({moved.items} to do) and "
-        f"{moved.rows.get('kb_subscriptions', 0)} follows; {moved.publications} publications to do."
+        f"{counted(moved.rows.get('kb_items', 0), 'item')} ({moved.items} to do) and "
+        f"{counted(moved.rows.get('kb_subscriptions', 0), 'follow')}; "
+        f"{counted(moved.publications, 'publication')} to do."
     )
     if moved.target.startswith("sqlite"):
         console.print_note("Now remove KB_DATABASE_URL, on every machine.")

@@ -14,6 +14,7 @@ from rich.live import Live
 
 from kb.cli.options import FAILED, Json, with_filter_options, with_run_options
 from kb.cli.output import console
+from kb.cli.output.follows import DAYS
 from kb.cli.output.items import (
     fetch_documents,
     print_listings,
@@ -31,6 +32,7 @@ from kb.errors import KBError, UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
 from kb.service.notation import VideoFilters
+from kb.types.sentences import counted
 
 START_S, STOP_S = 30.0, 20.0
 
@@ -242,7 +244,8 @@ def status(
     left = service.queue_move.left_behind()
     if left is not None:
         console.print_warning(
-            f"{left.path} has {left.items} items to do and {left.follows} follows that this "
+            f"{left.path} has {counted(left.items, 'item')} to do and "
+            f"{counted(left.follows, 'follow')} that this "
             'database does not have. Bring them with: kb move-queue --to "$KB_DATABASE_URL"'
         )
     if watch:
@@ -271,7 +274,9 @@ def status(
                 "publications": service.queue.outbox.counts(),
                 "fetches": fetch_documents(service),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
-                "follows": [each.as_dict() for each in service.follows.states()],
+                "follows": service.follows.documents(DAYS),
+                "activity": service.follows.activity(DAYS).as_dict(),
+                "quota": asdict(quota) if (quota := service.follows.quota()) else None,
                 "clock": clock.record() if (clock := service.clock_problem()) else None,
                 "crash_loops": [asdict(each) for each in service.queue.crash_loops()],
                 "machines": [m.as_dict(history=False) for m in service.machines.list()],
@@ -287,7 +292,8 @@ def status(
             total = counts.get(state, 0) if state else sum(counts.values())
             if total > len(items):
                 console.print_note(
-                    f"The newest {len(items)} of {total} items. All: kb status --all; others: "
+                    f"The newest {len(items)} of {counted(total, 'item')}. All: kb status "
+                    f"--all; others: "
                     "--state NAME, --limit N"
                 )
     elif state and has_rows:

@@ -21,6 +21,7 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.service.notation import REMOTE
 from kb.types import MediaItem
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.service.views import FileResult, SyncResult
@@ -103,7 +104,7 @@ def sync(
     remote_only = [step for step in plan.steps if step.kind == "remote_only"]
     if remote_only and not prune and not as_json:
         console.print_note(
-            f"{len(remote_only)} items are only there, and stay; delete them: kb sync --prune"
+            f"Only there, and kept: {counted(len(remote_only), 'item')}; delete: kb sync --prune"
         )
     _print_result(result, held, as_json)
 

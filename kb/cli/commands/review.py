@@ -17,6 +17,7 @@ from kb.service import Service
 from kb.service.notation import format_timestamp, parse_time
 from kb.types import Revision
 from kb.types.quality import flag_words, likely_wrong
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.service.review import ReviewItem
@@ -90,7 +91,9 @@ def review(
             "clips": [str(path) for path in exported.clips],
         }  # fmt: skip
         _print_result(
-            result, f"{len(exported.clips)} clips and {exported.sheet.name} in {export}", as_json
+            result,
+            f"{counted(len(exported.clips), 'clip')} and {exported.sheet.name} in {export}",
+            as_json,
         )
     elif accept:
         sinks = service.review.accept(item_id, note=note)
@@ -103,7 +106,9 @@ def review(
         _edit(service, item_id, edit, note, as_json)
     elif retry:
         lost = service.review.retry(item_id, model=options.model, engine=options.engine)
-        lost_note = f" Its {lost} changes by hand are kept where the words match." if lost else ""
+        lost_note = (
+            f" Its {counted(lost, 'change')} by hand: kept where the words match." if lost else ""
+        )
         _print_result(
             {"id": item_id, "state": "queued", "edits": lost}, f"Queued again.{lost_note}", as_json
         )
@@ -167,7 +172,7 @@ def _print_item(found: ReviewItem, max_spans: int | None) -> None:
             (f"{found.grade}  ", "bold"),
             (found.item.title, "bold"),
             (f"  {found.item.id}  ", "dim"),
-            f"{found.uncertain_s:.1f} s in {len(found.spans)} places",
+            f"{found.uncertain_s:.1f} s in {counted(len(found.spans), 'place')}",
         )
     )
     if found.expected_errors is not None and found.grade != "A":
@@ -344,7 +349,9 @@ def correct(
             console.out.print(Text(f"+ {change.after}", style="green"))
         count = len({change.item_id for change in changes})
         summary = "changed" if apply else "would change; make the changes with --apply"
-        console.print_note(f"{len(changes)} segments in {count} items {summary}.")
+        console.print_note(
+            f"{counted(len(changes), 'segment')} in {counted(count, 'item')} {summary}."
+        )
         for item_id, error in failed:
             console.print_note(item_id)
             console.print_error(error)

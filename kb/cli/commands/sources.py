@@ -104,11 +104,13 @@ def follow(
             print_history(history, looks)
         return
     if listing:
-        followed = service.follows.states()
         if as_json:
-            console.print_json([each.as_dict() for each in followed])
+            console.print_json(service.follows.documents(DAYS))
         else:
-            print_follows(followed, service.follows.activity(DAYS), service.follows.quota())
+            print_follows(
+                service.follows.states(), service.follows.activity(DAYS), service.follows.quota(),
+                service.clock_problem(),
+            )  # fmt: skip
         return
     if source is None:
         raise UsageError(

@@ -11,27 +11,31 @@ from rich.text import Text
 from kb.cli.output.console import out, print_note
 from kb.cli.output.progress import format_size
 from kb.cli.output.times import format_moment, format_past, format_span, with_next_try
+from kb.errors import KBError
 from kb.options import as_typed
+from kb.service.follows import CLOSED, CONDITIONS, numbers_of
 from kb.types.safe_text import command_argument
+from kb.types.sentences import counted, sentence, with_title
 
 if TYPE_CHECKING:
-    from kb.service.follows import Activity, FollowState, LookUnderWay, QuotaUse
+    from kb.service.follows import Activity, FollowState, KnownEntry, LookUnderWay, QuotaUse
     from kb.service.views import Look, MissingItem
 
 DAYS = 7  # of the line about activity
 MISSING_SHOWN = 3
 FAR_DAYS = 3650  # room for longer is not worth a word
 NEAR_DAYS = 14
-CONDITIONS = {
-    "well": ("well", "green"),
-    "missing": ("with missing items", "yellow"),
-    "short": ("with a list that is shorter than its count", "yellow"),
-    "error": ("with an error", "red"),
-    "waiting": ("waiting", "yellow"),
-    "new": ("without a look yet", "dim"),
-    "noted": ("well, with a note", "yellow"),
-    "coming": ("with items on the way", "cyan"),
-    "overdue": ("overdue, because no worker runs", "red"),
+ENTRIES_SHOWN = 3  # entries of one class that are named
+STYLES = {
+    "error": "red",
+    "waiting": "yellow",
+    "missing": "yellow",
+    "short": "yellow",
+    "noted": "yellow",
+    "overdue": "red",
+    "coming": "cyan",
+    "new": "dim",
+    "well": "green",
 }
 # Classes of what is known whose names need more words.
 _CLASSES = {
@@ -52,12 +56,11 @@ _OUTCOMES = {
 
 def summary(follows: Sequence[FollowState]) -> Text:
     """Return the numbers of followed references in each condition as one line."""
-    numbers = Counter(each.condition for each in follows)
     text = Text(f"{len(follows)} followed: ")
-    for place, (name, (words, style)) in enumerate(
-        (name, value) for name, value in CONDITIONS.items() if numbers[name]
-    ):
-        text.append(f"{', ' if place else ''}{numbers[name]} {words}", style=style)
+    numbers = numbers_of(each.condition for each in follows)
+    for place, (name, number) in enumerate(numbers.items()):
+        words = CONDITIONS[name].words
+        text.append(f"{', ' if place else ''}{number} {words}", style=STYLES[name])
     under_way = Counter(each.looking.state for each in follows if each.looking)
     looks = [f"{under_way[name]} {words}" for name, words in _LOOKING.items() if under_way[name]]
     if looks:
@@ -70,6 +73,11 @@ def activity_lines(activity: Activity, quota: QuotaUse | None) -> list[Text]:
     new = f"{len(activity.new)} new" if activity.new else "nothing new"
     length = activity.new_length
     new += f" ({length})" if length else ""
+    undated = " and ".join(
+        counted(count, noun)
+        for count, noun in ((activity.undated_items, "item"), (activity.undated_looks, "look"))
+        if count
+    )
     ends = [
         f"{count} {words}"
         for count, words in (
@@ -78,8 +86,14 @@ def activity_lines(activity: Activity, quota: QuotaUse | None) -> list[Text]:
         )
         if count
     ]  # fmt: skip
-    looks = _counted(activity.looks, "look") + (f" ({', '.join(ends)})" if ends else "")
-    parts = [new, looks, f"{_counted(activity.units, 'unit')} of quota"]
+    looks = counted(activity.looks, "look") + (f" ({', '.join(ends)})" if ends else "")
+    parts = [new]
+    parts += [f"{len(activity.renewed)} transcribed again"] if activity.renewed else []
+    parts += [looks, f"{counted(activity.units, 'unit')} of quota"]
+    if activity.is_unknown:
+        parts = [f"unknown, because a wrong clock dated {undated}"]
+    elif undated:
+        parts.append(f"and perhaps {undated} that a wrong clock dated")
     if activity.grown_bytes:
         parts.append(f"{format_size(activity.grown_bytes)} of media")
     now = [_quota(quota)] if quota is not None else []
@@ -90,34 +104,40 @@ def activity_lines(activity: Activity, quota: QuotaUse | None) -> list[Text]:
     room = Text(f"now: {' · '.join(now)}")
     if activity.days_left is not None and activity.days_left < FAR_DAYS:
         style = "red" if activity.days_left < NEAR_DAYS else ""
-        room.append(f", room for {activity.days_left:,.0f} days at this rate", style=style)
-    lines = [Text(f"last {activity.days:.0f} days: {' · '.join(parts)}")]
+        room.append(f", room for {counted(activity.days_left, 'day')} at this rate", style=style)
+    lines = [Text(f"last {counted(activity.days, 'day')}: {' · '.join(parts)}")]
     return [*lines, room] if now else lines
 
 
 def _quota(quota: QuotaUse) -> str:
     allowance = f" of {quota.allowance:,}" if quota.allowance is not None else ""
     said = f"{quota.units_today:,}{allowance} units of today's quota"
-    said += f" in {quota.keys} keys" if quota.keys > 1 else ""
+    if quota.allowance is None:
+        said = f"{counted(quota.units_today, 'unit')} of today's quota"
+    said += f" in {counted(quota.keys, 'key')}" if quota.keys > 1 else ""
     return said + (f" ({quota.spent} used up)" if quota.spent else "")
 
 
-def _counted(count: int, name: str) -> str:
-    return f"{count} {name}{'s' * (count != 1)}"
-
-
 def print_follows(
-    follows: Sequence[FollowState], activity: Activity, quota: QuotaUse | None
+    follows: Sequence[FollowState],
+    activity: Activity,
+    quota: QuotaUse | None,
+    clock: KBError | None = None,
 ) -> None:
-    """Print the followed references: those with an error first, the others in their order."""
+    """Print the followed references: those with an error first, the others in their order.
+
+    `clock` is the error about stored times in the future.
+    """
     if not follows:
         print_note("Nothing is followed. Begin with: kb follow SOURCE")
         return
+    if clock is not None:
+        out.print(clock_line(clock))
     out.print(summary(follows))
     for line in activity_lines(activity, quota):
         out.print(line)
-    for each in sorted(follows, key=lambda state: state.rank):
-        words, style = CONDITIONS[each.condition]
+    for each in follows:
+        words, style = CONDITIONS[each.condition].words, STYLES[each.condition]
         out.print(
             Text.assemble(
                 (each.subscription.reference, "bold"), _title(each), "  ", (words, style),
@@ -138,6 +158,31 @@ def print_follows(
             name = command_argument(each.better_name)
             out.print(Text(f"  → Follow it under a name that leads to it: kb follow {name}"))
         _print_missing(each.missing)
+        for name, entries in each.entries.items():
+            out.print(Text(f"  {entries_text(name, entries)}", style="dim"))
+
+
+def clock_line(problem: KBError) -> Text:
+    """Return the warning about stored times in the future as a line."""
+    return Text(f"Clock: {problem.message} {problem.hint}", style="yellow")
+
+
+def entries_text(name: str, entries: Sequence[KnownEntry]) -> str:
+    """Return the first entries of a class by name: `closed at the source: Talk 4 (youtube:…)`."""
+    shown = ", ".join(each.name for each in entries[:ENTRIES_SHOWN])
+    more = len(entries) - ENTRIES_SHOWN
+    return f"{_CLASSES.get(name, name)}: {shown}" + (
+        f" … and {more} more (see --json)" if more > 0 else ""
+    )
+
+
+def closed_lines(follows: Sequence[FollowState]) -> list[Text]:
+    """Return a line for each reference whose source does not show entries any more."""
+    return [
+        Text(f"  {each.subscription.reference}  {entries_text(CLOSED, closed)}", style="dim")
+        for each in follows
+        if (closed := each.entries.get(CLOSED))
+    ]
 
 
 def numbers_text(state: FollowState) -> str:
@@ -175,10 +220,11 @@ def _title(state: FollowState) -> str:
 
 def _print_missing(missing: Sequence[MissingItem]) -> None:
     for item in missing[:MISSING_SHOWN]:
-        # Many errors begin with the title.
-        said = item.error if item.error.startswith(item.title) else f"{item.title}: {item.error}"
         again = " again" if item.state in ("queued", "running") else ""
-        line = f"{item.state}{again}: {said if item.error else item.title}"
+        line = f"{item.state}{again}: {with_title(item.title, item.error)}"
+        if item.attempts > 1 and item.failing_since:
+            line = f"{sentence(line)} First failure {format_past(item.failing_since)}, "
+            line += f"{counted(item.attempts, 'try', 'tries')}."
         out.print(Text(f"  {with_next_try(line, item.next_at)}", style="yellow"))
         if item.hint:
             out.print(Text(f"    → {item.hint}"))
@@ -188,7 +234,7 @@ def _print_missing(missing: Sequence[MissingItem]) -> None:
 
 def _looking(look: LookUnderWay) -> str:
     words = {"running": "looking now, since", "queued": "look queued since"}
-    return f"{words.get(look.state, f'look {look.state} since')} {format_moment(look.since)}"
+    return f"{words.get(look.state, f'look {look.state} since')} {format_past(look.since)}"
 
 
 def _last_look(state: FollowState) -> str:
@@ -197,13 +243,13 @@ def _last_look(state: FollowState) -> str:
     asked_at = state.subscription.last_at
     if asked_at is None or state.looking:
         return "no look has ended yet"
-    return f"no look is recorded; the last one was asked for {format_moment(asked_at)}"
+    return f"no look is recorded; the last one was asked for {format_past(asked_at)}"
 
 
 def _looked(look: Look) -> str:
     words = [f"{look.listed} read" + (f" of {look.reported}" if look.reported else "")]
     words += [f"{look.queued} new"] if look.queued else []
-    words += [_counted(look.units, "unit")] if look.units else []
+    words += [counted(look.units, "unit")] if look.units else []
     ended = "" if look.outcome == "succeeded" else f", {_OUTCOMES.get(look.outcome, ('?',))[0]}"
     return f"last look {format_past(look.started_at)} ({look.kind}{ended}): {', '.join(words)}"
 
@@ -218,9 +264,10 @@ def print_history(reference: str, looks: Sequence[Look]) -> None:
         facts = [f"{look.listed} read" + (f" of {look.reported}" if look.reported else "")]
         for number, name in (
             (look.known, "known"), (look.filtered, "filtered"), (look.unavailable, "closed"),
-            (look.queued, "new"), (look.retried, "tried again"), (look.units, "units"),
+            (look.queued, "new"), (look.retried, "tried again"),
         ):  # fmt: skip
             facts += [f"{number} {name}"] if number else []
+        facts += [counted(look.units, "unit")] if look.units else []
         out.print(
             Text.assemble(
                 f"{format_past(look.started_at)}  {look.kind:5}  ", (f"{words:11}", style),

@@ -12,14 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, out, print_note
+from kb.cli.output.follows import clock_line
 from kb.cli.output.machine import machine_lines
 from kb.cli.output.progress import fetch_line
 from kb.cli.output.times import format_moment
+from kb.cli.output.tries import tries_text
 from kb.service import IngestReport, ItemStatus, Service
 from kb.service.notation import format_timestamp
 from kb.service.results import Publication
 from kb.types import Transcript
 from kb.types.quality import flag_words, likely_wrong
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,21 +85,22 @@ def status_view(
 def status_head(service: Service) -> list[Text]:
     """Return the lines about the whole: totals, machines, fetches, and paused lanes.
 
-    Items are recordings; looks and other listings that have not ended well have their own line.
+    Items are recordings; listings that have not ended well have their own line.
     """
     counts = {name: count for name, count in service.queue.counts().items() if count}
     alive = service.queue.workers()
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
-    head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
+    head.append(f"  ·  {counted(len(alive), 'worker')}", style="dim")
     lines = [head]
-    listings = service.queue.listing_counts()
+    # Looks at followed sources have their own line: one number has one meaning.
+    listings = service.queue.listing_counts(followed=False)
     others = [f"{n} {name}" for name, n in listings.items() if n and name not in _QUIET]
     if others:
-        lines.append(Text(f"looks and listings: {'  '.join(others)}", style="dim"))
+        lines.append(Text(f"listings: {'  '.join(others)}", style="dim"))
     if problem := service.queue.library_problem():
         lines.append(Text(f"{problem.message} {problem.hint}", style="red"))
     if clock := service.clock_problem():
-        lines.append(Text(f"Clock: {clock.message} {clock.hint}", style="yellow"))
+        lines.append(clock_line(clock))
     if alive:
         lines += machine_lines(service.machines.with_workers(), service.presets.readable())
     for sink, found in service.queue.outbox.counts().items():
@@ -157,8 +161,10 @@ def print_listings(service: Service, state: str | None) -> None:
 
 def _items_table(items: Sequence[ItemStatus], *, several: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "title", "stage", "state"):
-        table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
+    # An id is to be copied: it has its whole width, and the title is shortened for it.
+    table.add_column("id", no_wrap=True, min_width=max((len(item.id) for item in items), default=0))
+    for column in ("title", "stage", "state"):
+        table.add_column(column, overflow="ellipsis")
     table.add_column("done", justify="right")
     table.add_column("grade", justify="center")
     table.add_column("errors", justify="right")
@@ -199,9 +205,11 @@ def _published(publications: Sequence[Publication]) -> Text:
 def crash_loop_text(loop: CrashLoop, log_file: Path) -> str:
     """Return the sentence for a worker that ends again and again."""
     minutes = max(1, round((time.time() - loop.since) / 60))
-    done = f"{loop.finished} items were finished" if loop.finished else "no item was finished"
+    verb = "was" if loop.finished <= 1 else "were"
+    done = f"{counted(loop.finished, 'item') if loop.finished else 'no item'} {verb} finished"
     return (
-        f"Worker {loop.executor_id} ended {loop.count} times in {minutes} min without signing "
+        f"Worker {loop.executor_id} ended {counted(loop.count, 'time')} in {minutes} min "
+        f"without signing "
         f"off, and {done}: something kills it, or it crashes. See {log_file}"
     )
 
@@ -247,7 +255,7 @@ def print_problems(items: Sequence[ItemStatus]) -> None:
     for item in items:
         if item.state == "dismissed":
             continue
-        _print_problem(item.state, item.title, item.error, item.hint)
+        _print_problem(item.state, item.title, item.error, item.hint, tries=tries_text(item))
         for publication in item.publications:
             if publication.status != "held":  # the error of the item gives the reason
                 state = f"{publication.sink} {publication.status}"
@@ -256,15 +264,29 @@ def print_problems(items: Sequence[ItemStatus]) -> None:
                     item.title,
                     publication.error,
                     publication.hint,
-                    STATE_STYLES.get(publication.status),
                 )
 
 
-def _print_problem(state: str, title: str, error: str, hint: str, style: str | None = None) -> None:
+def print_named_error(state: str, title: str, error: str, others: str = "") -> None:
+    """Print a state with the title, and the error below; the title once where both have it.
+
+    `others` is added to the title.
+    """
+    style = STATE_STYLES.get(state.split()[-1], "bold")
+    if not others and error.startswith(title):
+        rest = error.removeprefix(title)
+        out.print(Text.assemble((f"{state}: ", style), (title, "bold"), rest))
+        return
+    out.print(Text.assemble((f"{state}: ", style), (title, "bold"), others))
     if error:
-        style = style or STATE_STYLES.get(state, "bold")
-        out.print(Text.assemble((f"{state}: ", style), (title, "bold")))
         out.print(Text(f"  {error}"))
+
+
+def _print_problem(state: str, title: str, error: str, hint: str, *, tries: str = "") -> None:
+    if error:
+        print_named_error(state, title, error)
+        if tries:
+            out.print(Text(f"  {tries}"))
         if hint:
             out.print(Text(f"  → {hint}"))
 
@@ -308,7 +330,7 @@ def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:
         return
     flags = [sign for window in transcript.windows for sign in window.flags]
     total_s = sum(span.duration_s for span in spans)
-    print_note(f"Doubtful: {total_s:.1f} s in {len(spans)} places")
+    print_note(f"Doubtful: {total_s:.1f} s in {counted(len(spans), 'place')}")
     for span in spans[:limit]:
         names = {s.name for s in flags if s.start_s < span.end_s and s.end_s > span.start_s}
         reasons = ", ".join(map(flag_words, sorted(names))) or "no words"

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, out
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.service.views import Calibration, Estimate, Machine, Preset, Sample
@@ -109,7 +110,9 @@ def calibration_table(measured: Calibration, forecasts: Sequence[Estimate]) -> l
     if measured.saturating_batch:
         lines.append(Text("* larger batches gain nothing", style="dim"))
     if measured.refused:
-        lines.append(Text(f"{measured.refused} windows did not fit into memory.", style="yellow"))
+        lines.append(
+            Text(f"{counted(measured.refused, 'window')} did not fit into memory.", style="yellow")
+        )
     lines.extend(Text(line) for line in forecast_lines(forecasts))
     return lines
 

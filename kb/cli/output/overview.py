@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, out
-from kb.cli.output.follows import CONDITIONS, DAYS, activity_lines, problem_text, summary
-from kb.cli.output.items import fetch_notes, status_head
+from kb.cli.output.follows import (
+    DAYS,
+    STYLES,
+    activity_lines,
+    closed_lines,
+    problem_text,
+    summary,
+)
+from kb.cli.output.items import fetch_notes, print_named_error, status_head
 from kb.cli.output.times import format_moment
+from kb.service.follows import CONDITIONS
 
 if TYPE_CHECKING:
     from kb.service import Service
@@ -47,35 +55,30 @@ def print_unwell(service: Service, most: int | None = None) -> None:
     if not follows:
         return
     out.print(summary(follows))
-    for line in activity_lines(
-        service.follows.activity(DAYS, sizes=False), service.follows.quota()
-    ):
+    for line in activity_lines(service.follows.activity(DAYS), service.follows.quota()):
         out.print(line)
     overdue = [each for each in follows if each.condition == "overdue"]
     if overdue:  # one cause for all of them
         named = ", ".join(each.subscription.reference for each in overdue[:OVERDUE_SHOWN])
         more = f" and {len(overdue) - OVERDUE_SHOWN} more" if len(overdue) > OVERDUE_SHOWN else ""
-        words, style = CONDITIONS["overdue"]
+        words, style = CONDITIONS["overdue"].words, STYLES["overdue"]
         out.print(Text.assemble("  ", (named + more, "bold"), "  ", (words, style)))
-    unwell = sorted((each for each in follows if each.rank < 2), key=lambda each: each.rank)
+    unwell = [each for each in follows if each.rank < 2]
     for each in unwell[:most]:
-        words, style = CONDITIONS[each.condition]
+        words, style = CONDITIONS[each.condition].words, STYLES[each.condition]
         said = Text.assemble("  ", (each.subscription.reference, "bold"), "  ", (words, style))
         out.print(said.append(f": {problem_text(each)}"))
     if most is not None and len(unwell) > most:
         out.print(Text(f"  … and {len(unwell) - most} more: kb status --all, kb follow --list"))
+    for line in closed_lines(follows):
+        out.print(line)
 
 
 def _print_reasons(reasons: Sequence[Reason]) -> None:
     """Print each reason with its number of items, its next try and its next step."""
     for each in reasons[:REASONS_SHOWN]:
-        style = STATE_STYLES.get(each.state.split()[-1], "bold")
         others = f" and {each.count - 1} more" if each.count > 1 else ""
-        out.print(
-            Text.assemble((f"{each.state}: ", style), (each.example or "an item", "bold"), others)
-        )
-        if each.error:
-            out.print(Text(f"  {each.error}"))
+        print_named_error(each.state, each.example or "an item", each.error, others)
         if each.next_at:
             out.print(Text(f"  Next try {format_moment(each.next_at)}."))
         if each.hint:

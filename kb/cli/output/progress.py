@@ -21,6 +21,7 @@ from rich.text import Text
 from kb.cli.output.console import STATE_STYLES, err
 from kb.errors import restored
 from kb.service import ItemListener, ItemStatus
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.service.views import FetchState
@@ -127,7 +128,7 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[tuple[ItemListener, 
     Yield the listener of items, and the display for the fetches of their models.
     """
     with _bars(shown) as bars:
-        overall = bars.add_task(f"{'all':10} {total} items", total=float(total))
+        overall = bars.add_task(f"{'all':10} {counted(total, 'item')}", total=float(total))
         tasks: dict[str, TaskID] = {}
         finished: set[str] = set()
         waiting: set[str] = set()

@@ -12,6 +12,7 @@ from rich.text import Text
 from kb.cli.output.console import out, print_note
 from kb.service.notation import format_timestamp
 from kb.types import MediaItem
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.service.views import Answer, CostEstimate, Reference, SyncPlan
@@ -44,8 +45,10 @@ def print_plan(plan: SyncPlan) -> None:
             )
         )
     out.print(
-        f"{len(plan.steps)} differences, {plan.in_sync} in step, {plan.foreign} documents of "
-        f"others · to send: {plan.documents} documents, {plan.words} words, about "
+        f"{counted(len(plan.steps), 'difference')}, {plan.in_sync} in step, "
+        f"{counted(plan.foreign, 'document')} of "
+        f"others · to send: {counted(plan.documents, 'document')}, "
+        f"{counted(plan.words, 'word')}, about "
         f"{plan.credits:.1f} credits"
     )
 
@@ -64,7 +67,7 @@ def print_held(held: Sequence[MediaItem], limit: int = 10) -> None:
 def print_estimate(estimate: CostEstimate) -> None:
     """Print the highest cost of sending, before it starts."""
     print_note(
-        f"{estimate.items} items, {estimate.words} words: at most about "
+        f"{counted(estimate.items, 'item')}, {counted(estimate.words, 'word')}: at most about "
         f"{estimate.credits:.1f} credits; what is there already costs nothing."
     )
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from kb.database import Database
+from kb.jobs.clock_check import clock_problem
 from kb.jobs.digest.activity import activity
 from kb.jobs.queue import reasons
-from kb.jobs.queue.follow_states import FollowState, follow_states
+from kb.jobs.queue.follow_conditions import numbers_of
+from kb.jobs.queue.follow_states import FollowState, by_condition, follow_states
 from kb.jobs.queue.item_states import HELD
+from kb.jobs.queue.known_numbers import CLOSED
 from kb.library import Library
 from kb.sources.subscriptions import Subscriptions
 
@@ -21,14 +22,18 @@ Digest = dict[str, Any]
 """The document of a digest, as the webhook gets it: JSON values, times in epoch seconds."""
 
 
-def compose(database: Database, library: Library, begin: float, end: float) -> Digest:
-    """Return the digest of the time between `begin` and `end` (epoch seconds).
+def compose(
+    database: Database, library: Library, begin: float, end: float, *, now: float | None = None
+) -> Digest:
+    """Return the digest of the time between `begin` and `end`; `now` is the present time.
 
-    Raises LibraryError.
+    Times are in epoch seconds; without `now`, the end is now. Raises LibraryError.
     """
+    now = end if now is None else now
     followed = Subscriptions(database, library).list()
-    states = follow_states(database, library, followed)
-    found = activity(database, library, begin, end)
+    states = by_condition(follow_states(database, library, followed))
+    found = activity(database, library, begin, end, now=now)
+    clock = clock_problem(database, now)
     return {
         "from": begin,
         "to": end,
@@ -39,27 +44,28 @@ def compose(database: Database, library: Library, begin: float, end: float) -> D
         "new_count": len(found.new),
         "new_s": found.new_s,
         "new_unmeasured": found.unmeasured,
-        "held_count": sum(each.state == HELD for each in found.new),
+        "held_count": sum(each.state == HELD for each in (*found.new, *found.renewed)),
+        "renewed": [
+            {"id": each.id, "title": each.title, "channel": each.channel, "state": each.state}
+            for each in found.renewed[:NEW_SHOWN]
+        ],
+        "renewed_count": len(found.renewed),
+        "undated_items": found.undated_items,
+        "clock": clock.record() if clock is not None else None,
         "not_done": [asdict(each) for each in reasons.item_reasons(database, None)],
         "follows": {
             "count": len(states),
-            "conditions": dict(Counter(each.condition for each in states)),
+            "conditions": numbers_of(each.condition for each in states),
             "unwell": [_unwell(each) for each in states if each.rank < 3],
+            "closed": [
+                {"reference": each.subscription.reference, "id": entry.id, "title": entry.title}
+                for each in states
+                for entry in each.entries.get(CLOSED, ())
+            ],
         },
-        "looks": {
-            "count": found.looks,
-            "failed": found.failed,
-            "waiting": found.waiting,
-            "interrupted": found.interrupted,
-            "running": found.running,
-            "units": found.units,
-            "queued": found.queued,
-        },
-        "grown_bytes": found.grown_bytes,
-        "library_bytes": found.library_bytes,
-        "free_bytes": found.free_bytes,
-        "days_left": found.days_left,
-        "made_at": time.time(),
+        "looks": found.looks_dict(),
+        **found.room_dict(),
+        "made_at": now,
     }
 
 

@@ -8,19 +8,13 @@ from typing import Any
 
 from kb.jobs.digest.activity import length_text
 from kb.jobs.digest.digest import Digest
+from kb.jobs.queue.follow_conditions import CONDITIONS
 from kb.storage.free_space import size_text
 from kb.types.safe_text import shown
+from kb.types.sentences import counted, sentence, with_title
 
 NEW_LISTED = 30
 FAR_DAYS = 3650  # room for longer is not worth a line
-_CONDITIONS = {
-    "missing": "items are missing",
-    "short": "the list is shorter than its count",
-    "error": "error",
-    "waiting": "the look waits",
-    "overdue": "overdue: no worker looks",
-    "noted": "well, with a note",
-}
 _LOOK_ENDS = {
     "failed": "failed", "waiting": "wait", "interrupted": "interrupted", "running": "running",
 }  # fmt: skip
@@ -30,9 +24,28 @@ def subject(digest: Digest) -> str:
     """Return the digest in one line."""
     failed = sum(each["count"] for each in digest["not_done"] if each["state"] == "failed")
     unwell = digest["follows"]["conditions"].get("error", 0)
-    parts = [f"{digest['new_count']} new", f"{failed} failed"]
-    parts += [f"{unwell} sources with an error"] if unwell else []
+    new = "new unknown" if is_unknown(digest) else f"{digest['new_count']} new"
+    parts = [new, f"{failed} failed"]
+    parts += [f"{counted(unwell, 'source')} with an error"] if unwell else []
     return f"KB Ingest: {', '.join(parts)}"
+
+
+def is_unknown(digest: Digest) -> bool:
+    """Return True if the digest's time has only items and looks that a wrong clock dated."""
+    dated = digest["new_count"] + digest.get("renewed_count", 0) + digest["looks"]["count"]
+    return bool(_undated(digest)) and not dated
+
+
+def _undated(digest: Digest) -> str:
+    parts = [
+        counted(number, noun)
+        for number, noun in (
+            (digest.get("undated_items", 0), "item"),
+            (digest["looks"].get("undated", 0), "look"),
+        )
+        if number
+    ]
+    return " and ".join(parts)
 
 
 def digest_text(digest: Digest) -> str:
@@ -44,6 +57,15 @@ def _lines(digest: Digest) -> Iterator[str]:
     yield f"# {subject(digest)}"
     yield ""
     yield f"{_moment(digest['from'])} to {_moment(digest['to'])}"
+    if clock := digest.get("clock"):
+        yield ""
+        yield f"Clock: {clock['error']} {clock['hint']}"
+    if undated := _undated(digest):
+        yield ""
+        yield (
+            f"A wrong clock dated {undated} that may be of this time too: the numbers below do "
+            "not have them."
+        )
     follows, looks = digest["follows"], digest["looks"]
     if follows["count"]:
         yield ""
@@ -52,22 +74,34 @@ def _lines(digest: Digest) -> Iterator[str]:
             f"{looks[name]} {words}" for name, words in _LOOK_ENDS.items() if looks.get(name)
         ]  # fmt: skip
         ended = f" ({', '.join(ends)})" if ends else ""
-        yield (
-            f"{_counted(looks['count'], 'look')}{ended}, "
-            f"{_counted(looks['units'], 'unit')} of quota"
-        )
+        cost = f"{counted(looks['units'], 'unit')} of quota"
+        did = f"{counted(looks['count'], 'look')}{ended}, {cost}"
+        yield "Looks and quota: unknown" if is_unknown(digest) else did
         for each in follows["unwell"]:
-            line = f"- {each['reference']}: {_CONDITIONS.get(each['condition'], each['condition'])}"
+            line = f"- {each['reference']}: {CONDITIONS[each['condition']].words}"
             line += f" ({each['missing']})" if each["missing"] else ""
             line += f": {each['error']}" if each["error"] else ""
-            yield f"{_sentence(line)} Next look {_moment(each['next_at'])}."
+            yield f"{sentence(line)} Next look {_moment(each['next_at'])}."
+        for each in follows.get("closed", ())[:NEW_LISTED]:
+            name = f"{each['title']} ({each['id']})" if each["title"] else each["id"]
+            yield f"- {each['reference']}: closed at the source: {name}"
+        if len(follows.get("closed", ())) > NEW_LISTED:
+            yield f"- … and {len(follows['closed']) - NEW_LISTED} more closed at their source"
     yield ""
     length = length_text(digest["new_s"], digest.get("new_unmeasured", 0), digest["new_count"])
-    yield f"## New: {digest['new_count']}" + (f" ({length})" if length else "")
+    new = "unknown" if is_unknown(digest) else str(digest["new_count"])
+    yield f"## New: {new}" + (f" ({length})" if length else "")
     for each in digest["new"][:NEW_LISTED]:
         yield f"- {each['title']} ({each['channel']})" + (" held" * (each["state"] == "held"))
     if digest["new_count"] > NEW_LISTED:
         yield f"- … and {digest['new_count'] - NEW_LISTED} more"
+    if digest.get("renewed_count"):
+        yield ""
+        yield f"## Transcribed again: {digest['renewed_count']}"
+        for each in digest["renewed"][:NEW_LISTED]:
+            yield f"- {each['title']} ({each['channel']})" + (" held" * (each["state"] == "held"))
+        if digest["renewed_count"] > NEW_LISTED:
+            yield f"- … and {digest['renewed_count'] - NEW_LISTED} more"
     if digest["not_done"]:
         yield ""
         yield "## Failed, waiting or held"
@@ -77,28 +111,23 @@ def _lines(digest: Digest) -> Iterator[str]:
     yield "## Room"
     free = digest["free_bytes"]
     room = f"{size_text(free)} free" if free is not None else "free space unknown"
-    yield f"{size_text(digest['grown_bytes'])} of new media, {room}"
+    grown = "Unknown" if is_unknown(digest) else size_text(digest["grown_bytes"])
+    yield f"{grown} of new media, {room}"
     if digest.get("library_bytes") is not None:
         yield f"The library has {size_text(digest['library_bytes'])}."
     if digest["days_left"] is not None and digest["days_left"] < FAR_DAYS:
-        yield f"At this rate there is room for {digest['days_left']:,.0f} days."
+        yield f"At this rate there is room for {counted(digest['days_left'], 'day')}."
 
 
 def _reason(each: Mapping[str, Any]) -> Iterator[str]:
     others = f" and {each['count'] - 1} more" if each["count"] > 1 else ""
-    line = f"- {each['state']}: {each['example']}{others}"
-    line = _sentence(line + (f": {each['error']}" if each["error"] else ""))
+    said = with_title(each["example"], each["error"])
+    if others:
+        said = f"{each['example']}{others}" + (f": {each['error']}" if each["error"] else "")
+    line = sentence(f"- {each['state']}: {said}")
     line += f" Next try {_moment(each['next_at'])}." if each["next_at"] else ""
     line += f" {each['hint']}" if each["hint"] else ""
     yield line
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count} {name}{'s' * (count != 1)}"
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _moment(seconds: float) -> str:

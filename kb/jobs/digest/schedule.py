@@ -14,16 +14,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kb.database import Database
+import sqlalchemy as sa
+
+from kb.database import Database, items
 from kb.errors import KBError
 from kb.jobs.digest import delivery
+from kb.jobs.digest.activity import DAY_S
 from kb.jobs.digest.digest import Digest, compose
 from kb.jobs.digest.digest_text import digest_text
+from kb.jobs.queue.item_states import DONE, HELD
 from kb.library import Library
 from kb.library.clock_leaps import record_time
 from kb.settings import Settings
 from kb.storage import remove_file, write_json, write_text
-from kb.types.clock import is_future
+from kb.types.clock import EARLIEST_S, is_future
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ KEPT = 60  # digests
 EARLY = "early"  # key of a document: its period had not ended
 # A digest that could not be sent for this long is not sent any more: the next one has the news.
 GIVE_UP_S = 2 * 86_400.0
+MADE_UP_FOR = 8  # earlier periods without a digest that are made up for
 
 
 def period_before(now: float, kind: str) -> tuple[str, float, float]:
@@ -57,30 +62,66 @@ def write_due(
     """Write and send the digest of the last day or week; return its file if it was made now.
 
     A digest that could not be sent is sent at a later call. One that a wrong clock wrote before the
-    end of its period is written and sent again. `warn` gets the errors of sending. Raises
-    LibraryError.
+    end of its period is written and sent again. Periods since the last digest that have none,
+    because the clock was wrong or the machine off, get theirs too. `warn` gets the errors of
+    sending. Raises LibraryError.
     """
     if settings.digest == "off":
         return None
     now = clock()
-    if record_time(library, now).is_doubtful(now):
+    if record_time(library, now).is_doubtful(now) or is_behind(database, now):
         return None  # the clock may be wrong, and a digest of a wrong week would be sent
-    name, begin, end = period_before(now, settings.digest)
     folder = library.home / FOLDER
-    document, text = folder / f"{name}.json", folder / f"{name}.md"
-    _mark_early(folder, name, now)
     made = None
-    if not document.exists() or _read(document).get(EARLY):
-        digest = compose(database, library, begin, end)
-        if not digest["follows"]["count"]:
-            return None
-        write_text(text, digest_text(digest))
-        write_json(document, {**digest, "sent": {}})
-        _delete_old(folder, name)
-        made = text
-    if now - end <= GIVE_UP_S:
-        _send(settings, document, now, warn)
+    _mark_early(folder, period_before(now, settings.digest)[0], now)
+    for name, begin, end in _due_periods(folder, now, settings.digest):
+        document, text = folder / f"{name}.json", folder / f"{name}.md"
+        if _is_missing(document):
+            digest = compose(database, library, begin, end, now=now)
+            if not digest["follows"]["count"]:
+                return None
+            write_text(text, digest_text(digest))
+            write_json(document, {**digest, "sent": {}})
+            _delete_old(folder, name)
+            made = text
+        if now - end <= GIVE_UP_S:
+            _send(settings, document, now, warn)
     return made
+
+
+def is_behind(database: Database, now: float) -> bool:
+    """Return True if the clock is certainly behind: it shows a day before a video of the library.
+
+    The day of a video's publication is that of its site. `now` is in epoch seconds. Raises
+    LibraryError.
+    """
+    if now < EARLIEST_S:
+        return True
+    c = items.c
+    published = sa.select(sa.func.max(c.published)).where(
+        c.source == "youtube", c.state.in_((DONE, HELD))
+    )
+    with database.begin() as connection:
+        newest = connection.scalar(published) or ""
+    # A day begins earlier elsewhere.
+    return str(newest) > f"{datetime.fromtimestamp(now + DAY_S):%Y-%m-%d}"
+
+
+def _due_periods(folder: Path, now: float, kind: str) -> list[tuple[str, float, float]]:
+    """Return the last whole period, after those that have no digest since the last one."""
+    last = period_before(now, kind)
+    missing: list[tuple[str, float, float]] = []
+    each = last
+    for _ in range(MADE_UP_FOR):
+        each = period_before(each[1] + 1.0, kind)
+        if not _is_missing(folder / f"{each[0]}.json"):
+            return [*missing[::-1], last]
+        missing.append(each)
+    return [last]  # there was none before, or the machine was off for long
+
+
+def _is_missing(document: Path) -> bool:
+    return not document.exists() or bool(_read(document).get(EARLY))
 
 
 def _send(settings: Settings, document: Path, now: float, warn: Callable[[KBError], None]) -> None:

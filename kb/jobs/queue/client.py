@@ -334,9 +334,9 @@ class JobQueue(Acts, QueueWorkers):
         """Return the number of items (recordings) shown in each state."""
         return self.items.counts(self._live_workers())
 
-    def listing_counts(self) -> dict[str, int]:
-        """Return the number of looks and other listings shown in each state."""
-        return self.items.listing_counts(self._live_workers())
+    def listing_counts(self, *, followed: bool = True) -> dict[str, int]:
+        """Return the number of listings shown in each state; `followed`: with looks."""
+        return self.items.listing_counts(self._live_workers(), followed=followed)
 
     def page(
         self,

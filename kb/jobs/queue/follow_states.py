@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from kb.database import Database
 from kb.errors import StoredProblem
 from kb.jobs.queue import known_numbers, reasons
+from kb.jobs.queue.follow_conditions import CONDITIONS, place_of
 from kb.jobs.queue.item_states import QUEUED, RUNNING
+from kb.jobs.queue.known_numbers import KnownEntry
 from kb.jobs.queue.look_states import LookUnderWay, looks_under_way
 from kb.jobs.queue.reasons import MISSING, MissingItem
 from kb.library import Library
@@ -21,6 +23,7 @@ from kb.library.left_out import LeftOut
 from kb.sources.looks import Look, LookKind, LookOutcome, Looks
 from kb.sources.subscriptions import Subscription
 from kb.sources.youtube.links import parse_link
+from kb.types.clock import believed_due
 
 # A look that is later than its time by more than this is overdue: no worker makes it.
 OVERDUE_S = 1800.0
@@ -43,7 +46,9 @@ class FollowState:
 
     `last` is the newest look that has ended, `looking` the one that is under way. `counts` are the
     numbers of what is known by class (see `kb.jobs.queue.known_numbers`) and sum to `known`;
-    `missing` has the newest first.
+    `missing` has the newest first. `entries` are the known entries without an item, by class; what
+    the filters leave out is not among them. `next_at` is the time of the next look: now, if the
+    recorded one cannot be believed, because the look is due then.
     """
 
     subscription: Subscription
@@ -53,15 +58,12 @@ class FollowState:
     missing: tuple[MissingItem, ...]
     next_at: float
     looking: LookUnderWay | None = None
+    entries: Mapping[str, tuple[KnownEntry, ...]] = field(default_factory=dict)
 
     @property
     def rank(self) -> int:
         """0 for what needs a person, 1 for missing items, 2 without a worker, 3 for the rest."""
-        if self.condition in ("error", "waiting"):
-            return 0
-        if self.condition in ("noted", "missing", "short"):
-            return 1
-        return 2 if self.condition == "overdue" else 3
+        return CONDITIONS[self.condition].rank
 
     @property
     def title(self) -> str:
@@ -121,7 +123,13 @@ class FollowState:
             "counts": dict(self.counts),
             "known": self.known,
             "missing": [asdict(each) for each in self.missing],
+            "entries": {name: [asdict(e) for e in found] for name, found in self.entries.items()},
         }
+
+
+def by_condition(states: Iterable[FollowState]) -> list[FollowState]:
+    """Return states in the order of their conditions, else in the order in which they are."""
+    return sorted(states, key=lambda each: place_of(each.condition))
 
 
 def follow_states(
@@ -139,7 +147,9 @@ def follow_states(
         return []
     last = Looks(database).ended()
     looking = looks_under_way(database, live_workers)
-    listed = known_numbers.of_entries(database, followed, LeftOut(library).marks())
+    marks = LeftOut(library).marks()
+    listed = known_numbers.of_entries(database, followed, marks)
+    named = known_numbers.named_entries(database, listed, marks)
     counts = reasons.counts_by_channel(database, live_workers)
     missing = reasons.missing_by_channel(database, live_workers)
     now = time.time()
@@ -152,13 +162,19 @@ def follow_states(
             condition = _own_items(each)
             own = reasons.counts_of(database, condition, live_workers)
             gaps = reasons.missing_of(database, condition, live_workers)
-        numbers = known_numbers.in_order(Counter(own) + listed[each.key])
+        without = {name: len(ids) for name, ids in listed[each.key].items()}
+        numbers = known_numbers.in_order(Counter(own) + Counter(without))
         look, way = last.get(each.key), looking.get(each.key)
         is_late = now > each.next_at + OVERDUE_S
         if way is not None and way.state == QUEUED and live_workers is not None:
             is_late = is_late or (not live_workers and now > way.since + OVERDUE_S)
         state = _condition(each, look, numbers, is_overdue=is_late)
-        found.append(FollowState(each, state, look, numbers, tuple(gaps), _next(each, look), way))
+        found.append(
+            FollowState(
+                each, state, look, numbers, tuple(gaps), _next(each, look, now), way,
+                named[each.key],
+            )
+        )  # fmt: skip
     return found
 
 
@@ -204,8 +220,9 @@ def _is_short(look: Look) -> bool:
     return look.kind == LookKind.WHOLE and look.listed < (look.reported or 0)
 
 
-def _next(each: Subscription, look: Look | None) -> float:
+def _next(each: Subscription, look: Look | None, now: float) -> float:
     """Return the time of the next look: the next try of one that waits, or the next due one."""
+    due_at = believed_due(each.next_at, now, longest_s=each.every_s)
     if look is not None and look.outcome == LookOutcome.WAITING and look.next_at is not None:
-        return min(look.next_at, each.next_at)
-    return each.next_at
+        return min(believed_due(look.next_at, now, written_at=look.started_at), due_at)
+    return due_at

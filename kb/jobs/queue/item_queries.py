@@ -15,6 +15,7 @@ from kb.jobs.queue.item_states import (
     ItemRow,
     ItemSummary,
     effective_state,
+    is_look,
     is_recording,
     is_shown_listing,
     row_from,
@@ -69,7 +70,9 @@ class ItemQueries:
         With `live_workers`, the items of all other workers are shown as queued.
         """
         shown = effective_state(live_workers)
-        query = sa.select(*summary_columns(shown)).order_by(items.c.published.desc(), items.c.id)
+        query = sa.select(*summary_columns(shown, self.database.time())).order_by(
+            items.c.published.desc(), items.c.id
+        )
         if state is not None:
             query = query.where(shown == state)
         if ids is None:
@@ -146,9 +149,15 @@ class ItemQueries:
         """
         return self._counts(live_workers, is_recording())
 
-    def listing_counts(self, live_workers: Collection[str] | None = None) -> dict[str, int]:
-        """Return the number of looks and other listings in every state, as they are listed."""
-        return self._counts(live_workers, is_shown_listing(effective_state(live_workers)))
+    def listing_counts(
+        self, live_workers: Collection[str] | None = None, *, followed: bool = True
+    ) -> dict[str, int]:
+        """Return the number of looks and other listings in every state, as they are listed.
+
+        Without `followed`, looks at followed sources are left out.
+        """
+        where = is_shown_listing(effective_state(live_workers))
+        return self._counts(live_workers, where if followed else sa.and_(where, ~is_look()))
 
     def row_counts(self) -> dict[str, int]:
         """Return the number of items, looks and other listings together in every state."""

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 
 from kb.database import items
 from kb.errors import StoredProblem
+from kb.jobs.queue.retry_schedule import LONGEST_INTERVAL_S
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library.left_out import Why
 from kb.library.metadata import item_document, item_from_document
 from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
+from kb.types.clock import SLACK_S
 
 QUEUED, RUNNING, PAUSED, WAITING = "queued", "running", "paused", "waiting"
 DONE, FAILED, CANCELLED, HELD = "done", "failed", "cancelled", "held"
@@ -116,11 +118,15 @@ class ItemSummary:
     problem: StoredProblem | None = None
     expected_errors: float | None = None
     executor: str = ""  # the worker that has it, or had it last
+    failing_since: float | None = None  # the first failure of a series, in epoch seconds
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryRow:
-    """An item of the library folder; `run` is the number of the run that made its transcript."""
+    """An item of the library folder; `run` is the number of the run that made its transcript.
+
+    `ended_at` is the time in epoch seconds at which that was, None if it is not recorded.
+    """
 
     item: MediaItem
     state: str
@@ -130,6 +136,7 @@ class LibraryRow:
     grade: str = ""
     problem: StoredProblem | None = None
     expected_errors: float | None = None
+    ended_at: float | None = None
 
 
 class SkipCode(StrEnum):
@@ -165,13 +172,25 @@ class Skipped:
         return self.code in (SkipCode.QUEUED, SkipCode.WAITING)
 
 
-def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any], ...]:
+def summary_columns(state: sa.ColumnElement[str], now: float) -> tuple[sa.ColumnElement[Any], ...]:
     """Return the columns of an `ItemSummary` in their order; `state` is the state to show."""
     c = items.c
     return (
-        c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
-        c.grade, c.problem, c.expected_errors, c.executor,
+        c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, next_try_at(now),
+        c.grade, c.problem, c.expected_errors, c.executor, c.failing_since,
     )  # fmt: skip
+
+
+def next_try_at(now: float) -> sa.ColumnElement[float | None]:
+    """Return the time of an item's next try: now, where the recorded one cannot be believed.
+
+    Such an item is tried at once (`ItemQueries.due`, `kb.jobs.queue.failed_items`). `now` is in
+    epoch seconds.
+    """
+    c = items.c
+    is_far = sa.and_(c.state == FAILED, c.wait_until > now + LONGEST_INTERVAL_S + SLACK_S)
+    is_later = sa.and_(c.state == WAITING, c.updated_at > now + SLACK_S, c.wait_until > now)
+    return sa.case((sa.or_(is_far, is_later), sa.literal(now)), else_=c.wait_until)
 
 
 def shown_until(wait_until: float | None, problem: StoredProblem | None) -> float | None:
@@ -245,8 +264,15 @@ def is_shown_listing(state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     Looks at followed sources that ended otherwise than with an error have a history of their own
     (`kb.sources.looks`). `state` is the state shown.
     """
+    return sa.and_(
+        items.c.source == LISTING, sa.or_(sa.not_(is_look()), state.in_((*ACTIVE, FAILED)))
+    )
+
+
+def is_look() -> sa.ColumnElement[bool]:
+    """Return the condition of looks at followed sources."""
     followed = sa.func.coalesce(items.c.item["extra"]["followed"].as_string(), "")
-    return sa.and_(items.c.source == LISTING, sa.or_(followed == "", state.in_((*ACTIVE, FAILED))))
+    return sa.and_(items.c.source == LISTING, followed != "")
 
 
 def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[str]:

@@ -51,6 +51,7 @@ class LibraryRows(ItemQueries):
                     stage="publish" if kept in (DONE, HELD) else "",
                     progress=1.0 if kept in (DONE, HELD) else 0.0, grade=entry.grade,
                     expected_errors=entry.expected_errors,
+                    ended_at=entry.ended_at if kept in (DONE, HELD) else None,
                 )  # fmt: skip
         return added
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from kb.jobs.queue.item_states import DONE, HELD, STATES, LibraryRow
 from kb.jobs.queue.items import ItemStore
@@ -60,4 +61,13 @@ def library_row(entry: LibraryEntry) -> LibraryRow:
         entry.grade,
         entry.problem,
         entry.expected_errors,
+        _ended_at(entry),
     )
+
+
+def _ended_at(entry: LibraryEntry) -> float | None:
+    """Return the time at which an entry's transcript was made, None if it is not recorded."""
+    try:
+        return datetime.fromisoformat(str(entry.transcribed.get("at"))).timestamp()
+    except (ValueError, OverflowError):
+        return None

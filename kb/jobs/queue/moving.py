@@ -118,7 +118,7 @@ def _require_free(target: Database, source: Database) -> None:
     if any(found):
         raise UsageError(
             "move.target_in_use",
-            "{target} has a queue already: {items} items to do, {follows} follows.",
+            "{target} has a queue already: {items:item|items} to do, {follows:follow|follows}.",
             hint="Name an empty database; or finish or cancel this work first.",
             target=target.location,
             items=found[0],

@@ -20,6 +20,8 @@ from kb.jobs.queue.item_states import (
     RUNNING,
     WAITING,
     effective_state,
+    is_look,
+    next_try_at,
 )
 from kb.jobs.queue.order import SOURCE
 from kb.jobs.queue.workflow_ids import LISTING
@@ -45,7 +47,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class MissingItem:
-    """An item of a followed reference without a transcript, or held, and the cause."""
+    """An item of a followed reference without a transcript, or held, and the cause.
+
+    `attempts` is the number of tries, `failing_since` the time of the first failure.
+    """
 
     id: str
     title: str
@@ -54,6 +59,8 @@ class MissingItem:
     hint: str
     problem: StoredProblem | None
     next_at: float | None
+    attempts: int = 0
+    failing_since: float | None = None
 
 
 def item_reasons(database: Database, live_workers: Collection[str] | None) -> list[Reason]:
@@ -65,11 +72,10 @@ def item_reasons(database: Database, live_workers: Collection[str] | None) -> li
     """
     c = items.c
     state = effective_state(live_workers)
-    followed = sa.func.coalesce(c.item["extra"]["followed"].as_string(), "")
     named = sa.case((c.source == LISTING, sa.literal("listing ").concat(state)), else_=state)
-    query = sa.select(named, c.title, c.error, c.hint, c.problem, c.wait_until).where(
-        state.in_(MISSING), sa.or_(c.source != LISTING, followed == "")
-    )
+    query = sa.select(
+        named, c.title, c.error, c.hint, c.problem, next_try_at(database.time())
+    ).where(state.in_(MISSING), sa.not_(is_look()))
     with database.begin() as connection:
         return _grouped(connection.execute(query.order_by(c.updated_at.desc())).all())
 
@@ -156,12 +162,12 @@ def missing_by_channel(
     c, e = items.c, list_entries.c
     channel = c.item["extra"]["channel_id"].as_string()
     by_item = (
-        sa.select(channel, *_missing_columns(live_workers))
+        sa.select(channel, *_missing_columns(live_workers, database.time()))
         .where(c.source != LISTING, _is_missing(live_workers), channel.is_not(None))
         .order_by(c.published.desc(), c.id)
     )
     by_list = (
-        sa.select(e.list_id, *_missing_columns(live_workers))
+        sa.select(e.list_id, *_missing_columns(live_workers, database.time()))
         .join_from(list_entries, items, c.id == e.item_id)
         .where(e.gone.is_(False), e.list_id.startswith("UU"), channel.is_(None))
         .where(_is_missing(live_workers))
@@ -176,10 +182,13 @@ def missing_by_channel(
     return found
 
 
-def _missing_columns(live_workers: Live) -> tuple[sa.ColumnElement[Any], ...]:
+def _missing_columns(live_workers: Live, now: float) -> tuple[sa.ColumnElement[Any], ...]:
     c = items.c
     shown = effective_state(live_workers)
-    return c.id, c.title, shown, c.error, c.hint, c.problem, c.wait_until
+    return (
+        c.id, c.title, shown, c.error, c.hint, c.problem, next_try_at(now), c.attempts,
+        c.failing_since,
+    )  # fmt: skip
 
 
 def _is_missing(live_workers: Live) -> sa.ColumnElement[bool]:
@@ -223,7 +232,7 @@ def missing_of(
     """Return the items that wait, failed, are held or tried again, and meet a condition."""
     c = items.c
     query = (
-        sa.select(*_missing_columns(live_workers))
+        sa.select(*_missing_columns(live_workers, database.time()))
         .where(_is_missing(live_workers), condition)
         .order_by(c.published.desc(), c.id)
     )
@@ -233,13 +242,17 @@ def missing_of(
 
 @dataclass(frozen=True, slots=True)
 class EndedItem:
-    """An item that ended with a transcript; `channel` is its channel's title or its source."""
+    """An item that ended with a transcript; `channel` is its channel's title or its source.
+
+    `is_renewed`: it was transcribed again, by hand or because its source has another medium.
+    """
 
     id: str
     title: str
     channel: str
     duration_s: float | None
     state: str
+    is_renewed: bool = False
 
 
 def ended_between(database: Database, begin: float, end: float) -> list[EndedItem]:
@@ -247,7 +260,7 @@ def ended_between(database: Database, begin: float, end: float) -> list[EndedIte
     c = items.c
     channel = sa.func.coalesce(sa.func.nullif(c.item["channel"].as_string(), ""), c.source)
     query = (
-        sa.select(c.id, c.title, channel, c.duration_s, c.state)
+        sa.select(c.id, c.title, channel, c.duration_s, c.state, c.run > 1)
         .where(
             c.source != LISTING, c.state.in_((DONE, HELD)), c.ended_at >= begin, c.ended_at < end
         )
@@ -255,3 +268,20 @@ def ended_between(database: Database, begin: float, end: float) -> list[EndedIte
     )
     with database.begin() as connection:
         return [EndedItem(*row) for row in connection.execute(query)]
+
+
+def ended_times(database: Database, most: int = 5000) -> list[tuple[str, float]]:
+    """Return id and time of the end of the last items that were done or held.
+
+    They are in the order of their attempts; a wrong clock has no influence on it.
+    """
+    c = items.c
+    query = (
+        sa.select(c.id, c.ended_at)
+        .where(c.source != LISTING, c.state.in_((DONE, HELD)), c.ended_at.is_not(None))
+        # Those of a lost database have no attempt of this one; they ended earlier.
+        .order_by(c.fencing_token.desc(), c.ended_at.desc())
+        .limit(most)
+    )
+    with database.begin() as connection:
+        return [(str(item_id), float(at)) for item_id, at in connection.execute(query)][::-1]

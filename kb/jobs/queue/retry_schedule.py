@@ -71,6 +71,17 @@ def next_attempt(failing_since: float | None, now: float, days: float) -> float 
     return now + min(interval_s, max(left_s, FIRST_INTERVAL_S))
 
 
+def end_of_tries(failing_since: float | None, next_at: float | None, days: float) -> float | None:
+    """Return the time of the last attempt of the schedule, None for an item that is not in it.
+
+    `failing_since` is the time of the first failure, `next_at` that of the next attempt (epoch
+    seconds); the last attempt is never before the next one.
+    """
+    if failing_since is None or next_at is None or not days:
+        return None
+    return max(failing_since + days * DAY_S, next_at)
+
+
 def next_look_at_premiere(
     failing_since: float | None, now: float, until: float | None, days: float
 ) -> float | None:

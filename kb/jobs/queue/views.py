@@ -22,6 +22,7 @@ from kb.jobs.queue.item_states import (
     effective_state,
     is_recording,
     is_shown_listing,
+    next_try_at,
     shown_until,
 )
 from kb.jobs.queue.progress import overall
@@ -53,6 +54,7 @@ class QueueRow:
     ended_at: float | None
     problem: StoredProblem | None = None
     executor: str = ""  # the worker that has it, or had it last
+    failing_since: float | None = None  # the first failure of a series, in epoch seconds
 
     @property
     def machine(self) -> str:
@@ -137,8 +139,8 @@ def page(
     query = (
         sa.select(
             c.id, c.title, c.source, c.reference, state, c.stage, c.progress, c.duration_s,
-            c.error, c.hint, c.attempts, c.priority, c.wait_until, c.enqueued_at, c.updated_at,
-            c.ended_at, c.problem, c.executor,
+            c.error, c.hint, c.attempts, c.priority, next_try_at(database.time()), c.enqueued_at,
+            c.updated_at, c.ended_at, c.problem, c.executor, c.failing_since,
         )
         .where(*conditions)
         .order_by(

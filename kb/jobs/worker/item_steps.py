@@ -316,7 +316,8 @@ class ItemSteps(ItemAttempt):
                 if crashes >= CRASHES_MAX:
                     raise KBError(
                         "item.crashes",
-                        "The recognizer's process died {crashes} times while it decoded this item.",
+                        "The recognizer's process died {crashes:time|times} while it decoded "
+                        "this item.",
                         hint="The file may crash a driver or need more memory than "
                         "there is; try a smaller --batch-size or another model, "
                         "then: kb retry {item_id}",

@@ -103,7 +103,7 @@ def vectors_error(folder: Path, count: int) -> KnowledgeBaseError:
     """Return the error for an index with `count` items without vectors."""
     return KnowledgeBaseError(
         "index.vectors_missing",
-        "The index {folder} lacks the embeddings of {count} items.",
+        "The index {folder} lacks the embeddings of {count:item|items}.",
         hint="Run `kb reindex`: it rebuilds the index from the library folder; nothing is lost.",
         folder=folder,
         count=count,

@@ -86,7 +86,8 @@ def note_early_end(listing: Listing, place: KBError) -> None:
         listing.add_remark(
             KBError(
                 "note.early_end",
-                "{listed:,} of {reported:,} videos were looked at: the listing ended at {place}.",
+                "{listed:,} of {reported:video was|videos were} looked at: the listing ended at "
+                "{place}.",
                 listed=report.listed,
                 reported=report.reported,
                 place=place,

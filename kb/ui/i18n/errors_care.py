@@ -2,9 +2,10 @@
 
 DE: dict[str, tuple[str, str]] = {
     "clock.future_times": (
-        "{count} gespeicherte Zeiten liegen in der Zukunft (in {tables}; die letzte ist {latest}): "
-        "Eine Uhr ging falsch, als sie geschrieben wurden, oder geht jetzt falsch. Sie gelten als "
-        "unbekannt.",
+        "{count:gespeicherte Zeit liegt|gespeicherte Zeiten liegen} in der Zukunft (in {tables}; "
+        "die letzte ist {latest}): Eine Uhr ging falsch, als sie geschrieben wurden, oder geht "
+        "jetzt falsch. Wann das war, gilt als unbekannt, und was danach an der Reihe wäre, ist es "
+        "jetzt.",
         "Die Uhren aller Rechner dieser Bibliothek mit der wirklichen Zeit vergleichen.",
     ),
     "backup.disk_full": (
