@@ -47,6 +47,7 @@ EN: dict[str, str] = {
     "unguarded": "KB_PASSWORD is set, but this server cannot ask for it.",
     "unguarded_hint": "Start it with `kb app` or `streamlit run streamlit_app.py`.",
     "time_unknown": "(time unknown)",
+    "times_in": "Times are in {zone}.",
     "days": "{count} days",
     # Stages and states of items
     "stage_fetch": "fetching",
@@ -114,6 +115,7 @@ DE: dict[str, str] = {
     "unguarded": "KB_PASSWORD ist gesetzt, aber dieser Server kann nicht danach fragen.",
     "unguarded_hint": "Mit `kb app` oder `streamlit run streamlit_app.py` starten.",
     "time_unknown": "(Zeit unbekannt)",
+    "times_in": "Zeiten in {zone}.",
     "days": "{count} Tage",
     "stage_fetch": "holen",
     "stage_transcribe": "verschriften",

@@ -22,7 +22,10 @@ EN: dict[str, str] = {
     "queue_no_worker": "No worker is running: what waits stays where it is.",
     "queue_no_worker_hint": "Start one in the sidebar.",
     "queue_clock": "{count} recorded times lie in the future (the latest is {latest}): a clock was "
-    "wrong, or is wrong now. Such times count as unknown.",
+    "wrong, or is wrong now. What happened then has no known time, and what is due later is due "
+    "now.",
+    "queue_clock_one": "1 recorded time is in the future ({latest}): a clock was wrong, or is "
+    "wrong now. What happened then has no known time, and what is due later is due now.",
     "queue_filter": "Show",
     "queue_all": "All {count}",
     "queue_find": "Find",
@@ -66,6 +69,9 @@ EN: dict[str, str] = {
     "queue_column_length": "Length",
     "queue_column_next": "Next try",
     "queue_column_since": "Since",
+    "queue_column_tries": "Tries",
+    "queue_first_failure": "first failure {time}",
+    "queue_last_try": "last try {time}",
     "queue_column_error": "What is wrong",
     "queue_alt": "Items of the queue: what runs, what waits in its order, what has ended",
     "queue_next_try": "next try {time}",
@@ -142,7 +148,11 @@ DE: dict[str, str] = {
     "queue_no_worker": "Kein Arbeiter läuft: was wartet, bleibt, wo es ist.",
     "queue_no_worker_hint": "Starten Sie einen in der Seitenleiste.",
     "queue_clock": "{count} aufgezeichnete Zeiten liegen in der Zukunft (die letzte ist {latest}): "
-    "Eine Uhr ging falsch oder geht jetzt falsch. Solche Zeiten gelten als unbekannt.",
+    "Eine Uhr ging falsch oder geht jetzt falsch. Wann das war, gilt als unbekannt, und was danach "
+    "an der Reihe wäre, ist es jetzt.",
+    "queue_clock_one": "1 aufgezeichnete Zeit liegt in der Zukunft ({latest}): Eine Uhr ging "
+    "falsch oder geht jetzt falsch. Wann das war, gilt als unbekannt, und was danach an der Reihe "
+    "wäre, ist es jetzt.",
     "queue_filter": "Zeigen",
     "queue_all": "Alle {count}",
     "queue_find": "Finden",
@@ -186,6 +196,9 @@ DE: dict[str, str] = {
     "queue_column_length": "Länge",
     "queue_column_next": "Neuversuch",
     "queue_column_since": "Seit",
+    "queue_column_tries": "Versuche",
+    "queue_first_failure": "zuerst gescheitert {time}",
+    "queue_last_try": "letzter Versuch {time}",
     "queue_column_error": "Was nicht stimmt",
     "queue_alt": "Einträge der Warteschlange: was läuft, was in seiner Reihenfolge wartet, was "
     "geendet hat",

@@ -239,6 +239,14 @@ def facts(rows: Sequence[tuple[str, str]]) -> None:
     st.html(f"{_FACTS}<dl class='kb-facts'>{body}</dl>")
 
 
+def zone_name() -> str:
+    """Return the zone of the times that are shown: `CET (Europe/Berlin)`, or `UTC`."""
+    zone = _zone()
+    short = datetime.now(zone).astimezone(zone).tzname() or ""
+    name = getattr(zone, "key", "")
+    return f"{short} ({name})" if name and name != short else short
+
+
 def _zone() -> tzinfo | None:
     """Return the time zone of the visitor's browser; None (this machine's) if unknown."""
     try:

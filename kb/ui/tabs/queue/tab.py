@@ -22,7 +22,6 @@ from kb.service.views import (
 from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
-from kb.ui.tabs.queue.clock_note import show_clock
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
@@ -35,6 +34,7 @@ from kb.ui.tabs.queue.table import (
     _pager,
     _select_all,
     _table,
+    first_and_last_try,
     going,
     next_try,
     selected,
@@ -44,6 +44,7 @@ from kb.ui.tabs.queue.table import (
     title,
 )
 from kb.ui.widgets import messages
+from kb.ui.widgets.clock_note import show_clock
 from kb.ui.widgets.fetches import show_fetches, show_unneeded
 
 BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
@@ -202,7 +203,7 @@ def _rows(
     wrong = sum(bool(row.error) for row in page.rows)
     at_work = not states or not ENDED.issuperset(states)
     tall = bool(states or listings) and 2 * wrong > len(page.rows)
-    _table(page, several=several, at_work=at_work, tall=tall)
+    _table(page, several=several, at_work=at_work, tall=tall, tries=states == ("failed",))
     _pager(page)
     _details(service)
 
@@ -330,6 +331,7 @@ def _detail(row: QueueRow) -> None:
             facts.append(text("queue_next_try", time=at))
         elif row.state == "failed":
             facts.append(text("queue_no_next_try"))
+        facts += first_and_last_try(row)
         if (moment := since(row)) is not None:
             facts.append(text("queue_since", time=messages.format_datetime(moment)))
         if row.duration_s is not None:

@@ -15,11 +15,13 @@ from kb.service.views import (
     QueueFigures,
     QueuePage,
     QueueRow,
+    end_of_tries,
 )
 from kb.types.clock import known_time
 from kb.ui import session
-from kb.ui.i18n import error_messages, format_number, text
+from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages, row_selection
+from kb.ui.widgets.clock_note import zone_note
 from kb.ui.widgets.tables import guarded_table
 
 PAGE_ROWS = 100
@@ -50,10 +52,13 @@ def show_looks(figures: QueueFigures) -> None:
         st.markdown(f":small[{text('queue_looks_now', states=' · '.join(parts))}]")
 
 
-def _table(page: QueuePage, *, several: bool, at_work: bool, tall: bool) -> None:
+def _table(
+    page: QueuePage, *, several: bool, at_work: bool, tall: bool, tries: bool = False
+) -> None:
     """Draw the rows: what is read first comes first, within the width of a small window.
 
-    `at_work`: with the columns of work under way. `tall`: with lines for a whole sentence.
+    `at_work`: with the columns of work under way. `tall`: with lines for a whole sentence. `tries`:
+    with the number of tries, the first failure and the last try of the schedule.
     """
     ids = [row.id for row in page.rows]
     table_key = row_selection.restore_selection(_TABLE, ids, selected())
@@ -78,6 +83,12 @@ def _table(page: QueuePage, *, several: bool, at_work: bool, tall: bool) -> None
         config["progress"] = column.ProgressColumn(
             text("queue_column_progress"), format="percent", min_value=0.0, max_value=1.0, width=85
         )
+    if tries:
+        columns["tries"] = [
+            " · ".join([plural_text("queue_tries", row.attempts), *first_and_last_try(row)])
+            for row in page.rows
+        ]
+        config["tries"] = column.TextColumn(text("queue_column_tries"), width=150)
     columns["when"] = [messages.format_datetime(since(row)) for row in page.rows]
     columns["length"] = [messages.format_length(row.duration_s) for row in page.rows]
     config["when"] = column.TextColumn(text("queue_column_since"), width=95)
@@ -129,6 +140,18 @@ def next_try(row: QueueRow) -> str:
     return ""
 
 
+def first_and_last_try(row: QueueRow) -> list[str]:
+    """Return the times of the first failure and of the last try, as far as there are any."""
+    began = known_time(row.failing_since)
+    if row.state != "failed" or began is None:
+        return []
+    said = [text("queue_first_failure", time=messages.format_datetime(began))]
+    until = end_of_tries(began, row.wait_until, session.service().settings.retry_days)
+    if until is not None:
+        said.append(text("queue_last_try", time=messages.format_datetime(until)))
+    return said
+
+
 def since(row: QueueRow) -> float | None:
     """Return the time since which a row has its state; None if it is unknown."""
     known = row.enqueued_at if row.state in PENDING else row.ended_at or row.updated_at
@@ -137,7 +160,7 @@ def since(row: QueueRow) -> float | None:
 
 def _pager(page: QueuePage) -> None:
     if page.total <= PAGE_ROWS:
-        st.caption(text("queue_help"))
+        st.caption(f"{text('queue_help')} {zone_note()}")
         return
     first = _offset() + 1
     last = min(page.total, first + len(page.rows) - 1)
@@ -159,7 +182,7 @@ def _pager(page: QueuePage) -> None:
             "›", key="queue-after", help=text("queue_after"), disabled=last >= page.total,
             on_click=_go_to_page, args=(_page() + 1,),
         )  # fmt: skip
-        st.caption(text("queue_help"), width="content")
+        st.caption(f"{text('queue_help')} {zone_note()}", width="content")
 
 
 def _page() -> int:

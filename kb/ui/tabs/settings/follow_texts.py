@@ -6,33 +6,33 @@ from collections import Counter
 from collections.abc import Sequence
 
 from kb.errors import restored
-from kb.service.follows import NO_ITEM, Activity, FollowState, QuotaUse
+from kb.service.follows import NO_ITEM, Activity, FollowState, QuotaUse, numbers_of
 from kb.service.views import MissingItem
-from kb.ui.i18n import error_messages, format_number, text
+from kb.types.sentences import sentence, with_title
+from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages
 
 _FAR_DAYS = 3650  # room for longer is not worth a word
 COLORS = {
-    "well": "green",
-    "missing": "orange",
-    "short": "orange",
     "error": "red",
     "waiting": "orange",
-    "new": "gray",
-    "overdue": "red",
+    "missing": "orange",
+    "short": "orange",
     "noted": "orange",
+    "overdue": "red",
     "coming": "blue",
+    "new": "gray",
+    "well": "green",
 }
+_ENTRIES_SHOWN = 3  # entries of one class that are named
 _LOOKING = ("running", "queued", "paused")
 
 
 def summary(followed: Sequence[FollowState]) -> str:
     """Return the numbers of sources in each condition, and of looks under way."""
-    numbers = Counter(each.condition for each in followed)
     parts = [
-        f":{color}[{text(f'follow_are_{name}', count=numbers[name])}]"
-        for name, color in COLORS.items()
-        if numbers[name]
+        f":{COLORS[name]}[{text(f'follow_are_{name}', count=format_number(number))}]"
+        for name, number in numbers_of(each.condition for each in followed).items()
     ]
     under_way = Counter(each.looking.state for each in followed if each.looking)
     parts += [
@@ -41,6 +41,27 @@ def summary(followed: Sequence[FollowState]) -> str:
         if under_way[name]
     ]
     return f"{text('follow_count', count=len(followed))}: " + " · ".join(parts)
+
+
+def calm(followed: Sequence[FollowState]) -> str:
+    """Return the numbers of sources that need no attention, in each condition."""
+    numbers = numbers_of(each.condition for each in followed)
+    return " · ".join(
+        text(f"follow_are_{name}", count=format_number(number)) for name, number in numbers.items()
+    )
+
+
+def is_named(state: FollowState, words: str) -> bool:
+    """Return True if a source has all these words in its name, title or condition."""
+    each = state.subscription
+    said = f"{each.reference} {state.title} {text(f'follow_is_{state.condition}')}".casefold()
+    return all(word in said for word in words.casefold().split())
+
+
+def on_card(translation: error_messages.Translation) -> str:
+    """Return an error as the card of its source shows it: its buttons are beside it."""
+    said = " ".join(filter(None, translation))
+    return said.replace(f" ({text('follow_place')})", "")
 
 
 def activity(activity: Activity, quota: QuotaUse | None) -> list[str]:
@@ -57,14 +78,22 @@ def activity(activity: Activity, quota: QuotaUse | None) -> list[str]:
         )
         if number
     ]  # fmt: skip
-    lately = text(
-        "follow_activity",
-        days=f"{activity.days:.0f}",
-        new=format_number(count) + (f" ({length})" if length else ""),
-        looks=format_number(activity.looks) + (f" ({', '.join(ends)})" if ends else ""),
-        units=format_number(activity.units),
-        grown=messages.format_size(activity.grown_bytes),
-    )
+    undated = _undated(activity)
+    if activity.is_unknown:
+        lately = text("follow_unknown", days=f"{activity.days:.0f}", undated=undated)
+    else:
+        lately = text(
+            "follow_activity",
+            days=f"{activity.days:.0f}",
+            new=format_number(count) + (f" ({length})" if length else ""),
+            looks=format_number(activity.looks) + (f" ({', '.join(ends)})" if ends else ""),
+            units=plural_text("follow_units", activity.units),
+            grown=messages.format_size(activity.grown_bytes),
+        )
+        if activity.renewed:
+            lately += " " + plural_text("follow_renewed", len(activity.renewed))
+        if undated:
+            lately += " " + text("follow_undated", undated=undated)
     parts = [_quota(quota)] if quota is not None else []
     if activity.library_bytes is not None:
         size = messages.format_size(activity.library_bytes)
@@ -72,15 +101,23 @@ def activity(activity: Activity, quota: QuotaUse | None) -> list[str]:
     if activity.free_bytes is not None:
         parts.append(text("follow_room", free=messages.format_size(activity.free_bytes)))
     if activity.days_left is not None and activity.days_left < _FAR_DAYS:
-        parts.append(text("follow_days_left", days=format_number(activity.days_left)))
+        parts.append(plural_text("follow_days_left", round(activity.days_left)))
     return [lately, " ".join(parts)]
 
 
+def _undated(activity: Activity) -> str:
+    """Return how many items and looks a wrong clock dated, empty if there are none."""
+    numbers = (("item", activity.undated_items), ("look", activity.undated_looks))
+    parts = [plural_text(f"follow_undated_{name}", count) for name, count in numbers if count]
+    return text("and").join(parts)
+
+
 def _quota(quota: QuotaUse) -> str:
-    units, keys = format_number(quota.units_today), format_number(quota.keys)
+    keys = format_number(quota.keys)
     if quota.allowance is None:
-        said = text("follow_quota_unknown", units=units)
+        said = text("follow_quota_unknown", units=plural_text("follow_units", quota.units_today))
     else:
+        units = format_number(quota.units_today)
         said = text("follow_quota", units=units, all=format_number(quota.allowance))
     if quota.keys > 1:
         said += " " + text("follow_quota_keys", count=keys)
@@ -107,12 +144,13 @@ def last_look(state: FollowState) -> str:
         asked_at = None if state.looking else state.subscription.last_at
         if asked_at is None:
             return text("follow_no_look")
-        return text("follow_look_lost", when=messages.format_datetime(asked_at))
+        return text("follow_look_lost", when=messages.format_past(asked_at))
     read = str(look.listed)
     if look.reported:
         read = text("follow_read_of", read=look.listed, all=look.reported)
     when = messages.format_past(look.started_at)
-    said = text("follow_last_look", when=when, read=read, new=look.queued, units=look.units)
+    units = plural_text("follow_units", look.units)
+    said = text("follow_last_look", when=when, read=read, new=look.queued, units=units)
     ended = text(f"look_{look.outcome}")
     return said if look.outcome == "succeeded" else f"{said} ({ended})"
 
@@ -123,13 +161,33 @@ def missing(item: MissingItem) -> str:
     if item.error:
         problem = restored(item.error, item.hint, item.problem)
         said, hint = error_messages.translate_error(problem)
-    # Many errors begin with the title.
-    title = "" if said.startswith(item.title) else f"{item.title}: "
     state = messages.state(item.state)
     if item.state in ("queued", "running"):
         state = text("follow_again", state=state)
-    sentences = [f"{state}: " + (f"{title}{said}" if said else item.title)]
+    sentences = [f"{state}: {with_title(item.title, said)}"]
+    if item.attempts > 1 and item.failing_since:
+        since = messages.format_past(item.failing_since)
+        sentences.append(plural_text("follow_tries", item.attempts, since=since))
     if item.next_at:
         sentences.append(text("follow_next_try", next=messages.format_datetime(item.next_at)))
+    elif item.state == "failed":
+        sentences.append(text("follow_no_next_try"))
     sentences += [hint] if hint else []
-    return " ".join(each if each.endswith((".", "!", "?")) else f"{each}." for each in sentences)
+    return " ".join(map(sentence, sentences))
+
+
+def entries(state: FollowState) -> list[str]:
+    """Return the first entries of each class that have no item, by name."""
+    said = []
+    for name, found in state.entries.items():
+        names = ", ".join(each.name for each in found[:_ENTRIES_SHOWN])
+        more = len(found) - _ENTRIES_SHOWN
+        rest = f" {text('follow_more', count=more)}" if more > 0 else ""
+        said.append(f"{_class(name)}: {names}{rest}")
+    return said
+
+
+def _class(name: str) -> str:
+    key = f"known_{name.replace(' ', '_')}" if name in NO_ITEM else f"state_{name}"
+    words = text(key)
+    return words[0].upper() + words[1:]

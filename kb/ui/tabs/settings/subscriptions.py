@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import streamlit as st
@@ -16,6 +17,7 @@ from kb.ui.tabs.ingest.filters_form import FiltersForm
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.tabs.settings import follow_texts
 from kb.ui.widgets import messages
+from kb.ui.widgets.clock_note import show_clock, zone_note
 from kb.ui.widgets.tables import guarded_table
 
 _NEW, _EVERY = "follow_new", "follow_every"
@@ -24,6 +26,9 @@ _FILTERS = FiltersForm("follow_filter", followed=True)
 _FLASH_KEY = "follow"
 _CHANGED, _CHANGED_EVERY = "follow_changed", "follow_changed_every"
 _HISTORY = "follow_history"
+_FIND, _FOLDED = "follow_find", "follow_calm"
+_CALM = 3  # rank of what needs no attention
+_UNFOLDED = 3  # cards of calm sources that are not folded away
 _DAYS = 7  # of the line about activity
 _MISSING_SHOWN = 3
 _HOUR_S = 3600.0
@@ -31,9 +36,11 @@ _CHOICES = (1, 3, 6, 12, 24, 168)
 
 
 def render() -> None:
-    """Draw the part."""
-    st.caption(text("follow_help"))
+    """Draw the part: how to follow a source, what needs attention, and the others."""
+    st.caption(f"{text('follow_help')} {zone_note()}")
     messages.show_flash(_FLASH_KEY)
+    with st.container(border=True):
+        _form()
     service = session.service()
     try:
         followed = service.follows.states()
@@ -44,25 +51,44 @@ def render() -> None:
         messages.error(error)
         return
     with messages.steady():
+        show_clock(service)
         if idle:
             st.warning(text("follow_no_worker"))
         if not followed:
             st.info(text("follow_none"))
-        else:
-            st.markdown(follow_texts.summary(followed))
+            return
+        st.markdown(follow_texts.summary(followed))
         if activity is not None:
             for line in follow_texts.activity(activity, quota):
                 st.caption(line)
-        # What needs a person is at the top.
-        for place, each in sorted(enumerate(followed), key=lambda numbered: numbered[1].rank):
-            _subscription_card(place, each)
-        if followed:
-            _history(followed)
-    _form()
+        _cards(followed)
+        _history(followed)
 
 
-def _subscription_card(place: int, state: FollowState) -> None:
+def _cards(followed: Sequence[FollowState]) -> None:
+    """Draw what needs attention, and the others folded away if there are many."""
+    calm = [each for each in followed if each.rank == _CALM]
+    for each in followed:
+        if each.rank < _CALM:
+            _subscription_card(each)
+    if len(calm) <= _UNFOLDED:
+        for each in calm:
+            _subscription_card(each)
+        return
+    changed = st.session_state.get(_CHANGED)
+    is_open = any(each.subscription.key == changed for each in calm)
+    with st.expander(follow_texts.calm(calm), expanded=is_open, key=_FOLDED):
+        words = str(
+            st.text_input(text("follow_find"), key=_FIND, placeholder=text("follow_find")) or ""
+        )
+        for each in calm:
+            if follow_texts.is_named(each, words):
+                _subscription_card(each)
+
+
+def _subscription_card(state: FollowState) -> None:
     each = state.subscription
+    place = hashlib.sha256(each.key.encode()).hexdigest()[:12]
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", key=f"followed-{place}"
     ):
@@ -70,7 +96,7 @@ def _subscription_card(place: int, state: FollowState) -> None:
             _head(state)
             if each.error:
                 refused = restored(each.error, problem=each.problem)
-                said = " ".join(filter(None, error_messages.translate_error(refused)))
+                said = follow_texts.on_card(error_messages.translate_error(refused))
                 color = "orange" if state.rank else "red"
                 st.markdown(f":small[:{color}[{messages.escape_markdown(said)}]]")
             for facts in filter(None, (follow_texts.numbers(state), follow_texts.last_look(state))):
@@ -81,6 +107,8 @@ def _subscription_card(place: int, state: FollowState) -> None:
                 )
             if len(state.missing) > _MISSING_SHOWN:
                 st.caption(text("follow_more", count=len(state.missing) - _MISSING_SHOWN))
+            for facts in follow_texts.entries(state):
+                st.caption(messages.escape_markdown(facts))
             terms = (each.filters.as_typed(), as_typed(each.options))
             if typed := " ".join(filter(None, terms)):
                 st.caption(messages.escape_markdown(typed))
@@ -119,7 +147,7 @@ def _head(state: FollowState) -> None:
         f":{follow_texts.COLORS[state.condition]}-badge[{text(f'follow_is_{state.condition}')}]"
     ]
     if state.looking is not None:
-        since = messages.format_datetime(state.looking.since)
+        since = messages.format_past(state.looking.since)
         said = text(f"follow_looking_{state.looking.state}", since=since)
         badges.append(f":blue-badge[{messages.escape_markdown(said)}]")
     title = messages.escape_markdown(state.title)

@@ -1,4 +1,4 @@
-"""The note about stored times in the future, on the Queue tab."""
+"""The note about stored times in the future, and the zone of the times on the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 
 from kb.errors import KBError
 from kb.service import Service
-from kb.ui.i18n import error_messages, format_number, text
+from kb.ui.i18n import error_messages, plural_text, text
 from kb.ui.widgets import messages
 
 CLOCK_EVERY_S = 60.0
@@ -29,6 +29,11 @@ def show_clock(service: Service) -> None:
     shown = error_messages.translate_error(problem)
     words = f"{shown.message} {shown.hint}"
     if problem.code == "clock.future_times":  # without the names of tables
-        count, latest = format_number(int(str(problem.values["count"]))), problem.values["latest"]
-        words = f"{text('queue_clock', count=count, latest=latest)} {shown.hint}"
+        count, latest = int(str(problem.values["count"])), problem.values["latest"]
+        words = f"{plural_text('queue_clock', count, latest=latest)} {shown.hint}"
     st.caption(f":orange[!] {messages.escape_markdown(words)}")
+
+
+def zone_note() -> str:
+    """Return in which zone the times of the page are."""
+    return text("times_in", zone=messages.zone_name())
