@@ -27,5 +27,5 @@ def clock_problem(database: Database, now: float | None = None) -> KBError | Non
         hint="Compare the clocks of all machines of this library with the real time.",
         count=sum(each.count for each in found),
         tables=", ".join(sorted({each.table for each in found})),
-        latest=time.strftime("%Y-%m-%d %H:%M", time.localtime(latest)),
+        latest=time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(latest)).strip(),
     )

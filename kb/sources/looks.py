@@ -1,14 +1,15 @@
 """Looks at followed references: one record for each attempt, and the last hundred are kept.
 
 A record is written before the first request, so that a look that was killed has one too: it stays
-open until the next start of a worker closes it as interrupted.
+open until the next start of a worker closes it as interrupted. Looks that have ended are copied to
+the library's files (`kb.sources.saved_looks`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +18,8 @@ import sqlalchemy as sa
 from kb.database import Database, looks
 from kb.database.repeating import repeated
 from kb.errors import KBError, StoredProblem
+from kb.library import Library
+from kb.sources import saved_looks
 from kb.sources.listing.listing import Listing
 
 KEPT = 100  # looks at one subscription
@@ -83,10 +86,17 @@ class Look:
 class OpenLook:
     """The record of a look that runs; facts are collected and written by `save` and `end`."""
 
-    def __init__(self, database: Database, look_id: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        look_id: int,
+        clock: Callable[[], float],
+        on_end: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.id = look_id
         self._database = database
         self._clock = clock
+        self._on_end = on_end
         self._facts: dict[str, Any] = {}
 
     def note(self, **facts: Any) -> None:
@@ -126,7 +136,7 @@ class OpenLook:
         Raises LibraryError.
         """
         cause = error.record() if error is not None else {}
-        self._write(
+        if self._write(
             {
                 **self._facts,
                 **cause,
@@ -134,28 +144,33 @@ class OpenLook:
                 "next_at": next_at,
                 "ended_at": self._clock(),
             }
-        )
+        ):
+            self._on_end(self.id)
 
-    def _write(self, values: Mapping[str, Any]) -> None:
+    def _write(self, values: Mapping[str, Any]) -> bool:
+        """Write facts; return False if the look was closed meanwhile."""
         with self._database.begin() as connection:
-            connection.execute(
-                sa.update(looks)
-                .where(looks.c.id == self.id, looks.c.ended_at.is_(None))
-                .values(**values)
-            )
+            change = sa.update(looks).where(looks.c.id == self.id, looks.c.ended_at.is_(None))
+            return bool(connection.execute(change.values(**values)).rowcount)
 
 
 class Looks:
     """The looks of one library. Methods raise LibraryError when the database cannot be used.
 
-    `clock` returns epoch seconds.
+    With a `library`, looks that end are copied to its files. `clock` returns epoch seconds.
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        library: Library | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._database = database
+        self._library = library
         self._clock = clock
 
-    @repeated
     def begin(
         self, subscription: str, executor: str = "", kind: LookKind = LookKind.QUICK
     ) -> OpenLook:
@@ -163,9 +178,15 @@ class Looks:
 
         An open record of the same subscription is closed: its worker did not end it.
         """
+        made, interrupted = self._begin(subscription, executor, kind)
+        self._save(interrupted)
+        return OpenLook(self._database, made, self._clock, lambda number: self._save([number]))
+
+    @repeated
+    def _begin(self, subscription: str, executor: str, kind: LookKind) -> tuple[int, Sequence[int]]:
         now = self._clock()
         with self._database.begin() as connection:
-            self._interrupt(connection, looks.c.subscription == subscription, now)
+            closed = self._interrupt(connection, looks.c.subscription == subscription, now)
             made = connection.execute(
                 sa.insert(looks)
                 .values(subscription=subscription, executor=executor, kind=kind, started_at=now)
@@ -181,22 +202,31 @@ class Looks:
                         sa.not_(looks.c.started_at.between(now - COUNTED_S, now)),
                     )
                 )
-        return OpenLook(self._database, made, self._clock)
+        return int(made), closed
 
-    @repeated
     def close_open(self, executor: str) -> int:
         """Close the open looks of a worker that is gone as interrupted; return their number."""
+        closed = self._close_open(executor)
+        self._save(closed)
+        return len(closed)
+
+    @repeated
+    def _close_open(self, executor: str) -> Sequence[int]:
         with self._database.begin() as connection:
             return self._interrupt(connection, looks.c.executor == executor, self._clock())
 
     def _interrupt(
         self, connection: sa.Connection, where: sa.ColumnElement[bool], now: float
-    ) -> int:
-        return connection.execute(
-            sa.update(looks)
-            .where(where, looks.c.ended_at.is_(None))
-            .values(ended_at=now, outcome=LookOutcome.INTERRUPTED)
-        ).rowcount
+    ) -> Sequence[int]:
+        """Close open looks; return their numbers."""
+        change = sa.update(looks).where(where, looks.c.ended_at.is_(None))
+        ended = change.values(ended_at=now, outcome=LookOutcome.INTERRUPTED)
+        return [int(number) for number in connection.scalars(ended.returning(looks.c.id))]
+
+    def _save(self, numbers: Sequence[int]) -> None:
+        """Copy looks that have ended to the library's files."""
+        if self._library is not None and numbers:
+            saved_looks.append(self._library, map(_columns, self.numbered(numbers)))
 
     def history(self, subscription: str, limit: int = KEPT) -> tuple[Look, ...]:
         """Return the looks at a subscription (its key), the newest first."""
@@ -250,6 +280,10 @@ class Looks:
         with self._database.begin() as connection:
             rows = connection.execute(sa.select(looks).where(looks.c.id.in_(ids))).mappings()
             return {str(row["subscription"]): Look(**row) for row in rows}
+
+
+def _columns(look: Look) -> dict[str, Any]:
+    return {each.name: getattr(look, each.name) for each in fields(look)}
 
 
 def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:

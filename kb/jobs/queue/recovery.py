@@ -13,13 +13,14 @@ from kb.jobs.queue.library_sync import library_row
 from kb.jobs.queue.outbox import Outbox
 from kb.library import Library
 from kb.settings import Settings
+from kb.sources import saved_looks
 from kb.sources.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
 
 
 def fill_from_library(database: Database, settings: Settings, library: Library) -> None:
-    """Add the library's items, the items that were left out, and the followed sources.
+    """Add the library's items, the items that were left out, the followed sources and their looks.
 
     Does nothing for a database that has items. Raises LibraryError; a damaged record of left out
     items or followed sources is logged.
@@ -33,6 +34,7 @@ def fill_from_library(database: Database, settings: Settings, library: Library) 
     try:
         left_out.restore_rows(store, library)
         Subscriptions(database, library).restore()
+        saved_looks.restore(database, library)
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)
 
@@ -50,6 +52,7 @@ def follow_acts(database: Database, library: Library) -> None:
             each.count, each.table, each.column,
         )  # fmt: skip
     Subscriptions(database, library).restore()
+    saved_looks.restore(database, library)
     left_out.restore_rows(store, library)
     left_out.record_earlier_acts(store, library)
     left_out.note_gone_files(store, library, library.scan)

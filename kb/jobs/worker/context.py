@@ -163,7 +163,7 @@ class WorkerContext:
     @property
     def looks(self) -> Looks:
         """The records of the looks at followed references."""
-        return Looks(self.items.database)
+        return Looks(self.items.database, self.library)
 
     @property
     def executor(self) -> str:

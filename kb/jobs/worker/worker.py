@@ -407,7 +407,8 @@ class Worker:
             if beat.library_available() and not self._declared_dead:
                 # Through the heartbeat's connection, whose deadlines are short.
                 ItemStore(beat.database).release(beat.executor)
-                Looks(beat.database).close_open(beat.executor)
+                library = context.library if context is not None else None
+                Looks(beat.database, library).close_open(beat.executor)
                 beat.stop_file.unlink(missing_ok=True)
                 beat.release()
             if context is not None:
