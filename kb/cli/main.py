@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from kb import __version__
-from kb.cli.commands import assistant, care, export, jobs, machine, publish, review, sources
+from kb.cli.commands import assistant, care, export, jobs, machine, publish, review, serve, sources
 from kb.cli.commands.export import (
     CsvOption,
     FormatNames,
@@ -82,6 +82,7 @@ review.register(app)
 care.register(app)
 export.register(app)
 assistant.register(app)
+serve.register(app)
 
 
 @app.command()

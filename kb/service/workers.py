@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kb.jobs.queue.client import JobQueue
 from kb.options import RunOptions
 from kb.settings import Settings
+
+if TYPE_CHECKING:
+    from kb.jobs.worker.companion import Companion
 
 
 @dataclass
@@ -35,12 +39,20 @@ class Workers:
         return start_worker(self.settings, exit_when_idle=exit_when_idle, options=options)
 
     def run_here(
-        self, *, preset: str | None, preparations: int | None, exit_when_idle: bool = False
+        self,
+        *,
+        preset: str | None = None,
+        preparations: int | None = None,
+        exit_when_idle: bool = False,
+        companion: Companion | None = None,
     ) -> None:
-        """Run a worker in this process until it is stopped; None means the settings' value."""
+        """Run a worker in this process until it is stopped; None means the settings' value.
+
+        `companion` is a server that runs beside it and uses its model.
+        """
         from kb.jobs.worker.worker import Worker
 
         settings = self.settings.replace(
             preset=preset or self.settings.preset, workers=preparations or self.settings.workers
         )
-        Worker(settings, exit_when_idle=exit_when_idle).run()
+        Worker(settings, exit_when_idle=exit_when_idle, companion=companion).run()

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from kb.errors import KBError, SettingsError
 from kb.settings import process_environment
+from kb.settings.api import ApiSettings
 from kb.settings.assistants import AssistantSettings
 from kb.settings.dashboard import DashboardSettings
 from kb.settings.digest import DigestSettings
@@ -57,6 +58,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "digest": DigestSettings,
     "dashboard": DashboardSettings,
     "assistants": AssistantSettings,
+    "api": ApiSettings,
 }
 """The groups of settings, in the order of `.env.example` and of the Settings tab."""
 
@@ -71,6 +73,7 @@ class Settings(
     DigestSettings,
     DashboardSettings,
     AssistantSettings,
+    ApiSettings,
 ):
     """Every setting with its default; the field's alias is its name in the environment."""
 

@@ -33,6 +33,7 @@ from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
 from kb.jobs.worker.cause_log import CauseLog
+from kb.jobs.worker.companion import Companion
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare, limit_queues
 from kb.jobs.worker.item_steps import ItemSteps
@@ -73,8 +74,16 @@ class Worker:
     steps_class: type[ItemSteps] = ItemSteps
     process_class: type[InferenceProcess] = InferenceProcess
 
-    def __init__(self, settings: Settings, *, exit_when_idle: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        exit_when_idle: bool = False,
+        companion: Companion | None = None,
+    ) -> None:
+        """`companion` is a server in this process, which uses the model and ends with it."""
         self._settings = settings
+        self._companion = companion
         self._exit_when_idle = exit_when_idle
         self._stop = threading.Event()
         self._stopping = threading.Event()
@@ -199,6 +208,8 @@ class Worker:
         """Answer programs of this machine that wait for the words of a medium."""
         context = self._context
         transcriber = ModelTranscriber(context.inference_process, context.inference_session)
+        if self._companion is not None:
+            self._companion.begin(transcriber)
         self._line = LineServer(self._settings.home, transcriber)
 
     def _watch_others(self) -> None:
@@ -397,6 +408,8 @@ class Worker:
         """
         self._stopping.set()
         context, beat = self._context, self._heartbeat
+        if self._companion is not None:
+            self._companion.end()
         if self._line is not None:
             self._line.close()
         if context is not None:
@@ -420,6 +433,9 @@ class Worker:
         sys.stderr.flush()
         if self._starts_again:
             # Start a new process under the same name; this process's lock ends with it.
-            os.execv(sys.executable, worker_command(exit_when_idle=self._exit_when_idle))
+            command = worker_command(exit_when_idle=self._exit_when_idle)
+            if self._companion is not None:
+                command = list(self._companion.command)
+            os.execv(sys.executable, command)
         # DBOS's threads may be in a step for hours; their work is continued later.
         os._exit(self._exit_code)

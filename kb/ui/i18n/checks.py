@@ -21,6 +21,9 @@ EN: dict[str, str] = {
     "check_youtube_data_api_keys": "YouTube Data API keys",
     "secret_use_kb_password": "Password of the dashboard. Needed (or OIDC) where it listens "
     "beyond this machine; put a proxy with TLS before it there.",
+    "secret_use_kb_api_keys": "Keys of the HTTP API, separated by commas, each of at least 20 "
+    "characters. Needed where kb serve listens beyond this machine; without one every program of "
+    "this machine may call it.",
     "secret_use_kb_digest_webhook": "Address that the digest is sent to as JSON (POST).",
     "secret_use_kb_smtp_password": "Password for the sign-in at the e-mail server.",
     "secret_use_api_key": "ODIN: key of the API, sent as a header only. ODIN_API_KEY is the same "
@@ -54,6 +57,9 @@ DE: dict[str, str] = {
     "check_youtube_data_api_keys": "Schlüssel der YouTube Data API",
     "secret_use_kb_password": "Passwort der Seite. Nötig (oder OIDC), wo sie über diesen Rechner "
     "hinaus erreichbar ist; dort einen Proxy mit TLS davorsetzen.",
+    "secret_use_kb_api_keys": "Schlüssel der HTTP-API, durch Kommas getrennt, jeder aus mindestens "
+    "20 Zeichen. Nötig, wo kb serve über diesen Rechner hinaus lauscht; ohne einen darf jedes "
+    "Programm dieses Rechners sie aufrufen.",
     "secret_use_kb_digest_webhook": "Adresse, an die die Zusammenfassung als JSON geht (POST).",
     "secret_use_kb_smtp_password": "Passwort für die Anmeldung am E-Mail-Server.",
     "secret_use_api_key": "ODIN: Schlüssel der API, nur als Kopfzeile gesendet. ODIN_API_KEY ist "

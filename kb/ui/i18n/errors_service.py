@@ -280,6 +280,21 @@ DE: dict[str, tuple[str, str]] = {
         ".streamlit/secrets.toml; oder auf diesem Rechner bleiben: --server.address "
         "127.0.0.1",
     ),
+    "api.unguarded": (
+        "Die API wäre an {host} erreichbar, auch für andere, und verlangt keinen Schlüssel.",
+        "KB_API_KEYS auf lange zufällige Wörter setzen, oder auf diesem Rechner bleiben: --host "
+        "127.0.0.1",
+    ),
+    "api.weak_key": (
+        "KB_API_KEYS, Schlüssel {number}: mindestens {least} ASCII-Zeichen ohne Leerzeichen werden "
+        "erwartet.",
+        "Einen machen: openssl rand -hex 32",
+    ),
+    "api.address": (
+        "Die API kann an {address} nicht lauschen: {reason}.",
+        "Eine andere Adresse angeben: --host, --port",
+    ),
+    "api.starting": ("Der Worker der Erkennung startet.", "In ein paar Sekunden noch einmal."),
     "page.unexpected": ("{kind}: {reason}", "Einzelheiten stehen im Protokoll des Servers."),
     "page.preset_taken": (
         "Ein Preset {name} gibt es schon.",

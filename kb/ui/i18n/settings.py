@@ -63,6 +63,7 @@ EN: dict[str, str] = {
     "group_digest": "Digest: report by file, e-mail and webhook",
     "group_dashboard": "Dashboard",
     "group_assistants": "Assistants (kb mcp)",
+    "group_api": "HTTP API (kb serve)",
     # Subscriptions
     "follow_help": "The worker looks at each again and again and ingests what is new.",
     "follow_none": "Nothing is followed yet.",
@@ -267,6 +268,7 @@ DE: dict[str, str] = {
     "group_digest": "Bericht: Datei, E-Mail und Webhook",
     "group_dashboard": "Dashboard",
     "group_assistants": "Assistenten (kb mcp)",
+    "group_api": "HTTP-API (kb serve)",
     "follow_help": "Der Arbeiter sieht jedes immer wieder nach und nimmt auf, was neu ist.",
     "follow_none": "Noch wird nichts verfolgt.",
     "follow_new": "Kanal, Playlist oder Ordner",

@@ -1,0 +1,1 @@
+"""The HTTP API: transcriptions in the form of OpenAI's service, for other programs."""

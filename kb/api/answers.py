@@ -1,0 +1,97 @@
+"""A transcript as the bodies of OpenAI's service, with what only this server knows in `kb`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from kb.api.fields import Format
+from kb.service import Service
+from kb.types import Transcript
+
+_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}
+
+
+def facts(transcript: Transcript, took_s: float, *, cached: bool) -> dict[str, Any]:
+    """Return the figures of a transcript's quality and cost; times in seconds."""
+    coverage, timing = transcript.coverage, transcript.timing
+    return {
+        "grade": transcript.grade,
+        "coverage": round(coverage.ratio, 4),
+        "speech_s": round(coverage.speech_s, 3),
+        "gaps": [[round(gap.start_s, 3), round(gap.end_s, 3)] for gap in coverage.gaps],
+        "doubtful": [[round(s.start_s, 3), round(s.end_s, 3)] for s in transcript.doubtful_spans],
+        "engine": transcript.engine,
+        "model": transcript.model,
+        "decode_s": round(timing.asr_s, 3),
+        "took_s": round(took_s, 3),
+        "warnings": list(transcript.warnings),
+        "cached": cached,
+    }
+
+
+def verbose(
+    service: Service, transcript: Transcript, granularities: Collection[str]
+) -> dict[str, Any]:
+    """Return the body of verbose_json with the parts that were asked for: segments by default."""
+    found: dict[str, Any] = json.loads(service.items.render(transcript, "verbose_json"))
+    words = found.pop("words")
+    for segment in found["segments"]:
+        segment.pop("words", None)
+    if granularities and "segment" not in granularities:
+        del found["segments"]
+    if "word" in granularities:
+        found["words"] = words
+    found["usage"] = {"type": "duration", "seconds": found["duration"]}
+    return found
+
+
+def body(
+    service: Service, transcript: Transcript, form: Format, granularities: Collection[str]
+) -> dict[str, Any] | str:
+    """Return the body of an answer: a document of JSON, or a text."""
+    if form in ("srt", "vtt"):
+        return service.items.render(transcript, form)
+    found = verbose(service, transcript, granularities)
+    if form == "text":
+        return f"{found['text']}\n"
+    if form == "verbose_json":
+        return found
+    code = transcript.language
+    languages = {"languages": [{"code": code}]} if found["text"] else {}
+    return {"text": found["text"], **languages, "usage": found["usage"]}
+
+
+def response(
+    service: Service,
+    transcript: Transcript,
+    form: Format,
+    granularities: Collection[str],
+    known: dict[str, Any],
+) -> Response:
+    """Return the answer in one of the formats; `known` are the facts of the transcript."""
+    found = body(service, transcript, form, granularities)
+    headers = {"kb-grade": known["grade"], "kb-coverage": str(known["coverage"])}
+    if isinstance(found, str):
+        return PlainTextResponse(found, headers=headers, media_type=_TYPES[form])
+    return JSONResponse({**found, "kb": known}, headers=headers)
+
+
+def done_event(
+    service: Service,
+    transcript: Transcript,
+    form: Format,
+    granularities: Collection[str],
+    known: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the last event of a stream: its text is that of the answer without a stream.
+
+    It has no usage: the client takes only one in tokens here.
+    """
+    found = body(service, transcript, form, granularities)
+    more = {"text": found} if isinstance(found, str) else found
+    more = {name: value for name, value in more.items() if name != "usage"}
+    return {"type": "transcript.text.done", **more, "kb": known}

@@ -1,0 +1,156 @@
+"""The fields of a transcription's form: read as the official client sends them, and checked.
+
+The client sends lists as `name[]`, objects as `name[key]`, and all values as text.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from kb.api.errors import ApiError, field_error
+from kb.service.notation import language_code
+
+MOST_FIELDS = 200
+FIELD_BYTES = 1 << 20  # of one value
+PROMPT_BYTES = 600  # more than half of Whisper's text context
+MOST_KEYWORDS, LONGEST_KEYWORD = 100, 80
+
+Format = Literal["json", "text", "srt", "verbose_json", "vtt"]
+Granularity = Literal["word", "segment"]
+Language = Annotated[str, Field(max_length=40)]
+
+
+class AudioFields(BaseModel):
+    """The fields of both kinds of requests about a recording."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=200, description="A name of GET /v1/models.")
+    prompt: str = Field(
+        "", description="Names and style for the recognizer; the last 600 bytes count."
+    )
+    response_format: Format = "json"
+    temperature: float = Field(
+        0.0, ge=0, le=1, description="0 alone: doubtful places are read again at other values."
+    )
+
+
+class TranscriptionFields(AudioFields):
+    """The fields of a transcription."""
+
+    language: Language = Field("", description="Code of the speech, such as en; empty: detected.")
+    keywords: list[Annotated[str, Field(max_length=LONGEST_KEYWORD)]] = Field(
+        default_factory=list, max_length=MOST_KEYWORDS, alias="keywords[]"
+    )
+    timestamp_granularities: list[Granularity] = Field(
+        default_factory=list, alias="timestamp_granularities[]"
+    )
+    stream: bool = False
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        code = language_code(value) if value else ""
+        if value and not code:
+            raise ValueError("a language code such as en is expected")
+        return code
+
+
+_Fields = TypeVar("_Fields", bound=AudioFields)
+
+# Fields of OpenAI's service that need what is not here; each is refused with its reason.
+_REFUSED = {
+    "include": "log-probabilities of tokens are not kept",
+    "languages": "the choice of one language among several is not supported; give language",
+    "known_speaker_names": "speakers are not recognized",
+    "known_speaker_references": "speakers are not recognized",
+}
+_LISTS = ("keywords", "timestamp_granularities")
+
+
+async def read_form(request: Request) -> FormData:
+    """Return the form of a request; its file is in a temporary file on the disk.
+
+    Raises ApiError for a body of another kind and for one that is broken off.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise ApiError(
+            400,
+            "unsupported_content_type",
+            f"multipart/form-data is expected, not {kind or 'a body without a type'}.",
+        )
+    return await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES)
+
+
+def file_of(form: FormData) -> UploadFile:
+    """Return the file of a form. Raises ApiError."""
+    found = form.get("file")
+    if not isinstance(found, UploadFile):
+        raise ApiError(400, "missing_required_parameter", "file is missing.", param="file")
+    if not found.size:
+        raise ApiError(400, "invalid_audio", "The file is empty.", param="file")
+    return found
+
+
+def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
+    """Return the checked fields of a form. Raises ApiError naming the first bad one."""
+    values: dict[str, Any] = {}
+    for key in dict.fromkeys(form.keys()):
+        given = form.getlist(key)
+        name, bracket, _ = key.partition("[")
+        if name == "file":
+            continue
+        if any(isinstance(each, UploadFile) for each in given):
+            raise ApiError(400, "invalid_value", f"{name} is a file; text is expected.", param=name)
+        if name in _REFUSED:
+            message = f"{name} cannot be used: {_REFUSED[name]}."
+            raise ApiError(400, "unsupported_value", message, param=name)
+        if name == "chunking_strategy":
+            _check_strategy(key, given)
+        elif name in _LISTS and key in (name, f"{name}[]"):
+            values.setdefault(f"{name}[]", []).extend(given)
+        elif bracket or key not in kind.model_fields:
+            raise ApiError(400, "unknown_parameter", f"{key} is no parameter.", param=name)
+        elif len(given) > 1:
+            raise ApiError(400, "invalid_value", f"{name} is given twice.", param=name)
+        else:
+            values[key] = given[0]
+    if values.get("response_format") == "diarized_json":
+        raise ApiError(
+            400,
+            "unsupported_value",
+            "response_format diarized_json cannot be used: speakers are not recognized.",
+            param="response_format",
+        )
+    try:
+        return kind.model_validate({k: v for k, v in values.items() if v != "" or k == "model"})
+    except ValidationError as error:
+        found = field_error(error)
+        found.param = found.param.removesuffix("[]") if found.param else None
+        raise found from None
+
+
+def _check_strategy(key: str, given: list[Any]) -> None:
+    """Check the way in which sound is cut: windows follow the detected speech in any case."""
+    allowed = {
+        "chunking_strategy": ("auto",),
+        "chunking_strategy[type]": ("server_vad",),
+    }
+    numbers = ("threshold", "prefix_padding_ms", "silence_duration_ms")
+    part = key.partition("[")[2].removesuffix("]")
+    if key in allowed and given == [allowed[key][0]]:
+        return
+    if part in numbers and len(given) == 1:
+        try:
+            float(given[0])
+        except ValueError:
+            pass
+        else:
+            return
+    message = f"{key}: auto or an object of the type server_vad is expected."
+    raise ApiError(400, "invalid_value", message, param="chunking_strategy")

@@ -1,0 +1,135 @@
+"""The server of the API: its address, and uvicorn in a thread beside a worker or alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+
+import uvicorn
+
+from kb.api.app import create_app
+from kb.api.context import ApiContext
+from kb.api.guard import LOOPBACK_NAMES
+from kb.errors import SettingsError, UsageError
+from kb.service.line import Transcriber
+from kb.settings import Settings
+
+END_S = 2  # for the answers under way
+BACKLOG = 256
+LEAST_KEY = 20  # characters
+
+log = logging.getLogger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    """Return True if a server at this address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class ApiServer:
+    """The server, which may run beside a worker (`kb.service.line.Companion`)."""
+
+    def __init__(self, settings: Settings, host: str, port: int, command: Sequence[str]) -> None:
+        """Take the address; port 0 is any free one. Raises UsageError.
+
+        `command` starts the same server again.
+        """
+        self.command = tuple(command)
+        if not is_loopback(host) and not settings.api_key_texts:
+            raise UsageError(
+                "api.unguarded",
+                "The API would listen on {host}, where others reach it, and asks for no key.",
+                hint="Set KB_API_KEYS to long random words, or stay on this machine: --host "
+                "127.0.0.1",
+                host=host or "every interface",
+            )
+        _check_keys(settings)
+        self._socket = _listen(host, port)
+        self.address = _address(host, self._socket.getsockname()[1])
+        self._context = ApiContext(settings)
+        hosts = LOOPBACK_NAMES if is_loopback(host) else ()
+        config = uvicorn.Config(
+            create_app(self._context, hosts=hosts),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_graceful_shutdown=END_S,
+            lifespan="on",
+        )
+        self._server = uvicorn.Server(config)
+        self._thread: threading.Thread | None = None
+
+    def run(self, transcriber: Transcriber) -> None:
+        """Serve until Ctrl-C or SIGTERM; called by the main thread."""
+        stop = threading.Event()
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last is Windows' Ctrl-Break
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda *_: stop.set())
+        self.begin(transcriber)
+        self.start()
+        while self._thread is not None and self._thread.is_alive() and not stop.wait(0.2):
+            pass
+        self.end()
+
+    def start(self) -> None:
+        """Serve in a thread; requests that need the recognizer are refused until `begin`."""
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+        self._thread.start()
+
+    def begin(self, transcriber: Transcriber) -> None:
+        """Transcribe with this recognizer from now on."""
+        self._context.recognizer = transcriber
+
+    def end(self) -> None:
+        """End the server: answers under way have two seconds."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(END_S + 0.5)
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        except (Exception, SystemExit):
+            log.exception("The API has ended")
+
+
+def _check_keys(settings: Settings) -> None:
+    """Raise SettingsError for a key that could be guessed, or that no header can carry."""
+    for number, key in enumerate(settings.api_key_texts, start=1):
+        if len(key) < LEAST_KEY or not (key.isascii() and key.isprintable()) or " " in key:
+            raise SettingsError(
+                "api.weak_key",
+                "KB_API_KEYS, key {number}: at least {least} ASCII characters without a space are "
+                "expected.",
+                hint="Make one with: openssl rand -hex 32",
+                number=number,
+                least=LEAST_KEY,
+            )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise UsageError(
+            "api.address",
+            "The API cannot listen on {address}: {reason}.",
+            hint="Give another address: --host, --port",
+            address=_address(host, port),
+            reason=reason or error,
+        ) from error
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,259 @@
+"""POST /v1/audio/transcriptions."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from kb.api import answers
+from kb.api.context import ApiContext
+from kb.api.errors import CLIENT_GONE, ApiError
+from kb.api.fields import (
+    PROMPT_BYTES,
+    AudioFields,
+    TranscriptionFields,
+    fields_of,
+    file_of,
+    read_form,
+)
+from kb.api.flights import Flight, OnText
+from kb.errors import MediaUnavailable
+from kb.options import RunOptions
+from kb.service import uploads
+from kb.service.line import Request as Recording
+from kb.types import Transcript
+
+COMMENT_EVERY_S = 10.0  # proxies cut a silent connection
+FIRST_EVENT_S = 1.0  # an error within this time has a status instead of an event
+LOOK_S = 0.5  # between two looks for a caller that left
+_BLOCK = 1 << 20
+
+
+def router(context: ApiContext) -> APIRouter:
+    """Return the routes of recordings."""
+    routes = APIRouter(prefix="/v1/audio", tags=["audio"])
+
+    @routes.post(
+        "/transcriptions",
+        openapi_extra={"requestBody": _form_of(TranscriptionFields)},
+        responses={200: {"content": {name: {} for name in ("text/plain", "text/event-stream")}}},
+    )
+    async def create_transcription(request: Request) -> Response:
+        """Transcribe a recording, in the form of OpenAI's service.
+
+        `stream=true` answers with events; `kb` has grade, coverage and doubtful seconds.
+        """
+        form = await read_form(request)
+        try:
+            file, fields = file_of(form), fields_of(form, TranscriptionFields)
+            _check(fields)
+            options = await run_in_threadpool(_options, context, fields)
+            flight, cached = await _take_off(context, request, file, fields, options)
+        finally:
+            await form.close()
+        if fields.stream:
+            return await _streamed(context, fields, flight, cached=cached)
+        with context.flights.joined(flight):
+            while not flight.ended:
+                await flight.next_change(LOOK_S)
+                if not flight.ended and await request.is_disconnected():
+                    raise ApiError(CLIENT_GONE, "client_gone", "The caller has left.")
+            transcript = flight.result()
+        known = _facts(flight, fields, cached=cached)
+        granularities = fields.timestamp_granularities
+        return await run_in_threadpool(
+            answers.response,
+            context.service,
+            transcript,
+            fields.response_format,
+            granularities,
+            known,
+        )
+
+    return routes
+
+
+def _check(fields: TranscriptionFields) -> None:
+    """Raise ApiError for fields that do not go together, or that the recognizer lacks."""
+    if fields.timestamp_granularities and fields.response_format != "verbose_json":
+        raise ApiError(
+            400,
+            "unsupported_value",
+            "timestamp_granularities need response_format verbose_json.",
+            param="timestamp_granularities",
+        )
+    if fields.temperature > 0:
+        raise ApiError(
+            400,
+            "unsupported_value",
+            "temperature above 0 cannot be used; doubtful places are read again at other "
+            "temperatures in any case.",
+            param="temperature",
+        )
+
+
+def _options(context: ApiContext, fields: TranscriptionFields) -> RunOptions:
+    options = context.models.options(fields.model)
+    if options is None:
+        raise ApiError(
+            404,
+            "model_not_found",
+            f"The model {fields.model} is not served.",
+            hint=f"Served: {', '.join(context.models.names())}.",
+            param="model",
+        )
+    return replace(options, language=fields.language or None)
+
+
+async def _take_off(
+    context: ApiContext,
+    request: Request,
+    file: UploadFile,
+    fields: TranscriptionFields,
+    options: RunOptions,
+) -> tuple[Flight, bool]:
+    """Return the transcription of a file, and True if its answer was there already."""
+    transcriber = context.transcriber()
+    path = context.folder / secrets.token_hex(16)
+    try:
+        digest = await run_in_threadpool(_write, file, path)
+        names = tuple(name.strip() for name in fields.keywords if name.strip())
+        prompt = _prompt(fields.prompt)
+        hotwords = (prompt, *names) if prompt else names
+        key = (request.state.key, digest, json.dumps(options.as_dict()), hotwords)
+        known = context.flights.find(key)
+        if known is not None:
+            path.unlink(missing_ok=True)
+            return known, known.ended
+        shown = uploads.safe_name(file.filename or "recording")
+        recording = Recording(
+            path, options, shown_as=shown, sha256=digest, hotwords=hotwords, may_swap=False
+        )
+
+        def work(on_text: OnText, cancelled: Any) -> Transcript:
+            try:
+                return transcriber.transcribe(recording, on_text=on_text, cancelled=cancelled)
+            except MediaUnavailable as error:
+                # The caller knows the file by its own name.
+                error.message = error.message.replace(str(path), shown)
+                error.hint = error.hint.replace(str(path), shown)
+                raise
+
+        return context.flights.start(key, work, lambda: path.unlink(missing_ok=True)), False
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _write(file: UploadFile, path: Path) -> str:
+    """Write an upload to a file of its own; return the SHA-256. Raises ApiError."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("xb") as target:
+            while block := file.file.read(_BLOCK):
+                digest.update(block)
+                target.write(block)
+    except OSError as error:
+        raise ApiError(
+            507, "disk", f"The recording cannot be stored: {error.strerror or error}."
+        ) from error
+    return digest.hexdigest()
+
+
+def _prompt(text: str) -> str:
+    """Return the end of a prompt: what is nearest to the speech has the most influence."""
+    data = " ".join(text.split()).encode("utf-8", "replace")
+    return data[-PROMPT_BYTES:].decode("utf-8", "ignore").strip()
+
+
+def _facts(flight: Flight, fields: AudioFields, *, cached: bool) -> dict[str, Any]:
+    found = answers.facts(flight.result(), flight.took_s, cached=cached)
+    if len(" ".join(fields.prompt.split()).encode("utf-8", "replace")) > PROMPT_BYTES:
+        found["warnings"].append(f"The last {PROMPT_BYTES} bytes of the prompt were used.")
+    return found
+
+
+async def _streamed(
+    context: ApiContext, fields: TranscriptionFields, flight: Flight, *, cached: bool
+) -> Response:
+    """Return a stream of events; an error that comes at once has a status of its own."""
+    flight.callers += 1  # until the stream is its caller
+    try:
+        if not flight.ended and not flight.texts:
+            await flight.next_change(FIRST_EVENT_S)
+        if flight.error is not None:
+            raise flight.error
+        stream = _events(context, fields, flight, cached=cached)
+        first = await anext(stream)
+    finally:
+        flight.callers -= 1
+
+    async def whole() -> AsyncIterator[str]:
+        try:
+            yield first
+            async for each in stream:
+                yield each
+        finally:
+            await stream.aclose()
+
+    return StreamingResponse(whole(), media_type="text/event-stream")
+
+
+async def _events(
+    context: ApiContext, fields: TranscriptionFields, flight: Flight, *, cached: bool
+) -> Any:
+    with context.flights.joined(flight):
+        yield ": the words follow\n\n"
+        sent = 0
+        while True:
+            while sent < len(flight.texts):
+                text = flight.texts[sent]
+                delta = f" {text}" if sent else text
+                sent += 1
+                yield _event({"type": "transcript.text.delta", "delta": delta})
+            if flight.ended:
+                break
+            before = asyncio.get_running_loop().time()
+            await flight.next_change(COMMENT_EVERY_S)
+            if asyncio.get_running_loop().time() - before >= COMMENT_EVERY_S:
+                yield ": still at work\n\n"
+        if flight.error is not None:
+            yield _event(flight.error.document())
+            return
+        known = _facts(flight, fields, cached=cached)
+        granularities = fields.timestamp_granularities
+        done = await run_in_threadpool(
+            answers.done_event,
+            context.service,
+            flight.result(),
+            fields.response_format,
+            granularities,
+            known,
+        )
+        yield _event(done)
+
+
+def _event(document: dict[str, Any]) -> str:
+    return f"data: {json.dumps(document, ensure_ascii=False)}\n\n"
+
+
+def _form_of(fields: type[BaseModel]) -> dict[str, Any]:
+    """Return the description of a form with a file."""
+    schema = fields.model_json_schema(by_alias=True)
+    schema["properties"]["file"] = {"type": "string", "format": "binary"}
+    schema["required"] = [*schema.get("required", []), "file"]
+    schema["description"] = "A form with the recording; the file may be any audio or video."
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}

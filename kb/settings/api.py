@@ -1,0 +1,42 @@
+"""Settings of the HTTP API."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, SecretStr
+
+
+class ApiSettings(BaseModel):
+    """Settings of the HTTP API."""
+
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        alias="KB_API_KEYS",
+        description="Keys of the HTTP API, separated by commas, each of at least 20 characters. "
+        "Needed where kb serve listens beyond this machine; without one every program of this "
+        "machine may call it.",
+    )
+    api_max_mb: float = Field(
+        1024.0,
+        alias="KB_API_MAX_MB",
+        gt=0,
+        description="Largest body of a request to the HTTP API, in MB.",
+    )
+    api_waiting: int = Field(
+        64,
+        alias="KB_API_WAITING",
+        ge=1,
+        le=1000,
+        description="Transcriptions of the HTTP API that run or wait at once; further requests are "
+        "refused with 429 and the time to try again.",
+    )
+
+    @property
+    def api_key_texts(self) -> tuple[str, ...]:
+        """`api_keys` as a tuple of secrets, without empty ones."""
+        texts = self.api_keys.get_secret_value().split(",")
+        return tuple(text.strip() for text in texts if text.strip())
+
+    @property
+    def api_max_bytes(self) -> int:
+        """`api_max_mb` in bytes."""
+        return int(self.api_max_mb * 1e6)

@@ -1,0 +1,160 @@
+"""Transcriptions through the official client, over HTTP, with real speech and the demo model."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import srt
+import webvtt
+from openai import AsyncOpenAI, OpenAI
+
+from kb.inference.line import ModelTranscriber
+from kb.inference.process import InferenceProcess
+from kb.inference.session import InferenceSession
+from kb.settings import Settings
+from kb.types import Word
+from tests.support.api_server import served
+from tests.support.compose import Composition, compose, random_plan, write_wav
+from tests.support.speech import bank, score
+
+pytestmark = pytest.mark.slow
+
+WORDS = 14
+FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
+GRANULARITIES = ((), ("segment",), ("word",), ("word", "segment"))
+
+
+@dataclass(frozen=True)
+class Site:
+    """A served API, and a recording with its words."""
+
+    url: str
+    recording: Path
+    spoken: Composition
+
+    def client(self) -> OpenAI:
+        return OpenAI(
+            base_url=self.url, api_key="x", max_retries=0, _strict_response_validation=True
+        )
+
+    def transcribe(self, **fields: Any) -> Any:
+        return self.client().audio.transcriptions.create(
+            **{"model": "whisper-1", "file": self.recording, **fields}
+        )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder, rng = tmp_path_factory.mktemp("api"), np.random.default_rng(3)
+    spoken = compose(bank(), random_plan(bank(), WORDS, rng), rng=rng)
+    recording = write_wav(folder / "Talk.wav", spoken)
+    settings = Settings.model_validate(
+        {"KB_HOME": str(folder / "home"), "KB_MODEL": "demo", "KB_CPU_THREADS": "1"}
+    )
+    process = InferenceProcess(settings, 1)
+    recognizer = ModelTranscriber(process, InferenceSession(settings))
+    with served(settings.home, recognizer) as server:
+        yield Site(f"{server.address}/v1", recording, spoken)
+    process.close()
+
+
+def check_words(site: Site, words: list[Any]) -> None:
+    found = [Word(each.start, each.end, each.word, 1.0) for each in words]
+    result = score(site.spoken.words, found)
+    assert result.errors <= 1
+    assert all(abs(each) < 0.25 for each in (*result.starts_s, *result.ends_s))
+
+
+@pytest.mark.parametrize("granularities", GRANULARITIES)
+@pytest.mark.parametrize("stream", [False, True])
+def test_verbose_json_has_what_was_asked_for(
+    site: Site, granularities: tuple[str, ...], stream: bool
+) -> None:
+    found = site.transcribe(
+        response_format="verbose_json", timestamp_granularities=list(granularities), stream=stream
+    )
+    if stream:
+        found = list(found)[-1]
+    words, segments = getattr(found, "words", None), getattr(found, "segments", None)
+    assert bool(words) == ("word" in granularities)
+    assert bool(segments) == (granularities != ("word",))
+    assert found.duration == pytest.approx(site.spoken.seconds, abs=0.1)
+    if words:
+        if stream:
+            words = [type("W", (), each) for each in words]
+        check_words(site, words)
+    if segments and not stream:
+        assert " ".join(each.text.strip() for each in segments) == found.text
+    assert found.kb["grade"] in "ABC" and 0 < found.kb["coverage"] <= 1
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_last_event_has_the_text_of_the_plain_answer(site: Site, form: str) -> None:
+    plain = site.transcribe(response_format=form)
+    events = list(site.transcribe(response_format=form, stream=True))
+    assert {event.type for event in events[:-1]} == {"transcript.text.delta"}
+    done = events[-1]
+    assert done.type == "transcript.text.done"
+    text = plain if isinstance(plain, str) else plain.text
+    assert done.text == text and len(text) > 40
+    first = "".join(event.delta for event in events[:-1])
+    heard = [Word(0.0, 0.0, word, 1.0) for word in first.split()]
+    assert score(site.spoken.words, heard).errors <= 1
+
+
+def test_subtitles_and_text_are_documents(site: Site) -> None:
+    assert list(srt.parse(site.transcribe(response_format="srt")))
+    assert webvtt.from_string(site.transcribe(response_format="vtt")).captions
+    text = site.transcribe(response_format="text")
+    assert text.endswith("\n") and text.count("\n") == 1
+    raw = site.client().audio.transcriptions.with_raw_response.create(
+        model="whisper-1", file=site.recording, response_format="srt"
+    )
+    assert raw.headers["kb-grade"] in ("A", "B", "C")
+    assert raw.headers["content-type"].startswith("application/x-subrip")
+
+
+def test_json_has_language_usage_and_quality(site: Site) -> None:
+    found = site.transcribe()
+    assert found.usage.type == "duration"
+    assert found.usage.seconds == pytest.approx(site.spoken.seconds, abs=0.1)
+    assert found.kb["model"] and found.kb["doubtful"] is not None
+    assert site.transcribe(language="German").text  # a name that people write
+    assert site.transcribe(model="demo", keywords=["ODIN"], prompt="A talk.").kb["engine"]
+
+
+def test_the_asynchronous_client(site: Site) -> None:
+    async def ask() -> tuple[Any, list[Any]]:
+        client = AsyncOpenAI(
+            base_url=site.url, api_key="x", max_retries=0, _strict_response_validation=True
+        )
+        async with client:
+            create = client.audio.transcriptions.create
+            plain = await create(model="whisper-1", file=site.recording)
+            stream = await create(model="whisper-1", file=site.recording, stream=True)
+            return plain, [event async for event in stream]
+
+    plain, events = asyncio.run(ask())
+    assert events[-1].text == plain.text
+
+
+def test_models_can_be_listed_and_asked_for(site: Site) -> None:
+    listed = [model.id for model in site.client().models.list()]
+    assert listed[0] == "demo" and "whisper-1" in listed
+    for name in itertools.islice(listed, 3):
+        assert site.client().models.retrieve(name).id == name
+
+
+def test_the_server_is_ready_once_a_sound_was_decoded(site: Site) -> None:
+    root = site.url.removesuffix("/v1")
+    assert httpx.get(f"{root}/health/ready", timeout=60).json() == {"status": "ok"}
+    health = httpx.get(f"{root}/health").json()
+    assert health["status"] == "ok" and health["model"] == "demo"
