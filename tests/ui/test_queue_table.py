@@ -23,7 +23,10 @@ def test_state_cause_and_next_try_are_within_a_small_window(home: Path) -> None:
     service = queued(3)
     ids = [row.id for row in service.queue.page().rows]
     with service.queue.database.begin() as connection:
-        error = {"error": "The harbour is closed, " * 9, "wait_until": 9e8}
+        error = {
+            "error": "The harbour is closed, " * 9, "wait_until": 9e8, "attempts": 3,
+            "failing_since": 8e8,
+        }  # fmt: skip
         for item_id, state in zip(ids, ("failed", "waiting", "queued"), strict=True):
             values = {"state": state, **(error if state == "failed" else {})}
             connection.execute(sa.update(items).where(items.c.id == item_id).values(**values))
@@ -37,8 +40,16 @@ def test_state_cause_and_next_try_are_within_a_small_window(home: Path) -> None:
         widths = {name: each["width"] for name, each in json.loads(table.proto.columns).items()
                   if "width" in each}  # fmt: skip
         names = list(table.value.columns)
-        assert names[:4] == FIRST
-        assert sum(widths[name] for name in FIRST) <= ROOM_PX[900]
+        if choice == "queue_failed":  # all are failed; their tries take the room of the state
+            assert names == ["title", "next", "error", "tries"]
+            assert sum(widths.values()) <= ROOM_PX[900]
+            (tries,) = table.value["tries"]
+            assert tries.startswith("3 tries · tried ") and " · first failure " in tries
+            assert " · last try " in tries
+        else:
+            # A column that is empty takes no room: nothing is wrong with what waits.
+            assert names[:4] == FIRST if choice == "queue_all" else "error" not in names
+        assert sum(widths[name] for name in names[:4]) <= ROOM_PX[900]
         assert sum(widths[name] for name in names) <= ROOM_PX[1280]
         assert table.proto.row_height == row_px
         # What has ended has neither stage nor progress.

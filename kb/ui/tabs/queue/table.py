@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -26,8 +27,14 @@ from kb.ui.widgets.tables import guarded_table
 
 PAGE_ROWS = 100
 ROWS_SHOWN, ROW_PX, HEAD_PX = 14, 35, 38
-# Rows in which a sentence has four lines; text wraps in rows above 64 pixels only.
-TALL_ROWS_SHOWN, TALL_ROW_PX = 7, 84
+# Rows in which a sentence has six lines; text wraps in rows above 64 pixels only.
+TALL_ROWS_SHOWN, TALL_ROW_PX = 5, 124
+# Pixels of the columns.
+_WIDTHS = {
+    "title": 120, "state": 120, "next": 95, "error": 150, "tries": 145, "when": 95, "length": 65,
+    "stage": 85, "progress": 85,
+}  # fmt: skip
+_WIDTHS_AT_WORK = {"title": 140, "state": 125, "next": 106, "error": 210}
 _LOOKS_SHOWN = (*ACTIVE, "failed")  # states of looks that are named above the table
 
 _TABLE, _SELECTED = "queue_table", "queue_selected"
@@ -62,37 +69,25 @@ def _table(
     """
     ids = [row.id for row in page.rows]
     table_key = row_selection.restore_selection(_TABLE, ids, selected())
-    columns: dict[str, Any] = {
-        "title": [title(row) for row in page.rows],
-        "state": [_state(row, several=several) for row in page.rows],
-        "next": [next_try(row) for row in page.rows],
-        "error": [error_messages.translate_stored(row).message for row in page.rows],
-    }
-    column = st.column_config
-    # The first four fit into a window of 900 pixels; all of them into one of 1280.
-    config: dict[str, Any] = {
-        "title": column.TextColumn(text("queue_column_title"), width=140),
-        "state": column.TextColumn(text("queue_column_state"), width=125),
-        "next": column.TextColumn(text("queue_column_next"), width=106),
-        "error": column.TextColumn(text("queue_column_error"), width=210),
-    }
+    at_work = at_work and any(row.state in ACTIVE for row in page.rows)
+    columns: dict[str, Any] = {"title": [title(row) for row in page.rows]}
+    if not tries:
+        columns["state"] = [_state(row, several=several) for row in page.rows]
+    columns["next"] = [next_try(row) for row in page.rows]
+    columns["error"] = [error_messages.translate_stored(row).message for row in page.rows]
     if at_work:
         columns["stage"] = [stage(row.stage) if row.state == "running" else "" for row in page.rows]
         columns["progress"] = [_progress(row) for row in page.rows]
-        config["stage"] = column.TextColumn(text("queue_column_stage"), width=85)
-        config["progress"] = column.ProgressColumn(
-            text("queue_column_progress"), format="percent", min_value=0.0, max_value=1.0, width=85
-        )
     if tries:
-        columns["tries"] = [
-            " · ".join([plural_text("queue_tries", row.attempts), *first_and_last_try(row)])
-            for row in page.rows
-        ]
-        config["tries"] = column.TextColumn(text("queue_column_tries"), width=150)
-    columns["when"] = [messages.format_datetime(since(row)) for row in page.rows]
-    columns["length"] = [messages.format_length(row.duration_s) for row in page.rows]
-    config["when"] = column.TextColumn(text("queue_column_since"), width=95)
-    config["length"] = column.TextColumn(text("queue_column_length"), width=65)
+        columns["tries"] = [_tries(row) for row in page.rows]
+    else:
+        columns["when"] = [messages.format_datetime(since(row)) for row in page.rows]
+        lengths = [row.duration_s for row in page.rows]
+        columns["length"] = [messages.format_length(each) if each else "" for each in lengths]
+    # A column that is empty takes the room of one that is not.
+    for name in ("next", "error", "length"):
+        if not any(columns.get(name, ())):
+            columns.pop(name, None)
     row_px, most = (TALL_ROW_PX, TALL_ROWS_SHOWN) if tall else (ROW_PX, ROWS_SHOWN)
     guarded_table(
         columns,
@@ -101,9 +96,42 @@ def _table(
         row_height=row_px,
         on_select=partial(_on_select, table_key),
         selection_mode="multi-row",
-        column_config=config,
+        column_config=_config(columns, at_work=at_work),
         alt=text("queue_alt"),
     )
+
+
+def _config(names: Collection[str], *, at_work: bool) -> dict[str, Any]:
+    """Return the columns with their widths.
+
+    With work under way, the first four fit into a window of 900 pixels and all of them into one of
+    1280; else all of them fit into 900.
+    """
+    column = st.column_config
+    widths = _WIDTHS | (_WIDTHS_AT_WORK if at_work else {})
+    if "tries" in names:  # without the state, which all have
+        widths["error"] = 220
+    found: dict[str, Any] = {
+        name: column.TextColumn(
+            text("queue_column_since" if name == "when" else f"queue_column_{name}"),
+            width=widths[name],
+        )
+        for name in names
+    }
+    if "progress" in found:
+        found["progress"] = column.ProgressColumn(
+            text("queue_column_progress"), format="percent", min_value=0.0, max_value=1.0,
+            width=widths["progress"],
+        )  # fmt: skip
+    return found
+
+
+def _tries(row: QueueRow) -> str:
+    """Return number, last, first and coming last try of a row that failed."""
+    said = [plural_text("queue_tries", row.attempts)]
+    if (at := since(row)) is not None:
+        said.append(text("queue_tried", time=messages.format_datetime(at)))
+    return " · ".join([*said, *first_and_last_try(row)])
 
 
 def _state(row: QueueRow, *, several: bool) -> str:
