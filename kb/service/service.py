@@ -15,6 +15,7 @@ from kb.settings import Settings, get_settings
 if TYPE_CHECKING:
     from kb.inference.session import InferenceSession
     from kb.jobs.queue.client import JobQueue
+    from kb.jobs.queue.machine_needs import UnmetNeed
     from kb.pipeline.vocabulary import Vocabulary
     from kb.service.asking import Asking
     from kb.service.backup import Backup
@@ -111,6 +112,12 @@ class Service:
         from kb.jobs.clock_check import clock_problem
 
         return clock_problem(self.queue.database)
+
+    def unmet_needs(self) -> list[UnmetNeed]:
+        """Return what waiting items need that some machine lacks. Raises LibraryError."""
+        from kb.jobs.queue.machine_needs import unmet_needs
+
+        return unmet_needs(self.queue.database)
 
     def close(self) -> None:
         """Close connections to knowledge bases, free the model and close the database."""

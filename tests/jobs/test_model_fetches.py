@@ -190,3 +190,19 @@ def test_the_end_of_a_fetch_queues_its_items(
     until(lambda: service.items.status(item_id).state == "queued")
     with raises(ModelUnavailable, "model.not_on_hub"):
         context.model_fetches.require(item_id, "whisper", GONE)
+
+
+def test_an_item_that_got_its_error_is_not_woken(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is not yet written as waiting when the fetch ends, and it waits for another time."""
+    monkeypatch.setattr(model_fetches, "FIRST_LOOK_S", 10.0)
+    monkeypatch.setattr(model_fetches, "WAKE_PAUSES_S", (0.0, 0.1, 0.1))
+    queue = Queue()
+    calls: list[Collection[str]] = []
+    monkeypatch.setattr(queue.fetches, "_wake", lambda ids: calls.append(list(ids)) or [])
+    assert queue.outcome("a", "/no/such/model") == "model.unknown"
+    late = len(calls)
+    until(lambda: not any(t.name == "model /no/such/model" for t in threading.enumerate()))
+    assert [each for call in calls[late + 1 :] for each in call] == []
+    assert late <= 1

@@ -279,6 +279,7 @@ def status(
                 "quota": asdict(quota) if (quota := service.follows.quota()) else None,
                 "clock": clock.record() if (clock := service.clock_problem()) else None,
                 "crash_loops": [asdict(each) for each in service.queue.crash_loops()],
+                "needs": [need.as_dict() for need in service.unmet_needs()],
                 "machines": [m.as_dict(history=False) for m in service.machines.list()],
             }
         )

@@ -27,7 +27,7 @@ from kb.types.sentences import counted
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kb.service.views import CrashLoop
+    from kb.service.views import CrashLoop, UnmetNeed
 
 
 _QUIET = ("done", "cancelled", "dismissed")  # states of listings that are not worth a line
@@ -122,7 +122,21 @@ def status_head(service: Service) -> list[Text]:
         if lane.machine:
             what = f"Machine {lane.machine} takes no items"
         lines.append(Text(f"{what}{until}: {lane.reason}", style="yellow"))
+    lines += [Text(need_line(need), style="yellow") for need in service.unmet_needs()]
     return lines
+
+
+def need_line(unmet: UnmetNeed) -> str:
+    """Return the sentence about items that wait for a machine with an engine or a model."""
+    need = unmet.need
+    what = [f"{name} {value}" for name, value in (("engine", need.engine), ("model", need.model))
+            if value]  # fmt: skip
+    said = f"Waiting for a machine with {', '.join(what) or 'the default model'}: {unmet.count}."
+    if unmet.lacking:
+        said += f" Missing on {', '.join(unmet.lacking)}."
+    if unmet.having:
+        return f"{said} Present on {', '.join(unmet.having)}."
+    return f"{said} No machine at work is known to have it."
 
 
 def fetch_notes(service: Service) -> list[Text]:

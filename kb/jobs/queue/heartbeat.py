@@ -61,6 +61,7 @@ class WorkerInfo:
     silent_s: float = 0.0  # since the last heartbeat, by the database's clock
     boot: str = ""  # of the machine; empty: recorded by an older version
     instance: str = ""
+    serves: tuple[tuple[str, str], ...] = ()  # answers, see `machine_needs`
     ytdlp: str = ""  # the version that it has loaded, in the form of `kb.sources.ytdlp.version`
 
     def is_alive(self) -> bool:
@@ -387,6 +388,7 @@ def _worker_info(row: sa.Row[Any]) -> WorkerInfo:
         silent_s=float(row.silent_s),
         boot=str(facts.get("boot", "")),
         instance=str(row.instance or ""),
+        serves=tuple((str(key), str(code)) for key, code in (facts.get("serves") or {}).items()),
         ytdlp=str(facts.get("ytdlp", "")),
     )  # fmt: skip
 
@@ -401,6 +403,7 @@ def mark_dead(database: Database, executor: str, reaper: str) -> None:
     reaper_row = workers.c.executor_id == reaper
     # Apart from the change above: a lock of both rows would delay this worker's own heartbeat.
     with database.begin() as connection:
-        facts = dict(connection.scalar(sa.select(workers.c.facts).where(reaper_row)) or {})
+        own = sa.select(workers.c.facts).where(reaper_row).with_for_update()
+        facts = dict(connection.scalar(own) or {})
         facts["reaped"] = facts.get("reaped", 0) + 1
         connection.execute(sa.update(workers).where(reaper_row).values(facts=facts))

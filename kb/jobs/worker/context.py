@@ -84,6 +84,8 @@ class WorkerContext:
     warned_at: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     database_returned: threading.Condition = field(default_factory=threading.Condition)
+    lacking: dict[str, str] = field(default_factory=dict)  # codes by the key of a need
+    answers: dict[str, str] = field(default_factory=dict)  # as recorded, see `serving`
     folder_opened_at: float = -math.inf  # monotonic; see `chores.watch_room`
     preparation_turns: PreparationTurns = field(default_factory=PreparationTurns)
     model_fetches: ModelFetches = field(init=False)

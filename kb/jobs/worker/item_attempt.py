@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from kb.errors import Cancelled, KBError, StoredProblem, Superseded
-from kb.jobs.queue import item_states, listing_jobs
+from kb.jobs.queue import item_states, listing_jobs, machine_needs
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import WorkerContext, WorkerStopping, block_forever
 from kb.sources.looks import LookOutcome, OpenLook
@@ -83,6 +83,8 @@ class ItemAttempt:
         )  # fmt: skip
         if decision.lane_reason is not None and decision.until is not None:
             context.pause_lane(decision.until, decision.lane_reason)
+        if error.code in machine_needs.OF_THIS_MACHINE:
+            context.lacking[machine_needs.need_of(row.options, error.code).key] = error.code
         self._until_accepted(
             lambda: listing_jobs.record_poll(context.subscriptions, row.job, error)
         )

@@ -122,6 +122,8 @@ class ModelFetches:
         for pause_s in WAKE_PAUSES_S:
             if not waiting or self._stopping.wait(pause_s):
                 return
+            with self._lock:  # those that have got the error meanwhile wait for another time
+                waiting &= fetch.items
             try:
                 waiting -= set(self._wake(waiting))
             except KBError as error:  # a locked database; they look again by themselves

@@ -20,6 +20,7 @@ from kb.errors import KBError, LibraryError, ModelUnavailable, RetryLater
 from kb.inference.process import InferenceProcessCrashed
 from kb.jobs.queue import retry_schedule
 from kb.jobs.queue.item_states import FAILED, WAITING
+from kb.jobs.queue.machine_needs import OF_THIS_MACHINE
 from kb.storage.free_space import BELOW_FLOOR, NO_ROOM
 from kb.types.clock import known_time
 
@@ -27,12 +28,6 @@ MAX_ATTEMPTS = 5
 FIRST_BACKOFF_S = 5.0
 LONGEST_BACKOFF_S = 900.0
 LANE_PAUSE_S = 60.0  # after a full disk, a locked database or a missing folder
-# What a request asks for and this machine does not have: the item is not at fault.
-OF_THIS_MACHINE = frozenset((
-    "engine.unknown", "engine.not_installed", "engine.no_cublas", "engine.no_compiler",
-    "model.unknown",  # a folder, which was there where it was asked for
-    "model.aligner_missing",
-))  # fmt: skip
 # A file of another account: that of a worker on another machine may be able to use it.
 OF_ANOTHER_ACCOUNT = frozenset(("storage.of_another_account", "index.of_another_account"))
 FULL_DISK_BYTES = 8 * 2**20

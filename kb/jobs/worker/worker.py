@@ -31,7 +31,7 @@ from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
-from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
+from kb.jobs.worker import chores, publish_steps, retry_policy, serving, workflows
 from kb.jobs.worker.cause_log import CauseLog
 from kb.jobs.worker.companion import Companion
 from kb.jobs.worker.context import WorkerContext
@@ -55,6 +55,7 @@ REAP_EVERY_S = 5.0
 REQUEUE_LOST_EVERY_S = 15.0
 FOLLOW_EVERY_S = 5.0
 ROOM_EVERY_S = 2.0
+NEEDS_EVERY_S = 10.0
 PUBLISH_EVERY_S = 10.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
@@ -270,6 +271,7 @@ class Worker:
             (CLEANUP_EVERY_S, lambda: chores.write_digest(context)),
             (CLEANUP_EVERY_S, lambda: chores.notice_update(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
+            (NEEDS_EVERY_S, lambda: serving.record_answers(context)),
             (CHANGES_EVERY_S, lambda: chores.follow_changes(context)),
         ]
         # All chores run at once at first, except the search for lost items: an item that was

@@ -22,6 +22,7 @@ from kb.service.views import (
 from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.tabs.queue.needs_note import show_needs
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
@@ -84,6 +85,7 @@ def _board() -> None:
         lanes = service.queue.lanes()
         workers = service.queue.workers()
         several = service.queue.has_several_machines()
+        needs = service.unmet_needs()
         fetches = service.models.fetches()
         unneeded = service.models.unneeded(fetches)
     except KBError as error:
@@ -98,6 +100,7 @@ def _board() -> None:
     else:
         _figures(figures, working)
         _lanes(lanes)
+        show_needs(needs)
         if going(figures) and not working and worker_supervisor().view(service).state != "starting":
             messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
         _rows(service, figures, lanes, several=several)
