@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from kb import __version__
-from kb.api import errors, health, models, transcriptions
+from kb.api import errors, health, jobs, models, transcriptions
 from kb.api.context import ApiContext
 from kb.api.guard import ApiGuard
+from kb.errors import KBError
+from kb.service import uploads
+
+SWEEP_EVERY_S = 300.0
+
+log = logging.getLogger(__name__)
+
+
+async def _sweep_uploads(context: ApiContext) -> None:
+    """Remove the files of jobs that have ended, again and again."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        try:
+            await run_in_threadpool(uploads.sweep, context.service)
+        except KBError as error:
+            log.warning("Uploads cannot be swept: %s %s", error.message, error.hint)
 
 
 def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
@@ -21,7 +40,9 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep_uploads(context))
         yield
+        sweeping.cancel()
         context.close()
 
     # The pages of the documents load scripts from another site: only the document itself is here.
@@ -29,7 +50,7 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
         title="KB Ingest", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan
     )
     errors.install(app)
-    for part in (transcriptions, models, health):
+    for part in (transcriptions, jobs, models, health):
         app.include_router(part.router(context))
     settings = context.settings
     app.add_middleware(

@@ -34,7 +34,9 @@ class ApiContext:
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        self.service = Service(self.settings, who="API")
+        # Links that programs name may lead into private networks no more than those of a page
+        # that others reach.
+        self.service = Service(self.settings.replace(shared=True), who="API")
         self.models = ServedModels(self.service.inference_session, self.settings)
         self.flights = Flights(self.settings.api_waiting)
         _sweep()

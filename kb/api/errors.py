@@ -91,8 +91,9 @@ def retry_after(seconds: float) -> dict[str, str]:
 def api_error(error: KBError) -> ApiError:
     """Return the refusal for an error of the service."""
     code, headers = error.code or "error", {}
+    is_link = code.startswith("address.")
     if isinstance(error, MediaUnavailable):
-        status, code = 400, "invalid_audio"
+        status, code = 400, code if is_link else "invalid_audio"
     elif isinstance(error, ModelUnavailable):
         status, code = (404, "model_not_found") if error.code == "model.unknown" else (503, code)
     elif isinstance(error, UsageError):
@@ -107,7 +108,8 @@ def api_error(error: KBError) -> ApiError:
         status, headers = 503, retry_after(5)
     else:
         status = 500
-    param = "file" if isinstance(error, MediaUnavailable) else None
+    is_file = isinstance(error, MediaUnavailable) and not is_link
+    param = "file" if is_file else None
     return ApiError(status, code, error.message, hint=error.hint, param=param, headers=headers)
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -29,6 +27,7 @@ from kb.api.fields import (
     file_of,
     read_form,
 )
+from kb.api.files import write
 from kb.api.flights import Flight, OnText
 from kb.errors import MediaUnavailable
 from kb.options import RunOptions
@@ -39,7 +38,6 @@ from kb.types import Transcript
 COMMENT_EVERY_S = 10.0  # proxies cut a silent connection
 FIRST_EVENT_S = 1.0  # an error within this time has a status instead of an event
 LOOK_S = 0.5  # between two looks for a caller that left
-_BLOCK = 1 << 20
 
 
 def router(context: ApiContext) -> APIRouter:
@@ -129,7 +127,7 @@ async def _take_off(
     transcriber = context.transcriber()
     path = context.folder / secrets.token_hex(16)
     try:
-        digest = await run_in_threadpool(_write, file, path)
+        digest = await run_in_threadpool(write, file, path)
         names = tuple(name.strip() for name in fields.keywords if name.strip())
         prompt = _prompt(fields.prompt)
         hotwords = (prompt, *names) if prompt else names
@@ -156,21 +154,6 @@ async def _take_off(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def _write(file: UploadFile, path: Path) -> str:
-    """Write an upload to a file of its own; return the SHA-256. Raises ApiError."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("xb") as target:
-            while block := file.file.read(_BLOCK):
-                digest.update(block)
-                target.write(block)
-    except OSError as error:
-        raise ApiError(
-            507, "disk", f"The recording cannot be stored: {error.strerror or error}."
-        ) from error
-    return digest.hexdigest()
 
 
 def _prompt(text: str) -> str:

@@ -6,6 +6,7 @@ from kb.database.database import DATABASE_NAME, Database, sqlite_engine
 from kb.database.migrations import MIGRATIONS
 from kb.database.postgres import postgres_engine
 from kb.database.tables import (
+    api_jobs,
     api_keys,
     calibrations,
     deliveries,
@@ -19,6 +20,7 @@ from kb.database.tables import (
     looks,
     machines,
     moves,
+    notices,
     publications,
     speeds,
     subscriptions,
@@ -29,6 +31,7 @@ __all__ = [
     "DATABASE_NAME",
     "MIGRATIONS",
     "Database",
+    "api_jobs",
     "api_keys",
     "calibrations",
     "deliveries",
@@ -42,6 +45,7 @@ __all__ = [
     "looks",
     "machines",
     "moves",
+    "notices",
     "postgres_engine",
     "publications",
     "speeds",

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from kb.database.fencing import make_counter
 from kb.database.tables import (
+    api_jobs,
     api_keys,
     calibrations,
     deliveries,
@@ -22,6 +23,7 @@ from kb.database.tables import (
     machines,
     metadata,
     moves,
+    notices,
     publications,
     speeds,
     subscriptions,
@@ -116,6 +118,10 @@ def _moves(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[moves])
 
 
+def _api_jobs(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[api_jobs, notices])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -141,4 +147,5 @@ MIGRATIONS: list[Migration] = [
     _subscription_names,
     _instances,
     _moves,
+    _api_jobs,
 ]

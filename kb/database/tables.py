@@ -332,3 +332,40 @@ moves = sa.Table(
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
 )
+
+
+# Jobs of programs over HTTP. `own` are the items that the job has queued, `known` those that were
+# there already; `asked` is the SHA-256 of the request, and `idempotency_key` the caller's own word
+# for it. A notice is sent to `webhook` once, when all its items have ended.
+api_jobs = sa.Table(
+    "kb_api_jobs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("caller", sa.Text, nullable=False, default=""),
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("asked", sa.Text, nullable=False),
+    sa.Column("reference", sa.Text, nullable=False),
+    sa.Column("own", sa.JSON, nullable=False),
+    sa.Column("known", sa.JSON, nullable=False),
+    sa.Column("webhook", sa.Text),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("cancelled_at", sa.Double),
+    sa.Column("noticed_at", sa.Double),
+    sa.UniqueConstraint("caller", "idempotency_key"),
+    sa.Index("kb_api_jobs_created", "created_at"),
+)
+
+
+# Notices to webhooks. `next_at` is None once a notice has arrived or was given up.
+notices = sa.Table(
+    "kb_webhook_notices",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("job", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, default=0),
+    sa.Column("next_at", sa.Double),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False, default=""),
+)

@@ -59,7 +59,7 @@ class Requests:
         UsageError for anything but an http(s) link: a path would make files of this machine
         readable. Raises MediaUnavailable and KnowledgeBaseError too.
         """
-        _check_link(link)
+        check_link(link)
         report = self.ingest.run([link], RunOptions(), VideoFilters(limit=newest))
         known = [each.id for each in report.skipped]
         listed = self._listed([*report.enqueued, *known])
@@ -104,7 +104,8 @@ class Requests:
         )  # fmt: skip
 
 
-def _check_link(link: str) -> None:
+def check_link(link: str) -> None:
+    """Raise UsageError for anything but an http(s) link."""
     try:
         parts = urlsplit(link)
         good = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)

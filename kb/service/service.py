@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kb.jobs.queue.client import JobQueue
     from kb.jobs.queue.machine_needs import UnmetNeed
     from kb.pipeline.vocabulary import Vocabulary
+    from kb.service.api_jobs import ApiJobs
     from kb.service.asking import Asking
     from kb.service.backup import Backup
     from kb.service.corrections import Corrections
@@ -236,6 +237,13 @@ class Service:
         from kb.pipeline.vocabulary import Vocabulary
 
         return Vocabulary(self.library)
+
+    @cached_property
+    def api_jobs(self) -> ApiJobs:
+        """Jobs of programs over HTTP."""
+        from kb.service.api_jobs import ApiJobs
+
+        return ApiJobs(self.settings, self.ingest, self.items, self.queue)
 
     # Care of the library
 

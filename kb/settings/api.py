@@ -30,6 +30,13 @@ class ApiSettings(BaseModel):
         "refused with 429 and the time to try again.",
     )
 
+    webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        alias="KB_WEBHOOK_SECRET",
+        description="Secret with which notices of ended jobs are signed (Standard Webhooks): "
+        "whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is set.",
+    )
+
     @property
     def api_key_texts(self) -> tuple[str, ...]:
         """`api_keys` as a tuple of secrets, without empty ones."""

@@ -111,6 +111,20 @@ def private_networks_refused(settings: Settings, address: str) -> Iterator[None]
         _local.guard = before
 
 
+def refuse_private_host(settings: Settings, address: str) -> None:
+    """Raise MediaUnavailable for an address whose host leads into a private network now.
+
+    A source tries such an address several times; this answers at once. Each connection is checked
+    all the same, because a name may lead elsewhere at the second look.
+    """
+    if settings.shared:
+        guard = _Guard(settings)
+        try:
+            _check_names(guard, address)
+        except _Refused:
+            raise _error(guard, address) from None
+
+
 def _error(guard: _Guard, address: str) -> MediaUnavailable:
     return MediaUnavailable(
         "address.private",

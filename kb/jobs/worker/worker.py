@@ -39,6 +39,7 @@ from kb.jobs.worker.item_share import ItemShare, limit_queues
 from kb.jobs.worker.item_steps import ItemSteps
 from kb.jobs.worker.spawn import worker_command
 from kb.jobs.worker.threads import Background, Repeated, attempt
+from kb.jobs.worker.webhooks import Webhooks
 from kb.library import Library
 from kb.library.identity import library_missing
 from kb.options import RunOptions
@@ -57,6 +58,7 @@ FOLLOW_EVERY_S = 5.0
 ROOM_EVERY_S = 2.0
 NEEDS_EVERY_S = 10.0
 PUBLISH_EVERY_S = 10.0
+WEBHOOKS_EVERY_S = 2.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
 COMPARE_EVERY_S = 2.0  # between two comparisons of folder and database
@@ -201,6 +203,8 @@ class Worker:
             )
         log.info("worker %s: %d items in flight", context.executor, in_flight)
         self._do(self._open_line)
+        webhooks = Webhooks(settings, database)
+        self._repeat("webhooks", WEBHOOKS_EVERY_S, webhooks.run)
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))
         self._do(self._watch_others)

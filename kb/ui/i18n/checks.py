@@ -24,6 +24,9 @@ EN: dict[str, str] = {
     "secret_use_kb_api_keys": "Keys of the HTTP API, separated by commas, each of at least 20 "
     "characters. Needed where kb serve listens beyond this machine; without one every program of "
     "this machine may call it.",
+    "secret_use_kb_webhook_secret": "Secret with which notices of ended jobs are signed (Standard "
+    "Webhooks): whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is "
+    "set.",
     "secret_use_kb_digest_webhook": "Address that the digest is sent to as JSON (POST).",
     "secret_use_kb_smtp_password": "Password for the sign-in at the e-mail server.",
     "secret_use_api_key": "ODIN: key of the API, sent as a header only. ODIN_API_KEY is the same "
@@ -60,6 +63,9 @@ DE: dict[str, str] = {
     "secret_use_kb_api_keys": "Schlüssel der HTTP-API, durch Kommas getrennt, jeder aus mindestens "
     "20 Zeichen. Nötig, wo kb serve über diesen Rechner hinaus lauscht; ohne einen darf jedes "
     "Programm dieses Rechners sie aufrufen.",
+    "secret_use_kb_webhook_secret": "Geheimnis, mit dem Nachrichten über beendete Aufträge "
+    "unterschrieben werden (Standard Webhooks): whsec_ und 24 bis 64 Bytes in Base64. Ein Auftrag "
+    "darf einen Webhook nur nennen, wo es gesetzt ist.",
     "secret_use_kb_digest_webhook": "Adresse, an die die Zusammenfassung als JSON geht (POST).",
     "secret_use_kb_smtp_password": "Passwort für die Anmeldung am E-Mail-Server.",
     "secret_use_api_key": "ODIN: Schlüssel der API, nur als Kopfzeile gesendet. ODIN_API_KEY ist "

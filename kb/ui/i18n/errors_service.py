@@ -295,6 +295,16 @@ DE: dict[str, tuple[str, str]] = {
         "Eine andere Adresse angeben: --host, --port",
     ),
     "api.starting": ("Der Worker der Erkennung startet.", "In ein paar Sekunden noch einmal."),
+    "webhook.address": (
+        "Der Webhook ist keine Adresse im Netz.",
+        "Sie sieht aus wie https://hooks.example.org/kb",
+    ),
+    "webhook.no_secret": (
+        "Hier lässt sich kein Webhook nennen: KB_WEBHOOK_SECRET ist nicht gesetzt oder hat eine "
+        "andere Form.",
+        "Auf whsec_ und 24 bis 64 zufällige Bytes in Base64 setzen.",
+    ),
+    "jobs.cursor": ("{cursor!r} ist kein Auftrag dieser Liste.", "Ohne Cursor von vorn beginnen."),
     "page.unexpected": ("{kind}: {reason}", "Einzelheiten stehen im Protokoll des Servers."),
     "page.preset_taken": (
         "Ein Preset {name} gibt es schon.",
