@@ -170,8 +170,9 @@ class Items:
     def entry(self, item_id: str) -> LibraryEntry:
         """Return the entry with this id, or the only one whose id ends with it.
 
-        Raises UsageError when there is none or several, and LibraryError where there is none
-        because the folder is not that of the database: its share may not be mounted.
+        Raises UsageError when there is none or several, or it has no files yet, and LibraryError
+        where there is none because the folder is not that of the database: its share may not be
+        mounted.
         """
         entry = self.library.find(item_id)
         if entry is not None:
@@ -180,7 +181,21 @@ class Items:
         if problem is not None and problem.code in ("library.missing", "library.other"):
             raise problem
         near = [e for e in self.library.entries() if e.item.short_id.startswith(item_id)]
+        if not near:
+            self._refuse_queued(item_id)
         return _exactly_one(near, item_id, self.settings)
+
+    def _refuse_queued(self, item_id: str) -> None:
+        """Raise UsageError for an item that the queue knows and the library does not yet."""
+        rows = self.queue.rows([item_id]) or self.queue.rows(self.queue.ids_with_prefix(item_id))
+        if len(rows) == 1:
+            raise UsageError(
+                "item.in_queue",
+                "{item_id} ({title}) has no transcript yet.",
+                hint="Its state, and when it is tried again: kb show {item_id}",
+                item_id=rows[0].id,
+                title=rows[0].title,
+            )
 
     def transcript(self, item_id: str) -> Transcript:
         """Return the exact transcript of an item. Raises UsageError or LibraryError."""

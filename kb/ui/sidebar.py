@@ -11,6 +11,7 @@ from kb.ui import access, i18n, session
 from kb.ui.i18n import error_messages, text
 from kb.ui.web.request_guard import SIGN_OUT
 from kb.ui.widgets import messages
+from kb.ui.widgets.clock_note import zone_note
 
 REFRESH_S = 3
 _PROBLEM = "worker_problem"
@@ -38,6 +39,7 @@ def render() -> None:
         st.fragment(_live, run_every=REFRESH_S)()
         st.markdown(f"**{text('active_preset')}**  \n{_preset(service)}")
         _language()
+        st.caption(zone_note())
         _sign_out(service)
 
 

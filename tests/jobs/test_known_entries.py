@@ -177,6 +177,20 @@ def test_show_finds_what_is_queued_and_what_failed(
     assert "No item 'nosuch'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["export", "v8", "--format", "txt"], ["export", "youtube:v1", "--format", "vtt"], ["review", "v8"], ["review", "v1", "--accept"],
+     ["show", "v8", "--versions"]],
+)  # fmt: skip
+def test_other_commands_say_that_it_has_no_transcript_yet(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(command)
+    shown = capsys.readouterr()
+    assert "has no transcript yet" in shown.err + shown.out
+    assert "No item" not in shown.err
+
+
 @pytest.mark.parametrize("width", [80, 100, 132])
 def test_ids_have_their_whole_width(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],

@@ -19,6 +19,7 @@ from kb.cli.output.follows import (
 from kb.cli.output.items import fetch_notes, print_named_error, status_head
 from kb.cli.output.times import format_moment
 from kb.service.follows import CONDITIONS
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.service import Service
@@ -28,6 +29,7 @@ RUNNING_SHOWN = 5
 REASONS_SHOWN = 8
 FOLLOWS_SHOWN = 10
 OVERDUE_SHOWN = 3
+CLOSED_SHOWN = 3  # sources whose closed entries are named
 
 
 def print_overview(service: Service) -> None:
@@ -70,8 +72,12 @@ def print_unwell(service: Service, most: int | None = None) -> None:
         out.print(said.append(f": {problem_text(each)}"))
     if most is not None and len(unwell) > most:
         out.print(Text(f"  … and {len(unwell) - most} more: kb status --all, kb follow --list"))
-    for line in closed_lines(follows):
+    closed = closed_lines(follows)
+    for line in closed[: most and CLOSED_SHOWN]:
         out.print(line)
+    if most is not None and len(closed) > CLOSED_SHOWN:
+        others = counted(len(closed) - CLOSED_SHOWN, "source")
+        out.print(Text(f"  … and {others} more with closed entries: kb follow --list", style="dim"))
 
 
 def _print_reasons(reasons: Sequence[Reason]) -> None:

@@ -205,6 +205,10 @@ DE: dict[str, tuple[str, str]] = {
         "Keine Einträge eines Kanals {channel!r} in {home}.",
         "Bekannte Kanäle: {known}; {everything!r} für alle Einträge.",
     ),
+    "item.in_queue": (
+        "{item_id} ({title}) hat noch kein Transkript.",
+        "Den Zustand und den nächsten Versuch zeigt der Reiter Warteschlange: {item_id}",
+    ),
     "item.unknown": (
         "Einen Eintrag {item_id!r} gibt es nicht in {home}.",
         "Die Einträge auflisten: kb status",

@@ -35,6 +35,7 @@ EN: dict[str, str] = {
         "{item_id}"
     ),
     "item.unfinished": "Transcribe it with “Retry” on the tab Queue: {item_id}",
+    "item.in_queue": "The tab Queue has its state and its next try: {item_id}",
     "item.no_transcript": (
         "Take it in on the tab Ingest, or try again with “Retry” on the tab Queue."
     ),

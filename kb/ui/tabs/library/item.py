@@ -31,9 +31,12 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
     service = session.service()
     try:
         entry = service.items.entry(item_id)
-    except UsageError:
+    except UsageError as error:
         _back(query)
-        messages.show_error(text("unknown_item", item=item_id), text("unknown_item_hint"))
+        if error.code == "item.in_queue":
+            messages.error(error, severe=False)
+        else:
+            messages.show_error(text("unknown_item", item=item_id), text("unknown_item_hint"))
         return
     except KBError as error:
         _back(query)
