@@ -179,9 +179,14 @@ def test_show_finds_what_is_queued_and_what_failed(
 
 @pytest.mark.parametrize(
     "command",
-    [["export", "v8", "--format", "txt"], ["export", "youtube:v1", "--format", "vtt"], ["review", "v8"], ["review", "v1", "--accept"],
-     ["show", "v8", "--versions"]],
-)  # fmt: skip
+    [
+        ["export", "v8", "--format", "txt"],
+        ["export", "youtube:v1", "--format", "vtt"],
+        ["review", "v8"],
+        ["review", "v1", "--accept"],
+        ["show", "v8", "--versions"],
+    ],
+)
 def test_other_commands_say_that_it_has_no_transcript_yet(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
