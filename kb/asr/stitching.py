@@ -17,7 +17,7 @@ from itertools import groupby, pairwise
 from kb.asr.audio.time_map import TimestampMap
 from kb.asr.coverage import LONGEST_WORD_S
 from kb.asr.engines.base import DecodingResult
-from kb.types import QualityFlag, Segment, Word
+from kb.types import QualityFlag, Segment, SegmentDecoding, Word
 
 LEAST_HOLE_S = 0.3  # between two words, for a lost one of 0.35 s
 NEAR_S = 0.5  # largest difference between two windows' times of the same word
@@ -156,7 +156,15 @@ def segment_with(segment: Segment, words: tuple[Word, ...]) -> Segment | None:
     if not words:
         return None
     text = join_words(words, segment.language)
-    return replace(segment, start_s=words[0].start_s, end_s=words[-1].end_s, text=text, words=words)
+    return replace(
+        segment, start_s=words[0].start_s, end_s=words[-1].end_s, text=text, words=words,
+        decoding=_without_tokens(segment.decoding),
+    )  # fmt: skip
+
+
+def _without_tokens(decoding: SegmentDecoding | None) -> SegmentDecoding | None:
+    """Return the figures of a segment whose text is no longer that of its tokens."""
+    return decoding and replace(decoding, tokens=())
 
 
 def keep_words(
@@ -267,8 +275,14 @@ def restore_segment_times(time_map: TimestampMap, segments: Iterable[Segment]) -
 
 def _split_at_cuts(time_map: TimestampMap, segment: Segment) -> Iterator[Segment]:
     rows = [tuple(row) for _, row in groupby(segment.words, key=time_map.piece)]
+    decoding = segment.decoding
+    if decoding is not None:
+        decoding = replace(decoding, window_s=time_map.start(decoding.window_s))
+        decoding = decoding if len(rows) == 1 else _without_tokens(decoding)
     for row in rows:
         words = tuple(time_map.word(word) for word in row)
         text = segment.text if len(rows) == 1 else join_words(words, segment.language)
         start_s, end_s = words[0].start_s, max(word.end_s for word in words)
-        yield replace(segment, start_s=start_s, end_s=end_s, text=text, words=words)
+        yield replace(
+            segment, start_s=start_s, end_s=end_s, text=text, words=words, decoding=decoding
+        )

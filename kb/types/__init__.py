@@ -28,7 +28,14 @@ from kb.types.recording import RecordingFacts
 from kb.types.subtitle_layout import LAYOUTS, ONE_WORD, STANDARD, LayoutName, SubtitleLayout
 from kb.types.table_form import CsvForm, TableForm, table_form
 from kb.types.transcript import IMPORTED, Revision, TextChange, Timing, Transcript
-from kb.types.words import LONGEST_MEDIUM_S, Segment, SpeechSpan, Timestamps, Word
+from kb.types.words import (
+    LONGEST_MEDIUM_S,
+    Segment,
+    SegmentDecoding,
+    SpeechSpan,
+    Timestamps,
+    Word,
+)
 
 __all__ = [
     "IMPORTED",
@@ -60,6 +67,7 @@ __all__ = [
     "RecordingFacts",
     "Revision",
     "Segment",
+    "SegmentDecoding",
     "SoundFacts",
     "SpeechSpan",
     "SubtitleLayout",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Timestamps = Literal["segment", "word"]
@@ -38,10 +38,25 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentDecoding:
+    """Figures of the decoding that wrote a segment, for readers of Whisper's own JSON.
+
+    `window_s`: start of its window; `tokens`: of its text in the model's vocabulary, empty where a
+    part of the text was cut off; `no_speech`: the model's probability of no speech, 0..1.
+    """
+
+    window_s: float
+    tokens: tuple[int, ...]
+    temperature: float
+    no_speech: float
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A phrase with the recognizer's boundaries, and its words.
 
-    `speaker` is the name or label of the person, None where the transcript names none.
+    `speaker` is the name or label of the person, None where the transcript names none. `decoding`
+    is not stored: None in a transcript of the library, and for a model without tokens.
     """
 
     start_s: float
@@ -50,3 +65,4 @@ class Segment:
     words: tuple[Word, ...]
     language: str | None = None
     speaker: str | None = None
+    decoding: SegmentDecoding | None = field(default=None, compare=False, repr=False)

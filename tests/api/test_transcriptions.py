@@ -15,7 +15,9 @@ import pytest
 import srt
 import webvtt
 from openai import AsyncOpenAI, OpenAI
+from transformers import AutoTokenizer
 
+from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.inference.line import ModelTranscriber
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
@@ -108,6 +110,16 @@ def test_the_last_event_has_the_text_of_the_plain_answer(site: Site, form: str) 
     first = "".join(event.delta for event in events[:-1])
     heard = [Word(0.0, 0.0, word, 1.0) for word in first.split()]
     assert score(site.spoken.words, heard).errors <= 1
+
+
+def test_figures_of_a_segment_are_those_of_its_decoding(site: Site) -> None:
+    found = site.transcribe(response_format="verbose_json")
+    tokenizer = AutoTokenizer.from_pretrained(DEMO_FOLDER)
+    for segment in found.segments:
+        assert tokenizer.decode(segment.tokens).strip() == segment.text.strip()
+        assert 0 <= segment.seek / 100 <= segment.start + 0.05
+        assert 0 < segment.no_speech_prob < 0.5 and segment.temperature == 0.0
+        assert segment.avg_logprob < 0 and segment.compression_ratio > 0
 
 
 def test_subtitles_and_text_are_documents(site: Site) -> None:

@@ -13,7 +13,15 @@ import pytest
 
 from kb.errors import UsageError
 from kb.transcript import render, unavailable
-from kb.types import Chapter, MediaItem, Segment, Word
+from kb.types import (
+    Chapter,
+    DecodingAttempt,
+    MediaItem,
+    Segment,
+    SegmentDecoding,
+    WindowReport,
+    Word,
+)
 from tests.support.format_traps import SEEDS, TRAPS, TWO, trap, words_of
 from tests.support.raising import raises
 from tests.support.random_transcripts import (
@@ -238,3 +246,25 @@ def test_markers_keep_their_lines(text: str) -> None:
 def test_marker_times_after_an_hour() -> None:
     transcript = make_transcript((Segment(3725.5, 3726.0, "late", ()),))
     assert "late\t1:02:05.500\t0:00.500\t" in render(transcript, "markers")
+
+
+def test_a_segment_has_the_window_and_temperature_of_its_decoding() -> None:
+    decoded = SegmentDecoding(4.0, (7, 8), 0.4, 1.5e-7)
+    segments = (
+        Segment(0.5, 1.0, "one", (Word(0.5, 1.0, "one", 0.9),)),
+        Segment(5.98, 6.5, "two", (Word(5.98, 6.5, "two", 0.9),)),
+        Segment(7.0, 8.0, "three", (Word(7.0, 8.0, "three", 0.9),), decoding=decoded),
+    )
+    attempts = tuple(
+        DecodingAttempt(method, (), (), 0.0) for method in ("first", "temperature 0.6")
+    )
+    windows = (
+        WindowReport(0.26, 5.9, 1.0, 1.0),
+        WindowReport(6.0, 9.0, 1.0, 1.0, attempts=attempts, chosen=1),
+    )
+    stored = replace(make_transcript(segments), windows=windows)
+    made = json.loads(render(stored, "verbose_json"))["segments"]
+    found = [(s["seek"], s["tokens"], s["temperature"], s["no_speech_prob"]) for s in made]
+    assert found == [(26, [], 0.0, 0.0), (600, [], 0.6, 0.0), (400, [7, 8], 0.4, 1.5e-7)]
+    edited = json.loads(render(make_transcript(segments[:1]), "verbose_json"))["segments"]
+    assert (edited[0]["seek"], edited[0]["temperature"]) == (0, 0.0)

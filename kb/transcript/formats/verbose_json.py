@@ -3,9 +3,11 @@
 Source of the form: the `TranscriptionVerbose` object of OpenAI's API reference. It has the words of
 the whole text in `words`; Whisper's JSON has them in each segment, so that readers of either find
 them. The service's figures of a segment are always there: `avg_logprob` is computed from the
-words' probabilities, `compression_ratio` from the text (both as in openai-whisper); `seek`,
-`tokens`, `temperature` and `no_speech_prob` are not kept in a transcript and have the values of a
-plain decoding. A segment whose speaker is known has `speaker`, as whisperX writes it.
+words' probabilities, `compression_ratio` from the text (both as in openai-whisper). `seek` (the
+start of the window, in frames of 10 ms), `tokens`, `temperature` and `no_speech_prob` are those of
+the decoding. A stored transcript has window and temperature, in its reports; `tokens` are empty
+there and `no_speech_prob` is 0. A segment whose speaker is known has `speaker`, as whisperX writes
+it.
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kb.library.languages import language_name
 from kb.transcript.chunks import collapse_whitespace, pieces
-from kb.types import MediaItem, Segment, Transcript, Word
+from kb.types import MediaItem, Segment, SegmentDecoding, Transcript, Word
 
 MIME_TYPE = "application/json"
 SUFFIX = "verbose.json"
 GROUP = "programs"
+
+FRAMES_A_SECOND = 100
+SLACK_S = 0.05  # times of windows and segments are rounded
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
@@ -35,13 +41,33 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         "language": language_name(transcript.language),
         "duration": round(transcript.media.duration_s or last_s, 3),
         "text": " ".join([collapse_whitespace(segment.text) for segment in segments]),
-        "segments": [_segment(number, segment, words) for number, segment in enumerate(segments)],
+        "segments": [
+            _segment(number, segment, _decoding(transcript, segment), words)
+            for number, segment in enumerate(segments)
+        ],
         "words": words,
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def _segment(number: int, segment: Segment, words: list[dict[str, Any]]) -> dict[str, Any]:
+def _decoding(transcript: Transcript, segment: Segment) -> SegmentDecoding:
+    """Return the figures of a segment's decoding, else what the report on its window has."""
+    if segment.decoding is not None:
+        return segment.decoding
+    windows = transcript.windows
+    place = bisect_right(windows, segment.start_s + SLACK_S, key=lambda each: each.start_s) - 1
+    if place < 0:
+        return SegmentDecoding(0.0, (), 0.0, 0.0)
+    window = windows[place]
+    method = window.attempts[window.chosen].method if window.attempts else ""
+    name, _, value = method.partition(" ")
+    temperature = float(value) if name == "temperature" else 0.0
+    return SegmentDecoding(window.start_s, (), temperature, 0.0)
+
+
+def _segment(
+    number: int, segment: Segment, decoding: SegmentDecoding, words: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Return a segment, and add its words to those of the whole text."""
     text = collapse_whitespace(segment.text)
     data = text.encode("utf-8", "backslashreplace")
@@ -52,15 +78,15 @@ def _segment(number: int, segment: Segment, words: list[dict[str, Any]]) -> dict
     words += found
     return {
         "id": number,
-        "seek": 0,
+        "seek": round(decoding.window_s * FRAMES_A_SECOND),
         "start": round(segment.start_s, 3),
         "end": round(segment.end_s, 3),
         "text": f" {text}",
-        "tokens": [],
-        "temperature": 0.0,
+        "tokens": list(decoding.tokens),
+        "temperature": decoding.temperature,
         "avg_logprob": _average_logprob(segment),
         "compression_ratio": round(len(data) / len(zlib.compress(data)), 4),
-        "no_speech_prob": 0.0,
+        "no_speech_prob": float(f"{decoding.no_speech:.6g}"),
         "words": [
             {**timed, "word": text, "probability": round(word.probability, 4)}
             for text, word, timed in _spoken(segment, found)

@@ -146,7 +146,14 @@ class FasterWhisperEngine:
         tokens = self._align(encoded, prompts, rows, [one.scores[0] for one in found])
         self.align_s += time.perf_counter() - began
         return [
-            UnreadTokens(self._word_aligner, window, own, code, float(one.no_speech_prob))
+            UnreadTokens(
+                self._word_aligner,
+                window,
+                own,
+                code,
+                float(one.no_speech_prob),
+                options.temperature,
+            )
             for window, own, code, one in zip(
                 encoded.windows, tokens, languages, found, strict=True
             )

@@ -190,7 +190,9 @@ class WhisperEngine:
         else:
             tokens = self._decode_batch(encoded.states, prompts, durations_s, options)
         return [
-            UnreadTokens(self._word_aligner, window, found, language, no_speech)
+            UnreadTokens(
+                self._word_aligner, window, found, language, no_speech, options.temperature
+            )
             for window, found, language, no_speech in zip(
                 encoded.windows, tokens, languages, encoded.no_speech, strict=True
             )

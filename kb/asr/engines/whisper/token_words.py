@@ -12,7 +12,7 @@ from kb.asr.engines.base import DecodingResult
 from kb.asr.engines.whisper.alignment import FRAME_S
 from kb.asr.engines.whisper.token_text import TokenText
 from kb.asr.windows.windowing import Window
-from kb.types import Segment, Word
+from kb.types import Segment, SegmentDecoding, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,12 @@ class UnreadTokens:
     tokens: TokenizedText
     language: str
     no_speech: float
+    temperature: float = 0.0
 
     def read(self) -> DecodingResult:
-        return self.aligner.align(self.window, self.tokens, self.language, self.no_speech)
+        return self.aligner.align(
+            self.window, self.tokens, self.language, self.no_speech, self.temperature
+        )
 
 
 class WordAligner:
@@ -62,7 +65,12 @@ class WordAligner:
         self._timestamp_begin = timestamp_begin
 
     def align(
-        self, window: Window, tokens: TokenizedText, language: str, no_speech: float
+        self,
+        window: Window,
+        tokens: TokenizedText,
+        language: str,
+        no_speech: float,
+        temperature: float = 0.0,
     ) -> DecodingResult:
         """Return the window's result: segments with their words, in the times of the window."""
         phrases = self.phrases(tokens.token_ids)
@@ -82,8 +90,13 @@ class WordAligner:
                 continue
             segment_end_s = own[-1].end_s if phrase.end_s is None else window.start_s + phrase.end_s
             last_s = max(last_s, min(segment_end_s, window.end_s))
-            text = self._text.text(tokens.token_ids[phrase.first : phrase.end]).strip()
-            segments.append(Segment(own[0].start_s, own[-1].end_s, text, own, language))
+            inside = tokens.token_ids[phrase.first : phrase.end]
+            numbers = tuple(int(token) for token in inside)
+            decoding = SegmentDecoding(window.start_s, numbers, temperature, no_speech)
+            text = self._text.text(inside).strip()
+            segments.append(
+                Segment(own[0].start_s, own[-1].end_s, text, own, language, decoding=decoding)
+            )
         logprobs = tokens.logprobs
         mean = sum(logprobs) / len(logprobs) if len(logprobs) else 0.0
         return DecodingResult(tuple(segments), language, mean, no_speech, last_s)
