@@ -21,9 +21,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kb.api.errors import ApiError
+from kb.errors import SettingsError
+from kb.settings import Settings
 
 OPEN_PATHS = frozenset(("/health", "/health/live", "/health/ready"))  # answered without a key
 DRAIN_S, DRAIN_BYTES = 5.0, 1 << 30  # what is still read of a request that was refused
+LEAST_KEY = 20  # characters
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _KEY_NAMES = frozenset(("key", "api_key", "api-key", "apikey", "token", "access_token"))
 _HOST = re.compile(r"(?:([A-Za-z0-9._-]+)|\[([0-9A-Fa-f:.]+)\])(?::\d{1,5})?")
@@ -105,7 +108,8 @@ class ApiGuard:
                     hint="Send it as a header: Authorization: Bearer KEY",
                     param=field,
                 )
-        if scope["path"] not in OPEN_PATHS:
+        # Below the dashboard the path begins with that of the mount.
+        if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN_PATHS:
             self._check_key(scope, headers, bool(origins))
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._most_bytes:
@@ -189,6 +193,20 @@ async def _refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -
                 drained += len(message.get("body", b""))
                 more = message.get("more_body", False)
     await send({"type": "http.response.body", "body": b""})
+
+
+def check_keys(settings: Settings) -> None:
+    """Raise SettingsError for a key that could be guessed, or that no header can carry."""
+    for number, key in enumerate(settings.api_key_texts, start=1):
+        if len(key) < LEAST_KEY or not (key.isascii() and key.isprintable()) or " " in key:
+            raise SettingsError(
+                "api.weak_key",
+                "KB_API_KEYS, key {number}: at least {least} ASCII characters without a space are "
+                "expected.",
+                hint="Make one with: openssl rand -hex 32",
+                number=number,
+                least=LEAST_KEY,
+            )
 
 
 def name_of_key(key: str) -> str:

@@ -13,14 +13,13 @@ import uvicorn
 
 from kb.api.app import create_app
 from kb.api.context import ApiContext
-from kb.api.guard import LOOPBACK_NAMES
-from kb.errors import SettingsError, UsageError
+from kb.api.guard import LOOPBACK_NAMES, check_keys
+from kb.errors import UsageError
 from kb.service.line import Transcriber
 from kb.settings import Settings
 
 END_S = 2  # for the answers under way
 BACKLOG = 256
-LEAST_KEY = 20  # characters
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class ApiServer:
                 "127.0.0.1",
                 host=host or "every interface",
             )
-        _check_keys(settings)
+        check_keys(settings)
         self._socket = _listen(host, port)
         self.address = _address(host, self._socket.getsockname()[1])
         self._context = ApiContext(settings)
@@ -100,20 +99,6 @@ class ApiServer:
             self._server.run(sockets=[self._socket])
         except (Exception, SystemExit):
             log.exception("The API has ended")
-
-
-def _check_keys(settings: Settings) -> None:
-    """Raise SettingsError for a key that could be guessed, or that no header can carry."""
-    for number, key in enumerate(settings.api_key_texts, start=1):
-        if len(key) < LEAST_KEY or not (key.isascii() and key.isprintable()) or " " in key:
-            raise SettingsError(
-                "api.weak_key",
-                "KB_API_KEYS, key {number}: at least {least} ASCII characters without a space are "
-                "expected.",
-                hint="Make one with: openssl rand -hex 32",
-                number=number,
-                least=LEAST_KEY,
-            )
 
 
 def _listen(host: str, port: int) -> socket.socket:

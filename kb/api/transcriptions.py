@@ -37,6 +37,7 @@ from kb.types import Transcript
 
 COMMENT_EVERY_S = 10.0  # proxies cut a silent connection
 FIRST_EVENT_S = 1.0  # an error within this time has a status instead of an event
+MOST_UNSPACED = 40  # characters of a prompt in a script without spaces
 LOOK_S = 0.5  # between two looks for a caller that left
 
 
@@ -159,7 +160,9 @@ async def _take_off(
 def _prompt(text: str) -> str:
     """Return the end of a prompt: what is nearest to the speech has the most influence."""
     data = " ".join(text.split()).encode("utf-8", "replace")
-    return data[-PROMPT_BYTES:].decode("utf-8", "ignore").strip()
+    found = data[-PROMPT_BYTES:].decode("utf-8", "ignore").strip()
+    # The recognizer keeps the end of a text with spaces, and drops another one that is too long.
+    return found if " " in found else found[-MOST_UNSPACED:]
 
 
 def _facts(flight: Flight, fields: AudioFields, *, cached: bool) -> dict[str, Any]:

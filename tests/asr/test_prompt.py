@@ -52,6 +52,14 @@ def text_of(prompter: Prompter, prefix: tuple[int, ...]) -> str:
     return found
 
 
+def test_the_end_of_a_text_that_is_longer_than_a_prompt_is_kept(prompter: Prompter) -> None:
+    text = " ".join(f"harbour {number}" for number in range(300))
+    prefix = prompter.prefix((text, "Zwingli"))
+    assert len(prefix) == MOST_TOKENS + 1 and text_of(prompter, prefix).endswith("harbour 299.")
+    short = prompter.prefix((text,), 10)
+    assert len(short) == 11 and prefix[-10:] == short[1:]
+
+
 def test_the_most_important_names_stand_nearest_to_the_text(prompter: Prompter) -> None:
     prefix = prompter.prefix(NAMES)
     assert prefix[0] == prompter._tokenizer.convert_tokens_to_ids("<|startofprev|>")

@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from kb.errors import UsageError
+from kb.errors import SettingsError, UsageError
 from kb.options import RunOptions
 from kb.service import Service, uploads
 from kb.service.sessions import COOKIE
@@ -30,6 +30,7 @@ from kb.ui.web import (
     sign_in_limits,
     upload_route,
 )
+from tests.support.keys import fake_key
 from tests.support.library_pages import HARBOUR, add_item, page, page_text
 from tests.support.raising import raises
 
@@ -422,3 +423,48 @@ def test_the_page_asks_who_it_is(home: Path, provider: None) -> None:
     assert text("sign_in_asked") in page_text(app)
     assert app.button("sign-in")
     assert not app.tabs
+
+
+# The API below the page
+
+
+def test_the_api_lets_programs_in_by_its_key_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = fake_key("api")
+    locked(monkeypatch, KB_API_KEYS=key)
+    named = {"Authorization": f"Bearer {key}"}
+    with client() as browser:
+        assert browser.get("/api/health/live").json() == {"status": "ok"}
+        assert browser.get("/api/v1/models", headers=named).json()["data"][0]["id"] == "demo"
+        foreign = {**named, "Origin": "https://page.example"}
+        refused = browser.post("/api/v1/audio/transcriptions", headers=foreign, json={})
+        assert refused.json()["error"]["code"] == "unsupported_content_type"  # it was let in
+        # No worker runs here.
+        sent = browser.post(
+            "/api/v1/audio/transcriptions",
+            headers=named, data={"model": "whisper-1"}, files={"file": ("a.wav", b"sound")},
+        )  # fmt: skip
+        assert sent.status_code == 503 and sent.json()["error"]["code"] == "line.no_worker"
+        assert browser.get("/", headers=named).status_code == 401
+        for path in ("/apis", "/api", "/kb-media/x", "//api/v1/models", "/API/v1/models"):
+            assert browser.get(f"{HERE}{path}", headers=named).status_code == 401, path
+        # The cookie of the page is no key.
+        form = {"password": PASSWORD, "next": "/"}
+        assert browser.post(request_guard.SIGN_IN, data=form, headers=OURS).status_code == 303
+        assert browser.get("/").status_code == 200
+        assert browser.get("/api/v1/models").status_code == 401
+        assert browser.get("/api/v1/models", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_without_a_key_there_is_no_api_below_the_page(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client() as browser:
+        assert browser.get("/api/v1/models").status_code == 404
+    locked(monkeypatch)
+    with client() as browser:
+        assert browser.get("/api/health").status_code == 401
+    locked(monkeypatch, KB_API_KEYS="short")
+    with raises(SettingsError, "api.weak_key"):
+        client()

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 MOST_TOKENS = 223  # half of Whisper's text context, minus `<|startofprev|>`
+LONGEST_NAME = 80  # characters
 _PREVIOUS = "<|startofprev|>"
 
 
@@ -39,16 +40,18 @@ class Prompter:
 
         At most `most` tokens of text, with whole names only: the first names have priority. The
         prompt holds them in reverse order, because the names nearest to the text have the most
-        influence.
+        influence. A first one that is too long for a name and has spaces is a text of a caller: its
+        end is kept.
         """
         most = min(most, MOST_TOKENS)
         kept: list[str] = []
         tokens: list[int] = []
         for name in hotwords:
             longer = self._text([*kept, name])
-            if len(longer) <= most:
+            is_text = not kept and len(name) > LONGEST_NAME and " " in name and most > 0
+            if len(longer) <= most or is_text:
                 kept.append(name)
-                tokens = longer
+                tokens = longer[-most:]
         if not tokens or self._previous is None:
             return ()
         return (self._previous, *tokens)

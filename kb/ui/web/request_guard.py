@@ -78,7 +78,9 @@ class RequestGuard:
 
     `hosts` are the allowed host names (empty: any). A request with another name may come from a
     page whose own name resolves to this server (DNS rebinding). `sessions` is None where no
-    password is asked for. `base` is the path below which the page is served.
+    password is asked for. `base` is the path below which the page is served. Requests below
+    `key_paths` are decided by a key of their own alone, never by the cookie: a page of another site
+    could send it.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class RequestGuard:
         proxies: TrustedProxies | None = None,
         audit: AuditLog | None = None,
         base: str = "",
+        key_paths: str = "",
     ) -> None:
         self._app = app
+        self._key_paths = f"{key_paths}/" if key_paths else ""
         self._password = password
         self._hosts = {name.lower() for name in hosts}
         self._sessions = sessions
@@ -117,7 +121,7 @@ class RequestGuard:
             await send(message)
 
         refusal = self._check_request(scope)
-        if refusal is None and self._sessions is not None:
+        if refusal is None and self._sessions is not None and not self._needs_key(scope):
             refusal = await self._authenticate(scope, receive)
         if refusal is None:
             try:
@@ -145,12 +149,18 @@ class RequestGuard:
         if is_closed(scope["path"], self._base):
             return PlainTextResponse("Not Found", 404)
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if not origins or not unsafe:
+        if not origins or not unsafe or self._needs_key(scope):
             # Read requests need no origin: browsers hide the response from foreign pages.
             return None
         if _origin_host(origins[0]) != host.lower():
             return PlainTextResponse("A page of another site may not do this.", 403)
         return None
+
+    def _needs_key(self, scope: Scope) -> bool:
+        """Return True for a request that the application lets in by a key alone."""
+        if not self._key_paths or scope["type"] != "http":
+            return False
+        return str(scope["path"]).startswith(self._key_paths)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application; a connection of the page ends with its session."""

@@ -9,16 +9,17 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from kb.errors import KBError
 from kb.service import Service, open_browser, uploads
+from kb.service.line import Line
 from kb.service.private_files import private_files
 from kb.service.sessions import Sessions
 from kb.service.setting_choices import check_choices
@@ -31,7 +32,11 @@ from kb.ui import access
 from kb.ui.web import export_route, media_route, oidc, request_guard, upload_route
 from kb.ui.web.sign_in_limits import TrustedProxies
 
+if TYPE_CHECKING:
+    from kb.api.context import ApiContext
+
 UPLOAD = "kb-upload"
+API = "/api"
 _REFUSED = "This link belongs to an earlier page: load the page again."
 
 # The module that every page needs; then the modules of tables, search and charts. The latter are
@@ -48,16 +53,33 @@ CHORES = (
 log = logging.getLogger(__name__)
 
 _guard_installed = False
+_api_contexts: list[ApiContext] = []
 _uploads = upload_route.Uploads()
 
 
-def routes() -> list[Route]:
-    """Return the additional routes."""
+def routes() -> list[BaseRoute]:
+    """Return the additional routes; the API is one where it has keys."""
     return [
+        *_api_routes(get_settings()),
         Route(f"/{media_route.PREFIX}/{{item_id}}", _media, methods=["GET"]),
         Route(f"/{export_route.PREFIX}/{{key}}", _export, methods=["GET"]),
         Route(f"/{UPLOAD}", _upload, methods=["PUT"]),
     ]
+
+
+def _api_routes(settings: Settings) -> list[BaseRoute]:
+    """Return the mount of the API; it uses the worker of this machine.
+
+    Without keys there is none: the page's password says nothing about programs.
+    """
+    if not settings.api_key_texts:
+        return []
+    from kb.api.app import create_app
+    from kb.api.context import ApiContext
+
+    context = ApiContext(settings, Line(settings.home))
+    _api_contexts.append(context)
+    return [Mount(API, create_app(context))]
 
 
 def upload_url() -> str:
@@ -78,6 +100,10 @@ def middleware(
     access.check_secrets_files()
     settings = get_settings()
     check_choices(settings)
+    if settings.api_key_texts:
+        from kb.api.guard import check_keys
+
+        check_keys(settings)
     request_guard.check_binding(address, settings, oidc=access.oidc_enabled())
     hosts: tuple[str, ...] = tuple(name for name in allowed_hosts if "*" not in name)
     if request_guard.is_loopback(address):
@@ -93,6 +119,7 @@ def middleware(
         proxies=TrustedProxies(settings.trusted_proxy_names),
         audit=AuditLog(settings.home, "dashboard"),
         base="/" + base.strip("/") if base.strip("/") else "",
+        key_paths=API if settings.api_key_texts else "",
     )
     return [guard]
 
@@ -121,6 +148,8 @@ async def _running() -> AsyncIterator[None]:
     yield
     stopping.set()
     worker_supervisor().stop_polling()
+    while _api_contexts:  # the end of a mounted application is not reported to it
+        _api_contexts.pop().close()
 
 
 def _open_browser(stopping: threading.Event) -> None:
