@@ -21,6 +21,7 @@ from kb.settings import Settings, get_settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.known_list import KnownList
 from kb.types import Availability, AvailabilityState, MediaItem
+from kb.ui.i18n import error_messages, errors
 from kb.ui.i18n import settings as page_texts
 from kb.ui.tabs.settings import follow_texts
 
@@ -228,6 +229,16 @@ def test_one_order_and_the_same_words_of_conditions() -> None:
     assert list(numbers_of(["well", "error", "well", "missing"]).items()) == [
         ("error", 1), ("missing", 1), ("well", 2),
     ]  # fmt: skip
+
+
+def test_the_card_of_a_closed_channel_does_not_send_to_itself() -> None:
+    for texts, errors_of in ((page_texts.EN, errors.EN_PAGE), (page_texts.DE, errors.DE)):
+        message, hint = errors_of["youtube.channel_deleted"]
+        place = f" ({texts['follow_place']})"
+        assert place in hint and place not in message
+    translation = error_messages.Translation(*errors.EN_PAGE["youtube.channel_deleted"])
+    said = follow_texts.on_card(translation)
+    assert "Settings →" not in said and said.endswith("The button Unfollow ends the subscription.")
 
 
 def test_a_database_without_lists_has_no_entries(service: Service) -> None:

@@ -202,7 +202,8 @@ def test_followed_sources_have_their_state_and_digest(database: str, tmp_path: P
     look.count(queued=1)
     look.end(LookOutcome.SUCCEEDED)
     states = service.follows.states()
-    assert [each.last is not None for each in states] == [True, False]
+    assert [each.condition for each in states] == ["new", "well"]
+    assert [each.last is not None for each in states] == [False, True]
     assert reasons.counts_by_channel(service.queue.database) == {known["channel_id"]: {"paused": 1}}
     (gap,) = reasons.missing_by_channel(service.queue.database)[known["channel_id"]]
     assert gap.id == talk.id

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
+from kb.database import subscriptions
 from kb.errors import UsageError
 from kb.options import OPTIONS, RunOptions
 from kb.service import Service, logs
@@ -173,6 +175,37 @@ def test_following_and_no_longer(home: Path) -> None:
     assert RunOptions.from_dict(followed.options) == RunOptions()
     press(app, "follow_remove")
     assert service.subscriptions.list() == ()
+    service.close()
+
+
+@pytest.mark.slow
+def test_what_needs_attention_is_in_sight_and_the_others_are_folded(home: Path) -> None:
+    service = Service()
+    for name in ("one", "two", "three", "four", "gone"):
+        made = service.subscriptions.follow(f"@{name}", channel_id=f"UC{name:x<22}")
+    gone = UsageError(
+        "youtube.channel_deleted", "{channel} {id}", hint="-", channel="@gone", id="UC1"
+    )
+    service.subscriptions.record_result(made.key, error=gone.message, problem=gone.problem)
+    with service.queue.database.begin() as connection:
+        ahead = {"last_at": time.time() + 4e7, "next_at": time.time() + 4e7}
+        connection.execute(sa.update(subscriptions).values(**ahead))
+    app = part(page(tab="Settings"), "follow")
+    said = page_text(app)
+    # The card of the closed channel has the button that ends it.
+    assert "Unfollow ends the subscription." in said and "Settings → Subscriptions" not in said
+    assert "lie in the future" in said and "Times are in UTC." in said
+    (folded,) = [each for each in app.expander if each.label.startswith("4 ")]
+    inside = "\n".join(each.value for each in folded.markdown)
+    assert "@four" in inside and "@gone" not in inside and "@gone" in said
+    assert not folded.proto.expanded
+    # A time that cannot be believed is due now: it has no year to come.
+    year = str(time.gmtime(time.time() + 4e7).tm_year)
+    assert year not in "\n".join(each.value for each in folded.caption)
+    app.text_input("follow_find").set_value("THREE")
+    run_page(app)
+    found = [each.value for each in app.markdown if each.value.startswith("**@")]
+    assert [each[2:].split("**")[0] for each in found] == ["@gone", "@three"]
     service.close()
 
 
