@@ -1,4 +1,4 @@
-"""Small rules of English sentences: numbers with their noun, full stops, titles before errors."""
+"""Small rules of English sentences: numbers with their noun or unit, full stops, titles."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ def counted(number: float, noun: str, plural: str = "", digits: int = 0) -> str:
     """
     shown = f"{number:,.{digits}f}"
     return f"{shown} {noun if shown == '1' else plural or noun + 's'}"
+
+
+def decimal_size(octets: float) -> str:
+    """Return a size in bytes in decimal units, as on disk labels: `18 GB`, `4.0 MB`, `120 B`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if octets < 999.5:
+            return f"{octets:.{int(0 < octets < 9.95 and unit != 'B')}f} {unit}"
+        octets /= 1000
+    return f"{octets:,.1f} TB"
 
 
 def sentence(text: str) -> str:

@@ -18,12 +18,12 @@ from kb.cli.output.progress import (
     byte_progress,
     fetch_line,
     fetch_progress,
-    format_size,
     media_progress,
 )
 from kb.errors import ModelUnavailable
 from kb.options import RunOptions
 from kb.service import Service
+from kb.types.sentences import decimal_size
 
 SOON_S = 60.0  # a pause that needs no words
 
@@ -208,10 +208,10 @@ def remove(
     if as_json:
         console.print_json({"name": name, "bytes": found.removed, "left_bytes": found.left})
         return
-    console.print_note(f"{name} is removed: {format_size(found.removed)} are free again.")
+    console.print_note(f"{name} is removed: {decimal_size(found.removed)} are free again.")
     if found.left:
         console.print_note(
-            f"{format_size(found.left)} of other programs stay. Remove them, too, with: kb models "
+            f"{decimal_size(found.left)} of other programs stay. Remove them, too, with: kb models "
             f"remove {name} --shared"
         )
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kb.cli.output.console import out, print_note
-from kb.cli.output.progress import format_size
 from kb.cli.output.times import format_moment, format_past, format_span, with_next_try
 from kb.errors import KBError
 from kb.options import as_typed
 from kb.service.follows import CLOSED, CONDITIONS, numbers_of
 from kb.types.safe_text import command_argument
-from kb.types.sentences import counted, sentence, with_title
+from kb.types.sentences import counted, decimal_size, sentence, with_title
 
 if TYPE_CHECKING:
     from kb.service.follows import Activity, FollowState, KnownEntry, LookUnderWay, QuotaUse
@@ -95,12 +94,12 @@ def activity_lines(activity: Activity, quota: QuotaUse | None) -> list[Text]:
     elif undated:
         parts.append(f"and perhaps {undated} that a wrong clock dated")
     if activity.grown_bytes:
-        parts.append(f"{format_size(activity.grown_bytes)} of media")
+        parts.append(f"{decimal_size(activity.grown_bytes)} of media")
     now = [_quota(quota)] if quota is not None else []
     if activity.library_bytes is not None:
-        now.append(f"library {format_size(activity.library_bytes)}")
+        now.append(f"library {decimal_size(activity.library_bytes)}")
     if activity.free_bytes is not None:
-        now.append(f"{format_size(activity.free_bytes)} free")
+        now.append(f"{decimal_size(activity.free_bytes)} free")
     room = Text(f"now: {' · '.join(now)}")
     if activity.days_left is not None and activity.days_left < FAR_DAYS:
         style = "red" if activity.days_left < NEAR_DAYS else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from kb.cli.output import console
-from kb.cli.output.progress import format_size
+from kb.types.sentences import decimal_size
 
 if TYPE_CHECKING:
     from kb.service.views import MemoryRoom, ModelFacts, NeededFetch
@@ -44,13 +44,13 @@ def models_table(models: Sequence[ModelFacts]) -> Table:
 def room_note(room: MemoryRoom, folder: str, free: int) -> str:
     """Return what the column `fits` compares with."""
     memory = f"{room.budget_bytes / GIB:.1f} GB ({room.device})" if room.budget_bytes else "unknown"
-    return f"Memory for models: {memory}. Fetched to {folder}, {format_size(free)} free."
+    return f"Memory for models: {memory}. Fetched to {folder}, {decimal_size(free)} free."
 
 
 def print_fetch_notice(needed: NeededFetch) -> None:
     """Print what a run fetches first, and a warning where it does not fit this machine."""
     about = "at least" if needed.is_least else "about"
-    size = f"{about} {format_size(needed.size)}" if needed.size else "its size is not known yet"
+    size = f"{about} {decimal_size(needed.size)}" if needed.size else "its size is not known yet"
     memory = ""
     if needed.memory_bytes:
         memory = f" It takes {about} {needed.memory_bytes / GIB:.1f} GB of memory"
@@ -59,7 +59,7 @@ def print_fetch_notice(needed: NeededFetch) -> None:
         memory += "."
     console.print_note(
         f"The model {needed.name} is fetched first: {size}, from {needed.source} to "
-        f"{needed.folder} ({format_size(needed.free)} free).{memory}"
+        f"{needed.folder} ({decimal_size(needed.free)} free).{memory}"
     )
     if not needed.fits_disk:
         console.print_warning(
@@ -90,4 +90,4 @@ def _here(model: ModelFacts) -> str:
 
 
 def _size(count: int) -> str:
-    return format_size(count) if count else ""
+    return decimal_size(count) if count else ""

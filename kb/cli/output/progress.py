@@ -21,7 +21,7 @@ from rich.text import Text
 from kb.cli.output.console import STATE_STYLES, err
 from kb.errors import restored
 from kb.service import ItemListener, ItemStatus
-from kb.types.sentences import counted
+from kb.types.sentences import counted, decimal_size
 
 if TYPE_CHECKING:
     from kb.service.views import FetchState
@@ -59,8 +59,8 @@ class FetchDisplay:
         """Show a state: a line at its start and for each new trouble, else the bar."""
         if state.size and state.state == "fetching":
             self._print(
-                f"Fetching {state.name}: {format_size(state.size - state.done)} of "
-                f"{format_size(state.size)}, from {state.source} to {state.folder}",
+                f"Fetching {state.name}: {decimal_size(state.size - state.done)} of "
+                f"{decimal_size(state.size)}, from {state.source} to {state.folder}",
                 once=state.name,
             )
         if state.problem:
@@ -96,21 +96,14 @@ def fetch_line(state: FetchState, *, left: bool = True) -> str:
         what = "fetching, and no bytes arrive"
     words = [f"Model {state.name}: {what}"]
     if state.size:
-        words.append(f"{format_size(state.done)} of {format_size(state.size)}")
+        words.append(f"{decimal_size(state.done)} of {decimal_size(state.size)}")
     if state.state == "fetching" and state.bytes_per_s > 0:
-        words.append(f"{format_size(int(state.bytes_per_s))}/s")
+        words.append(f"{decimal_size(int(state.bytes_per_s))}/s")
         if state.left_s is not None and left:
             words.append(f"{state.left_s:.0f} s left")
     if state.state == "waiting" and state.next_try:
         words.append(f"next try in {max(0.0, state.next_try - time.time()):.0f} s")
     return "  ".join(words)
-
-
-def format_size(count: int) -> str:
-    """Return a number of bytes for people."""
-    if count >= 1e9:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} KB"
 
 
 @contextmanager

@@ -9,9 +9,8 @@ from typing import Any
 from kb.jobs.digest.activity import length_text
 from kb.jobs.digest.digest import Digest
 from kb.jobs.queue.follow_conditions import CONDITIONS
-from kb.storage.free_space import size_text
 from kb.types.safe_text import shown
-from kb.types.sentences import counted, sentence, with_title
+from kb.types.sentences import counted, decimal_size, sentence, with_title
 
 NEW_LISTED = 30
 FAR_DAYS = 3650  # room for longer is not worth a line
@@ -110,11 +109,11 @@ def _lines(digest: Digest) -> Iterator[str]:
     yield ""
     yield "## Room"
     free = digest["free_bytes"]
-    room = f"{size_text(free)} free" if free is not None else "free space unknown"
-    grown = "Unknown" if is_unknown(digest) else size_text(digest["grown_bytes"])
+    room = f"{decimal_size(free)} free" if free is not None else "free space unknown"
+    grown = "Unknown" if is_unknown(digest) else decimal_size(digest["grown_bytes"])
     yield f"{grown} of new media, {room}"
     if digest.get("library_bytes") is not None:
-        yield f"The library has {size_text(digest['library_bytes'])}."
+        yield f"The library has {decimal_size(digest['library_bytes'])}."
     if digest["days_left"] is not None and digest["days_left"] < FAR_DAYS:
         yield f"At this rate there is room for {counted(digest['days_left'], 'day')}."
 
