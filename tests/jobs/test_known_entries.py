@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.cli.main import run
-from kb.database import items, list_entries
+from kb.database import items, list_entries, subscriptions
 from kb.jobs.digest.digest import compose
 from kb.jobs.digest.digest_text import digest_text
 from kb.jobs.queue.follow_conditions import CONDITIONS, numbers_of, place_of
@@ -213,6 +213,21 @@ def replace_id(service: Service, new: str, old: str = "youtube:v1") -> str:
     with service.queue.database.begin() as connection:
         connection.execute(sa.update(items).where(items.c.id == old).values(id=new))
     return new
+
+
+@pytest.mark.parametrize(("ahead_days", "is_due"), [(0.1, False), (400.0, True), (-1.0, False)])
+def test_a_look_whose_time_cannot_be_believed_is_due_now(
+    service: Service, ahead_days: float, is_due: bool
+) -> None:
+    now = time.time()
+    recorded = now + ahead_days * DAY_S
+    with service.queue.database.begin() as connection:
+        connection.execute(sa.update(subscriptions).values(next_at=recorded))
+    (state,) = service.follows.states()
+    found = state.as_dict()
+    assert found["next_at"] == recorded
+    assert (found["next_look_at"] == pytest.approx(now, abs=60)) is is_due
+    assert is_due or found["next_look_at"] == recorded
 
 
 def test_one_order_and_the_same_words_of_conditions() -> None:

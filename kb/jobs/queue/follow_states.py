@@ -114,10 +114,15 @@ class FollowState:
         return f"https://www.youtube.com/{name}/{'shorts' if link.tab == 'shorts' else 'streams'}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the subscription's fields as before, and those of its state."""
+        """Return the subscription's fields as before, and those of its state.
+
+        `next_at` is the recorded time, `next_look_at` the one that is shown: now, where the
+        recorded one cannot be believed.
+        """
         return {
             **asdict(self.subscription),
             "condition": self.condition,
+            "next_look_at": self.next_at,
             "last_look": asdict(self.last) if self.last else None,
             "looking": asdict(self.looking) if self.looking else None,
             "counts": dict(self.counts),
