@@ -35,7 +35,7 @@ class AudioFields(BaseModel):
     )
     response_format: Format = "json"
     temperature: float = Field(
-        0.0, ge=0, le=1, description="0 alone: doubtful places are read again at other values."
+        0.0, ge=0, le=1, description="Of the first reading; doubtful places are read again."
     )
 
 

@@ -21,7 +21,6 @@ from kb.api.context import ApiContext
 from kb.api.errors import CLIENT_GONE, ApiError
 from kb.api.fields import (
     PROMPT_BYTES,
-    AudioFields,
     TranscriptionFields,
     fields_of,
     file_of,
@@ -86,21 +85,13 @@ def router(context: ApiContext) -> APIRouter:
 
 
 def _check(fields: TranscriptionFields) -> None:
-    """Raise ApiError for fields that do not go together, or that the recognizer lacks."""
+    """Raise ApiError for fields that do not go together."""
     if fields.timestamp_granularities and fields.response_format != "verbose_json":
         raise ApiError(
             400,
             "unsupported_value",
             "timestamp_granularities need response_format verbose_json.",
             param="timestamp_granularities",
-        )
-    if fields.temperature > 0:
-        raise ApiError(
-            400,
-            "unsupported_value",
-            "temperature above 0 cannot be used; doubtful places are read again at other "
-            "temperatures in any case.",
-            param="temperature",
         )
 
 
@@ -132,15 +123,17 @@ async def _take_off(
         names = tuple(name.strip() for name in fields.keywords if name.strip())
         prompt = _prompt(fields.prompt)
         hotwords = (prompt, *names) if prompt else names
-        key = (request.state.key, digest, json.dumps(options.as_dict()), hotwords)
+        chosen = json.dumps(options.as_dict())
+        key = (request.state.key, digest, chosen, hotwords, fields.temperature)
         known = context.flights.find(key)
         if known is not None:
             path.unlink(missing_ok=True)
             return known, known.ended
         shown = uploads.safe_name(file.filename or "recording")
         recording = Recording(
-            path, options, shown_as=shown, sha256=digest, hotwords=hotwords, may_swap=False
-        )
+            path, options, shown_as=shown, sha256=digest, hotwords=hotwords, may_swap=False,
+            temperature=fields.temperature,
+        )  # fmt: skip
 
         def work(on_text: OnText, cancelled: Any) -> Transcript:
             try:
@@ -165,10 +158,12 @@ def _prompt(text: str) -> str:
     return found if " " in found else found[-MOST_UNSPACED:]
 
 
-def _facts(flight: Flight, fields: AudioFields, *, cached: bool) -> dict[str, Any]:
+def _facts(flight: Flight, fields: TranscriptionFields, *, cached: bool) -> dict[str, Any]:
     found = answers.facts(flight.result(), flight.took_s, cached=cached)
     if len(" ".join(fields.prompt.split()).encode("utf-8", "replace")) > PROMPT_BYTES:
         found["warnings"].append(f"The last {PROMPT_BYTES} bytes of the prompt were used.")
+    if fields.temperature > 0 and (fields.prompt or fields.keywords):
+        found["warnings"].append("At a temperature above 0 prompt and keywords are not used.")
     return found
 
 

@@ -77,6 +77,7 @@ class Recognizer:
         plan: RepairPlan | None = None,
         fallback: FallbackEngine | None = None,
         hotwords: tuple[str, ...] = (),
+        temperature: float = 0.0,
         repair_budget: RepairBudget | None = None,
         urgent: bool = False,
     ) -> None:
@@ -85,10 +86,11 @@ class Recognizer:
         `preparations` limits how many media are read and cut at once. `settings` give the limits of
         the checks and the prompt and, without a `plan`, the repair steps; `fallback` is the engine
         for the last step. `hotwords` go into the prompt, the most important first, if the model
-        supports them. `repair_budget` is shared by all media of a run (default: by those of this
-        object). `urgent`: the windows come before those of media that are not.
+        supports them; `temperature` is that of the first readings. `repair_budget` is shared by all
+        media of a run (default: by those of this object). `urgent`: the windows come before those
+        of media that are not.
 
-        Raises SettingsError if the model does not support the requested language.
+        Raises SettingsError if the model does not support the requested language or temperature.
         """
         if language != AUTO and not batcher.engine.supports_language(language):
             raise SettingsError(
@@ -98,6 +100,14 @@ class Recognizer:
                 model=batcher.engine.model,
                 language=language,
             )
+        if temperature > 0 and "temperature" not in batcher.engine.decoding_methods:
+            raise SettingsError(
+                "recognizer.temperature",
+                "The model {model} knows no temperature.",
+                hint="Leave it at 0.",
+                model=batcher.engine.model,
+            )
+        self.first_options = DecodingOptions(temperature)
         self.batcher = batcher
         self.preset = preset
         self.fixed_language = None if language == AUTO else language
@@ -299,7 +309,9 @@ class _Run:
         return replace(window, hotwords=names, prompt_tokens=most, time_map=self.source.time_map)
 
     def _submit(self, window: Window) -> _PendingWindow:
-        return _PendingWindow(window, self._queue(self._owner.batcher, window, self.vote))
+        owner = self._owner
+        future = self._queue(owner.batcher, window, self.vote, owner.first_options)
+        return _PendingWindow(window, future)
 
     def _submit_repair(self, request: RepairRequest) -> Future[BatchedWindow] | None:
         batcher, fallback = self._owner.batcher, self._owner.fallback
@@ -339,7 +351,9 @@ class _Run:
             # Its batch came before the windows that decide: the text is in another language.
             self._add_busy(result)
             vote = FixedLanguage(language)
-            result = wait(self._queue(self._owner.batcher, window, vote), self._check)
+            owner = self._owner
+            again = self._queue(owner.batcher, window, vote, owner.first_options)
+            result = wait(again, self._check)
         self._add_busy(result)
         self.repairs.add_first_attempt(result)
         self._first_readings.add(window, result.decoded.segments)

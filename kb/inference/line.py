@@ -58,8 +58,8 @@ class Request:
     """A medium that a caller waits for.
 
     `path` is on this machine; `shown_as` is the path that the transcript names. `hotwords` go into
-    the recognizer's prompt. Without `may_swap` the request is refused while another model is at
-    work.
+    the recognizer's prompt; `temperature` is that of the first reading. Without `may_swap` the
+    request is refused while another model is at work.
     """
 
     path: Path
@@ -68,6 +68,7 @@ class Request:
     sha256: str = ""
     hotwords: tuple[str, ...] = ()
     may_swap: bool = True
+    temperature: float = 0.0
 
 
 class Transcriber(Protocol):
@@ -109,6 +110,7 @@ class ModelTranscriber:
         options = replace(
             self.session.transcription_options(request.options),
             hotwords=request.hotwords,
+            temperature=request.temperature,
             urgent=True,
             may_swap=request.may_swap,
         )

@@ -208,6 +208,7 @@ class InferenceSession:
                 settings=options.settings or self._settings,
                 fallback=self._fallback_engine(options),
                 hotwords=options.hotwords,
+                temperature=options.temperature,
                 repair_budget=self._repair_budget,
                 urgent=options.urgent,
             )

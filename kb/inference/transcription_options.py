@@ -20,6 +20,7 @@ class TranscriptionOptions:
     normalize: bool = False
     track: str = ""  # number of a sound track, `all`, or empty to choose
     hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
+    temperature: float = 0.0  # of the first reading; 0 takes the likeliest words
     # Of a request from elsewhere, for checks and repair; None: those of the process.
     settings: Settings | None = field(default=None, compare=False, repr=False)
     # A caller waits for the answer: this medium comes before all that are not urgent. Without

@@ -122,6 +122,15 @@ def test_figures_of_a_segment_are_those_of_its_decoding(site: Site) -> None:
         assert segment.avg_logprob < 0 and segment.compression_ratio > 0
 
 
+def test_a_temperature_is_that_of_the_first_reading(site: Site) -> None:
+    found = site.transcribe(response_format="verbose_json", temperature=0.2)
+    assert {segment.temperature for segment in found.segments} == {0.2}
+    heard = [Word(0.0, 0.0, word, 1.0) for word in found.text.split()]
+    assert score(site.spoken.words, heard).errors <= 2
+    warned = site.transcribe(temperature=0.4, keywords=["ODIN"])
+    assert any("temperature" in each for each in warned.kb["warnings"])
+
+
 def test_subtitles_and_text_are_documents(site: Site) -> None:
     assert list(srt.parse(site.transcribe(response_format="srt")))
     assert webvtt.from_string(site.transcribe(response_format="vtt")).captions

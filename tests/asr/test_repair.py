@@ -19,6 +19,7 @@ from kb.asr.quality.repair_budget import ADVANCE, RepairBudget
 from kb.asr.quality.repair_plan import BEAM_COST, LEAST_COST, RepairPlan, shift_window
 from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import PAD_S, Window
+from kb.errors import SettingsError
 from kb.settings import Settings
 from kb.types import MediaRef, SpeechSpan, Transcript, Word
 from tests.fakes.faults import KINDS, FaultyEngine
@@ -33,6 +34,7 @@ from tests.support.compose import (
     without_speech,
 )
 from tests.support.faulty_oracle import Wayward, talk
+from tests.support.raising import raises
 from tests.support.speech import Oracle, bank, blocks, detector, preset, score, transcribe_with
 
 ONCE = RepairPlan(share=0.0, temperatures=(), beams=1)
@@ -350,3 +352,13 @@ def test_the_demo_recognizer_supports_every_method() -> None:
         assert score(said.words, words).wer <= 0.1
         assert texts.setdefault(how, words) == words  # sampling is repeatable
     engine.close()
+
+
+def test_an_engine_without_a_temperature_refuses_one() -> None:
+    batcher = Batcher(Oracle([]), GPUManager("cpu", cpu_threads=1), 4)
+    try:
+        assert Recognizer(batcher, preset("stabil"), detector=detector()).first_options == GREEDY
+        with raises(SettingsError, "recognizer.temperature", model="oracle"):
+            Recognizer(batcher, preset("stabil"), detector=detector(), temperature=0.2)
+    finally:
+        batcher.close()
