@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -60,6 +60,13 @@ class JobRequest(BaseModel):
     url: str = Field(min_length=1, max_length=2_000, description="A link to media (http, https).")
     options: JobOptions = JobOptions()
     webhook: str | None = Field(None, max_length=2_000, description="Address of the notice.")
+
+    @field_validator("url")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("a link without control characters is expected")
+        return value
 
 
 class _FileRequest(BaseModel):

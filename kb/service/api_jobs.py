@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb.errors import UsageError
-from kb.jobs.queue.api_jobs import ApiJob, is_under_way, job_state
+from kb.jobs.queue.api_jobs import ApiJob, is_under_way
 from kb.jobs.queue.api_jobs import ApiJobs as JobStore
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.worker.webhooks import secret_bytes
@@ -151,10 +151,7 @@ class ApiJobs:
         found = self.items.statuses(ids=ids, listings=True) if ids else []
         every = {each.id: each for each in found}
         items = tuple(every[each] for each in ids if each in every)
-        state = job_state([each.state for each in items])
-        if job.cancelled_at is not None and is_under_way(state):
-            state = "cancelled"  # what is still under way belongs to others
-        return JobView(job, state, items)
+        return JobView(job, job.state([each.state for each in items]), items)
 
 
 def request_digest(*parts: object) -> str:

@@ -173,6 +173,10 @@ def test_a_caller_sees_its_own_jobs_in_pages(site: Site) -> None:
         ({"json": {"url": "http://169.254.169.254/latest/meta-data"}}, 400, "address.private"),
         ({"json": {"url": "http://[::ffff:10.0.0.1]/a.mp4"}}, 400, "address.private"),
         ({"json": {"url": "http://0x0a000001/a.mp4"}}, 400, "address.private"),
+        ({"json": {"url": "https://a.example/\0"}}, 400, "invalid_value"),
+        ({"json": {"url": "https://a.example/\u202e\x1b[2J"}}, 400, "invalid_value"),
+        ({"content": b'{"url": "https://a.example/\\ud800"}',
+          "headers": {"Content-Type": "application/json"}}, 400, "invalid_json"),
         ({"json": {"url": "https://a.example/", "surprise": 1}}, 400, "invalid_value"),
         ({"json": {"url": "https://a.example/", "options": {"beams": 1}}}, 400, "invalid_value"),
         ({"json": {"url": "https://a.example/", "options": {"model": "x"}}}, 404,
@@ -201,6 +205,15 @@ def test_a_request_that_no_job_is_made_of(
 ) -> None:
     error = site.ask("POST", path, status, **sent)["error"]
     assert error["message"] and error["code"] == code, error
+
+
+@pytest.mark.parametrize("name", ["job_1", "job_%00", "..%2f..", "job_" + "g" * 24, "ü"])
+def test_an_id_that_is_none_is_no_job(site: Site, name: str) -> None:
+    for path in (f"/v1/jobs/{name}", f"/v1/jobs/{name}/result", f"/status/{name}"):
+        assert site.ask("GET", path, 404)["error"]["message"]
+    assert site.ask("GET", f"/v1/jobs?after={name}", 400)["error"]["code"] == "jobs.cursor"
+    for query in ("limit=0", "limit=101", "limit=x"):
+        assert site.ask("GET", f"/v1/jobs?{query}", 400)["error"]["param"] == "limit"
 
 
 def test_results_that_do_not_come(site: Site) -> None:
@@ -260,6 +273,19 @@ def test_a_notice_is_signed_as_the_official_client_expects(
     client.webhooks.verify_signature(body, headers)
     with pytest.raises(openai.InvalidWebhookSignatureError):
         client.webhooks.verify_signature(body.replace("job", "jab"), headers)
+
+
+def test_a_cancelled_job_is_noticed_although_its_item_goes_on_for_others(
+    site: Site, receiver: WebhookReceiver
+) -> None:
+    files = site.file()
+    mine = site.submit(files=files, data={"webhook": f"{receiver.origin}/hook"})
+    site.submit(files=files, key=KEYS[1])
+    site.ask("DELETE", mine["status_url"])
+    site.notify()
+    ((body, _),) = receiver.arrived
+    assert json.loads(body)["type"] == "job.cancelled"
+    site.worker.work()
 
 
 @pytest.mark.parametrize(

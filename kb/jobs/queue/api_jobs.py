@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ KEYS_KEPT_S = 86_400.0  # time for which an idempotency key stands for its job
 GONE = "gone"  # every item of the job was removed
 _UNDER_WAY = (RUNNING, QUEUED, WAITING, PAUSED)
 _ROWS_AT_ONCE = 500
+_ID = re.compile(r"job_[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,14 @@ class ApiJob:
     def item_ids(self) -> tuple[str, ...]:
         """The ids of all items of the job."""
         return tuple(dict.fromkeys((*self.own, *self.known)))
+
+    def state(self, states: Collection[str]) -> str:
+        """Return the state of the job whose items have these states.
+
+        Of a cancelled job, what is still under way belongs to others.
+        """
+        found = job_state(states)
+        return CANCELLED if self.cancelled_at is not None and is_under_way(found) else found
 
 
 def job_state(states: Collection[str]) -> str:
@@ -111,7 +121,9 @@ class ApiJobs:
         return _job(values)
 
     def get(self, caller: str, job_id: str) -> ApiJob | None:
-        """Return a job of this caller."""
+        """Return a job of this caller; None if there is none, or the id has another form."""
+        if not _ID.fullmatch(job_id):
+            return None  # PostgreSQL takes no NUL
         return self._first(api_jobs.c.id == job_id, api_jobs.c.caller == caller)
 
     def with_key(self, caller: str, idempotency_key: str) -> ApiJob | None:

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from kb.database import Database, api_jobs, notices
 from kb.errors import MediaUnavailable
-from kb.jobs.queue.api_jobs import ApiJob, ApiJobs, is_under_way, job_state
+from kb.jobs.queue.api_jobs import ApiJob, ApiJobs, is_under_way
 from kb.jobs.queue.item_states import CANCELLED, DONE, HELD
 from kb.settings import Settings
 from kb.sources.private_networks import private_networks_refused
@@ -75,7 +75,7 @@ class Webhooks:
         """Record the notices of jobs that have ended, and send those that are due."""
         jobs = ApiJobs(self.database)
         for job in jobs.without_notice():
-            state = job_state(list(jobs.states(job.item_ids).values()))
+            state = job.state(list(jobs.states(job.item_ids).values()))
             if not is_under_way(state):
                 self._record(job, state)
         if time.monotonic() - self._cleaned_at > HOUR_S:
