@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from kb import __version__
-from kb.api import errors, health, jobs, models, transcriptions
+from kb.api import errors, health, jobs, metrics, models, transcriptions
 from kb.api.context import ApiContext
 from kb.api.guard import ApiGuard
 from kb.errors import KBError
@@ -52,6 +52,8 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
     errors.install(app)
     for part in (transcriptions, jobs, models, health):
         app.include_router(part.router(context))
+    registry = metrics.registry_of(context)
+    app.include_router(metrics.router(registry))
     settings = context.settings
     app.add_middleware(
         ApiGuard,
@@ -60,4 +62,5 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
         most_bytes=settings.api_max_bytes,
         idle_s=settings.upload_idle_s,
     )
+    app.add_middleware(metrics.RequestMetrics, registry=registry)  # before the guard: all requests
     return app

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import signal
-import socket
 import threading
 from collections.abc import Sequence
 
@@ -13,23 +11,15 @@ import uvicorn
 
 from kb.api.app import create_app
 from kb.api.context import ApiContext
-from kb.api.guard import LOOPBACK_NAMES, check_keys
-from kb.errors import UsageError
+from kb.api.guard import LOOPBACK_NAMES
+from kb.api.listening import address, check_access, listen
 from kb.service.line import Transcriber
 from kb.settings import Settings
+from kb.types.addresses import is_loopback
 
 END_S = 2  # for the answers under way
-BACKLOG = 256
 
 log = logging.getLogger(__name__)
-
-
-def is_loopback(host: str) -> bool:
-    """Return True if a server at this address is reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 class ApiServer:
@@ -41,17 +31,9 @@ class ApiServer:
         `command` starts the same server again.
         """
         self.command = tuple(command)
-        if not is_loopback(host) and not settings.api_key_texts:
-            raise UsageError(
-                "api.unguarded",
-                "The API would listen on {host}, where others reach it, and asks for no key.",
-                hint="Set KB_API_KEYS to long random words, or stay on this machine: --host "
-                "127.0.0.1",
-                host=host or "every interface",
-            )
-        check_keys(settings)
-        self._socket = _listen(host, port)
-        self.address = _address(host, self._socket.getsockname()[1])
+        check_access(host, settings)
+        self._socket = listen(host, port)
+        self.address = address(host, self._socket.getsockname()[1])
         self._context = ApiContext(settings)
         hosts = LOOPBACK_NAMES if is_loopback(host) else ()
         config = uvicorn.Config(
@@ -99,22 +81,3 @@ class ApiServer:
             self._server.run(sockets=[self._socket])
         except (Exception, SystemExit):
             log.exception("The API has ended")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise UsageError(
-            "api.address",
-            "The API cannot listen on {address}: {reason}.",
-            hint="Give another address: --host, --port",
-            address=_address(host, port),
-            reason=reason or error,
-        ) from error
-
-
-def _address(host: str, port: int) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

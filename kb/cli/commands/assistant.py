@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,8 +21,17 @@ def serve_assistant(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the entry for an assistant's settings.")
     ] = False,
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve over HTTP instead of stdin and stdout.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on with --http; others need KB_API_KEYS.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port with --http; 0 takes a free one.")
+    ] = 8765,
 ) -> None:
-    """Search and transcripts for assistants (Model Context Protocol), over stdin and stdout."""
+    """Search and transcripts for assistants (Model Context Protocol)."""
     if find_spec("mcp") is None:
         raise UsageError(
             "mcp.not_installed",
@@ -30,14 +39,31 @@ def serve_assistant(
             hint='Install it: pip install "mcp>=2.3,<3"',
         )
     if print_config:
-        command, *arguments = python_command("-m", "kb.cli", "mcp")
-        entry = {
-            "command": command,
-            "args": arguments,
-            "env": {"KB_HOME": str(get_settings().home)},
-        }
+        entry = _http_entry(host, port) if http else _stdio_entry()
         console.print_json({"mcpServers": {"kb-ingest": entry}})
+        return
+    if http:
+        from kb.mcp.http import serve
+
+        serve(
+            get_settings(), host, port,
+            lambda address: console.print_note(f"Assistants reach the library at {address}"),
+        )  # fmt: skip
         return
     from kb.mcp.server import make_server
 
     make_server().run("stdio")
+
+
+def _stdio_entry() -> dict[str, Any]:
+    command, *arguments = python_command("-m", "kb.cli", "mcp")
+    return {"command": command, "args": arguments, "env": {"KB_HOME": str(get_settings().home)}}
+
+
+def _http_entry(host: str, port: int) -> dict[str, Any]:
+    """Return the entry for a server that runs already; the key is for the user to fill in."""
+    shown = f"[{host}]" if ":" in host else host
+    entry: dict[str, Any] = {"type": "http", "url": f"http://{shown}:{port}/mcp"}
+    if get_settings().api_key_texts:
+        entry["headers"] = {"Authorization": "Bearer KEY"}
+    return entry

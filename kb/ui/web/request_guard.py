@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import hmac
 import html
-import ipaddress
 import logging
 import math
 import re
@@ -27,6 +26,7 @@ from kb.errors import UsageError
 from kb.service.sessions import COOKIE, DEVICE_S, SESSION_S, Sessions
 from kb.service.views import AuditLog
 from kb.settings import Settings
+from kb.types.addresses import is_loopback
 from kb.ui.i18n import MESSAGES, preferred_language
 from kb.ui.web.security_headers import add_headers, is_closed
 from kb.ui.web.sign_in_limits import SignInLimits, TrustedProxies, caller_of
@@ -44,19 +44,6 @@ _HOST = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]+)|\[(?P<address>[0-9A-Fa-f:.]+)\
 _STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 log = logging.getLogger(__name__)
-
-
-def is_loopback(address: str | None) -> bool:
-    """Return whether a server bound to this address is reached from this machine alone.
-
-    An empty address means every interface.
-    """
-    if not address:
-        return False
-    try:
-        return ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return address.lower() == "localhost"
 
 
 def check_binding(address: str | None, settings: Settings, *, oidc: bool) -> None:

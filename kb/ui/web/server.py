@@ -27,6 +27,7 @@ from kb.service.throughput_meter import record_throughput
 from kb.service.views import AuditLog
 from kb.service.worker_supervisor import POLL_EVERY_S, Chore, worker_supervisor
 from kb.settings import Settings, get_settings
+from kb.types.addresses import is_loopback
 from kb.types.guarded_output import guarded_output
 from kb.ui import access
 from kb.ui.web import export_route, media_route, oidc, request_guard, upload_route
@@ -106,10 +107,10 @@ def middleware(
         check_keys(settings)
     request_guard.check_binding(address, settings, oidc=access.oidc_enabled())
     hosts: tuple[str, ...] = tuple(name for name in allowed_hosts if "*" not in name)
-    if request_guard.is_loopback(address):
+    if is_loopback(address):
         hosts = request_guard.LOOPBACK_NAMES
     _guard_installed = True
-    access.set_reached_by_others(not request_guard.is_loopback(address))
+    access.set_reached_by_others(not is_loopback(address))
     password = settings.password.get_secret_value()
     guard = Middleware(
         request_guard.RequestGuard,
