@@ -24,7 +24,7 @@ WORKDIR /app
 # The packages change less often than the code, and have a layer of their own.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY kb/__init__.py kb/__init__.py
-RUN pip install -c constraints.txt . && pip uninstall -y kb-ingest
+RUN pip install -c constraints.txt ".[mcp]" && pip uninstall -y kb-ingest
 COPY . .
 RUN pip install --no-deps -e . && python -m compileall -q kb gpu
 
@@ -48,5 +48,9 @@ USER 10001:10001
 VOLUME ["/data", "/models"]
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# A sound is decoded for it, so that a server whose recognizer is dead is found. The first start
+# fetches the model.
+HEALTHCHECK --interval=30s --timeout=35s --start-period=10m CMD ["kb", "health", "--ready"]
 ENTRYPOINT ["tini", "--", "kb"]
-CMD ["worker"]
+# The API and a worker in one process, on PORT (8080); it starts with KB_API_KEYS alone.
+CMD ["serve", "--host", "0.0.0.0"]

@@ -15,7 +15,18 @@ from typing import Annotated, Any
 import typer
 
 from kb import __version__
-from kb.cli.commands import assistant, care, export, jobs, machine, publish, review, serve, sources
+from kb.cli.commands import (
+    assistant,
+    care,
+    export,
+    health,
+    jobs,
+    machine,
+    publish,
+    review,
+    serve,
+    sources,
+)
 from kb.cli.commands.export import (
     CsvOption,
     FormatNames,
@@ -82,6 +93,7 @@ review.register(app)
 care.register(app)
 export.register(app)
 assistant.register(app)
+health.register(app)
 serve.register(app)
 
 
