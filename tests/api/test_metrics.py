@@ -147,7 +147,7 @@ def selected(found: Samples, name: str, matchers: str) -> list[dict[str, str]]:
     wanted = MATCHER.findall(matchers)
     assert MATCHER.sub("", matchers).strip(", ") == "", matchers
     chosen = []
-    for (sample, pairs), _ in found.items():
+    for sample, pairs in found:
         labels = dict(pairs)
         if sample == name and all(
             key in labels and (
