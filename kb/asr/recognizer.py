@@ -397,6 +397,7 @@ class _Run:
 
     def _finish_window(self, candidate: RepairCandidate) -> None:
         window = candidate.window
+        candidate.give_room()
         self._window_texts.append(
             WindowText(window.index, window.start_s, window.overlap_s, candidate.best_result)
         )

@@ -15,6 +15,7 @@ from kb.asr import SAMPLE_RATE
 from kb.asr.audio.time_map import TimestampMap
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.pace import Line, Pace
+from kb.asr.quality.place_sounds import after_words, alone
 from kb.asr.quality.window_context import WindowContext
 from kb.asr.quality.word_edits import replace_words
 from kb.asr.quality.word_places import (
@@ -22,8 +23,6 @@ from kb.asr.quality.word_places import (
     LONGEST_EMPTY_S,
     OpenPlace,
     Place,
-    after_words,
-    alone,
     find_places,
     settle,
 )

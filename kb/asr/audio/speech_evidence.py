@@ -32,6 +32,7 @@ SPOKEN = 0.94  # mean of the three probabilities from which a sound is speech in
 LEVEL_MARGIN = 0.06  # below the median of the compared words
 COMPARED = 3  # words of one window
 LEAST_COMPARED = 2
+LEAST_WORDS = 8  # fewer words of a window may all be invented
 
 VOICING_MARGIN = 0.25  # below the median of the compared words: no voice
 STEADY_SHARE = 0.75  # of their median movement: it moves little
@@ -145,22 +146,29 @@ class SpokenLevel:
 
     def __init__(self) -> None:
         self._scores: list[float] = []
+        self._sounds: list[WordSound] = []
 
-    def of(self, words: Sequence[Word], evidence: SpeechEvidence) -> SpokenSound:
+    def of(
+        self, words: Sequence[Word], evidence: SpeechEvidence, known: int = LEAST_WORDS
+    ) -> SpokenSound:
         """Return the sound of spoken words in a window; a score of 0 if too few are known.
 
         `words`: sure words of the window, the best first. Some of them are compared, and the scores
         of those of the windows before: a part of a medium may have more noise than the rest.
-        Without a sure word in the window nothing is known about its sound.
+        Without a sure word in the window nothing is known about its sound. `known`: the number of
+        all its words; all of a few may be invented, so that only other windows say how words sound.
         """
         words = words[:COMPARED]
-        own = [score for word in words for score in evidence.scores([word])]
+        few = known < LEAST_WORDS and len(self._scores) >= LEAST_COMPARED
+        own = [] if few else [score for word in words for score in evidence.scores([word])]
         self._scores += own
-        if not own or len(self._scores) < LEAST_COMPARED:
+        self._sounds += [evidence.sound(word) for word in words[: len(own)]]
+        if not (own or few) or len(self._scores) < LEAST_COMPARED:
             return SpokenSound()
-        sounds = [evidence.sound(word) for word in words]
+        sounds = self._sounds[-len(own) :] if own else self._sounds
+        least = min(median(each) for each in (own, self._scores) if each)
         return SpokenSound(
-            min(SPOKEN, median(own) - LEVEL_MARGIN, median(self._scores) - LEVEL_MARGIN),
+            min(SPOKEN, least - LEVEL_MARGIN),
             median(sound.voicing for sound in sounds),
             median(sound.movement for sound in sounds),
         )

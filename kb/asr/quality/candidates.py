@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.checks import RESOLVED_BY_AGREEMENT, check, flagged_seconds
+from kb.asr.quality.doubled_words import with_room
 from kb.asr.quality.missing_speech import is_silence
 from kb.asr.quality.report import WindowResult
 from kb.asr.quality.window_context import Thresholds, WindowContext, make_flag
@@ -20,6 +21,7 @@ from kb.asr.quality.word_places import (
     WORD_CHECKS,
     OpenPlace,
     has_word,
+    with_places,
 )
 from kb.asr.stitching import join_words, normalize_word
 from kb.asr.windows.windowing import Window
@@ -66,6 +68,9 @@ class RepairCandidate:
     answered: list[SpeechSpan] = field(default_factory=list)  # places where no word is missing
     open: list[OpenPlace] = field(default_factory=list)
     removed: list[SpeechSpan] = field(default_factory=list)  # of words that are hardly spoken
+    lasting: set[QualityFlag] = field(default_factory=set)  # that no reading answers
+    placed: list[SpeechSpan] = field(default_factory=list)  # of words without a time of their own
+    doubted: list[SpeechSpan] = field(default_factory=list)  # whose words may be invented
 
     def __post_init__(self) -> None:
         self._add(NOT_READ if self.residual else FIRST, self.context.decoded)
@@ -103,14 +108,16 @@ class RepairCandidate:
         context = replace(self.context, decoded=decoded)
         if decoded.language in self.context.languages:
             context = replace(context, detected_language=("", 0.0))
-        flags = (*check(context, self.limits), *self._removed_from(context))
-        flags = tuple(flag for flag in flags if not self._is_answered(flag))
+        flags = tuple(f for f in check(context, self.limits) if not self._is_answered(f))
+        flags = (*flags, *self._removed_from(context), *self._doubted_in(context))
         for each in self.open:
             against = each.contradicts(context, self.window.speech, self.limits.stutter_s)
             if against or each.removed:
                 value = len(each.readings) if against else 0
                 flag = make_flag(DISAGREEMENT, each.place.start_s, each.place.end_s, value, 0)
                 flags = (*flags, flag)
+        placed = (make_flag(DISAGREEMENT, s.start_s, s.end_s, 0.0, 0.0) for s in self.placed)
+        flags = (*flags, *placed)
         self.results.append(decoded)
         self.attempts.append(
             DecodingAttempt(method, decoded.segments, flags, score(context, flags))
@@ -140,8 +147,20 @@ class RepairCandidate:
             ]  # fmt: skip
             start_s = min([span.start_s, *(word.start_s for word in near)])
             end_s = max([span.end_s, *(word.end_s for word in near)])
-            found.append(make_flag(ENDING, start_s, end_s, 0.0, 0.0))
+            flag = make_flag(ENDING, start_s, end_s, 0.0, 0.0)
+            if not self._is_answered(flag):
+                found.append(flag)
         return found
+
+    def _doubted_in(self, context: WindowContext) -> list[QualityFlag]:
+        spans = [span for span in self.doubted if has_words(context.decoded, span)]
+        found = [make_flag(ENDING, span.start_s, span.end_s, 0.0, 0.0) for span in spans]
+        self.lasting.update(found)
+        return found
+
+    def doubt(self, start_s: float, end_s: float) -> None:
+        """Note that words between two times may be invented, for the attempts that follow."""
+        self.doubted.append(SpeechSpan(start_s, end_s))
 
     def answer(self, start_s: float, end_s: float) -> None:
         """Note that second readings have the same words between two times.
@@ -168,7 +187,8 @@ class RepairCandidate:
         self.attempts.append(DecodingAttempt(PLACE, segments, (), 0.0))
 
     def _is_answered(self, flag: QualityFlag) -> bool:
-        return flag.name in WORD_CHECKS | {ENDING} and any(
+        single = flag.name in WORD_CHECKS | {ENDING} and flag not in self.lasting
+        return single and any(
             span.start_s - 0.02 <= flag.start_s and flag.end_s <= span.end_s + 0.02
             for span in self.answered
         )
@@ -224,6 +244,23 @@ class RepairCandidate:
     def doubt_s(self) -> float:
         return flagged_seconds(self.flags)
 
+    def give_room(self) -> None:
+        """Give the words of an instant that are left the sound around them, or remove them.
+
+        The places stay in doubt.
+        """
+        context = self.best_context
+        changes = with_room(context, self.limits)
+        if not changes:
+            return
+        decoded = replace_words(context.decoded, changes)
+        for first, end, _ in changes:
+            span = SpeechSpan(context.words[first].start_s, context.words[end - 1].end_s)
+            self.placed.append(span)
+        self._add(PLACES, decoded)
+        self.best = len(self.attempts) - 1
+        self.flags = tuple(f for f in self.attempts[-1].flags if f.name not in self.resolved)
+
     def result(self) -> WindowResult:
         """Return the window's entry for the quality report."""
         repaired = len(self.attempts) > 1
@@ -231,7 +268,7 @@ class RepairCandidate:
             self.window.index,
             self.window.start_s,
             self.window.end_s,
-            self.flags,
+            with_places(self.flags, self.best_context.words, self.window),
             tuple(self.attempts) if repaired else (),
             self.best,
             tuple(self.answered),
@@ -239,9 +276,9 @@ class RepairCandidate:
 
 
 def has_words(decoded: DecodingResult, span: SpeechSpan) -> bool:
-    """Return whether a text has a word in a span of time."""
+    """Return whether a text has a word in a span of time, which may be that of a flag."""
     return any(
-        word.start_s < span.end_s and word.end_s > span.start_s
+        word.start_s < span.end_s - FLAG_S and word.end_s > span.start_s + FLAG_S
         for segment in decoded.segments
         for word in segment.words
     )

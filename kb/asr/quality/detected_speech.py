@@ -35,4 +35,5 @@ def with_detection(
     context = replace(context, speech=speech, sure=sure, clear=clear, evidence=evidence)
     if not context.words:
         return context
-    return replace(context, spoken_sound=level.of(sure_words(context), evidence))
+    spoken = level.of(sure_words(context), evidence, len(context.words))
+    return replace(context, spoken_sound=spoken)

@@ -16,10 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
-from kb.asr.coverage import clip_spans
+from kb.asr.coverage import clip_spans, gaps
 from kb.asr.engines.base import DecodingOptions, DecodingResult
 from kb.asr.quality.candidates import PARTS, PLACES, SHIFTED, UNCOVERED, RepairCandidate
+from kb.asr.quality.doubled_words import doubled
 from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
+from kb.asr.quality.place_sounds import after_words, alone, with_other_ends
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest, shift_window
 from kb.asr.quality.window_context import WindowContext
 from kb.asr.quality.word_checks import is_instant
@@ -33,17 +35,14 @@ from kb.asr.quality.word_places import (
     PLACE_CHECKS,
     OpenPlace,
     Place,
-    after_words,
-    alone,
     confirmed,
     find_places,
     settle,
-    with_other_ends,
     words_at,
 )
 from kb.asr.stitching import WindowText, merge_parts
 from kb.asr.windows.windowing import Window
-from kb.types import Word
+from kb.types import SpeechSpan, Word
 
 MOST_FOR_PARTS = 2.0  # if the parts cost more, the whole window is cheaper
 
@@ -118,6 +117,9 @@ def _read_residual(candidate: RepairCandidate, language: str, limit_s: float) ->
     ]
     one, other = results
     both = common_words(one, other)
+    put_in = [word for segment in both.segments for word in segment.words]
+    if sum(w.end_s - w.start_s for w in put_in) < candidate.context.speech_s / 2:
+        candidate.doubt(window.start_s, window.end_s)  # they do not explain the sound
     if both.segments:
         candidate.add_attempt(SHIFTED, both)
     heard = [word for decoded in results for s in decoded.segments for word in s.words]
@@ -132,21 +134,14 @@ def _read_residual(candidate: RepairCandidate, language: str, limit_s: float) ->
 
 
 def remove_doubled(candidate: RepairCandidate) -> None:
-    """Add an attempt without the words of an instant that equal a neighbour.
+    """Add an attempt without the words of an instant, and the pieces, that equal a neighbour.
 
     It is chosen if nothing speaks against the text without them.
     """
     context = candidate.best_context
-    said = texts(context.words)
-    stutters = {(flag.start_s, flag.end_s) for flag in candidate.flags if flag.name == "stutter"}
-    doubled: list[tuple[int, int, tuple[Word, ...]]] = []
-    for place, word in enumerate(context.words):
-        flagged = (round(word.start_s, 3), round(word.end_s, 3)) in stutters
-        near = (*said[max(0, place - 1) : place], *said[place + 1 : place + 2])
-        if flagged and said[place] in near:
-            doubled.append((place, place + 1, ()))
-    if doubled:
-        candidate.add_attempt(PLACES, replace_words(context.decoded, doubled))
+    changes = doubled(context.words, context.pace, candidate.limits.stutter_s)
+    if changes:
+        candidate.add_attempt(PLACES, replace_words(context.decoded, changes))
 
 
 def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
@@ -231,6 +226,9 @@ def _settle(
     old = context.words[place.first : place.end]
     if texts(found) == texts(old):
         candidate.answer(place.start_s, place.end_s)
+    holes = [SpeechSpan(f.start_s, f.end_s) for f in place.flags if f.name == "uncovered"]
+    if len(found) > len(old) and gaps(holes, found, limits.uncovered_s):
+        candidate.doubt(found[0].start_s, found[-1].end_s)  # they do not explain the sound
     if found != old:
         changes.append((place, found))
         speech_s = sum(s.duration_s for s in clip_spans(sure, place.start_s, place.end_s))

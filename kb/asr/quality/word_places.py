@@ -19,10 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
-import numpy as np
-
-from kb.asr import SAMPLE_RATE
-from kb.asr.coverage import PAUSE_S, clip_spans
+from kb.asr.coverage import PAUSE_S, clip_spans, gaps
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.checks import on_silence, uncovered
 from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
@@ -149,39 +146,6 @@ def _place(words: Sequence[Word], flag: QualityFlag, window: Window) -> Place:
     return Place(start_s, max(min(end_s, window.end_s), start_s), first, end, (flag,))
 
 
-def alone(window: Window, place: Place) -> Window:
-    """Return the sound of a place with a little silence around it."""
-    return _silent_ends(window.part(place.start_s, place.end_s), 0.3, 0.2)
-
-
-def after_words(window: Window, place: Place, words: Sequence[Word], *, end_s: float = 0) -> Window:
-    """Return a place with 1 to 2.5 s of sound before it, from the start of a word if one is there.
-
-    It ends behind the next word, if one follows at once, so that the border is another one than
-    that of the place alone. `end_s`: up to this time instead.
-    """
-    follows = words[place.end : place.end + 1]
-    if not end_s and follows and follows[0].start_s - place.end_s < EDGE_S:
-        end_s = min(follows[0].end_s, place.end_s + BEFORE_S[0])
-    least, most = place.start_s - BEFORE_S[1], place.start_s - BEFORE_S[0]
-    starts = [word.start_s for word in words[: place.first] if least <= word.start_s <= most]
-    start_s = starts[-1] - 0.05 if starts else (least + most) / 2
-    return _silent_ends(window.part(max(start_s, window.start_s), end_s or place.end_s), 0.0, 0.5)
-
-
-def _silent_ends(part: Window, before_s: float, after_s: float) -> Window:
-    first, last = (np.zeros(round(s * SAMPLE_RATE), np.float32) for s in (before_s, after_s))
-    audio = np.concatenate([first, part.audio, last])
-    return replace(part, start_s=part.start_s - first.size / SAMPLE_RATE, audio=audio)
-
-
-def with_other_ends(window: Window, limit_s: float) -> tuple[Window, Window]:
-    """Return a whole window twice, with other amounts of silence at its ends."""
-    room_s = max(0.0, limit_s - window.duration_s)
-    before_s, after_s = min(1.0, room_s * 0.6), min(0.5, room_s * 0.3)
-    return window, _silent_ends(window, before_s, after_s)
-
-
 def words_at(place: Place, decoded: DecodingResult) -> tuple[Word, ...]:
     """Return the words of a reading whose middle is in the place, cut to its time."""
     return tuple(
@@ -242,7 +206,8 @@ def settle(
     for one, other in combinations(heard, 2):
         if not one and not other:
             speech = clip_spans(sure, place.start_s, place.end_s)
-            if not old and sum(span.duration_s for span in speech) <= LONGEST_EMPTY_S:
+            short = sum(span.duration_s for span in speech) <= LONGEST_EMPTY_S
+            if not old and short and not has_spoken_hole(place, (), context):
                 return ()
             kept = place.kept(old)
             if place.invented and (kept != old or not old):
@@ -258,13 +223,46 @@ def settle(
         if removable and Counter(texts(found)) <= Counter(texts(old)):
             return found  # fewer words, or the same at the times of their sound
         doubted = place.invented and texts(found) != texts(old)
-        if not (doubted or any(place.removes(word) for word in old) or uneven(found)):
+        doubted |= any(place.removes(word) for word in old) or uneven(found)
+        if not (doubted or has_spoken_hole(place, found, context)):
             return old
     if place.invented and len(readings) == MOST_READINGS:
         removed = [word for word in old if place.removes(word)]
         if (removed or not old) and not any(context.spoken(removed)):
             return place.kept(old)
     return None
+
+
+def has_spoken_hole(place: Place, words: Sequence[Word], context: WindowContext) -> bool:
+    """Return whether a hole of the place has the sound of speech, and none of the words is there.
+
+    Two readings may lose the same word. A noise has no such sound; without evidence nothing is
+    known.
+    """
+    if context.evidence is None:
+        return False
+    holes = [SpeechSpan(f.start_s, f.end_s) for f in place.flags if f.name == "uncovered"]
+    left = [Word(hole.start_s, hole.end_s, "", 0.0) for hole in gaps(holes, words)]
+    return any(
+        spoken and context.is_detected(hole) and not context.is_weak(hole)
+        for hole, spoken in zip(left, context.spoken(left), strict=True)
+    )
+
+
+def with_places(
+    flags: Sequence[QualityFlag], words: Sequence[Word], window: Window
+) -> tuple[QualityFlag, ...]:
+    """Return the flags; those of stretched words have the spans of their places.
+
+    The lost word may be under the word before, whose end is then as wrong as its own beginning.
+    """
+    found = []
+    for flag in flags:
+        if flag.name == "stretched":
+            place = _place(words, flag, window)
+            flag = replace(flag, start_s=round(place.start_s, 3), end_s=round(place.end_s, 3))
+        found.append(flag)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,90 @@
+"""Words that a decoder writes twice, and words of an instant, without a sound of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kb.asr.coverage import clip_spans
+from kb.asr.quality.pace import Pace, letters
+from kb.asr.quality.window_context import Thresholds, WindowContext
+from kb.asr.quality.word_checks import LEAST_LETTERS, TOUCHING_S, is_instant
+from kb.asr.quality.word_edits import texts
+from kb.types import Word
+
+Change = tuple[int, int, tuple[Word, ...]]
+"""The first and the last index (not included) of words, and those in their place."""
+
+PIECE_SHARE = 1 / 3  # of the time that a word needs: a shorter one is a piece of its neighbour
+BOTH_SHARE = 1.6  # both together have the sound of one
+
+
+def doubled(words: Sequence[Word], pace: Pace, stutter_s: float) -> list[Change]:
+    """Return the changes that remove the words of an instant, and the pieces of a word.
+
+    A piece equals a neighbour that it touches, and both together have the sound of one: the
+    neighbour takes its time.
+    """
+    said = texts(words)
+    found: list[Change] = []
+    for place, word in enumerate(words):
+        if letters(word) < LEAST_LETTERS or (found and found[-1][1] > place):
+            continue
+        length_s, needed_s = word.end_s - word.start_s, pace.expected_s([word])
+        near = [n for n in (place - 1, place + 1) if 0 <= n < len(words) and said[n] == said[place]]
+        if near and length_s <= stutter_s + 1e-6:
+            found.append((place, place + 1, ()))
+            continue
+        for other in near:
+            first, end = min(place, other), max(place, other) + 1
+            gap_s = words[end - 1].start_s - words[first].end_s
+            both_s = words[end - 1].end_s - words[first].start_s
+            piece = length_s <= PIECE_SHARE * needed_s and both_s <= BOTH_SHARE * needed_s
+            if piece and gap_s < TOUCHING_S and not (found and found[-1][1] > first):
+                whole = replace(
+                    words[other], start_s=words[first].start_s, end_s=words[end - 1].end_s
+                )
+                found.append((first, end, (whole,)))
+                break
+    return found
+
+
+def with_room(context: WindowContext, limits: Thresholds) -> list[Change]:
+    """Return the changes that give words of an instant the sound around them, or remove them.
+
+    The sound is that without a word before and behind it, or what a neighbour that touches it has
+    too much of. Half of the time that the word needs is enough.
+    """
+    words, found = context.words, list[Change]()
+    for place, word in enumerate(words):
+        if not is_instant(word, limits) or (found and found[-1][1] > place):
+            continue
+        before = words[place - 1] if place else None
+        after = words[place + 1] if place + 1 < len(words) else None
+        from_s = before.end_s if before else context.start_s
+        to_s = after.start_s if after else context.end_s
+        needed_s = context.pace.expected_s([word])
+        free = clip_spans(context.speech, min(from_s, word.start_s), max(to_s, word.end_s))
+        own = max(free, key=lambda span: span.duration_s, default=None)
+        if own and own.duration_s >= needed_s / 2:
+            end_s = min(own.end_s, own.start_s + 2 * needed_s)
+            found.append((place, place + 1, (replace(word, start_s=own.start_s, end_s=end_s),)))
+        elif before and (cut_s := _spare_s(before, word, context.pace)) >= needed_s / 2:
+            cut_s = before.end_s - min(cut_s, needed_s)
+            if not (found and found[-1][1] > place - 1):
+                pair = replace(before, end_s=cut_s), replace(word, start_s=cut_s)
+                found.append((place - 1, place + 1, pair))
+        elif after and (cut_s := _spare_s(after, word, context.pace)) >= needed_s / 2:
+            cut_s = after.start_s + min(cut_s, needed_s)
+            found.append(
+                (place, place + 2, (replace(word, end_s=cut_s), replace(after, start_s=cut_s)))
+            )
+        else:
+            found.append((place, place + 1, ()))
+    return found
+
+
+def _spare_s(neighbour: Word, word: Word, pace: Pace) -> float:
+    """Return the seconds that a neighbour has too many, 0 for one that does not touch the word."""
+    first, second = sorted((neighbour, word), key=lambda each: each.start_s)
+    return pace.excess_s(neighbour) if second.start_s - first.end_s < TOUCHING_S else 0.0
