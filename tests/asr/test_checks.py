@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from kb.asr.quality.report import WindowResult, quality_report
 from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.settings import Settings
 from kb.types import QualityFlag, Segment, SpeechSpan, Word
+from tests.support.known_evidence import HUM, NOISE, PLAIN, STEADY_NOISE, VOWEL, Scores
 
 LIMITS = Thresholds.of(Settings())
 SENTENCE = "the harbour is quiet in winter and the captain explains every story to his guests"
@@ -310,30 +310,6 @@ def test_the_windows_reports_agree_with_the_item() -> None:
 def test_an_empty_report_is_clean() -> None:
     coverage, rows = quality_report([], [], [], 0)
     assert (coverage.grade, coverage.trusted, rows) == ("A", 1.0, ())
-
-
-PLAIN = WordSound(voicing=0.9, movement=1.7)
-NOISE = WordSound(voicing=0.5, movement=1.5)
-STEADY_NOISE = WordSound(voicing=0.5, movement=0.7)
-HUM = WordSound(voicing=1.0, movement=0.5)
-VOWEL = WordSound(voicing=1.0, movement=1.2)
-
-
-@dataclass
-class Scores:
-    """Evidence with known scores and sounds of the word at each start in seconds.
-
-    The score is 0.98 where none is known.
-    """
-
-    known: dict[float, float]
-    sounds: dict[float, WordSound] = field(default_factory=dict)
-
-    def scores(self, words: Sequence[Word]) -> tuple[float, ...]:
-        return tuple(self.known.get(word.start_s, 0.98) for word in words)
-
-    def sound(self, word: Word) -> WordSound:
-        return self.sounds.get(word.start_s, PLAIN)
 
 
 @pytest.mark.parametrize(

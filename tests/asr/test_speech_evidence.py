@@ -73,3 +73,20 @@ def test_the_windows_before_count_as_well() -> None:
     assert level.of(_words(said)[1:2], _evidence(said)).score == 0.0
     assert level.of(_words(said)[2:3], _evidence(said)).score > 0.8
     assert level.of([], _evidence(said)).score == 0.0
+
+
+@pytest.mark.parametrize(("known", "own"), [(3, False), (7, False), (8, True), (40, True)])
+def test_a_window_of_a_few_words_has_the_sound_of_the_others(known: int, own: bool) -> None:
+    said = compose(bank(), SAID, bank().voices("en")[0], np.random.default_rng(3))
+    level = SpokenLevel()
+    before = level.of(_words(said)[1:4], _evidence(said))
+    hum = Word(0.5, 1.0, "and", 0.95)
+    silent = SpeechEvidence(detector(), np.zeros(32_000, np.float32), 0.0, (np.zeros(62), 0.0))
+    found = level.of([hum], silent, known)
+    assert (found.score < before.score - 0.1) == own
+    assert (found.voicing < before.voicing) == own
+
+
+def test_a_first_window_of_a_few_words_has_its_own_sound() -> None:
+    said = compose(bank(), SAID, bank().voices("en")[0], np.random.default_rng(3))
+    assert SpokenLevel().of(_words(said)[1:4], _evidence(said), 4).score > 0.8

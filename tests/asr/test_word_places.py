@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.time_map import TimestampMap
+from kb.asr.audio.speech_evidence import SpokenSound
 from kb.asr.engines.base import DecodingResult
-from kb.asr.quality.pace import Line, Pace
 from kb.asr.quality.place_sounds import after_words, alone
-from kb.asr.quality.window_context import WindowContext
 from kb.asr.quality.word_edits import replace_words
 from kb.asr.quality.word_places import (
     BEFORE_S,
@@ -25,53 +22,17 @@ from kb.asr.quality.word_places import (
     Place,
     find_places,
     settle,
+    with_places,
 )
-from kb.asr.windows.windowing import Window
 from kb.types import QualityFlag, Segment, SpeechSpan, Word
+from tests.support.known_evidence import Scores
+from tests.support.window_texts import FIRST, SPEECH, context, decoded, window, words
 
-PACE = Pace(Line(0.1, 0.05), Line(0.05, 0.2))
-FIRST = "the@1.0-1.2 quiet@1.2-1.6 harbour@1.6-2.1 story@4.0-4.4"
-SPEECH = ((0.9, 3.0), (3.9, 4.5))
-
-
-def words(text: str) -> tuple[Word, ...]:
-    found = []
-    for part in text.split():
-        spelt, times = part.split("@")
-        start, end = times.split("-")
-        found.append(Word(float(start), float(end), spelt, 0.9))
-    return tuple(found)
-
-
-def decoded(text: str, *, logprob: float = -0.2, no_speech: float = 0.0) -> DecodingResult:
-    own = words(text)
-    segments = ()
-    if own:
-        spelt = " ".join(word.text for word in own)
-        segments = (Segment(own[0].start_s, own[-1].end_s, spelt, own, "en"),)
-    return DecodingResult(segments, "en", logprob, no_speech, own[-1].end_s if own else 0.0)
-
-
-def window(seconds: float = 20.0) -> Window:
-    audio = np.ones(round(seconds * SAMPLE_RATE), np.float32)
-    return Window(
-        index=0,
-        start_s=0.0,
-        overlap_s=0.0,
-        shared_s=0.0,
-        audio=audio,
-        speech=tuple(SpeechSpan(*span) for span in SPEECH),
-        time_map=TimestampMap(),
-    )
+SPANS = tuple(SpeechSpan(*span) for span in SPEECH)
 
 
 def flag(name: str, start_s: float, end_s: float) -> QualityFlag:
     return QualityFlag(name, start_s, end_s, end_s - start_s, 0.3)
-
-
-def context(text: str = FIRST, speech: tuple[tuple[float, float], ...] = SPEECH) -> WindowContext:
-    spans = tuple(SpeechSpan(*span) for span in speech)
-    return WindowContext(0.0, 20.0, 0.0, 20.0, decoded(text), spans, pace=PACE)
 
 
 def place_of(*flags: QualityFlag, text: str = FIRST) -> Place:
@@ -387,3 +348,61 @@ def test_words_that_are_only_in_doubt_stay_where_readings_have_none() -> None:
     empty = [decoded("")] * 3
     for readings in (results, empty):
         assert settle(place, readings, context(text), window().speech, 0.06) is None
+
+
+# What is told
+
+
+@pytest.mark.parametrize(
+    ("score", "clear", "readings", "answered"),
+    [
+        (0.98, (0.9, 3.0), ("harbour@1.6-2.1", "harbour@1.6-2.1"), False),  # both lose a word
+        (0.5, (0.9, 3.0), ("harbour@1.6-2.1", "harbour@1.6-2.1"), True),  # a noise
+        (0.98, (0.9, 2.0), ("harbour@1.6-2.1", "harbour@1.6-2.1"), True),  # not surely detected
+        (0.98, (0.9, 3.0), ("harbour@1.6-2.9", "harbour@1.6-2.9"), True),  # the known word is there
+        (0.98, (0.9, 3.0), ("harbour@1.6-2.1", "story@1.6-2.1"), False),
+        (None, (0.9, 3.0), ("harbour@1.6-2.1", "harbour@1.6-2.1"), True),  # nothing is known of it
+    ],
+)
+def test_readings_that_lose_the_same_word_do_not_answer_its_sound(
+    score: float | None, clear: tuple[float, float], readings: tuple[str, str], answered: bool
+) -> None:
+    place = place_of(flag("uncovered", 2.25, 2.95))
+    heard = replace(
+        context(),
+        clear=(SpeechSpan(*clear),),
+        evidence=None if score is None else Scores({2.25: score}),
+        spoken_sound=SpokenSound(0.92),
+    )
+    sure = window().speech
+    found = settle(place, [decoded(text) for text in readings], heard, sure, 0.06)
+    assert (found is not None) == answered
+
+
+def test_a_hole_alone_with_the_sound_of_speech_stays_open() -> None:
+    place = place_of(flag("uncovered", 2.7, 3.0))
+    nothing = [decoded(""), decoded("")]
+    heard = replace(context(), clear=SPANS, spoken_sound=SpokenSound(0.92))
+    for score, answered in ((0.98, False), (0.5, True)):
+        found = settle(
+            place, nothing, replace(heard, evidence=Scores({2.7: score})), window().speech, 0.06
+        )
+        assert (found == ()) == answered
+
+
+@pytest.mark.parametrize(
+    ("name", "span", "told"),
+    [
+        ("stretched", (1.6, 2.1), (1.2, 2.2)),  # the lost word may be under the one before
+        ("stretched", (4.0, 4.4), (3.9, 4.5)),  # behind a pause
+        ("stretched", (1.0, 1.2), (0.9, 1.2)),
+        ("stutter", (1.6, 2.1), (1.6, 2.1)),
+        ("ending", (1.6, 2.1), (1.6, 2.1)),
+    ],
+)
+def test_the_doubt_about_a_stretched_word_covers_its_place(
+    name: str, span: tuple[float, float], told: tuple[float, float]
+) -> None:
+    (found,) = with_places([flag(name, *span)], words(FIRST), window())
+    assert (found.start_s, found.end_s) == pytest.approx(told)
+    assert (found.name, found.value) == (name, pytest.approx(span[1] - span[0]))

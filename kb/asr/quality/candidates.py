@@ -18,6 +18,7 @@ from kb.asr.quality.word_edits import replace_words
 from kb.asr.quality.word_places import (
     FLAG_S,
     LONGEST_EMPTY_S,
+    NEIGHBOUR_S,
     WORD_CHECKS,
     OpenPlace,
     has_word,
@@ -254,9 +255,7 @@ class RepairCandidate:
         if not changes:
             return
         decoded = replace_words(context.decoded, changes)
-        for first, end, _ in changes:
-            span = SpeechSpan(context.words[first].start_s, context.words[end - 1].end_s)
-            self.placed.append(span)
+        self.placed += [_place_of(context, *change) for change in changes]
         self._add(PLACES, decoded)
         self.best = len(self.attempts) - 1
         self.flags = tuple(f for f in self.attempts[-1].flags if f.name not in self.resolved)
@@ -273,6 +272,25 @@ class RepairCandidate:
             self.best,
             tuple(self.answered),
         )
+
+
+def _place_of(context: WindowContext, first: int, end: int, new: tuple[Word, ...]) -> SpeechSpan:
+    """Return the time of changed words, old and new, up to the words around them if they are near.
+
+    The borders of those are as uncertain as the place of the word.
+    """
+    own = (*context.words[first:end], *new)
+    start_s, end_s = min(w.start_s for w in own), max(w.end_s for w in own)
+    around = context.words[max(0, first - 1) : first] + context.words[end : end + 1]
+    near = [
+        at_s
+        for word in around
+        for at_s in (word.start_s, word.end_s)
+        if start_s - NEIGHBOUR_S < at_s < end_s + NEIGHBOUR_S
+    ]
+    before = [at_s for at_s in near if at_s <= start_s]
+    after = [at_s for at_s in near if at_s >= end_s]
+    return SpeechSpan(max(before, default=start_s), min(after, default=end_s))
 
 
 def has_words(decoded: DecodingResult, span: SpeechSpan) -> bool:

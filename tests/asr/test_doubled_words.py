@@ -1,0 +1,100 @@
+"""Words without a sound of their own: pieces of a word, and words of an instant.
+
+A word is written as `text@start-end`; the item's pace is 0.1 s and 0.05 s a letter.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from kb.asr.quality.candidates import RepairCandidate
+from kb.asr.quality.doubled_words import Change, doubled, with_room
+from kb.asr.quality.window_context import Thresholds
+from kb.settings import Settings
+from kb.types import Word
+from tests.support.window_texts import PACE, context, window, words
+
+LIMITS = Thresholds.of(Settings())
+
+
+def changed(text: str, changes: list[Change]) -> str:
+    """Return the words after the changes, written as they are given."""
+    own: list[Word] = list(words(text))
+    for first, end, new in reversed(changes):
+        own[first:end] = new
+    return " ".join(f"{w.text}@{round(w.start_s, 3)}-{round(w.end_s, 3)}" for w in own)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # "harbour" needs 0.45 s.
+        ("harbour@1.0-1.4 harbour@1.4-1.5", "harbour@1.0-1.5"),
+        ("harbour@1.0-1.1 harbour@1.12-1.5", "harbour@1.0-1.5"),
+        ("harbour@1.0-1.4 harbour@1.4-1.44", "harbour@1.0-1.4"),  # an instant
+        ("harbour@1.0-1.4 harbour@1.41-1.8", None),  # said twice
+        ("harbour@1.0-1.4 harbour@1.6-1.7", None),  # a sound of its own
+        ("harbour@1.0-1.7 harbour@1.7-1.8", None),  # the sound of two
+        ("harbour@1.0-1.4 weather@1.4-1.5", None),
+        ("harbour@1.0-1.4 harbour@1.4-1.6", None),  # long enough for a fast one
+        ("no@1.0-1.2 no@1.2-1.25", None),  # a short word may be spoken in an instant
+        (
+            "harbour@1.0-1.4 harbour@1.4-1.5 story@1.6-1.9 story@1.9-2.0",
+            "harbour@1.0-1.5 story@1.6-2.0",
+        ),
+        (
+            "harbour@1.0-1.4 harbour@1.4-1.5 harbour@1.5-1.6",
+            "harbour@1.0-1.5 harbour@1.5-1.6",  # a change for each word at most
+        ),
+        ("", None),
+    ],
+)
+def test_pieces_of_a_word_join_it(text: str, expected: str | None) -> None:
+    found = changed(text, doubled(words(text), PACE, 0.06))
+    assert found == changed(text if expected is None else expected, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "speech", "expected"),
+    [
+        # The sound before it, behind it, and none.
+        ("the@1.0-1.2 harbour@1.9-1.92 story@2.0-2.3", (1.0, 2.4), "1.2-2.0"),
+        ("the@1.0-1.2 harbour@1.2-1.22 story@1.8-2.1", (1.0, 2.4), "1.2-1.8"),
+        ("the@1.0-1.2 harbour@1.5-1.52 story@1.8-2.1", (2.9, 3.0), None),
+        # Sound of 0.1 s is too little; so much may be the border of the words around.
+        ("the@1.0-1.2 harbour@1.2-1.22 story@1.3-1.6", (1.0, 2.4), None),
+        # A neighbour that touches it has too much: "story" needs 0.35 s.
+        ("story@1.0-1.8 harbour@1.8-1.82 the@1.9-2.1", (1.0, 2.4), "1.35-1.82"),
+        ("the@1.0-1.2 harbour@1.2-1.22 story@1.22-2.0", (1.0, 2.4), "1.2-1.65"),
+        ("story@1.0-1.3 harbour@1.3-1.32 story@1.32-1.6", (1.0, 2.4), None),
+        # More sound than a word needs is not all its own.
+        ("the@1.0-1.2 harbour@1.2-1.22 story@8.0-8.3", (1.0, 8.4), "1.2-2.1"),
+        ("harbour@1.0-1.02", (0.8, 1.4), "0.8-1.4"),  # the only word
+        ("of@1.0-1.02 story@1.1-1.4", (1.0, 1.4), "unchanged"),  # it may be spoken
+    ],
+)
+def test_a_word_of_an_instant_gets_the_sound_around_it_or_is_removed(
+    text: str, speech: tuple[float, float], expected: str | None
+) -> None:
+    own = context(text, (speech,))
+    found = changed(text, with_room(own, LIMITS))
+    if expected == "unchanged":
+        assert found == changed(text, [])
+    elif expected is None:
+        assert "harbour" not in found
+        assert len(found.split()) == len(text.split()) - 1
+    else:
+        assert f"harbour@{expected}" in found.split()
+        times = [float(at) for part in found.split() for at in part.split("@")[1].split("-")]
+        assert times == sorted(times)
+
+
+def test_the_place_of_a_word_of_an_instant_stays_in_doubt() -> None:
+    text = "the@1.0-1.2 harbour@1.9-1.92 story@2.0-2.3"
+    candidate = RepairCandidate(window(), context(text, ((1.0, 2.4),)), LIMITS)
+    candidate.give_room()
+    assert [w.text for w in candidate.best_context.words] == ["the", "harbour", "story"]
+    assert min(w.end_s - w.start_s for w in candidate.best_context.words) > 0.06
+    result = candidate.result()
+    assert any(f.start_s <= 1.9 and f.end_s >= 1.92 for f in result.flags)
+    assert result.attempts[result.chosen].method == "places"
