@@ -5,7 +5,6 @@ Every reader treats them as unknown (`kb.types.clock`); here they are found, to 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -42,7 +41,7 @@ def future_times(database: Database, now: float | None = None) -> list[FutureTim
 
     Raises LibraryError.
     """
-    limit = (time.time() if now is None else now) + SLACK_S
+    limit = (database.time() if now is None else now) + SLACK_S
     found: list[FutureTimes] = []
     with database.begin() as connection:
         present = set(sa.inspect(connection).get_table_names())

@@ -7,7 +7,6 @@ that has been started; `Removal.complete` carries it through after a kill.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +79,7 @@ class Removal:
             rows = self._rows(item_id)
             for row in rows["items"]:
                 refuse_active(item_id, row["state"])
-            at = time.time()
+            at = self.database.time()
             item = RemovedItem(
                 item_id, title, at, REMOVING, entry.stem if entry else "", rows,
                 tuple(self._indexed(item_id, entry, rows["deliveries"])),
@@ -141,9 +140,9 @@ class Removal:
     def empty(self, now: float | None = None, leaps: ClockLeaps | None = None) -> list[str]:
         """Delete the items whose week has passed; return their ids.
 
-        `leaps` are those of the machine's clock: no week passes in one of them.
+        `leaps` are those of the database's clock: no week passes in one of them.
         """
-        now = time.time() if now is None else now
+        now = self.database.time() if now is None else now
         leaps = leaps or ClockLeaps()
         ages = [(item, leaps.age_s(item.at, now)) for item in self.trash.items()]
         old = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,7 +62,7 @@ def apply(
 ) -> list[Deletion]:
     """Delete the media that are due by the terms of their sources; return them.
 
-    `leaps` are those of the machine's clock: nothing becomes old by them.
+    `leaps` are those of the database's clock: nothing becomes old by them.
 
     An item that cannot be read or deleted is logged and left. Raises LibraryError when the folder
     or the database cannot be read.
@@ -75,7 +74,7 @@ def apply(
     terms = {key: each for key, each in terms.items() if each.has_retention}
     if not terms:
         return []
-    now = time.time() if now is None else now
+    now = items.database.time() if now is None else now
     states = items.states()
     by_source: dict[str, list[LibraryEntry]] = {}
     for entry in library.entries():

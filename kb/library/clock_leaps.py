@@ -1,4 +1,7 @@
-"""Leaps of the machine's clock: nothing is deleted by its age because a clock is wrong.
+"""Leaps of the clock: nothing is deleted by its age because a clock is wrong.
+
+The clock is the database's own (`Database.time`): that of the machine for a file, that of the
+server for PostgreSQL, whose machines share the record.
 
 A clock that is a year ahead makes every file look a year old, and so does a year in which the
 machine was off. The clock shows no difference between the two, so of a leap at most one day

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +54,7 @@ class Follows:
 
         Each has the room of the whole library too.
         """
-        now = time.time()
+        now = self.queue.database.time()
         begin = now - days * DAY_S
         looks = looks_by_source(self.queue.database, begin, now, now=now)
         room = self.activity(days).room_dict()
@@ -87,7 +86,7 @@ class Follows:
 
     def activity(self, days: float, *, sizes: bool = True) -> Activity:
         """Return the activity of the last days; without `sizes` no file is looked up."""
-        now = time.time()
+        now = self.queue.database.time()
         begin = now - days * DAY_S
         return activity(self.queue.database, self.library, begin, now, now=now, sizes=sizes)
 
@@ -98,7 +97,7 @@ class Follows:
 
     def digest(self, days: float) -> Digest:
         """Return the digest of the last days."""
-        now = time.time()
+        now = self.queue.database.time()
         return compose(self.queue.database, self.library, now - days * DAY_S, now, now=now)
 
     def send_digest(self, digest: Digest) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from pathlib import Path
 
 from pathvalidate import sanitize_filename
@@ -72,8 +71,10 @@ def discard(folder: Path) -> None:
 
 def sweep(service: Service, now: float | None = None) -> int:
     """Remove uploads that were ingested or are no longer needed; return their number."""
-    leaps = record_time(service.library, time.time()) if now is None else ClockLeaps()
-    now = time.time() if now is None else now
+    leaps = ClockLeaps()
+    if now is None:
+        now = service.queue.database.time()
+        leaps = record_time(service.library, now)
     removed = 0
     root = service.settings.home / FOLDER
     folders = [f for f in root.iterdir() if _ID.fullmatch(f.name)] if root.is_dir() else []

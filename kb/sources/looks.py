@@ -7,7 +7,6 @@ the library's files (`kb.sources.saved_looks`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -157,7 +156,8 @@ class OpenLook:
 class Looks:
     """The looks of one library. Methods raise LibraryError when the database cannot be used.
 
-    With a `library`, looks that end are copied to its files. `clock` returns epoch seconds.
+    With a `library`, looks that end are copied to its files. `clock` returns epoch seconds;
+    without one the database's clock counts.
     """
 
     def __init__(
@@ -165,11 +165,11 @@ class Looks:
         database: Database,
         library: Library | None = None,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._database = database
         self._library = library
-        self._clock = clock
+        self._clock = clock or database.time
 
     def begin(
         self, subscription: str, executor: str = "", kind: LookKind = LookKind.QUICK
@@ -212,8 +212,9 @@ class Looks:
 
     @repeated
     def _close_open(self, executor: str) -> Sequence[int]:
+        now = self._clock()
         with self._database.begin() as connection:
-            return self._interrupt(connection, looks.c.executor == executor, self._clock())
+            return self._interrupt(connection, looks.c.executor == executor, now)
 
     def _interrupt(
         self, connection: sa.Connection, where: sa.ColumnElement[bool], now: float

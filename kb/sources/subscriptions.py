@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +85,7 @@ def subscription_key(reference: str) -> str:
 class Subscriptions:
     """The subscriptions of one library. Methods raise LibraryError when it cannot be used.
 
-    `clock` returns epoch seconds.
+    `clock` returns epoch seconds; without one the database's clock counts.
     """
 
     def __init__(
@@ -94,11 +93,11 @@ class Subscriptions:
         database: Database,
         library: Library | None = None,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._database = database
         self._library = library
-        self._clock = clock
+        self._clock = clock or database.time
 
     def follow(
         self,

@@ -106,7 +106,9 @@ def test_no_upload_and_nothing_in_the_trash_goes(
     service.library.prepare()
     trash = Trash(service.library)
     removal = Removal(service.settings, service.library, service.queue.database, service.queue.send)
-    context: Any = SimpleNamespace(library=service.library, removal=removal)
+    context: Any = SimpleNamespace(
+        library=service.library, removal=removal, now=service.queue.database.time
+    )
     folder = trash.new_folder("file:1", NOW)
     trash.write(RemovedItem("file:1", "One", NOW, REMOVED, "", {}, (), (), folder))
     upload = service.settings.home / uploads.FOLDER / ("a" * 32)

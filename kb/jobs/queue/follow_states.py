@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -157,7 +156,7 @@ def follow_states(
     named = known_numbers.named_entries(database, listed, marks)
     counts = reasons.counts_by_channel(database, live_workers)
     missing = reasons.missing_by_channel(database, live_workers)
-    now = time.time()
+    now = database.time()
     found = []
     for each in followed:
         if each.channel_id and _is_whole_channel(each):

@@ -62,7 +62,7 @@ def retry_failed(context: WorkerContext) -> None:
     if not context.settings.retry_days:
         return
     queued = failed_items.retry_due(
-        context.items, time.time(), installed_version(), context.client.ingest
+        context.items, context.now(), installed_version(), context.client.ingest
     )
     if queued:
         log.info("tried again by schedule: %d failed items", len(queued))
@@ -116,7 +116,7 @@ def requeue_lost(context: WorkerContext, idle_before: set[Key]) -> set[Key]:
 
 def delete_old_records(context: WorkerContext) -> None:
     """Delete the records of workflows that ended longer ago than the setting allows."""
-    context.client.delete_finished(time.time() - context.settings.keep_records_days * DAY_S)
+    context.client.delete_finished(context.now() - context.settings.keep_records_days * DAY_S)
 
 
 def back_up_database(context: WorkerContext) -> None:
@@ -176,7 +176,7 @@ def empty_trash(context: WorkerContext) -> None:
     """Complete interrupted removals, and delete the removed items whose week has passed."""
     removal = context.removal
     removal.complete()
-    now = time.time()
+    now = context.now()
     if deleted := removal.empty(now, record_time(context.library, now)):
         log.info("deleted, a week after their removal: %s", deleted)
 
@@ -228,20 +228,24 @@ def notice_update(context: WorkerContext) -> None:
 
 def apply_retention(context: WorkerContext) -> None:
     """Delete the media that the terms of their followed sources do not keep."""
-    now, followed = time.time(), context.subscriptions.list()
+    now, followed = context.now(), context.subscriptions.list()
     leaps = record_time(context.library, now)
     retention.apply(context.library, context.items, followed, now, leaps)
 
 
 def watch_clock(context: WorkerContext) -> None:
     """Record the time that the clock shows, so that a leap of it is known."""
-    record_time(context.library, time.time())
+    record_time(context.library, context.now())
 
 
 def write_digest(context: WorkerContext) -> None:
     """Write and send the digest of the last day or week, if it is due."""
     made = write_due(
-        context.settings, context.items.database, context.library, warn=context.warn_throttled
+        context.settings,
+        context.items.database,
+        context.library,
+        clock=context.now,
+        warn=context.warn_throttled,
     )
     if made is not None:
         log.info("the digest was written to %s", made)

@@ -298,6 +298,10 @@ class WorkerContext:
         """Return a time of this machine's clock as one of the database's clock."""
         return at + self.now() - time.time()
 
+    def by_own_clock(self, at: float) -> float:
+        """Return a time of the database's clock as one of this machine's clock."""
+        return at - self.now() + time.time()
+
     def pause_lane(self, until: float, reason: KBError) -> None:
         """Let this worker take no items until a time; others go on, if there are any."""
         until = self.by_shared_clock(until)

@@ -79,7 +79,8 @@ class ItemAttempt:
         context = self._context
         decision = retry_policy.decide(
             error, row.attempts, systemic=context.is_systemic(error),
-            failing_since=row.failing_since, retry_days=context.settings.retry_days,
+            failing_since=_at(row.failing_since, context.by_own_clock),
+            retry_days=context.settings.retry_days,
         )  # fmt: skip
         if decision.lane_reason is not None and decision.until is not None:
             context.pause_lane(decision.until, decision.lane_reason)
@@ -88,16 +89,15 @@ class ItemAttempt:
         self._until_accepted(
             lambda: listing_jobs.record_poll(context.subscriptions, row.job, error)
         )
-        waits, until = decision.state == item_states.WAITING, decision.until
-        if until is not None:
-            until = context.by_shared_clock(until)
+        waits = decision.state == item_states.WAITING
+        until = next_at = _at(decision.until, context.by_shared_clock)
         if decision.lane_reason is not None and not context.items.database.is_sqlite:
             until = context.now() + OTHERS_AFTER_S  # this machine takes no items meanwhile
-        self._end_look(LookOutcome.WAITING if waits else LookOutcome.FAILED, error, decision.until)
+        self._end_look(LookOutcome.WAITING if waits else LookOutcome.FAILED, error, next_at)
         recorded = self._finish(
             decision.state, **error.record(),
             wait_until=until, attempts=decision.attempts,
-            failing_since=decision.failing_since,
+            failing_since=_at(decision.failing_since, context.by_shared_clock),
             failed_with=installed_version() if decision.state == item_states.FAILED else None,
         )  # fmt: skip
         if recorded and decision.state == item_states.FAILED:
@@ -183,3 +183,8 @@ class ItemAttempt:
         look, self._look = self._look, None
         if look is not None:
             self._until_accepted(lambda: look.end(outcome, error=error, next_at=next_at))
+
+
+def _at(moment: float | None, clock: Callable[[float], float]) -> float | None:
+    """Return a time by another clock, None for None."""
+    return None if moment is None else clock(moment)
