@@ -9,8 +9,11 @@ import asyncio
 from collections.abc import Callable
 
 import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from kb.api.errors import ApiError
 from kb.api.guard import LOOPBACK_NAMES, ApiGuard
 from kb.api.listening import address, check_access, listen
 from kb.mcp.server import make_server
@@ -34,6 +37,8 @@ def make_app(settings: Settings, host: str) -> ASGIApp:
         max_request_body_size=MOST_BYTES,
         host=host,
     )
+    # The limits of the body act while the inner application reads it.
+    inner.add_exception_handler(ApiError, _refused)
     return ApiGuard(
         inner,
         keys=settings.api_key_texts,
@@ -41,6 +46,11 @@ def make_app(settings: Settings, host: str) -> ASGIApp:
         most_bytes=MOST_BYTES,
         idle_s=_IDLE_S,
     )
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error.response()
 
 
 def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:

@@ -167,6 +167,12 @@ def test_a_body_that_says_it_is_large_is_refused_before_it_is_read(open_server: 
     connection.close()
 
 
+def test_a_body_that_grows_too_large_is_refused_while_it_is_read(open_server: str) -> None:
+    blocks = iter([b" " * 60_000] * 20)  # without a length
+    answer = post(open_server, {"Content-Type": "application/json"}, content=blocks)
+    assert answer.status_code == 413 and answer.json()["error"]["code"] == "file_too_large"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "", "kb.example.org"])
 def test_others_are_not_let_in_without_a_key(settings: Settings, host: str) -> None:
     with pytest.raises(UsageError) as refused:
