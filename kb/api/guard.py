@@ -13,6 +13,8 @@ import hmac
 import logging
 import re
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
@@ -26,6 +28,8 @@ from kb.settings import Settings
 
 OPEN_PATHS = frozenset(("/health", "/health/live", "/health/ready"))  # answered without a key
 DRAIN_S, DRAIN_BYTES = 5.0, 1 << 30  # what is still read of a request that was refused
+UNCHECKED_BYTES = 1 << 20  # smaller bodies are read without a look at the disk
+SPARE_BYTES = 1 << 30  # bytes that recordings must leave free
 LEAST_KEY = 20  # characters
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _KEY_NAMES = frozenset(("key", "api_key", "api-key", "apikey", "token", "access_token"))
@@ -114,6 +118,8 @@ class ApiGuard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._most_bytes:
             raise self._too_large()
+        if length.isdecimal() and int(length) > UNCHECKED_BYTES:
+            _check_room(int(length))
 
     def _check_key(self, scope: Scope, headers: Headers, has_origin: bool) -> None:
         scope["state"]["key"] = ""
@@ -172,6 +178,21 @@ class ApiGuard:
             hint="Send a shorter or compressed recording, or raise KB_API_MAX_MB.",
             param="file",
         )
+
+
+def _check_room(length: int) -> None:
+    """Raise ApiError if the disk of temporary files cannot hold a body of this length, twice.
+
+    A form is spooled there, and its file is copied under a name of its own.
+    """
+    free = free_bytes()
+    if free - 2 * length < SPARE_BYTES:
+        raise ApiError(507, "disk", "The disk has no room for this recording.", param="file")
+
+
+def free_bytes() -> int:
+    """Return the free bytes on the disk of temporary files."""
+    return shutil.disk_usage(tempfile.gettempdir()).free
 
 
 async def _refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -91,6 +91,7 @@ def receiver() -> Iterator[WebhookReceiver]:
         made.end.set()
 
 
+@pytest.mark.slow
 def test_a_file_becomes_an_item_of_the_library_and_its_transcript_comes_back(site: Site) -> None:
     made = site.submit(data={"options": '{"language": "de"}'})
     path = made["status_url"]
@@ -336,6 +337,7 @@ def test_no_notice_goes_into_a_private_network(site: Site, receiver: WebhookRece
     assert not receiver.arrived
 
 
+@pytest.mark.slow
 def test_without_a_secret_no_webhook_can_be_named(tmp_path: Path) -> None:
     for secret in ("", "hush", "whsec_!!", "whsec_c2hvcnQ="):
         with served(tmp_path / "home", Held(), KB_WEBHOOK_SECRET=secret) as server:

@@ -194,6 +194,17 @@ def test_a_length_beyond_the_limit_is_refused_before_the_body(site: Site) -> Non
         assert line.recv(100).startswith(b"HTTP/1.1 413")
 
 
+def test_a_recording_that_the_disk_cannot_hold_is_refused_before_it_is_read(
+    guarded: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {"Authorization": f"Bearer {KEY}"}
+    large = {"file": ("a.wav", b"x" * 2_000_000)}
+    for free, status in ((guard.SPARE_BYTES + 5_000_000, 200), (guard.SPARE_BYTES, 507)):
+        monkeypatch.setattr(guard, "free_bytes", lambda free=free: free)
+        assert guarded.post(headers=named, files=large).status_code == status
+    assert guarded.post(headers=named).status_code == 200  # a small one
+
+
 @pytest.mark.parametrize(
     ("raised", "kind", "status"),
     [
