@@ -49,7 +49,8 @@ def _rights(location: str, reason: str) -> LibraryError:
     )
 
 
-def _read_only(location: str, reason: str) -> LibraryError:
+def read_only(location: str, reason: str) -> LibraryError:
+    """Return the error for a server or role that can only be read; it may pass."""
     return LibraryError(
         "database.read_only",
         "The database {location} can only be read: {reason}.",
@@ -144,7 +145,7 @@ STATES: dict[str, Maker] = {
     "55P03": lock_held,
     "57014": _slow,
     "57": unreachable,  # operator intervention: the server shuts down or starts
-    "25006": _read_only,
+    "25006": read_only,
     "25P03": unreachable,  # the session was idle in a transaction, for example a sleeping machine
 }
 """SQLSTATE codes and their classes; the longer one has precedence."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from kb.database import Database
 from kb.database.deadlines import FACE, REAPER, WORKER
 from kb.database.postgres import is_pooled
+from kb.database.server_errors import read_only
 from kb.errors import KBError, StoredProblem
 from kb.service.queue_move import QueueMove
 from kb.settings import Settings
@@ -86,6 +87,10 @@ def check_server(settings: Settings) -> list[DatabaseCheck]:
 
 def _server(database: Database) -> list[DatabaseCheck]:
     with database.begin() as connection:
+        if connection.scalar(sa.text("SHOW transaction_read_only")) == "on":
+            replica = connection.scalar(sa.text("SELECT pg_is_in_recovery()"))
+            reason = "it is a replica" if replica else "its transactions are read-only"
+            raise read_only(database.location, reason)
         rights = connection.execute(_RIGHTS).one()
         found = connection.execute(_CONNECTIONS, {"now": time.time()}).one()
     way = "through a pooler" if is_pooled(database.engine) else "directly"
