@@ -34,7 +34,6 @@ import kb.asr.engines.whisper.greedy_search as greedy
 from benchmarks.support.common import figure
 from benchmarks.support.gpu_bench import (
     COMPILED,
-    GRAPH,
     LARGE,
     TOKENS,
     TOY,
@@ -168,7 +167,7 @@ def by_batch(
     shape, name = bench.shape, f"{bench.shape.name}, batch {batch}"
     manager.cleanup()
     manager.reset_peak()
-    loop = bench.loop()
+    loop = bench.loop(batch)
     timed, reason = attempt(
         lambda: best(lambda: bench.run_ours(batch, loop), lambda t: t.total_s), manager
     )
@@ -244,7 +243,7 @@ def with_lever(
 
     def run() -> tuple[float, Timed]:
         with with_option(bench, lever, manager) as changed:
-            loop = changed.loop(batch if lever == GRAPH else 0)
+            loop = changed.loop(batch)
             began = time.perf_counter()
             changed.run_ours(batch, loop)
             first_s = time.perf_counter() - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +20,13 @@ from benchmarks.support.weights import make_tokenizer
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.log_mel import LogMel
-from kb.asr.engines.whisper.cuda_graph import GraphStep
+from kb.asr.engines.whisper.batch_shapes import BatchShapes
 from kb.asr.engines.whisper.decoder import Decoder
+from kb.asr.engines.whisper.engine import WholeStates
+from kb.asr.engines.whisper.gpu_encoder import GPUEncoder
 from kb.asr.engines.whisper.greedy_search import GreedyDecoder
 from kb.asr.engines.whisper.packed_linear import pack_linears
+from kb.asr.engines.whisper.recorded_steps import RecordedSteps
 from kb.asr.engines.whisper.timestamp_rules import TimestampRules
 
 TOKENS = 120
@@ -123,13 +127,17 @@ class Bench:
         )  # fmt: skip
         self.model.generation_config = self.generation
         self.eos = eos
-        self.encoder: Any = self.model.get_encoder()
+        encoder: Any = self.model.get_encoder()
+        self.theirs = WholeStates(encoder)
+        # (A copy, because it takes the layers away, which `generate` needs.)
+        self.encoder: Any = GPUEncoder(copy.deepcopy(encoder)) if manager.on_gpu else self.theirs
+        self.on_gpu, self.graphs = manager.on_gpu, manager.kind == "CUDA"
         self.decoder = Decoder(self.model, whole_caches=manager.on_gpu)
         self.extractor = WhisperFeatureExtractor(feature_size=128)
         self.mel = LogMel(self.extractor, self.device, whole=manager.on_gpu)
         self.mel_on_host = False
         if not manager.on_gpu:
-            pack_linears(self.encoder, 1500)
+            pack_linears(encoder, 1500)
         rng = np.random.default_rng(0)
         self.sound = rng.standard_normal(int(WINDOW_S * SAMPLE_RATE), np.float32) * 0.1
 
@@ -137,12 +145,15 @@ class Bench:
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
 
-    def loop(self, graph_rows: int = 0) -> GreedyDecoder:
-        """Return our decoding loop; with `graph_rows`, its step is recorded for that batch size."""
+    def loop(self, batch: int) -> GreedyDecoder:
+        """Return our decoding loop for batches of one size, with the steps that the engine uses."""
         rules = TimestampRules(self.generation, self.eos, self.shape.vocabulary, self.device)
         # (The prompt is only the start token.)
-        graph = GraphStep(self.decoder, graph_rows, self.tokens + 2) if graph_rows else None
-        return GreedyDecoder(self.decoder, rules, start_token=self.eos + 1, graph=graph)
+        recorded = RecordedSteps(self.decoder, rules, self.tokens + 2) if self.graphs else None
+        shapes = BatchShapes(lambda: batch) if self.on_gpu else None
+        return GreedyDecoder(
+            self.decoder, rules, start_token=self.eos + 1, recorded=recorded, shapes=shapes
+        )
 
     @torch.inference_mode()
     def run_ours(self, batch: int, loop: GreedyDecoder) -> Timed:
@@ -155,7 +166,7 @@ class Bench:
 
         mel = self._mel(batch)
         mark()
-        states = self.encoder(mel).last_hidden_state
+        states = self.encoder(mel)
         mark()
         state = loop.start(states)
         written = loop.decode(state, [[self.eos + 1]] * batch)
@@ -229,31 +240,33 @@ class Bench:
 
 
 FLOAT32 = "in float32 (TF32 where the card has it)"
-EAGER = "encoder with eager attention"
+THEIRS = "transformers' encoder"
 EXTRACTOR = "log-mel by the extractor on the CPU"
 EVERY_STEP = "asked after every step whether it is done"
-GRAPH = "CUDA graph"
+NO_GRAPH = "without CUDA graphs"
 COMPILED = "compiled encoder"
 
 
 def applicable_options(manager: GPUManager) -> tuple[str, ...]:
     """Return the options that can have an effect on this device, without the compilation."""
     if manager.on_gpu:
-        return FLOAT32, EAGER, EXTRACTOR, EVERY_STEP, GRAPH
+        return FLOAT32, THEIRS, EXTRACTOR, EVERY_STEP, NO_GRAPH
     # On a CPU, the other rows already use float32 and check after every step, at no cost.
-    return EAGER, EXTRACTOR, GRAPH
+    return (EXTRACTOR,)
 
 
 @contextmanager
 def with_option(bench: Bench, lever: str, manager: GPUManager) -> Iterator[Bench]:
     """Change one option of the model; undo the change afterwards."""
-    encoder, every = bench.encoder, greedy.CHECK_EVERY
+    encoder, every, graphs = bench.encoder, greedy.CHECK_EVERY, bench.graphs
     try:
         if lever == FLOAT32:
             yield Bench(bench.shape, manager, bench.tokens, torch.float32)
             return
-        if lever == EAGER:
-            bench.model.set_attn_implementation("eager")
+        if lever == THEIRS:
+            bench.encoder = bench.theirs
+        elif lever == NO_GRAPH:
+            bench.graphs = False
         elif lever == EXTRACTOR:
             bench.mel_on_host = True
         elif lever == EVERY_STEP:
@@ -262,5 +275,5 @@ def with_option(bench: Bench, lever: str, manager: GPUManager) -> Iterator[Bench
             bench.encoder = torch.compile(encoder, dynamic=False)
         yield bench
     finally:
-        bench.model.set_attn_implementation(manager.attention)
-        bench.encoder, bench.mel_on_host, greedy.CHECK_EVERY = encoder, False, every
+        bench.encoder, bench.graphs = encoder, graphs
+        bench.mel_on_host, greedy.CHECK_EVERY = False, every

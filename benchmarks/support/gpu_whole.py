@@ -91,7 +91,7 @@ def write_model(folder: Path, shape: Shape, manager: GPUManager) -> Path:
     return made
 
 
-def write_files(folder: Path, count: int, seconds: float, distinct: int = 8) -> list[Path]:
+def write_files(folder: Path, count: int, seconds: float, distinct: int = 4) -> list[Path]:
     """Write `count` FLAC files of speech; a few different ones, repeated under other names."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(5)
@@ -115,9 +115,9 @@ def serve_with_tokens(*given: Any, **named: Any) -> None:
     greedy.MAX_NEW_TOKENS = int(os.environ[_TOKENS])
     process = Batcher._process
 
-    def noted(batcher: Batcher, jobs: list[Any]) -> Exception | None:
+    def noted(batcher: Batcher, jobs: list[Any], prepared: Any = None) -> Exception | None:
         began, cpu_s = time.monotonic(), time.thread_time()
-        error = process(batcher, jobs)
+        error = process(batcher, jobs, prepared)
         ended, audio_s = time.monotonic(), sum(job.window.medium_s for job in jobs)
         if error is None:
             batch = Batch(began, ended, len(jobs), audio_s, time.thread_time() - cpu_s)
@@ -296,7 +296,7 @@ def _engine_alone_s(shape: Shape, manager: GPUManager, batch: int, tokens: int) 
     before, greedy.MAX_NEW_TOKENS = greedy.MAX_NEW_TOKENS, tokens
     try:
         bench = Bench(shape, manager, tokens)
-        loop = bench.loop()
+        loop = bench.loop(batch)
         bench.run_ours(batch, loop)
         return bench.run_ours(batch, loop).total_s
     finally:

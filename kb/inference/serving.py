@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -23,6 +24,10 @@ from kb.types.guarded_output import guarded_output
 log = logging.getLogger(__name__)
 
 DEVICE_LOST_EXIT_CODE = 75  # exit code of the process after a lost device
+# Seconds after which a thread gives up the interpreter's lock. The thread that feeds the device
+# takes the lock for each kernel and each recorded step, and threads that prepare media would keep
+# it for Python's 5 ms each time, in which a card writes three tokens of 56 windows.
+LOCK_SWITCH_S = 0.0005
 DEVICE_FAILED_PREFIX = "The device failed: "
 
 
@@ -36,6 +41,7 @@ def serve(
     calibrations: Sequence[Calibration] = (),
 ) -> None:
     """Run the process's main loop: one thread per request, until the connection is closed."""
+    sys.setswitchinterval(LOCK_SWITCH_S)
     # Ctrl-C reaches all processes of the terminal, and a service manager's stop all processes of
     # the service; the worker handles both, and closes the connection.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -105,10 +105,9 @@ class RecognitionSettings(BaseModel):
         description="Take half of the card's time only, while a program with a window uses it.",
     )
     cuda_graphs: bool = Field(
-        False,
+        True,
         alias="KB_CUDA_GRAPHS",
-        description="Record the decoder's step once as a CUDA graph and replay it (NVIDIA; "
-        "takes memory for full batches).",
+        description="Record the decoder's step once as a CUDA graph and replay it (NVIDIA).",
     )
     compile_encoder: bool = Field(
         False,

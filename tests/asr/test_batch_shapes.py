@@ -20,7 +20,12 @@ from kb.asr.audio.log_mel import LogMel
 from kb.asr.batching.batch_size import AdaptiveBatchSize
 from kb.asr.engines.base import GREEDY, DecodingOptions
 from kb.asr.engines.model_lookup import DEMO_FOLDER
-from kb.asr.engines.whisper.alignment import alignment, monotonic_paths, padded_alignment
+from kb.asr.engines.whisper.alignment import (
+    alignment,
+    monotonic_paths,
+    padded_alignment,
+    padded_paths,
+)
 from kb.asr.engines.whisper.batch_shapes import STEP_BLOCK, BatchShapes
 from kb.asr.engines.whisper.engine import WhisperEngine
 from kb.asr.engines.whisper.loader import load_whisper
@@ -46,9 +51,12 @@ class Recorder(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[WhisperEngine]:
-    """Return an engine of random weights whose batches have fixed shapes, as on a GPU."""
+@pytest.fixture(scope="module", params=[False, True], ids=["steps", "recorded"])
+def engine(request: pytest.FixtureRequest) -> Iterator[WhisperEngine]:
+    """Return an engine of random weights whose batches have fixed shapes, as on a GPU.
+
+    Its steps run one by one, or in the fixed memory of recorded steps.
+    """
     torch.manual_seed(0)
     config = WhisperConfig.from_pretrained(
         DEMO_FOLDER, d_model=16, encoder_layers=1, decoder_layers=2, encoder_attention_heads=1,
@@ -61,7 +69,9 @@ def engine() -> Iterator[WhisperEngine]:
     loaded = replace(load_whisper("demo", CPU), model=model)
     CPU.apply()
     before, greedy.MAX_NEW_TOKENS = greedy.MAX_NEW_TOKENS, TOKENS
-    yield WhisperEngine(loaded, "random", CPU, shapes=BatchShapes(lambda: MOST))
+    yield WhisperEngine(
+        loaded, "random", CPU, shapes=BatchShapes(lambda: MOST), recorded=request.param
+    )
     greedy.MAX_NEW_TOKENS = before
 
 
@@ -77,7 +87,8 @@ def run(engine: WhisperEngine, lengths: list[int], rng: np.random.Generator) -> 
         engine.decode(encoded, ["en"] * len(lengths))
         prompts = [[engine._start, engine._languages["en"], engine._task]] * len(lengths)
         texts = [[20 + n % 50 for n in range(length)] for length in lengths]
-        found = engine._greedy.decode(encoded.states, prompts, fixed=texts)
+        state = engine._greedy.start(engine._run_encoder(encoded.windows))
+        found = engine._greedy.decode(state, prompts, fixed=texts)
         assert [len(row) for row in found.rows] == lengths
         aligned = engine._greedy.align(found, [w.duration_s for w in encoded.windows])
         assert [len(tokens.edges) for tokens in aligned] == [length + 1 for length in lengths]
@@ -88,7 +99,8 @@ def run(engine: WhisperEngine, lengths: list[int], rng: np.random.Generator) -> 
 def test_after_the_warm_up_no_batch_brings_a_new_shape(engine: WhisperEngine) -> None:
     rng = np.random.default_rng(1)
     short, long = 5, TOKENS - 2
-    warm = [[short], [long], [short, short], [short, long], [long, long]]
+    # A full batch first, because fixed memory grows with the largest batch.
+    warm = [[short] * MOST, [short], [long], [short, short], [short, long], [long, long]]
     # Finished rows are dropped from four to two or one, in the first and in the second block.
     warm += [[short, short, short, short + 9], [short, short, short, long]]
     warm += [[short, short, long, long], [short, short, short + 9, long]]
@@ -105,6 +117,7 @@ def test_after_the_warm_up_no_batch_brings_a_new_shape(engine: WhisperEngine) ->
 @pytest.mark.slow
 def test_a_full_batch_runs_the_operators_of_the_one_before(engine: WhisperEngine) -> None:
     rng = np.random.default_rng(2)
+    run(engine, [30] * MOST, rng)  # allocates the fixed memory
     first, second = (run(engine, [30] * MOST, rng) for _ in range(2))
     assert first.calls == second.calls
     assert len(first.calls) > 1000
@@ -117,8 +130,9 @@ def test_a_full_batch_runs_the_operators_of_the_one_before(engine: WhisperEngine
     ("count", "options"),
     [(1, GREEDY), (5, GREEDY), (3, DecodingOptions(beams=2)), (3, DecodingOptions(0.4))],
 )
-def test_fixed_shapes_change_no_word(count: int, options: DecodingOptions) -> None:
-    exact, fixed = demo(None), demo(BatchShapes(lambda: 8))
+@pytest.mark.parametrize("recorded", [False, True])
+def test_fixed_shapes_change_no_word(count: int, options: DecodingOptions, recorded: bool) -> None:
+    exact, fixed = demo(None), demo(BatchShapes(lambda: 8), recorded)
     rng = np.random.default_rng(3)
     sounds = [
         compose(bank(), random_plan(bank(), n, rng), rng=rng).audio for n in (2, 9, 20, 50, 5)
@@ -139,13 +153,16 @@ def test_fixed_shapes_change_no_word(count: int, options: DecodingOptions) -> No
         assert same.probability == pytest.approx(word.probability, abs=1e-3)
 
 
-DEMO: dict[bool, WhisperEngine] = {}
+DEMO: dict[tuple[bool, bool], WhisperEngine] = {}
 
 
-def demo(shapes: BatchShapes | None) -> WhisperEngine:
-    if (shapes is None) not in DEMO:
-        DEMO[shapes is None] = WhisperEngine(load_whisper("demo", CPU), "demo", CPU, shapes=shapes)
-    return DEMO[shapes is None]
+def demo(shapes: BatchShapes | None, recorded: bool = False) -> WhisperEngine:
+    key = shapes is None, recorded
+    if key not in DEMO:
+        DEMO[key] = WhisperEngine(
+            load_whisper("demo", CPU), "demo", CPU, shapes=shapes, recorded=recorded
+        )
+    return DEMO[key]
 
 
 @pytest.mark.parametrize(
@@ -172,14 +189,48 @@ def test_padding_changes_no_path_through_the_attention(median: int) -> None:
     for tokens, frames in sizes:
         attention = torch.rand(heads, steps, positions).softmax(-1)
         exact.append(-alignment(attention[:, :tokens], frames, median))
-        whole = -padded_alignment(attention, tokens, frames, median)
-        assert whole.shape == (steps, positions)
-        assert torch.allclose(whole[:tokens, :frames], exact[-1], atol=1e-4)
-        padded.append(whole)
+        padded.append(attention)
+    tokens_of, frames_of = torch.tensor(sizes).unbind(1)
+    whole = -padded_alignment(torch.stack(padded), tokens_of, frames_of, median)
+    assert whole.shape == (len(sizes), steps, positions)
     # The padding must not matter: the same values in it as before, or any others.
-    for cost, (tokens, frames), own in zip(padded, sizes, exact, strict=True):
+    for cost, (tokens, frames), own in zip(whole, sizes, exact, strict=True):
+        assert torch.allclose(cost[:tokens, :frames], own, atol=1e-4)
         cost[:tokens, :frames] = own
-    assert monotonic_paths(padded, sizes) == monotonic_paths(exact)
+    paths = padded_paths(whole, tokens_of, frames_of).T.tolist()
+    found = [path[:tokens] for path, (tokens, _) in zip(paths, sizes, strict=True)]
+    assert found == monotonic_paths(exact)
+
+
+def test_a_full_memory_gives_up_the_fixed_memory_until_the_device_is_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = demo(BatchShapes(lambda: 8), recorded=True)
+    rng = np.random.default_rng(6)
+    talk = compose(bank(), random_plan(bank(), 9, rng), rng=rng).audio[: 30 * SAMPLE_RATE]
+    batch = [Window(0, 0.0, talk)] * 2
+
+    def words() -> list[list[str]]:
+        found = engine.decode(engine.encode(batch), ["en"] * 2)
+        return [[w.text for s in text.read().segments for w in s.words] for text in found]
+
+    expected, steps = words(), engine._recorded
+    assert steps is not None and steps._memory is not None and len(expected[0]) > 5
+    asked = 0
+
+    def full(states: torch.Tensor) -> None:
+        nonlocal asked
+        asked += 1
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(steps, "caches", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        words()
+    assert steps._memory is None
+    assert words() == words() == expected and asked == 1  # in memory of the batch's own size
+    monkeypatch.undo()
+    engine.free_batch_memory()  # the device was idle
+    assert words() == expected and steps._memory is not None
 
 
 def test_a_whole_spectrum_is_that_of_the_sound_alone() -> None:

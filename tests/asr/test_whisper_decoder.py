@@ -20,11 +20,12 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines.model_lookup import DEMO_FOLDER
-from kb.asr.engines.whisper.cuda_graph import GraphStep
+from kb.asr.engines.whisper.batch_shapes import BatchShapes
 from kb.asr.engines.whisper.decoder import Decoder
 from kb.asr.engines.whisper.greedy_search import DecoderState, GreedyDecoder, GreedyResult
 from kb.asr.engines.whisper.loader import load_whisper
 from kb.asr.engines.whisper.packed_linear import Linear, pack_linears
+from kb.asr.engines.whisper.recorded_steps import RecordedSteps
 from kb.asr.engines.whisper.timestamp_rules import TimestampRules, TokenChoice
 from tests.support.compose import compose, random_plan
 from tests.support.speech import bank
@@ -71,7 +72,8 @@ def written(loop: GreedyDecoder) -> GreedyResult:
 
 
 def edges(loop: GreedyDecoder, found: GreedyResult) -> list[Any]:
-    return [tokens.edges for tokens in loop.align(found, [30.0] * 4)]
+    with torch.inference_mode():
+        return [tokens.edges for tokens in loop.align(found, [30.0] * 4)]
 
 
 def test_decoded_tokens_equal_those_of_generate() -> None:
@@ -114,23 +116,53 @@ def test_log_probabilities_and_attention_are_a_second_pass_s() -> None:
         assert torch.allclose(own, theirs, atol=1e-4)
 
 
-def test_a_recorded_step_writes_the_same() -> None:
-    """Without CUDA, the step is not recorded but uses the same fixed memory."""
-    plain = written(greedy())
-    decoder = Decoder(demo().model)
-    rules = TimestampRules(
-        demo().model.generation_config, 854, demo().model.config.vocab_size, "cpu"
-    )
-    settled: list[int] = []
-    graph = GraphStep(decoder, 5, 227, settled.append)
-    loop = GreedyDecoder(decoder, rules, start_token=855, graph=graph)
+def recorded() -> GreedyDecoder:
+    """Return a decoder with its steps in fixed memory; without CUDA they are not recorded."""
+    decoder = Decoder(demo().model, whole_caches=True)
+    generation = demo().model.generation_config
+    rules = TimestampRules(generation, 854, demo().model.config.vocab_size, "cpu")
+    steps = RecordedSteps(decoder, rules, 227)
+    shapes = BatchShapes(lambda: 4)
+    return GreedyDecoder(decoder, rules, start_token=855, recorded=steps, shapes=shapes)
+
+
+def test_steps_in_fixed_memory_write_the_same() -> None:
+    plain, loop = written(greedy()), recorded()
     for _ in range(2):  # the second run reuses the memory
         again = written(loop)
         assert again.rows == plain.rows
-        assert edges(loop, again) == edges(loop, plain)
-    # Keys and values of each layer for five windows: 227 steps of text, 1500 positions.
-    layers = demo().model.config.decoder_layers
-    assert settled == [layers * 2 * 5 * (227 + 1500) * 128 * 4]
+        assert edges(loop, again) == edges(greedy(), plain)
+        for mine, theirs in zip(again.logprobs, plain.logprobs, strict=True):
+            assert mine == pytest.approx(theirs, abs=1e-3)
+
+
+def test_steps_in_fixed_memory_take_given_and_sampled_tokens() -> None:
+    plain, loop = greedy(), recorded()
+    texts = [[20 + n for n in range(length)] for length in (3, 70, 1, 20)]
+    with torch.inference_mode():
+        given = [
+            each.decode(each.start(states()), prompts(), fixed=texts) for each in (plain, loop)
+        ]
+        for result in given:
+            assert result.rows == texts
+        assert edges(loop, given[1]) == edges(plain, given[0])
+        for mine, theirs in zip(given[1].logprobs, given[0].logprobs, strict=True):
+            assert mine == pytest.approx(theirs, abs=1e-3)
+        first, second = (
+            loop.decode(loop.start(states()), prompts(), temperature=1.0) for _ in "ab"
+        )
+    assert first.rows == second.rows
+    assert first.rows != plain.decode(plain.start(states()), prompts()).rows
+
+
+def test_a_batch_that_gave_up_rows_is_not_decoded_again() -> None:
+    loop = recorded()
+    with torch.inference_mode():
+        state = loop.start(states())
+        loop.decode(state, prompts(), fixed=[[20] * length for length in (2, 2, 2, 60)])
+        with pytest.raises(RuntimeError, match="encode it again"):
+            loop.decode(state, prompts())
+        assert written(loop).rows == written(greedy()).rows  # a new batch is
 
 
 def test_a_batch_may_be_written_again_with_other_prompts() -> None:

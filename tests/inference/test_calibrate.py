@@ -173,8 +173,8 @@ def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
     found = {f.preset: f for f in service.machines.estimates(options)}
     assert [found[name].rtfx for name in ("stabil", "optimiert", "max")] == [400, 800, 800]
     assert "measured" in found["max"].basis
-    # large-v3 in 22 GB: the caches of 56 windows, copied once, and the weights do not fit.
-    assert 36 <= found["max"].batch < 40 and "GB are left" in found["max"].batch_reason
+    # large-v3 in 22 GB: caches, the next batch in the encoder, and the weights do not fit for 56.
+    assert 32 <= found["max"].batch < 36 and "GB are left" in found["max"].batch_reason
     assert 20 * GB < found["max"].memory_bytes <= 22 * GB
     assert found["stabil"].batch == 8 and found["stabil"].batch_reason == ""
     assert service.machines.estimate(replace(options, preset="max", batch_size=4)).batch == 4

@@ -25,10 +25,21 @@ from gpu.manager import BatchCeiling, GPUManager
 from gpu.status import BatchState
 from gpu.throttle import Throttle
 from kb.asr.batching import batch_size
+from kb.asr.batching.batch_ahead import BatchAhead, Held
 from kb.asr.batching.batch_size import AdaptiveBatchSize
 from kb.asr.batching.preparation_growth import PreparationGrowth
 from kb.asr.batching.scheduler import FairScheduler, Ticket
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, Engine, UnreadText
+from kb.asr.engines.base import (
+    GREEDY,
+    DecodingOptions,
+    DecodingResult,
+    EncodedBatch,
+    Engine,
+    MemoryKeepingEngine,
+    PreparedBatch,
+    PreparingEngine,
+    UnreadText,
+)
 from kb.asr.engines.errors import explain, recognizer_closed
 from kb.asr.windows.windowing import Window
 from kb.errors import DeviceLost
@@ -139,6 +150,11 @@ class Batcher:
         self._urgent_expected_until = -math.inf  # by the monotonic clock
         self._changed = threading.Condition()
         self._closing = False
+        self._ahead: BatchAhead[_Job] | None = None
+        if isinstance(engine, PreparingEngine) and engine.prepares:
+            self._ahead = BatchAhead(
+                engine, self._changed, self._take_full, lambda job: job.window, manager.apply
+            )
         self._thread = threading.Thread(target=self._work, name="recognizer", daemon=True)
         self._thread.start()
 
@@ -262,16 +278,20 @@ class Batcher:
             self._changed.notify_all()
         self.engine.stop()
         self._thread.join()
+        if self._ahead is not None:
+            self._ahead.close()
         self._drop_all()
 
     def _work(self) -> None:
         try:
             self._manager.apply()  # torch's number of threads is set per thread
             ended = time.perf_counter()
-            while (batch := self._next()) is not None:
+            while (found := self._next()) is not None:
+                batch, held = found
                 began = time.perf_counter()
                 try:
-                    self._run(batch)
+                    self._run(batch, held)
+                    self._let_ahead_finish()
                     busy_s = time.perf_counter() - began
                     if self._growth is not None:
                         self._growth.add(
@@ -293,17 +313,28 @@ class Batcher:
     def _drop_all(self) -> None:
         with self._changed:
             owners = self._scheduler.owners
+            running = self._ahead.drop() if self._ahead else []
+        for job in running:
+            job.future.set_exception(self.device_error or recognizer_closed())
         for owner in owners:
             self.cancel(owner)
 
-    def _next(self) -> list[_Job] | None:
-        """Wait for the next batch; return None when the batcher is closed."""
+    def _next(self) -> tuple[list[_Job], Held[_Job] | None] | None:
+        """Wait for the next batch, prepared or not; return None when the batcher is closed."""
         tidy = False
         while not self._wait_for_work(None if tidy else IDLE_S):
             # Outside of the lock, so that `submit` does not wait for the clean-up.
+            if isinstance(self.engine, MemoryKeepingEngine):
+                self.engine.free_batch_memory()
             self._manager.cleanup()
             tidy = True
         with self._changed:
+            if self._ahead is not None and not self._closing:
+                held = self._ahead.next_of(urgent=self._scheduler.has_urgent)
+                if held is not None:
+                    self._ahead.allowed = True
+                    self._changed.notify_all()
+                    return held.jobs, held
             deadline = time.monotonic() + PATIENCE_S
             while len(self._scheduler) < self.size and not self._closing:
                 left = deadline - time.monotonic()
@@ -315,24 +346,50 @@ class Batcher:
             if self._closing:
                 return None
             batch = self._scheduler.next_batch(self.size)
+            if self._ahead is not None:
+                self._ahead.allowed = True
             self._changed.notify_all()
-            return batch
+            return [job for job in batch if job.future.set_running_or_notify_cancel()], None
+
+    def _take_full(self) -> list[_Job]:
+        """Return the next batch if it is full; called with the lock held."""
+        if self._closing or len(self._scheduler) < self.size:
+            return []
+        batch = self._scheduler.next_batch(self.size)
+        return [job for job in batch if job.future.set_running_or_notify_cancel()]
+
+    def _let_ahead_finish(self) -> None:
+        """Before the device rests, wait for the batch that is being prepared beside."""
+        with self._changed:
+            held = self._ahead.held if self._ahead else None
+            if self._ahead is not None:
+                self._ahead.allowed = False
+        if held is not None and self._throttle().rest > 0:
+            held.ready.wait()
 
     def _wait_for_work(self, timeout_s: float | None) -> bool:
         """Wait for a window or for `close`; return False if neither came in time."""
         with self._changed:
+            ahead = self._ahead
             return self._changed.wait_for(
-                lambda: len(self._scheduler) > 0 or self._closing, timeout_s
+                lambda: (
+                    len(self._scheduler) > 0
+                    or self._closing
+                    or (ahead is not None and ahead.held is not None)
+                ),
+                timeout_s,
             )
 
-    def _run(self, batch: list[_Job]) -> None:
+    def _run(self, batch: list[_Job], held: Held[_Job] | None = None) -> None:
         """Decode a batch and set the result or the error of every window."""
-        batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
         self._counts.last = len(batch)
+        prepared = held.wait() if held else None
         alone = 0  # number of windows to decode one by one, because together they failed
         while batch:
             part = batch[: 1 if alone else self._size.size]
-            error = self._process(part)
+            whole = len(part) == len(batch)
+            error = self._process(part, prepared if whole else None)
+            prepared = None
             if error is None:
                 if not alone:
                     self._size.on_success(len(part), underutilised=self._throttle().hungry)
@@ -369,18 +426,19 @@ class Batcher:
             waiting = [
                 job for owner in self._scheduler.owners for job in self._scheduler.remove(owner)
             ]
+            running = self._ahead.drop() if self._ahead else []
             self._changed.notify_all()
-        for job in unanswered:
+        for job in [*unanswered, *running]:
             job.future.set_exception(device_error)
         for job in waiting:
             if job.future.set_running_or_notify_cancel():
                 job.future.set_exception(device_error)
 
-    def _process(self, jobs: list[_Job]) -> Exception | None:
+    def _process(self, jobs: list[_Job], prepared: PreparedBatch | None = None) -> Exception | None:
         """Decode and set the results; return an error instead of raising it."""
         began = time.perf_counter()
         try:
-            results = self._decode(jobs)
+            results = self._decode(jobs, prepared)
         except Exception as error:
             return error
         finally:
@@ -393,10 +451,17 @@ class Batcher:
             job.future.set_result(result)
         return None
 
-    def _decode(self, jobs: list[_Job]) -> list[BatchedWindow]:
+    def _encode(self, jobs: list[_Job], prepared: PreparedBatch | None) -> EncodedBatch:
+        if prepared is None:
+            return self.engine.encode([job.window for job in jobs])
+        assert isinstance(self.engine, PreparingEngine)
+        return self.engine.encode_prepared(prepared)
+
+    def _decode(self, jobs: list[_Job], prepared: PreparedBatch | None) -> list[BatchedWindow]:
         engine = self.engine
         began, aligned = time.perf_counter(), engine.align_s
-        encoded = engine.encode([job.window for job in jobs])
+        ahead_s = prepared.seconds if prepared else 0.0
+        encoded = self._encode(jobs, prepared)
         found = list(zip(jobs, encoded.languages, strict=True))
         for job, logprobs in found:
             job.vote.add(job.window, logprobs)
@@ -406,7 +471,7 @@ class Batcher:
         # All windows of a batch are of one kind: `FairScheduler` never mixes two kinds.
         decoded = engine.decode(encoded, languages, jobs[0].options)
         align_s = (engine.align_s - aligned) / len(jobs)
-        asr_s = (time.perf_counter() - began) / len(jobs) - align_s
+        asr_s = (time.perf_counter() - began + ahead_s) / len(jobs) - align_s
         if len(decoded) != len(jobs):
             raise RuntimeError(f"{len(jobs)} windows were given {len(decoded)} texts")
         return [BatchedWindow(text, asr_s, align_s, self._manager) for text in decoded]

@@ -59,6 +59,11 @@ class FairScheduler(Generic[Job]):
         """The owners with waiting jobs, in the order of their turns."""
         return list(self._waiting)
 
+    @property
+    def has_urgent(self) -> bool:
+        """Return True if an urgent job waits."""
+        return any(tickets[0].urgent for tickets in self._waiting.values())
+
     def queued_of(self, owner: Hashable) -> int:
         """Return the number of waiting jobs of `owner`."""
         return len(self._waiting.get(owner, ()))

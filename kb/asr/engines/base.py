@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from kb.asr.windows.windowing import Window
 from kb.types import Segment
@@ -70,6 +70,52 @@ class EncodedBatch:
     languages: tuple[Mapping[str, float], ...]
     no_speech: tuple[float, ...]
     states: Any = field(repr=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """A batch whose sound went through the encoder ahead of its turn; `seconds`: the time it took.
+
+    `states`: the engine's own.
+    """
+
+    windows: tuple[Window, ...]
+    states: Any = field(repr=False)
+    seconds: float
+
+
+@runtime_checkable
+class PreparingEngine(Protocol):
+    """An engine that can run the encoder of the next batch beside the decoder of the present one.
+
+    On a GPU both take their share of the card, but what the one leaves idle between two of its
+    kernels, and during the work on the host, the other uses.
+    """
+
+    @property
+    def prepares(self) -> bool:
+        """Return True if the device gains from it."""
+        ...
+
+    def prepare(self, windows: Sequence[Window]) -> PreparedBatch:
+        """Run the encoder over a batch. Safe from another thread than the owner's.
+
+        Raises the device's own error when its memory is full.
+        """
+        ...
+
+    def encode_prepared(self, prepared: PreparedBatch) -> EncodedBatch:
+        """Return what `encode` returns, for a batch that was prepared. Only the owner calls it."""
+        ...
+
+
+@runtime_checkable
+class MemoryKeepingEngine(Protocol):
+    """An engine that keeps memory from batch to batch."""
+
+    def free_batch_memory(self) -> None:
+        """Free that memory; the next batch allocates it again. Only the owner calls it."""
+        ...
 
 
 class Engine(Protocol):

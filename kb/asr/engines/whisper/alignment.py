@@ -8,6 +8,7 @@ Here all windows of a batch are warped together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,18 +17,22 @@ if TYPE_CHECKING:
 
 FRAME_S = 0.02  # seconds per encoder position
 _BATCH_SIZE = 8  # matrices warped at once: about 30 MB at 200 tokens by 1,500 positions
-_BATCH_SIZE_ON_GPU = 32  # four times the memory, but a quarter of the kernel launches
-_ROWS = 32  # rows whose medians are computed at once on a CPU: about 2 MB with their copies
+# Matrices normalised and warped at once on a GPU: the fewer parts, the fewer kernels to launch.
+_ROWS_AT_ONCE = 8  # 0.1 GB each for some copies, at 6 heads
+_WARPED_AT_ONCE = 64  # 0.5 GB at 256 tokens
+_ROWS = 32  # rows computed at once: of medians on a CPU about 2 MB with their copies
 
 
-def monotonic_paths(
-    costs: Sequence[torch.Tensor], sizes: Sequence[tuple[int, int]] = ()
-) -> list[list[int]]:
+def frames_of(duration_s: float, longest: int) -> int:
+    """Return the number of positions of so many seconds of sound, at least 1, at most `longest`."""
+    return max(1, min(longest, int(duration_s / FRAME_S) + 1))
+
+
+def monotonic_paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
     """Return, for each row of each matrix, the column at which the cheapest path enters it.
 
-    `costs`: matrices of shape [rows, columns], of any sizes, on one device; `sizes`: the rows and
-    columns of each that count, if the rest is padding. A path runs from the first to the last cell
-    by steps right, down or diagonal.
+    `costs`: matrices of shape [rows, columns], of any sizes, on one device. A path runs from the
+    first to the last cell by steps right, down or diagonal.
 
     The algorithm is dynamic time warping (Sakoe and Chiba 1978), computed for a whole row of
     several matrices at once on the device. A path that is in a row at column j has entered the row
@@ -35,56 +40,108 @@ def monotonic_paths(
     above) + (the row's sum from k to j). With the row's running sums subtracted, this is a running
     minimum.
     """
-    batch_size = _BATCH_SIZE if not costs or costs[0].device.type == "cpu" else _BATCH_SIZE_ON_GPU
+    import torch
+
     found: list[list[int]] = []
-    for first in range(0, len(costs), batch_size):
-        some = slice(first, first + batch_size)
-        found.extend(_paths(costs[some], sizes[some]))
+    for first in range(0, len(costs), _BATCH_SIZE):
+        some = costs[first : first + _BATCH_SIZE]
+        # The longest first: the matrices that still have a row are then always the first ones.
+        order = sorted(range(len(some)), key=lambda place: -some[place].shape[0])
+        shapes = [some[place].shape for place in order]
+        rows, columns = shapes[0][0], max(shape[1] for shape in shapes)
+        # A path never goes left or up: padding to the right and below changes none.
+        padded = some[0].new_zeros(len(some), rows, columns, dtype=torch.float64)
+        for place, number in enumerate(order):
+            padded[place, : shapes[place][0], : shapes[place][1]] = some[number]
+        sizes = torch.tensor([list(shape) for shape in shapes], device=padded.device)
+        alive = [sum(shape[0] > row for shape in shapes) for row in range(rows)]
+        paths: list[list[int]] = [[] for _ in some]
+        columns_of = _entries(padded, sizes[:, 0], sizes[:, 1], alive).T.tolist()
+        for number, shape, path in zip(order, shapes, columns_of, strict=True):
+            paths[number] = path[: shape[0]]
+        found.extend(paths)
     return found
 
 
-def _paths(costs: Sequence[torch.Tensor], counted: Sequence[tuple[int, int]]) -> list[list[int]]:
+def padded_paths(costs: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Return the paths as `monotonic_paths` does, for matrices [count, rows, columns] of one size.
+
+    `rows`, `columns`: [count], the numbers that count in each. Returns [rows, count], integers
+    without meaning beyond them. All tensors have the same sizes for all of these numbers, and
+    nothing waits for the device.
+    """
     import torch
 
-    # The longest first: the matrices that still have a row are then always the first ones.
-    order = sorted(range(len(costs)), key=lambda place: -costs[place].shape[0])
-    shapes = [costs[place].shape for place in order]
-    # A path never goes left or up: padding to the right and below changes none.
-    sizes = [counted[place] if counted else costs[place].shape for place in order]
-    count, rows, columns = len(costs), shapes[0][0], max(shape[1] for shape in shapes)
-    alive = [sum(shape[0] > row for shape in shapes) for row in range(rows)]
-    device = costs[0].device
-    # float64, because differences of running sums over hundreds of numbers decide.
-    sums = torch.zeros((count, rows, columns), dtype=torch.float64, device=device)
-    for place, number in enumerate(order):
-        sums[place, : shapes[place][0], : shapes[place][1]] = costs[number]
-    sums = sums.cumsum(-1)
-    entered = torch.zeros((rows, count, columns), dtype=torch.int16, device=device)
-    straight = torch.ones((rows, count, columns), dtype=torch.bool, device=device)
-    total = sums[:, 0]  # cost of the cheapest path to each cell of the row
-    for row in range(1, rows):
-        total = total[: alive[row]]
-        start = total.clone()
-        torch.minimum(total[:, 1:], total[:, :-1], out=start[:, 1:])
-        straight[row, : alive[row], 1:] = total[:, 1:] < total[:, :-1]
-        start[:, 1:] -= sums[: alive[row], row, :-1]
-        total, entered[row, : alive[row]] = start.cummin(-1)
-        total = total + sums[: alive[row], row]
+    found = []
+    for first in range(0, costs.shape[0], _WARPED_AT_ONCE):
+        some = slice(first, first + _WARPED_AT_ONCE)
+        part = costs[some]
+        alive = [part.shape[0]] * part.shape[1]
+        found.append(_entries(part.to(torch.float64), rows[some], columns[some], alive))
+    return torch.cat(found, 1)
+
+
+def timed_paths(
+    attention: torch.Tensor, tokens: torch.Tensor, frames: torch.Tensor, median_width: int
+) -> torch.Tensor:
+    """Return the position at which each token of several windows begins, [tokens, windows].
+
+    `attention`, `tokens` and `frames` as for `padded_alignment`; the result as of `padded_paths`.
+    """
+    import torch
+
+    costs = []
+    for first in range(0, attention.shape[0], _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        costs.append(-padded_alignment(attention[part], tokens[part], frames[part], median_width))
+    return padded_paths(torch.cat(costs), tokens, frames)
+
+
+def _entries(
+    costs: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, alive: Sequence[int]
+) -> torch.Tensor:
+    """Return the columns at which paths enter each row, [rows, count], for float64 costs.
+
+    `costs`: [count, rows, columns]. float64, because differences of running sums over hundreds of
+    numbers decide. `alive`: for each row, how many of the matrices have it; they are the first
+    ones.
+    """
+    import torch
+
+    count, height, width = costs.shape
+    device = costs.device
+    # With a column before the first: the sum before it is 0, and no path comes from there.
+    sums = torch.nn.functional.pad(costs.cumsum(-1), (1, 0))
+    total = torch.empty((height, count, width + 1), dtype=torch.float64, device=device)
+    total[..., 0] = math.inf
+    total[0, :, 1:] = sums[:, 0, 1:]  # cost of the cheapest path to each cell of the row
+    entered = torch.zeros((height, count, width), dtype=torch.int16, device=device)
+    start = torch.empty((count, width), dtype=torch.float64, device=device)
+    for row in range(1, height):
+        some = slice(0, alive[row])
+        above, begin = total[row - 1, some], start[some]
+        torch.minimum(above[:, 1:], above[:, :-1], out=begin)
+        begin -= sums[some, row, :-1]
+        values, entered[row, some] = begin.cummin(-1)
+        torch.add(values, sums[some, row, 1:], out=total[row, some, 1:])
+    # From each cell of a row: the column in the row above from which its cheapest path comes.
+    came_from = entered.clone()
+    for first in range(1, height, _ROWS):  # in parts, because `gather` takes indices of 8 bytes
+        part = slice(first, first + _ROWS)
+        above = total[part.start - 1 : part.stop - 1]
+        diagonal = above[:, :, 1:] >= above[:, :, :-1]
+        came_from[part] -= diagonal.gather(-1, entered[part].long()).to(torch.int16)
     # Backtracking from the last cells, all matrices at once.
-    column = torch.tensor([size[1] - 1 for size in sizes], device=device)
-    lengths = torch.tensor([size[0] for size in sizes], device=device)
-    found = torch.zeros((rows, count), dtype=torch.long, device=device)
-    every = torch.arange(count, device=device)
-    for row in range(rows - 1, 0, -1):
-        own = every[: alive[row]]
-        at = entered[row, own, column[own]].long()
-        found[row, own] = at
-        before = at - (~straight[row, own, at]).long()
-        column[own] = torch.where(lengths[own] > row, before, column[own])
-    paths: list[list[int]] = [[] for _ in costs]
-    for number, size, path in zip(order, sizes, found.T.tolist(), strict=True):
-        paths[number] = path[: size[0]]
-    return paths
+    column = (columns - 1)[:, None]
+    found = torch.zeros((height, count, 1), dtype=torch.int16, device=device)
+    has_row = rows[None, :, None] > torch.arange(height, device=device)[:, None, None]
+    for row in range(height - 1, 0, -1):
+        some = slice(0, alive[row])
+        at = column[some]
+        torch.gather(entered[row, some], -1, at, out=found[row, some])
+        before = came_from[row, some].gather(-1, at).long()
+        column[some] = torch.where(has_row[row, some], before, at)
+    return found[..., 0]
 
 
 def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> torch.Tensor:
@@ -104,29 +161,33 @@ def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> to
 
 
 def padded_alignment(
-    attention: torch.Tensor, tokens: int, frames: int, median_width: int = 7
+    attention: torch.Tensor, tokens: torch.Tensor, frames: torch.Tensor, median_width: int = 7
 ) -> torch.Tensor:
-    """Return the match as `alignment` does, in the shape of `attention` without its heads.
+    """Return the matches of several windows as `alignment` does, [windows, tokens, positions].
 
-    Only the first `tokens` rows and `frames` columns count; the values of the others have no
-    meaning. All tensors have the same sizes for every number of tokens and frames.
+    `attention`: [windows, heads, tokens, positions]; `tokens`, `frames`: [windows], the numbers of
+    rows and columns that count (at least 1); the values of the others have no meaning. All tensors
+    have the same sizes for all of these numbers.
     """
     import torch
 
-    frames, device = max(frames, 1), attention.device
-    counted = (torch.arange(attention.shape[-2], device=device) < tokens)[:, None]
+    device = attention.device
+    steps, columns = attention.shape[-2:]
+    counted = (torch.arange(steps, device=device) < tokens[:, None])[:, None, :, None]
+    share = tokens[:, None, None, None]
     weights = attention.float() * counted
-    apart = (weights - weights.sum(dim=-2, keepdim=True) / tokens) * counted
-    spread = (apart.square().sum(dim=-2, keepdim=True) / tokens).sqrt().clamp(min=1e-9)
+    apart = (weights - weights.sum(dim=-2, keepdim=True) / share) * counted
+    spread = (apart.square().sum(dim=-2, keepdim=True) / share).sqrt().clamp(min=1e-9)
     weights = apart / spread
-    reach, columns = median_width // 2, weights.shape[-1]
-    if frames > reach:
-        # Columns with mirrored edges, as `medians` pads them: the last one that counts is a mirror.
-        place = torch.arange(-reach, columns + reach, device=device).abs()
-        place = (frames - 1 - (place - (frames - 1)).abs()).clamp(min=0)
-        wide = weights.index_select(-1, place).flatten(0, -2)
-        weights = _middles(wide, median_width).view(weights.shape)
-    return weights.mean(dim=0)
+    reach = median_width // 2
+    # Columns with mirrored edges, as `medians` pads them: the last one that counts is a mirror.
+    last = frames[:, None] - 1
+    place = torch.arange(-reach, columns + reach, device=device).abs()
+    place = (last - (place - last).abs()).clamp(min=0)
+    wide = weights.gather(-1, place[:, None, None, :].expand(*weights.shape[:-1], -1))
+    smooth = _middles(wide.flatten(0, -2), median_width).view(weights.shape)
+    long = (frames > reach)[:, None, None, None]
+    return torch.where(long, smooth, weights).mean(dim=1)
 
 
 def medians(weights: torch.Tensor, width: int) -> torch.Tensor:

@@ -34,6 +34,7 @@ class _Layer:
     up: Linear
     down: Linear
     heads: torch.Tensor | None  # indices of the alignment heads, whose attention is returned
+    every_head: bool  # all heads are alignment heads
 
 
 @dataclass(slots=True)
@@ -43,11 +44,14 @@ class Caches:
     One tensor for each layer: `self_attention` holds keys and values of the tokens so far,
     [2, windows, heads, steps, width]; `cross_attention` those of the sound,
     [2, windows, heads, positions, width]. On a CPU the values of the sound are transposed,
-    [windows, heads, width, positions] in the same memory (`_transposed_view`).
+    [windows, heads, width, positions] in the same memory (`_transposed_view`). On a GPU
+    `timing_keys` holds the alignment heads' keys of the sound once more, without the other heads,
+    [1, windows, alignment heads, positions, width]; a layer without such heads has none.
     """
 
     self_attention: list[torch.Tensor]
     cross_attention: list[torch.Tensor]
+    timing_keys: list[torch.Tensor | None]
 
     def keep(self, rows: torch.Tensor) -> None:
         """Keep only the windows with the indices `rows` [kept]; free the memory of the others."""
@@ -55,12 +59,20 @@ class Caches:
         for caches in (self.self_attention, self.cross_attention):
             for place, cache in enumerate(caches):
                 caches[place] = cache.index_select(1, rows)
+        self.timing_keys = [
+            None if keys is None else keys.index_select(1, rows) for keys in self.timing_keys
+        ]
+
+    def copy(self) -> Caches:
+        """Return caches that share the tensors, but not the lists that `keep` and `grow` change."""
+        return Caches(list(self.self_attention), list(self.cross_attention), list(self.timing_keys))
 
     def spread(self, texts: int) -> Caches:
         """Return the caches for several texts of each window: self-attention is repeated."""
         return Caches(
             [cache.repeat_interleave(texts, 1) for cache in self.self_attention],
             list(self.cross_attention),
+            list(self.timing_keys),
         )
 
     def reorder(self, rows: torch.Tensor) -> None:
@@ -88,22 +100,32 @@ class Decoder:
     """
 
     def __init__(self, model: Any, *, whole_caches: bool = False) -> None:
-        """`whole_caches`: each step attends to whole text caches with a mask, in few sizes."""
+        """`whole_caches`: the layout of a GPU. Each step attends to whole text caches with a mask,
+        in few sizes.
+        """
         self._whole_caches = whole_caches
         config, decoder = model.config, model.model.decoder
         self._heads = int(config.decoder_attention_heads)
         self._width = int(config.d_model) // self._heads
-        self._source_positions = int(config.max_source_positions)
+        self.source_positions = int(config.max_source_positions)
         self.longest = int(config.max_target_positions)
         self._act = decoder.layers[0].activation_fn
-        self._tokens = decoder.embed_tokens.weight
+        tokens, project = decoder.embed_tokens.weight, model.proj_out.weight
+        self._vocabulary = int(tokens.shape[0])
+        tied = tokens.data_ptr() == project.data_ptr()
+        if whole_caches:
+            # A product with an odd number of rows takes slow kernels.
+            tokens = _padded_rows(tokens)
+            project = tokens if tied else _padded_rows(project)
+        self._tokens = tokens
         self._positions = decoder.embed_positions.weight
         self._norm = decoder.layer_norm
         # Row n, added to the scores of step n, leaves out the steps after it.
         steps = ceil_to_block(self.longest)
         later = torch.full((steps, steps), float("-inf"), dtype=self._tokens.dtype).triu(1)
         self._later_steps = later.to(self._tokens.device)
-        self._project = Linear(model.proj_out.weight, None, _ROWS)
+        self._project = Linear(project, None, _ROWS)
+        self._transposed = self._tokens.device.type == "cpu" and not whole_caches
         heads = getattr(model.generation_config, "alignment_heads", None) or [
             # openai-whisper's default for a model that names no alignment heads.
             [layer, head]
@@ -121,23 +143,42 @@ class Decoder:
 
     def caches(self, states: torch.Tensor) -> Caches:
         """Return caches for encoder states [windows, positions, model width]."""
-        rows = states.shape[0]
-        shape = (2, rows, self._heads, self._source_positions, self._width)
-        cross = [states.new_empty(shape) for _ in self._layers]
-        for layer, cache in zip(self._layers, cross, strict=True):
+        found = self.empty_caches(states.shape[0], STEP_BLOCK)
+        self.fill(found, states)
+        return found
+
+    def empty_caches(self, rows: int, steps: int) -> Caches:
+        """Return caches for `rows` windows and `steps` tokens, without keys and values of sound."""
+        new, heads, width = self._tokens.new_empty, self._heads, self._width
+        positions = self.source_positions
+        return Caches(
+            [new((2, rows, heads, steps, width)).zero_() for _ in self._layers],
+            [new((2, rows, heads, positions, width)) for _ in self._layers],
+            [
+                new((1, rows, len(layer.heads), positions, width))
+                if layer.heads is not None and not layer.every_head and not self._transposed
+                else None
+                for layer in self._layers
+            ],
+        )
+
+    def fill(self, caches: Caches, states: torch.Tensor) -> None:
+        """Write keys and values of encoder states [windows, positions, model width] into caches."""
+        for layer, cache, timing in zip(
+            self._layers, caches.cross_attention, caches.timing_keys, strict=True
+        ):
             for first, some in _portions(states):
                 pair = layer.cross_kv(some).unflatten(-1, (2, self._heads, self._width))
                 pair = pair.permute(2, 0, 3, 1, 4)
                 part = cache[:, first : first + some.shape[0]]
-                if _is_transposed(cache):
+                if self._transposed:
                     part[0] = pair[0]
                     _transposed_view(part[1]).copy_(pair[1].transpose(-1, -2))
                 else:
                     part.copy_(pair)
-        own = [
-            states.new_zeros(2, rows, self._heads, STEP_BLOCK, self._width) for _ in self._layers
-        ]
-        return Caches(own, cross)
+                if timing is not None:
+                    own = pair[:1].index_select(2, layer.heads)
+                    timing[:, first : first + some.shape[0]] = own
 
     def step(
         self, tokens: torch.Tensor, at: int | torch.Tensor, caches: Caches
@@ -162,8 +203,12 @@ class Decoder:
             later = self._later_steps[at]
         later = later[: caches.capacity]
         alignment_attention: list[torch.Tensor] = []
-        for layer, own, cross in zip(
-            self._layers, caches.self_attention, caches.cross_attention, strict=True
+        for layer, own, cross, timing in zip(
+            self._layers,
+            caches.self_attention,
+            caches.cross_attention,
+            caches.timing_keys,
+            strict=True,
         ):
             qkv = layer.self_qkv(layer.self_norm(x)).view(rows, 3, self._heads, 1, self._width)
             fresh = qkv[:, 1:].transpose(0, 1)
@@ -184,21 +229,27 @@ class Decoder:
             # The texts of a window share its cross-attention: [windows, heads, texts, width].
             query = layer.cross_q(layer.cross_norm(x))
             query = query.view(cross.shape[1], -1, self._heads, self._width).transpose(1, 2)
-            if _is_transposed(cross):
+            if self._transposed:
                 # Matrix times column reads memory in order and is faster than row times matrix.
                 weights = (cross[0] @ query.transpose(-1, -2)).transpose(-1, -2).softmax(-1)
                 found = (_transposed_view(cross[1]) @ weights.transpose(-1, -2)).transpose(-1, -2)
-            elif layer.heads is not None:
-                weights = (query @ cross[0].transpose(-1, -2)).softmax(-1)
-                found = weights @ cross[1]
+                if layer.heads is not None:
+                    weights = weights.index_select(1, layer.heads)
             else:
+                # One pass over keys and values; the attention of the few alignment heads apart
+                # from it reads a third of the keys once more, instead of all scores three times.
                 found = F.scaled_dot_product_attention(query, cross[0], cross[1], scale=1.0)
+                if layer.heads is not None:
+                    if timing is not None:
+                        query = query.index_select(1, layer.heads)
+                    keys = cross[0] if timing is None else timing[0]
+                    weights = (query @ keys.transpose(-1, -2)).softmax(-1)
             if layer.heads is not None:
-                chosen = weights.index_select(1, layer.heads)
-                alignment_attention.append(chosen.transpose(1, 2).flatten(0, 1))
+                alignment_attention.append(weights.transpose(1, 2).flatten(0, 1))
             x = x + layer.cross_out(found.transpose(1, 2).reshape(rows, -1))
             x = x + layer.down(self._act(layer.up(layer.norm(x))))
-        return self._project(self._norm(x)), torch.cat(alignment_attention, dim=1)
+        logits = self._project(self._norm(x))[:, : self._vocabulary]
+        return logits, torch.cat(alignment_attention, dim=1)
 
     def _layer(self, layer: Any, heads: list[int]) -> _Layer:
         own, cross = layer.self_attn, layer.encoder_attn
@@ -210,13 +261,14 @@ class Decoder:
             Linear(own.out_proj.weight, own.out_proj.bias, _ROWS),
             layer.encoder_attn_layer_norm,
             _fuse_linears([(cross.q_proj, scale)], _ROWS),
-            _fuse_linears([(cross.k_proj, 1.0), (cross.v_proj, 1.0)], self._source_positions),
+            _fuse_linears([(cross.k_proj, 1.0), (cross.v_proj, 1.0)], self.source_positions),
             Linear(cross.out_proj.weight, cross.out_proj.bias, _ROWS),
             layer.final_layer_norm,
             Linear(layer.fc1.weight, layer.fc1.bias, _ROWS),
             Linear(layer.fc2.weight, layer.fc2.bias, _ROWS),
             # A tensor, because a list as an index would be copied to the device at every step.
             torch.tensor(heads, device=layer.fc1.weight.device) if heads else None,
+            heads == list(range(self._heads)),
         )
 
 
@@ -228,8 +280,9 @@ def columns(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[tor
     return torch.tensor([list(prompt) for prompt in prompts], device=device)[:, 1:].unbind(1)
 
 
-def _is_transposed(cross: torch.Tensor) -> bool:
-    return cross.device.type == "cpu"
+def _padded_rows(weight: torch.Tensor) -> torch.Tensor:
+    """Return the matrix with rows of zeros up to a multiple of 64."""
+    return F.pad(weight, (0, 0, 0, -weight.shape[0] % 64))
 
 
 def _transposed_view(values: torch.Tensor) -> torch.Tensor:

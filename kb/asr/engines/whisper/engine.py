@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from kb.asr.audio.log_mel import LogMel
-from kb.asr.engines.base import GREEDY, DecodingOptions, EncodedBatch
+from kb.asr.engines.base import GREEDY, DecodingOptions, EncodedBatch, PreparedBatch
 from kb.asr.engines.model_lookup import is_demo
 from kb.asr.engines.prompt import MOST_TOKENS, Prompter
 from kb.asr.engines.whisper.batch_shapes import BatchShapes
 from kb.asr.engines.whisper.compilation import check_compiler
-from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Decoder
+from kb.asr.engines.whisper.gpu_encoder import GPUEncoder
 from kb.asr.engines.whisper.greedy_search import (
     LONGEST_PROMPT,
     MAX_NEW_TOKENS,
@@ -25,6 +27,7 @@ from kb.asr.engines.whisper.greedy_search import (
 )
 from kb.asr.engines.whisper.loader import LoadedModel, load_whisper
 from kb.asr.engines.whisper.packed_linear import pack_linears
+from kb.asr.engines.whisper.recorded_steps import RecordedSteps
 from kb.asr.engines.whisper.timestamp_rules import TimestampRules
 from kb.asr.engines.whisper.token_words import TokenizedText, UnreadTokens, WordAligner
 from kb.asr.windows.windowing import Window
@@ -40,13 +43,26 @@ _MOST_WINDOWS = 16  # windows in a batch, if there is no preset that says it
 class Speedups:
     """Options that are faster on some machines only (docs/performance.md)."""
 
-    cuda_graphs: bool = False
+    cuda_graphs: bool = True
     compile_encoder: bool = False
 
     @classmethod
     def from_settings(cls) -> Speedups:
         settings = get_settings()
         return cls(settings.cuda_graphs, settings.compile_encoder)
+
+
+class WholeStates(torch.nn.Module):
+    """An encoder of transformers that returns its states without their wrapping."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        """Return the states [windows, positions, width] for log-mel [windows, mels, frames]."""
+        states: torch.Tensor = self.encoder(mel).last_hidden_state
+        return states
 
 
 class WhisperEngine:
@@ -62,10 +78,13 @@ class WhisperEngine:
         manager: GPUManager,
         speedups: Speedups | None = None,
         shapes: BatchShapes | None = None,
+        *,
+        recorded: bool = False,
     ) -> None:
         """Initialise with the loaded model; parts of the model are dropped or replaced.
 
-        `shapes`: the sizes of batches; by default fixed ones on a GPU.
+        `shapes`: the sizes of batches; by default fixed ones on a GPU. `recorded`: decode in memory
+        that keeps its place on other devices than NVIDIA's, too, where no step is recorded.
         """
         speedups = speedups or Speedups.from_settings()
         if speedups.compile_encoder:
@@ -99,17 +118,16 @@ class WhisperEngine:
         # The decoder holds its weights in another layout; the first copy is not kept.
         loaded.model.model.decoder.layers = torch.nn.ModuleList()
         rules = TimestampRules(generation, self._eos, int(config.vocab_size), manager.device)
-        graph = None
-        if speedups.cuda_graphs:
-            rows = self._most_windows()
+        self._recorded = None
+        if speedups.cuda_graphs and (manager.kind == "CUDA" or recorded):
             longest = min(decoder.longest, LONGEST_PROMPT + MAX_NEW_TOKENS)
-            graph = GraphStep(decoder, rows, longest, manager.add_permanent)
+            self._recorded = RecordedSteps(decoder, rules, longest)
         self._greedy = GreedyDecoder(
             decoder,
             rules,
             start_token=self._start,
             median_width=int(getattr(config, "median_filter_width", 7)),
-            graph=graph,
+            recorded=self._recorded,
             shapes=shapes,
         )
         self._word_aligner = WordAligner(
@@ -122,11 +140,16 @@ class WhisperEngine:
             and decoder.longest > MOST_TOKENS + LONGEST_PROMPT
             and not is_demo(model_name)
         )
-        self._encoder: Any = loaded.model.get_encoder()
+        encoder: Any = loaded.model.get_encoder()
+        self._encoder: Any = GPUEncoder(encoder) if shapes.fixed else WholeStates(encoder)
         if not manager.on_gpu:
-            pack_linears(self._encoder, int(config.max_source_positions))
-        self._compiled = speedups.compile_encoder
-        if self._compiled:
+            pack_linears(encoder, int(config.max_source_positions))
+        # The lock: a batch may be prepared in a thread of its own.
+        self._hearing = threading.Lock()
+        self._side: Any = None
+        if manager.kind == "CUDA":
+            self._side = torch.cuda.Stream(manager.device)  # type: ignore[no-untyped-call]
+        if speedups.compile_encoder:
             # torch's limit is 8 shapes; the powers of two up to 256 are 9.
             dynamo: Any = torch._dynamo.config
             dynamo.recompile_limit = max(dynamo.recompile_limit, 16)
@@ -148,12 +171,44 @@ class WhisperEngine:
         self._greedy.stop()
 
     def close(self) -> None:
-        del self._encoder, self._greedy
+        del self._encoder, self._greedy, self._recorded
         self._manager.cleanup()
 
+    def free_batch_memory(self) -> None:
+        """Free the memory that is kept from batch to batch; the next one allocates it again."""
+        if self._recorded is not None:
+            self._recorded.release()
+            self._greedy.record(self._recorded)
+
+    @property
+    def prepares(self) -> bool:
+        return self._side is not None
+
     @torch.inference_mode()
+    def prepare(self, windows: Sequence[Window]) -> PreparedBatch:
+        began = time.perf_counter()
+        if self._side is None:
+            return PreparedBatch(tuple(windows), self._run_encoder(windows), _seconds_since(began))
+        with torch.cuda.device(self._side.device), torch.cuda.stream(self._side):
+            states = self._run_encoder(windows)
+        self._side.synchronize()
+        return PreparedBatch(tuple(windows), states, _seconds_since(began))
+
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
-        state = self._greedy.start(self._run_encoder(windows))
+        with torch.inference_mode(), self._memory_given_back():
+            states = self._run_encoder(windows)
+        return self._first_step(windows, states)
+
+    def encode_prepared(self, prepared: PreparedBatch) -> EncodedBatch:
+        if self._side is not None:
+            # The memory belongs to the other stream until this one has read it.
+            prepared.states.record_stream(torch.cuda.current_stream())
+        return self._first_step(prepared.windows, prepared.states)
+
+    @torch.inference_mode()
+    def _first_step(self, windows: Sequence[Window], states: torch.Tensor) -> EncodedBatch:
+        with self._memory_given_back():
+            state = self._greedy.start(states)
         logits = state.logits.float()
         no_speech = logits.softmax(-1)[:, self._no_speech].tolist()[: len(windows)]
         languages: list[dict[str, float]] = [{} for _ in windows]
@@ -168,12 +223,27 @@ class WhisperEngine:
     def _run_encoder(self, windows: Sequence[Window]) -> torch.Tensor:
         """Return the encoder states [rows, positions, width]; silent rows follow the windows."""
         rows = self._shapes.rows(len(windows))
-        mel = self._mel([window.audio for window in windows], rows).to(self._manager.dtype)
-        if not self._manager.on_gpu:
-            # One by one, so that a window's activations stay in the processor's cache.
-            return torch.cat([self._encoder(row).last_hidden_state for row in mel[:, None]])
-        states: torch.Tensor = self._encoder(mel).last_hidden_state
-        return states
+        with self._hearing:
+            mel = self._mel([window.audio for window in windows], rows).to(self._manager.dtype)
+            if not self._manager.on_gpu:
+                # One by one, so that a window's activations stay in the processor's cache.
+                return torch.cat([self._encoder(row) for row in mel[:, None]])
+            states: torch.Tensor = self._encoder(mel)
+            return states
+
+    @contextmanager
+    def _memory_given_back(self) -> Iterator[None]:
+        """Free the memory kept from batch to batch if the device's memory is full.
+
+        Until the device has been idle, batches then get memory of their own size.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self._manager.out_of_memory(error):
+                self.free_batch_memory()
+                self._greedy.record(None)
+            raise
 
     @torch.inference_mode()
     def decode(
@@ -185,10 +255,12 @@ class WhisperEngine:
         durations_s = [window.duration_s for window in encoded.windows]
         hotwords = [(window.hotwords, window.prompt_tokens) for window in encoded.windows]
         # Only the first attempt has hotwords in its prompt: later ones are independent of them.
-        if options == GREEDY and self.supports_hotwords and any(names for names, _ in hotwords):
-            tokens = self._decode_with_hotwords(encoded.states, prompts, durations_s, hotwords)
-        else:
-            tokens = self._decode_batch(encoded.states, prompts, durations_s, options)
+        with_names = any(names for names, _ in hotwords)
+        with self._memory_given_back():
+            if options == GREEDY and self.supports_hotwords and with_names:
+                tokens = self._decode_with_hotwords(encoded.states, prompts, durations_s, hotwords)
+            else:
+                tokens = self._decode_batch(encoded.states, prompts, durations_s, options)
         return [
             UnreadTokens(
                 self._word_aligner, window, found, language, no_speech, options.temperature
@@ -253,3 +325,7 @@ class WhisperEngine:
     def _padded(self, rows: Sequence[int]) -> list[int]:
         """Return the rows with copies of the first one up to a size that batches have."""
         return [*rows, *[rows[0]] * (self._shapes.rows(len(rows)) - len(rows))]
+
+
+def _seconds_since(began: float) -> float:
+    return time.perf_counter() - began

@@ -5,20 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 
 from kb.asr.engines.whisper.alignment import (
     FRAME_S,
     alignment,
+    frames_of,
     monotonic_paths,
-    padded_alignment,
+    timed_paths,
 )
 from kb.asr.engines.whisper.batch_shapes import STEP_BLOCK, BatchShapes
 from kb.asr.engines.whisper.beam_search import BeamSearchDecoder
-from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Caches, Decoder, columns
+from kb.asr.engines.whisper.recorded_steps import RecordedAttention, RecordedSteps
 from kb.asr.engines.whisper.timestamp_rules import (
     FixedTokens,
     SampledTokens,
@@ -46,7 +46,7 @@ class DecoderState:
         if list(rows) == list(range(self.caches.rows)):
             return self
         kept = torch.tensor(list(rows), device=self.logits.device)
-        caches = Caches(list(self.caches.self_attention), list(self.caches.cross_attention))
+        caches = self.caches.copy()
         caches.keep(kept)
         return DecoderState(caches, self.logits[kept], self.weights[kept])
 
@@ -60,7 +60,7 @@ class GreedyResult:
 
     rows: list[list[int]]
     logprobs: list[list[float]]
-    attention: AttentionTrace
+    attention: AttentionTrace | RecordedAttention
     prompt_length: int
 
 
@@ -88,8 +88,15 @@ class AttentionTrace:
 
         Without `end` all that are allocated.
         """
-        steps = torch.cat([block[row] for block in self._blocks])[first:end]
-        return steps.transpose(0, 1)
+        return self.block(slice(row, row + 1), first, end)[0]
+
+    def block(self, rows: slice, first: int, end: int | None = None) -> torch.Tensor:
+        """Return the steps `first` to `end` of some windows, [rows, heads, steps, positions].
+
+        Without `end` all that are allocated.
+        """
+        steps = torch.cat([block[rows] for block in self._blocks], 1)[:, first:end]
+        return steps.transpose(1, 2)
 
 
 class GreedyDecoder:
@@ -102,23 +109,31 @@ class GreedyDecoder:
         *,
         start_token: int,
         median_width: int = 7,
-        graph: GraphStep | None = None,
+        recorded: RecordedSteps | None = None,
         shapes: BatchShapes | None = None,
     ) -> None:
+        """`recorded`: the steps of whole batches in memory of their own (a GPU with graphs)."""
         self._shapes = shapes or BatchShapes()
         self._decoder = decoder
         self._rules = rules
         self._start = start_token
         self._median = median_width
-        self._graph = graph
+        self._recorded = recorded
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         self._stopped.set()
 
+    def record(self, recorded: RecordedSteps | None) -> None:
+        """Run the steps of the batches from now on in this memory, or one by one without it."""
+        self._recorded = recorded
+
     def start(self, states: torch.Tensor) -> DecoderState:
-        """Return the state after the first step on encoder states [windows, positions, width]."""
-        caches = self._decoder.caches(states)
+        """Return the state after the first step on encoder states [windows, positions, width].
+
+        With recorded steps the state before is given up.
+        """
+        caches = (self._recorded or self._decoder).caches(states)
         tokens = torch.full((states.shape[0],), self._start, device=states.device)
         logits, weights = self._decoder.step(tokens, 0, caches)
         return DecoderState(caches, logits, weights)
@@ -126,7 +141,8 @@ class GreedyDecoder:
     def restart(self, state: DecoderState, first: int) -> DecoderState:
         """Return the state after a first step on the same sound with the start token `first`."""
         own = [torch.zeros_like(cache) for cache in state.caches.self_attention]
-        caches = Caches(own, list(state.caches.cross_attention))
+        caches = state.caches.copy()
+        caches.self_attention = own
         tokens = torch.full((caches.rows,), first, device=state.logits.device)
         logits, weights = self._decoder.step(tokens, 0, caches)
         return DecoderState(caches, logits, weights)
@@ -147,18 +163,22 @@ class GreedyDecoder:
         decoded again with other prompts.
         """
         logits, device = state.logits, state.logits.device
-        caches = Caches(list(state.caches.self_attention), list(state.caches.cross_attention))
-        windows, rows = len(prompts), caches.rows
+        windows, rows = len(prompts), state.caches.rows
         prompts = [*prompts, *[prompts[0]] * (rows - windows)]
+        choose = self._token_choice(rows, device, temperature, fixed)
+        recorded = self._recorded
+        if (
+            recorded is not None
+            and recorded.holds(state.caches)
+            and len(prompts[0]) + self.max_new_tokens(len(prompts[0])) < recorded.steps
+        ):
+            return self._decode_recorded(recorded, state, prompts, windows, choose)
+        caches = state.caches.copy()
         attention = AttentionTrace(rows)
         attention.add(None, state.weights)
-        # A step is recorded for the usual length; a prompt with hotwords is longer.
-        usual = len(prompts[0]) <= LONGEST_PROMPT
-        step = self._graph.bind(caches) if self._graph and usual else None
 
         def run_step(tokens: torch.Tensor) -> torch.Tensor:
-            run = step or partial(self._decoder.step, caches=caches)
-            logits, weights = run(tokens, at)
+            logits, weights = self._decoder.step(tokens, at, caches)
             attention.add(alive, weights)
             return logits
 
@@ -167,7 +187,6 @@ class GreedyDecoder:
         for tokens in columns(prompts, device):
             logits = run_step(tokens)
             at += 1
-        choose = self._token_choice(rows, device, temperature, fixed)
         choose.finish_from(windows)
         chosen: list[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]] = []
         on_cpu = device.type == "cpu"
@@ -181,9 +200,8 @@ class GreedyDecoder:
                 if not unfinished:
                     break
                 kept = self._shapes.rows(unfinished)
-                if step is None and kept <= (1 - WORTH_DROPPING) * tokens.shape[0]:
-                    # Unfinished rows first, each kind in its order.
-                    first = choose.finished.int().argsort(stable=True)[:kept]
+                if _worth_dropping(kept, tokens.shape[0]):
+                    first = _unfinished_first(choose.finished, kept)
                     alive = first if alive is None else alive[first]
                     tokens = tokens[first]
                     caches.keep(first)
@@ -191,6 +209,54 @@ class GreedyDecoder:
             logits = run_step(tokens)
             at += 1
         return GreedyResult(*self._gather(chosen, windows, rows), attention, len(prompts[0]))
+
+    def _decode_recorded(
+        self,
+        steps: RecordedSteps,
+        state: DecoderState,
+        prompts: Sequence[Sequence[int]],
+        windows: int,
+        choose: TokenChoice,
+    ) -> GreedyResult:
+        """Decode as `decode` does, with the steps in the fixed memory.
+
+        The rules of greedy decoding are a part of the steps. Other choices are made between them.
+        """
+        logits, rows, prompt = state.logits, len(prompts), len(prompts[0])
+        inside = type(choose) is TokenChoice
+        steps.begin(state.weights)
+        at = 1
+        for tokens in columns(prompts, logits.device):
+            steps.put(tokens)
+            logits = steps.run(rows, at, 1, choose=False)
+            at += 1
+        choose.finish_from(windows)
+        count, stepped, most = 0, 0, self.max_new_tokens(prompt)
+        while stepped < most and not self._stopped.is_set():
+            if not (inside and count):
+                steps.put(*choose(logits))
+                steps.put_states(choose.states)
+                count += 1
+            if count % CHECK_EVERY == 0:
+                unfinished = steps.unfinished(rows)
+                if not unfinished:
+                    break
+                kept = self._shapes.rows(unfinished)
+                if _worth_dropping(kept, rows):
+                    first = _unfinished_first(steps.finished(rows), kept)
+                    steps.keep(first, at)
+                    choose.keep(first)
+                    rows = kept
+            # Up to the next check; the step of the last token only gives the token's end.
+            ahead = min(CHECK_EVERY - count % CHECK_EVERY, most - stepped) if inside else 1
+            logits = steps.run(rows, at, ahead, choose=inside)
+            at += ahead
+            stepped += ahead
+            if inside:
+                count = min(stepped + 1, most)
+        part = slice(prompt, prompt + count)
+        texts = self._until_end(*steps.texts(), windows, part)
+        return GreedyResult(*texts, steps.attention(at), prompt)
 
     def max_new_tokens(self, prompt: int) -> int:
         """Return the most tokens that may follow a prompt of `prompt` tokens."""
@@ -242,13 +308,18 @@ class GreedyDecoder:
             own = slice(None) if alive is None else alive
             tokens[own, place] = step_tokens
             logprobs[own, place] = step_logprobs
-        found: list[list[int]] = [row[: len(steps)] for row in tokens.tolist()[:windows]]
-        ends = [
-            row.index(self._rules.eos) if self._rules.eos in row else len(steps) for row in found
-        ]
+        return self._until_end(tokens, logprobs, windows, slice(len(steps)))
+
+    def _until_end(
+        self, tokens: torch.Tensor, values: torch.Tensor, windows: int, part: slice
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """Return a part of the first rows and of their values, each up to its end token."""
+        eos = self._rules.eos
+        rows = [row[part] for row in tokens.tolist()[:windows]]
+        ends = [row.index(eos) if eos in row else len(row) for row in rows]
         return (
-            [row[:end] for row, end in zip(found, ends, strict=True)],
-            [row[:end] for row, end in zip(logprobs.tolist()[:windows], ends, strict=True)],
+            [row[:end] for row, end in zip(rows, ends, strict=True)],
+            [row[part][:end] for row, end in zip(values.tolist()[:windows], ends, strict=True)],
         )
 
     def align(self, result: GreedyResult, durations_s: Sequence[float]) -> list[TokenizedText]:
@@ -260,23 +331,12 @@ class GreedyDecoder:
         # The step that reads the prompt's last token predicts the first token; its attention is on
         # the sound of that token.
         first = result.prompt_length - 1
-        fixed = self._shapes.fixed
-        places = range(result.attention.rows) if fixed else [n for n, row in enumerate(rows) if row]
-        costs, sizes = [], []
-        for place in places:
-            end = first + 1 + (len(rows[place]) if place < len(rows) else 0)
-            weights = result.attention.steps_of(place, first, None if fixed else end)
-            frames = int(weights.shape[-1])
-            if place < len(durations_s):
-                frames = min(frames, int(durations_s[place] / FRAME_S) + 1)
-            # A decode that was stopped lacks the step that gives the last word's end.
-            steps = min(end, result.attention.steps) - first
-            sizes.append((steps, max(frames, 1)))
-            if fixed:
-                costs.append(-padded_alignment(weights, steps, frames, self._median))
-            else:
-                costs.append(-alignment(weights, frames, self._median))
-        paths = dict(zip(places, monotonic_paths(costs, sizes), strict=True))
+        # A decode that was stopped lacks the step that gives the last word's end.
+        steps = [min(len(row) + 1, result.attention.steps - first) for row in rows]
+        if self._shapes.fixed:
+            paths = self._fixed_paths(result, first, steps, durations_s)
+        else:
+            paths = self._exact_paths(result, first, steps, durations_s)
         edges: list[list[float]] = [[0.0] for _ in rows]
         for place, row in enumerate(rows):
             if row:
@@ -286,3 +346,45 @@ class GreedyDecoder:
             TokenizedText(row, edge, chances)
             for row, edge, chances in zip(rows, edges, result.logprobs, strict=True)
         ]
+
+    def _exact_paths(
+        self, result: GreedyResult, first: int, steps: Sequence[int], durations_s: Sequence[float]
+    ) -> dict[int, list[int]]:
+        """Return the path of each row that has tokens."""
+        places = [place for place, row in enumerate(result.rows) if row]
+        costs = []
+        for place in places:
+            weights = result.attention.block(slice(place, place + 1), first, first + steps[place])
+            frames = frames_of(durations_s[place], weights.shape[-1])
+            costs.append(-alignment(weights[0], frames, self._median))
+        return dict(zip(places, monotonic_paths(costs), strict=True))
+
+    def _fixed_paths(
+        self, result: GreedyResult, first: int, steps: Sequence[int], durations_s: Sequence[float]
+    ) -> dict[int, list[int]]:
+        """Return the paths of all rows, in tensors of few sizes."""
+        attention, device = result.attention, self._rules.bias.device
+        rows, longest = attention.rows, self._decoder.source_positions
+        seconds = [*durations_s, *[0.0] * (rows - len(durations_s))]
+        tokens = torch.tensor([*steps, *[1] * (rows - len(steps))], device=device)
+        frames = torch.tensor([frames_of(each, longest) for each in seconds], device=device)
+        end = self._shapes.steps(attention.steps)
+        if isinstance(attention, RecordedAttention) and self._recorded is not None:
+            found = self._recorded.timed_paths(first, end, tokens, frames, self._median)
+        else:
+            weights = attention.block(slice(0, rows), first, end)
+            found = timed_paths(weights, tokens, frames, self._median)
+        return {
+            place: path[:length]
+            for place, (path, length) in enumerate(zip(found.T.tolist(), steps, strict=False))
+        }
+
+
+def _worth_dropping(kept: int, rows: int) -> bool:
+    """Return True if a batch of `rows` is so much larger than `kept` that a copy pays."""
+    return kept <= (1 - WORTH_DROPPING) * rows
+
+
+def _unfinished_first(finished: torch.Tensor, kept: int) -> torch.Tensor:
+    """Return the indices of `kept` rows: those that are not finished, in their order, first."""
+    return finished.int().argsort(stable=True)[:kept]

@@ -7,20 +7,21 @@ With d the width, L layers of the decoder, b bytes a number and 1500 positions o
     self-attention cache    2 · b ·  400 · d · L
     recorded attention      b · 1500 · heads · 256
     logits                  16 · vocabulary
+    word times              34 · 1500 · 256
 
 The factor 1.75: the caches of a batch are kept until all of it is decoded, because windows may be
 decoded again; when a quarter of the windows is finished, the other three quarters are copied. The
 400 steps: 64 of the first caches, and for three quarters of the windows 192 and 256, the caches
 before and after their last growth. The attention of the heads that time words is recorded in
 blocks of 64 steps. The logits are float32, four times: raw, masked, and their log-softmax with
-its own copy.
+its own copy. The word times: costs, running sums and path costs of 8 bytes, and their paths.
 
-Before that, in the encoder, it takes log-mel and activations: 4 · mels · 3000 + b · 1500 ·
-(2 · ffn + 5 · d), the inner activations before and after the non-linearity, and queries, keys,
-values, residual and states. The two are not in memory at once, so the larger one counts. For
-large-v3 in half precision (d = 1280, L = 32) the decoder takes 430 + 66 + 18 MB, for
-large-v3-turbo (L = 4) 54 + 8 + 18 MB. The last number is an upper bound: the models have 10 and 6
-such heads.
+In the encoder it takes log-mel and activations: 4 · mels · 3000 + b · 1500 · (2 · ffn + 5 · d), the
+inner activations before and after the non-linearity, and queries, keys, values, residual and
+states. On a GPU the next batch is in the encoder while this one is in the decoder, so both count.
+For large-v3 in half precision (d = 1280, L = 32) the decoder takes 430 + 66 + 18 + 13 MB, for
+large-v3-turbo (L = 4) 54 + 8 + 18 + 13 MB; the encoder takes 52 MB. The attention is an upper
+bound: the models have 10 and 6 such heads.
 
 Weights are counted tensor by tensor as in transformers (the output layer shares the token
 embedding): 1,543 million numbers for large-v3, 3.1 GB in half precision.
@@ -100,8 +101,9 @@ class WhisperShape:
             + 2 * b * own_steps * d * self.decoder_layers
             + b * POSITIONS * self.timing_heads * TRACED_STEPS
             + 16 * self.vocabulary
+            + 34 * POSITIONS * TRACED_STEPS
         )
-        return max(encoder_bytes, decoder_bytes)
+        return encoder_bytes + decoder_bytes
 
 
 def shape_from_config(config: Mapping[str, Any]) -> WhisperShape | None:

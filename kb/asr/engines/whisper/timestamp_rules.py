@@ -8,7 +8,7 @@ no step waits for the device.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 
@@ -33,28 +33,49 @@ class TimestampRules:
         self.times = torch.arange(self.timestamp_begin, vocabulary, device=device)
 
 
+class RowStates(NamedTuple):
+    """What the rules remember of each row, [rows] each."""
+
+    last: torch.Tensor  # the last token is a timestamp
+    before: torch.Tensor  # the one before it is a timestamp
+    time: torch.Tensor  # the last timestamp
+    finished: torch.Tensor  # the end token was chosen
+
+    @classmethod
+    def of(cls, rules: TimestampRules, rows: int) -> Self:
+        """Return the states before the first token."""
+        device = rules.bias.device
+        return cls(
+            torch.zeros(rows, dtype=torch.bool, device=device),
+            torch.ones(rows, dtype=torch.bool, device=device),
+            torch.full((rows,), rules.timestamp_begin - 1, device=device),
+            torch.zeros(rows, dtype=torch.bool, device=device),
+        )
+
+
 class TokenChoice:
     """The rules applied to one batch: call it with the logits of each step."""
 
-    def __init__(self, rules: TimestampRules, rows: int) -> None:
-        device = rules.bias.device
+    def __init__(self, rules: TimestampRules, rows: int, states: RowStates | None = None) -> None:
+        """`states`: those after at least one token; by default there is none yet."""
         self._rules = rules
-        self._fresh = True
-        # For each row: is the last token a timestamp, is the one before it, the last timestamp.
-        self._last = torch.zeros(rows, dtype=torch.bool, device=device)
-        self._before = torch.ones(rows, dtype=torch.bool, device=device)
-        self._time = torch.full((rows,), rules.timestamp_begin - 1, device=device)
-        self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
+        self._fresh = states is None
+        self.states = states or RowStates.of(rules, rows)
+
+    @property
+    def finished(self) -> torch.Tensor:
+        """Return which rows are finished, [rows]."""
+        return self.states.finished
 
     def finish_from(self, row: int) -> None:
         """Mark the rows from `row` on as finished: they hold no window."""
-        rows = self.finished.shape[0]
-        self.finished = torch.arange(rows, device=self.finished.device) >= row
+        finished = self.states.finished
+        every = torch.arange(finished.shape[0], device=finished.device)
+        self.states = self.states._replace(finished=every >= row)
 
     def keep(self, rows: torch.Tensor) -> None:
         """Keep only the rows with the indices `rows` [kept]."""
-        self._last, self._before = self._last[rows], self._before[rows]
-        self._time, self.finished = self._time[rows], self.finished[rows]
+        self.states = RowStates(*(tensor[rows] for tensor in self.states))
 
     def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return tokens [rows] and their log-probabilities [rows] for logits [rows, vocabulary].
@@ -74,8 +95,9 @@ class TokenChoice:
         else:
             # Timestamps come in pairs, except before the end token, and never decrease; the second
             # of a pair may equal the first.
-            pair, half = self._last & self._before, self._last & ~self._before
-            floor = torch.where(half, self._time, self._time + 1)
+            last, before, time, _ = self.states
+            pair, half = last & before, last & ~before
+            floor = torch.where(half, time, time + 1)
             forbidden = (rules.times < floor[:, None]) | pair[:, None]
             times = times.masked_fill(forbidden, _NEVER)
             text, word = allowed[:, : rules.eos].max(-1)
@@ -97,8 +119,9 @@ class TokenChoice:
             if rules.furthest_first is not None:
                 allowed[:, begin:].masked_fill_(rules.times > rules.furthest_first, _NEVER)
             return allowed
-        pair, half = self._last & self._before, self._last & ~self._before
-        floor = torch.where(half, self._time, self._time + 1)
+        last, before, time, _ = self.states
+        pair, half = last & before, last & ~before
+        floor = torch.where(half, time, time + 1)
         times = allowed[:, begin:]
         times.masked_fill_((rules.times < floor[:, None]) | pair[:, None], _NEVER)
         allowed[:, : rules.eos].masked_fill_(half[:, None], _NEVER)
@@ -116,11 +139,15 @@ class TokenChoice:
 
     def advance(self, token: torch.Tensor) -> None:
         """Record the chosen tokens [rows]."""
-        # The first token of a row counts as preceded by a timestamp.
-        self._before = torch.ones_like(self._last) if self._fresh else self._last
-        self._last = token >= self._rules.timestamp_begin
-        self._time = torch.where(self._last, token, self._time)
-        self.finished = self.finished | (token == self._rules.eos)
+        last, _, time, finished = self.states
+        is_time = token >= self._rules.timestamp_begin
+        self.states = RowStates(
+            is_time,
+            # The first token of a row counts as preceded by a timestamp.
+            torch.ones_like(last) if self._fresh else last,
+            torch.where(is_time, token, time),
+            finished | (token == self._rules.eos),
+        )
         self._fresh = False
 
 
