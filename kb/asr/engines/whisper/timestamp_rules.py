@@ -34,7 +34,7 @@ class TimestampRules:
 
 
 class RowStates(NamedTuple):
-    """What the rules remember of each row, [rows] each."""
+    """The state of the rules for each row, [rows] each."""
 
     last: torch.Tensor  # the last token is a timestamp
     before: torch.Tensor  # the one before it is a timestamp
