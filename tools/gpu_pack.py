@@ -17,20 +17,23 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 PART_BYTES = 60 * 2**20
-# Distributions whose modules the model's process and the benchmark load, besides PyTorch and its
-# own dependencies.
+# Distributions whose modules the model's process and the benchmark load; what they need comes with
+# them. PyTorch is on the machine.
 PACKAGES = [
-    "transformers", "tokenizers", "safetensors", "huggingface-hub", "regex", "PyYAML", "packaging",
-    "onnxruntime", "flatbuffers", "protobuf", "numpy", "faster-whisper", "av", "imageio-ffmpeg",
-    "pydantic", "pydantic-core", "typing-inspection", "annotated-types", "typing-extensions",
-    "python-dotenv", "ruamel.yaml", "psutil", "pathvalidate", "sqlalchemy", "platformdirs",
-    "soundfile", "cffi", "pycparser", "nvidia-ml-py", "httpx", "tqdm", "typer", "rich",
+    "transformers", "onnxruntime", "numpy", "av", "imageio-ffmpeg", "pydantic", "python-dotenv",
+    "ruamel.yaml", "psutil", "pathvalidate", "sqlalchemy", "platformdirs", "soundfile",
+    "nvidia-ml-py", "typer", "rich",
 ]  # fmt: skip
+WITHOUT_NEEDS = ["faster-whisper"]  # only its detector's file is read
+ON_MACHINE = {"torch", "triton"}
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 FFMPEG = "imageio_ffmpeg/binaries/"  # the folder of the binary inside its wheel
 
@@ -48,16 +51,25 @@ chmod -f +x "$place"/site/imageio_ffmpeg/binaries/ffmpeg-* || true
 
 
 def requirements(have: set[str]) -> list[str]:
-    """Return the packages with the versions of this environment, without those in `have`."""
-    found = []
-    for name in PACKAGES:
-        if name.lower() in have:
+    """Return the packages and all that they need, with the versions of this environment.
+
+    Those in `have`, and what only they need, are left out.
+    """
+    found: dict[str, str] = {}
+    waiting = [*PACKAGES, *WITHOUT_NEEDS]
+    while waiting:
+        name = canonicalize_name(waiting.pop(0))
+        if name in found or name in ON_MACHINE | {canonicalize_name(each) for each in have}:
             continue
         try:
-            found.append(f"{name}=={version(name)}")
+            found[name] = version(name)
         except PackageNotFoundError:
             print(f"{name} is not installed here: left out", file=sys.stderr)
-    return found
+            continue
+        if name not in WITHOUT_NEEDS:
+            needs = map(Requirement, requires(name) or [])
+            waiting += [each.name for each in needs if not each.marker or each.marker.evaluate()]
+    return [f"{name}=={number}" for name, number in found.items()]
 
 
 def download(wanted: list[str], python: str, folder: Path) -> None:
