@@ -37,8 +37,8 @@ def test_it_prints_one_table_though_a_lever_fails(tmp_path: Path) -> None:
         CXX=str(tmp_path / "no-compiler"), TORCHINDUCTOR_CACHE_DIR=str(tmp_path)
     )
     assert [row[1] for row in rows] == [
-        "1", "2", "2, transformers pipeline", "2, encoder with eager attention",
-        "2, log-mel by the extractor on the CPU", "2, CUDA graph", "2, compiled encoder",
+        "1", "2", "2, transformers pipeline", "2, transformers' encoder",
+        "2, log-mel by the extractor on the CPU", "2, without CUDA graphs", "2, compiled encoder",
     ]  # fmt: skip
     assert all(float(row[2]) > 0 for row in rows[:-1])
     assert rows[-1][2] == "" and "Error" in rows[-1][-1]
