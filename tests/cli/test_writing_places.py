@@ -15,6 +15,7 @@ EDITED = "a file of settings, read and changed"
 
 PLACES = {
     "gpu/preset_file.py": EDITED,
+    "kb/api/": f"{SCRATCH}; files.py: uploads, moved into the library by kb/service/",
     "kb/asr/engines/faster_whisper/conversion.py": CACHE,
     "kb/database/": LIBRARY,
     "kb/hub/": CACHE,

@@ -50,7 +50,7 @@ def test_a_model_is_fetched_verified_repaired_and_removed(hub: FakeHub, kb: Kb) 
     assert model_state(NAME) == ""
     code, out, err = kb("pull", NAME, "--json")
     assert code == 0 and json.loads(out)["ready"]
-    assert (f"Fetching {NAME}" in err and hub.url in err and "MB" in err) or "KB" in err
+    assert f"Fetching {NAME}" in err and hub.url in err and "17 kB" in err
     assert model_state(NAME) == "ready"
     code, out, _ = kb("verify", NAME, "--json")
     (found,) = json.loads(out)

@@ -174,7 +174,7 @@ def test_the_commands(
     assert "Huldrych" in kb("vocabulary", "Talks", "--remove", "ODIN")
     assert "not in the vocabulary" in kb("vocabulary", "Talks", "--remove", "ODIN", code=2)
     shown = kb("correct", "Talks", "zwingly", "Zwingli")
-    assert "+ then Zwingli spoke" in shown and "1 segments in 1 items would change" in shown
+    assert "+ then Zwingli spoke" in shown and "1 segment in 1 item would change" in shown
     result = json.loads(kb("correct", "Talks", "zwingly", "Zwingli", "--apply", "--json"))
     assert result["applied"] and [c["at_s"] for c in result["changes"]] == [2.0]
     assert "0 segments" in kb("correct", "Talks", "zwingly", "Zwingli")

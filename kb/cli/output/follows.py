@@ -12,7 +12,6 @@ from kb.cli.output.console import out, print_note
 from kb.cli.output.times import format_moment, format_past, format_span, with_next_try
 from kb.errors import KBError
 from kb.options import as_typed
-from kb.service.follows import CLOSED, CONDITIONS, numbers_of
 from kb.types.safe_text import command_argument
 from kb.types.sentences import counted, decimal_size, sentence, with_title
 
@@ -55,6 +54,8 @@ _OUTCOMES = {
 
 def summary(follows: Sequence[FollowState]) -> Text:
     """Return the numbers of followed references in each condition as one line."""
+    from kb.service.follows import CONDITIONS, numbers_of
+
     text = Text(f"{len(follows)} followed: ")
     numbers = numbers_of(each.condition for each in follows)
     for place, (name, number) in enumerate(numbers.items()):
@@ -127,6 +128,8 @@ def print_follows(
 
     `clock` is the error about stored times in the future.
     """
+    from kb.service.follows import CONDITIONS
+
     if not follows:
         print_note("Nothing is followed. Begin with: kb follow SOURCE")
         return
@@ -177,6 +180,8 @@ def entries_text(name: str, entries: Sequence[KnownEntry]) -> str:
 
 def closed_lines(follows: Sequence[FollowState]) -> list[Text]:
     """Return a line for each reference whose source does not show entries any more."""
+    from kb.service.follows import CLOSED
+
     return [
         Text(f"  {each.subscription.reference}  {entries_text(CLOSED, closed)}", style="dim")
         for each in follows

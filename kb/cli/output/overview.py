@@ -18,7 +18,6 @@ from kb.cli.output.follows import (
 )
 from kb.cli.output.items import fetch_notes, print_named_error, status_head
 from kb.cli.output.times import format_moment
-from kb.service.follows import CONDITIONS
 from kb.types.sentences import counted
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def print_unwell(service: Service, most: int | None = None) -> None:
 
     At most `most` of them, those that need a person first; None: all.
     """
+    from kb.service.follows import CONDITIONS
+
     follows = service.follows.states()
     if not follows:
         return
