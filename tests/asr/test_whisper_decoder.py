@@ -110,7 +110,7 @@ def test_log_probabilities_and_attention_are_a_second_pass_s() -> None:
         scores = output.logits[0, 2:-1].log_softmax(-1)
         chances = scores.gather(1, torch.tensor(tokens)[:, None])[:, 0]
         assert found.logprobs[row] == pytest.approx(chances.tolist(), abs=1e-3)
-        own = found.attention.steps_of(row, 2, 2 + len(tokens) + 1)
+        own = found.attention.block(slice(row, row + 1), 2, 2 + len(tokens) + 1)[0]
         theirs = output.cross_attentions[1][0, [0, 1], 2:]
         assert own.shape == theirs.shape
         assert torch.allclose(own, theirs, atol=1e-4)

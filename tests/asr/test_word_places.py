@@ -350,7 +350,7 @@ def test_words_that_are_only_in_doubt_stay_where_readings_have_none() -> None:
         assert settle(place, readings, context(text), window().speech, 0.06) is None
 
 
-# What is told
+# The places that are reported
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_a_hole_alone_with_the_sound_of_speech_stays_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "span", "told"),
+    ("name", "span", "reported"),
     [
         ("stretched", (1.6, 2.1), (1.2, 2.2)),  # the lost word may be under the one before
         ("stretched", (4.0, 4.4), (3.9, 4.5)),  # behind a pause
@@ -401,8 +401,8 @@ def test_a_hole_alone_with_the_sound_of_speech_stays_open() -> None:
     ],
 )
 def test_the_doubt_about_a_stretched_word_covers_its_place(
-    name: str, span: tuple[float, float], told: tuple[float, float]
+    name: str, span: tuple[float, float], reported: tuple[float, float]
 ) -> None:
     (found,) = with_places([flag(name, *span)], words(FIRST), window())
-    assert (found.start_s, found.end_s) == pytest.approx(told)
+    assert (found.start_s, found.end_s) == pytest.approx(reported)
     assert (found.name, found.value) == (name, pytest.approx(span[1] - span[0]))

@@ -42,7 +42,7 @@ GONE = "/models/of another machine"
         (Need("whisper", "", "engine.not_installed"), None, ""),
         # Nothing is known before it was tried.
         (Need("", "", "engine.not_installed"), None, None),
-        (Need("", "of/nobody-knows", "engine.not_installed"), None, None),
+        (Need("", "of/unknown-model", "engine.not_installed"), None, None),
         *(
             (Need("whisper", "demo", code), seen, seen)
             for code in ("engine.no_cublas", "engine.no_compiler", "model.aligner_missing")

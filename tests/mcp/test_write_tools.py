@@ -16,6 +16,7 @@ from kb.service import Service
 from kb.settings import Settings
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import fake_key
+from tests.support.mcp_calls import call
 
 WRITES = {"ingest", "status", "retry", "cancel"}
 CHANNEL = "https://www.youtube.com/@talks"
@@ -40,20 +41,6 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         service.queue.prepare()
         service.close()
         yield made
-
-
-def call(settings: Settings, tool: str, **arguments: Any) -> dict[str, Any]:
-    """Return the structured answer of a tool; an error's text as `error`."""
-
-    async def ask() -> dict[str, Any]:
-        async with Client(make_server(settings)) as client:
-            result = await client.call_tool(tool, arguments)
-        if result.is_error:
-            return {"error": result.content[0].text}  # type: ignore[union-attr]
-        assert result.structured_content is not None
-        return result.structured_content
-
-    return asyncio.run(ask())
 
 
 def tools(settings: Settings) -> dict[str, Tool]:

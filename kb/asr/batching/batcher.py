@@ -345,16 +345,20 @@ class Batcher:
                     deadline = time.monotonic() + PATIENCE_S
             if self._closing:
                 return None
-            batch = self._scheduler.next_batch(self.size)
+            batch = self._choose()
             if self._ahead is not None:
                 self._ahead.allowed = True
             self._changed.notify_all()
-            return [job for job in batch if job.future.set_running_or_notify_cancel()], None
+            return batch, None
 
     def _take_full(self) -> list[_Job]:
         """Return the next batch if it is full; called with the lock held."""
         if self._closing or len(self._scheduler) < self.size:
             return []
+        return self._choose()
+
+    def _choose(self) -> list[_Job]:
+        """Take a batch from the queue, without cancelled windows; called with the lock held."""
         batch = self._scheduler.next_batch(self.size)
         return [job for job in batch if job.future.set_running_or_notify_cancel()]
 

@@ -83,13 +83,6 @@ class AttentionTrace:
             self._blocks[-1][rows, place] = weights
         self.steps += 1
 
-    def steps_of(self, row: int, first: int, end: int | None = None) -> torch.Tensor:
-        """Return the steps `first` to `end` of one window, [heads, steps, positions].
-
-        Without `end` all that are allocated.
-        """
-        return self.block(slice(row, row + 1), first, end)[0]
-
     def block(self, rows: slice, first: int, end: int | None = None) -> torch.Tensor:
         """Return the steps `first` to `end` of some windows, [rows, heads, steps, positions].
 
