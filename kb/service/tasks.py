@@ -5,6 +5,10 @@
 A task continues after the page and its server have ended; a page opened later shows it. At most
 one task of a name runs at a time. The state of a killed task is "lost"; its completed steps are
 kept, and every task may be started again. `python -m kb.service.tasks NAME` runs a task.
+
+The record is read and written under `<name>.record.lock`. A task writes only into a record that
+is its own and still says "running": a stop is never overwritten, and a task that finds itself
+stopped or replaced ends.
 """
 
 from __future__ import annotations
@@ -12,11 +16,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +44,7 @@ RECORD_EVERY_S = 0.5
 HEARTBEAT_EVERY_S = 5.0
 HEARTBEAT_TIMEOUT_S = 30.0  # without a heartbeat for this time, a task of another machine is lost
 START_TIMEOUT_S = 60.0  # maximum time from start to the first heartbeat
+STOP_TIMEOUT_S = 5.0  # time for a stopped process to end before it is killed
 
 log = logging.getLogger(__name__)
 
@@ -107,50 +115,77 @@ def start(settings: Settings, name: str, arguments: Mapping[str, Any] | None = N
             name=name,
             known=", ".join(TASKS),
         )
-    before = read(settings, name)
-    if before is not None and before.running:
-        raise UsageError(
-            "task.running",
-            "The same is running already.",
-            hint="Wait for its end, or stop it, then try again.",
-        )
-    now = time.time()
-    task = Task(name, dict(arguments or {}), "running", now, now, host=socket.gethostname())
-    _write(settings, task)
+    with _record_lock(settings, name):
+        before = read(settings, name)
+        if before is not None and before.running:
+            raise UsageError(
+                "task.running",
+                "The same is running already.",
+                hint="Wait for its end, or stop it, then try again.",
+            )
+        now = time.time()
+        task = Task(name, dict(arguments or {}), "running", now, now, host=socket.gethostname())
+        _write(settings, task)
     command = python_command("-m", "kb.service.tasks", name)
     start_detached(command, settings, _log_file(settings))
     return task
 
 
 def stop(settings: Settings, name: str) -> None:
-    """Stop a task of this machine. Raises UsageError if the task runs on another machine."""
-    task = read(settings, name)
-    if task is None or not task.running:
-        return
-    if task.host != socket.gethostname():
-        raise UsageError(
-            "task.other_host", "It runs on {host}.", hint="Stop it there.", host=task.host
-        )
+    """Stop a task of this machine, also one whose process is still starting.
+
+    Raises UsageError if the task runs on another machine, and LibraryError when the library
+    folder cannot be written.
+    """
+    with _record_lock(settings, name):
+        task = read(settings, name)
+        if task is None or not task.running:
+            return
+        if task.host != socket.gethostname():
+            raise UsageError(
+                "task.other_host", "It runs on {host}.", hint="Stop it there.", host=task.host
+            )
+        now = time.time()
+        end = {"state": "stopped", "seen_at": now, "ended_at": now}
+        _write(settings, Task(**{**asdict(task), **end}))
+    if task.pid:
+        _end_process(task)
+
+
+def _end_process(task: Task) -> None:
+    """End the process of a task; kill it when it does not end by itself."""
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(task.pid)
-        if task.pid and abs(process.create_time() - task.born) < 1.0:
-            process.terminate()
-            with contextlib.suppress(psutil.TimeoutExpired):
-                process.wait(5)
-    now = time.time()
-    _write(settings, Task(**{**asdict(task), "state": "stopped", "seen_at": now, "ended_at": now}))
+        if abs(process.create_time() - task.born) >= 1.0:
+            return  # another process has the number now
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_TIMEOUT_S)
 
 
 def run(settings: Settings, name: str) -> int:
     """Run the task whose record is in the library folder; return an exit code."""
     lock = FileLock(settings.home / ".tasks" / f"{name}.lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=2 * STOP_TIMEOUT_S)  # the process of a stopped task may still end
     except Timeout:
         log.error("%s is running already", name)
         return 2
     with lock:
-        return _TaskRun(settings, name).execute()
+        try:
+            return _TaskRun(settings, name).execute()
+        except _NotOurs:
+            return 0
+
+
+class _NotOurs(BaseException):
+    """The record says that the task was stopped, or belongs to a later start.
+
+    Not an Exception: no step of a task may take it for a failure and go on.
+    """
 
 
 class _TaskRun:
@@ -172,7 +207,7 @@ class _TaskRun:
         name = str(self._values["name"])
         if self._request["state"] != "running":
             return 0  # stopped before its process started
-        self._record()
+        self._record()  # raises _NotOurs when it was stopped since
         heartbeat = threading.Thread(target=self._heartbeat, name="signs", daemon=True)
         heartbeat.start()
         end: dict[str, Any]
@@ -208,11 +243,23 @@ class _TaskRun:
 
     def _heartbeat(self) -> None:
         while not self._finished.wait(HEARTBEAT_EVERY_S):
-            with contextlib.suppress(KBError):
+            try:
                 self._record()
+            except KBError:
+                continue  # written by the next heartbeat
+            except _NotOurs:
+                os.kill(os.getpid(), signal.SIGTERM)  # the work runs in the main thread
+                return
 
     def _record(self, **values: Any) -> None:
-        with self._lock:
+        name = str(self._values["name"])
+        with self._lock, _record_lock(self._settings, name):
+            recorded = read(self._settings, name)
+            if recorded is not None and (
+                recorded.state not in ("running", "lost")
+                or recorded.started_at != self._values["started_at"]
+            ):
+                raise _NotOurs
             self._recorded_at = time.monotonic()
             self._values.update(values, seen_at=time.time())
             _write(self._settings, Task(**self._values))
@@ -235,6 +282,10 @@ def _is_alive(task: Task) -> bool:
         return abs(born - task.born) < 1.0 and status != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _record_lock(settings: Settings, name: str) -> AbstractContextManager[None]:
+    return storage.locked(settings.home / ".tasks" / f"{name}.record.lock")
 
 
 def _write(settings: Settings, task: Task) -> None:

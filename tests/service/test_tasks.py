@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
@@ -125,6 +126,53 @@ def test_what_goes_wrong_is_told_with_the_next_step(
     missing = wait_for("upload", lambda task: not task.running)
     check(missing.problem, "upload.no_path", path=tmp_path / "nowhere")
     assert missing.hint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before it reads its record", "after it has read its record"])
+def test_a_task_stopped_while_its_process_starts_stays_stopped(
+    odin: FakeOdin, tmp_path: Path, moment: str
+) -> None:
+    settings = get_settings()
+    (tmp_path / "one.txt").write_text("words")
+    now = time.time()
+    request = {"folder": str(tmp_path / "one.txt")}
+    tasks._write(
+        settings, tasks.Task("upload", request, "running", now, now, host=socket.gethostname())
+    )
+    if moment.startswith("before"):
+        tasks.stop(settings, "upload")
+        assert tasks.run(settings, "upload") == 0
+    else:
+        process = tasks._TaskRun(settings, "upload")
+        tasks.stop(settings, "upload")
+        with pytest.raises(tasks._NotOurs):
+            process.execute()
+    assert wait_for("upload", lambda task: True).state == "stopped"
+    assert not odin.documents()
+    tasks.start(settings, "upload", request)
+    assert finished("upload").result["files"]
+
+
+@pytest.mark.parametrize("later", ["stopped", "started again"])
+def test_the_process_of_an_ended_task_never_writes_into_the_record(
+    tmp_path: Path, later: str
+) -> None:
+    settings = Settings(KB_HOME=tmp_path)
+    first = tasks.Task("plan", {}, "running", 1.0, time.time(), host=socket.gethostname())
+    tasks._write(settings, first)
+    process = tasks._TaskRun(settings, "plan")
+    process._record()
+    changed = {"state": "stopped"} if later == "stopped" else {"started_at": 2.0, "pid": 0}
+    tasks._write(settings, replace(first, **changed))
+    for write in (
+        lambda: process._progress(1, 1), process._record, lambda: process._record(state="done"),
+    ):  # fmt: skip
+        with pytest.raises(tasks._NotOurs):
+            write()
+    assert tasks.storage.read_json(tasks._file(settings, "plan")) == asdict(
+        replace(first, **changed)
+    )
 
 
 def test_a_task_that_never_began_counts_as_lost_after_its_time(tmp_path: Path) -> None:
