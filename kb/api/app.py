@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from kb import __version__
 from kb.api import errors, health, jobs, metrics, models, transcriptions
+from kb.api import uploads as upload_routes
 from kb.api.context import ApiContext
 from kb.api.guard import ApiGuard
 from kb.errors import KBError
@@ -50,7 +51,7 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
         title="KB Ingest", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan
     )
     errors.install(app)
-    for part in (transcriptions, jobs, models, health):
+    for part in (transcriptions, jobs, upload_routes, models, health):
         app.include_router(part.router(context))
     registry = metrics.registry_of(context)
     app.include_router(metrics.router(registry))
@@ -60,6 +61,7 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
         keys=settings.api_key_texts,
         hosts=hosts,
         most_bytes=settings.api_max_bytes,
+        most_upload_bytes=settings.upload_max_bytes,
         idle_s=settings.upload_idle_s,
     )
     app.add_middleware(metrics.RequestMetrics, registry=registry)  # before the guard: all requests

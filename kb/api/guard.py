@@ -26,6 +26,7 @@ from kb.api.errors import ApiError
 from kb.errors import SettingsError
 from kb.settings import Settings
 
+UPLOADS_PATH = "/v1/uploads"  # bodies have the limit of uploads, and are not spooled
 OPEN_PATHS = frozenset(("/health", "/health/live", "/health/ready"))  # answered without a key
 DRAIN_S, DRAIN_BYTES = 5.0, 1 << 30  # what is still read of a request that was refused
 UNCHECKED_BYTES = 1 << 20  # smaller bodies are read without a look at the disk
@@ -43,8 +44,9 @@ class ApiGuard:
 
     `keys` are the accepted keys; without one every request is let in, except those of a page of
     another site. `hosts` are the names that the server answers to (empty: any): a page whose name
-    resolves to this server must not reach it. `most_bytes` is the limit of a body, `idle_s` that of
-    the time without a block of it.
+    resolves to this server must not reach it. `most_bytes` is the limit of a body,
+    `most_upload_bytes` that of a part of a resumable upload, `idle_s` that of the time without a
+    block of it.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class ApiGuard:
         keys: Sequence[str] = (),
         hosts: Sequence[str] = (),
         most_bytes: int,
+        most_upload_bytes: int = 0,
         idle_s: float,
     ) -> None:
         self._app = app
         self._digests = {name_of_key(key): _digest(key) for key in keys}
         self._hosts = {name.lower() for name in hosts}
         self._most_bytes = most_bytes
+        self._most_upload_bytes = most_upload_bytes or most_bytes
         self._idle_s = idle_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +92,7 @@ class ApiGuard:
         except ApiError as error:
             await _refuse(error, scope, receive, marked_send)
         else:
-            await self._app(scope, self._bounded(receive), marked_send)
+            await self._app(scope, self._bounded(receive, self._most(scope)), marked_send)
         took_ms = round((time.monotonic() - began) * 1000)
         log.info("%s %s %s %d ms %s", scope["method"], scope["path"], status, took_ms, request_id)
 
@@ -113,13 +117,16 @@ class ApiGuard:
                     param=field,
                 )
         # Below the dashboard the path begins with that of the mount.
-        if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN_PATHS:
+        if _path(scope) not in OPEN_PATHS:
             self._check_key(scope, headers, bool(origins))
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._most_bytes:
-            raise self._too_large()
-        if length.isdecimal() and int(length) > UNCHECKED_BYTES:
+        if length.isdecimal() and int(length) > self._most(scope):
+            raise _too_large(self._most(scope))
+        if length.isdecimal() and int(length) > UNCHECKED_BYTES and not _is_upload(scope):
             _check_room(int(length))
+
+    def _most(self, scope: Scope) -> int:
+        return self._most_upload_bytes if _is_upload(scope) else self._most_bytes
 
     def _check_key(self, scope: Scope, headers: Headers, has_origin: bool) -> None:
         scope["state"]["key"] = ""
@@ -148,7 +155,7 @@ class ApiGuard:
             )
         scope["state"]["key"] = matched
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, most_bytes: int) -> Receive:
         """Return a reader of the body that ends at the limits of size and time."""
         arrived, ended = 0, False
 
@@ -164,20 +171,29 @@ class ApiGuard:
             if message["type"] == "http.request":
                 arrived += len(message.get("body", b""))
                 ended = not message.get("more_body", False)
-                if arrived > self._most_bytes:
-                    raise self._too_large()
+                if arrived > most_bytes:
+                    raise _too_large(most_bytes)
             return message
 
         return read
 
-    def _too_large(self) -> ApiError:
-        return ApiError(
-            413,
-            "file_too_large",
-            f"The request has more than {self._most_bytes / 1e6:g} MB.",
-            hint="Send a shorter or compressed recording, or raise KB_API_MAX_MB.",
-            param="file",
-        )
+
+def _path(scope: Scope) -> str:
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+def _is_upload(scope: Scope) -> bool:
+    return _path(scope).startswith(UPLOADS_PATH)
+
+
+def _too_large(most_bytes: int) -> ApiError:
+    return ApiError(
+        413,
+        "file_too_large",
+        f"The request has more than {most_bytes / 1e6:g} MB.",
+        hint="Send a shorter or compressed recording, or raise KB_API_MAX_MB.",
+        param="file",
+    )
 
 
 def _check_room(length: int) -> None:

@@ -8,95 +8,43 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import secrets
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from kb.api.context import ApiContext
-from kb.api.errors import ApiError, field_error, retry_after
-from kb.api.fields import Language, read_form
-from kb.api.files import write
-from kb.options import RunOptions
-from kb.service import uploads
-from kb.service.api_jobs import JobView, request_digest
-from kb.service.notation import language_code
+from kb.api.errors import ApiError, retry_after
+from kb.api.job_requests import described, read_job_request, run_options
+from kb.service.api_jobs import JobView
 from kb.service.results import ItemStatus
+from kb.service.resumable_uploads import ResumableUploads
 from kb.types.safe_text import clean
 
 LOOK_S = 1.0  # between two looks of a stream of events
 COMMENT_EVERY_S = 10.0
 POLL_AGAIN_S = 5
-LONGEST_BODY = 64 * 1024  # bytes of a request in JSON
 ResultFormat = Annotated[str, Query(alias="format", max_length=40)]
-
-
-class JobOptions(BaseModel):
-    """The options of a job."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str = Field(default="", max_length=200, description="A name of GET /v1/models.")
-    language: Language = Field(default="", description="Code of the speech; empty: detected.")
-    newest: int = Field(
-        default=100, ge=1, le=10_000, description="Media of a channel or a playlist, the newest."
-    )
-
-
-class JobRequest(BaseModel):
-    """A request for a job; as a form with a file, `url` is left out and `options` is JSON."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: str = Field(min_length=1, max_length=2_000, description="A link to media (http, https).")
-    options: JobOptions = JobOptions()
-    webhook: str | None = Field(None, max_length=2_000, description="Address of the notice.")
-
-    @field_validator("url")
-    @classmethod
-    def _printable(cls, value: str) -> str:
-        if not value.isprintable():
-            raise ValueError("a link without control characters is expected")
-        return value
-
-
-class _FileRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    options: JobOptions = JobOptions()
-    webhook: str | None = None
 
 
 def router(context: ApiContext) -> APIRouter:
     """Return the routes of jobs."""
     routes = APIRouter(tags=["jobs"])
-    described = {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": _schema(JobRequest)},
-                "multipart/form-data": {"schema": _file_schema()},
-            },
-        }
-    }
+    store = ResumableUploads(context.settings)
+    bodies = described()
 
-    @routes.post("/v1/jobs", openapi_extra=described, status_code=202)
-    @routes.post("/process", openapi_extra=described, status_code=202)
+    @routes.post("/v1/jobs", openapi_extra=bodies, status_code=202)
+    @routes.post("/process", openapi_extra=bodies, status_code=202)
     async def create_job(
         request: Request,
         idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
     ) -> JSONResponse:
-        """Queue a link or a file; 200 instead of 202 if an equal request has a job already."""
-        view, is_new = await _create(context, request, idempotency_key)
+        """Queue a link, a file or an upload; 200 if an equal request has a job already."""
+        view, is_new = await _create(context, store, request, idempotency_key)
         document = _document(view)
         return JSONResponse(document, 202 if is_new else 200, headers={"Location": _url(view)})
 
@@ -149,28 +97,18 @@ def router(context: ApiContext) -> APIRouter:
 
 
 async def _create(
-    context: ApiContext, request: Request, idempotency_key: str | None
+    context: ApiContext, store: ResumableUploads, request: Request, idempotency_key: str | None
 ) -> tuple[JobView, bool]:
     """Return the job of a request, and True if it is a new one."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     jobs, caller = context.service.api_jobs, request.state.key
     if idempotency_key == "":
         raise ApiError(400, "invalid_value", "Idempotency-Key is empty.", param="Idempotency-Key")
-    path: Path | None = None
-    url = ""
+    asked = await read_job_request(context, store, request)
     try:
-        asked: JobRequest | _FileRequest
-        if kind == "application/json":
-            asked = parsed = await _json(request)
-            url = parsed.url
-            digest = request_digest("link", parsed.model_dump())
-        else:
-            asked, path, content = await _upload(context, request)
-            digest = request_digest("file", asked.model_dump(), content)
-        options = await run_in_threadpool(_options, context, asked.options)
+        options = await run_in_threadpool(run_options, context, asked.options)
         if asked.webhook is not None:
             jobs.check_webhook(asked.webhook)
-        known, conflict = await run_in_threadpool(jobs.known, caller, digest, idempotency_key)
+        known, conflict = await run_in_threadpool(jobs.known, caller, asked.digest, idempotency_key)
         if conflict:
             raise ApiError(
                 422,
@@ -184,80 +122,19 @@ async def _create(
         def take_in() -> JobView:
             job = jobs.take_in(
                 caller,
-                path or url,
-                digest,
+                asked.reference(store),
+                asked.digest,
                 options,
                 newest=asked.options.newest,
                 idempotency_key=idempotency_key,
                 webhook=asked.webhook,
             )
+            asked.taken(store)
             return jobs.view(job)
 
-        view = await run_in_threadpool(take_in)
-        path = None  # the queue's, until its item has ended
-        return view, True
+        return await run_in_threadpool(take_in), True
     finally:
-        if path is not None:
-            uploads.discard(path.parent)
-
-
-async def _json(request: Request) -> JobRequest:
-    body = b""
-    async for block in request.stream():
-        body += block
-        if len(body) > LONGEST_BODY:
-            raise ApiError(413, "body_too_large", f"More than {LONGEST_BODY} bytes of JSON.")
-    try:
-        return JobRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise field_error(error) from None
-
-
-async def _upload(context: ApiContext, request: Request) -> tuple[_FileRequest, Path, str]:
-    """Return the fields of a form, its file in the library's folder of uploads, and its SHA-256."""
-    form = await read_form(request)
-    try:
-        file = form.get("file")
-        if not isinstance(file, UploadFile) or not file.size:
-            raise ApiError(400, "missing_required_parameter", "file is missing.", param="file")
-        values: dict[str, Any] = {k: v for k, v in form.items() if k != "file"}
-        if "options" in values:
-            try:
-                values["options"] = json.loads(str(values["options"]))
-            except ValueError:
-                raise ApiError(
-                    400, "invalid_json", "options: JSON is expected.", param="options"
-                ) from None
-        try:
-            asked = _FileRequest.model_validate(values)
-        except ValidationError as error:
-            raise field_error(error) from None
-        folder = context.settings.home / uploads.FOLDER / secrets.token_hex(16)
-        path = folder / uploads.safe_name(file.filename or "recording")
-
-        def store() -> str:
-            folder.mkdir(parents=True)
-            return write(file, path)
-
-        try:
-            return asked, path, await run_in_threadpool(store)
-        except BaseException:
-            uploads.discard(folder)
-            raise
-    finally:
-        await form.close()
-
-
-def _options(context: ApiContext, asked: JobOptions) -> RunOptions:
-    found = context.models.options(asked.model) if asked.model else RunOptions()
-    if found is None:
-        message = f"The model {asked.model} is not served."
-        raise ApiError(404, "model_not_found", message, param="model")
-    code = language_code(asked.language) if asked.language else ""
-    if asked.language and not code:
-        message = "language: a code such as en is expected."
-        raise ApiError(400, "invalid_value", message, param="language")
-    return replace(found, language=code or None)
+        asked.close()
 
 
 async def _view(context: ApiContext, request: Request, job_id: str) -> JobView:
@@ -380,18 +257,3 @@ async def _events(
         if found is None:
             return
         view = found
-
-
-def _schema(kind: type[BaseModel]) -> dict[str, Any]:
-    schema = kind.model_json_schema()
-    definitions = schema.pop("$defs", {})
-    if "JobOptions" in definitions:
-        schema["properties"]["options"] = definitions["JobOptions"]
-    return schema
-
-
-def _file_schema() -> dict[str, Any]:
-    schema = _schema(_FileRequest)
-    schema["properties"]["file"] = {"type": "string", "format": "binary"}
-    schema["required"] = ["file"]
-    return schema

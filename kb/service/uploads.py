@@ -1,4 +1,4 @@
-"""Files uploaded by a browser, until they are ingested."""
+"""Files uploaded by a browser or a program, until they are ingested."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kb.errors import LibraryError
 from kb.jobs.queue.item_states import DONE, HELD
 from kb.library.clock_leaps import ClockLeaps, record_time
 from kb.library.filenames import shorten
-from kb.service import Service
+from kb.service import Service, resumable_uploads
 from kb.sources.files import UPLOADS
 from kb.types.safe_text import printable
 
@@ -93,6 +93,9 @@ def sweep(service: Service, now: float | None = None) -> int:
             if not active and (ingested or age_s > patience_s):
                 discard(folder)
                 removed += 1
+    removed += resumable_uploads.sweep(
+        service.settings.home, lambda changed: leaps.age_s(changed, now) or 0.0
+    )
     with contextlib.suppress(OSError):
         root.rmdir()  # raises OSError unless the folder is empty
     return removed

@@ -29,6 +29,14 @@ class ApiSettings(BaseModel):
         description="Transcriptions of the HTTP API that run or wait at once; further requests are "
         "refused with 429 and the time to try again.",
     )
+    api_uploads: int = Field(
+        32,
+        alias="KB_API_UPLOADS",
+        ge=1,
+        le=1000,
+        description="Resumable uploads that one key of the HTTP API may have open at once. Each "
+        "has at most KB_UPLOAD_MAX_GB, and is removed a day after its last part.",
+    )
 
     webhook_secret: SecretStr = Field(
         SecretStr(""),

@@ -107,7 +107,8 @@ class DashboardSettings(BaseModel):
         20.0,
         alias="KB_UPLOAD_MAX_GB",
         gt=0,
-        description="Largest file, in GB, that the dashboard takes from a browser.",
+        description="Largest file, in GB, that the dashboard takes from a browser, and "
+        "the HTTP API as a resumable upload.",
     )
     uploads_at_once: int = Field(
         8,

@@ -19,6 +19,7 @@ from kb.storage.atomic import (
     write_together,
 )
 from kb.storage.drafts import scratch_folder, sweep_drafts, user_path, write_private
+from kb.storage.free_space import free_bytes
 from kb.storage.http_answers import Answer, AnswerTooLarge, read_answer
 from kb.storage.json_fields import Fields
 from kb.storage.lasting_errors import is_lasting
@@ -63,6 +64,7 @@ __all__ = [
     "decode_user_text",
     "file_error",
     "flush",
+    "free_bytes",
     "held",
     "is_lasting",
     "json_bytes",

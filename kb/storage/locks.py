@@ -56,6 +56,28 @@ def locked(lock_file: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def locked_now(lock_file: Path) -> Iterator[bool]:
+    """Hold a lock during the block, without waiting for it; yield False while another has it.
+
+    Each call is another holder, also in one thread. The folder of the file must be there: without
+    it False is yielded. Raises LibraryError if the file cannot be made.
+    """
+    lock = FileLock(lock_file, thread_local=False)
+    try:
+        is_mine = lock_file.parent.is_dir()
+        if is_mine:
+            lock.acquire(timeout=0)
+    except Timeout:
+        is_mine = False
+    except OSError as error:
+        raise library_error(error, lock_file, "lock") from error
+    try:
+        yield is_mine
+    finally:
+        lock.release()
+
+
 def _is_same_folder(folder: Path, other: Path) -> bool:
     try:
         return os.path.samestat(folder.stat(), other.stat())

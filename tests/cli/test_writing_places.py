@@ -15,7 +15,7 @@ EDITED = "a file of settings, read and changed"
 
 PLACES = {
     "gpu/preset_file.py": EDITED,
-    "kb/api/": f"{SCRATCH}; files.py: uploads, moved into the library by kb/service/",
+    "kb/api/": f"{SCRATCH}; files.py, job_requests.py: uploads, for kb/service/",
     "kb/asr/engines/faster_whisper/conversion.py": CACHE,
     "kb/database/": LIBRARY,
     "kb/hub/": CACHE,
@@ -31,6 +31,7 @@ PLACES = {
     "kb/service/health.py": SCRATCH,
     "kb/service/presets.py": EDITED,
     "kb/service/review.py": USERS,
+    "kb/service/resumable_uploads.py": LIBRARY,
     "kb/service/revisions.py": LIBRARY,
     "kb/service/sessions.py": LIBRARY,
     "kb/service/tasks.py": LIBRARY,

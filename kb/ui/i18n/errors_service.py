@@ -308,6 +308,14 @@ DE: dict[str, tuple[str, str]] = {
         "andere Form.",
         "Auf whsec_ und 24 bis 64 zufällige Bytes in Base64 setzen.",
     ),
+    "uploads.too_many": (
+        "{most} Uploads sind offen.",
+        "Einen davon beenden oder löschen; die Grenze ist KB_API_UPLOADS.",
+    ),
+    "uploads.no_room": (
+        "Die Platte hat keinen Raum für {size} Bytes neben dem, was andere Uploads noch bringen.",
+        "Platz schaffen oder einen Upload löschen.",
+    ),
     "jobs.cursor": ("{cursor!r} ist kein Auftrag dieser Liste.", "Ohne Cursor von vorn beginnen."),
     "page.unexpected": ("{kind}: {reason}", "Einzelheiten stehen im Protokoll des Servers."),
     "page.preset_taken": (
