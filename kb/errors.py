@@ -260,7 +260,8 @@ class CredentialsMissing(CredentialsRefused):
 class RetryLater(KBError):
     """Not possible now, but possible later without a change by the user.
 
-    `until` is the time to try again in epoch seconds, None when it is not known.
+    `until` is the time to try again in epoch seconds, None when it is not known. It is by the clock
+    of the library's database, where one is open.
     """
 
     retryable = True

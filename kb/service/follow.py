@@ -49,15 +49,16 @@ class Follow:
                 last[row.id] = status
             on_look()
             pending = [i for i in pending if i in last and last[i].state not in ENDED]
-            if not any(_is_worth_waiting(last[item_id]) for item_id in pending):
+            now = self.queue.database.time()
+            if not any(_is_worth_waiting(last[item_id], now) for item_id in pending):
                 break
             supervisor.ensure_running(self, options)
             time.sleep(every_s)
         return self.items.with_publications([last[item_id] for item_id in ids if item_id in last])
 
 
-def _is_worth_waiting(status: ItemStatus) -> bool:
+def _is_worth_waiting(status: ItemStatus, now: float) -> bool:
     """Return whether an item may end soon; False if it waits for a quota or a premiere."""
     if status.state == "waiting":
-        return (status.wait_until or 0.0) - time.time() < SHORT_WAIT_S
+        return (status.wait_until or 0.0) - now < SHORT_WAIT_S
     return status.state in ("queued", "running")

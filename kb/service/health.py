@@ -364,7 +364,7 @@ def _workers(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCh
 
 
 def _crash_loop(loop: CrashLoop, settings: Settings) -> HealthCheck:
-    minutes = max(1, round((time.time() - loop.since) / 60))
+    minutes = max(1, round(loop.lasts_s / 60))
     detail = (
         f"ended {counted(loop.count, 'time')} in {minutes} min without signing off; "
         f"finished in this time: {counted(loop.finished, 'item')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -132,9 +131,10 @@ class Machines:
         """Return the transcription speeds of this machine in the last `HISTORY_S` seconds."""
         if not self._settings.home.is_dir():
             return []
-        since = time.time() - HISTORY_S
         try:
-            return read_speeds(self._queue.database, since=since, host=socket.gethostname())
+            database = self._queue.database
+            since = database.time() - HISTORY_S
+            return read_speeds(database, since=since, host=socket.gethostname())
         except LibraryError:
             return []
 

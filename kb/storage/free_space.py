@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,13 @@ class FreeSpace:
         free = free_bytes(folder) if self.floor_bytes else None
         return None if free is None else free - self.floor_bytes
 
-    def require(self, folder: Path, need: int = 0) -> None:
+    def require(
+        self, folder: Path, need: int = 0, *, clock: Callable[[], float] = time.time
+    ) -> None:
         """Raise if the disk of a folder has no room for `need` more bytes.
 
         Raises LibraryError, which may pass, while less than the floor is free: no work can go on.
-        Raises RetryLater if only these bytes do not fit: other work can.
+        Raises RetryLater if only these bytes do not fit: other work can. Its time is by `clock`.
         """
         room = self.room(folder)
         if room is None or room >= need:
@@ -63,7 +66,7 @@ class FreeSpace:
             NO_ROOM,
             "{need} are needed in {folder}, and {room} may be written there.",
             hint="Free some space; it goes on by itself. {floor} stay free (KB_MIN_FREE_GB).",
-            until=time.time() + LOOK_AGAIN_S,
+            until=clock() + LOOK_AGAIN_S,
             folder=folder,
             need=size_text(need),
             room=size_text(room),

@@ -1,4 +1,4 @@
-"""Hours of the day in which work may begin: `22:00-06:00`, by this machine's clock and zone."""
+"""Hours of the day in which work may begin: `22:00-06:00`, in this machine's zone."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import inspect
 import shutil
 import sqlite3
 import threading
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -212,7 +213,7 @@ def test_more_threads_than_connections_wait_for_a_lock_and_none_fails_for_good(
             retry_policy.unexpected(error, database) if not isinstance(error, KBError) else error
         )
         assert retry_policy.is_systemic(found, tmp_path)
-        decision = retry_policy.decide(found, 0, systemic=True)
+        decision = retry_policy.decide(found, 0, systemic=True, now=time.time())
         assert (decision.state, decision.attempts) == ("waiting", 0)
     database.close()
 

@@ -265,11 +265,12 @@ def test_the_next_look_is_within_an_interval(database: Database, jump: float) ->
 # Elapsed time, and the report
 
 
-def test_a_wait_ends_though_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_ends_though_the_clock_is_set_back() -> None:
     steps = CaptionSteps.__new__(CaptionSteps)
-    steps._context = SimpleNamespace(stopping=threading.Event())  # type: ignore[assignment]
     moments = iter([NOW, *[NOW - DAY] * 1000])
-    monkeypatch.setattr(time, "time", lambda: next(moments))
+    steps._context = SimpleNamespace(  # type: ignore[assignment]
+        stopping=threading.Event(), now=lambda: next(moments)
+    )
     began = time.monotonic()
     steps._wait(NOW + 0.05)
     assert time.monotonic() - began < 5

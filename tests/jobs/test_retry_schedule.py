@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def error_of(reason: str, tmp_path: Path) -> KBError:
     settings = Settings(KB_HOME=tmp_path / "home")
     database = Database.open(settings)
     limiter = DownloadRateLimiter(database, settings)
-    failure = failure_error(classify(Exception(f"ERROR: [youtube] abc: {reason}")), limiter, "it")
+    found = classify(Exception(f"ERROR: [youtube] abc: {reason}"), clock=time.time)
+    failure = failure_error(found, limiter, "it")
     database.close()
     return failure
 
@@ -62,7 +64,9 @@ def error_of(reason: str, tmp_path: Path) -> KBError:
 def test_the_causes_that_can_pass(tmp_path: Path, reason: str, passes: bool) -> None:
     error = error_of(reason, tmp_path)
     assert can_pass(error.problem) is passes
-    decision = retry_policy.decide(error, retry_policy.MAX_ATTEMPTS, systemic=False, retry_days=90)
+    decision = retry_policy.decide(
+        error, retry_policy.MAX_ATTEMPTS, systemic=False, now=time.time(), retry_days=90
+    )
     assert decision.state == FAILED
     assert (decision.until is not None) is passes
     # Only an update of the extractor can mend an address that it does not know.
@@ -126,7 +130,9 @@ def test_a_premiere_without_a_day_is_asked_for_less_and_less_often(
     waits = []
     while True:
         error = RetryLater("download.still_live", "Still live.", until=now + 600)
-        decision = retry_policy.decide(error, 0, systemic=False, failing_since=since, retry_days=90)
+        decision = retry_policy.decide(
+            error, 0, systemic=False, now=time.time(), failing_since=since, retry_days=90
+        )
         if decision.state == FAILED:
             break
         assert decision.until is not None
@@ -136,12 +142,19 @@ def test_a_premiere_without_a_day_is_asked_for_less_and_less_often(
     assert len(waits) < 150 and now - NOW >= 90 * DAY_S
     # With a known day it is asked for then, and often from then on.
     known = RetryLater("download.not_out_yet", "In 9 days.", until=now + 9 * DAY_S)
-    decision = retry_policy.decide(known, 0, systemic=False, failing_since=None, retry_days=90)
+    decision = retry_policy.decide(
+        known, 0, systemic=False, now=time.time(), failing_since=None, retry_days=90
+    )
     assert (decision.state, decision.until) == (WAITING, now + 9 * DAY_S)
     now += 9 * DAY_S
     late = RetryLater("download.not_out_yet", "Processing.", until=now + 600)
     decision = retry_policy.decide(
-        late, 0, systemic=False, failing_since=decision.failing_since, retry_days=90
+        late,
+        0,
+        systemic=False,
+        now=time.time(),
+        failing_since=decision.failing_since,
+        retry_days=90,
     )
     assert decision.until == now + 900
 
@@ -153,7 +166,12 @@ def fail(store: ItemStore, number: int, error: KBError, version: str = OLD) -> s
     row = store.claim(media.id, _serial(store, media.id), "worker")
     assert row is not None
     decision = retry_policy.decide(
-        error, row.attempts, systemic=False, failing_since=row.failing_since, retry_days=90
+        error,
+        row.attempts,
+        systemic=False,
+        now=time.time(),
+        failing_since=row.failing_since,
+        retry_days=90,
     )
     store.finish(
         media.id, row.serial, "worker", decision.state, **error.record(),
@@ -178,7 +196,12 @@ def fail_again(store: ItemStore, item_id: str, version: str = OLD) -> None:
     assert row is not None
     error = members_only()
     decision = retry_policy.decide(
-        error, row.attempts, systemic=False, failing_since=row.failing_since, retry_days=90
+        error,
+        row.attempts,
+        systemic=False,
+        now=time.time(),
+        failing_since=row.failing_since,
+        retry_days=90,
     )
     assert decision.state == FAILED
     store.finish(

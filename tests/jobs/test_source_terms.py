@@ -146,7 +146,7 @@ class Desk:
         self.store = store
         self.subscriptions = Subscriptions(store.database)
         self.now = local("2026-05-05T12:00")
-        monkeypatch.setattr(source_terms.time, "time", lambda: self.now)
+        monkeypatch.setattr("time.time", lambda: self.now)
 
     def follow(self, **options: object) -> str:
         return self.subscriptions.follow("@talks", options=options).key

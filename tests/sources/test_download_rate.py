@@ -87,7 +87,7 @@ def test_two_libraries_share_the_rate_of_the_machine(tmp_path: Path) -> None:
                 settings,
                 clock=clock,
                 sleep=clock.sleep,
-                machine_lock=MachineWideLock(tmp_path),
+                machine_lock=MachineWideLock(tmp_path, clock=clock),
             )
         )
     starts = []

@@ -438,8 +438,10 @@ def test_messages_of_youtube() -> None:
         assert "ERROR" not in verdict.message
         assert "--cookies" not in verdict.message
     assert classify(DownloadError("Premieres in 20 minutes"), clock=lambda: 0.0).until == 1200
-    assert classify(OSError(28, "No space left on device")).kind == "disk"
-    assert classify(DownloadError("unable to write data: [Errno 28] No space left")).kind == "disk"
+    full = OSError(28, "No space left on device")
+    assert classify(full, clock=time.time).kind == "disk"
+    quoted = DownloadError("unable to write data: [Errno 28] No space left")
+    assert classify(quoted, clock=time.time).kind == "disk"
 
 
 @pytest.mark.long

@@ -55,7 +55,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[YouTubeSo
 
 def listed(source: tuple[YouTubeSource, Altered], call: str, change: Change) -> list[Any]:
     lister, fake = source
-    lister._clock.now += 8 * 86_400  # type: ignore[attr-defined]  # no stored page is used
+    lister._given_clock.now += 8 * 86_400  # type: ignore[attr-defined]  # no stored page is used
     fake.changes = {call: change}
     try:
         return list(lister.open("@talks", reuse_s=0))

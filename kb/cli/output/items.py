@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -218,7 +217,7 @@ def _published(publications: Sequence[Publication]) -> Text:
 
 def crash_loop_text(loop: CrashLoop, log_file: Path) -> str:
     """Return the sentence for a worker that ends again and again."""
-    minutes = max(1, round((time.time() - loop.since) / 60))
+    minutes = max(1, round(loop.lasts_s / 60))
     verb = "was" if loop.finished <= 1 else "were"
     done = f"{counted(loop.finished, 'item') if loop.finished else 'no item'} {verb} finished"
     return (

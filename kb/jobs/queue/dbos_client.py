@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 from dbos import DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 
 from kb.database import Database, deliveries, items, workers
-from kb.jobs.queue import workflow_ids
+from kb.jobs.queue import dbos_delays, workflow_ids
 from kb.jobs.queue.dbos_tables import make_tables
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.queue.items import Enqueue
@@ -91,7 +90,8 @@ class DbosClient:
 
     def enqueue_captions(self, item_id: str, serial: int, priority: int, delay_s: float) -> None:
         """Queue an item's captions, to be fetched after so many seconds."""
-        number = int(time.time() + delay_s)
+        # Each postponement is a workflow of its own: the id of an earlier one would have no effect.
+        number = round(self._database.time() * 1000)
         workflow_id = f"{workflow_ids.captions_id(item_id, serial)}:{number}"
         options = _options(
             workflow_ids.CAPTIONS, workflow_ids.CAPTIONS_QUEUE, workflow_id, priority
@@ -99,6 +99,7 @@ class DbosClient:
         options["delay_seconds"] = delay_s
         with self._database.begin() as connection:
             self._client.enqueue_in_transaction(connection, options, item_id)
+            dbos_delays.set_delay(connection, self._database, workflow_id, delay_s)
 
     def publish(
         self, connection: sa.Connection, sink: str, item_id: str, serial: int, priority: int

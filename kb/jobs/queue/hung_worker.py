@@ -32,12 +32,13 @@ CRASHES_MIN, CRASHES_WITHIN_S = 3, 600.0
 class CrashLoop:
     """A worker that ended `count` times since `since` (epoch seconds) without signing off.
 
-    `finished` is the number of items that ended in this time.
+    `lasts_s` is the time since then, `finished` the number of items that ended in this time.
     """
 
     executor_id: str
     count: int
     since: float
+    lasts_s: float
     finished: int
 
 
@@ -123,5 +124,9 @@ def crash_loops(
         query = sa.select(sa.func.count()).where(items.c.ended_at >= min(recent))
         with database.begin() as connection:
             finished = connection.scalar(query) or 0
-        found.append(CrashLoop(worker.executor_id, len(recent), min(recent), int(finished)))
+        found.append(
+            CrashLoop(
+                worker.executor_id, len(recent), min(recent), now - min(recent), int(finished)
+            )
+        )
     return found

@@ -46,7 +46,7 @@ class CaptionSteps:
             except RetryLater as error:
                 # The lane is paused or the medium is not published yet: waiting here delays
                 # nothing, because all other workflows in this queue wait for the same.
-                self._wait(error.until or time.time() + LONGEST_WAIT_S)
+                self._wait(error.until or self._context.now() + LONGEST_WAIT_S)
             except Cancelled:
                 return "not wanted"
             except KBError as error:
@@ -54,7 +54,7 @@ class CaptionSteps:
                 log.warning("%s: captions: %s", self._id, error.message)
                 if not error.retryable or tries >= TRIES:
                     return "failed"
-                self._wait(time.time() + POLL_S * 2**tries)
+                self._wait(self._context.now() + POLL_S * 2**tries)
             except Exception:
                 log.exception("%s: captions", self._id)
                 return "failed"
@@ -62,7 +62,7 @@ class CaptionSteps:
     def _once(self) -> str:
         context = self._context
         while context.lane_is_paused():
-            self._wait(time.time() + POLL_S)
+            self._wait(context.now() + POLL_S)
         entry = context.library.find(self._id)
         row = context.items.read(self._id)
         if entry is not None and entry.transcript_path is not None:
@@ -122,7 +122,7 @@ class CaptionSteps:
 
         Waiting here would delay the captions of other sources.
         """
-        context, now = self._context, time.time()
+        context, now = self._context, self._context.now()
         try:
             require_turn(context.items.database, context.subscriptions, row)
         except RetryLater as error:
@@ -154,7 +154,7 @@ class CaptionSteps:
         return "replaced"
 
     def _wait(self, until: float) -> None:
-        ends_at = time.monotonic() + min(until - time.time(), LONGEST_WAIT_S)
+        ends_at = time.monotonic() + min(until - self._context.now(), LONGEST_WAIT_S)
         while (left_s := ends_at - time.monotonic()) > 0:
             self._stop_if_asked()
             self._context.stopping.wait(min(POLL_S, left_s))

@@ -143,7 +143,7 @@ def watch_room(context: WorkerContext) -> None:
         context.require_room()
     except LibraryError as error:
         context.warn_throttled(error)
-        context.pause_lane(time.time() + ROOM_PAUSE_S, error)
+        context.pause_lane(context.now() + ROOM_PAUSE_S, error)
         return
     if not _may_open(context, context.lane_pause):
         return

@@ -102,6 +102,7 @@ class WorkerContext:
             ],
             self.stopping,
             within_floor(self.settings, MODEL_CONDUCT),
+            clock=self.now,
         )
 
     def _are_wanted(self, ids: Collection[str]) -> bool:
@@ -208,7 +209,7 @@ class WorkerContext:
 
     def require_room(self, need: int = 0) -> None:
         """Raise if the library's disk has no room for `need` bytes (`FreeSpace.require`)."""
-        self.settings.free_space.require(self.settings.home, need)
+        self.settings.free_space.require(self.settings.home, need, clock=self.now)
 
     def reserve_room(self, key: Key, need: int) -> None:
         """Raise as `require_room` does, with the bytes that the other downloads still write."""
@@ -294,17 +295,8 @@ class WorkerContext:
         """Return the time by the database's clock, which all machines share."""
         return self.items.database.time()
 
-    def by_shared_clock(self, at: float) -> float:
-        """Return a time of this machine's clock as one of the database's clock."""
-        return at + self.now() - time.time()
-
-    def by_own_clock(self, at: float) -> float:
-        """Return a time of the database's clock as one of this machine's clock."""
-        return at - self.now() + time.time()
-
     def pause_lane(self, until: float, reason: KBError) -> None:
-        """Let this worker take no items until a time; others go on, if there are any."""
-        until = self.by_shared_clock(until)
+        """Let this worker take no items until a time of the database's clock; others go on."""
         self.lane_pause = LanePause(until, reason.message, reason.problem)
         with contextlib.suppress(KBError):
             self.lanes.pause(self.own_lane, until, reason.message, reason.problem)

@@ -79,7 +79,7 @@ class ItemAttempt:
         context = self._context
         decision = retry_policy.decide(
             error, row.attempts, systemic=context.is_systemic(error),
-            failing_since=_at(row.failing_since, context.by_own_clock),
+            now=context.now(), failing_since=row.failing_since,
             retry_days=context.settings.retry_days,
         )  # fmt: skip
         if decision.lane_reason is not None and decision.until is not None:
@@ -90,14 +90,14 @@ class ItemAttempt:
             lambda: listing_jobs.record_poll(context.subscriptions, row.job, error)
         )
         waits = decision.state == item_states.WAITING
-        until = next_at = _at(decision.until, context.by_shared_clock)
+        until = next_at = decision.until
         if decision.lane_reason is not None and not context.items.database.is_sqlite:
             until = context.now() + OTHERS_AFTER_S  # this machine takes no items meanwhile
         self._end_look(LookOutcome.WAITING if waits else LookOutcome.FAILED, error, next_at)
         recorded = self._finish(
             decision.state, **error.record(),
             wait_until=until, attempts=decision.attempts,
-            failing_since=_at(decision.failing_since, context.by_shared_clock),
+            failing_since=decision.failing_since,
             failed_with=installed_version() if decision.state == item_states.FAILED else None,
         )  # fmt: skip
         if recorded and decision.state == item_states.FAILED:
@@ -183,8 +183,3 @@ class ItemAttempt:
         look, self._look = self._look, None
         if look is not None:
             self._until_accepted(lambda: look.end(outcome, error=error, next_at=next_at))
-
-
-def _at(moment: float | None, clock: Callable[[float], float]) -> float | None:
-    """Return a time by another clock, None for None."""
-    return None if moment is None else clock(moment)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from kb.errors import Cancelled, KBError, RetryLater
+from kb.errors import Cancelled, KBError, ModelUnavailable, RetryLater
 from kb.hub.conduct import Conduct
 from kb.inference import model_fetch
 
@@ -43,7 +43,7 @@ class ModelFetches:
     """The fetches of one worker.
 
     `is_wanted(ids)` returns False if no item is to be processed any more; `wake(ids)` queues those
-    that wait and returns them.
+    that wait and returns them. `clock` returns the epoch seconds in which the errors' times are.
     """
 
     def __init__(
@@ -52,7 +52,10 @@ class ModelFetches:
         wake: Callable[[Collection[str]], Collection[str]],
         stopping: threading.Event,
         conduct: Conduct = MODEL_CONDUCT,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._is_wanted = is_wanted
         self._wake = wake
         self._stopping = stopping
@@ -93,7 +96,7 @@ class ModelFetches:
                 "model.being_fetched",
                 "The model {model} is being fetched.",
                 hint="The item goes on by itself. See the progress with: kb models",
-                until=time.time() + pause_s,
+                until=self._clock() + pause_s,
                 model=model,
             )
         if fetch.error is not None:
@@ -111,10 +114,12 @@ class ModelFetches:
                 "model.fetch_paused",
                 "The fetch of the model {model} is paused.",
                 hint="Go on with: kb models pull {model}",
-                until=time.time() + PAUSED_FETCH_S,
+                until=self._clock() + PAUSED_FETCH_S,
                 model=model,
             )
         except Exception as error:  # the items' steps classify it
+            if isinstance(error, ModelUnavailable) and error.until is not None:
+                error.until += self._clock() - time.time()  # a fetch has this machine's clock
             fetch.error = error
         with self._lock:
             fetch.ended.set()

@@ -10,7 +10,6 @@ import os
 import random
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +72,7 @@ def decide(
     attempts: int,
     *,
     systemic: bool,
+    now: float,
     failing_since: float | None = None,
     retry_days: float = 0.0,
 ) -> RetryDecision:
@@ -80,9 +80,9 @@ def decide(
 
     System-wide and not-yet-available errors do not count as attempts, nor do those of a model's
     fetch that may pass. A failure whose cause can pass is tried again by the schedule of
-    `kb.jobs.queue.retry_schedule`, which lasts `retry_days` from `failing_since` on.
+    `kb.jobs.queue.retry_schedule`, which lasts `retry_days` from `failing_since` on. `now` is the
+    present time of the clock that all times are of: the database's.
     """
-    now = time.time()
     since = known_time(failing_since, now)
     if isinstance(error, RetryLater) and error.code in retry_schedule.NOT_OUT:
         return _not_out(error, attempts, now, since, retry_days)

@@ -6,7 +6,6 @@ waits in the table and uses no slot of the worker.
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -27,13 +26,14 @@ def require_turn(database: Database, subscriptions: Subscriptions, row: ItemRow)
     """Raise RetryLater if the source of an item may not be asked for its medium or captions now.
 
     The terms are those that the subscription has now. An item that is not of a followed source has
-    none. The start of the fetch is counted.
+    none. The start of the fetch is counted. Times are by the database's clock; the hours of the day
+    are in this machine's zone.
     """
     key = row.options.get(SOURCE)
     followed = subscriptions.find_of_item(key) if isinstance(key, str) and key else None
     if followed is None:
         return
-    terms, now = SourceOptions.from_dict(followed.options), time.time()
+    terms, now = SourceOptions.from_dict(followed.options), database.time()
     if terms.window is not None:
         opens = Hours.parse(terms.window).next_open(now)
         if opens > now:

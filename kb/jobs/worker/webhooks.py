@@ -145,7 +145,7 @@ class Webhooks:
         secret = secret_bytes(self.settings)
         if secret is None:
             return "KB_WEBHOOK_SECRET is not set", False
-        timestamp = int(time.time())
+        timestamp = int(self.database.time())
         headers = {
             "Content-Type": "application/json",
             "webhook-id": notice.id,

@@ -21,7 +21,7 @@ from kb.errors import KBError
 from kb.inference.line import LineServer, ModelTranscriber
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
-from kb.jobs.queue import heartbeat, workflow_ids
+from kb.jobs.queue import dbos_delays, heartbeat, workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient, config
 from kb.jobs.queue.fences import is_database_trouble
 from kb.jobs.queue.item_queries import Key
@@ -184,6 +184,7 @@ class Worker:
         self._share = share = ItemShare(context, in_flight)
         self._do(share.refresh)
         limit_queues({workflow_ids.ITEM_QUEUE: share.limit})
+        dbos_delays.follow_database_clock(database)
         DBOS(config=config(database, context.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
         DBOS.listen_queues(list(workflow_ids.QUEUES))
         with database.errors():
@@ -329,7 +330,7 @@ class Worker:
         in_the_folder = self._database.is_sqlite and error.code != "library.database_older"
         if now >= self._reported_at and not in_the_folder:
             self._reported_at = now + heartbeat.HEARTBEAT_S
-            self._context.pause_lane(time.time() + retry_policy.LANE_PAUSE_S, error)
+            self._context.pause_lane(until, error)
         timeout_s = (
             LIBRARY_MISSING_IDLE_TIMEOUT_S if self._exit_when_idle else LIBRARY_MISSING_TIMEOUT_S
         )

@@ -210,16 +210,16 @@ def unused_keys_file(name: str) -> Path | None:
 class KeyRing:
     """The keys in the order of the file; the first that is ready is used.
 
-    `clock` returns epoch seconds. Methods raise LibraryError when the database cannot be used.
-    Safe to share between threads and processes.
+    `clock` returns epoch seconds; without one the database's clock counts. Methods raise
+    LibraryError when the database cannot be used. Safe to share between threads and processes.
     """
 
     def __init__(
-        self, keys: Iterable[ApiKey], database: Database, *, clock: Clock = time.time
+        self, keys: Iterable[ApiKey], database: Database, *, clock: Clock | None = None
     ) -> None:
         self.keys = tuple(keys)
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ through the pages of the list from its top, and continues at its token after an 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,15 +77,15 @@ class Entry:
 class KnownList:
     """The known list of this id. Methods raise LibraryError when the database cannot be used.
 
-    `clock` returns epoch seconds.
+    `clock` returns epoch seconds; without one the database's clock counts.
     """
 
     def __init__(
-        self, database: Database, list_id: str, *, clock: Callable[[], float] = time.time
+        self, database: Database, list_id: str, *, clock: Callable[[], float] | None = None
     ) -> None:
         self.id = list_id
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
 
     # State
 

@@ -43,9 +43,9 @@ class LaneStatus:
 class DownloadRateLimiter:
     """The lane of downloads on this machine; safe between threads and processes.
 
-    `clock` returns epoch seconds, `sleep` waits, `uniform(low, high)` draws a pause in seconds;
-    `machine_lock` is shared with the other libraries on the machine. Methods raise LibraryError
-    when the database cannot be used.
+    `clock` returns epoch seconds, without one the database's clock counts; `sleep` waits;
+    `uniform(low, high)` draws a pause in seconds; `machine_lock` is shared with the other libraries
+    on the machine. Methods raise LibraryError when the database cannot be used.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DownloadRateLimiter:
         database: Database,
         settings: Settings,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
         machine_lock: MachineWideLock | None = None,
@@ -67,7 +67,7 @@ class DownloadRateLimiter:
         self._sleep = sleep
         self._uniform = uniform
         # A test's clock is unrelated to the start times of the machine.
-        self._machine_lock = machine_lock or (MachineWideLock() if clock is time.time else None)
+        self._machine_lock = machine_lock or (MachineWideLock() if clock is None else None)
 
     def acquire(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait until a download may start, and store its start time.
@@ -94,19 +94,19 @@ class DownloadRateLimiter:
         with self._machine_lock.acquire():
             # A time further away than the longest pause is ignored: a library with longer pauses
             # set it, or the clock was set back.
-            left_s = self._machine_lock.next_at() - self._clock()
+            left_s = self._machine_lock.left_s()
             if 0 < left_s <= high:
                 return left_s
             left_s, pause_s = self._try_acquire_local(low, high)
             if left_s <= 0:
-                self._machine_lock.set_next_at(self._clock() + pause_s)
+                self._machine_lock.pause(pause_s)
             return left_s
 
     def _try_acquire_local(self, low: float, high: float) -> tuple[float, float]:
         """Do the same with this library's own row; also return the drawn pause in seconds."""
         with self._database.begin() as connection:
             row = self._row(connection, self.name)
-            now = self._clock()
+            now = self._now(connection)
             paused_until = row.paused_until
             if has_come(paused_until, now, written_at=row.updated_at):
                 left_s: float = row.next_at - now
@@ -129,7 +129,7 @@ class DownloadRateLimiter:
         cause = reason if isinstance(reason, KBError) else restored(reason)
         with self._database.begin() as connection:
             row = self._row(connection, self.name)
-            now = self._clock()
+            now = self._now(connection)
             if not has_come(row.paused_until, now, written_at=row.updated_at):
                 return self._pause_error(
                     row.paused_until, restored(row.reason, problem=row.problem)
@@ -170,7 +170,7 @@ class DownloadRateLimiter:
                 .values(
                     strikes=0 if count >= FORBIDDEN_IN_A_ROW else count,
                     reason=item_id,
-                    updated_at=self._clock(),
+                    updated_at=self._now(connection),
                 )
             )
         if count < FORBIDDEN_IN_A_ROW:
@@ -191,7 +191,7 @@ class DownloadRateLimiter:
             connection.execute(
                 sa.update(lanes)
                 .where(lanes.c.name == self._forbidden_name, lanes.c.strikes > 0)
-                .values(strikes=0, reason="", updated_at=self._clock())
+                .values(strikes=0, reason="", updated_at=self._now(connection))
             )
 
     def status(self) -> LaneStatus:
@@ -200,9 +200,10 @@ class DownloadRateLimiter:
             row = connection.execute(
                 sa.select(lanes).where(lanes.c.name == self.name)
             ).one_or_none()
+            now = self._now(connection)
         if row is None:
             return LaneStatus(self.name, None, "", 0)
-        paused = not has_come(row.paused_until, self._clock(), written_at=row.updated_at)
+        paused = not has_come(row.paused_until, now, written_at=row.updated_at)
         return LaneStatus(
             self.name,
             row.paused_until if paused else None,
@@ -217,9 +218,17 @@ class DownloadRateLimiter:
                 sa.update(lanes)
                 .where(lanes.c.name == self.name)
                 .values(
-                    paused_until=None, reason="", problem=None, strikes=0, updated_at=self._clock()
+                    paused_until=None,
+                    reason="",
+                    problem=None,
+                    strikes=0,
+                    updated_at=self._now(connection),
                 )
             )
+
+    def _now(self, connection: sa.Connection) -> float:
+        """Return the time of pauses and starts in epoch seconds, within a transaction."""
+        return self._database.time(connection) if self._clock is None else self._clock()
 
     def _cooldown_s(self, strikes: int) -> float:
         longest = max(self._settings.download_cooldown_s, self._settings.download_cooldown_max_s)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,10 +27,14 @@ LOCK_WAIT_S = 10.0
 class MachineWideLock:
     """A lock, and the time at which the next download on this machine may start (epoch seconds).
 
-    Without a usable folder each library has its own rate.
+    The time is by this machine's own clock (`clock`): its libraries may be in the databases of
+    several servers. Without a usable folder each library has its own rate.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
         self._file = (folder or user_folder()) / "downloads.pace"
 
     @contextmanager
@@ -47,6 +52,14 @@ class MachineWideLock:
             yield
         finally:
             lock.release()
+
+    def left_s(self) -> float:
+        """Return the seconds until the next free time; 0 or less if it has come."""
+        return self.next_at() - self._clock()
+
+    def pause(self, seconds: float) -> None:
+        """Let no download start for so many seconds."""
+        self.set_next_at(self._clock() + seconds)
 
     def next_at(self) -> float:
         """Return the next free time in epoch seconds, 0.0 when none was set yet."""

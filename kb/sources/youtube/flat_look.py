@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from kb.database import Database
@@ -41,7 +40,7 @@ class FlatLook:
         list_id: str,
         followed: bool,
         feed: Callable[[], Sequence[FeedEntry]] = lambda: (),
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._database = database
         self._listing = listing
@@ -49,7 +48,7 @@ class FlatLook:
         self._list_id = list_id
         self._followed = followed
         self._feed = feed
-        self._clock = clock
+        self._clock = clock or database.time
         self._known: KnownList | None = None
         self._number = 0
 

@@ -9,7 +9,6 @@ a filter left out, or a look that broke off, is found without a request.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import replace
 
@@ -64,7 +63,7 @@ class NewVideos:
         followed: bool,
         feed: Callable[[], Sequence[FeedEntry]] = lambda: (),
         shorts: Shorts | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._api = api
         self._known = known

@@ -6,7 +6,6 @@ can list the same playlist at once: each page is fetched by the process that nee
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -42,12 +41,12 @@ class PageStore:
         database: Database,
         listing_id: str,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         reuse_s: float = 0.0,
     ) -> None:
         self.id = listing_id
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
         self._reuse_s = reuse_s
 
     def clear(self) -> None:
@@ -97,9 +96,10 @@ class PageStore:
     def _row(self, *, discard_stale: bool = False) -> sa.Row[Any]:
         """Return the listing's row, created if missing; `discard_stale` restarts a stale one."""
         query = sa.select(listings).where(listings.c.id == self.id)
+        now = self._clock()  # before the transaction: the server is asked on another connection
         with self._database.begin() as connection:
             row = connection.execute(query).one_or_none()
-            if row is not None and discard_stale and self._is_stale(row):
+            if row is not None and discard_stale and self._is_stale(row, now):
                 self._delete(connection)
                 row = None
             if row is None:
@@ -109,13 +109,12 @@ class PageStore:
                     id=self.id,
                     pages=0,
                     next_token="",
-                    started_at=self._clock(),
+                    started_at=now,
                 )
                 row = connection.execute(query).one()
             return row
 
-    def _is_stale(self, row: sa.Row[Any]) -> bool:
-        now = self._clock()
+    def _is_stale(self, row: sa.Row[Any], now: float) -> bool:
         if row.finished_at is not None:
             return not is_younger(row.finished_at, self._reuse_s, now)
         return not is_younger(row.started_at, STALE_S, now)
@@ -133,6 +132,7 @@ class PageStore:
 
     def _store(self, number: int, page: Page, token: str) -> None:
         document = {"items": list(map(item_document, page.items)), "unavailable": page.unavailable}
+        now = self._clock()
         with self._database.begin() as connection:
             # Only the first of two processes that fetched the same page advances the count.
             advanced = connection.execute(
@@ -145,7 +145,7 @@ class PageStore:
                 .values(
                     pages=number + 1,
                     next_token=token,
-                    finished_at=None if token else self._clock(),
+                    finished_at=None if token else now,
                 )
             )
             if advanced.rowcount:
@@ -158,9 +158,9 @@ class PageStore:
                 )
 
 
-def prune(database: Database, *, clock: Callable[[], float] = time.time) -> None:
+def prune(database: Database, *, clock: Callable[[], float] | None = None) -> None:
     """Delete listings that are too old to be resumed, or whose time is in the future."""
-    now, started_at = clock(), listings.c.started_at
+    now, started_at = (clock or database.time)(), listings.c.started_at
     with database.begin() as connection:
         unusable = sa.or_(started_at < now - STALE_S, started_at > now + SLACK_S)
         old = sa.select(listings.c.id).where(unusable)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,10 +26,10 @@ class Shorts:
         database: Database,
         uploads: str,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._api = api
-        self._clock = clock
+        self._clock = clock or database.time
         self._known = KnownList(database, f"UUSH{uploads[2:]}", clock=clock)
         self._ids: frozenset[str] | None = None
         self._is_read = self._is_missing = False

@@ -110,7 +110,7 @@ def flat_items(
     settings: Settings,
     database: Database,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     sleep: Callable[[float], None] = time.sleep,
     check: Callable[[], None] = lambda: None,
     on_list: Callable[[dict[str, Any]], None] = lambda _: None,
@@ -124,6 +124,7 @@ def flat_items(
     """
     import yt_dlp
 
+    clock = clock or database.time
     rate_limiter = DownloadRateLimiter(database, settings, clock=clock, sleep=sleep)
     secrets = secrets_of(settings)
     options = base_options(settings, secrets) | {

@@ -43,12 +43,12 @@ class Downloader:
         database: Database,
         *,
         measure: Measure | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
         self._measure = measure
-        self._clock = clock
+        self._clock = clock or database.time
         self._secrets = secrets_of(settings)
         self.rate_limiter = DownloadRateLimiter(database, settings, clock=clock, sleep=sleep)
 

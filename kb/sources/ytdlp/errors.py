@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -127,7 +126,7 @@ _TIME_S = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0, "week": 604_800.0}
 
 
 def classify(
-    error: BaseException, secrets: tuple[str, ...] = (), *, clock: Callable[[], float] = time.time
+    error: BaseException, secrets: tuple[str, ...] = (), *, clock: Callable[[], float]
 ) -> YtdlpFailure:
     """Classify an error by its message, then by its HTTP status.
 

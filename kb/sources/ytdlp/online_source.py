@@ -21,7 +21,8 @@ class OnlineSource:
     """The base of all sources that download. Settings and database are opened on first use.
 
     `measure` returns the decoded length of a file; without it a download is not
-    compared with the declared duration. `clock` returns epoch seconds, `sleep` waits.
+    compared with the declared duration. `clock` returns epoch seconds, `sleep` waits;
+    without a clock the database's own counts.
     """
 
     def __init__(
@@ -30,13 +31,13 @@ class OnlineSource:
         database: Database | None = None,
         *,
         measure: Measure | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
         self._database = database
         self._measure = measure
-        self._clock = clock
+        self._given_clock = clock
         self._sleep = sleep
 
     @property
@@ -50,6 +51,9 @@ class OnlineSource:
         if self._database is None:
             self._database = Database.open(self.settings)
         return self._database
+
+    def _clock(self) -> float:
+        return self._given_clock() if self._given_clock else self.database.time()
 
     def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> FetchResult:
         """Download into `folder`; see `kb.sources.ytdlp.download.Downloader.fetch`."""
