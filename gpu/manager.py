@@ -163,6 +163,18 @@ class GPUManager:
             torch.set_num_threads(self.threads)
         return self
 
+    def use_dtype(self, dtype: str) -> None:
+        """Compute in another dtype from now on; models that are loaded keep theirs.
+
+        A CPU computes in float32 always.
+        """
+        with self._lock:
+            if dtype == self._dtype:
+                return
+            self._dtype = dtype
+            if self._chosen is not None and self._chosen.kind != "CPU":
+                self._chosen = choose_device(self._torch, self.request, dtype)
+
     def fall_back(self, reason: str) -> None:
         """Use the CPU from now on, for instance after the GPU has failed permanently.
 

@@ -22,7 +22,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("kb", "gpu"):
         shutil.copytree(PROJECT_ROOT / name, root / name)
     (root / "tools").mkdir()
-    for name in ("presets.yaml", "tools/demo.py"):
+    for name in ("presets.yaml", "models.yaml", "tools/demo.py"):
         shutil.copy2(PROJECT_ROOT / name, root / name)
     for name in ("models", "samples"):
         (root / name).symlink_to(PROJECT_ROOT / name)

@@ -32,7 +32,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("base") / "code"
     for name in ("kb", "gpu"):
         shutil.copytree(PROJECT_ROOT / name, root / name)
-    for name in ("presets.yaml", "streamlit_app.py"):
+    for name in ("presets.yaml", "models.yaml", "streamlit_app.py"):
         shutil.copy2(PROJECT_ROOT / name, root / name)
     (root / "models").symlink_to(PROJECT_ROOT / "models")
     return root

@@ -22,6 +22,7 @@ from kb.service import uploads
 from kb.service.api_jobs import request_digest
 from kb.service.notation import language_code
 from kb.service.resumable_uploads import ResumableUpload, ResumableUploads
+from kb.service.served_models import Served
 
 LONGEST_BODY = 64 * 1024  # bytes of a request in JSON
 
@@ -193,7 +194,7 @@ def _new_path(home: Path, name: str) -> Path:
 
 def run_options(context: ApiContext, asked: JobOptions) -> RunOptions:
     """Return the options of the run. Raises ApiError."""
-    found = context.models.options(asked.model) if asked.model else RunOptions()
+    found = context.models.find(asked.model) if asked.model else Served(RunOptions(), None)
     if found is None:
         message = f"The model {asked.model} is not served."
         raise ApiError(404, "model_not_found", message, param="model")
@@ -201,7 +202,7 @@ def run_options(context: ApiContext, asked: JobOptions) -> RunOptions:
     if asked.language and not code:
         message = "language: a code such as en is expected."
         raise ApiError(400, "invalid_value", message, param="language")
-    return replace(found, language=code or None)
+    return replace(found.options, language=code or None)
 
 
 def described() -> dict[str, Any]:

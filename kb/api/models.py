@@ -9,7 +9,6 @@ from fastapi import APIRouter
 
 from kb.api.context import ApiContext
 from kb.api.errors import ApiError
-from kb.service.served_models import ALIASES
 
 
 def router(context: ApiContext) -> APIRouter:
@@ -18,19 +17,19 @@ def router(context: ApiContext) -> APIRouter:
     made = int(time.time())
 
     def entry(name: str) -> dict[str, Any]:
-        owner = "kb-ingest" if name in ALIASES else name.partition("/")[0]
+        owner = name.partition("/")[0] if "/" in name else "kb-ingest"
         return {"id": name, "object": "model", "created": made, "owned_by": owner}
 
     @routes.get("")
     def list_models() -> dict[str, Any]:
         """List the served models: the default, those on this machine, the aliases."""
-        names = (*context.models.names(), *ALIASES)
+        names = (*context.models.names(), *context.models.aliases())
         return {"object": "list", "data": [entry(name) for name in names]}
 
     @routes.get("/{name:path}")
     def get_model(name: str) -> dict[str, Any]:
         """Return one model."""
-        if context.models.options(name) is None:
+        if context.models.find(name) is None:
             message = f"The model {name} is not served."
             raise ApiError(404, "model_not_found", message, param="model")
         return entry(name)

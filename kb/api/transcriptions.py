@@ -96,8 +96,8 @@ def _check(fields: TranscriptionFields) -> None:
 
 
 def _options(context: ApiContext, fields: TranscriptionFields) -> RunOptions:
-    options = context.models.options(fields.model)
-    if options is None:
+    found = context.models.find(fields.model)
+    if found is None:
         raise ApiError(
             404,
             "model_not_found",
@@ -105,7 +105,7 @@ def _options(context: ApiContext, fields: TranscriptionFields) -> RunOptions:
             hint=f"Served: {', '.join(context.models.names())}.",
             param="model",
         )
-    return replace(options, language=fields.language or None)
+    return replace(found.options, language=fields.language or None)
 
 
 async def _take_off(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from gpu.manager import CPU_BATCH_CEILING, GB
 from gpu.preset_figures import Preset
 from gpu.throughput import Calibration, Estimate, Speed
-from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU, shape_of
+from kb.asr.engines.model_lookup import shape_of
+from kb.asr.engines.model_table import load_models
 from kb.asr.engines.spec import WORKSPACE_BYTES
 from kb.options import RunOptions
 from kb.settings import Settings
@@ -39,7 +40,9 @@ class ThroughputEstimator:
 
     def _find_calibration(self, engine: str, model: str) -> Calibration | None:
         """Return this machine's newest calibration; without a model, of its default model."""
-        models = (model,) if model else (DEFAULT_GPU, DEFAULT_CPU)
+        table = load_models(self.settings)
+        defaults = tuple(row.model for row in table if row.default_on)
+        models = (model,) if model else defaults
         hostname = socket.gethostname()
         return next(
             (

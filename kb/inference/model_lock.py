@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from kb.errors import Cancelled
 
-ModelKey = tuple[str, str]  # engine and model
+ModelKey = tuple[str, str, str]  # engine, model and arithmetic
 
 OVERTAKEN_S = 60.0  # longest time during which urgent media overtake a waiting one
 

@@ -166,6 +166,19 @@ class InferenceProcess:
         assert request.result is not None
         return request.result
 
+    def preload(self) -> None:
+        """Start the process now if the table of models names a model to load at the start.
+
+        Raises SettingsError for a bad table, and InferenceProcessCrashed.
+        """
+        from kb.asr.engines.model_table import load_models
+
+        if load_models(self._settings).preload is None:
+            return
+        with self._lock:
+            if not self._closed and self._process is None:
+                self._start_or_explain()
+
     def drain_samples(self) -> list[Sample]:
         """Return the samples received since the last call."""
         with self._lock:
@@ -236,15 +249,7 @@ class InferenceProcess:
                     "recognizer.worker_stopping", "The worker is stopping."
                 )
             if self._process is None or not self._process.is_alive():
-                try:
-                    self._start()
-                except OSError as error:
-                    raise InferenceProcessCrashed(
-                        "recognizer.not_started",
-                        "The recognizer cannot be started: {cause}.",
-                        hint="Check this machine with: kb doctor",
-                        cause=error,
-                    ) from error
+                self._start_or_explain()
             assert self._connection is not None
             self._number += 1
             request = self._requests[self._number] = _Request(self._connection)
@@ -259,6 +264,17 @@ class InferenceProcess:
     def _send_message(self, connection: Connection, message: tuple[Any, ...]) -> None:
         with self._lock, contextlib.suppress(OSError, ValueError):
             connection.send(message)
+
+    def _start_or_explain(self) -> None:
+        try:
+            self._start()
+        except OSError as error:
+            raise InferenceProcessCrashed(
+                "recognizer.not_started",
+                "The recognizer cannot be started: {cause}.",
+                hint="Check this machine with: kb doctor",
+                cause=error,
+            ) from error
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")

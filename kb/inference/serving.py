@@ -18,6 +18,7 @@ from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.errors import DeviceLost, KBError, TranscriptionError
 from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
+from kb.options import RunOptions
 from kb.settings import Settings
 from kb.types.guarded_output import guarded_output
 
@@ -105,6 +106,7 @@ def serve(
         finally:
             stop_events.pop(number, None)
 
+    threading.Thread(target=_preload, args=(session, settings), daemon=True).start()
     while True:
         try:
             message = connection.recv()
@@ -121,6 +123,18 @@ def serve(
         _, number, *rest = message
         stop_events[number] = threading.Event()
         threading.Thread(target=handle_request, args=(number, *rest), daemon=True).start()
+
+
+def _preload(session: InferenceSession, settings: Settings) -> None:
+    """Load the model that the table of models names for the start."""
+    from kb.asr.engines.model_table import load_models
+
+    try:
+        row = load_models(settings).preload
+        if row is not None:
+            session.prepare(session.transcription_options(RunOptions(model=row.id)))
+    except KBError as error:
+        log.warning("The model cannot be loaded ahead: %s %s", error.message, error.hint)
 
 
 def _rate_limited(report: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:

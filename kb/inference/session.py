@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,6 @@ from kb.inference.model_lock import ModelLock
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import Settings, get_settings
-from kb.storage.model_names import check_no_folder_here
 from kb.types import MediaRef, Transcript
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from kb.asr.batching.fallback_engine import FallbackEngine
     from kb.asr.batching.preparation_growth import PreparationGrowth
     from kb.asr.engines.base import Engine
+    from kb.asr.engines.model_table import MachineKind
     from kb.asr.first_readings import OnText
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[float], None]
 
@@ -91,6 +94,7 @@ class InferenceSession:
         self._batcher: Batcher | None = None
         self._detector: SpeechDetector | None = None
         self._fallbacks: dict[str, FallbackEngine] = {}  # by their setting
+        self._idle_timer: threading.Timer | None = None
         self._repair_budget = RepairBudget()
 
     def __enter__(self) -> InferenceSession:
@@ -110,23 +114,21 @@ class InferenceSession:
         with self._lock:
             return self._hardware()
 
+    @property
+    def kind(self) -> MachineKind:
+        """The kind of this machine."""
+        return "gpu" if self.manager.on_gpu else "cpu"
+
     def model_name(self, requested: str | None = None) -> str:
         """Return the model for `requested`; without it, the setting's or the device's default.
 
-        Raises ModelUnavailable if the setting has a plain name and the current folder a folder of
-        that name, which a setting must name as a path.
+        The name may be one of models.yaml. Raises SettingsError, and ModelUnavailable if the
+        setting has a plain name and the current folder a folder of that name, which a setting must
+        name as a path.
         """
-        from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU, DEMO
-        from kb.asr.engines.model_registry import find_model
+        from kb.inference import model_choice
 
-        if requested:
-            return requested
-        chosen = self._settings.model
-        if chosen:
-            if chosen != DEMO and find_model(chosen) is None:
-                check_no_folder_here(chosen)
-            return chosen
-        return DEFAULT_GPU if self.manager.on_gpu else DEFAULT_CPU
+        return model_choice.model_name(requested or "", self._settings, lambda: self.kind)
 
     def transcription_options(
         self, options: RunOptions, settings: Settings | None = None, preset: Preset | None = None
@@ -141,16 +143,14 @@ class InferenceSession:
             preset, workers = options.resolve_preset(own), options.preparation_workers(own)
         else:
             workers = options.workers or self._settings.workers or preset.workers
-        return TranscriptionOptions(
-            preset=replace(preset, workers=workers),
-            engine=options.engine or own.engine,
-            model=self.model_name(options.model or own.model or None),
-            language=options.language or own.language,
-            detect_speech=options.detect_speech,
-            normalize=own.normalize_loudness,
-            track=options.sound_track(),
-            settings=settings,
+        from kb.inference import model_choice
+
+        requested = options.model or own.model
+        model = model_choice.model_name(requested, own, lambda: self.kind)
+        found = model_choice.transcription_options(
+            options, own, model, replace(preset, workers=workers)
         )
+        return replace(found, settings=settings)
 
     def prepare(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None = None
@@ -162,6 +162,7 @@ class InferenceSession:
         self._fetch_models(options, cancelled)
         with self._lock:
             self._load_if_needed(options, cancelled)
+            self._await_idle()
 
     def transcribe(
         self,
@@ -334,12 +335,13 @@ class InferenceSession:
         finally:
             with self._lock:
                 self._model_lock.release()
+                self._await_idle()
 
     def _fetch_models(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
     ) -> None:
         """Fetch the files of these options' models, without the lock: other models go on."""
-        if self._model_lock.loaded == (options.engine, options.model):
+        if self._model_lock.loaded == options.model_key:
             return
         from kb.inference.model_fetch import fetch_models, within_floor
 
@@ -355,7 +357,10 @@ class InferenceSession:
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
     ) -> tuple[Batcher, SpeechDetector]:
         manager = self._hardware()
-        model_key = (options.engine, options.model)
+        from kb.inference.model_choice import check_machine
+
+        model_key = options.model_key
+        check_machine(options, "gpu" if manager.on_gpu else "cpu")
         self._require_loaded(options)
         self._model_lock.wait(model_key, cancelled, urgent=options.urgent)
         if self._batcher is None or self._model_lock.loaded != model_key:
@@ -411,11 +416,7 @@ class InferenceSession:
     def _require_loaded(self, options: TranscriptionOptions) -> None:
         """Raise RetryLater if another model is in use and these options may not replace it."""
         loaded = self._model_lock.loaded
-        if (
-            options.may_swap
-            or not self._model_lock.busy
-            or loaded == (options.engine, options.model)
-        ):
+        if options.may_swap or not self._model_lock.busy or loaded == options.model_key:
             return
         raise RetryLater(
             "recognizer.other_model",
@@ -430,6 +431,7 @@ class InferenceSession:
         manager = self._hardware()
         return_memory()
         manager.preset = options.preset  # the preset's memory budget
+        manager.use_dtype(self._settings.dtype if options.dtype == "auto" else options.dtype)
         manager.apply()
         if self._monitor is None and (self._on_snapshot or manager.on_gpu):
             card = GpuCard.find(manager.uuid) if manager.kind == "CUDA" else None
@@ -453,6 +455,24 @@ class InferenceSession:
             self._governor.update(sample)
         if self._on_snapshot:
             self._on_snapshot(self.snapshot(sample))
+
+    def _await_idle(self) -> None:
+        """Unload the model after its idle time, if it has one and no medium uses it."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        idle_s = self._options.idle_s if self._options else None
+        if idle_s is not None and not self._model_lock.busy:
+            self._idle_timer = threading.Timer(idle_s, self._unload_idle)
+            self._idle_timer.daemon = True
+            self._idle_timer.start()
+
+    def _unload_idle(self) -> None:
+        with self._lock:
+            present = self._idle_timer is threading.current_thread()
+            if present and not self._model_lock.busy and not self._model_lock.waiting:
+                log.info("The model was idle and is unloaded.")
+                self._unload()
 
     def _unload(self) -> None:
         if self._batcher is not None:

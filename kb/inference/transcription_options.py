@@ -21,9 +21,19 @@ class TranscriptionOptions:
     track: str = ""  # number of a sound track, `all`, or empty to choose
     hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
     temperature: float = 0.0  # of the first reading; 0 takes the likeliest words
+    # Of the model's row in models.yaml. The language that is detected is one of `languages`.
+    languages: tuple[str, ...] = ()
+    dtype: str = "auto"
+    device: str = "any"
+    idle_s: float | None = field(default=None, compare=False)  # unused for so long: unloaded
     # Of a request from elsewhere, for checks and repair; None: those of the process.
     settings: Settings | None = field(default=None, compare=False, repr=False)
     # A caller waits for the answer: this medium comes before all that are not urgent. Without
     # `may_swap` it is refused instead of waiting until another model is unloaded.
     urgent: bool = field(default=False, compare=False)
     may_swap: bool = field(default=True, compare=False)
+
+    @property
+    def model_key(self) -> tuple[str, str, str]:
+        """The model that is loaded for these options: engine, model and arithmetic."""
+        return self.engine, self.model, self.dtype

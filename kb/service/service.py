@@ -101,11 +101,11 @@ class Service:
 
         A machine without a card may ask those that have one.
         """
-        from kb.asr.engines.model_lookup import DEFAULT_GPU
+        from kb.asr.engines.model_table import load_models
 
         kinds = {each.device.kind for each in self.machines.with_workers() if each.live}
         if kinds & {"CUDA", "MPS"}:
-            return DEFAULT_GPU
+            return load_models(self.settings).default("gpu").model
         return self.inference_session.model_name()
 
     def clock_problem(self) -> KBError | None:

@@ -25,8 +25,15 @@ class RecognitionSettings(BaseModel):
     model: str = Field(
         "",
         alias="KB_MODEL",
-        description="Recognizer: a hub name, a folder or `demo` (the bundled one). Empty picks "
-        "openai/whisper-large-v3-turbo on a GPU and openai/whisper-base on a CPU.",
+        description="Recognizer: a name of models.yaml, a hub name, a folder or `demo` (the "
+        "bundled one). Empty picks openai/whisper-large-v3-turbo on a GPU and openai/whisper-base "
+        "on a CPU (`default_on` in models.yaml).",
+    )
+    models_file: str = Field(
+        "",
+        alias="KB_MODELS_FILE",
+        description="Table of models of your own, in the form of the project's models.yaml; its "
+        "rows come before those there.",
     )
     engine: str = Field(
         "whisper",

@@ -19,7 +19,15 @@ from kb.settings.env_file import env_file
 # are sent, and the limits themselves.
 MACHINE_SETTINGS = frozenset(
     (
-        *("home", "database_url", "folder_sink", "presets_file", "model_cache", "embedding_model"),
+        *(
+            "home",
+            "database_url",
+            "folder_sink",
+            "presets_file",
+            "models_file",
+            "model_cache",
+            "embedding_model",
+        ),
         *("yt_api_endpoint", "yt_watch_url", "yt_api_keys_file", "cookies_file", "proxy"),
         *("odin_base_url", "password", "users", "trusted_proxies", "public_url", "shared"),
         *("ingest_folders", "private_hosts", "upload_max_gb", "uploads_at_once", "upload_idle_s"),

@@ -82,6 +82,18 @@ def test_the_arithmetic_is_the_requested_one_or_reported(
     assert ("KB_DTYPE" in caplog.text) is reported
 
 
+def test_a_model_may_have_arithmetic_of_its_own() -> None:
+    gpu = GPUManager("auto", cpu_threads=1, torch=FakeTorch(FakeCuda(RTX_4090)))
+    usual = gpu.dtype
+    gpu.use_dtype("float32")
+    assert gpu.dtype is torch.float32 is not usual
+    gpu.use_dtype("auto")
+    assert gpu.dtype is usual
+    without = GPUManager("auto", cpu_threads=1, torch=FakeTorch(None))
+    without.use_dtype("bfloat16")
+    assert without.dtype is torch.float32
+
+
 @pytest.mark.parametrize(
     ("request_", "torch_", "reported"),
     [

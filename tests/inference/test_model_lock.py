@@ -26,7 +26,7 @@ from tests.support.held_host import GO, main
 from tests.support.raising import raises
 from tests.support.workers import write_talks
 
-A, B = ("whisper", "a"), ("whisper", "b")
+A, B = ("whisper", "a", "auto"), ("whisper", "b", "auto")
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -131,7 +131,7 @@ def test_urgent_items_wait_only_for_those_under_way() -> None:
     items += [device.begin(f"b{n}", B, rest, never) for n in (1, 2)]
     items += [device.begin("a2", A, rest, never, urgent=True)]  # of the loaded model: at once
     until(lambda: device.order == ["a1", "a2"])
-    items += [device.begin("c1", ("whisper", "c"), rest, never, urgent=True)]
+    items += [device.begin("c1", ("whisper", "c", "auto"), rest, never, urgent=True)]
     first.set()
     for item in items:
         item.result(90)

@@ -11,12 +11,14 @@ import pytest
 
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.errors import Cancelled, MediaUnavailable, ModelUnavailable
+from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.transcript.formats import json_document
 from tests.support.compose import compose, random_plan, write_wav
 from tests.support.speech import bank, score
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -136,3 +138,36 @@ def test_the_presets_of_the_settings_are_used(
     get_settings.cache_clear()
     options = InferenceSession(get_settings()).transcription_options(RunOptions(model="demo"))
     assert options.preset.name == "mine"
+
+
+def test_an_idle_model_is_unloaded_and_loaded_again(
+    talks: list[tuple[Path, list]], tmp_path: Path
+) -> None:
+    table = tmp_path / "models.yaml"
+    table.write_text("brief:\n  model: demo\n  idle_s: 0.05\n", encoding="utf-8")
+    settings = get_settings().replace(models_file=str(table))
+    path, words = talks[0]
+    with InferenceSession(settings) as recognition:
+        options = recognition.transcription_options(RunOptions(model="brief"))
+        for _ in range(2):
+            assert score(words, recognition.transcribe(path, options).words).wer <= 0.04
+            until(lambda: recognition.snapshot().batch is None)
+        kept = recognition.transcription_options(RunOptions(model="demo"))
+        recognition.prepare(kept)
+        assert recognition.snapshot().batch is not None
+
+
+def test_a_process_loads_the_model_of_the_table_before_the_first_request(tmp_path: Path) -> None:
+    table = tmp_path / "models.yaml"
+    settings = get_settings().replace(models_file=str(table), model="demo")
+    process = InferenceProcess(settings, 1)
+    table.write_text("first:\n  model: demo\n", encoding="utf-8")
+    process.preload()
+    assert process.pid is None  # no row asks for it
+    table.write_text("first:\n  model: demo\n  preload: true\n", encoding="utf-8")
+    process.preload()
+    try:
+        until(lambda: process.snapshot is not None and process.snapshot.batch is not None)
+        assert process.snapshot is not None and process.snapshot.model == "demo"
+    finally:
+        process.close()

@@ -124,7 +124,6 @@ def test_every_setting_of_recognition_is_either_the_machine_s_or_the_request_s()
 OWN_USE = {
     ("kb/inference/estimate.py", "engine"): "for a form where the run is asked for",
     ("kb/inference/estimate.py", "model"): "for a form where the run is asked for",
-    ("kb/inference/session.py", "model"): "of a request of the version before",
 }
 READ_BY_WORKERS = ("kb/asr", "kb/inference", "kb/jobs/worker", "kb/media", "kb/sources", "gpu")
 OF_THE_PROCESS = re.compile(

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 DEMO = "demo"
 DEMO_FOLDER = PROJECT_ROOT / "models" / "demo-whisper"
-DEFAULT_GPU = "openai/whisper-large-v3-turbo"
-DEFAULT_CPU = "openai/whisper-base"
 MOST_NAMED = 5  # models in the hint of an error
 
 

@@ -199,6 +199,9 @@ class JobQueue(Acts, QueueWorkers):
 
     def stored(self, options: RunOptions) -> dict[str, Any]:
         """Return the options of a row, with the settings of this request."""
+        from kb.inference.model_choice import with_model
+
+        options = with_model(options, self._settings)
         named = options.model or self._settings.model
         model = named or self.default_model()
         asked = with_settings(options.as_dict(), self._settings, model)

@@ -22,9 +22,9 @@ ASKED = "asked"  # key of a row's options
 
 # Settings of recognition that concern the machine and not the words.
 OF_THE_MACHINE = frozenset((
-    "presets_file", "device", "cpu_threads", "gpu_reserve_gb", "gpu_max_temperature_c",
-    "gpu_max_utilisation", "gpu_give_way", "cuda_graphs", "compile_encoder", "dtype",
-    "compute_type", "model_cache", "qwen_aligner",
+    "presets_file", "models_file", "device", "cpu_threads", "gpu_reserve_gb",
+    "gpu_max_temperature_c", "gpu_max_utilisation", "gpu_give_way", "cuda_graphs",
+    "compile_encoder", "dtype", "compute_type", "model_cache", "qwen_aligner",
 ))  # fmt: skip
 # What becomes of a transcript, beside its words.
 _OF_THE_RUN = (

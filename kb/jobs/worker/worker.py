@@ -204,6 +204,7 @@ class Worker:
             )
         log.info("worker %s: %d items in flight", context.executor, in_flight)
         self._do(self._open_line)
+        self._do(context.inference_process.preload)
         webhooks = Webhooks(settings, database)
         self._repeat("webhooks", WEBHOOKS_EVERY_S, webhooks.run)
         self._do(lambda: publish_steps.adopt(self._context))

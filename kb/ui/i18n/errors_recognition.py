@@ -208,6 +208,27 @@ DE: dict[str, tuple[str, str]] = {
         "In {folder} gibt es keine Aufnahmen, mit denen sich messen lässt.",
         "Den Ordner samples des Projekts zurücklegen.",
     ),
+    "models.not_readable": (
+        "Die Modelltabelle {path} lässt sich nicht lesen: {reason}.",
+        "KB_MODELS_FILE berichtigen, oder models.yaml wiederherstellen.",
+    ),
+    "models.yaml": ("{path}, Zeile {line}: {cause}.", "Siehe models.yaml des Projekts."),
+    "models.no_rows": (
+        "{path}: hier werden Zeilen von Modellen erwartet.",
+        "Siehe models.yaml des Projekts.",
+    ),
+    "models.row": (
+        "{path}, Zeile {row}, Feld {field}: {problem}.",
+        "models.yaml des Projekts erklärt die Felder.",
+    ),
+    "models.no_default": (
+        "Die Modelltabelle nennt kein Modell für Maschinen der Art {kind}.",
+        "Einer Zeile default_on: {kind} geben, oder KB_MODEL setzen.",
+    ),
+    "models.other_machine": (
+        "Das Modell {model} ist für Maschinen der Art {wanted}; diese ist von der Art {kind}.",
+        "Ein anderes Modell wählen, oder device in seiner Zeile ändern (KB_MODELS_FILE).",
+    ),
     "presets.not_readable": (
         "Die Presetdatei {path} lässt sich nicht lesen: {reason}.",
         "KB_PRESETS_FILE berichtigen, oder presets.yaml wiederherstellen.",
