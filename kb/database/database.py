@@ -24,6 +24,7 @@ from kb.database.deadlines import FACE, LONG, Deadlines
 from kb.database.driver_errors import library_error, unreadable_name
 from kb.database.locks import lock_holders
 from kb.database.migrations import MIGRATIONS
+from kb.database.other_versions import live_workers, newer, older_at_work
 from kb.database.postgres import postgres_engine, within
 from kb.database.read_only import connect_for_reading, is_writable
 from kb.database.repeating import repeated
@@ -64,8 +65,8 @@ class Database:
         `deadlines` are those of a server's connections; a file has its own. A database that the
         queue was moved away from is opened with `moved_too` only.
         Raises LibraryError: no folder and `create` is False, file damaged or not a database, locked
-        for half a minute by another program, made by a newer version, or the PostgreSQL server
-        cannot be reached. No message contains the URL's password.
+        for half a minute by another program, made by a newer version, used by workers of an older
+        one, or the PostgreSQL server cannot be reached. No message contains the URL's password.
         """
         url = settings.database_url.get_secret_value()
         engine = (
@@ -142,7 +143,7 @@ class Database:
 
     def _steady_offset(self, connection: sa.Connection) -> float:
         """Return the seconds from this machine's steady clock to the server's clock."""
-        return float(connection.scalar(sa.select(self.clock())) or 0.0) - time.monotonic()
+        return self._now(connection) - time.monotonic()
 
     def clock(self) -> sa.ColumnElement[float]:
         """Return the database's own time, in seconds since the epoch, as an expression.
@@ -200,12 +201,17 @@ class Database:
             if done > len(MIGRATIONS):
                 raise self._newer(done)
             if done and done < len(MIGRATIONS):
+                if names := live_workers(connection, self._now(connection)):
+                    raise older_at_work(self.location, names)
                 self._keep_old(done)
             for number, migrate in enumerate(MIGRATIONS[done:], start=done + 1):
                 migrate(connection)
                 connection.execute(
-                    sa.insert(_schema).values(version=number, applied_at=time.time())
+                    sa.insert(_schema).values(version=number, applied_at=self._now(connection))
                 )
+
+    def _now(self, connection: sa.Connection) -> float:
+        return float(connection.scalar(sa.select(self.clock())) or 0.0)
 
     def _require_not_moved(self) -> None:
         with self.engine.connect() as connection:
@@ -228,26 +234,18 @@ class Database:
             target=target,
         )
 
+    def newer_version(self) -> LibraryError | None:
+        """Return the error of a schema that a newer version has made meanwhile, None if none has.
+
+        Raises LibraryError when the database cannot be read.
+        """
+        with self.begin() as connection:
+            done = self._version(connection)
+        return self._newer(done) if done > len(MIGRATIONS) else None
+
     def _newer(self, done: int) -> LibraryError:
-        if self.is_sqlite:
-            return LibraryError(
-                "database.newer",
-                "The database {location} was written by a newer version of "
-                "KB Ingest (schema {done}, this one knows {known}).",
-                hint="Update KB Ingest, or set KB_HOME to another folder.",
-                location=self.location,
-                done=done,
-                known=len(MIGRATIONS),
-            )
-        return LibraryError(
-            "database.newer_server",
-            "The database {location} was written by a newer version of KB Ingest on another "
-            "machine (schema {done}, this one knows {known}).",
-            hint="Update KB Ingest on this machine.",
-            location=self.location,
-            done=done,
-            known=len(MIGRATIONS),
-        )
+        known = len(MIGRATIONS)
+        return newer(self.location, is_file=self.is_sqlite, done=done, known=known)
 
     def _keep_old(self, version: int) -> None:
         """Copy the database before its schema is changed; without a copy the change is made too.

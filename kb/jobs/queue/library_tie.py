@@ -50,7 +50,12 @@ class LibraryTie:
         self.library.belong_to(known)
 
     def problem(self) -> KBError | None:
-        """Return the error of a folder and a database that do not belong together now, or None."""
+        """Return the error of a folder and a database that do not belong together now, or None.
+
+        The database may also be that of a newer version by now.
+        """
+        if newer := self.database.newer_version():
+            return newer
         try:
             known, found, home = self._known(), self._found(), self.library.home
             if known and not found and not self._is_own_folder():

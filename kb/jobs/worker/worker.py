@@ -328,19 +328,20 @@ class Worker:
             log.error("%s %s", error.message, error.hint)
         until = self._context.now() + retry_policy.LANE_PAUSE_S
         self._context.lane_pause = LanePause(until, error.message, error.problem)
-        in_the_folder = self._database.is_sqlite and error.code != "library.database_older"
+        waits = error.code == "library.database_older"  # for `kb reindex`
+        newer = error.code.startswith("database.newer")
+        in_the_folder = self._database.is_sqlite and not (waits or newer)
         if now >= self._reported_at and not in_the_folder:
             self._reported_at = now + heartbeat.HEARTBEAT_S
             self._context.pause_lane(until, error)
         timeout_s = (
             LIBRARY_MISSING_IDLE_TIMEOUT_S if self._exit_when_idle else LIBRARY_MISSING_TIMEOUT_S
         )
-        if error.code == "library.database_older":
-            return  # it waits for `kb reindex`
-        if not self._database.is_sqlite and not self._exit_when_idle:
+        if waits or (not self._database.is_sqlite and not self._exit_when_idle):
             return  # the queue shows the trouble, and other machines go on
         if now - self._library_missing_since >= timeout_s:
-            error = retry_policy.library_missing_too_long(self._settings.home, timeout_s)
+            if not newer:
+                error = retry_policy.library_missing_too_long(self._settings.home, timeout_s)
             log.error("%s %s", error.message, error.hint)
             self._exit_code = error.exit_code
             self._stop.set()

@@ -122,6 +122,12 @@ DE: dict[str, tuple[str, str]] = {
         "Maschine (Schema {done}, diese kennt {known}).",
         "KB Ingest auf dieser Maschine aktualisieren.",
     ),
+    "database.older_at_work": (
+        "Die Datenbank {location} ist die einer älteren Version von KB Ingest, deren Worker "
+        "gerade arbeiten: {workers}.",
+        "Sie auf ihren Maschinen anhalten (kb worker --stop) und KB Ingest auf allen "
+        "aktualisieren; dann noch einmal. Unfertiges geht weiter.",
+    ),
     "database.url": (
         "KB_DATABASE_URL ist keine Adresse einer Datenbank.",
         "Sie sieht so aus: postgresql://user:password@host:5432/name",
