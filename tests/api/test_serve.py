@@ -3,71 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 import sqlalchemy as sa
 from openai import OpenAI
 
 from kb.database import Database, notices
-from kb.settings import PROJECT_ROOT
 from tests.fakes.webhook import WebhookReceiver
+from tests.support.serving import serving
 from tests.support.waiting import until
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def serving(lab: Lab, name: str, *, killed: bool = False) -> Iterator[str]:
-    """Run `kb serve` at a free port; yield its address.
-
-    It ends as by a service manager, or by SIGKILL.
-    """
-    log = lab.folder / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "kb.cli", "serve", "--port", "0"],
-            env=lab.environment(), cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=output,
-        )  # fmt: skip
-
-    def address() -> str:
-        assert process.poll() is None, log.read_text()
-        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
-        return found[0] if found else ""
-
-    try:
-        until(lambda: bool(address()))
-        until(lambda: answers(address()))
-        yield address()
-        if killed:
-            children = psutil.Process(process.pid).children(recursive=True)
-            process.kill()
-            process.wait()
-            psutil.wait_procs(children, 30)  # the recognizer ends with its worker
-            return
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, log.read_text()
-        assert "Traceback" not in log.read_text()
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health/ready", timeout=60).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_it_works_through_the_queue_and_answers_programs(tmp_path: Path) -> None:
@@ -75,9 +24,9 @@ def test_it_works_through_the_queue_and_answers_programs(tmp_path: Path) -> None
         clip, talk = write_talks(tmp_path / "talks", 2)
         with serving(lab, "first") as first:
             (item_id,) = lab.ingest([talk])
-            texts = [transcribed(first, clip)]
+            texts = [transcribed(first.address, clip)]
             with serving(lab, "second") as second:  # the worker's name is taken: it uses its line
-                texts.append(transcribed(second, clip))
+                texts.append(transcribed(second.address, clip))
             assert texts[0] and texts[0] == texts[1]
             assert lab.wait_finished([item_id])[item_id].state == "done"
         assert not lab.jobs.workers()
@@ -93,7 +42,8 @@ def test_jobs_and_their_notices_survive_kills(tmp_path: Path) -> None:
     with Lab(tmp_path / "lab", **hosts) as lab, WebhookReceiver() as receiver:
         receiver.status = 500  # notices stay due over the kills
         for number in range(3):
-            with serving(lab, f"killed {number}", killed=True) as address:
+            with serving(lab, f"killed {number}") as server:
+                address = server.address
                 for talk in talks[4 * number : 4 * number + 4]:
                     answer = httpx.post(
                         f"{address}/v1/jobs",
@@ -105,9 +55,11 @@ def test_jobs_and_their_notices_survive_kills(tmp_path: Path) -> None:
                     assert answer.status_code == 202, answer.text
                     jobs[talk.name] = answer.json()["job_id"]
                 ended = number
-                until(lambda ended=ended: done(address, jobs) > 4 * ended)
+                until(lambda ended=ended, address=address: done(address, jobs) > 4 * ended)
+                server.kill()
         receiver.status = 204
-        with serving(lab, "last") as address:
+        with serving(lab, "last") as server:
+            address = server.address
             until(lambda: done(address, jobs) == len(jobs))
             for talk in talks:  # a client that asks again after the crash
                 again = httpx.post(
