@@ -32,6 +32,7 @@ from kb.service.existing import has_library
 from kb.service.health_database import check_server
 from kb.service.health_hardware import check_hardware
 from kb.service.health_sources import check_sources
+from kb.service.health_storage import check_storage
 from kb.service.presets import Presets
 from kb.service.setting_choices import choice_mistakes
 from kb.settings import Settings, current_sources, tolerated_mistakes
@@ -70,6 +71,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         _presets(settings),
         _library(settings),
         *_rights(settings),
+        *_storage(settings),
         *_database(settings),
         *(server := _server(settings)),
         _disk(settings),
@@ -275,6 +277,14 @@ def _rights(settings: Settings) -> list[HealthCheck]:
         fix += "; or, for a library that a group shares, set KB_GROUP_ACCESS=true."
     detail = f"{found} can be read by other accounts of this machine"
     return [HealthCheck("Rights", "warn", detail, fix)]
+
+
+def _storage(settings: Settings) -> list[HealthCheck]:
+    name = "Object storage"
+    return [
+        HealthCheck(name, "ok", found) if isinstance(found, str) else _failed(name, found)
+        for found in check_storage(settings)
+    ]
 
 
 def _database(settings: Settings) -> list[HealthCheck]:

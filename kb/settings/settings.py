@@ -27,6 +27,7 @@ from kb.settings.downloads import DownloadSettings
 from kb.settings.env_sources import Origin, Sources, read_sources
 from kb.settings.jobs import JobSettings
 from kb.settings.library import LibrarySettings
+from kb.settings.object_storage import ObjectStorageSettings
 from kb.settings.odin import OdinSettings
 from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
@@ -59,6 +60,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "dashboard": DashboardSettings,
     "assistants": AssistantSettings,
     "api": ApiSettings,
+    "object_storage": ObjectStorageSettings,
 }
 """The groups of settings, in the order of `.env.example` and of the Settings tab."""
 
@@ -74,6 +76,7 @@ class Settings(
     DashboardSettings,
     AssistantSettings,
     ApiSettings,
+    ObjectStorageSettings,
 ):
     """Every setting with its default; the field's alias is its name in the environment."""
 

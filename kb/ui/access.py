@@ -32,7 +32,8 @@ MACHINE_SETTINGS = frozenset(
         *("odin_base_url", "password", "users", "trusted_proxies", "public_url", "shared"),
         *("ingest_folders", "private_hosts", "upload_max_gb", "uploads_at_once", "upload_idle_s"),
         *("mcp_write", "group_access", "digest_webhook", "smtp_host", "smtp_port", "smtp_security"),
-        *("api_keys", "api_max_mb", "api_waiting", "webhook_secret"),
+        *("api_keys", "api_max_mb", "api_waiting", "api_uploads", "webhook_secret"),
+        *("index_url", "s3_endpoint", "s3_region", "s3_key_id", "s3_secret"),
     )
 )
 

@@ -148,13 +148,13 @@ class _LibraryCheck:
         try:
             self.run.heads = {each.remote_id: each.content_sha256 for each in self.run.sink.list()}
         except KnowledgeBaseError as error:
-            self.run.rebuild = True
+            self.run.rebuild = not error.retryable  # a bucket that is away is not damaged
             self.run.add(
                 "index_damaged",
-                "index.lance",
+                self.run.settings.index_url or "index.lance",
                 error.message,
                 error.hint,
-                mended=self.run.can_rebuild,
+                mended=self.run.can_rebuild and self.run.rebuild,
             )
 
     def _entry(self, name: str, folder: DirectorySnapshot) -> LibraryEntry | None:

@@ -12,8 +12,18 @@ from kb.storage.permissions import Foreign, foreign_obstacle
 Action = Literal["read", "write", "rebuild"]
 
 
-def index_error(folder: Path, action: Action, reason: str) -> KnowledgeBaseError:
+def index_error(folder: Path | str, action: Action, reason: str) -> KnowledgeBaseError:
     """Return the error for an action on the index that LanceDB refused with `reason`."""
+    if isinstance(folder, str):
+        return KnowledgeBaseError(
+            "index.bucket",
+            "The index {folder} cannot be used: {reason}",
+            hint="Check KB_INDEX_URL, KB_S3_ENDPOINT, the region, the key and the network; `kb "
+            "doctor` tries them. Work that needs it goes on by itself.",
+            retryable=True,
+            folder=folder,
+            reason=reason,
+        )
     if "No space left" in reason or "os error 112" in reason:
         return KnowledgeBaseError(
             "index.disk_full",
@@ -23,7 +33,7 @@ def index_error(folder: Path, action: Action, reason: str) -> KnowledgeBaseError
             reason=reason,
         )
     if ("Permission denied" in reason or "os error 13" in reason) and (
-        foreign := _foreign_obstacle(folder, action)
+        foreign := _foreign_obstacle(Path(folder), action)
     ):
         return KnowledgeBaseError(
             "index.of_another_account",
@@ -75,7 +85,7 @@ def _foreign_obstacle(folder: Path, action: Action) -> Foreign | None:
     return foreign_obstacle(folder / "new")
 
 
-def model_error(folder: Path, made_with: str, model: str) -> KnowledgeBaseError:
+def model_error(folder: Path | str, made_with: str, model: str) -> KnowledgeBaseError:
     """Return the error for an index made with another model than `model`.
 
     `made_with` is the model of the index, empty if it has none.
@@ -99,7 +109,7 @@ def model_error(folder: Path, made_with: str, model: str) -> KnowledgeBaseError:
     )
 
 
-def vectors_error(folder: Path, count: int) -> KnowledgeBaseError:
+def vectors_error(folder: Path | str, count: int) -> KnowledgeBaseError:
     """Return the error for an index with `count` items without vectors."""
     return KnowledgeBaseError(
         "index.vectors_missing",

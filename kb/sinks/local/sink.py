@@ -22,11 +22,11 @@ from kb.sinks.base import SEARCH_MODES, Hits, SearchMode, check_query, content_s
 from kb.sinks.local import ranking
 from kb.sinks.local.embedding import Vectors, load_embedder
 from kb.sinks.local.errors import model_error, vectors_error
+from kb.sinks.local.remote_tables import tables_of
 from kb.sinks.local.tables import (
     FIRST_TABLE,
     HEAD,
     PASSAGE_COLUMNS,
-    WORDS_SUFFIX,
     PassageTables,
     add_later_columns,
     columns_of,
@@ -61,7 +61,7 @@ class LocalSink:
         self._model = settings.embedding_model
         self._device = settings.device
         self._warned = False
-        self._tables = PassageTables(settings.home / FOLDER_NAME)
+        self._tables = tables_of(settings, settings.home / FOLDER_NAME)
 
     def publish(
         self,
@@ -150,7 +150,7 @@ class LocalSink:
                 "index.empty",
                 "The index in {folder} is empty.",
                 hint="`kb ingest FILE` fills it; `kb reindex` rebuilds it from the library folder.",
-                folder=self._tables.folder,
+                folder=self._tables.shown,
             )
         return [ranking.hit(row, terms, by_words=vector is None) for row in found]
 
@@ -169,7 +169,7 @@ class LocalSink:
 
     def _vocabulary(self) -> Vocabulary:
         def read(table: Any) -> Vocabulary:
-            return _vocabulary_cache(self._tables.folder, table.name).of(
+            return _vocabulary_cache(self._tables.words_file(table.name)).of(
                 table, {item_id: head[0] for item_id, head in _heads(table).items()}
             )
 
@@ -290,7 +290,7 @@ class LocalSink:
 
     def _vector_error(self, table: Any) -> KnowledgeBaseError | None:
         """Return the error for a table that lacks vectors of the model, None if it has all."""
-        folder, made_with = self._tables.folder, model_of(table)
+        folder, made_with = self._tables.shown, model_of(table)
         if made_with != self._model:
             return model_error(folder, made_with, self._model)
         without = table.count_rows(f"seq = {HEAD} AND embedding_model = ''")
@@ -326,8 +326,8 @@ class LocalSink:
 
 
 @cache
-def _vocabulary_cache(folder: Path, table_name: str) -> VocabularyCache:
-    return VocabularyCache(folder / f"{table_name}{WORDS_SUFFIX}")
+def _vocabulary_cache(file: Path) -> VocabularyCache:
+    return VocabularyCache(file)
 
 
 def _old_table(tables: PassageTables) -> Any | None:

@@ -207,7 +207,7 @@ class PassageTables:
     def __init__(self, folder: Path, shown: Path | None = None) -> None:
         """`shown` is the path in messages where `folder` leads through a descriptor."""
         self.folder = folder
-        self._shown = shown or folder
+        self.shown: Path | str = shown or folder
         self._opened: tuple[str, int, Any] | None = None
 
     @contextlib.contextmanager
@@ -265,7 +265,7 @@ class PassageTables:
             "The index {folder} is being replaced by another process over and over.",
             hint="Wait for `kb reindex` to end, then try again.",
             retryable=True,
-            folder=self._shown,
+            folder=self.shown,
         )
 
     def create(self, name: str, columns: pa.Schema, *, with_indices: bool = True) -> Any:
@@ -274,6 +274,10 @@ class PassageTables:
         if with_indices:
             self.ensure_indices(table)
         return table
+
+    def words_file(self, name: str) -> Path:
+        """Return the file of a table's list of words."""
+        return self.folder / f"{name}{WORDS_SUFFIX}"
 
     def make_folder(self) -> None:
         """Create the folder; a file of that name is removed."""
@@ -318,7 +322,7 @@ class PassageTables:
     def remove(self, name: str) -> None:
         """Delete a table's files and its list of words, or a file of its name."""
         with contextlib.suppress(OSError):
-            (self.folder / f"{name}{WORDS_SUFFIX}").unlink()
+            self.words_file(name).unlink()
         path = self.folder / f"{name}.lance"
         # On Windows a reader may have files open: `remove_leftovers` deletes them later.
         shutil.rmtree(path, ignore_errors=True)
@@ -414,8 +418,8 @@ class PassageTables:
         try:
             yield
         except _STORE_ERRORS as error:
-            reason = _first_line(error).replace(str(self.folder), str(self._shown))
-            raise index_error(self._shown, action, reason) from error
+            reason = _first_line(error).replace(str(self.folder), str(self.shown))
+            raise index_error(self.shown, action, reason) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ EN: dict[str, str] = {
     "check_javascript_runtime": "JavaScript runtime",
     "check_library": "Library",
     "check_model": "Model",
+    "check_object_storage": "Object storage",
     "check_presets": "Presets",
     "check_rights": "Rights",
     "check_settings": "Settings",
@@ -27,6 +28,7 @@ EN: dict[str, str] = {
     "secret_use_kb_webhook_secret": "Secret with which notices of ended jobs are signed (Standard "
     "Webhooks): whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is "
     "set.",
+    "secret_use_kb_s3_secret": "Secret of KB_S3_KEY_ID.",
     "secret_use_kb_digest_webhook": "Address that the digest is sent to as JSON (POST).",
     "secret_use_kb_smtp_password": "Password for the sign-in at the e-mail server.",
     "secret_use_api_key": "ODIN: key of the API, sent as a header only. ODIN_API_KEY is the same "
@@ -51,6 +53,7 @@ DE: dict[str, str] = {
     "check_javascript_runtime": "JavaScript-Laufzeit",
     "check_library": "Bibliothek",
     "check_model": "Modell",
+    "check_object_storage": "Objektspeicher",
     "check_presets": "Presets",
     "check_rights": "Zugriffsrechte",
     "check_settings": "Einstellungen",
@@ -63,6 +66,7 @@ DE: dict[str, str] = {
     "secret_use_kb_api_keys": "Schlüssel der HTTP-API, durch Kommas getrennt, jeder aus mindestens "
     "20 Zeichen. Nötig, wo kb serve über diesen Rechner hinaus lauscht; ohne einen darf jedes "
     "Programm dieses Rechners sie aufrufen.",
+    "secret_use_kb_s3_secret": "Geheimnis zu KB_S3_KEY_ID.",
     "secret_use_kb_webhook_secret": "Geheimnis, mit dem Nachrichten über beendete Aufträge "
     "unterschrieben werden (Standard Webhooks): whsec_ und 24 bis 64 Bytes in Base64. Ein Auftrag "
     "darf einen Webhook nur nennen, wo es gesetzt ist.",

@@ -76,6 +76,11 @@ DE: dict[str, tuple[str, str]] = {
         "Platz auf der Platte schaffen, dann noch einmal.",
     ),
     "index.unreadable": ("Der Index {folder} lässt sich nicht lesen: {reason}", _REINDEX),
+    "index.bucket": (
+        "Der Index {folder} lässt sich nicht benutzen: {reason}",
+        "KB_INDEX_URL, KB_S3_ENDPOINT, Region, Schlüssel und Netz prüfen; `kb doctor` versucht "
+        "sie. Was ihn braucht, geht von selbst weiter.",
+    ),
     "index.unwritable": ("Der Index {folder} lässt sich nicht schreiben: {reason}", _REINDEX),
     "index.of_another_account": (
         "Der Index {folder} lässt sich nicht benutzen: {obstacle} gehört dem Konto {owner}, und "

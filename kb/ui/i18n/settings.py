@@ -64,6 +64,7 @@ EN: dict[str, str] = {
     "group_dashboard": "Dashboard",
     "group_assistants": "Assistants (kb mcp)",
     "group_api": "HTTP API (kb serve)",
+    "group_object_storage": "Object storage (S3)",
     # Subscriptions
     "follow_help": "The worker looks at each again and again and ingests what is new.",
     "follow_none": "Nothing is followed yet.",
@@ -269,6 +270,7 @@ DE: dict[str, str] = {
     "group_dashboard": "Dashboard",
     "group_assistants": "Assistenten (kb mcp)",
     "group_api": "HTTP-API (kb serve)",
+    "group_object_storage": "Objektspeicher (S3)",
     "follow_help": "Der Arbeiter sieht jedes immer wieder nach und nimmt auf, was neu ist.",
     "follow_none": "Noch wird nichts verfolgt.",
     "follow_new": "Kanal, Playlist oder Ordner",
