@@ -23,7 +23,7 @@ from tests.support.serving import ServeProcess, serving
 from tests.support.workers import Lab
 
 CLIENTS, CLIP_S = 64, 8.0
-REQUESTS, REQUEST_S, AT_ONCE = 500, 2.0, 8
+REQUESTS, REQUEST_S, AT_ONCE = 500, 6.0, 8
 WARM_REQUESTS = 100  # until allocators and caches have their size
 CONNECTIONS, RATE_S = 8, 5.0
 KEYS = (fake_key("alone"), fake_key("together"))  # answers are kept for each key

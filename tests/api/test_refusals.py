@@ -15,7 +15,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from kb.api import flights, guard
+from kb.api import flights, guard, listening
 from kb.api.server import ApiServer
 from kb.errors import (
     GPUError,
@@ -52,6 +52,14 @@ class Site:
     def client(self, **values: Any) -> OpenAI:
         given = {"api_key": "x", "max_retries": 0, **values}
         return OpenAI(base_url=f"{self.url}/v1", **given)
+
+
+def test_an_answer_does_not_wait_for_the_receipt_of_its_head() -> None:
+    with listening.listen("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()):
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from kb.sinks.local.tables import (
 )
 
 WORDS_FOLDER = "index.words"  # in the library folder
-# A bucket that does not answer is told within seconds; LanceDB itself would try for minutes.
+# A bucket that does not answer is an error within seconds; LanceDB itself would try for minutes.
 _TRIES = {"client_max_retries": "3", "connect_timeout": "10s", "timeout": "120s"}
 
 
