@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,15 +14,8 @@ from kb.errors import SettingsError
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import get_settings
+from tests.support.waiting import until
 from tests.support.workers import write_talks
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait until the condition is true."""
-    deadline = time.monotonic() + 90
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def free(places: AdjustableSemaphore) -> int:

@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from kb.service import open_browser
-from tests.support.app_server import end_workers, free_port
-
-WAIT_S = 90.0
+from tests.support.app_server import free_port
+from tests.support.processes import end_processes_of
+from tests.support.waiting import WAIT_S
 
 # A browser that loads the page and records its content.
 BROWSER = """
@@ -106,7 +106,7 @@ def kb_app(
         for each in left:
             each.kill()
         process.wait(WAIT_S)
-        end_workers(home)
+        end_processes_of(home)
 
 
 def wait_for(condition: object, process: subprocess.Popen[bytes], output: Path) -> None:
@@ -156,10 +156,11 @@ def test_a_browser_that_fails_is_reported_and_the_server_goes_on(tmp_path: Path)
 def test_without_a_display_the_server_runs_alone(tmp_path: Path, arguments: list[str]) -> None:
     wish = {"BROWSER": "/bin/false"} if arguments else {}
     with kb_app(tmp_path, *arguments, **wish) as (process, address, output):
-        wait_for(lambda: healthy(address), process, output)
+        # Streamlit prints its address after it has begun to answer.
+        wait_for(lambda: address.rstrip("/") in output.read_text(), process, output)
+        assert healthy(address)
         (server,) = psutil.Process(process.pid).children()
         assert open_browser.OPEN_BROWSER_FLAG not in server.cmdline()
         printed = output.read_text()
         assert ("because there is no display" in printed) == (not arguments)
-        assert address.rstrip("/") in printed
         assert "Traceback" not in printed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -24,17 +23,10 @@ from kb.settings import get_settings
 from kb.types import Segment
 from tests.support.held_host import GO, main
 from tests.support.raising import raises
+from tests.support.waiting import until
 from tests.support.workers import write_talks
 
 A, B = ("whisper", "a", "auto"), ("whisper", "b", "auto")
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Waits until something is so."""
-    deadline = time.monotonic() + 90
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,10 +15,9 @@ from kb.options import RunOptions
 from kb.service import Service, uploads
 from kb.service.worker_supervisor import MAX_STARTS, Chore, WorkerSupervisor
 from kb.settings import get_settings
-from tests.support.app_server import end_workers
+from tests.support.processes import end_processes_of
 from tests.support.raising import raises
-
-WAIT_S = 90.0
+from tests.support.waiting import WAIT_S, until
 
 
 @pytest.fixture
@@ -47,33 +46,28 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
 
     try:
         supervisor.start_polling()
-        wait(lambda: bool(alive()), "a worker")
+        until(lambda: bool(alive()), "a worker")
         (first,) = alive()
         assert supervisor.view(service).state == "running" and supervisor.started_by_itself()
         psutil.Process(first).kill()
         # On a busy machine a heartbeat may be late, and no worker seems to be alive for a moment.
-        wait(lambda: [pid != first for pid in alive()] == [True], "another worker in its place")
+        until(lambda: [pid != first for pid in alive()] == [True], "another worker in its place")
         assert supervisor.started_by_itself()
         supervisor.stop(service)
-        wait(lambda: not alive(), "the end of the worker")
+        until(lambda: not alive(), "the end of the worker")
         assert supervisor.view(service).state in ("stopped", "stopping")
         polls = supervisor.poll_count
-        wait(lambda: supervisor.poll_count >= polls + 3, "three more polls")
+        until(lambda: supervisor.poll_count >= polls + 3, "three more polls")
         assert not alive() and not supervisor.started_by_itself()
         supervisor.start(service)
         supervisor.start(service)  # the worker is already starting
-        wait(lambda: bool(alive()), "the worker that was asked for")
+        until(lambda: bool(alive()), "the worker that was asked for")
         assert len(alive()) == 1 and not supervisor.started_by_itself()
         supervisor.ensure_running(service)  # no effect
         assert len(alive()) == 1
     finally:
         supervisor.stop_polling()
-        if supervisor.pid and psutil.pid_exists(supervisor.pid):
-            family = [psutil.Process(supervisor.pid)]
-            family += family[0].children(recursive=True)
-            for process in family:
-                process.kill()
-        end_workers(home)
+        end_processes_of(home)
         service.close()
 
 
@@ -83,7 +77,7 @@ def test_a_worker_that_cannot_start_is_shown(home: Path, monkeypatch: pytest.Mon
     supervisor = WorkerSupervisor()
     monkeypatch.setenv("KB_PRESET", "nonsense")  # read by the worker, which ends at once
     supervisor.start(service)
-    wait(lambda: supervisor.view(service).state == "ends", "the end")
+    until(lambda: supervisor.view(service).state == "ends", "the end")
     assert (home / "logs" / "worker.log").stat().st_size > 0
     service.close()
 
@@ -127,8 +121,8 @@ def test_chores_are_repeated_and_one_that_fails_stops_no_other(
             Chore(lambda service: calls.append("is due much later"), 3600.0),
         ]
     )
-    wait(lambda: not unused.exists(), "the sweep of uploads")
-    wait(lambda: calls.count("fails") >= 2, "the next poll")
+    until(lambda: not unused.exists(), "the sweep of uploads")
+    until(lambda: calls.count("fails") >= 2, "the next poll")
     supervisor.stop_polling()
     assert set(calls) == {"fails"}
 
@@ -143,18 +137,11 @@ def test_a_detached_process_gets_its_environment_and_writes_its_log(home: Path) 
     for extra in ("first", "second"):
         pid = start_detached(command, settings, log_file, {"KB_EXTRA": extra})
         assert pid > 0
-        wait(lambda: extra in log_file.read_text(), "its output")  # noqa: B023
+        until(lambda: extra in log_file.read_text(), "its output")  # noqa: B023
     assert log_file.read_text().split() == [str(home), "first", str(home), "second"]
-    wait(lambda: not psutil.pid_exists(pid), "the end, collected by this process")
+    until(lambda: not psutil.pid_exists(pid), "the end, collected by this process")
 
 
 def test_a_detached_process_that_cannot_start_is_an_error(home: Path) -> None:
     with pytest.raises(LibraryError):
         start_detached([str(home / "missing")], get_settings(), home / "logs" / "one.log")
-
-
-def wait(condition: Callable[[], bool], what: str) -> None:
-    ends = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < ends, f"{what} did not come"
-        time.sleep(0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,20 +14,29 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
+from tests.support.processes import end_processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 90
+START_TIMEOUT_S = 240
+PORTS = (20_000, 32_000)  # below those that systems give to connections and to port 0
 
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that is free, for a program that must be told its port.
+
+    Until it binds the port, no connection of another process can get it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 @contextmanager
@@ -71,7 +81,7 @@ def dashboard(home: Path, log: Path, *, cwd: Path = ROOT, **settings: str) -> It
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
-            end_workers(home)
+            end_processes_of(home)  # a worker or a task outlives its server
 
 
 def worker_pids(home: Path) -> list[int]:
@@ -85,22 +95,6 @@ def worker_pids(home: Path) -> list[int]:
             return [int(pid) for (pid,) in connection.execute(query, [socket.gethostname()])]
         except sqlite3.OperationalError:  # no such table yet
             return []
-
-
-def end_workers(home: Path) -> None:
-    """End the workers of a library by process id, because a worker outlives its server."""
-    for pid in worker_pids(home):
-        try:
-            worker = psutil.Process(pid)
-            if "kb.cli" not in " ".join(worker.cmdline()):
-                continue
-            family = [worker, *worker.children(recursive=True)]
-        except psutil.Error:
-            continue
-        for process in family:
-            with suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(family, timeout=20)
 
 
 def _wait_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -25,8 +25,11 @@ from kb.service import ItemStatus, Service
 from kb.settings import PROJECT_ROOT, Settings
 from tests.support.commands import run_command
 from tests.support.compose import WordBank, compose, random_plan, write_wav
+from tests.support.processes import end_processes_of
+from tests.support.waiting import WAIT_S
 
 ACTIVE_STATES = ("queued", "running")
+LEFTOVER_S = 20.0  # a temporary file that is older was left behind
 NO_SETTINGS = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 
@@ -108,7 +111,7 @@ class Lab:
             done = subprocess.run(
                 [sys.executable, "-m", "kb.cli", *arguments],
                 env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True,
-                timeout=120, check=False,
+                timeout=WAIT_S, check=False,
             )  # fmt: skip
         else:
             done = run_command(arguments, environment, PROJECT_ROOT)
@@ -156,13 +159,13 @@ class Lab:
             worker.kill()
         self._reap(worker)
 
-    def stop(self, worker: psutil.Process, timeout_s: float = 120) -> None:
+    def stop(self, worker: psutil.Process, timeout_s: float = WAIT_S) -> None:
         """Send SIGTERM to a worker and wait for its end."""
         worker.terminate()
         self._reap(worker, timeout_s)
 
     def kill_all(self) -> None:
-        """Kill every tracked process and its children."""
+        """Kill every tracked process and its children, and what they started on this library."""
         family = list(self.processes)
         for process in self.processes:
             with suppress(psutil.Error):
@@ -173,8 +176,9 @@ class Lab:
         for process in self.processes:
             self._reap(process)
         self.processes.clear()
+        end_processes_of(self.home)
 
-    def _reap(self, process: psutil.Process, timeout_s: float = 30) -> None:
+    def _reap(self, process: psutil.Process, timeout_s: float = WAIT_S) -> None:
         for popen in self._popen:
             if popen.pid == process.pid:
                 popen.wait(timeout_s)
@@ -198,7 +202,7 @@ class Lab:
         self,
         condition: Callable[[], object],
         what: str,
-        timeout_s: float = 120,
+        timeout_s: float = WAIT_S,
         every_s: float = 0.1,
     ) -> None:
         """Wait until the condition holds; after the time limit, fail the test and name `what`."""
@@ -208,7 +212,7 @@ class Lab:
             time.sleep(every_s)
 
     def wait_finished(
-        self, ids: Sequence[str] | None = None, timeout_s: float = 120
+        self, ids: Sequence[str] | None = None, timeout_s: float = WAIT_S
     ) -> dict[str, ItemStatus]:
         """Wait until none of the items is queued or running; return their states."""
 
@@ -235,8 +239,24 @@ class Lab:
         }
 
     def leftovers(self) -> list[str]:
-        """Return the temporary files in the library."""
-        return [str(p) for p in self.home.rglob("*") if p.name.endswith((".tmp", ".part"))]
+        """Return the temporary files that stay in the library.
+
+        A worker that runs makes some for a moment, such as those of its own records.
+        """
+
+        def there() -> set[tuple[str, int]]:
+            found = set()
+            for path in self.home.rglob("*"):
+                with suppress(FileNotFoundError):
+                    if path.name.endswith((".tmp", ".part")):
+                        found.add((str(path), path.stat().st_ino))
+            return found
+
+        left, ends_at = there(), time.monotonic() + LEFTOVER_S
+        while left and time.monotonic() < ends_at:
+            time.sleep(0.1)
+            left &= there()
+        return sorted(path for path, _ in left)
 
     def passages(self) -> list[str]:
         """Return the ids of all passages in the local knowledge base, with duplicates."""
