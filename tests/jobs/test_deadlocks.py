@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +36,7 @@ from tests.support.postgres import (
     new_database,
     server,
 )
+from tests.support.waiting import WAIT_S
 from tests.support.workers import write_talks
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,19 @@ ITEMS, DELIVERIES, ENGINE = (
 )
 
 
+# A session looks for a deadlock once, this time after it began to wait. The other session must have
+# asked for what it wants by then, so it notices the wait within the server.
+LOOK_MS = 300
+WAIT_AND_ASK = """
+DO $$ BEGIN
+  WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted) LOOP
+    PERFORM pg_sleep(0.002);
+  END LOOP;
+  EXECUTE '{wanted}';
+END $$
+"""
+
+
 def media() -> list[MediaItem]:
     return [MediaItem(each, "file", f"file:///{each}", f"Talk {each}", "") for each in IDS]
 
@@ -59,7 +72,7 @@ def media() -> list[MediaItem]:
 def service(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     url = new_database(server)
     name = sa.make_url(url).database
-    execute(url, f'ALTER DATABASE "{name}" SET deadlock_timeout = 20')
+    execute(url, f'ALTER DATABASE "{name}" SET deadlock_timeout = {LOOK_MS}')
     home = tmp_path_factory.mktemp("home")
     service = Service(Settings(KB_HOME=str(home), KB_DATABASE_URL=url))
     service.library.prepare()
@@ -81,35 +94,35 @@ def state_of(service: Service, state: str) -> None:
 def in_the_way(service: Service, held: str, wanted: str, *, times: int = 1) -> Iterator[None]:
     """Hold one lock, and ask for another one as soon as the block waits for the first.
 
-    `times`: how often, each time in a new transaction.
+    `times`: how often; the first lock stays held.
     """
     url = service.settings.database_url.get_secret_value()
     ready = threading.Event()
-    met: list[bool] = []
-    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    met: list[int] = []
 
     def act() -> None:
-        with connected(url) as connection, connected(url) as watching:
-            connection.execute(sa.text("SET deadlock_timeout = '60s'"))
-            for _ in range(times):
-                connection.execute(sa.text("BEGIN"))
-                connection.execute(sa.text(held))
-                ready.set()
-                ends_at = time.monotonic() + 60
-                while not (waits := bool(watching.scalar(waiting))) and time.monotonic() < ends_at:
-                    time.sleep(0.005)
-                connection.execute(sa.text(wanted))  # given as soon as the other one is ended
-                met.append(waits)
-                connection.execute(sa.text("ROLLBACK"))
+        with connected(url) as connection:
+            connection.execute(sa.text("SET deadlock_timeout = '10min'"))
+            connection.execute(sa.text(f"SET statement_timeout = '{WAIT_S:.0f}s'"))
+            connection.execute(sa.text("BEGIN"))
+            connection.execute(sa.text(held))
+            ready.set()
+            for number in range(times):
+                connection.execute(sa.text("SAVEPOINT one"))
+                connection.execute(sa.text(WAIT_AND_ASK.format(wanted=wanted.replace("'", "''"))))
+                met.append(number)
+                # Gives back what was wanted, and keeps what is held.
+                connection.execute(sa.text("ROLLBACK TO one"))
+            connection.execute(sa.text("ROLLBACK"))
 
     thread = threading.Thread(target=act)
     thread.start()
-    assert ready.wait(60)
+    assert ready.wait(WAIT_S)
     try:
         yield
     finally:
-        thread.join(60)
-    assert met == [True] * times
+        thread.join(WAIT_S)
+    assert met == list(range(times))
 
 
 def all_in(service: Service, state: str) -> bool:

