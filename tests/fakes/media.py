@@ -14,6 +14,8 @@
     overlap   the rest of the file from before the requested start, and named as that
     misplaced the rest of the file from before the requested start, named as the requested one
     slow      the whole file, `slow_s` seconds between blocks
+    held      the whole file; its end comes once `release` is set, and before that a little each
+              `slow_s` seconds
     403       an HTTP status; (403, "Private video") has its own message
 
 Ids in `captions` have an English subtitle track made by people.
@@ -32,7 +34,8 @@ from tests.fakes.loopback import Loopback
 
 ScriptStep = str | int | tuple[int, str]
 BLOCK = 4096
-_BODIES = ("ok", "truncate", "drop", "slow", "overlap", "misplaced")
+_LITTLE = 64
+_BODIES = ("ok", "truncate", "drop", "slow", "held", "overlap", "misplaced")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class FakeMedia(Loopback):
         self.captions: dict[str, str] = {}
         self.files: dict[str, tuple[int, str, bytes]] = {}  # path: status, type and body
         self.requests: list[Request] = []
+        self.release = threading.Event()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
 
@@ -197,7 +201,10 @@ class FakeMedia(Loopback):
                 goal = len(part) // 2 if word == "drop" else len(part)
                 try:
                     while sent < goal:
-                        block = part[sent : min(goal, sent + BLOCK)]
+                        size = BLOCK
+                        if word == "held" and not fake.release.wait(fake.slow_s):
+                            size = min(_LITTLE, goal - sent - 1)
+                        block = part[sent : min(goal, sent + size)]
                         self.wfile.write(block)
                         sent += len(block)
                         if word == "slow":

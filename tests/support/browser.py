@@ -19,6 +19,8 @@ from playwright.sync_api import Browser, Download, Page, Playwright, expect, syn
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from tests.support.waiting import WAIT_S
+
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 
 # Headless, without a sandbox (a container's root has none), and silent on the network.
@@ -33,9 +35,20 @@ FLAGS = (
     "--disable-sync",
 )
 INSTALL_TIMEOUT_S = 600
-PRESS_TIMEOUT_MS = 90_000
-DOWNLOAD_S = 90.0
+STEP_MS = 1000 * WAIT_S  # the time limit of each step
 ATTEMPTS = 5  # of a text or a click that a redraw of the page can take away
+
+_KEEP_PLACES = """
+window.playerPlaces = [];
+const position = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "currentTime");
+Object.defineProperty(HTMLMediaElement.prototype, "currentTime", {
+  ...position,
+  set(seconds) {
+    window.playerPlaces.push(seconds);
+    position.set.call(this, seconds);
+  },
+});
+"""
 
 _LISTEN = """element => {
   element.wasClicked = false;
@@ -87,12 +100,22 @@ def require_browser() -> None:
         pytest.skip(str(error))
 
 
+def watch_player(tab: Page) -> None:
+    """Let a page keep the places to which its player is sent; before the page is opened."""
+    tab.add_init_script(_KEEP_PLACES)
+
+
 def wait_player_at(tab: Page, start_s: float, end_s: float) -> None:
-    """Wait until the player's position is within a time interval."""
+    """Wait until the player was sent to a place within a time interval, and has reached it.
+
+    It may have played on since, or to its end: the test may look late. For `watch_player`.
+    """
     tab.wait_for_function(
         "([start, end]) => { const media = [...document.querySelectorAll('*')]"
-        ".flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('video')] : [])[0];"
-        " return media && media.currentTime >= start - 0.1 && media.currentTime <= end; }",
+        ".flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('video, audio')] : [])[0];"
+        " const place = window.playerPlaces.at(-1) ?? 0;"
+        " return media && !media.seeking && place >= start - 0.1 && place <= end"
+        " && media.currentTime >= place - 0.1; }",
         arg=[start_s, end_s],
     )
 
@@ -223,10 +246,10 @@ def download(page: Any, link: Any) -> Download:
     page.context.on("page", watch)
     try:
         link.click()
-        end = time.monotonic() + DOWNLOAD_S
+        end = time.monotonic() + WAIT_S
         while not started:
             if time.monotonic() > end:
-                raise AssertionError(f"No download in {DOWNLOAD_S:.0f} s after a click on {link}.")
+                raise AssertionError(f"No download in {WAIT_S:.0f} s after a click on {link}.")
             page.wait_for_timeout(50)
     finally:
         page.context.remove_listener("page", watch)
@@ -239,5 +262,5 @@ def press(page: Any, name: str) -> None:
 
     While Streamlit draws a run, the button of the run before can be there beside the new one.
     """
-    expect(button(page, name)).to_have_count(1, timeout=PRESS_TIMEOUT_MS)
+    expect(button(page, name)).to_have_count(1, timeout=STEP_MS)
     click(button(page, name).first)

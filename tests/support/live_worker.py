@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from kb.database import Database
+from kb.errors import KBError
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.settings import Settings
 
@@ -24,7 +25,8 @@ def live_worker(settings: Settings, database: Database) -> Iterator[Heartbeat]:
 
     def beat() -> None:
         while not ended.wait(BEAT_EVERY_S):
-            presence.beat()
+            with suppress(KBError):  # the next one comes
+                presence.beat()
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

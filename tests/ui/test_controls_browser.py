@@ -21,7 +21,6 @@ from tests.support.keys import fake_key
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 TALKS, SHORTS = 240, 7
-STEP_MS = 90_000
 
 
 @pytest.mark.long
@@ -40,7 +39,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         browser.browser() as chromium,
     ):  # fmt: skip
         tab = chromium.new_page(viewport={"width": 1440, "height": 1400})
-        tab.set_default_timeout(STEP_MS)
+        tab.set_default_timeout(browser.STEP_MS)
         tab.goto(address)
         named = tab.get_by_role("textbox", name=text("paths"))
         enter(named, "@talks", "Control+Enter")

@@ -6,9 +6,8 @@ import json
 import re
 import shutil
 import socket
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,10 @@ from tests.support.browser import button, click, enter, press, wait_page_ready
 from tests.support.error_source import sentence
 from tests.support.hostile import unpacked
 from tests.support.library_pages import HARBOUR, add_item
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
-STEP_MS = 90_000
-WAIT_S = 90.0
 GAPS = (SpeechSpan(20.0, 21.5), SpeechSpan(41.0, 42.2))
 DOUBTS = 14
 APPLY = re.compile("^" + text("knowledge_apply", count="").partition("(")[0].rstrip())
@@ -63,7 +61,8 @@ class Site:
 
     def opened(self, path: str) -> Any:
         page = self.chromium.new_context(viewport={"width": 1440, "height": 1000}).new_page()
-        page.set_default_timeout(STEP_MS)
+        page.set_default_timeout(browser.STEP_MS)
+        browser.watch_player(page)
         page.goto(f"{self.address}/{path}")
         return page
 
@@ -179,7 +178,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     doubts = tab.locator(".doubts .chips li")
     shown = doubts.count()
     click(tab.locator(".doubts .chips").get_by_label(text("player_more")))
-    wait(lambda: doubts.count() > shown, "all doubts")
+    until(lambda: doubts.count() > shown, "all doubts")
     click(doubts.first.get_by_role("button"))
     browser.wait_player_at(tab, 0.0, 2.5)
 
@@ -297,7 +296,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     for ticked in (False, True) if box.is_checked() else (True,):
         expected = steps() + (1 if ticked else -1)
         click(tab.get_by_text(text("knowledge_prune", count="1")))
-        wait(lambda n=expected: steps() == n, "the steps counted with the tick")
+        until(lambda n=expected: steps() == n, "the steps counted with the tick")
     click(apply)
     tab.get_by_text(re.compile(r"^Done .* 0 failed")).wait_for()
     assert name not in odin.documents()
@@ -372,13 +371,6 @@ def pick(tab: Any, label: str, option: str) -> None:
     tab.get_by_role("option", name=option).first.wait_for()
     box.press("Enter")
     tab.get_by_role("option").first.wait_for(state="detached")
-
-
-def wait(condition: Callable[[], Any], what: str) -> None:
-    ends = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < ends, f"{what} did not come"
-        time.sleep(0.1)
 
 
 def choose(tab: Any, name: str) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,11 @@ from tests.support.browser import button, click, enter, press
 from tests.support.compose import WordBank, compose, random_plan, write_wav
 from tests.support.keys import fake_key
 from tests.support.library_pages import HARBOUR
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 TALKS, SECONDS = 4, 8
-STEP_MS = 90_000
-WAIT_S = 240.0
 # Impacts that make the page unusable for some users.
 SERIOUS = ("serious", "critical")
 PASSWORD = "harbour-in-winter-4711"
@@ -42,16 +40,10 @@ def chromium() -> None:
     browser.require_browser()
 
 
-def wait(condition: Callable[[], Any], what: str) -> None:
-    ends = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < ends, f"{what} did not come"
-        time.sleep(0.2)
-
-
 def opened(context: Any, address: str) -> Any:
     tab = context.new_page()
-    tab.set_default_timeout(STEP_MS)
+    tab.set_default_timeout(browser.STEP_MS)
+    browser.watch_player(tab)
     tab.goto(address)
     return tab
 
@@ -72,17 +64,6 @@ def calm(tab: Any) -> None:
     assert not tab.locator('[data-testid="stException"]').count(), tab.inner_text("body")
 
 
-def media_time(tab: Any) -> float:
-    """Return the player's position in seconds; -1 without a player."""
-    return float(
-        tab.evaluate(
-            "() => { const found = [...document.querySelectorAll('*')].flatMap(e => e.shadowRoot"
-            " ? [...e.shadowRoot.querySelectorAll('video, audio')] : [])[0];"
-            " return found ? found.currentTime : -1; }"
-        )
-    )
-
-
 def seconds(shown: str) -> int:
     minutes, second = shown.split(":")
     return 60 * int(minutes) + int(second)
@@ -92,7 +73,7 @@ def seconds(shown: str) -> int:
 
 
 class Site:
-    """A channel of talks with media; the downloads of the last ones are slow."""
+    """A channel of talks with media; those of the last ones come when `media.release` is set."""
 
     def __init__(self, folder: Path) -> None:
         self.key = fake_key("p")
@@ -111,7 +92,7 @@ class Site:
         self.api = FakeYouTube([self.channel], quota={self.key: 1000})
         self.media = FakeMedia(b"", bodies=bodies, content_type="audio/wav", slow_s=0.2)
         for number in range(TALKS // 2, TALKS):
-            self.media.script[self.channel.video_id(number)] = ["slow"]
+            self.media.script[self.channel.video_id(number)] = ["held"]
         self.odin = FakeOdin(folder / "odin")
 
     def settings(self) -> dict[str, str]:
@@ -158,21 +139,19 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         # A second browser in the other language shows the same state, also after a reload
         german = chromium.new_context(viewport={"width": 390, "height": 844}, locale="de-DE")
         other = opened(german, f"{address}/?tab=Queue")
-        wait(lambda: metric(tab, "queue_running") not in ("", "0"), "work")
-        wait(lambda: metric(other, "queue_running", "de") not in ("", "0"), "work, in German")
+        until(lambda: metric(tab, "queue_running") not in ("", "0"), "work")
+        until(lambda: metric(other, "queue_running", "de") not in ("", "0"), "work, in German")
         tab.reload()
-        wait(lambda: metric(tab, "queue_done") != "", "the queue after a reload")
+        until(lambda: metric(tab, "queue_done") != "", "the queue after a reload")
 
         # The worker is killed during the work; a new worker replaces it and continues
-        wait(lambda: worker_pids(home), "a worker")
-        (pid,) = worker_pids(home)
-        wait(lambda: tab.get_by_text(text("worker_with_page")).count() == 1, "the worker's origin")
-        unfinished = metric(tab, "queue_done") != str(TALKS)
+        (pid,) = worker_pids(home)  # it works, and what it works on is held
+        until(lambda: tab.get_by_text(text("worker_with_page")).count() == 1, "the worker's origin")
         psutil.Process(pid).kill()
-        assert unfinished, "all was over before the worker was killed"
-        wait(lambda: set(worker_pids(home)) - {pid}, "another worker")
-        wait(lambda: metric(tab, "queue_done") == str(TALKS), "the end")
-        wait(lambda: metric(other, "queue_done", "de") == str(TALKS), "the end, in German")
+        until(lambda: set(worker_pids(home)) - {pid}, "another worker")
+        site.media.release.set()
+        until(lambda: metric(tab, "queue_done") == str(TALKS), "the end")
+        until(lambda: metric(other, "queue_done", "de") == str(TALKS), "the end, in German")
         assert metric(tab, "queue_failed") == "0"
         calm(tab)
         calm(other)
@@ -188,14 +167,14 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         at = re.search(r"\d+:\d\d", opens.inner_text())
         assert at
         click(opens)
-        wait(lambda: -0.1 <= media_time(tab) - seconds(at.group()) < SECONDS, "the hit's second")
+        browser.wait_player_at(tab, seconds(at.group()), seconds(at.group()) + 1)
 
         # A click on a line moves the player to its second
         lines = tab.locator(".lines time")
         lines.last.wait_for()
         shown = lines.last.inner_text()
         click(lines.last)
-        wait(lambda: -0.1 <= media_time(tab) - seconds(shown) < SECONDS, "the line's second")
+        browser.wait_player_at(tab, seconds(shown), seconds(shown) + 1)
 
         # Publish and wait for the synced state
         click(tab.get_by_role("button", name=text("published_publish")))
@@ -207,7 +186,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
             said_of = f"{text('published_odin')}: {text('published_synced')}"
             return bool(tab.get_by_text(said_of).count())
 
-        wait(in_step, "the document in step")
+        until(in_step, "the document in step")
         assert len(site.odin.documents()) == 1
         calm(tab)
 
@@ -300,12 +279,12 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     tab.get_by_text(text("queue_help")).wait_for()
     table = tab.locator('[data-testid="stDataFrame"]')
     table.wait_for()
-    wait(lambda: _rows(table) == 1, "one row")
+    until(lambda: _rows(table) == 1, "one row")
     table.click(position={"x": 18, "y": 53})  # the checkbox of the first row
     trouble = tab.locator('[data-testid="stAlert"]').filter(has_text="It broke.")
     trouble.get_by_text("Mend it.").wait_for()
     press(tab, text("queue_retry"))
-    wait(lambda: service.queue.counts()["failed"] == 0, "the retry")
+    until(lambda: service.queue.counts()["failed"] == 0, "the retry")
     click(tab.get_by_role("radio", name=re.compile(r"^All")))
     click(tab.get_by_role("button", name=re.compile(r"^Select all")))
     before = service.queue.counts()["queued"]
@@ -313,13 +292,13 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
                           ("queue_first", "queued"), ("queue_cancel", "cancelled"),
                           ("queue_retry", "queued")):  # fmt: skip
         press(tab, text(action))
-        wait(lambda state=state: service.queue.counts()[state] == before, action)  # type: ignore[misc]
+        until(lambda state=state: service.queue.counts()[state] == before, action)  # type: ignore[misc]
     press(tab, text("queue_clear"))
     # The button of the run before may be there for a moment beside the new one.
-    wait(lambda: button(tab, text("queue_clear")).count() == 0, "the removal of the button")
+    until(lambda: button(tab, text("queue_clear")).count() == 0, "the removal of the button")
     press(tab, text("queue_pause_all"))
     press(tab, text("lane_resume"))
-    wait(lambda: not service.queue.lanes(), "the lane")
+    until(lambda: not service.queue.lanes(), "the lane")
     calm(tab)
     service.close()
     tab.context.close()

@@ -15,8 +15,6 @@ from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.browser import press
 from tests.support.library_pages import HARBOUR, add_item, page, page_text
 
-PATIENCE_MS = 120_000
-
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -63,7 +61,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             browser.browser() as chromium,
         ):
             tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
-            tab.set_default_timeout(PATIENCE_MS)
+            tab.set_default_timeout(browser.STEP_MS)
             tab.goto(f"{address}/?tab=Knowledge%20base")
             press(tab, text("knowledge_check"))
             tab.get_by_text("Connected to “Test project”").wait_for()

@@ -326,7 +326,8 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         browser.browser() as chromium,
     ):
         tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
-        tab.set_default_timeout(120_000)
+        tab.set_default_timeout(browser.STEP_MS)
+        browser.watch_player(tab)
         tab.goto(f"{address}/?tab=Library&item={item_id}")
         lines = tab.locator(".lines .go")
         lines.first.wait_for()

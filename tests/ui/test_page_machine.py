@@ -43,7 +43,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         browser.browser() as chromium,
     ):  # fmt: skip
         tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
-        tab.set_default_timeout(120_000)
+        tab.set_default_timeout(browser.STEP_MS)
 
         # GPU: live figures, the error of a wrong value, then the change of a preset
         tab.goto(f"{address}/?tab=GPU")

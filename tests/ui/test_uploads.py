@@ -252,7 +252,8 @@ def test_an_idle_upload_is_ended(home: Path, disk: dict[str, int]) -> None:
     async def act(send: Callable[..., Sender]) -> None:
         sender = send(10)
         await sender.give(b"x")
-        await asyncio.sleep(0.3)
+        while not sender.sent:
+            await asyncio.sleep(0.01)
         assert sender.sent[0]["status"] == 408
         await sender.end()
 
