@@ -101,10 +101,8 @@ def test_a_wait_can_be_stopped(opened: Callable[..., Batcher]) -> None:
     def stop() -> None:
         raise Cancelled("stop")
 
-    began = time.monotonic()
     with pytest.raises(Cancelled):
-        wait(future, stop)
-    assert time.monotonic() - began < 2
+        wait(future, stop)  # the engine is held: without the stop it would not end
 
 
 def test_a_cancelled_item_is_dropped_and_the_others_go_on(opened: Callable[..., Batcher]) -> None:
@@ -330,11 +328,14 @@ def test_busy_time_is_shared_by_number(opened: Callable[..., Batcher]) -> None:
     engine = Slow()
     batcher = opened(engine, 4)
     futures = [batcher.submit(number, window(), LanguageVote("en")) for number in range(4)]
+    began = time.monotonic()
     engine.go.set()
     answers = [wait(future, nobody_stops) for future in futures]
+    took_s = time.monotonic() - began
     assert engine.batches == [4]
     assert sum(answer.align_s for answer in answers) == pytest.approx(0.08)
-    assert sum(answer.asr_s for answer in answers) == pytest.approx(0.12, abs=0.1)
+    assert len({answer.asr_s for answer in answers}) == 1
+    assert 0.1199 <= sum(answer.asr_s for answer in answers) <= took_s
 
 
 # The language of an item

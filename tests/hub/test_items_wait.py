@@ -30,15 +30,15 @@ def test_items_wait_for_their_model_and_go_on(tmp_path: Path) -> None:
         with Lab(tmp_path, **environment) as lab:
             worker = lab.start()
             (passes,) = lab.ingest([first], model=PASSES)
-            lab.wait(lambda: lab.states([passes])[passes].state == "done", "the first item", 180)
+            lab.wait(lambda: lab.states([passes])[passes].state == "done", "the first item")
             hub.always[LISTING] = Fault(status=503)
             (stays,) = lab.ingest([second], model=STAYS)
-            lab.wait(lambda: lab.states([stays])[stays].stage == "model", "the fetch", 60)
+            lab.wait(lambda: lab.states([stays])[stays].stage == "model", "the fetch")
             (other,) = lab.ingest([third], model="demo")
-            lab.wait(lambda: lab.states([other])[other].state == "done", "another model", 60)
+            lab.wait(lambda: lab.states([other])[other].state == "done", "another model")
             assert lab.states([stays])[stays].state in ("running", "waiting")
             hub.heal()
-            lab.wait(lambda: lab.states([stays])[stays].state == "done", "the healed item", 180)
+            lab.wait(lambda: lab.states([stays])[stays].state == "done", "the healed item")
             words = lab.words()
             assert all(words.values()) and not any(
                 "<|" in word for row in words.values() for word, _ in row

@@ -22,6 +22,7 @@ from tests.jobs.test_published_content import transcript
 from tests.support.postgres import database_url, server
 from tests.support.queue_store import Queue
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 
 __all__ = ["database_url", "server"]
 pytestmark = pytest.mark.slow
@@ -88,7 +89,7 @@ def test_a_machine_whose_answers_are_swallowed_writes_nothing_late(
     two.finish(two.take_over("two"), SECOND)
     before = two.files()
     proxy.heal()
-    thread.join(30)
+    thread.join(WAIT_S)
     assert not thread.is_alive()
     assert isinstance(ended[0], KBError) and two.files() == before
 
@@ -108,7 +109,7 @@ def test_a_take_over_waits_until_files_are_in_their_places(
     with own.guard(ITEM.id):
         thread.start()
         assert not taken.wait(0.3)
-    thread.join(30)
+    thread.join(WAIT_S)
     assert taken.is_set()
     with raises(Superseded, "item.superseded"), own.guard(ITEM.id):
         pass

@@ -46,7 +46,6 @@ def test_a_channel_on_a_disk_that_is_full_twice(tmp_path: Path) -> None:
                     sum(s.state == "waiting" for s in lab.states(list(talks)).values()) == COUNT - 2
                 ),
                 "what does not fit",
-                240,
             )
             waiting = [each for each in lab.states(list(talks)).values() if each.state == "waiting"]
             assert {(each.problem or {}).get("code") for each in waiting} == {NO_ROOM}
@@ -59,7 +58,7 @@ def test_a_channel_on_a_disk_that_is_full_twice(tmp_path: Path) -> None:
         disk.resize(2 * FLOOR)
         lab.wait(lambda: not is_paused(), "the second end of the pause")
         expire_waits(lab)  # a file that did not fit is tried after some minutes
-        lab.wait(lambda: len(done()) == COUNT, "all talks", 240)
+        lab.wait(lambda: len(done()) == COUNT, "all talks")
         sent = [r.id for r in site.media.requests_of("media") if r.sent == len(site.bodies[r.id])]
         assert sorted(sent) == sorted(site.channel.video_id(n) for n in range(COUNT))
         log = lab.log_file.read_text(encoding="utf-8", errors="replace").splitlines()

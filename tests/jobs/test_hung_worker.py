@@ -24,6 +24,7 @@ from kb.jobs.queue import heartbeat, hung_worker
 from kb.jobs.queue.heartbeat import Heartbeat, list_workers
 from kb.settings import PROJECT_ROOT, Settings, get_settings
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGSTOP")
 
@@ -80,6 +81,13 @@ def holder(settings: Settings, database: Database) -> Iterator[subprocess.Popen[
     process.stdout.close()
 
 
+@pytest.fixture
+def patient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a holder that lives answer late, on whatever machine."""
+    monkeypatch.setattr(heartbeat, "WATCH_S", WAIT_S)
+    monkeypatch.setattr(commands, "STOP_S", WAIT_S)
+
+
 def stop(database: Database, process: subprocess.Popen[str], silent_s: float = 0.7) -> None:
     # Stopped while this process has the database: a stopped holder must not lock it.
     with database.begin() as connection:
@@ -89,7 +97,7 @@ def stop(database: Database, process: subprocess.Popen[str], silent_s: float = 0
 
 
 def is_gone(process: subprocess.Popen[str]) -> bool:
-    process.wait(timeout=5)
+    process.wait(timeout=WAIT_S)
     return not psutil.pid_exists(process.pid)
 
 
@@ -142,6 +150,7 @@ def woke_up(database: Database, holder: subprocess.Popen[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("prepare", [beats, clock_jumped, woke_up])
 def test_a_worker_that_answers_is_not_ended(
+    patient: None,
     settings: Settings,
     database: Database,
     holder: subprocess.Popen[str],
@@ -191,13 +200,16 @@ def test_kb_worker_stop_ends_a_worker_that_answers_and_one_that_does_not(
     database: Database,
     holder: subprocess.Popen[str],
     hangs: bool,
+    request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("KB_HOME", str(settings.home))
     get_settings.cache_clear()
     if hangs:
-        holder.send_signal(signal.SIGSTOP)  # a moment ago: it still counts as alive
+        stop(database, holder, silent_s=0.0)  # a moment ago: it still counts as alive
+    else:
+        request.getfixturevalue("patient")
     try:
         assert run(["worker", "--stop"]) == 0
     finally:

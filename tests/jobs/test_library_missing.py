@@ -11,6 +11,7 @@ import pytest
 
 from kb.settings import PROJECT_ROOT
 from tests.support.error_source import sentence
+from tests.support.waiting import WAIT_S
 from tests.support.workers import Lab
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,7 @@ def test_a_worker_without_its_library_ends(
         lab.wait(
             lambda: shutil.rmtree(lab.home, ignore_errors=True) or not lab.home.exists(), "its end"
         )
-        assert popen.wait(90) == 1
+        assert popen.wait(WAIT_S) == 1
         said = (tmp_path / "log").read_text()
         assert said.count(sentence("library.missing", home=lab.home)) == 1, said
         assert sentence("library.missing_too_long", home=lab.home, waited_s=1) in said

@@ -35,9 +35,14 @@ from kb.jobs.queue.client import LaneState
 from kb.library.identity import make_identity
 from tests.support.machines import WRONG_CLOCK, Machines, machines_of, mounted
 from tests.support.postgres import connected, database_url, in_one_transaction, server
+from tests.support.waiting import WAIT_S
 from tests.support.workers import write_talks
 
-pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(sys.platform == "win32", reason="signals"),
+]
 
 __all__ = ["database_url", "server"]
 
@@ -89,9 +94,7 @@ def test_trouble_of_one_machine_s_folder(machines: Machines, fault: Callable[...
         machines.start("two", KB_HOME=str(share))
         with fault(lab.home, share):  # type: ignore[attr-defined]
             ids = lab.ingest(write_talks(lab.folder / "in", 4, words=5))
-            lab.wait(lambda: [lane.machine for lane in lab.jobs.lanes()] == ["two"], "its lane")
-            said = lab.kb("status").stdout
-            assert "two takes no items until" in said and str(share) in said
+            machines.wait_paused("two", str(share))
             one = machines.start("one")
             machines.require_complete(ids)
             lab.stop(one)
@@ -171,7 +174,7 @@ def test_a_frozen_machine_inside_a_transaction(machines: Machines, locked: int) 
         frozen.execute(sa.text("INSERT INTO kb_workers (executor_id, host, pid, started_at, seen_at"
                                ") VALUES ('frozen', 'h', 1, 0, 0)"))  # fmt: skip
         began_at, done = time.monotonic(), 0
-        while (frozen_s := time.monotonic() - began_at) < 20 or (done < 5 and frozen_s < 120):
+        while (frozen_s := time.monotonic() - began_at) < 20 or (done < 5 and frozen_s < WAIT_S):
             assert [each.executor_id for each in lab.jobs.workers()] == ["two"]
             done = sum(each.state == "done" for each in lab.states(ids).values())
             time.sleep(0.5)
@@ -194,7 +197,7 @@ def test_one_name_on_two_machines(machines: Machines) -> None:
     ):
         (share / ".workers" / ".kb").write_text("")
         refused = machines.start_as("one", second, KB_HOME=str(share))
-        assert refused.wait(60) != 0
+        assert refused.wait(WAIT_S) != 0
         assert "KB_EXECUTOR_ID" in machines.log()
         machines.require_complete(ids)
         machines.wait_alive("one")
@@ -247,7 +250,7 @@ def test_a_worker_of_another_user(machines: Machines) -> None:
         with mounted("--bind", str(lab.home), at=share):
             lab.home.chmod(0o755)
             refused = machines.start_as("two", AS_NOBODY, **settings)
-            assert refused.wait(60) != 0
+            assert refused.wait(WAIT_S) != 0
             assert f"{share}" in machines.log() and "Traceback" not in machines.log()
             assert "belongs to the account root" in machines.log()
             # A library that all accounts share: the other worker works.
@@ -295,7 +298,7 @@ def test_an_older_dump_under_a_running_worker(machines: Machines) -> None:
             *(f'INSERT INTO {name} SELECT * FROM dump."{name}"' for name in names),
             f"SELECT setval('{numbers}', {last})",
         ])  # fmt: skip
-    lab.wait(lambda: "kb reindex" in machines.log(), "the worker says so", 120)
+    lab.wait(lambda: "kb reindex" in machines.log(), "the worker says so")
     for command in ("status", "doctor"):
         done = lab.kb(command, check=None)
         assert "kb reindex" in done.stdout + done.stderr, done

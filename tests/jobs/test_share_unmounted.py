@@ -21,7 +21,11 @@ from tests.support.machines import Machines, machines_of, mounted
 from tests.support.postgres import database_url, server
 from tests.support.workers import write_talks
 
-pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="mounts")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(sys.platform != "linux", reason="mounts"),
+]
 
 __all__ = ["database_url", "server"]
 
@@ -66,8 +70,7 @@ def test_a_share_unmounted_between_check_and_rename(machines: Machines, kind: st
         try:
             assert list(share.iterdir()) == []
             os.kill(two.pid, signal.SIGCONT)
-            lab.wait(lambda: [lane.machine for lane in lab.jobs.lanes()] == ["two"], "its lane")
-            assert str(share) in lab.kb("status").stdout
+            machines.wait_paused("two", str(share))
             assert list(share.iterdir()) == []
             one = machines.start("one")
             machines.require_complete(ids)

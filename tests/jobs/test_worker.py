@@ -29,6 +29,7 @@ from kb.settings import PROJECT_ROOT
 from kb.sources.listing.filters import VideoFilters
 from tests.support.error_source import sentence
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
@@ -136,7 +137,6 @@ def test_wait_follows_an_item_that_comes_back_soon_and_lists_one_that_does_not(
 def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -> None:
     _ = warm.worker
     item_id = warm.begin_long()
-    began = time.monotonic()
     warm.kb("cancel", item_id)
     assert warm.states([item_id])[item_id].state == "cancelled"
     time.sleep(2)
@@ -152,7 +152,6 @@ def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -
     (medium,) = [name for name in before if name.endswith(".wav")]
     assert after[medium] == before[medium]
     assert len(after) == 4
-    assert time.monotonic() - began < 120
 
 
 def test_a_clip_is_answered_while_a_talk_is_running(warm: Warm) -> None:
@@ -279,16 +278,16 @@ def test_again_replaces_and_doubles_nothing(warm: Warm) -> None:
 def test_a_killed_command_changes_nothing(warm: Warm) -> None:
     _ = warm.worker
     files = warm.talks(2, 60)
+    before = set(warm.states())
     face = subprocess.Popen(
         [sys.executable, "-m", "kb.cli", "ingest", *map(str, files), "--wait"],
         env=warm.environment(), cwd=PROJECT_ROOT,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    before = set(warm.states())
     warm.wait(lambda: len(set(warm.states()) - before) == 2, "two queued items")
     ids = sorted(set(warm.states()) - before)
     face.kill()
-    face.wait(10)
+    face.wait()
     assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}
 
 
@@ -342,17 +341,15 @@ def test_a_library_that_moves_away_and_comes_back(warm: Warm) -> None:
 def test_a_stopped_worker_releases_its_item_and_the_next_goes_on(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long()
-    began = time.monotonic()
     warm.kb("worker", "--stop")
-    warm._reap(worker, 10)
-    assert time.monotonic() - began < 20
+    warm._reap(worker)
     assert not worker.is_running()
     assert warm.states([item_id])[item_id].state == "queued"
     assert warm.jobs.workers() == [] and warm.leftovers() == []
     assert len(warm.files_of(item_id)) == 2
     worker = warm.start()
     warm.wait(lambda: warm.running(item_id), "the item")
-    warm.stop(worker, 10)  # SIGTERM this time
+    warm.stop(worker)  # SIGTERM this time
     assert warm._popen[-1].returncode == 0
     _ = warm.worker
     done = warm.wait_finished([item_id])[item_id]
@@ -371,8 +368,7 @@ def test_status_is_right_when_the_worker_is_dead(warm: Warm) -> None:
     assert document["counts"]["running"] == 0
     assert document["counts"]["queued"] == 1
     assert host is not None
-    psutil.wait_procs([host], timeout=10)
-    assert not host.is_running()  # an inference process ends with its worker
+    warm.wait(lambda: not host.is_running(), "its end")  # an inference process ends with its worker
     # A worker with a different name takes over the items of the dead one.
     warm.start(name="two")
     done = warm.wait_finished([item_id])[item_id]
@@ -385,11 +381,17 @@ def test_status_is_right_when_the_worker_is_dead(warm: Warm) -> None:
 def test_an_item_that_crashes_the_process_fails_after_three_crashes(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long(2 * LONG_WORDS)
+    killed: list[psutil.Process | None] = [None]
+
+    def in_another_life() -> bool:
+        return warm.running(item_id) and warm.inference_process_of(worker) not in killed
+
     for death in range(3):
-        warm.wait(lambda: warm.running(item_id), "the item in another life")
+        warm.wait(in_another_life, "the item in another life")
         host = warm.inference_process_of(worker)
         assert host is not None, death
         host.kill()
+        killed.append(host)
         warm.wait(lambda n=death: warm.deaths(item_id) > n, "a death")
     failed = warm.wait_finished([item_id])[item_id]
     assert failed.state == "failed"
@@ -412,7 +414,7 @@ def test_a_detached_worker_survives_its_terminal(warm: Warm) -> None:
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     terminal = os.getsid(shell.pid)
-    _, errors = shell.communicate(timeout=60)
+    _, errors = shell.communicate(timeout=WAIT_S)
     assert shell.returncode == 0, errors
     (alive,) = warm.jobs.workers()
     worker = warm.track(alive.pid)

@@ -21,6 +21,7 @@ from kb.media.damage import clock
 from kb.media.decode import Samples, decode
 from kb.media.probe import probe
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 TONE_HZ = 440
@@ -506,10 +507,10 @@ def test_ctrl_c_ends_the_program_and_its_decoder(hour: Path, tmp_path: Path) -> 
     children = psutil.Process(reader.pid).children(recursive=True)
     assert children
     os.killpg(reader.pid, 2)
-    _, errors = reader.communicate(timeout=20)
+    _, errors = reader.communicate(timeout=WAIT_S)
     assert b"KeyboardInterrupt" in errors
     assert b"MediaUnavailable" not in errors
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=WAIT_S)
     assert not alive
 
 

@@ -32,6 +32,7 @@ from kb.types import MediaItem, Passage
 from tests.fakes.odin import KEY, PROJECT, SECRET, FakeOdin
 from tests.support.odin_items import FACTS, video
 from tests.support.sink_contract import SinkContract, make_item, make_passages
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -207,6 +208,7 @@ def test_a_changed_transcript_replaces_without_a_gap(odin: FakeOdin, sink: OdinS
 
     watcher = threading.Thread(target=look)
     watcher.start()
+    until(lambda: seen)
     assert put(sink, video(), "new words") == "synced"
     done.set()
     watcher.join()

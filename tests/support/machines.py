@@ -22,6 +22,7 @@ from kb.sinks.base import content_sha256
 from kb.sinks.local.sink import LocalSink
 from kb.transcript.passages import passages
 from tests.fakes.database_proxy import DatabaseProxy
+from tests.support.waiting import WAIT_S
 from tests.support.workers import ACTIVE_STATES, Lab
 
 # `kb` on a machine whose clock is wrong by the seconds in a file, which may change meanwhile.
@@ -74,11 +75,24 @@ class Machines:
             f"{names} alive",
         )
 
+    def wait_paused(self, name: str, *words: str) -> None:
+        """Wait until `kb status` shows that this machine takes no items, with these words.
+
+        A pause may end after a moment, and come back: the small file that is tried can be written.
+        """
+
+        def shown() -> bool:
+            said = self.lab.kb("status").stdout
+            wanted = (f"{name} takes no items until", *words)
+            return all(each in said for each in wanted)
+
+        self.lab.wait(shown, f"the pause of {name}")
+
     def log(self) -> str:
         """Return what all workers have written."""
         return self.lab.log_file.read_text(errors="replace")
 
-    def require_complete(self, ids: list[str], timeout_s: float = 300) -> None:
+    def require_complete(self, ids: list[str], timeout_s: float = 2 * WAIT_S) -> None:
         """Wait for the end; each item is done once, without an attempt, and its index is right."""
         lab = self.lab
         lab.wait(
