@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from kb import __version__
-from kb.api import errors, health, jobs, metrics, models, transcriptions
+from kb.api import errors, health, jobs, metrics, models, transcriptions, vad
 from kb.api import uploads as upload_routes
 from kb.api.context import ApiContext
 from kb.api.guard import ApiGuard
@@ -51,7 +51,7 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
         title="KB Ingest", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan
     )
     errors.install(app)
-    for part in (transcriptions, jobs, upload_routes, models, health):
+    for part in (transcriptions, vad, jobs, upload_routes, models, health):
         app.include_router(part.router(context))
     registry = metrics.registry_of(context)
     app.include_router(metrics.router(registry))

@@ -18,6 +18,7 @@ MOST_FIELDS = 200
 FIELD_BYTES = 1 << 20  # of one value
 PROMPT_BYTES = 600  # more than half of Whisper's text context
 MOST_KEYWORDS, LONGEST_KEYWORD = 100, 80
+MOST_LANGUAGES = 30
 
 Format = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["word", "segment"]
@@ -49,27 +50,42 @@ class TranscriptionFields(AudioFields):
     timestamp_granularities: list[Granularity] = Field(
         default_factory=list, alias="timestamp_granularities[]"
     )
+    languages: list[Language] = Field(
+        default_factory=list,
+        max_length=MOST_LANGUAGES,
+        alias="languages[]",
+        description="Codes of the languages that may be spoken; the detected one is among them.",
+    )
+    include: list[Literal["logprobs"]] = Field(
+        default_factory=list, alias="include[]", description="With response_format json only."
+    )
     stream: bool = False
 
-    @field_validator("language")
+    @field_validator("language", "languages")
     @classmethod
-    def _known(cls, value: str) -> str:
-        code = language_code(value) if value else ""
-        if value and not code:
-            raise ValueError("a language code such as en is expected")
-        return code
+    def _known(cls, value: str | list[str]) -> str | list[str]:
+        return [_code(each) for each in value] if isinstance(value, list) else _code(value)
 
 
-_Fields = TypeVar("_Fields", bound=AudioFields)
+class TranslationFields(AudioFields):
+    """The fields of a translation into English."""
+
+
+def _code(name: str) -> str:
+    code = language_code(name) if name else ""
+    if name and not code:
+        raise ValueError("a language code such as en is expected")
+    return code
+
+
+_Fields = TypeVar("_Fields", bound=BaseModel)
 
 # Fields of OpenAI's service that need what is not here; each is refused with its reason.
 _REFUSED = {
-    "include": "log-probabilities of tokens are not kept",
-    "languages": "the choice of one language among several is not supported; give language",
     "known_speaker_names": "speakers are not recognized",
     "known_speaker_references": "speakers are not recognized",
 }
-_LISTS = ("keywords", "timestamp_granularities")
+_LISTS = ("keywords", "timestamp_granularities", "languages", "include")
 
 
 async def read_form(request: Request) -> FormData:
@@ -110,9 +126,9 @@ def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
         if name in _REFUSED:
             message = f"{name} cannot be used: {_REFUSED[name]}."
             raise ApiError(400, "unsupported_value", message, param=name)
-        if name == "chunking_strategy":
+        if name == "chunking_strategy" and kind is TranscriptionFields:
             _check_strategy(key, given)
-        elif name in _LISTS and key in (name, f"{name}[]"):
+        elif name in _LISTS and name in kind.model_fields and key in (name, f"{name}[]"):
             values.setdefault(f"{name}[]", []).extend(given)
         elif bracket or key not in kind.model_fields:
             raise ApiError(400, "unknown_parameter", f"{key} is no parameter.", param=name)
@@ -125,6 +141,7 @@ def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
             400,
             "unsupported_value",
             "response_format diarized_json cannot be used: speakers are not recognized.",
+            hint="verbose_json has the same segments, without speakers.",
             param="response_format",
         )
     try:
@@ -154,3 +171,12 @@ def _check_strategy(key: str, given: list[Any]) -> None:
             return
     message = f"{key}: auto or an object of the type server_vad is expected."
     raise ApiError(400, "invalid_value", message, param="chunking_strategy")
+
+
+def form_schema(fields: type[BaseModel]) -> dict[str, Any]:
+    """Return the description of a form with a file."""
+    schema = fields.model_json_schema(by_alias=True)
+    schema["properties"]["file"] = {"type": "string", "format": "binary"}
+    schema["required"] = [*schema.get("required", []), "file"]
+    schema["description"] = "A form with the recording; the file may be any audio or video."
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}

@@ -8,6 +8,7 @@ from pathlib import Path
 from starlette.datastructures import UploadFile
 
 from kb.api.errors import ApiError
+from kb.errors import MediaUnavailable
 
 _BLOCK = 1 << 20
 
@@ -25,3 +26,9 @@ def write(file: UploadFile, path: Path) -> str:
             507, "disk", f"The recording cannot be stored: {error.strerror or error}."
         ) from error
     return digest.hexdigest()
+
+
+def rename(error: MediaUnavailable, path: Path, shown: str) -> None:
+    """Put the name by which the caller knows the file into an error."""
+    error.message = error.message.replace(str(path), shown)
+    error.hint = error.hint.replace(str(path), shown)

@@ -1,4 +1,4 @@
-"""POST /v1/audio/transcriptions."""
+"""POST /v1/audio/transcriptions, and /v1/audio/translations (into English)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -21,12 +20,15 @@ from kb.api.context import ApiContext
 from kb.api.errors import CLIENT_GONE, ApiError
 from kb.api.fields import (
     PROMPT_BYTES,
+    AudioFields,
     TranscriptionFields,
+    TranslationFields,
     fields_of,
     file_of,
+    form_schema,
     read_form,
 )
-from kb.api.files import write
+from kb.api.files import rename, write
 from kb.api.flights import Flight, OnText
 from kb.errors import MediaUnavailable
 from kb.options import RunOptions
@@ -46,7 +48,7 @@ def router(context: ApiContext) -> APIRouter:
 
     @routes.post(
         "/transcriptions",
-        openapi_extra={"requestBody": _form_of(TranscriptionFields)},
+        openapi_extra={"requestBody": form_schema(TranscriptionFields)},
         responses={200: {"content": {name: {} for name in ("text/plain", "text/event-stream")}}},
     )
     async def create_transcription(request: Request) -> Response:
@@ -54,48 +56,61 @@ def router(context: ApiContext) -> APIRouter:
 
         `stream=true` answers with events; `kb` has grade, coverage and doubtful seconds.
         """
-        form = await read_form(request)
-        try:
-            file, fields = file_of(form), fields_of(form, TranscriptionFields)
-            _check(fields)
-            options = await run_in_threadpool(_options, context, fields)
-            flight, cached = await _take_off(context, request, file, fields, options)
-        finally:
-            await form.close()
-        if fields.stream:
-            return await _streamed(context, fields, flight, cached=cached)
-        with context.flights.joined(flight):
-            while not flight.ended:
-                await flight.next_change(LOOK_S)
-                if not flight.ended and await request.is_disconnected():
-                    raise ApiError(CLIENT_GONE, "client_gone", "The caller has left.")
-            transcript = flight.result()
-        known = _facts(flight, fields, cached=cached)
-        granularities = fields.timestamp_granularities
-        return await run_in_threadpool(
-            answers.response,
-            context.service,
-            transcript,
-            fields.response_format,
-            granularities,
-            known,
-        )
+        return await _answer(context, request, TranscriptionFields)
+
+    @routes.post(
+        "/translations",
+        openapi_extra={"requestBody": form_schema(TranslationFields)},
+        responses={200: {"content": {"text/plain": {}}}},
+    )
+    async def create_translation(request: Request) -> Response:
+        """Translate the speech of a recording into English, in the form of OpenAI's service."""
+        return await _answer(context, request, TranslationFields)
 
     return routes
 
 
+async def _answer(
+    context: ApiContext,
+    request: Request,
+    kind: type[TranscriptionFields] | type[TranslationFields],
+) -> Response:
+    form = await read_form(request)
+    try:
+        file, fields = file_of(form), fields_of(form, kind)
+        if isinstance(fields, TranscriptionFields):
+            _check(fields)
+        options = await run_in_threadpool(_options, context, fields)
+        flight, cached = await _take_off(context, request, file, fields, options)
+    finally:
+        await form.close()
+    if isinstance(fields, TranscriptionFields) and fields.stream:
+        return await _streamed(context, fields, flight, cached=cached)
+    with context.flights.joined(flight):
+        while not flight.ended:
+            await flight.next_change(LOOK_S)
+            if not flight.ended and await request.is_disconnected():
+                raise ApiError(CLIENT_GONE, "client_gone", "The caller has left.")
+        transcript = flight.result()
+    known = _facts(flight, fields, cached=cached)
+    return await run_in_threadpool(answers.response, context.service, transcript, fields, known)
+
+
 def _check(fields: TranscriptionFields) -> None:
     """Raise ApiError for fields that do not go together."""
+    problem, param = "", ""
     if fields.timestamp_granularities and fields.response_format != "verbose_json":
-        raise ApiError(
-            400,
-            "unsupported_value",
-            "timestamp_granularities need response_format verbose_json.",
-            param="timestamp_granularities",
-        )
+        param = "timestamp_granularities"
+        problem = "timestamp_granularities need response_format verbose_json."
+    elif fields.include and fields.response_format != "json":
+        param, problem = "include", "logprobs need response_format json."
+    elif fields.language and fields.languages and fields.language not in fields.languages:
+        param, problem = "language", f"language {fields.language} is none of languages."
+    if problem:
+        raise ApiError(400, "unsupported_value", problem, param=param)
 
 
-def _options(context: ApiContext, fields: TranscriptionFields) -> RunOptions:
+def _options(context: ApiContext, fields: AudioFields) -> RunOptions:
     found = context.models.find(fields.model)
     if found is None:
         raise ApiError(
@@ -105,14 +120,27 @@ def _options(context: ApiContext, fields: TranscriptionFields) -> RunOptions:
             hint=f"Served: {', '.join(context.models.names())}.",
             param="model",
         )
-    return replace(found.options, language=fields.language or None)
+    if isinstance(fields, TranscriptionFields):
+        return replace(found.options, language=fields.language or None)
+    if not found.may_translate:
+        able = context.models.translating()
+        raise ApiError(
+            400,
+            "unsupported_value",
+            f"The model {fields.model} was not trained to translate.",
+            hint=f"Models here that translate: {', '.join(able)}."
+            if able
+            else "Fetch one that translates: kb models pull small",
+            param="model",
+        )
+    return found.options
 
 
 async def _take_off(
     context: ApiContext,
     request: Request,
     file: UploadFile,
-    fields: TranscriptionFields,
+    fields: TranscriptionFields | TranslationFields,
     options: RunOptions,
 ) -> tuple[Flight, bool]:
     """Return the transcription of a file, and True if its answer was there already."""
@@ -120,11 +148,16 @@ async def _take_off(
     path = context.folder / secrets.token_hex(16)
     try:
         digest = await run_in_threadpool(write, file, path)
-        names = tuple(name.strip() for name in fields.keywords if name.strip())
+        keywords: tuple[str, ...] = ()
+        languages: tuple[str, ...] = ()
+        task = "translate"
+        if isinstance(fields, TranscriptionFields):
+            keywords, languages, task = tuple(fields.keywords), _languages(fields), "transcribe"
+        names = tuple(name.strip() for name in keywords if name.strip())
         prompt = _prompt(fields.prompt)
         hotwords = (prompt, *names) if prompt else names
         chosen = json.dumps(options.as_dict())
-        key = (request.state.key, digest, chosen, hotwords, fields.temperature)
+        key = (request.state.key, digest, chosen, hotwords, fields.temperature, languages, task)
         known = context.flights.find(key)
         if known is not None:
             path.unlink(missing_ok=True)
@@ -132,22 +165,25 @@ async def _take_off(
         shown = uploads.safe_name(file.filename or "recording")
         recording = Recording(
             path, options, shown_as=shown, sha256=digest, hotwords=hotwords, may_swap=False,
-            temperature=fields.temperature,
+            temperature=fields.temperature, languages=languages, task=task,
         )  # fmt: skip
 
         def work(on_text: OnText, cancelled: Any) -> Transcript:
             try:
                 return transcriber.transcribe(recording, on_text=on_text, cancelled=cancelled)
             except MediaUnavailable as error:
-                # The caller knows the file by its own name.
-                error.message = error.message.replace(str(path), shown)
-                error.hint = error.hint.replace(str(path), shown)
+                rename(error, path, shown)
                 raise
 
         return context.flights.start(key, work, lambda: path.unlink(missing_ok=True)), False
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _languages(fields: TranscriptionFields) -> tuple[str, ...]:
+    """Return the languages among which the spoken one is detected."""
+    return () if fields.language else tuple(sorted(set(fields.languages)))
 
 
 def _prompt(text: str) -> str:
@@ -158,11 +194,14 @@ def _prompt(text: str) -> str:
     return found if " " in found else found[-MOST_UNSPACED:]
 
 
-def _facts(flight: Flight, fields: TranscriptionFields, *, cached: bool) -> dict[str, Any]:
+def _facts(
+    flight: Flight, fields: TranscriptionFields | TranslationFields, *, cached: bool
+) -> dict[str, Any]:
     found = answers.facts(flight.result(), flight.took_s, cached=cached)
     if len(" ".join(fields.prompt.split()).encode("utf-8", "replace")) > PROMPT_BYTES:
         found["warnings"].append(f"The last {PROMPT_BYTES} bytes of the prompt were used.")
-    if fields.temperature > 0 and (fields.prompt or fields.keywords):
+    keywords = isinstance(fields, TranscriptionFields) and fields.keywords
+    if fields.temperature > 0 and (fields.prompt or keywords):
         found["warnings"].append("At a temperature above 0 prompt and keywords are not used.")
     return found
 
@@ -215,26 +254,11 @@ async def _events(
             yield _event(flight.error.document())
             return
         known = _facts(flight, fields, cached=cached)
-        granularities = fields.timestamp_granularities
         done = await run_in_threadpool(
-            answers.done_event,
-            context.service,
-            flight.result(),
-            fields.response_format,
-            granularities,
-            known,
+            answers.done_event, context.service, flight.result(), fields, known
         )
         yield _event(done)
 
 
 def _event(document: dict[str, Any]) -> str:
     return f"data: {json.dumps(document, ensure_ascii=False)}\n\n"
-
-
-def _form_of(fields: type[BaseModel]) -> dict[str, Any]:
-    """Return the description of a form with a file."""
-    schema = fields.model_json_schema(by_alias=True)
-    schema["properties"]["file"] = {"type": "string", "format": "binary"}
-    schema["required"] = [*schema.get("required", []), "file"]
-    schema["description"] = "A form with the recording; the file may be any audio or video."
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}

@@ -26,7 +26,7 @@ from kb.asr.batching.batcher import BatchedWindow, Batcher, LanguageSelector, wa
 from kb.asr.batching.fallback_engine import FallbackEngine
 from kb.asr.batching.language_vote import EARLY_WINDOWS, FixedLanguage, LanguageVote
 from kb.asr.coverage import without_words
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult
+from kb.asr.engines.base import TRANSCRIBE, TRANSLATE, DecodingOptions, DecodingResult
 from kb.asr.first_readings import FirstReadings, OnText
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.checks import PREVIOUS_WORDS
@@ -43,7 +43,7 @@ from kb.asr.windows.window_source import WindowSource
 from kb.asr.windows.windowing import Window
 from kb.errors import Cancelled, SettingsError
 from kb.settings import Settings, get_settings
-from kb.types import MediaRef, Segment, Timing, Transcript, Word
+from kb.types import MediaRef, Segment, Serving, Timing, Transcript, Word
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ class Recognizer:
         fallback: FallbackEngine | None = None,
         hotwords: tuple[str, ...] = (),
         temperature: float = 0.0,
+        languages: tuple[str, ...] = (),
+        task: str = TRANSCRIBE,
         repair_budget: RepairBudget | None = None,
         urgent: bool = False,
     ) -> None:
@@ -86,19 +88,29 @@ class Recognizer:
         `preparations` limits how many media are read and cut at once. `settings` give the limits of
         the checks and the prompt and, without a `plan`, the repair steps; `fallback` is the engine
         for the last step. `hotwords` go into the prompt, the most important first, if the model
-        supports them; `temperature` is that of the first readings. `repair_budget` is shared by all
-        media of a run (default: by those of this object). `urgent`: the windows come before those
-        of media that are not.
+        supports them; `temperature` is that of the first readings. The detected language is one of
+        `languages`, if there are any. `task`: transcribe, or translate into English.
+        `repair_budget` is shared by all media of a run (default: by those of this object).
+        `urgent`: the windows come before those of media that are not.
 
-        Raises SettingsError if the model does not support the requested language or temperature.
+        Raises SettingsError if the model does not support the requested language, temperature or
+        task.
         """
-        if language != AUTO and not batcher.engine.supports_language(language):
+        for code in (*languages, *((language,) if language != AUTO else ())):
+            if not batcher.engine.supports_language(code):
+                raise SettingsError(
+                    "recognizer.language",
+                    "The model {model} does not know the language {language!r}.",
+                    hint="Give a two-letter code it knows (--language, KB_LANGUAGE), or auto.",
+                    model=batcher.engine.model,
+                    language=code,
+                )
+        if task == TRANSLATE and TRANSLATE not in batcher.engine.decoding_methods:
             raise SettingsError(
-                "recognizer.language",
-                "The model {model} does not know the language {language!r}.",
-                hint="Give a two-letter code it knows (--language, KB_LANGUAGE), or auto.",
+                "recognizer.translate",
+                "The model {model} does not translate.",
+                hint="Name a multilingual model of the Whisper family, such as small.",
                 model=batcher.engine.model,
-                language=language,
             )
         if temperature > 0 and "temperature" not in batcher.engine.decoding_methods:
             raise SettingsError(
@@ -107,7 +119,8 @@ class Recognizer:
                 hint="Leave it at 0.",
                 model=batcher.engine.model,
             )
-        self.first_options = DecodingOptions(temperature)
+        self.first_options = DecodingOptions(temperature, task=task)
+        self.task, self.languages = task, languages
         self.batcher = batcher
         self.preset = preset
         self.fixed_language = None if language == AUTO else language
@@ -217,7 +230,10 @@ class Recognizer:
             windows=windows,
         )
         sound = source.meter.facts(found.words, coverage.speech_s)
-        return with_expected_errors(replace(found, sound=sound))
+        serving = Serving(language_probability=run.vote.probability if segments else None)
+        found = replace(found, sound=sound, serving=serving)
+        # What is known about an engine's errors is known for transcripts alone.
+        return found if self.task == TRANSLATE else with_expected_errors(found)
 
 
 class _Run:
@@ -237,7 +253,7 @@ class _Run:
         self._progress = progress
         self._cancelled = cancelled
         self._release_slot: SlotRelease = nullcontext
-        self.vote = LanguageVote(owner.fixed_language)
+        self.vote = LanguageVote(owner.fixed_language, owner.languages)
         self.asr_s = self.align_s = 0.0
         engine = owner.batcher.engine
         self.source = WindowSource(
@@ -317,20 +333,24 @@ class _Run:
         batcher, fallback = self._owner.batcher, self._owner.fallback
         if request.fallback:
             fallback_batcher = fallback.open() if fallback else None
-            if fallback_batcher is None or not fallback_batcher.engine.supports_language(
-                request.language
-            ):
+            if fallback_batcher is None or not self._can_use(fallback_batcher, request.language):
                 return None
             batcher = fallback_batcher
         vote = FixedLanguage(request.language)
-        return self._queue(batcher, request.window, vote, request.options)
+        options = replace(request.options, task=self._owner.task)
+        return self._queue(batcher, request.window, vote, options)
+
+    def _can_use(self, batcher: Batcher, language: str) -> bool:
+        engine, task = batcher.engine, self._owner.task
+        translates = task != TRANSLATE or TRANSLATE in engine.decoding_methods
+        return translates and engine.supports_language(language)
 
     def _queue(
         self,
         batcher: Batcher,
         window: Window,
         vote: LanguageSelector,
-        options: DecodingOptions = GREEDY,
+        options: DecodingOptions,
     ) -> Future[BatchedWindow]:
         return batcher.submit(
             self,

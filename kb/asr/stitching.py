@@ -164,7 +164,7 @@ def segment_with(segment: Segment, words: tuple[Word, ...]) -> Segment | None:
 
 def _without_tokens(decoding: SegmentDecoding | None) -> SegmentDecoding | None:
     """Return the figures of a segment whose text is no longer that of its tokens."""
-    return decoding and replace(decoding, tokens=())
+    return decoding and replace(decoding, tokens=(), token_bytes=(), logprobs=())
 
 
 def keep_words(

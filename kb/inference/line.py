@@ -58,8 +58,9 @@ class Request:
     """A medium that a caller waits for.
 
     `path` is on this machine; `shown_as` is the path that the transcript names. `hotwords` go into
-    the recognizer's prompt; `temperature` is that of the first reading. Without `may_swap` the
-    request is refused while another model is at work.
+    the recognizer's prompt; `temperature` is that of the first reading. The detected language is
+    one of `languages`; empty: of those of the model. `task`: transcribe, or translate into English.
+    Without `may_swap` the request is refused while another model is at work.
     """
 
     path: Path
@@ -69,6 +70,8 @@ class Request:
     hotwords: tuple[str, ...] = ()
     may_swap: bool = True
     temperature: float = 0.0
+    languages: tuple[str, ...] = ()
+    task: str = "transcribe"
 
 
 class Transcriber(Protocol):
@@ -107,8 +110,11 @@ class ModelTranscriber:
         cancelled: Callable[[], bool] | None = None,
     ) -> Transcript:
         """Transcribe with the worker's model, before the items of the queue."""
+        options = self.session.transcription_options(request.options)
         options = replace(
-            self.session.transcription_options(request.options),
+            options,
+            languages=request.languages or options.languages,
+            task=request.task,
             hotwords=request.hotwords,
             temperature=request.temperature,
             urgent=True,

@@ -194,6 +194,7 @@ class InferenceSession:
         track = int(options.track) if options.track.isdecimal() else None
         decode(path, track=track, longest_s=longest_s)
         with self._use_model(options, cancelled) as (batcher, detector), ExitStack() as exit_stack:
+            queue_s = round(time.perf_counter() - began, 3)
             if on_ready:
                 on_ready()
             preparations = self._urgent_preparations if options.urgent else self._preparations
@@ -210,6 +211,8 @@ class InferenceSession:
                 fallback=self._fallback_engine(options),
                 hotwords=options.hotwords,
                 temperature=options.temperature,
+                languages=options.languages,
+                task=options.task,
                 repair_budget=self._repair_budget,
                 urgent=options.urgent,
             )
@@ -231,6 +234,7 @@ class InferenceSession:
         return replace(
             transcript,
             timing=replace(transcript.timing, total_s=elapsed),
+            serving=replace(transcript.serving, device=self.manager.device, queue_s=queue_s),
             cpu_reason=self._unrequested_cpu(),
         )
 

@@ -96,7 +96,9 @@ def _merged(found: Sequence[Transcript]) -> Transcript:
         warnings=tuple(warnings),
         truncated=any(each.truncated for each in found),
     )
-    return with_expected_errors(merged)
+    # Without figures of one track (a translation) there are none of all.
+    measured = any(each.expected_errors is not None for each in spoken)
+    return with_expected_errors(merged) if measured else merged
 
 
 def _in_order(spans: Iterable[SpeechSpan]) -> tuple[SpeechSpan, ...]:

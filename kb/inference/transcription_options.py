@@ -21,6 +21,7 @@ class TranscriptionOptions:
     track: str = ""  # number of a sound track, `all`, or empty to choose
     hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
     temperature: float = 0.0  # of the first reading; 0 takes the likeliest words
+    task: str = "transcribe"  # or translate, into English
     # Of the model's row in models.yaml. The language that is detected is one of `languages`.
     languages: tuple[str, ...] = ()
     dtype: str = "auto"

@@ -23,9 +23,9 @@ class Served:
     row: ModelRow | None
 
     @property
-    def translates(self) -> bool:
-        """True if the model was trained to translate into English."""
-        return self.row is not None and self.row.translate
+    def may_translate(self) -> bool:
+        """False if the model's row says that it was not trained to translate into English."""
+        return self.row is None or self.row.translate
 
 
 @dataclass

@@ -27,7 +27,7 @@ from kb.types.quality import (
 from kb.types.recording import RecordingFacts
 from kb.types.subtitle_layout import LAYOUTS, ONE_WORD, STANDARD, LayoutName, SubtitleLayout
 from kb.types.table_form import CsvForm, TableForm, table_form
-from kb.types.transcript import IMPORTED, Revision, TextChange, Timing, Transcript
+from kb.types.transcript import IMPORTED, Revision, Serving, TextChange, Timing, Transcript
 from kb.types.words import (
     LONGEST_MEDIUM_S,
     Segment,
@@ -68,6 +68,7 @@ __all__ = [
     "Revision",
     "Segment",
     "SegmentDecoding",
+    "Serving",
     "SoundFacts",
     "SpeechSpan",
     "SubtitleLayout",

@@ -5,7 +5,7 @@ Every time is in seconds from the start of the medium unless a name states anoth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kb.types.media import MediaRef
 from kb.types.quality import (
@@ -79,6 +79,19 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Serving:
+    """Facts for the caller of a transcription, which are not stored.
+
+    `device`: address of the device, such as cuda:0; `queue_s`: wait for the model;
+    `language_probability`: of the detected language, 0..1, None where it was not detected.
+    """
+
+    device: str = ""
+    queue_s: float = 0.0
+    language_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """The words of one medium with everything needed to check or repeat them.
 
@@ -91,7 +104,7 @@ class Transcript:
     subtitles), `times_each_word` (text for people gives the time of each word), `frame_rate` (of an
     EDL, per second) and `table_form` (that of CSV) are chosen for one export and not stored.
     `expected_errors` is None if it was not measured for the engine, `sound` if the sound was not
-    measured.
+    measured. `serving` is not stored.
     """
 
     media: MediaRef
@@ -116,6 +129,7 @@ class Transcript:
     table_form: TableForm = PLAIN_TABLE
     expected_errors: ExpectedErrors | None = None
     sound: SoundFacts | None = None
+    serving: Serving = field(default=Serving(), compare=False, repr=False)
 
     @property
     def doubtful_spans(self) -> tuple[SpeechSpan, ...]:

@@ -43,12 +43,15 @@ class SegmentDecoding:
 
     `window_s`: start of its window; `tokens`: of its text in the model's vocabulary, empty where a
     part of the text was cut off; `no_speech`: the model's probability of no speech, 0..1.
+    `token_bytes` and `logprobs` are the text and the log-probability of each token.
     """
 
     window_s: float
     tokens: tuple[int, ...]
     temperature: float
     no_speech: float
+    token_bytes: tuple[bytes, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

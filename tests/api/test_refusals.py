@@ -106,7 +106,8 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ({"response_format": "docx"}, 400, "invalid_value", "response_format"),
         ({"response_format": "diarized_json"}, 400, "unsupported_value", "response_format"),
         ({"language": "klingon"}, 400, "invalid_value", "language"),
-        ({"languages[]": "en"}, 400, "unsupported_value", "languages"),
+        ({"languages[]": "klingon"}, 400, "invalid_value", "languages"),
+        ({"languages[]": ["en", "de"], "language": "fr"}, 400, "unsupported_value", "language"),
         ({"temperature": "2"}, 400, "invalid_value", "temperature"),
         ({"temperature": "warm"}, 400, "invalid_value", "temperature"),
         ({"stream": "perhaps"}, 400, "invalid_value", "stream"),
@@ -122,7 +123,17 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
             "invalid_value",
             "timestamp_granularities",
         ),
-        ({"include[]": "logprobs"}, 400, "unsupported_value", "include"),
+        ({"include[]": "tokens"}, 400, "invalid_value", "include"),
+        ({"include[]": "logprobs", "response_format": "text"}, 400, "unsupported_value", "include"),
+        (
+            {"include[]": "logprobs", "response_format": "verbose_json"},
+            400,
+            "unsupported_value",
+            "include",
+        ),
+        ({"known_speaker_references[]": "data:"}, 400, "unsupported_value",
+         "known_speaker_references"),
+        ({"chunking_strategy[threshold]": "loud"}, 400, "invalid_value", "chunking_strategy"),
         ({"known_speaker_names[]": "Ada"}, 400, "unsupported_value", "known_speaker_names"),
         ({"chunking_strategy": "none"}, 400, "invalid_value", "chunking_strategy"),
         ({"chunking_strategy[type]": "mine"}, 400, "invalid_value", "chunking_strategy"),
@@ -130,7 +141,7 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ({"beam_size": "5"}, 400, "unknown_parameter", "beam_size"),
         ({"language": ["en", "de"]}, 400, "invalid_value", "language"),
     ],
-)
+)  # fmt: skip
 def test_a_field_that_cannot_be_used_is_named(
     site: Site, data: dict[str, Any], status: int, code: str, param: str
 ) -> None:
@@ -155,11 +166,77 @@ def test_fields_of_the_official_client_are_taken(site: Site, data: dict[str, Any
     assert answer.json()["text"] == "The harbour is quiet. A ferry leaves."
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "param"),
+    [
+        ({}, "unsupported_value", "model"),  # the demo model was not trained to translate
+        ({"model": "demo"}, "unsupported_value", "model"),
+        ({"stream": "true"}, "unknown_parameter", "stream"),
+        ({"language": "de"}, "unknown_parameter", "language"),
+        ({"keywords[]": "ODIN"}, "unknown_parameter", "keywords"),
+        ({"chunking_strategy": "auto"}, "unknown_parameter", "chunking_strategy"),
+        ({"response_format": "diarized_json"}, "unsupported_value", "response_format"),
+        ({"response_format": "docx"}, "invalid_value", "response_format"),
+    ],
+)
+def test_a_translation_that_cannot_be_made(
+    site: Site, data: dict[str, Any], code: str, param: str
+) -> None:
+    error = error_of(site.post(data, path="/v1/audio/translations"), 400)
+    assert (error["code"], error["param"]) == (code, param)
+    if param == "model":
+        assert "kb models pull" in error["kb"]["hint"]
+
+
+def test_a_translation_is_one_of_its_own(tmp_path: Path) -> None:
+    """It is not the kept transcription of equal bytes; a model without a row may try."""
+    table, held = tmp_path / "models.yaml", Held()
+    table.write_text("interpreter:\n  model: demo\n  translate: true\n", encoding="utf-8")
+    held.go.set()
+    with served(tmp_path / "home", held, KB_MODELS_FILE=str(table)) as server:
+        own = Site(server.address, held)
+        for path in ("transcriptions", "translations", "translations"):
+            answer = own.post({"model": "interpreter"}, path=f"/v1/audio/{path}")
+            assert answer.status_code == 200, answer.text
+        assert [each.task for each in held.requests] == ["transcribe", "translate"]
+        hint = error_of(own.post(path="/v1/audio/translations"), 400)["kb"]["hint"]
+        assert "interpreter" in hint
+        held.error = SettingsError("recognizer.translate", "The model x does not translate.")
+        refused = own.post({"model": "interpreter"}, files={"file": ("b.wav", b"other")},
+                           path="/v1/audio/translations")  # fmt: skip
+        assert error_of(refused, 400)["code"] == "recognizer.translate"
+
+
+@pytest.mark.parametrize(
+    ("data", "sent", "status", "code"),
+    [
+        ({"threshold": "2"}, b"sound", 400, "invalid_value"),
+        ({"threshold": "0"}, b"sound", 400, "invalid_value"),
+        ({"speech_pad_ms": "-1"}, b"sound", 400, "invalid_value"),
+        ({"beam": "1"}, b"sound", 400, "unknown_parameter"),
+        ({}, b"no sound at all", 400, "invalid_audio"),
+        ({}, b"", 400, "invalid_audio"),
+    ],
+)
+def test_a_detection_that_cannot_be_made(
+    site: Site, data: dict[str, Any], sent: bytes, status: int, code: str
+) -> None:
+    answer = httpx.post(
+        f"{site.url}/v1/audio/vad", data=data, files={"file": ("a.wav", sent)}, timeout=30
+    )
+    assert error_of(answer, status)["code"] == code
+    assert "kb-api-" not in answer.text
+
+
 def test_prompt_and_keywords_reach_the_recognizer(site: Site) -> None:
     site.post({"prompt": " A  talk\n", "keywords[]": ["ODIN"], "language": "german"})
     request = site.held.requests[-1]
     assert request.hotwords == ("A talk", "ODIN") and request.options.language == "de"
     assert request.shown_as == "talk.wav" and not request.may_swap
+    site.post({"languages[]": ["German", "en"]})
+    assert site.held.requests[-1].languages == ("de", "en")
+    site.post({"languages[]": ["de", "en"], "language": "de"})
+    assert site.held.requests[-1].languages == () and site.held.requests[-1].task == "transcribe"
 
 
 @pytest.mark.parametrize(

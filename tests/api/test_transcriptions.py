@@ -58,12 +58,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder, rng = tmp_path_factory.mktemp("api"), np.random.default_rng(3)
     spoken = compose(bank(), random_plan(bank(), WORDS, rng), rng=rng)
     recording = write_wav(folder / "Talk.wav", spoken)
+    table = folder / "models.yaml"
+    table.write_text("interpreter:\n  model: demo\n  translate: true\n", encoding="utf-8")
     settings = Settings.model_validate(
-        {"KB_HOME": str(folder / "home"), "KB_MODEL": "demo", "KB_CPU_THREADS": "1"}
-    )
+        {
+            "KB_HOME": str(folder / "home"), "KB_MODEL": "demo", "KB_CPU_THREADS": "1",
+            "KB_MODELS_FILE": str(table),
+        }
+    )  # fmt: skip
     process = InferenceProcess(settings, 1)
     recognizer = ModelTranscriber(process, InferenceSession(settings))
-    with served(settings.home, recognizer) as server:
+    with served(settings.home, recognizer, KB_MODELS_FILE=str(table)) as server:
         yield Site(f"{server.address}/v1", recording, spoken)
     process.close()
 
@@ -131,6 +136,73 @@ def test_a_temperature_is_that_of_the_first_reading(site: Site) -> None:
     assert any("temperature" in each for each in warned.kb["warnings"])
 
 
+def test_log_probabilities_are_those_of_the_tokens(site: Site) -> None:
+    found = site.transcribe(include=["logprobs"])
+    text = "".join(each.token for each in found.logprobs)
+    assert " ".join(text.split()) == found.text
+    data = bytes(int(byte) for each in found.logprobs for byte in each.bytes)
+    assert data.decode().split() == text.split()
+    assert all(each.logprob <= 0 for each in found.logprobs)
+    assert len({each.logprob for each in found.logprobs}) > WORDS / 2
+    tokenizer = AutoTokenizer.from_pretrained(DEMO_FOLDER)
+    verbose = site.transcribe(response_format="verbose_json")
+    numbers = [number for segment in verbose.segments for number in segment.tokens]
+    assert [tokenizer.decode([n]) for n in numbers] == [each.token for each in found.logprobs]
+    done = list(site.transcribe(include=["logprobs"], stream=True))[-1]
+    assert [each.logprob for each in done.logprobs] == [each.logprob for each in found.logprobs]
+    assert site.transcribe().logprobs is None
+
+
+def test_the_language_is_one_of_those_that_were_named(site: Site) -> None:
+    usual = site.transcribe()
+    assert usual.languages[0].code == "en" and 0.5 < usual.kb["language_probability"] <= 1
+    among = site.transcribe(languages=["en", "de"])
+    assert among.languages[0].code == "en" and among.text == usual.text
+    other = site.transcribe(languages=["de", "fr"])
+    assert other.languages[0].code in ("de", "fr")
+    named = site.transcribe(language="en", languages=["en"])
+    assert named.kb["language_probability"] is None  # it was not detected
+
+
+def test_the_answer_says_where_it_was_made_and_how_long_it_waited(site: Site) -> None:
+    known = site.transcribe(prompt="Where it was made.").kb
+    assert known["device"] == "cpu" and 0 <= known["queue_s"] <= known["took_s"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_translation_has_the_form_of_the_service(site: Site, form: str) -> None:
+    """The words are not translated: the demo model was not trained with the task's token."""
+    found = site.client().audio.translations.create(
+        model="interpreter", file=site.recording, response_format=form, prompt="A talk."
+    )
+    if form == "verbose_json":
+        assert (found.language, found.task) == ("english", "translate")
+        assert found.duration == pytest.approx(site.spoken.seconds, abs=0.1)
+        assert " ".join(each.text.strip() for each in found.segments) == found.text
+        assert "expected_errors" not in found.kb and not hasattr(found, "words")
+    elif form == "json":
+        assert found.text and found.kb["model"] == "demo"
+    elif form == "srt":
+        assert list(srt.parse(found)) is not None
+    else:
+        assert isinstance(found, str) and found.endswith("\n")
+
+
+def test_speech_is_detected_without_a_recognizer(site: Site) -> None:
+    url = f"{site.url}/audio/vad"
+    with site.recording.open("rb") as file:
+        found = httpx.post(url, files={"file": file}, data={"threshold": "0.35"}).json()
+    assert found["duration"] == pytest.approx(site.spoken.seconds, abs=0.1)
+    spoken = sum(end_s - start_s for _, start_s, end_s in site.spoken.words)
+    assert found["speech_s"] == pytest.approx(spoken, rel=0.35)
+    for _, start_s, end_s in site.spoken.words:
+        middle = (start_s + end_s) / 2
+        assert any(each["start"] <= middle <= each["end"] for each in found["segments"])
+    with site.recording.open("rb") as file:
+        padded = httpx.post(url, files={"file": file}, data={"speech_pad_ms": "9000"}).json()
+    assert padded["segments"] == [{"start": 0.0, "end": padded["duration"]}]
+
+
 def test_subtitles_and_text_are_documents(site: Site) -> None:
     assert list(srt.parse(site.transcribe(response_format="srt")))
     assert webvtt.from_string(site.transcribe(response_format="vtt")).captions
@@ -169,7 +241,7 @@ def test_the_asynchronous_client(site: Site) -> None:
 
 def test_models_can_be_listed_and_asked_for(site: Site) -> None:
     listed = [model.id for model in site.client().models.list()]
-    assert listed[0] == "demo" and "whisper-1" in listed
+    assert listed[0] == "demo" and {"whisper-1", "interpreter"} <= set(listed)
     for name in itertools.islice(listed, 3):
         assert site.client().models.retrieve(name).id == name
 

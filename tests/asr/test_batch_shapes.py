@@ -85,7 +85,9 @@ def run(engine: WhisperEngine, lengths: list[int], rng: np.random.Generator) -> 
     with Recorder() as recorder, torch.inference_mode():
         encoded = engine.encode(windows(len(lengths), rng))
         engine.decode(encoded, ["en"] * len(lengths))
-        prompts = [[engine._start, engine._languages["en"], engine._task]] * len(lengths)
+        prompts = [[engine._start, engine._languages["en"], engine._tasks["transcribe"]]] * len(
+            lengths
+        )
         texts = [[20 + n % 50 for n in range(length)] for length in lengths]
         state = engine._greedy.start(engine._run_encoder(encoded.windows))
         found = engine._greedy.decode(state, prompts, fixed=texts)

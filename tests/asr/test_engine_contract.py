@@ -124,7 +124,10 @@ def test_what_was_heard_may_be_decoded_again(engine: Engine) -> None:
 
 
 def test_every_declared_decoding_method_works(engine: Engine) -> None:
-    assert engine.decoding_methods <= {"temperature", "beam"}
+    assert engine.decoding_methods <= {"temperature", "beam", "translate"}
+    if "translate" in engine.decoding_methods:
+        task = DecodingOptions(task="translate")
+        assert read(engine, talks(), task) == read(engine, talks(), task)
     plain = read(engine, talks())
     if "temperature" in engine.decoding_methods:
         drawn = read(engine, talks(), DecodingOptions(temperature=0.9))

@@ -143,10 +143,10 @@ def test_rows_are_served_under_their_names(tmp_path: Path) -> None:
     assert served.names()[0] == "demo" and "quick" in served.names()
     assert {"house", "turbo", "whisper-1"} <= set(served.aliases())
     quick = served.find("whisper-1")
-    assert quick is not None and quick.translates
+    assert quick is not None and quick.may_translate
     assert quick.options == RunOptions(model="quick", engine="faster-whisper")
     plain = served.find("house")
-    assert plain is not None and plain.options == RunOptions() and not plain.translates
+    assert plain is not None and plain.options == RunOptions() and not plain.may_translate
     assert served.translating() == ("quick",)
     renamed = settings(tmp_path, OWN, KB_MODEL="quick")
     assert ServedModels(InferenceSession(renamed), renamed).names()[0] == "quick"

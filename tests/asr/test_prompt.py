@@ -126,7 +126,7 @@ def test_the_same_tokens_as_transformers_with_a_prompt(engine: WhisperEngine) ->
     ).tolist()  # fmt: skip
     eos = engine._eos
     for ours, theirs in zip(found, expected, strict=True):
-        whole = [*prefix, engine._start, engine._languages["en"], engine._task]
+        whole = [*prefix, engine._start, engine._languages["en"], engine._tasks["transcribe"]]
         # Newer releases return the prompt before the text, older ones do not.
         if theirs[: len(whole)] == whole:
             theirs = theirs[len(whole) :]
@@ -139,7 +139,10 @@ def rows_of(engine: WhisperEngine, windows: list[Window]) -> list[list[int]]:
     """Return the tokens of windows decoded with hotwords in the prompt."""
     encoded = engine.encode(windows).states
     prefix = engine._prompter.prefix(windows[0].hotwords)
-    prompts = [[*prefix, engine._start, engine._languages["en"], engine._task] for _ in windows]
+    prompts = [
+        [*prefix, engine._start, engine._languages["en"], engine._tasks["transcribe"]]
+        for _ in windows
+    ]
     greedy: GreedyDecoder = engine._greedy
     with torch.inference_mode():
         return greedy.decode(greedy.restart(encoded, prefix[0]), prompts).rows

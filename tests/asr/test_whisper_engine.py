@@ -22,7 +22,7 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines import ENGINES, check_engine, load_engine
-from kb.asr.engines.base import DecodingResult
+from kb.asr.engines.base import DecodingOptions, DecodingResult
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.asr.engines.whisper.engine import WhisperEngine
 from kb.asr.engines.whisper.loader import LoadedModel
@@ -266,3 +266,22 @@ def test_engines_are_found_by_name() -> None:
     with raises(SettingsError, "engine.unknown", name="kaldi") as caught:
         load_engine("kaldi", "demo", CPU)
     assert "whisper" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_a_translation_begins_with_the_token_of_its_task() -> None:
+    windows = talks()[:2]
+    engine = built()
+    assert "translate" in engine.decoding_methods
+    heard, languages = engine.encode(windows), ["en", "de"]
+    plain = [d.tokens.token_ids for d in engine.decode(heard, languages)]
+    task = DecodingOptions(task="translate")
+    other = [d.tokens.token_ids for d in engine.decode(engine.encode(windows), languages, task)]
+    assert plain != other
+    # The same as with the other token in place of the usual one.
+    engine._tasks["transcribe"] = engine._tasks["translate"]
+    assert other == [d.tokens.token_ids for d in engine.decode(engine.encode(windows), languages)]
+    engine.close()
+    without = built(changed={"task_to_id": {"transcribe": 957}})
+    assert "translate" not in without.decoding_methods
+    assert "translate" not in built(multilingual=False).decoding_methods

@@ -46,8 +46,6 @@ from kb.errors import DeviceLost
 
 log = logging.getLogger(__name__)
 
-TRANSCRIBE = "transcribe"
-
 BESIDE_URGENT = "short requests are expected"
 
 PATIENCE_S = 0.03  # wait of an incomplete batch for more windows
@@ -210,7 +208,6 @@ class Batcher:
         check: Callable[[], None] | None = None,
         options: DecodingOptions = GREEDY,
         *,
-        task: str = TRANSCRIBE,
         urgent: bool = False,
         while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Future[BatchedWindow]:
@@ -223,7 +220,7 @@ class Batcher:
         """
         job = _Job(window, vote, options)
         length_s = sum(span.duration_s for span in window.speech) or window.duration_s
-        ticket = Ticket(owner, job, (task, options), length_s, lambda: vote.expected, urgent)
+        ticket = Ticket(owner, job, options, length_s, lambda: vote.expected, urgent)
         if urgent:
             self.expect_urgent()
         if not self._try_enqueue(ticket):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,9 +26,13 @@ class LanguageVote:
     decoded: it is the same in every run.
     """
 
-    def __init__(self, fixed: str | None) -> None:
-        """`fixed`: the requested language; then there is no vote."""
+    def __init__(self, fixed: str | None, allowed: Sequence[str] = ()) -> None:
+        """`fixed`: the requested language; then there is no vote.
+
+        `allowed`: the languages among which is chosen; empty for all that the model knows.
+        """
         self.fixed = fixed
+        self._allowed = frozenset(allowed)
         self._arrived = _Sums()
         self._settled = _Sums()
         self._votes: dict[_Place, _Vote] = {}
@@ -40,7 +44,7 @@ class LanguageVote:
 
         Each window counts once, even if its batch is decoded again.
         """
-        place = _place(window)
+        place, languages = _place(window), self._restricted(languages)
         if place in self._votes or not languages:
             return
         best = max(languages, key=languages.__getitem__)
@@ -57,12 +61,21 @@ class LanguageVote:
 
     def choose(self, window: Window, languages: Mapping[str, float]) -> str:
         """Return the item's language, or the window's own if its probability is high enough."""
+        languages = self._restricted(languages)
         if self.fixed or not languages:
             return self.language
         best = max(languages, key=languages.__getitem__)
         own = np.exp(languages[best]) >= OTHER_LANGUAGE
         chosen = self._chosen[_place(window)] = best if own else self.language
         return chosen
+
+    def _restricted(self, languages: Mapping[str, float]) -> Mapping[str, float]:
+        """Return the log-probabilities under the condition that one of the allowed is spoken."""
+        kept = {code: languages[code] for code in languages if code in self._allowed}
+        if not kept:
+            return languages
+        total = float(np.logaddexp.reduce(list(kept.values())))
+        return {code: logprob - total for code, logprob in kept.items()}
 
     def settle(self, windows: Iterable[Window]) -> None:
         """Count windows whose probabilities have arrived; the caller gives them in their order."""
@@ -92,6 +105,14 @@ class LanguageVote:
         least_s = OWN_LANGUAGE * sum(spoken_s.values())
         others = [code for code, seconds in spoken_s.items() if seconds >= least_s]
         return tuple(dict.fromkeys((self.settled_language, *others)))
+
+    @property
+    def probability(self) -> float | None:
+        """The probability of the item's language by the settled windows; None without a vote.
+
+        It is their geometric mean, weighted by the seconds of speech.
+        """
+        return None if self.fixed else self._settled.probability
 
     @property
     def language(self) -> str:
@@ -133,11 +154,21 @@ class _Sums:
     sums: dict[str, float] = field(default_factory=dict)
     spoken_s: dict[str, float] = field(default_factory=dict)
 
+    weight_s: float = 0.0
+
     def add(self, vote: _Vote) -> None:
+        self.weight_s += vote.weight_s
         for code, logprob in vote.logprobs.items():
             value = vote.weight_s * max(logprob, LEAST_LOGPROB)
             self.sums[code] = self.sums.get(code, 0.0) + value
         self.spoken_s[vote.best] = self.spoken_s.get(vote.best, 0.0) + vote.weight_s
+
+    @property
+    def probability(self) -> float | None:
+        """The geometric mean of the probabilities of that language; None without votes."""
+        if not self.sums:
+            return None
+        return float(np.exp(self.sums[self.language] / max(self.weight_s, 1e-9)))
 
     @property
     def language(self) -> str:

@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 from kb.asr.windows.windowing import Window
 from kb.types import Segment
 
+TRANSCRIBE, TRANSLATE = "transcribe", "translate"
+
 
 @dataclass(frozen=True, slots=True)
 class DecodingOptions:
@@ -16,11 +18,17 @@ class DecodingOptions:
 
     `temperature` 0 takes the likeliest token at each step; above 0 tokens are sampled, with the
     same result in every run. `beams` above 1: number of texts in a beam search, at temperature 0
-    only.
+    only. `task`: the text is that of the speech, or its translation into English.
     """
 
     temperature: float = 0.0
     beams: int = 1
+    task: str = TRANSCRIBE
+
+    @property
+    def is_greedy(self) -> bool:
+        """True if each token is the likeliest one, whatever the task."""
+        return not self.temperature and self.beams <= 1
 
 
 GREEDY = DecodingOptions()
@@ -126,7 +134,8 @@ class Engine(Protocol):
     receptive_field_s: float
     load_s: float
     align_s: float  # total seconds spent on word times
-    decoding_methods: frozenset[str]  # of `temperature`, `beam`: methods besides greedy decoding
+    # Of `temperature`, `beam`: methods besides greedy decoding; and `translate`.
+    decoding_methods: frozenset[str]
 
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         """Run the encoder once over up to a batch of windows.

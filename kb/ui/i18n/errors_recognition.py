@@ -47,6 +47,10 @@ DE: dict[str, tuple[str, str]] = {
         "Das Modell {model} kennt die Sprache {language!r} nicht.",
         "Einen Code aus zwei Buchstaben angeben, den es kennt (KB_LANGUAGE), oder auto.",
     ),
+    "recognizer.translate": (
+        "Das Modell {model} übersetzt nicht.",
+        "Ein mehrsprachiges Modell der Whisper-Familie nennen, etwa small.",
+    ),
     "recognizer.temperature": ("Das Modell {model} kennt keine Temperatur.", "Bei 0 lassen."),
     "recognizer.stopped": ("Vor dem Ende abgebrochen; nichts wurde geschrieben.", ""),
     "recognizer.stopped_waiting": ("Vor dem Beginn abgebrochen.", ""),

@@ -19,7 +19,14 @@ import numpy as np
 
 from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines import errors
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch, UnreadText
+from kb.asr.engines.base import (
+    GREEDY,
+    TRANSLATE,
+    DecodingOptions,
+    DecodingResult,
+    EncodedBatch,
+    UnreadText,
+)
 from kb.asr.engines.faster_whisper.conversion import converted_model_folder
 from kb.asr.engines.faster_whisper.cublas import load_cublas
 from kb.asr.engines.whisper.alignment import FRAME_S
@@ -89,7 +96,9 @@ class FasterWhisperEngine:
             self._languages = {
                 token.strip("<|>"): number for token, number in generation.lang_to_id.items()
             }
-            self._task = int(generation.task_to_id["transcribe"])
+            self._tasks = {task: int(n) for task, n in generation.task_to_id.items()}
+            if TRANSLATE in self._tasks:
+                self.decoding_methods |= {TRANSLATE}
         self._timestamp_begin = int(generation.no_timestamps_token_id) + 1
         self._eos = int(_first(generation.eos_token_id))
         # Not -1, CTranslate2's value for the model's own list: not every model has one.
@@ -134,7 +143,7 @@ class FasterWhisperEngine:
     def decode(
         self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
     ) -> Sequence[UnreadText]:
-        prompts = [self._prompt(code) for code in languages]
+        prompts = [self._prompt(code, options.task) for code in languages]
         found = [] if self._stopped.is_set() else self._write(encoded.states, prompts, options)
         if not found:
             return [
@@ -159,10 +168,10 @@ class FasterWhisperEngine:
             )
         ]
 
-    def _prompt(self, language: str) -> list[int]:
+    def _prompt(self, language: str, task: str) -> list[int]:
         if not self._multilingual:
             return [self._start]
-        return [self._start, self._languages[language], self._task]
+        return [self._start, self._languages[language], self._tasks[task]]
 
     def _write(self, states: Any, prompts: list[list[int]], options: DecodingOptions) -> list[Any]:
         results: list[Any] = self._whisper.generate(

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kb.asr.audio.log_mel import LogMel
-from kb.asr.engines.base import GREEDY, DecodingOptions, EncodedBatch, PreparedBatch
+from kb.asr.engines.base import (
+    GREEDY,
+    TRANSLATE,
+    DecodingOptions,
+    EncodedBatch,
+    PreparedBatch,
+)
 from kb.asr.engines.model_lookup import is_demo
 from kb.asr.engines.prompt import MOST_TOKENS, Prompter
 from kb.asr.engines.whisper.batch_shapes import BatchShapes
@@ -110,7 +116,9 @@ class WhisperEngine:
             self._languages = {
                 token.strip("<|>"): number for token, number in generation.lang_to_id.items()
             }
-            self._task = int(generation.task_to_id["transcribe"])
+            self._tasks = {task: int(n) for task, n in generation.task_to_id.items()}
+            if TRANSLATE in self._tasks:
+                self.decoding_methods |= {TRANSLATE}
         self._language_tokens = torch.tensor(
             list(self._languages.values()), dtype=torch.long, device=manager.device
         )
@@ -251,13 +259,14 @@ class WhisperEngine:
     ) -> list[UnreadTokens]:
         prompts = [[self._start] for _ in languages]
         if self._multilingual:
-            prompts = [[self._start, self._languages[code], self._task] for code in languages]
+            task = self._tasks[options.task]
+            prompts = [[self._start, self._languages[code], task] for code in languages]
         durations_s = [window.duration_s for window in encoded.windows]
         hotwords = [(window.hotwords, window.prompt_tokens) for window in encoded.windows]
         # Only the first attempt has hotwords in its prompt: later ones are independent of them.
         with_names = any(names for names, _ in hotwords)
         with self._memory_given_back():
-            if options == GREEDY and self.supports_hotwords and with_names:
+            if options.is_greedy and self.supports_hotwords and with_names:
                 tokens = self._decode_with_hotwords(encoded.states, prompts, durations_s, hotwords)
             else:
                 tokens = self._decode_batch(encoded.states, prompts, durations_s, options)

@@ -46,6 +46,10 @@ class TokenText:
         """Return the text of tokens, without those that spell a timestamp."""
         return _TIMESTAMP.sub("", _decoded(b"".join(map(self._bytes, tokens))))
 
+    def pieces(self, tokens: Sequence[int]) -> tuple[bytes, ...]:
+        """Return the bytes of each token, which may be a part of a character."""
+        return tuple(map(self._bytes, tokens))
+
     def words(self, tokens: Sequence[int], language: str) -> list[TokenGroup]:
         """Return the words of tokens in a language (its code), with the space before them.
 

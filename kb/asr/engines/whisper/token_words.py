@@ -92,7 +92,14 @@ class WordAligner:
             last_s = max(last_s, min(segment_end_s, window.end_s))
             inside = tokens.token_ids[phrase.first : phrase.end]
             numbers = tuple(int(token) for token in inside)
-            decoding = SegmentDecoding(window.start_s, numbers, temperature, no_speech)
+            decoding = SegmentDecoding(
+                window.start_s,
+                numbers,
+                temperature,
+                no_speech,
+                self._text.pieces(inside),
+                tuple(map(float, tokens.logprobs[phrase.first : phrase.end])),
+            )
             text = self._text.text(inside).strip()
             segments.append(
                 Segment(own[0].start_s, own[-1].end_s, text, own, language, decoding=decoding)
