@@ -15,6 +15,8 @@ import pytest
 from kb.settings import PROJECT_ROOT
 from tests.support import new_engine
 from tests.support.code_copy import PAGE, Copy
+from tests.support.processes import processes_of
+from tests.support.waiting import until
 from tests.support.workers import write_talks
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -44,6 +46,7 @@ def library(base: Path, talk: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("library")
     made = Copy(base, folder, folder / "home")
     made.kb("ingest", str(talk), "--wait", KB_CPU_THREADS="1")
+    until(lambda: not processes_of(made.home), "the end of its worker")  # before it is copied
     return made.home
 
 

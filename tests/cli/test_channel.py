@@ -57,6 +57,7 @@ def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
         assert {each["code"] for each in again["skipped"]} == {"done"}
         assert len(site.media.requests_of("media")) == asked
         assert run_json(lab, "scan", "@talks")["known"] == 3
+        lab.kill_all()  # its files are read
         for path in lab.home.rglob("*"):
             if path.is_file():
                 content = path.read_bytes()

@@ -36,6 +36,8 @@ FLAGS = (
 )
 INSTALL_TIMEOUT_S = 600
 STEP_MS = 1000 * WAIT_S  # the time limit of each step
+# Impacts that make the page unusable for some users.
+SERIOUS = ("serious", "critical")
 ATTEMPTS = 5  # of a text or a click that a redraw of the page can take away
 
 _KEEP_PLACES = """
@@ -98,6 +100,23 @@ def require_browser() -> None:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+def serious_violations(tab: Page, options: dict[str, Any] | None = None) -> list[str]:
+    """Return the serious violations that axe-core finds on a page.
+
+    While a page draws itself again, Streamlit lets its older parts fade: they are kept as they are.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab.add_style_tag(content="[data-stale] { opacity: 1 !important; transition: none !important }")
+    tab.locator("[data-stale=true]").first.wait_for(state="detached")
+    return [
+        f"{each['id']}: {node['html'][:200]}"
+        for each in Axe().run(tab, options=options).response["violations"]
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
 
 
 def watch_player(tab: Page) -> None:

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 CALC = shutil.which("soffice") or ""
 WRITER, MPV = shutil.which("soffice") or "", shutil.which("mpv") or ""
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 
 
 def write(transcript: Transcript, format: str, folder: Path) -> Path:

@@ -13,11 +13,10 @@ from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings
 from kb.ui.i18n import text
 from tests.fakes.youtube import Channel, FakeYouTube
-from tests.support.browser import click, enter, press, wait_page_ready
+from tests.support.browser import click, enter, press, serious_violations, wait_page_ready
 
 KEY = "AIzaSyD-PROBE_0123456789abcdefghijklmn"
 SECRET = "odin-secret-PROBE-99aa"
-SERIOUS = ("serious", "critical")
 
 
 @pytest.mark.browser
@@ -125,13 +124,4 @@ def go(tab: Any, part: str) -> None:
 
 def nothing_in_the_way(tab: Any) -> None:
     """Check that axe-core finds no serious violation on the page."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    tab.locator("[data-stale=true]").first.wait_for(state="detached")
-    found = [
-        f"{each['id']}: {node['html'][:200]}"
-        for each in Axe().run(tab).response["violations"]
-        if each["impact"] in SERIOUS
-        for node in each["nodes"]
-    ]
-    assert not found
+    assert not serious_violations(tab)
