@@ -24,7 +24,7 @@ from kb.database.deadlines import FACE, LONG, Deadlines
 from kb.database.driver_errors import library_error, unreadable_name
 from kb.database.locks import lock_holders
 from kb.database.migrations import MIGRATIONS
-from kb.database.other_versions import live_workers, newer, older_at_work
+from kb.database.other_versions import WorkerAtWork, live_workers, newer, older_at_work
 from kb.database.postgres import postgres_engine, within
 from kb.database.read_only import connect_for_reading, is_writable
 from kb.database.repeating import repeated
@@ -82,6 +82,21 @@ class Database:
             database.close()
             raise
         return database
+
+    @classmethod
+    def workers_of_any_version(cls, settings: Settings) -> list[WorkerAtWork]:
+        """Return the live workers of a database whose schema may be of another version.
+
+        Raises LibraryError.
+        """
+        url = settings.database_url.get_secret_value()
+        engine = postgres_engine(url) if url else sqlite_engine(_file(settings.home, False))
+        database = cls(engine)
+        try:
+            with database.begin() as connection:
+                return live_workers(connection, database._now(connection))
+        finally:
+            database.close()
 
     @property
     def is_sqlite(self) -> bool:
@@ -201,8 +216,8 @@ class Database:
             if done > len(MIGRATIONS):
                 raise self._newer(done)
             if done and done < len(MIGRATIONS):
-                if names := live_workers(connection, self._now(connection)):
-                    raise older_at_work(self.location, names)
+                if at_work := live_workers(connection, self._now(connection)):
+                    raise older_at_work(self.location, at_work)
                 self._keep_old(done)
             for number, migrate in enumerate(MIGRATIONS[done:], start=done + 1):
                 migrate(connection)

@@ -8,6 +8,8 @@ the change, and does not know the rules of the new schema.
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import psutil
 import sqlalchemy as sa
@@ -19,6 +21,17 @@ from kb.types.clock import SLACK_S
 # Without a heartbeat for so long a worker is dead. Versions before the database's clock was used
 # wrote their own machine's time: a heartbeat may be in the future.
 SILENT_S = 60.0
+
+OTHER_VERSION = ("database.newer", "database.newer_server", "database.older_at_work")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAtWork:
+    """A live worker of any version."""
+
+    executor_id: str
+    host: str
+    pid: int
 
 
 def newer(location: str, *, is_file: bool, done: int, known: int) -> LibraryError:
@@ -44,7 +57,7 @@ def newer(location: str, *, is_file: bool, done: int, known: int) -> LibraryErro
     )
 
 
-def older_at_work(location: str, names: list[str]) -> LibraryError:
+def older_at_work(location: str, at_work: Sequence[WorkerAtWork]) -> LibraryError:
     """Return the error of a database whose schema cannot be changed while workers use it."""
     return LibraryError(
         "database.older_at_work",
@@ -54,12 +67,12 @@ def older_at_work(location: str, names: list[str]) -> LibraryError:
         "then try again. Unfinished items go on.",
         retryable=True,
         location=location,
-        workers=", ".join(names),
+        workers=", ".join(f"{each.executor_id} ({each.host})" for each in at_work),
     )
 
 
-def live_workers(connection: sa.Connection, now: float) -> list[str]:
-    """Return the workers that are at work, as `name (host)`; `now` is by the database's clock.
+def live_workers(connection: sa.Connection, now: float) -> list[WorkerAtWork]:
+    """Return the workers that are at work; `now` is by the database's clock.
 
     Only columns are read that every version had.
     """
@@ -70,8 +83,5 @@ def live_workers(connection: sa.Connection, now: float) -> list[str]:
         c.ended_at.is_(None), c.seen_at > now - SILENT_S, c.seen_at < now + SLACK_S
     )
     here = socket.gethostname()
-    return [
-        f"{row.executor_id} ({row.host})"
-        for row in connection.execute(query.order_by(c.executor_id))
-        if row.host != here or psutil.pid_exists(row.pid)
-    ]
+    found = [WorkerAtWork(*row) for row in connection.execute(query.order_by(c.executor_id))]
+    return [each for each in found if each.host != here or psutil.pid_exists(each.pid)]

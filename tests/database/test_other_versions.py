@@ -86,6 +86,9 @@ def test_a_schema_is_not_changed_under_workers(
     if refused:
         with raises(LibraryError, "database.older_at_work", workers=f"one ({host})"):
             Database.open(settings)
+        # `kb worker --stop` of the new version asks it to stop.
+        (found,) = Database.workers_of_any_version(settings)
+        assert found.executor_id == "one"
         next_version.undo()
         database = Database.open(settings)  # the older version goes on with what it knows
         columns = {each["name"] for each in sa.inspect(database.engine).get_columns("kb_items")}

@@ -191,7 +191,7 @@ def _stop_workers(service: Service) -> None:
         if trouble is None:
             try:
                 silent = queue.hung_workers()
-                alive |= {each.executor_id: each.pid for each in [*queue.workers(), *silent]}
+                alive |= queue.at_work() | {each.executor_id: each.pid for each in silent}
                 hung = {each.executor_id for each in silent}
             except KBError as error:
                 trouble = error

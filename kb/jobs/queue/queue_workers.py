@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from kb import storage
 from kb.database import Database
+from kb.database.other_versions import OTHER_VERSION
+from kb.errors import LibraryError
 from kb.jobs.queue import heartbeat, hung_worker, worker_names
 from kb.settings import Settings
 
@@ -22,6 +24,16 @@ class QueueWorkers:
     def workers(self) -> list[heartbeat.WorkerInfo]:
         """Return the workers that are alive now."""
         return [w for w in heartbeat.list_workers(self.database) if w.is_alive()]
+
+    def at_work(self) -> dict[str, int]:
+        """Return the names and processes of the workers that are alive, of any version."""
+        try:
+            return {each.executor_id: each.pid for each in self.workers()}
+        except LibraryError as error:
+            if error.code not in OTHER_VERSION:
+                raise
+        found = Database.workers_of_any_version(self._settings)
+        return {each.executor_id: each.pid for each in found}
 
     @property
     def own_executor_id(self) -> str:
@@ -50,7 +62,7 @@ class QueueWorkers:
         does not answer, or when a request cannot be written.
         """
         local = self.stop_local_workers()
-        others = [each.executor_id for each in self.workers() if each.executor_id not in local]
+        others = [name for name in self.at_work() if name not in local]
         self._request_stop(others)
         return [*local, *others]
 
@@ -69,8 +81,16 @@ class QueueWorkers:
         return worker_names.local_workers(self._settings)
 
     def hung_workers(self) -> list[heartbeat.WorkerInfo]:
-        """Return the workers of this machine whose process lives without a heartbeat."""
-        return hung_worker.hung_workers(heartbeat.list_workers(self.database))
+        """Return the workers of this machine whose process lives without a heartbeat.
+
+        Those of a database of another version are not known.
+        """
+        try:
+            return hung_worker.hung_workers(heartbeat.list_workers(self.database))
+        except LibraryError as error:
+            if error.code not in OTHER_VERSION:
+                raise
+            return []
 
     def end_hung_workers(self) -> list[str]:
         """End the processes of hung workers; return the workers' names. Raises LibraryError."""
