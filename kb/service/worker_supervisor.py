@@ -7,9 +7,11 @@ thread may call any method.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Protocol
@@ -140,11 +142,14 @@ class WorkerSupervisor:
                 self._launch(service, options, exit_when_idle=True)
 
     def stop(self, service: Supervised) -> None:
-        """Ask every worker to stop. Raises LibraryError."""
+        """Ask every worker to stop, also one that is still starting. Raises LibraryError."""
         with self._lock:
+            starting = self._pid if self._is_starting() else None
             self._pid = None
             self._stopping_since = time.monotonic()
             service.queue.stop_workers()
+            if starting not in (None, *(worker.pid for worker in service.queue.workers())):
+                _end_child(starting)  # it would remove the request when it signs on
 
     def started_by_itself(self) -> bool:
         """Return True if a worker runs or starts that the polling started and no person."""
@@ -217,6 +222,14 @@ class WorkerSupervisor:
 
     def _has_process(self) -> bool:
         return self._pid is not None and bool(psutil.pid_exists(self._pid))
+
+
+def _end_child(pid: int | None) -> None:
+    """Send SIGTERM to a process if this one started it."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.ppid() == os.getpid():
+            process.terminate()
 
 
 def _attempt(action: Callable[[], object]) -> bool:

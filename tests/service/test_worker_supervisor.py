@@ -72,6 +72,21 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
 
 
 @pytest.mark.slow
+def test_a_worker_that_is_stopped_while_it_starts_stays_stopped(home: Path) -> None:
+    service, supervisor = Service(), WorkerSupervisor()
+    try:
+        supervisor.start(service)
+        pid = supervisor.pid
+        assert pid is not None and not service.queue.workers()
+        supervisor.stop(service)
+        until(lambda: not psutil.pid_exists(pid), "the end of its process")
+        assert service.queue.workers() == [] and supervisor.view(service).state == "stopped"
+    finally:
+        end_processes_of(home)
+        service.close()
+
+
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     supervisor = WorkerSupervisor()
