@@ -38,6 +38,12 @@ class Workers:
         self.queue.prepare()
         return start_worker(self.settings, exit_when_idle=exit_when_idle, options=options)
 
+    def is_process(self, pid: int) -> bool:
+        """Return True while the process that `start` started has not ended."""
+        import psutil
+
+        return bool(psutil.pid_exists(pid))
+
     def run_here(
         self,
         *,

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import srt
 
+from kb.cli.commands import jobs
 from kb.settings import PROJECT_ROOT
 from tests.support.commands import run_command
+from tests.support.waiting import WAIT_S
 
 SAMPLES = PROJECT_ROOT / "samples"
 STATES = {
@@ -198,3 +200,14 @@ def test_help_and_version() -> None:
     assert kb(home, "--version").stdout.startswith("kb-ingest ")
     kb(home, "frobnicate", check=2)
     assert not home.exists()
+
+
+def test_a_worker_that_ends_at_once_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "START_S", 10 * WAIT_S)
+    nowhere = {"PYTHONHOME": str(tmp_path / "nowhere")}  # Python itself does not start there
+    home = tmp_path / "home"
+    home.mkdir()
+    done = kb(home, "worker", "--detach", check=2, more=nowhere)
+    assert "did not come up" in done.stderr and "worker.log" in done.stderr

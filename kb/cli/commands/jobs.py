@@ -34,7 +34,7 @@ from kb.service import STATES, Service
 from kb.service.notation import VideoFilters
 from kb.types.sentences import counted
 
-START_S, STOP_S = 30.0, 20.0
+START_S, STOP_S = 120.0, 20.0  # a busy machine takes long to load a worker
 
 ROWS_SHOWN = 50  # items that `kb status` shows unless more are asked for
 
@@ -161,6 +161,8 @@ def worker(
                     "takes its place."
                 )
         while time.monotonic() < deadline and not service.queue.own_worker_alive():
+            if not service.workers.is_process(pid):
+                break
             time.sleep(0.2)
         if not service.queue.own_worker_alive():
             raise UsageError(
