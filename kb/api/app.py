@@ -59,6 +59,8 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
     app.add_middleware(
         ApiGuard,
         keys=settings.api_key_texts,
+        access=context.service.access,
+        size_hint="Send a shorter or compressed recording, or raise KB_API_MAX_MB.",
         hosts=hosts,
         most_bytes=settings.api_max_bytes,
         most_upload_bytes=settings.upload_max_bytes,

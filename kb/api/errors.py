@@ -32,6 +32,7 @@ from kb.errors import (
     TranscriptionError,
     UsageError,
 )
+from kb.service.access_keys import QuotaUsedUp
 from kb.types.safe_text import hide_credentials, printable
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,10 @@ def api_error(error: KBError) -> ApiError:
         status, code = 400, code if is_link else "invalid_audio"
     elif isinstance(error, ModelUnavailable):
         status, code = (404, "model_not_found") if error.code == "model.unknown" else (503, code)
+    elif isinstance(error, QuotaUsedUp):
+        # The client must not repeat it: the quota is one of a day or a month.
+        status, code = 429, "insufficient_quota"
+        headers = {"x-should-retry": "false", **retry_after(LONGEST_WAIT_S)}
     elif isinstance(error, UsageError):
         status = 400
     elif isinstance(error, Cancelled):

@@ -19,11 +19,13 @@ import time
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kb.api.errors import ApiError
-from kb.errors import SettingsError
+from kb.api.errors import ApiError, api_error
+from kb.errors import KBError, SettingsError
+from kb.service.access_keys import SCOPES, Access
 from kb.settings import Settings
 
 UPLOADS_PATH = "/v1/uploads"  # bodies have the limit of uploads, and are not spooled
@@ -32,6 +34,16 @@ DRAIN_S, DRAIN_BYTES = 5.0, 1 << 30  # what is still read of a request that was 
 UNCHECKED_BYTES = 1 << 20  # smaller bodies are read without a look at the disk
 SPARE_BYTES = 1 << 30  # bytes that recordings must leave free
 LEAST_KEY = 20  # characters
+# The scope that a stored key needs, by the beginning of the path; others need a key alone.
+SCOPE_OF = (
+    ("/v1/audio/", "speech"),
+    ("/v1/jobs", "jobs"),
+    ("/v1/uploads", "jobs"),
+    ("/process", "jobs"),
+    ("/status/", "jobs"),
+    ("/result/", "jobs"),
+    ("/metrics", "admin"),
+)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _KEY_NAMES = frozenset(("key", "api_key", "api-key", "apikey", "token", "access_token"))
 _HOST = re.compile(r"(?:([A-Za-z0-9._-]+)|\[([0-9A-Fa-f:.]+)\])(?::\d{1,5})?")
@@ -42,11 +54,13 @@ log = logging.getLogger(__name__)
 class ApiGuard:
     """ASGI middleware of the API.
 
-    `keys` are the accepted keys; without one every request is let in, except those of a page of
-    another site. `hosts` are the names that the server answers to (empty: any): a page whose name
-    resolves to this server must not reach it. `most_bytes` is the limit of a body,
-    `most_upload_bytes` that of a part of a resumable upload, `idle_s` that of the time without a
-    block of it.
+    `keys` are the accepted keys of the settings, which have every scope; `access` are those of the
+    library. Where neither has one every request is let in, except those of a page of another site.
+    `scopes` are needed for every path, beside that of the path itself (`SCOPE_OF`). `hosts` are the
+    names that the server answers to (empty: any): a page whose name resolves to this server must
+    not reach it. `most_bytes` is the limit of a body, `most_upload_bytes` that of a part of a
+    resumable upload, `idle_s` that of the time without a block of it; `size_hint` says what a
+    caller can do about a larger one.
     """
 
     def __init__(
@@ -54,12 +68,18 @@ class ApiGuard:
         app: ASGIApp,
         *,
         keys: Sequence[str] = (),
+        access: Access | None = None,
+        scopes: Sequence[str] = (),
         hosts: Sequence[str] = (),
         most_bytes: int,
         most_upload_bytes: int = 0,
         idle_s: float,
+        size_hint: str = "",
     ) -> None:
         self._app = app
+        self._access = access
+        self._scopes = tuple(scopes)
+        self._size_hint = size_hint
         self._digests = {name_of_key(key): _digest(key) for key in keys}
         self._hosts = {name.lower() for name in hosts}
         self._most_bytes = most_bytes
@@ -88,13 +108,33 @@ class ApiGuard:
             await send(message)
 
         try:
+            await self._read_keys(scope)
             self._check(scope)
-        except ApiError as error:
-            await _refuse(error, scope, receive, marked_send)
+        except (ApiError, KBError) as error:
+            refusal = error if isinstance(error, ApiError) else api_error(error)
+            await _refuse(refusal, scope, receive, marked_send)
         else:
             await self._app(scope, self._bounded(receive, self._most(scope)), marked_send)
         took_ms = round((time.monotonic() - began) * 1000)
         log.info("%s %s %s %d ms %s", scope["method"], scope["path"], status, took_ms, request_id)
+
+    async def _read_keys(self, scope: Scope) -> None:
+        """Read the keys of the library if they are needed and not fresh. Raises LibraryError.
+
+        The routes of health and the keys of the settings do not depend on the database.
+        """
+        if self._access is None or self._access.is_fresh or _path(scope) in OPEN_PATHS:
+            return
+        if not self._setting_key(_given_key(Headers(scope=scope))):
+            await run_in_threadpool(self._access.any_made)
+
+    def _setting_key(self, given: str) -> str:
+        """Return the name of a key of the settings; empty for any other key."""
+        wanted, matched = _digest(given), ""
+        for name, digest in self._digests.items():
+            if hmac.compare_digest(digest, wanted):
+                matched = name
+        return matched
 
     def _check(self, scope: Scope) -> None:
         """Raise ApiError for a request that is refused; note the name of its key."""
@@ -121,7 +161,7 @@ class ApiGuard:
             self._check_key(scope, headers, bool(origins))
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._most(scope):
-            raise _too_large(self._most(scope))
+            raise _too_large(self._most(scope), self._size_hint)
         if length.isdecimal() and int(length) > UNCHECKED_BYTES and not _is_upload(scope):
             _check_room(int(length))
 
@@ -130,30 +170,41 @@ class ApiGuard:
 
     def _check_key(self, scope: Scope, headers: Headers, has_origin: bool) -> None:
         scope["state"]["key"] = ""
-        if not self._digests:
+        if not self._digests and not (self._access and self._access.any_made()):
             if has_origin:
                 # A page of any site could use the recognizer of the person who visits it.
                 raise ApiError(
                     403,
                     "origin",
                     "A web page needs a key to call this server.",
-                    hint="Set KB_API_KEYS.",
+                    hint="Make a key: kb keys add NAME",
                 )
             return
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        wanted, matched = _digest(given.strip()), ""
-        for name, digest in self._digests.items():
-            if hmac.compare_digest(digest, wanted):
-                matched = name
-        if kind.lower() != "bearer" or not matched:
+        given = _given_key(headers)
+        scopes: tuple[str, ...] = SCOPES
+        matched = self._setting_key(given)
+        # A look-up by the digest tells nothing about the key.
+        stored = self._access.find(given) if self._access and given and not matched else None
+        if stored is not None:
+            matched, scopes = stored.id, stored.scopes
+        if not matched:
             raise ApiError(
                 401,
                 "invalid_api_key",
-                "The key is not valid." if given else "A key is missing.",
+                "The key is not valid." if "authorization" in headers else "A key is missing.",
                 hint="Send it as a header: Authorization: Bearer KEY",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         scope["state"]["key"] = matched
+        of_path = [each for start, each in SCOPE_OF if _path(scope).startswith(start)]
+        for each in (*self._scopes, *of_path):
+            if each not in scopes:
+                raise ApiError(
+                    403,
+                    "insufficient_scope",
+                    f"The key has no scope {each}.",
+                    hint=f"Make another one: kb keys add NAME --scope {each}",
+                )
 
     def _bounded(self, receive: Receive, most_bytes: int) -> Receive:
         """Return a reader of the body that ends at the limits of size and time."""
@@ -172,7 +223,7 @@ class ApiGuard:
                 arrived += len(message.get("body", b""))
                 ended = not message.get("more_body", False)
                 if arrived > most_bytes:
-                    raise _too_large(most_bytes)
+                    raise _too_large(most_bytes, self._size_hint)
             return message
 
         return read
@@ -186,13 +237,19 @@ def _is_upload(scope: Scope) -> bool:
     return _path(scope).startswith(UPLOADS_PATH)
 
 
-def _too_large(most_bytes: int) -> ApiError:
+def _given_key(headers: Headers) -> str:
+    """Return the key of a request; empty without one."""
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if kind.lower() == "bearer" else ""
+
+
+def _too_large(most_bytes: int, hint: str) -> ApiError:
     return ApiError(
         413,
         "file_too_large",
         f"The request has more than {most_bytes / 1e6:g} MB.",
-        hint="Send a shorter or compressed recording, or raise KB_API_MAX_MB.",
-        param="file",
+        hint=hint,
+        param="file" if hint else None,
     )
 
 

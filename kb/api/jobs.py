@@ -100,7 +100,7 @@ async def _create(
     context: ApiContext, store: ResumableUploads, request: Request, idempotency_key: str | None
 ) -> tuple[JobView, bool]:
     """Return the job of a request, and True if it is a new one."""
-    jobs, caller = context.service.api_jobs, request.state.key
+    jobs, access, caller = context.service.api_jobs, context.service.access, request.state.key
     if idempotency_key == "":
         raise ApiError(400, "invalid_value", "Idempotency-Key is empty.", param="Idempotency-Key")
     asked = await read_job_request(context, store, request)
@@ -120,16 +120,23 @@ async def _create(
             return await run_in_threadpool(jobs.view, known), False
 
         def take_in() -> JobView:
-            job = jobs.take_in(
-                caller,
-                asked.reference(store),
-                asked.digest,
-                options,
-                newest=asked.options.newest,
-                idempotency_key=idempotency_key,
-                webhook=asked.webhook,
-            )
-            asked.taken(store)
+            reference = asked.reference(store)
+            charge = access.take_reference(caller, reference)
+            taken_s = 0.0
+            try:
+                job = jobs.take_in(
+                    caller,
+                    reference,
+                    asked.digest,
+                    options,
+                    newest=asked.options.newest,
+                    idempotency_key=idempotency_key,
+                    webhook=asked.webhook,
+                )
+                asked.taken(store)
+                taken_s = jobs.seconds(job, charge)
+            finally:
+                access.settle(charge, taken_s)
             return jobs.view(job)
 
         return await run_in_threadpool(take_in), True

@@ -6,6 +6,7 @@ import socket
 
 from kb.api.guard import check_keys
 from kb.errors import UsageError
+from kb.service.access_keys import keys_exist
 from kb.settings import Settings
 from kb.types.addresses import is_loopback
 
@@ -15,13 +16,15 @@ BACKLOG = 256
 def check_access(host: str, settings: Settings) -> None:
     """Raise UsageError if others could reach a server at this address without a key.
 
-    Raises SettingsError for a key that could be guessed, or that no header can carry.
+    Raises LibraryError, and SettingsError for a key that could be guessed, or that no header can
+    carry.
     """
-    if not is_loopback(host) and not settings.api_key_texts:
+    if not is_loopback(host) and not keys_exist(settings):
         raise UsageError(
             "api.unguarded",
             "The API would listen on {host}, where others reach it, and asks for no key.",
-            hint="Set KB_API_KEYS to long random words, or stay on this machine: --host 127.0.0.1",
+            hint="Make a key: kb keys add NAME; or set KB_API_KEYS to long random words; or stay "
+            "on this machine: --host 127.0.0.1",
             host=host or "every interface",
         )
     check_keys(settings)

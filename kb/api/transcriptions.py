@@ -168,14 +168,36 @@ async def _take_off(
             temperature=fields.temperature, languages=languages, task=task,
         )  # fmt: skip
 
+        access = context.service.access
+        try:
+            charge = await run_in_threadpool(access.take_file, request.state.key, path)
+        except MediaUnavailable as error:
+            rename(error, path, shown)
+            raise
+        known = context.flights.find(key)  # an equal request may run by now
+        if known is not None:
+            path.unlink(missing_ok=True)
+            await run_in_threadpool(access.settle, charge, 0.0)
+            return known, known.ended
+
         def work(on_text: OnText, cancelled: Any) -> Transcript:
+            read_s = 0.0
             try:
-                return transcriber.transcribe(recording, on_text=on_text, cancelled=cancelled)
+                found = transcriber.transcribe(recording, on_text=on_text, cancelled=cancelled)
+                read_s = found.media.duration_s
+                return found
             except MediaUnavailable as error:
                 rename(error, path, shown)
                 raise
+            finally:
+                access.settle(charge, read_s)
 
-        return context.flights.start(key, work, lambda: path.unlink(missing_ok=True)), False
+        try:
+            started = context.flights.start(key, work, lambda: path.unlink(missing_ok=True))
+        except ApiError:
+            await run_in_threadpool(access.settle, charge, 0.0)
+            raise
+        return started, False
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -21,6 +21,7 @@ from kb.cli.commands import (
     export,
     health,
     jobs,
+    keys,
     machine,
     publish,
     review,
@@ -95,6 +96,7 @@ export.register(app)
 assistant.register(app)
 health.register(app)
 serve.register(app)
+keys.register(app)
 
 
 @app.command()

@@ -6,6 +6,8 @@ from kb.database.database import DATABASE_NAME, Database, sqlite_engine
 from kb.database.migrations import MIGRATIONS
 from kb.database.postgres import postgres_engine
 from kb.database.tables import (
+    access_keys,
+    access_use,
     api_jobs,
     api_keys,
     calibrations,
@@ -31,6 +33,8 @@ __all__ = [
     "DATABASE_NAME",
     "MIGRATIONS",
     "Database",
+    "access_keys",
+    "access_use",
     "api_jobs",
     "api_keys",
     "calibrations",

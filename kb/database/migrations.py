@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from kb.database.fencing import make_counter
 from kb.database.tables import (
+    access_keys,
+    access_use,
     api_jobs,
     api_keys,
     calibrations,
@@ -122,6 +124,10 @@ def _api_jobs(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[api_jobs, notices])
 
 
+def _access_keys(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[access_keys, access_use])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -148,4 +154,5 @@ MIGRATIONS: list[Migration] = [
     _instances,
     _moves,
     _api_jobs,
+    _access_keys,
 ]

@@ -369,3 +369,31 @@ notices = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False, default=""),
 )
+
+
+# Keys of the HTTP API: the SHA-256 of each, never the key. Quotas are seconds of sound, null for
+# none.
+access_keys = sa.Table(
+    "kb_access_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False, unique=True),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("day_s", sa.Double),
+    sa.Column("month_s", sa.Double),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("revoked_at", sa.Double),
+)
+
+
+# Seconds of sound that each key has used, by day (UTC, `2026-11-27`). Work under way is counted by
+# its declared length.
+access_use = sa.Table(
+    "kb_access_use",
+    metadata,
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("used_at", sa.Double, nullable=False),
+)

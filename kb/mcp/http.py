@@ -17,6 +17,7 @@ from kb.api.errors import ApiError
 from kb.api.guard import LOOPBACK_NAMES, ApiGuard
 from kb.api.listening import address, check_access, listen
 from kb.mcp.server import make_server
+from kb.service import Service
 from kb.settings import Settings
 from kb.types.addresses import is_loopback
 
@@ -42,6 +43,8 @@ def make_app(settings: Settings, host: str) -> ASGIApp:
     return ApiGuard(
         inner,
         keys=settings.api_key_texts,
+        access=Service(settings, who="MCP").access,
+        scopes=("search", "jobs") if settings.mcp_write else ("search",),
         hosts=LOOPBACK_NAMES if is_loopback(host) else (),
         most_bytes=MOST_BYTES,
         idle_s=_IDLE_S,

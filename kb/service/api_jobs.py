@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb.errors import UsageError
+from kb.jobs.queue.access_keys import Charge
 from kb.jobs.queue.api_jobs import ApiJob, is_under_way
 from kb.jobs.queue.api_jobs import ApiJobs as JobStore
 from kb.jobs.queue.client import JobQueue
@@ -144,6 +145,15 @@ class ApiJobs:
         ids = self._store.cancel(view.job)
         if ids:
             self.queue.cancel(ids)
+
+    def seconds(self, job: ApiJob, charge: Charge | None) -> float:
+        """Return the sound that a job has queued, as far as its length is known.
+
+        `charge` is what was counted for its file before; the queue may know no length yet.
+        """
+        if not job.own:
+            return 0.0  # all of it was there already
+        return max(self._store.seconds(job.own), charge.seconds if charge else 0.0)
 
     def view(self, job: ApiJob) -> JobView:
         """Return a job with the states of its items."""

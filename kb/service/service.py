@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kb.jobs.queue.client import JobQueue
     from kb.jobs.queue.machine_needs import UnmetNeed
     from kb.pipeline.vocabulary import Vocabulary
+    from kb.service.access_keys import Access
     from kb.service.api_jobs import ApiJobs
     from kb.service.asking import Asking
     from kb.service.backup import Backup
@@ -237,6 +238,13 @@ class Service:
         from kb.pipeline.vocabulary import Vocabulary
 
         return Vocabulary(self.library)
+
+    @cached_property
+    def access(self) -> Access:
+        """Keys of the HTTP API."""
+        from kb.service.access_keys import Access
+
+        return Access(self.settings, self.queue)
 
     @cached_property
     def api_jobs(self) -> ApiJobs:

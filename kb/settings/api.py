@@ -12,7 +12,8 @@ class ApiSettings(BaseModel):
         SecretStr(""),
         alias="KB_API_KEYS",
         description="Keys of the HTTP API, separated by commas, each of at least 20 characters. "
-        "Needed where kb serve listens beyond this machine; without one every program of this "
+        "They have every scope and no quota; kb keys add makes keys with both. One or the other is "
+        "needed where kb serve listens beyond this machine; without any key every program of this "
         "machine may call it.",
     )
     api_max_mb: float = Field(

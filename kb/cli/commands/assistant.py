@@ -9,6 +9,7 @@ import typer
 
 from kb.cli.output import console
 from kb.errors import UsageError
+from kb.service.access_keys import keys_exist
 from kb.settings import get_settings, python_command
 
 
@@ -25,7 +26,7 @@ def serve_assistant(
         bool, typer.Option("--http", help="Serve over HTTP instead of stdin and stdout.")
     ] = False,
     host: Annotated[
-        str, typer.Option(help="Address to listen on with --http; others need KB_API_KEYS.")
+        str, typer.Option(help="Address to listen on with --http; others need a key.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port with --http; 0 takes a free one.")
@@ -64,6 +65,6 @@ def _http_entry(host: str, port: int) -> dict[str, Any]:
     """Return the entry for a server that runs already; the key is for the user to fill in."""
     shown = f"[{host}]" if ":" in host else host
     entry: dict[str, Any] = {"type": "http", "url": f"http://{shown}:{port}/mcp"}
-    if get_settings().api_key_texts:
+    if keys_exist(get_settings()):
         entry["headers"] = {"Authorization": "Bearer KEY"}
     return entry

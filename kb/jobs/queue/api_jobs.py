@@ -186,6 +186,16 @@ class ApiJobs:
                 found |= {row.id: row.state for row in connection.execute(query)}
         return found
 
+    def seconds(self, ids: Sequence[str]) -> float:
+        """Return the sound of items together, as far as their length is known."""
+        total = 0.0
+        with self._database.begin() as connection:
+            for first in range(0, len(ids), _ROWS_AT_ONCE):
+                part = ids[first : first + _ROWS_AT_ONCE]
+                query = sa.select(sa.func.sum(items.c.duration_s)).where(items.c.id.in_(part))
+                total += float(connection.scalar(query) or 0.0)
+        return total
+
     def delete_older(self, seconds: float) -> None:
         """Delete the jobs and notices that are older than this."""
         with self._database.begin() as connection:

@@ -286,9 +286,27 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "api.unguarded": (
         "Die API wäre an {host} erreichbar, auch für andere, und verlangt keinen Schlüssel.",
-        "KB_API_KEYS auf lange zufällige Wörter setzen, oder auf diesem Rechner bleiben: --host "
-        "127.0.0.1",
+        "Einen Schlüssel machen: kb keys add NAME; oder KB_API_KEYS auf lange zufällige Wörter "
+        "setzen; oder auf diesem Rechner bleiben: --host 127.0.0.1",
     ),
+    "access.name": (
+        "Ein Schlüssel braucht einen Namen von höchstens {most} Zeichen.",
+        "Das Programm oder die Person nennen, die ihn bekommt.",
+    ),
+    "access.scope": ("{scope!r} ist kein Recht eines Schlüssels.", "Rechte: {known}."),
+    "access.quota": (
+        "Ein Kontingent ist eine Zahl von Stunden über 0.",
+        "Für einen Schlüssel ohne Kontingent weglassen.",
+    ),
+    "access.which": (
+        "{count} gültige Schlüssel heißen {name!r}.",
+        "Die Kennung von einem angeben: kb keys list",
+    ),
+    "access.quota_used_up": (
+        "Das Kontingent des Schlüssels hat keinen Platz für diese Aufnahme.",
+        "Ein Tag beginnt um 0:00 UTC; kb keys list zeigt Kontingente und Verbrauch.",
+    ),
+    "detection.stopped": ("Der Aufrufer ist gegangen.", ""),
     "api.weak_key": (
         "KB_API_KEYS, Schlüssel {number}: mindestens {least} ASCII-Zeichen ohne Leerzeichen werden "
         "erwartet.",

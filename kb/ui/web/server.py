@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from kb.errors import KBError
 from kb.service import Service, open_browser, uploads
+from kb.service.access_keys import keys_exist
 from kb.service.line import Line
 from kb.service.private_files import private_files
 from kb.service.sessions import Sessions
@@ -73,7 +74,7 @@ def _api_routes(settings: Settings) -> list[BaseRoute]:
 
     Without keys there is none: the page's password says nothing about programs.
     """
-    if not settings.api_key_texts:
+    if not keys_exist(settings):
         return []
     from kb.api.app import create_app
     from kb.api.context import ApiContext
@@ -120,7 +121,7 @@ def middleware(
         proxies=TrustedProxies(settings.trusted_proxy_names),
         audit=AuditLog(settings.home, "dashboard"),
         base="/" + base.strip("/") if base.strip("/") else "",
-        key_paths=API if settings.api_key_texts else "",
+        key_paths=API if keys_exist(settings) else "",
     )
     return [guard]
 

@@ -1,0 +1,267 @@
+"""Keys of the library: made and revoked on the command line, scopes and quotas over HTTP."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import sqlalchemy as sa
+from openai import OpenAI
+
+from kb.api.server import ApiServer
+from kb.database import Database, access_keys
+from kb.errors import LibraryError, UsageError
+from kb.jobs.queue.access_keys import AccessKeys
+from kb.service import Service
+from kb.service import access_keys as keys_module
+from kb.service.access_keys import SCOPES, AccessKey
+from kb.settings import Settings
+from tests.support.api_server import Held, served
+from tests.support.keys import fake_key
+from tests.support.raising import raises
+from tests.support.waiting import until
+from tests.support.workers import Lab
+
+SETTING_KEY = f"kbk_{fake_key('setting')}"
+
+
+def tone(seconds: float, sign: int = 0) -> bytes:
+    """Return a WAV file of a length; `sign` makes it another one."""
+    data = BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8_000)
+        file.writeframes(bytes([sign % 256, 0]) * int(8_000 * seconds))
+    return data.getvalue()
+
+
+@dataclass
+class Site:
+    """A served API with keys of its library; the recognizer says that it read ten seconds."""
+
+    url: str
+    held: Held
+    service: Service
+
+    def key(self, *scopes: str, **quotas: float) -> tuple[AccessKey, str]:
+        made = self.service.access.add("a program", scopes, **quotas)
+        until(lambda: self.get("/v1/models", made[1]).status_code == 200)
+        return made
+
+    def get(self, path: str, secret: str, method: str = "GET", **more: Any) -> httpx.Response:
+        named = {"Authorization": f"Bearer {secret}"}
+        return httpx.request(method, f"{self.url}{path}", headers=named, timeout=30, **more)
+
+    def send(self, secret: str, content: bytes, path: str = "transcriptions") -> httpx.Response:
+        return self.get(
+            f"/v1/audio/{path}", secret, "POST",
+            data={"model": "whisper-1"}, files={"file": ("a.wav", content)},
+        )  # fmt: skip
+
+    def used(self, key: AccessKey) -> float:
+        return next(use.day_s for each, use in self.service.access.all() if each.id == key.id)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(keys_module, "FRESH_S", 0.0)
+    held = Held()
+    held.go.set()
+    home = tmp_path / "home"
+    service = Service(Settings.model_validate({"KB_HOME": str(home)}))
+    service.queue.prepare()
+    with served(home, held, KB_API_KEYS=SETTING_KEY) as server:
+        yield Site(server.address, held, service)
+        held.go.set()
+    service.close()
+
+
+def test_a_key_is_kept_as_its_digest_alone(site: Site, tmp_path: Path) -> None:
+    key, secret = site.key("speech")
+    assert secret.startswith(f"kbk_{key.id}_") and len(secret) > 55
+    with Database.open(site.service.settings).begin() as connection:
+        row = connection.execute(sa.select(access_keys)).mappings().one()
+    assert secret not in json.dumps(dict(row)) and len(row["digest"]) == 64
+    site.service.close()
+    for file in (tmp_path / "home").rglob("*"):
+        if file.is_file():
+            assert secret.encode() not in file.read_bytes(), file
+
+
+def test_scopes_decide_about_each_route(site: Site) -> None:
+    routes = {
+        "speech": [("POST", "/v1/audio/transcriptions"), ("POST", "/v1/audio/translations"),
+                   ("POST", "/v1/audio/vad")],
+        "jobs": [("GET", "/v1/jobs"), ("POST", "/v1/jobs"), ("POST", "/process"),
+                 ("GET", "/status/job_1"), ("GET", "/result/job_1"), ("POST", "/v1/uploads")],
+        "admin": [("GET", "/metrics")],
+    }  # fmt: skip
+    described = httpx.get(
+        f"{site.url}/openapi.json", headers={"Authorization": f"Bearer {SETTING_KEY}"}
+    ).json()["paths"]
+    _, none = site.key("search")
+    for scope, places in routes.items():
+        _, secret = site.key(scope)
+        for method, path in places:
+            refused = site.get(path, none, method)
+            assert refused.status_code == 403, path
+            assert refused.json()["error"]["code"] == "insufficient_scope"
+            assert site.get(path, secret, method).status_code != 403
+            assert site.get(path, SETTING_KEY, method).status_code != 403
+    open_to_all = [
+        path for path in described
+        if not path.startswith(("/v1/audio", "/v1/jobs", "/v1/uploads", "/status", "/result"))
+        and path not in ("/process", "/metrics")
+    ]  # fmt: skip
+    assert all(path.startswith(("/health", "/v1/models")) for path in open_to_all), open_to_all
+
+
+def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys_module, "FRESH_S", 0.0)
+    held, home = Held(), tmp_path / "home"
+    held.go.set()
+    service = Service(Settings.model_validate({"KB_HOME": str(home)}))
+    service.queue.prepare()
+    with served(home, held) as server:
+        here = Site(server.address, held, service)
+        assert httpx.get(f"{here.url}/v1/models").status_code == 200  # no key is needed
+        key, secret = here.key()
+        assert httpx.get(f"{here.url}/v1/models").status_code == 401
+        assert here.send(secret, b"sound").status_code == 200
+        service.access.revoke(key.id)
+        for given in (secret, "x", f"{secret}x"):
+            assert here.get("/v1/models", given).status_code == 401
+        assert httpx.get(f"{here.url}/v1/models").status_code == 401
+        assert httpx.get(f"{here.url}/health/live").status_code == 200
+        with raises(UsageError, "access.which"):
+            service.access.revoke(key.id)
+    service.close()
+
+
+def test_sound_is_counted_before_and_settled_after(site: Site) -> None:
+    key, secret = site.key("speech", day_s=30.0)
+    site.held.go.clear()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(site.send, secret, tone(25))
+        until(lambda: bool(site.held.requests))
+        assert site.used(key) == 25.0  # the declared length
+        refused = site.send(secret, tone(8))
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (429, "insufficient_quota")
+        assert refused.headers["x-should-retry"] == "false" and refused.headers["retry-after"]
+        site.held.go.set()
+        read_s = first.result().json()["usage"]["seconds"]
+    assert site.used(key) == pytest.approx(read_s)
+    site.send(secret, tone(25))  # the kept answer costs nothing
+    assert site.used(key) == pytest.approx(read_s)
+    site.held.error = LibraryError("other", "Other.")
+    assert site.send(secret, tone(5)).status_code == 503
+    assert site.used(key) == pytest.approx(read_s)  # nothing was read
+
+
+def test_the_official_client_does_not_repeat_what_a_quota_refuses(site: Site) -> None:
+    _, secret = site.key("speech", month_s=4.0)
+    client = OpenAI(base_url=f"{site.url}/v1", api_key=secret, max_retries=3)
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.audio.transcriptions.create(model="whisper-1", file=("a.wav", tone(9)))
+    assert caught.value.code == "insufficient_quota" and not site.held.requests
+
+
+def test_equal_requests_at_once_are_counted_once(site: Site) -> None:
+    key, secret = site.key("speech", day_s=1000.0)
+    site.held.go.clear()
+    with ThreadPoolExecutor(6) as pool:
+        sent = [pool.submit(site.send, secret, tone(20)) for _ in range(6)]
+        until(lambda: bool(site.held.requests))
+        site.held.go.set()
+        assert {each.result().status_code for each in sent} == {200}
+    read_s = sent[0].result().json()["usage"]["seconds"]
+    assert len(site.held.requests) == 1 and site.used(key) == pytest.approx(read_s)
+
+
+def test_the_last_seconds_are_given_once(site: Site) -> None:
+    key, _ = site.key("speech", day_s=100.0)
+    store = AccessKeys(Database.open(site.service.settings))
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: store.take(key, 30.0), range(12)))
+    assert sum(each is not None for each in taken) == 3
+    assert site.used(key) == 90.0
+    charge = next(each for each in taken if each)
+    store.settle(charge, 10.0)
+    assert site.used(key) == 70.0
+
+
+def test_a_job_counts_its_sound(site: Site) -> None:
+    key, secret = site.key("jobs", day_s=60.0)
+    answers = [
+        site.get("/v1/jobs", secret, "POST", files={"file": (f"{n}.wav", tone(25, n))})
+        for n in (1, 2, 3)
+    ]
+    assert [each.status_code for each in answers] == [202, 202, 429]
+    assert answers[2].json()["error"]["code"] == "insufficient_quota"
+    assert site.used(key) == 50.0
+    again = site.get("/v1/jobs", secret, "POST", files={"file": ("1.wav", tone(25, 1))})
+    assert again.status_code == 200 and site.used(key) == 50.0  # the same job
+
+
+def test_it_listens_beyond_the_machine_with_a_valid_key_of_the_library(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"KB_HOME": str(tmp_path / "home")})
+    service = Service(settings)
+    service.queue.prepare()
+    key, _ = service.access.add("a program")
+    ApiServer(settings, "0.0.0.0", 0, []).end()
+    service.access.revoke(key.name)
+    with raises(UsageError, "api.unguarded"):
+        ApiServer(settings, "0.0.0.0", 0, [])
+    service.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "quota", "code"),
+    [
+        (" ", (), None, "access.name"),
+        ("x" * 90, (), None, "access.name"),
+        ("a\x07b", (), None, "access.name"),
+        ("a", ("everything",), None, "access.scope"),
+        ("a", (), 0.0, "access.quota"),
+        ("a", (), float("nan"), "access.quota"),
+        ("a", (), float("inf"), "access.quota"),
+    ],
+)
+def test_a_key_that_cannot_be_made(
+    site: Site, name: str, scopes: tuple[str, ...], quota: float | None, code: str
+) -> None:
+    with raises(UsageError, code):
+        site.service.access.add(name, scopes, day_s=quota)
+
+
+@pytest.mark.slow
+def test_keys_on_the_command_line(tmp_path: Path) -> None:
+    with Lab(tmp_path / "lab") as lab:
+        made = lab.kb("keys", "add", "notes", "--scope", "speech", "--scope", "jobs",
+                      "--hours-a-day", "2", "--json")  # fmt: skip
+        document = json.loads(made.stdout)
+        secret = document.pop("key")
+        assert document["scopes"] == ["speech", "jobs"] and document["day_s"] == 7200
+        plain = lab.kb("keys", "add", "all", *(f"--scope={each}" for each in SCOPES))
+        assert plain.stdout.startswith("kbk_") and plain.stdout.count("\n") == 1
+        listed = lab.kb("keys", "list")
+        assert "notes" in listed.stdout and "0.00 h of 2 h" in listed.stdout
+        assert lab.kb("keys", "revoke", "notes").returncode == 0
+        rows = json.loads(lab.kb("keys", "list", "--json").stdout)
+        assert [row["revoked_at"] is None for row in rows] == [False, True]
+        assert secret not in json.dumps(rows) + listed.stdout
+        assert lab.kb("keys", "revoke", "notes", check=2)
+        assert lab.kb("keys", "add", "x", "--scope", "all", check=2)
