@@ -155,6 +155,13 @@ class RunOptions:
         help="Make captions searchable at once, until the transcript is there.",
         library_only=True,
     )
+    steps: tuple[str, ...] | None = option(
+        None,
+        help="Steps after the words, separated by commas: names, auto (those whose parts are "
+        "here) or none.",
+        suggestions=("auto", "none", "speakers"),
+        library_only=True,
+    )
     priority: Priority | None = option(
         None,
         help="Turn in the queue: urgent, followed or backlog; without it, followed, and backlog "

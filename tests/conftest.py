@@ -67,6 +67,8 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     home = tmp_path / "home"
     monkeypatch.setenv("KB_HOME", str(home))
     monkeypatch.setenv("KB_CPU_THREADS", "1")
+    # Steps after the words have tests of their own; in all others their models are missing.
+    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "no-step-models"))
     # `.env` is looked for beside the package and in the working directory.
     monkeypatch.setattr("kb.settings.settings.ENV_FOLDER", tmp_path)
     monkeypatch.chdir(tmp_path)

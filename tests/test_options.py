@@ -50,6 +50,7 @@ TYPED: dict[str, tuple[list[str], Any]] = {
     ),
     "track": (["--track", "all"], "all"),
     "captions_first": (["--no-captions-first"], False),
+    "steps": (["--steps", "speakers, none"], ("speakers", "none")),
     "priority": (["--priority", "urgent"], "urgent"),
 }
 

@@ -18,6 +18,7 @@ from kb import __version__
 from kb.cli.commands import (
     assistant,
     care,
+    enrich,
     export,
     health,
     jobs,
@@ -87,6 +88,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 jobs.register(app)
+enrich.register(app)
 sources.register(app)
 publish.register(app)
 machine.register(app)

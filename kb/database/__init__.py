@@ -25,6 +25,7 @@ from kb.database.tables import (
     notices,
     publications,
     speeds,
+    steps,
     subscriptions,
     workers,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "publications",
     "speeds",
     "sqlite_engine",
+    "steps",
     "subscriptions",
     "workers",
 ]

@@ -28,6 +28,7 @@ from kb.database.tables import (
     notices,
     publications,
     speeds,
+    steps,
     subscriptions,
     whole_listings,
     workers,
@@ -128,6 +129,10 @@ def _access_keys(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[access_keys, access_use])
 
 
+def _steps(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[steps])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -155,4 +160,5 @@ MIGRATIONS: list[Migration] = [
     _moves,
     _api_jobs,
     _access_keys,
+    _steps,
 ]

@@ -308,6 +308,31 @@ deliveries = sa.Table(
 )
 
 
+# Steps that follow an item's words (`kb.enrich`), one row for each item and step. The results are
+# files of the library; a row says what is still to do, or why there is no result. `serial` numbers
+# the workflows, `options` are those of the request, `since` is the time of the request.
+steps = sa.Table(
+    "kb_steps",
+    metadata,
+    sa.Column("step", sa.Text, primary_key=True),
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("progress", sa.Double, nullable=False, default=0.0),
+    sa.Column("error", sa.Text, nullable=False, default=""),
+    sa.Column("hint", sa.Text, nullable=False, default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("serial", sa.BigInteger, nullable=False, default=0),
+    sa.Column("priority", sa.Integer, nullable=False, default=1000),
+    sa.Column("options", sa.JSON(none_as_null=True)),
+    sa.Column("due_at", sa.Double),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    _problem_column(),
+    sa.Index("kb_steps_item", "item_id"),
+    sa.Index("kb_steps_status", "status"),
+)
+
+
 # Facts about the library: its identity, which its folder has too (`kb.library.identity`), and for
 # SQLite the last number of an attempt (`kb.database.fencing`).
 library_facts = sa.Table(

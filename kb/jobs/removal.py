@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Database, deliveries, items
+from kb.database import Database, deliveries, items, steps
 from kb.database.repeating import repeated
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.item_states import ACTIVE, ENDED
@@ -35,6 +35,8 @@ from kb.settings import Settings
 from kb.sinks import SINKS, is_local_sink, open_sink
 
 log = logging.getLogger(__name__)
+
+_TABLES = {"items": items, "deliveries": deliveries, "steps": steps}
 
 Send = Callable[[str, Sequence[str]], None]
 """Called with an item's id and the remote knowledge bases that are to get it again."""
@@ -191,6 +193,8 @@ class Removal:
             state: str | None = connection.scalar(query)
             if state is None:
                 connection.execute(sa.delete(deliveries).where(deliveries.c.item_id == item_id))
+                # A step that runs cannot write its result from now on (`Fences.step`).
+                connection.execute(sa.delete(steps).where(steps.c.item_id == item_id))
         return state
 
     @repeated
@@ -198,7 +202,7 @@ class Removal:
         with self.database.begin() as connection:
             gone = sa.delete(items).where(items.c.id == item.id, items.c.state.in_(ENDED))
             connection.execute(gone)
-            for name, table in (("items", items), ("deliveries", deliveries)):
+            for name, table in _TABLES.items():
                 for row in item.rows.get(name, ()):
                     known = {key: value for key, value in row.items() if key in table.c}
                     if name == "items" and item.replaced_by:
@@ -224,6 +228,7 @@ class Removal:
         queries = {
             "items": sa.select(items).where(items.c.id == item_id),
             "deliveries": sa.select(deliveries).where(deliveries.c.item_id == item_id),
+            "steps": sa.select(steps).where(steps.c.item_id == item_id),
         }
         with self.database.begin() as connection:
             return {

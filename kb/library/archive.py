@@ -5,6 +5,7 @@ kb.sqlite           the database (or two dumps of PostgreSQL)
 settings.env        the settings without secrets, to be read by people
 library.json, …     the documents of the library folder
 media/…             metadata and transcripts; media files if they were asked for
+extras/…            results of the steps that follow the words
 trash/…, uploads/…  removed items, and uploads that wait (media files as above)
 """
 
@@ -27,7 +28,7 @@ from kb.storage import Fields
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-FOLDERS = ("media", "trash", "uploads", "versions")
+FOLDERS = ("media", "extras", "trash", "uploads", "versions")
 DOCUMENTS = (".json", ".jsonl")  # files of the library folder itself
 BLOCK_BYTES = 1 << 20
 

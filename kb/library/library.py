@@ -370,7 +370,8 @@ class Library:
         Those that a command of this user left elsewhere (beside an export) are removed too.
         """
         storage.sweep_drafts()
-        folders = (self.home, self.media_folder, self.home / "backups")
+        folders = [self.home, self.media_folder, self.home / "backups"]
+        folders += (self.home / "extras").glob("*/")
         return tuple(path for folder in folders for path in storage.sweep(folder))
 
     def adopt(self) -> LibraryListing:

@@ -2,6 +2,7 @@
 
     <home>/trash/20260301T093000-1a2b3c4d/removal.json   the item, its rows, the state of the work
                                          /files/…        its files, named as in `media/`
+                                         /extras/…       the results of its steps
                                          /later/…        files that were written afterwards
 
 `removal.json` is written before anything else is changed, so that a removal and its undoing can
@@ -24,6 +25,7 @@ from typing import Any
 from kb import storage
 from kb.errors import LibraryError
 from kb.library.directory import is_metadata, list_directory
+from kb.library.extras import FOLDER as EXTRAS
 from kb.library.library import LOCK_FOLDER, Library
 from kb.library.versions import Versions
 from kb.storage import Fields
@@ -144,6 +146,8 @@ class Trash:
         """Move the item's files from `media/` into the trash, the metadata first."""
         for name in sorted(self._names(item), key=lambda name: not is_metadata(name)):
             _move(self.library.media_folder / name, item.folder / folder / name)
+        # What is written afterwards replaces what is in the trash already: both are the item's.
+        self._move_extras(self._extras_of(item), item.folder / EXTRAS)
 
     def check_names(self, item: RemovedItem) -> None:
         """Raise LibraryError if another file has a name of the item's files."""
@@ -160,9 +164,22 @@ class Trash:
 
     def move_out(self, item: RemovedItem) -> None:
         """Move the item's files back into `media/`, the metadata last."""
+        self._move_extras(item.folder / EXTRAS, self._extras_of(item))
         inside = item.folder / FILES
         for name in sorted(list_directory(inside), key=is_metadata):
             _move(inside / name, self.library.media_folder / name)
+
+    def _extras_of(self, item: RemovedItem) -> Path:
+        # Without a stem the path is one that does not exist.
+        return self.library.home / EXTRAS / (item.stem or ".none")
+
+    def _move_extras(self, source: Path, target: Path) -> None:
+        if not source.is_dir():
+            return
+        for name in sorted(list_directory(source)):
+            _move(source / name, target / name)
+        with storage.held(source) as real, suppress(OSError):
+            real.rmdir()  # raises OSError unless the folder is empty
 
     def delete(self, item: RemovedItem) -> None:
         """Delete an item of the trash for good."""

@@ -21,8 +21,8 @@ from kb.storage import Draft, Standing, Target
 
 MEDIA_FOLDER = "media"
 OWN_FOLDERS = (
-    MEDIA_FOLDER, "trash", "uploads", "versions", "logs", "backups", "markdown", "index.lance",
-    "index.words",
+    MEDIA_FOLDER, "extras", "trash", "uploads", "versions", "logs", "backups", "markdown",
+    "index.lance", "index.words",
 )  # fmt: skip
 _ASIDE = "before-restore-"  # a restore keeps what it replaces in such a folder
 _DATABASE = "kb.sqlite"

@@ -17,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from gpu.presets import load_presets
 from kb.errors import KBError
-from kb.pipeline import stages
+from kb.pipeline import enrichment
 from kb.service.export_request import ExportedDocument, ExportProblem, ExportRequest
 from kb.service.items import Items
 from kb.storage import Target
@@ -58,7 +58,7 @@ class Exports:
         """Yield the documents of an item; what cannot be exported is added to `problems`."""
         try:
             entry = self.items.entry(item_id)
-            transcript = stages.read_transcript(self.items.library, entry)
+            transcript = enrichment.read_with_results(self.items.library, entry)
         except KBError as error:
             problems.append(ExportProblem(item_id, "", error))
             return

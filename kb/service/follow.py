@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ENDED
+from kb.jobs.queue.step_states import STEP_IN_PROGRESS, WAITING
 from kb.options import RunOptions
 from kb.service.items import Items, status_of
 from kb.service.results import ItemListener, ItemStatus
@@ -35,6 +36,8 @@ class Follow:
     ) -> list[ItemStatus]:
         """Wait until none of the items is queued or running; return the status of each.
 
+        The steps that follow their words are waited for too.
+
         A worker is started if none is alive. `listener` is called with every change, `on_look` at
         every look. Raises LibraryError when no worker stays alive.
         """
@@ -54,7 +57,34 @@ class Follow:
                 break
             supervisor.ensure_running(self, options)
             time.sleep(every_s)
+        self.wait_for_steps(ids, supervisor, every_s, options, on_look)
         return self.items.with_publications([last[item_id] for item_id in ids if item_id in last])
+
+    def wait_for_steps(
+        self,
+        ids: Sequence[str],
+        supervisor: WorkerSupervisor | None = None,
+        every_s: float = 0.5,
+        options: RunOptions | None = None,
+        on_look: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Wait until no step of these items is queued or running, or waits for a short time.
+
+        A worker is started if none is alive. Raises LibraryError when no worker stays alive.
+        """
+        supervisor = supervisor or WorkerSupervisor()
+        while self._has_steps_under_way(ids):
+            on_look()
+            supervisor.ensure_running(self, options)
+            time.sleep(every_s)
+
+    def _has_steps_under_way(self, ids: Sequence[str]) -> bool:
+        soon = time.time() + SHORT_WAIT_S
+        return any(
+            row.status in STEP_IN_PROGRESS or (row.status == WAITING and (row.due_at or 0.0) < soon)
+            for rows in self.queue.steps.for_items(ids).values()
+            for row in rows
+        )
 
 
 def _is_worth_waiting(status: ItemStatus, now: float) -> bool:

@@ -28,6 +28,7 @@ from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.telemetry import read_machines
 from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
+from kb.options import parse_names
 from kb.service.existing import has_library
 from kb.service.health_database import check_server
 from kb.service.health_hardware import check_hardware
@@ -68,6 +69,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         _model(settings, session),
         *_embedder(settings),
         _detector(),
+        *_steps(settings),
         _presets(settings),
         _library(settings),
         *_rights(settings),
@@ -233,6 +235,24 @@ def _detector() -> HealthCheck:
         return HealthCheck("Speech detection", "ok", f"Silero VAD ({model_path().name})")
     except KBError as error:
         return _failed("Speech detection", error)
+
+
+def _steps(settings: Settings) -> list[HealthCheck]:
+    """Check what the steps after the words need; a step that is not named is no warning."""
+    from kb.pipeline.enrichment import step_states
+
+    asked = parse_names(settings.steps)
+    found = []
+    for step in step_states():
+        if step.lacking is None:
+            is_on = step.name in asked or ("auto" in asked and step.is_default)
+            detail = step.model if is_on else f"{step.model}; off (KB_STEPS)"
+            found.append(HealthCheck(f"Step {step.name}", "ok", detail))
+            continue
+        state: Literal["ok", "warn"] = "warn" if step.name in asked else "ok"
+        words = f"{step.lacking.message} The step is left out until then."
+        found.append(HealthCheck(f"Step {step.name}", state, words, step.lacking.hint))
+    return found
 
 
 def _presets(settings: Settings) -> HealthCheck:

@@ -311,10 +311,12 @@ class Ingest:
         """Raise for an invalid option now; a worker would detect it much later."""
         from kb.asr.engines import check_engine
         from kb.asr.engines.model_lookup import resolve
+        from kb.pipeline import enrichment
 
         transcription_options = self.transcription.options(options)
         check_engine(transcription_options.engine)
         resolve(transcription_options.model)
+        enrichment.wanted_steps(options, self.settings)
         sinks = self.sinks(options)
         if options.metadata or set(sinks) - {"local"}:
             from kb.jobs.publisher import check_ready

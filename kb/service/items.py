@@ -16,14 +16,15 @@ from kb.jobs.queue.outbox_states import MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.jobs.queue.request_settings import shown_settings
 from kb.jobs.queue.retry_schedule import end_of_tries
+from kb.jobs.queue.step_states import StepRow
 from kb.jobs.queue.telemetry import read_speeds
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
 from kb.library.user_files import UserFiles
 from kb.library.versions import Version, Versions
-from kb.pipeline import captions, publish_record, stages
-from kb.service.results import ItemStatus, Publication
+from kb.pipeline import captions, enrichment, publish_record
+from kb.service.results import ItemStatus, Publication, StepStatus
 from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript import FORMATS, file_content, format_named, render
@@ -94,12 +95,13 @@ class Items:
         return entry, next(iter(self.statuses(ids=[entry.item.id])), None)
 
     def with_publications(self, statuses: Sequence[ItemStatus]) -> list[ItemStatus]:
-        """Return the same statuses with their state in each knowledge base.
+        """Return the same statuses with their state in each knowledge base, and their steps.
 
         What was sent is compared with the library's present text: exactly for a few items, for
         more of them if a file has changed since.
         """
         rows = self.queue.outbox.for_items([status.id for status in statuses])
+        steps = self.queue.steps.for_items([status.id for status in statuses])
         exact = len(rows) <= _COMPARED_EXACTLY
         entries = self._entries_of(rows)
         return [
@@ -109,6 +111,7 @@ class Items:
                     self._publication(row, entries.get(status.id), exact=exact)
                     for row in rows.get(status.id, ())
                 ),
+                steps=tuple(map(_step_status, steps.get(status.id, ()))),
             )
             for status in statuses
         ]
@@ -198,8 +201,11 @@ class Items:
             )
 
     def transcript(self, item_id: str) -> Transcript:
-        """Return the exact transcript of an item. Raises UsageError or LibraryError."""
-        return stages.read_transcript(self.library, self.entry(item_id))
+        """Return the transcript of an item with the results of its steps, such as speakers.
+
+        Raises UsageError or LibraryError.
+        """
+        return enrichment.read_with_results(self.library, self.entry(item_id))
 
     def captions(self, item_id: str) -> Transcript | None:
         """Return the captions that replace a missing transcript; their warning says so.
@@ -296,7 +302,7 @@ class Items:
         no medium has.
         """
         entry = self.entry(item_id)
-        transcript = stages.read_transcript(self.library, entry)
+        transcript = enrichment.read_with_results(self.library, entry)
         if format != "json":
             check_times(transcript, str(entry.transcript_path))
         return self.render(
@@ -376,6 +382,12 @@ def status_of(row: ItemRow | ItemSummary) -> ItemStatus:
         machine=row.executor if row.state == RUNNING else "",
         failing_since=known_time(row.failing_since),
     )  # fmt: skip
+
+
+def _step_status(row: StepRow) -> StepStatus:
+    return StepStatus(
+        row.step, row.status, row.progress, row.error, row.hint, row.due_at, row.problem
+    )
 
 
 class _HasItem(Protocol):

@@ -31,12 +31,30 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class StepStatus:
+    """The state of a step that follows an item's words.
+
+    `status`: queued, running, waiting (`wait_until`, epoch seconds), done, failed, cancelled, or
+    skipped (`error` says what is missing, `hint` which command brings it).
+    """
+
+    step: str
+    status: str
+    progress: float = 0.0
+    error: str = ""
+    hint: str = ""
+    wait_until: float | None = None
+    problem: StoredProblem | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ItemStatus:
     """The status of one item; `progress` of its stage, 0..1; `grade` A, B, C or empty.
 
     `expected_errors`: the estimated share of wrong words, 0..1; None: not measured.
     `publications`: its state in each knowledge base, in order of their names. `share`: its
-    progress over all its stages, 0..1. `machine`: the worker that processes it now.
+    progress over all its stages, 0..1. `machine`: the worker that processes it now. `steps`: the
+    steps that follow its words.
 
     Of an item that failed: `failing_since` is the time of the first failure, `wait_until` that of
     the next try, `retried_until` that of the last one (epoch seconds); None where there is none.
@@ -59,6 +77,7 @@ class ItemStatus:
     machine: str = ""
     failing_since: float | None = None
     retried_until: float | None = None
+    steps: tuple[StepStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

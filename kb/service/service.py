@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kb.service.asking import Asking
     from kb.service.backup import Backup
     from kb.service.corrections import Corrections
+    from kb.service.enrichment import Enrichment
     from kb.service.exports import Exports
     from kb.service.follow import Follow
     from kb.service.follows import Follows
@@ -189,6 +190,13 @@ class Service:
         from kb.service.items import Items
 
         return Items(self.settings, self.library, self.queue)
+
+    @cached_property
+    def enrichment(self) -> Enrichment:
+        """The steps that follow the words."""
+        from kb.service.enrichment import Enrichment
+
+        return Enrichment(self.library, self.queue, self.items)
 
     @cached_property
     def exports(self) -> Exports:

@@ -40,6 +40,18 @@ class JobSettings(BaseModel):
         description="Items that a worker prepares at once (download, decode, speech detection); "
         "0 takes the preset's.",
     )
+    steps: str = Field(
+        "auto",
+        alias="KB_STEPS",
+        description="Steps that follow the words, separated by commas: speakers; auto takes those "
+        "whose parts are on the machine (see kb doctor), none takes none.",
+    )
+    step_models: str = Field(
+        "",
+        alias="KB_STEP_MODELS",
+        description="Folder with the models of these steps; empty takes the one beside the "
+        "installed packages, which kb models add fills.",
+    )
     worker_timeout_s: float = Field(
         60.0,
         alias="KB_WORKER_TIMEOUT_S",

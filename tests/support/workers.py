@@ -61,6 +61,7 @@ class Lab:
             "KB_HOLD_BELOW": "0",
             "KB_EXECUTOR_ID": "one",
             "KB_PRESET": "stabil",
+            "KB_STEPS": "none",
             **settings,
         }
         self.settings = Settings.model_validate(self.values)

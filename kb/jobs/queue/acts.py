@@ -7,14 +7,14 @@ Every face calls these. What is cancelled or dismissed is recorded in the librar
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from kb.database import Database, subscriptions
 from kb.errors import KBError
-from kb.jobs.queue import left_out, outbox_states, workflow_ids
+from kb.jobs.queue import left_out, outbox_states, step_states, workflow_ids
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -28,6 +28,7 @@ from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.library_sync import sync_from_library
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.outbox_states import DEFERRED
+from kb.jobs.queue.steps import StepKey, StepStore
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
 from kb.library.left_out import LeftOut, Why
@@ -55,6 +56,10 @@ class Acts:
         raise NotImplementedError
 
     @property
+    def steps(self) -> StepStore:
+        raise NotImplementedError
+
+    @property
     def _client(self) -> DbosClient:
         raise NotImplementedError
 
@@ -66,7 +71,7 @@ class Acts:
     def retry(self, ids: Sequence[str]) -> list[str]:
         """Queue failed, cancelled, dismissed, paused or waiting items again; return their ids.
 
-        Failed or waiting publications of these items are queued too; their items are not
+        Failed or waiting publications and steps of these items are queued too; their items are not
         transcribed again. An item whose transcript is gone or damaged counts as failed. The look
         of a source that is not followed any more stays ended.
         """
@@ -81,7 +86,8 @@ class Acts:
             )
         ]
         LeftOut(self._library).unmark(queued)
-        again = list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
+        others = [*self.retry_publications(ids), *self.retry_steps(ids)]
+        again = list(dict.fromkeys([*queued, *(item_id for _, item_id in others)]))
         if again:
             self.record("retry", again)
         return again
@@ -91,7 +97,7 @@ class Acts:
 
         Items whose files were deleted by hand are left out: they are queued by their own id.
         """
-        sent = self.retry_publications()
+        sent = [*self.retry_publications(), *self.retry_steps()]
         failed = self.items.ids(FAILED)
         gone = left_out.why_left_out(self.items, self._library, failed)
         wanted = [item_id for item_id in failed if item_id not in gone]
@@ -100,11 +106,16 @@ class Acts:
     def retry_cancelled(self) -> list[str]:
         """Queue every cancelled item and every cancelled publication again; return their ids."""
         sent = self.outbox.retry(self._client.publish, (CANCELLED,))
+        sent += self.steps.retry(self._client.step, (step_states.CANCELLED,))
         return list(dict.fromkeys([*self.retry(self.items.ids(CANCELLED)), *(i for _, i in sent)]))
 
     def active_ids(self) -> list[str]:
-        """Return the ids of all items that are queued, running, paused or waiting."""
-        return [item_id for state in ACTIVE for item_id in self.items.ids(state)]
+        """Return the ids of all items that are queued, running, paused or waiting.
+
+        Finished items are among them while a step of theirs has not ended.
+        """
+        found = [item_id for state in ACTIVE for item_id in self.items.ids(state)]
+        return list(dict.fromkeys([*found, *self.steps.unfinished_ids()]))
 
     def retry_publications(self, ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
         """Queue publications again; return (knowledge base, item id) of each.
@@ -114,6 +125,27 @@ class Acts:
         """
         statuses = (FAILED,) if ids is None else (FAILED, CANCELLED, *DEFERRED)
         return self.outbox.retry(self._client.publish, statuses, ids)
+
+    def retry_steps(self, ids: Sequence[str] | None = None) -> list[StepKey]:
+        """Queue steps again; return (step, item id) of each.
+
+        With ids: failed, skipped, waiting and cancelled steps of these items; without ids: all
+        failed ones.
+        """
+        some = (
+            step_states.FAILED, step_states.SKIPPED, step_states.WAITING, step_states.CANCELLED,
+        )  # fmt: skip
+        return self.steps.retry(
+            self._client.step, (step_states.FAILED,) if ids is None else some, ids
+        )
+
+    def request_steps(
+        self, keys: Sequence[StepKey], options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Queue steps of items, whatever their state is."""
+        if keys:
+            self.record("enrich", list(dict.fromkeys(item_id for _, item_id in keys)))
+            self.steps.request(keys, self._client.step, options)
 
     def _looks_of_unfollowed(self, ids: Sequence[str]) -> set[str]:
         looks = {
@@ -174,10 +206,28 @@ class Acts:
         # Publications are cancelled after the items: an item that was finished just now then queues
         # no publications any more (`ItemSteps`).
         dropped = self.cancel_publications(ids) if state == CANCELLED else []
-        ended = list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
+        cancelled = self.cancel_steps(ids) if state == CANCELLED else []
+        ended = list(
+            dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped + cancelled)])
+        )
         if ended:
             self.record("cancel" if state == CANCELLED else "pause", ended)
         return ended
+
+    def cancel_steps(self, ids: Sequence[str]) -> list[StepKey]:
+        """Cancel these items' unfinished steps; return (step, item id) of each.
+
+        One that runs stops within two seconds and leaves no result.
+        """
+        dropped = self.steps.cancel(ids)
+        self._client.cancel(
+            [
+                workflow_ids.step_id(row.step, row.item_id, row.serial)
+                for row in dropped
+                if row.status == step_states.QUEUED
+            ]
+        )
+        return [(row.step, row.item_id) for row in dropped]
 
     def cancel_publications(self, ids: Sequence[str]) -> list[tuple[str, str]]:
         """Cancel these items' waiting publications; return (knowledge base, item id) of each.

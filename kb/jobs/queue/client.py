@@ -37,10 +37,11 @@ from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.order import Places
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.queue_workers import QueueWorkers
-from kb.jobs.queue.recovery import fill_from_library, follow_acts
+from kb.jobs.queue.recovery import adopt_results, fill_from_library, follow_acts
 from kb.jobs.queue.request_settings import with_settings
 from kb.jobs.queue.source_factory import SourceFactory, marked
 from kb.jobs.queue.source_facts import refresh_known
+from kb.jobs.queue.steps import StepStore
 from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
 from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
@@ -149,6 +150,11 @@ class JobQueue(Acts, QueueWorkers):
         """The publications of the items: their states and the queue of uploads."""
         return Outbox(self.database, self._settings.odin_project_id)
 
+    @property
+    def steps(self) -> StepStore:
+        """The steps that follow the items' words."""
+        return StepStore(self.database)
+
     @cached_property
     def _client(self) -> DbosClient:
         from kb.jobs.queue.dbos_client import DbosClient
@@ -252,6 +258,7 @@ class JobQueue(Acts, QueueWorkers):
             for lane in self.lanes():
                 self._lanes.open(lane.name)
             self.outbox.retry_now()
+            self.steps.retry_now()
             ids = [*self.items.ids(PAUSED), *self.items.ids(WAITING)]
         retried = self.items.retry(ids, self._client.ingest, states=(PAUSED, WAITING))
         resumed = [item_id for item_id, _ in retried]
@@ -391,6 +398,7 @@ class JobQueue(Acts, QueueWorkers):
         """
         entries = self._library.entries()
         self.outbox.adopt(entries)
+        adopt_results(self.database, self._library, entries)
         rows = [library_row(entry) for entry in entries]
         added = self.items.adopt(rows)
         if entries:  # an empty folder is more likely a disk that is not there

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 
-from kb.database import Database, deliveries, items, workers
+from kb.database import Database, deliveries, items, steps, workers
 from kb.jobs.queue import dbos_delays, workflow_ids
 from kb.jobs.queue.dbos_tables import make_tables
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.queue.items import Enqueue
 from kb.jobs.queue.outbox_states import IN_PROGRESS
+from kb.jobs.queue.step_states import STEP_IN_PROGRESS
 
 _GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that DBOS will still run
 
@@ -110,6 +111,19 @@ class DbosClient:
             connection,
             _options(workflow_ids.PUBLISH, workflow_ids.PUBLISH_QUEUE, workflow_id, priority),
             sink,
+            item_id,
+            serial,
+        )
+
+    def step(
+        self, connection: sa.Connection, step: str, item_id: str, serial: int, priority: int
+    ) -> None:
+        """Queue a step's workflow in the caller's transaction; a used id has no effect."""
+        workflow_id = workflow_ids.step_id(step, item_id, serial)
+        self._client.enqueue_in_transaction(
+            connection,
+            _options(workflow_ids.STEP, workflow_ids.STEP_QUEUE, workflow_id, priority),
+            step,
             item_id,
             serial,
         )
@@ -215,6 +229,22 @@ class DbosClient:
             .join_from(deliveries, found, found.c.workflow_uuid == workflow_id, isouter=True)
             .where(
                 c.status.in_(IN_PROGRESS),
+                sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
+            )
+        )
+        with self._database.begin() as connection:
+            return [(str(s), str(i), int(n)) for s, i, n in connection.execute(query)]
+
+    def abandoned_steps(self) -> list[tuple[str, str, int]]:
+        """Return the steps whose workflow has ended or is missing: (step, item id, serial)."""
+        found, c = self._workflows, steps.c
+        workflow_id = sa.literal("step:").concat(c.step).concat(":").concat(c.item_id)
+        workflow_id = workflow_id.concat(":").concat(sa.cast(c.serial, sa.Text))
+        query = (
+            sa.select(c.step, c.item_id, c.serial)
+            .join_from(steps, found, found.c.workflow_uuid == workflow_id, isouter=True)
+            .where(
+                c.status.in_(STEP_IN_PROGRESS),
                 sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
             )
         )

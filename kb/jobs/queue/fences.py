@@ -14,12 +14,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Database, deliveries, items
+from kb.database import Database, deliveries, items, steps
 from kb.database.fencing import next_number
 from kb.database.repeating import repeated
 from kb.errors import Cancelled, KBError, Superseded, UsageError
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, PAUSED, RUNNING, ItemRow
 from kb.jobs.queue.outbox_states import OutboxEntry
+from kb.jobs.queue.step_states import RUNNING as STEP_RUNNING
+from kb.jobs.queue.step_states import StepRow
 from kb.library.fencing import Fence
 
 LATE_S = 2.0  # for an answer of the database
@@ -125,6 +127,34 @@ class Fences:
                         hint="Nothing is to be done: the newer request is carried out.",
                         item_id=entry.item_id,
                         sink=entry.sink,
+                    )
+                yield
+
+        return Fence(0, guard)
+
+    def step(self, row: StepRow) -> Fence:
+        """Return the fence of a step that follows the item's words, for its result.
+
+        A later request for the step, its cancellation and the item's removal end it; the item's
+        own attempts do not.
+        """
+
+        @contextmanager
+        def guard() -> Iterator[None]:
+            key = sa.and_(steps.c.step == row.step, steps.c.item_id == row.item_id)
+            query = sa.select(steps.c.serial, steps.c.status).where(key).with_for_update()
+            with self.database.begin() as connection:
+                # The order of the locks is that of all other transactions: the item's row first.
+                self._row(connection, row.item_id)
+                now = connection.execute(query).first()
+                if now is None or (now.serial, now.status) != (row.serial, STEP_RUNNING):
+                    raise Superseded(
+                        "step.superseded",
+                        "The result of {step} for {item_id} is discarded: it was cancelled, "
+                        "requested again or removed meanwhile.",
+                        hint="Nothing is to be done.",
+                        step=row.step,
+                        item_id=row.item_id,
                     )
                 yield
 

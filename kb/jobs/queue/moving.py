@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from kb.database import DATABASE_NAME, Database, deliveries, items, moves, subscriptions
+from kb.database import DATABASE_NAME, Database, deliveries, items, moves, steps, subscriptions
 from kb.database.copying import copy_rows, still
 from kb.database.snapshots import make_snapshot
 from kb.errors import UsageError
-from kb.jobs.queue import outbox_states
+from kb.jobs.queue import outbox_states, step_states
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import list_workers
 from kb.jobs.queue.item_states import ACTIVE, PAUSED, QUEUED, RUNNING
@@ -78,6 +78,12 @@ def _queue(client: DbosClient, connection: sa.Connection) -> tuple[int, int]:
     publications = connection.execute(sends).all()
     for sink, item_id, serial, priority in publications:
         client.publish(connection, sink, item_id, serial, priority)
+    s = steps.c
+    under_way = sa.update(steps).where(s.status.in_(step_states.STEP_IN_PROGRESS))
+    connection.execute(under_way.values(status=step_states.QUEUED))
+    wanted = sa.select(s.step, s.item_id, s.serial, s.priority)
+    for row in connection.execute(wanted.where(s.status == step_states.QUEUED)).all():
+        client.step(connection, row.step, row.item_id, row.serial, row.priority)
     return len(found), len(publications)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from kb.database import Database
 from kb.database.future_times import future_times
@@ -11,7 +12,9 @@ from kb.jobs.queue import left_out
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.library_sync import library_row
 from kb.jobs.queue.outbox import Outbox
-from kb.library import Library
+from kb.jobs.queue.steps import StepStore
+from kb.library import Library, LibraryEntry
+from kb.library.extras import Extras
 from kb.settings import Settings
 from kb.sources import saved_looks
 from kb.sources.subscriptions import Subscriptions
@@ -31,12 +34,26 @@ def fill_from_library(database: Database, settings: Settings, library: Library) 
     entries = library.entries()
     store.adopt([library_row(entry) for entry in entries])
     Outbox(database, settings.odin_project_id).adopt(entries)
+    adopt_results(database, library, entries)
     try:
         left_out.restore_rows(store, library)
         Subscriptions(database, library).restore()
         saved_looks.restore(database, library)
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)
+
+
+def adopt_results(database: Database, library: Library, entries: Sequence[LibraryEntry]) -> int:
+    """Add the results of steps that the table does not contain; return their number.
+
+    Raises LibraryError.
+    """
+    extras = Extras(library)
+    ids = {entry.stem: entry.item.id for entry in entries}
+    found = [
+        (kind, ids[stem]) for stem in extras.stems() if stem in ids for kind in extras.kinds(stem)
+    ]
+    return StepStore(database).adopt(found) if found else 0
 
 
 def follow_acts(database: Database, library: Library) -> None:

@@ -29,7 +29,7 @@ OF_THE_MACHINE = frozenset((
 # What becomes of a transcript, beside its words.
 _OF_THE_RUN = (
     "sinks", "hold_below", "hold_errors", "keep", "witness", "captions", "captions_first",
-    "thumbnail",
+    "thumbnail", "steps",
 )  # fmt: skip
 # Shown with an item, and stored even where they are the default.
 SHOWN = ("preset", "model", "engine", "language")
@@ -62,7 +62,7 @@ def with_settings(
     chosen = {name: value for name in values if (value := getattr(run, name, None)) is not None} | {
         "model": run.model or settings.model or model
     }
-    for name in ("sinks",):
+    for name in ("sinks", "steps"):
         if name in chosen:
             chosen[name] = ",".join(chosen[name])
     defaults = Settings.model_fields

@@ -10,11 +10,13 @@ APPLICATION_VERSION = "1"  # fixed: by default it is a hash of the source code
 ITEM_QUEUE = "items"
 PUBLISH_QUEUE = "publish"
 CAPTIONS_QUEUE = "captions"
-QUEUES = (ITEM_QUEUE, PUBLISH_QUEUE, CAPTIONS_QUEUE)
+STEP_QUEUE = "steps"
+QUEUES = (ITEM_QUEUE, PUBLISH_QUEUE, CAPTIONS_QUEUE, STEP_QUEUE)
 
 INGEST = "ingest_v1"
 PUBLISH = "publish_v1"
 CAPTIONS = "captions_v1"
+STEP = "step_v1"
 
 ITEM_LANE = "items"
 DOWNLOAD_LANE = "download"
@@ -39,6 +41,11 @@ def captions_id(item_id: str, serial: int) -> str:
     return f"captions:{item_id}:{serial}"
 
 
+def step_id(step: str, item_id: str, serial: int) -> str:
+    """Return the id of the workflow of a step that follows an item's words."""
+    return f"step:{step}:{item_id}:{serial}"
+
+
 def publish_lane(sink: str) -> str:
     """Return the name of the lane of one knowledge base."""
     return f"{PUBLISH_QUEUE}:{sink}"
@@ -53,4 +60,6 @@ def queue_of(workflow_id: str) -> str:
     """Return the queue of a workflow, to queue it again."""
     if workflow_id.startswith("captions:"):
         return CAPTIONS_QUEUE
+    if workflow_id.startswith("step:"):
+        return STEP_QUEUE
     return PUBLISH_QUEUE if workflow_id.startswith("publish:") else ITEM_QUEUE

@@ -19,7 +19,7 @@ from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
 from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.outbox_states import SYNCED
-from kb.jobs.worker import publish_steps, retry_policy
+from kb.jobs.worker import enrich_steps, publish_steps, retry_policy
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare
 from kb.library.cache import library_cache
@@ -111,6 +111,7 @@ def requeue_lost(context: WorkerContext, idle_before: set[Key]) -> set[Key]:
         client.cancel([workflow_ids.ingest_id(*key) for key in queued])
         log.warning("queued again, after a database error: %s", [i for i, _ in queued])
     publish_steps.requeue_lost(context)
+    enrich_steps.requeue_lost(context)
     return idle
 
 

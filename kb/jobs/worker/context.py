@@ -30,6 +30,7 @@ from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause, LaneStore
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.source_factory import SourceFactory
+from kb.jobs.queue.steps import StepStore
 from kb.jobs.removal import Removal
 from kb.jobs.replacement import Replacement
 from kb.jobs.worker import retry_policy
@@ -129,6 +130,11 @@ class WorkerContext:
         return Outbox(self.items.database, self.settings.odin_project_id)
 
     @cached_property
+    def steps(self) -> StepStore:
+        """The steps that follow the items' words."""
+        return StepStore(self.items.database)
+
+    @cached_property
     def publisher(self) -> Publisher:
         """The client of remote knowledge bases."""
         return Publisher(self.settings, self.library, self.items.database)
@@ -202,7 +208,7 @@ class WorkerContext:
     def on_connection_of(self, database: Database) -> WorkerContext:
         """Return this context, with its state, on other connections to the database."""
         other = copy.copy(self)
-        for name in ("lanes", "outbox", "looks", "publisher"):
+        for name in ("lanes", "outbox", "steps", "looks", "publisher"):
             other.__dict__.pop(name, None)
         other.items, other.client = ItemStore(database), DbosClient(database)
         return other

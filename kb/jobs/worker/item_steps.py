@@ -27,6 +27,7 @@ from kb.jobs.queue.request_settings import asked_of, settings_of
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.retention import record_source
+from kb.jobs.worker import enrich_steps
 from kb.jobs.worker.context import LANE_POLL_S, WorkerStopping, block_forever
 from kb.jobs.worker.item_attempt import ItemAttempt
 from kb.jobs.worker.preparation import slot
@@ -180,6 +181,7 @@ class ItemSteps(ItemAttempt):
                     # elsewhere.
                     context.outbox.hold(sink, self._id, decision.cause, options.metadata)
             self._library.amend(self._id, decision.metadata())
+            self._submit_steps(row)
             if parts and decision.state == item_states.DONE:
                 context.replace_parts(parts, self._id)
             with contextlib.suppress(KBError):  # a later look at the folder records it too
@@ -192,6 +194,13 @@ class ItemSteps(ItemAttempt):
                 **decision.row_values(),
             )
         return StepResult.ENDED
+
+    def _submit_steps(self, row: item_states.ItemRow) -> None:
+        """Queue the steps that follow the words, unless the item was cancelled meanwhile."""
+        context = self._context
+        with context.items.database.begin() as connection:
+            if context.items.is_owned_by(connection, self._id, self._serial, context.executor):
+                enrich_steps.submit(context, connection, row)
 
     def _published_elsewhere(self, entry: LibraryEntry, sinks: Sequence[str]) -> list[str]:
         """Return the other knowledge bases that have a text of the item, by name.

@@ -31,7 +31,7 @@ from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
-from kb.jobs.worker import chores, publish_steps, retry_policy, serving, workflows
+from kb.jobs.worker import chores, enrich_steps, publish_steps, retry_policy, serving, workflows
 from kb.jobs.worker.cause_log import CauseLog
 from kb.jobs.worker.companion import Companion
 from kb.jobs.worker.context import WorkerContext
@@ -69,6 +69,7 @@ IDLE_TIMEOUT_S = 3.0
 LIBRARY_MISSING_TIMEOUT_S, LIBRARY_MISSING_IDLE_TIMEOUT_S = 120.0, 20.0
 PUBLISHERS = 4
 CAPTIONERS = 2  # they mostly wait in the lane of downloads
+ENRICHERS = 1  # each has a process of its own, beside the recognizer
 
 
 class Worker:
@@ -185,7 +186,8 @@ class Worker:
         self._do(share.refresh)
         limit_queues({workflow_ids.ITEM_QUEUE: share.limit})
         dbos_delays.follow_database_clock(database)
-        DBOS(config=config(database, context.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
+        threads = in_flight + PUBLISHERS + CAPTIONERS + ENRICHERS + 4
+        DBOS(config=config(database, context.executor, threads))
         DBOS.listen_queues(list(workflow_ids.QUEUES))
         with database.errors():
             DBOS.launch()
@@ -200,6 +202,11 @@ class Worker:
             DBOS.register_queue(
                 workflow_ids.CAPTIONS_QUEUE,
                 worker_concurrency=CAPTIONERS,
+                polling_interval_sec=PUBLISH_POLL_S,
+            )
+            DBOS.register_queue(
+                workflow_ids.STEP_QUEUE,
+                worker_concurrency=ENRICHERS,
                 polling_interval_sec=PUBLISH_POLL_S,
             )
         log.info("worker %s: %d items in flight", context.executor, in_flight)
@@ -277,6 +284,7 @@ class Worker:
             (CLEANUP_EVERY_S, lambda: chores.write_digest(context)),
             (CLEANUP_EVERY_S, lambda: chores.notice_update(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
+            (PUBLISH_EVERY_S, lambda: enrich_steps.requeue_due(context)),
             (NEEDS_EVERY_S, lambda: serving.record_answers(context)),
             (CHANGES_EVERY_S, lambda: chores.follow_changes(context)),
         ]
@@ -399,6 +407,7 @@ class Worker:
                 or (counts[WAITING] and self._context.items.due(soon))
                 # A lane that pauses until the credentials are corrected does not count either.
                 or self._context.outbox.has_work(soon, publish_steps.paused_sinks(self._context))
+                or self._context.steps.has_work(soon)
             )
         except KBError:
             busy = True

@@ -10,6 +10,7 @@ from dbos import DBOS
 from kb.jobs.queue import workflow_ids
 from kb.jobs.worker.caption_steps import CaptionSteps
 from kb.jobs.worker.context import WorkerContext
+from kb.jobs.worker.enrich_steps import EnrichSteps
 from kb.jobs.worker.item_steps import ItemSteps, StepResult
 from kb.jobs.worker.publish_steps import PublishSteps
 
@@ -78,3 +79,14 @@ def captions_first(item_id: str) -> None:
 @DBOS.step(name="captions")
 def show_captions(item_id: str) -> str:
     return CaptionSteps(_require_context(), item_id).run()
+
+
+@DBOS.workflow(name=workflow_ids.STEP, max_recovery_attempts=_UNLIMITED)
+def follow_words(step: str, item_id: str, serial: int) -> None:
+    """Carry out one step of an item whose words are written."""
+    enrich(step, item_id, serial)
+
+
+@DBOS.step(name="enrich")
+def enrich(step: str, item_id: str, serial: int) -> str:
+    return EnrichSteps(_require_context(), step, item_id, serial).run()

@@ -14,7 +14,7 @@ from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import library_row
 from kb.library import LibraryEntry
 from kb.library.metadata import TEXT_SUFFIX, TRANSCRIPT_SUFFIX
-from kb.pipeline import captions, stages
+from kb.pipeline import captions, enrichment, stages
 from kb.service.verification.check_run import CheckRun
 from kb.sinks.base import content_sha256
 from kb.transcript import render
@@ -39,6 +39,8 @@ class ItemCheck:
                 "row_missing", entry.item.id, "It is in the folder and not in the queue's table.",
                 "Take it in: kb reindex", mended=added,
             )  # fmt: skip
+        for problem in enrichment.damaged_results(self.run.library, entry):
+            self.run.add("result_damaged", entry.item.id, problem.message, problem.hint)
         transcript = self._check_transcript(entry, state)
         if transcript is not None:
             self._check_text(entry, transcript)

@@ -18,6 +18,7 @@ from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD, STATES
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.directory import DirectorySnapshot, is_metadata, list_directory
+from kb.library.extras import FOLDER, Extras
 from kb.library.left_out import NAME as LEFT_OUT_FILE
 from kb.library.left_out import LeftOut
 from kb.library.metadata import entry_from_record
@@ -98,6 +99,13 @@ class _LibraryCheck:
             self.run.add("library_damaged", LEFT_OUT_FILE, error.message, error.hint)
         self.names = names = list_directory(library.media_folder)
         self.run.total = sum(file_size(library.media_folder / name) for name in names)
+        stems = {name.removesuffix(".json") for name in names if is_metadata(name)}
+        for stem in Extras(library).stems():
+            if stem not in stems and library.media_folder.is_dir():
+                self.run.add(
+                    "result_unknown", f"{FOLDER}/{stem}", "Its results belong to no item.",
+                    "Bring the item back (kb restore FILE), or remove the folder.", note=True,
+                )  # fmt: skip
         folder = DirectorySnapshot(library.media_folder, frozenset(names))
         present: set[str] = set()
         for name in sorted(filter(is_metadata, names)):

@@ -15,6 +15,31 @@ _READ_BETTER = (
 )
 
 DE: dict[str, tuple[str, str]] = {
+    "steps.unknown": (
+        "Einen Schritt {name!r} gibt es nicht.",
+        "Bekannt: {known}; oder auto (wofür alles da ist), oder none.",
+    ),
+    "step.crashed": (
+        "Der Prozess von {step} endete (Exit-Code {code}).",
+        "Es wird noch einmal versucht. Geschieht es jedes Mal, fehlt vielleicht Speicher.",
+    ),
+    "step.cancelled": ("Abgebrochen; nichts Halbes bleibt zurück.", ""),
+    "step.superseded": (
+        "Das Ergebnis von {step} für {item_id} wird verworfen: inzwischen abgebrochen, noch einmal "
+        "verlangt oder entfernt.",
+        "Nichts ist zu tun.",
+    ),
+    "step.no_medium": (
+        "Das Medium von {title!r} ist nicht in der Bibliothek, nur sein Transkript.",
+        "Noch einmal holen, dann den Schritt wiederholen: kb ingest {item_id} --again",
+    ),
+    "enrich.speakers": (
+        "{number} ist keine Zahl von Sprechern.",
+        "Eine Zahl von 1 bis {most} angeben.",
+    ),
+    "enrich.no_steps": ("Kein Schritt ist genannt.", "Bekannt: {known}"),
+    "enrich.no_items": ("Welche Einträge?", "kb enrich ID…, oder --all"),
+    "extras.other_item": ("{path} gehört nicht zu {item_id}.", "Die Datei wegbewegen."),
     "source.outside_hours": (
         "{source} wird nur zwischen {window} geholt.",
         "Es geht um {time} von selbst weiter. Andere Zeiten für {source}: Einstellungen → Abos → "

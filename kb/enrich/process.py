@@ -1,0 +1,111 @@
+"""A process of its own for one run of a step.
+
+The memory of its model is free again afterwards, a crash of its code ends no worker, and it runs
+at a lower priority than the recognizer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+
+from kb.enrich import get_step
+from kb.enrich.base import Progress, StepInput
+from kb.errors import Cancelled, KBError
+
+POLL_S = 0.5  # interval at which the caller checks whether the result is still wanted
+END_S = 5.0  # for a process to end by itself
+_NICE = 10
+
+
+def run_apart(
+    name: str,
+    given: StepInput,
+    *,
+    progress: Progress = lambda _: None,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> dict[str, Any]:
+    """Return the result of a step, run in a process of its own.
+
+    Raises the KBError of the step, Cancelled once `is_wanted` returns False, and an error that may
+    pass if the process was ended from outside.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(
+        target=_serve, args=(theirs, name, given), name=f"kb-{name}", daemon=True
+    )
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            if ours.poll(POLL_S):
+                try:
+                    kind, value = ours.recv()
+                except EOFError:
+                    raise _crashed(name, process) from None
+                if kind == "result":
+                    found: dict[str, Any] = value
+                    return found
+                if kind == "error":
+                    raise value
+                progress(value)
+            if not is_wanted():
+                raise Cancelled("step.cancelled", "Cancelled; nothing half written is left.")
+    finally:
+        ours.close()
+        process.join(END_S if not process.is_alive() else 0.0)
+        if process.is_alive():
+            process.kill()
+            process.join(END_S)
+
+
+def _crashed(name: str, process: Any) -> KBError:
+    process.join(END_S)
+    return KBError(
+        "step.crashed",
+        "The process of {step} ended (exit code {code}).",
+        hint="It is tried again. If it happens each time, memory may be short.",
+        retryable=True,
+        step=name,
+        code=process.exitcode,
+    )
+
+
+def _serve(connection: Connection, name: str, given: StepInput) -> None:
+    """Run a step and send its progress and its result; the function of the process."""
+    # The other end is closed when the caller does not want the result any more, or was killed.
+    threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
+    with contextlib.suppress(psutil.Error, OSError):
+        own = psutil.Process()
+        own.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else _NICE)
+    try:
+        result = get_step(name).run(given, lambda share: connection.send(("progress", share)))
+    except KBError as error:
+        connection.send(("error", error))
+    except Exception as error:
+        first = (str(error).splitlines() or [""])[0]
+        unexpected = KBError(
+            "item.unexpected",
+            "{kind}: {reason}",
+            hint="This should not happen; the worker's log has the details.",
+            kind=type(error).__name__,
+            reason=first,
+        )
+        connection.send(("error", unexpected))
+        raise
+    else:
+        connection.send(("result", result))
+
+
+def _end_with(connection: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        connection.recv()  # nothing is ever sent
+    os._exit(1)

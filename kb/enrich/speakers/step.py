@@ -1,0 +1,76 @@
+"""The step that finds out who speaks when.
+
+Its result has the turns of numbered speakers, which belong to the sound and not to the words: they
+hold for a later transcript of the same medium too. Segments get their speaker when they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kb.enrich.base import Progress, Step, StepInput
+from kb.enrich.speakers import weights
+from kb.enrich.speakers.labels import with_labels
+from kb.errors import KBError
+from kb.storage import Fields
+from kb.types import Transcript
+
+
+class Speakers(Step):
+    """Speaker diarization with Resemblyzer's network; the number of speakers is an option."""
+
+    name = "speakers"
+    options = ("speakers",)
+
+    @property
+    def model(self) -> str:
+        return f"{weights.PACKAGE} {weights.VERSION}"
+
+    def missing(self) -> KBError | None:
+        return None if weights.find() else weights.missing()
+
+    def add(self) -> str:
+        return str(weights.add())
+
+    def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:
+        from kb.enrich.speakers.diarization import diarize
+
+        path = weights.find()
+        if path is None:
+            raise weights.missing()
+        assert given.medium is not None
+        number = given.options.get("speakers")
+        found = diarize(
+            given.medium,
+            path,
+            track=given.track,
+            speakers=number if isinstance(number, int) else None,
+            progress=progress,
+        )
+        return {
+            "speakers": [label(number) for number in range(found.speakers)],
+            "turns": [
+                {
+                    "start": round(turn.start_s, 2),
+                    "end": round(turn.end_s, 2),
+                    "speaker": label(turn.speaker),
+                }
+                for turn in found.turns
+            ],
+        }
+
+    def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
+        fields = Fields(
+            document, "speakers.json", hint="Make it again: kb enrich ID --steps speakers --again"
+        )
+        turns = [
+            (row.number("start"), row.number("end"), row.text("speaker"))
+            for row in fields.objects("turns", required=True)
+        ]
+        return with_labels(transcript, turns)
+
+
+def label(number: int) -> str:
+    """Return the label of a speaker, numbered from 0."""
+    return f"Speaker {number + 1}"

@@ -1,0 +1,321 @@
+"""The steps that follow the words of items: requested, under way and ended.
+
+One row for each item and step. As in the outbox, a waiting row belongs to no worker, workflows are
+numbered (`serial`), and a workflow that is not the row's newest does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.database import Database, steps
+from kb.database.repeating import repeated
+from kb.errors import StoredProblem
+from kb.jobs.queue.item_states import NORMAL
+from kb.jobs.queue.step_states import (
+    CANCELLED,
+    DONE,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    STEP_IN_PROGRESS,
+    UNFINISHED,
+    WAITING,
+    StepRow,
+)
+from kb.types.clock import SLACK_S
+
+_AT_ONCE = 500  # in one transaction, so that other processes can write in between
+_NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
+
+Enqueue = Callable[[sa.Connection, str, str, int, int], None]
+"""Called in the transaction with step, item id, serial and priority."""
+StepKey = tuple[str, str]
+"""The name of a step and an item's id."""
+
+
+class StepStore:
+    """Reads and changes the rows. Every method raises LibraryError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Reading
+
+    def for_items(self, ids: Sequence[str]) -> dict[str, tuple[StepRow, ...]]:
+        """Return the rows of these items, in order of the steps' names."""
+        found: dict[str, list[StepRow]] = {}
+        query = sa.select(steps).order_by(steps.c.step)
+        with self._database.begin() as connection:
+            for start in range(0, len(ids), 10_000):
+                part = ids[start : start + 10_000]
+                for row in connection.execute(query.where(steps.c.item_id.in_(part))):
+                    found.setdefault(row.item_id, []).append(_step_row(row))
+        return {item_id: tuple(rows) for item_id, rows in found.items()}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of items in each state, by step."""
+        c = steps.c
+        query = sa.select(c.step, c.status, sa.func.count()).group_by(c.step, c.status)
+        found: dict[str, dict[str, int]] = {}
+        with self._database.begin() as connection:
+            for step, status, count in connection.execute(query.order_by(c.step, c.status)):
+                found.setdefault(str(step), {})[str(status)] = int(count)
+        return found
+
+    def has_work(self, until: float) -> bool:
+        """Return whether a step is in progress or due by a time (seconds since the epoch)."""
+        active = sa.or_(steps.c.status.in_(STEP_IN_PROGRESS), _due(until))
+        with self._database.begin() as connection:
+            return connection.scalar(sa.select(sa.exists().where(active))) or False
+
+    def unfinished_ids(self) -> list[str]:
+        """Return the ids of the items with a step that has not ended."""
+        query = sa.select(steps.c.item_id).where(steps.c.status.in_(UNFINISHED)).distinct()
+        with self._database.begin() as connection:
+            return [str(item_id) for item_id in connection.scalars(query)]
+
+    def is_wanted(self, row: StepRow) -> bool:
+        """Return False once a running step was cancelled, requested again or removed."""
+        query = sa.select(steps.c.status).where(_key(row.step, row.item_id), _is(row))
+        with self._database.begin() as connection:
+            return connection.scalar(query) == RUNNING
+
+    # Requests
+
+    def submit(
+        self,
+        connection: sa.Connection,
+        step: str,
+        item_id: str,
+        enqueue: Enqueue,
+        *,
+        priority: int = NORMAL,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Queue a step of an item in the caller's transaction, whatever its state is."""
+        now = self._database.time(connection)
+        self._database.insert_if_missing(
+            connection, steps, step=step, item_id=item_id, status=CANCELLED, serial=0, since=now,
+            updated_at=now,
+        )  # fmt: skip
+        query = sa.select(steps).where(_key(step, item_id)).with_for_update()
+        row = connection.execute(query).one()
+        values = {"attempts": 0, "since": now, "options": dict(options or {})}
+        self._queue(connection, row, enqueue, priority=priority, **values)
+
+    @repeated
+    def request(
+        self,
+        keys: Collection[StepKey],
+        enqueue: Enqueue,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Queue these steps, in one transaction."""
+        with self._database.begin() as connection:
+            for step, item_id in keys:
+                self.submit(connection, step, item_id, enqueue, options=options)
+
+    @repeated
+    def skip(
+        self, step: str, item_id: str, *, error: str, hint: str, problem: StoredProblem | None
+    ) -> None:
+        """Record that a step is not carried out, because something that it needs is missing."""
+        with self._database.begin() as connection:
+            now = self._database.time(connection)
+            self._database.insert_if_missing(
+                connection, steps, step=step, item_id=item_id, status=SKIPPED, serial=0, since=now,
+                updated_at=now,
+            )  # fmt: skip
+            free = sa.and_(_key(step, item_id), steps.c.status.not_in(STEP_IN_PROGRESS))
+            values = {"error": error, "hint": hint, "problem": problem, "due_at": None}
+            change = sa.update(steps).where(free)
+            connection.execute(change.values(status=SKIPPED, updated_at=now, **values))
+
+    def retry(
+        self, enqueue: Enqueue, statuses: Collection[str], ids: Sequence[str] | None = None
+    ) -> list[StepKey]:
+        """Queue steps in these states again, of these items or of all; return their keys."""
+        condition = steps.c.status.in_(list(statuses))
+        return self._requeue(enqueue, condition, ids, attempts=0, since=self._database.time())
+
+    @repeated
+    def cancel(self, ids: Sequence[str]) -> list[StepRow]:
+        """Cancel the unfinished steps of these items; return the rows as they were."""
+        item_ids, dropped = frozenset(ids), []
+        query = sa.select(steps).where(steps.c.status.in_(UNFINISHED))
+        with self._database.begin() as connection:
+            for row in connection.execute(query.with_for_update()).all():
+                if row.item_id in item_ids:
+                    change = sa.update(steps).where(_key(row.step, row.item_id))
+                    now = self._database.time(connection)
+                    values = {**_NO_ERROR, "due_at": None, "updated_at": now}
+                    connection.execute(change.values(status=CANCELLED, **values))
+                    dropped.append(_step_row(row))
+        return dropped
+
+    @repeated
+    def retry_now(self) -> None:
+        """Make every waiting step due now."""
+        change = sa.update(steps).where(steps.c.status == WAITING)
+        with self._database.begin() as connection:
+            connection.execute(change.values(due_at=self._database.time(connection)))
+
+    # Work
+
+    @repeated
+    def claim(self, step: str, item_id: str, serial: int) -> StepRow | None:
+        """Return the row for the workflow that carries it out; None if it has no work any more."""
+        mine = sa.and_(
+            _key(step, item_id), steps.c.serial == serial, steps.c.status.in_(STEP_IN_PROGRESS)
+        )
+        with self._database.begin() as connection:
+            now = self._database.time(connection)
+            change = sa.update(steps).where(mine)
+            done = connection.execute(change.values(status=RUNNING, updated_at=now))
+            if not done.rowcount:
+                return None
+            return _step_row(connection.execute(sa.select(steps).where(_key(step, item_id))).one())
+
+    @repeated
+    def finish(
+        self,
+        row: StepRow,
+        status: str,
+        *,
+        error: str = "",
+        hint: str = "",
+        problem: StoredProblem | None = None,
+        attempts: int = 0,
+        due_at: float | None = None,
+    ) -> bool:
+        """End a claimed step, or let it wait; return False if it is not the caller's any more."""
+        with self._database.begin() as connection:
+            change = sa.update(steps).where(_key(row.step, row.item_id), _is(row))
+            done = connection.execute(
+                change.values(
+                    status=status, progress=1.0 if status == DONE else 0.0, error=error, hint=hint,
+                    problem=problem, attempts=attempts, due_at=due_at,
+                    updated_at=self._database.time(connection),
+                )
+            )  # fmt: skip
+            return bool(done.rowcount)
+
+    def report(self, row: StepRow, progress: float) -> None:
+        """Record the finished share of a running step."""
+        with self._database.begin() as connection:
+            change = sa.update(steps).where(_key(row.step, row.item_id), _is(row))
+            connection.execute(change.values(progress=progress))
+
+    def claim_due(self, now: float, enqueue: Enqueue) -> list[StepKey]:
+        """Queue waiting steps whose time has come; each is queued by one caller."""
+        return self._requeue(enqueue, _due(now))
+
+    def requeue_lost(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[StepKey]:
+        """Queue lost steps again; each of `lost` is (step, item id, serial)."""
+        found: list[StepKey] = []
+        for step, item_id, serial in lost:
+            same = sa.and_(steps.c.serial == serial, steps.c.status.in_(STEP_IN_PROGRESS))
+            found += self._requeue(enqueue, sa.and_(_key(step, item_id), same))
+        return found
+
+    @repeated
+    def adopt(self, results: Collection[StepKey]) -> int:
+        """Add the folder's results that the table does not contain; return their number."""
+        added = 0
+        with self._database.begin() as connection:
+            now = self._database.time(connection)
+            known = set(connection.execute(sa.select(steps.c.step, steps.c.item_id)))
+            for step, item_id in results:
+                if (step, item_id) not in known:
+                    self._database.insert_if_missing(
+                        connection, steps, step=step, item_id=item_id, status=DONE, progress=1.0,
+                        serial=0, since=now, updated_at=now,
+                    )  # fmt: skip
+                    added += 1
+        return added
+
+    # Single statements
+
+    def _requeue(
+        self,
+        enqueue: Enqueue,
+        condition: sa.ColumnElement[bool],
+        ids: Sequence[str] | None = None,
+        **values: Any,
+    ) -> list[StepKey]:
+        query = sa.select(steps).where(condition).order_by(steps.c.step, steps.c.item_id)
+        item_ids = None if ids is None else frozenset(ids)
+        with self._database.begin() as connection:
+            rows = [
+                r for r in connection.execute(query) if item_ids is None or r.item_id in item_ids
+            ]
+        found: list[StepKey] = []
+        for start in range(0, len(rows), _AT_ONCE):
+            found += self._queue_all(rows[start : start + _AT_ONCE], enqueue, **values)
+        return found
+
+    @repeated
+    def _queue_all(
+        self, rows: Sequence[sa.Row[Any]], enqueue: Enqueue, **values: Any
+    ) -> list[StepKey]:
+        with self._database.begin() as connection:
+            return [
+                (row.step, row.item_id)
+                for row in rows
+                if self._queue(connection, row, enqueue, priority=row.priority, **values)
+            ]
+
+    def _queue(
+        self,
+        connection: sa.Connection,
+        row: sa.Row[Any],
+        enqueue: Enqueue,
+        *,
+        priority: int,
+        **values: Any,
+    ) -> bool:
+        """Start a new workflow for a row, unless the row has changed since it was read."""
+        # The number must never have been used before, even if the row was deleted and inserted
+        # again: a used workflow id is not run a second time.
+        now = self._database.time(connection)
+        serial = max(row.serial + 1, int(now))
+        same = sa.and_(steps.c.serial == row.serial, steps.c.status == row.status)
+        done = connection.execute(
+            sa.update(steps)
+            .where(_key(row.step, row.item_id), same)
+            .values(
+                status=QUEUED, serial=serial, priority=priority, progress=0.0, **_NO_ERROR,
+                due_at=None, updated_at=now, **values,
+            )
+        )  # fmt: skip
+        if done.rowcount:
+            enqueue(connection, row.step, row.item_id, serial, priority)
+        return bool(done.rowcount)
+
+
+def _key(step: str, item_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(steps.c.step == step, steps.c.item_id == item_id)
+
+
+def _is(row: StepRow) -> sa.ColumnElement[bool]:
+    """Return the condition that a claimed row is still the caller's."""
+    return sa.and_(steps.c.serial == row.serial, steps.c.status == RUNNING)
+
+
+def _due(now: float) -> sa.ColumnElement[bool]:
+    c = steps.c
+    # A row whose time of change is later than now was changed before the clock was set back.
+    in_time = sa.or_(c.due_at <= now, c.updated_at > now + SLACK_S)
+    return sa.and_(c.status == WAITING, in_time)
+
+
+def _step_row(row: sa.Row[Any]) -> StepRow:
+    options = row.options if isinstance(row.options, dict) else {}
+    return StepRow(
+        row.step, row.item_id, row.status, row.progress, row.error, row.hint, row.attempts,
+        row.serial, row.priority, options, row.due_at, row.since, row.updated_at, row.problem,
+    )  # fmt: skip

@@ -1,0 +1,160 @@
+"""The steps that follow an item's words, each in a workflow of its own.
+
+An item is done before they begin. A step that cannot be carried out now waits in the database and
+uses no slot; one that lacks a part is skipped; one that fails leaves its item as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+
+import sqlalchemy as sa
+
+from kb.errors import Cancelled, KBError, MediaUnavailable, Superseded
+from kb.jobs.queue.item_states import ItemRow
+from kb.jobs.queue.request_settings import settings_of
+from kb.jobs.queue.step_states import CANCELLED, DONE, FAILED, SKIPPED, WAITING, StepRow
+from kb.jobs.worker import retry_policy
+from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, block_forever
+from kb.options import RunOptions
+from kb.pipeline import enrichment
+
+log = logging.getLogger(__name__)
+
+REPORT_S = 2.0  # between two records of a step's progress
+
+
+def submit(context: WorkerContext, connection: sa.Connection, row: ItemRow) -> None:
+    """Queue the steps of an item whose words are written, in the caller's transaction.
+
+    An unknown name, which a later version or another machine may know, queues nothing.
+    """
+    options = RunOptions.from_dict(row.options)
+    try:
+        names = enrichment.wanted_steps(options, settings_of(row.options, context.settings))
+    except KBError as error:
+        context.warn_throttled(error)
+        return
+    for name in names:
+        context.steps.submit(connection, name, row.id, context.client.step, priority=row.priority)
+
+
+class EnrichSteps:
+    """One step of one item."""
+
+    def __init__(self, context: WorkerContext, step: str, item_id: str, serial: int) -> None:
+        self._context = context
+        self._step = step
+        self._id = item_id
+        self._serial = serial
+        self._reported_at = 0.0
+
+    def run(self) -> str:
+        """Carry the step out; return its state.
+
+        Raises nothing: the workflow must end without an error.
+        """
+        context = self._context
+        while context.lane_is_paused():
+            if context.stopping.is_set():
+                block_forever()
+            time.sleep(LANE_POLL_S)
+        row = context.until_accepted(
+            lambda: context.steps.claim(self._step, self._id, self._serial)
+        )
+        if row is None:
+            return "not asked for any more"
+        try:
+            return self._carry_out(row)
+        except Superseded as error:
+            context.discard(self._id, error)
+            return "superseded"
+        except Cancelled:
+            if context.stopping.is_set():
+                block_forever()  # the next worker continues the step
+            return self._end(row, CANCELLED)
+        except KBError as error:
+            return self._retry_or_fail(row, error)
+        except Exception as error:
+            log.exception("%s: %s", self._id, self._step)
+            database = context.items.database
+            return self._retry_or_fail(row, retry_policy.unexpected(error, database))
+
+    def _carry_out(self, row: StepRow) -> str:
+        context = self._context
+        entry = context.library.find(self._id)
+        if entry is None or entry.transcript_path is None:
+            return self._end(row, CANCELLED)  # removed, or its files are gone
+        if (problem := enrichment.lacking(self._step)) is not None:
+            return self._end(row, SKIPPED, problem)
+        context.require_room()
+        library = context.library.fenced(context.fences.step(row))
+        enrichment.run_step(
+            library, entry, self._step, row.options,
+            progress=lambda share: self._report(row, share),
+            is_wanted=lambda: self._is_wanted(row),
+        )  # fmt: skip
+        return self._end(row, DONE)
+
+    def _is_wanted(self, row: StepRow) -> bool:
+        """Return False if the step must stop; a database that is silent changes nothing."""
+        if self._context.stopping.is_set():
+            return False
+        try:
+            return self._context.steps.is_wanted(row)
+        except KBError as error:
+            self._context.warn_throttled(error)
+            return True
+
+    def _report(self, row: StepRow, share: float) -> None:
+        now = time.monotonic()
+        if now - self._reported_at >= REPORT_S:
+            self._reported_at = now
+            with suppress(KBError):  # for display only
+                self._context.steps.report(row, share)
+
+    def _retry_or_fail(self, row: StepRow, error: KBError) -> str:
+        context = self._context
+        if context.stopping.is_set():
+            block_forever()
+        if context.is_systemic(error):
+            # A full disk or a missing folder is not an error of this item.
+            context.warn_throttled(error)
+            until = context.now() + retry_policy.LANE_PAUSE_S
+            return self._end(row, WAITING, error, row.attempts, until)
+        if isinstance(error, MediaUnavailable) and error.code == "step.no_medium":
+            return self._end(row, SKIPPED, error)
+        attempts = row.attempts + 1
+        log.warning("%s: %s: %s", self._id, self._step, error.message)
+        if error.retryable and attempts < retry_policy.MAX_ATTEMPTS:
+            until = context.now() + retry_policy.backoff_s(attempts + 2)
+            return self._end(row, WAITING, error, attempts, until)
+        return self._end(row, FAILED, error, attempts)
+
+    def _end(
+        self,
+        row: StepRow,
+        status: str,
+        error: KBError | None = None,
+        attempts: int = 0,
+        due_at: float | None = None,
+    ) -> str:
+        context, record = self._context, error.record() if error is not None else {}
+        context.until_accepted(
+            lambda: context.steps.finish(row, status, **record, attempts=attempts, due_at=due_at)
+        )
+        return status
+
+
+def requeue_due(context: WorkerContext) -> None:
+    """Queue the waiting steps whose time has come, those of any worker."""
+    context.steps.claim_due(context.now(), context.client.step)
+
+
+def requeue_lost(context: WorkerContext) -> None:
+    """Queue steps again whose workflow has ended without a result after a database error."""
+    lost = context.client.abandoned_steps()
+    if again := context.steps.requeue_lost(lost, context.client.step):
+        log.warning("steps to be carried out again, after a database error: %s", again)

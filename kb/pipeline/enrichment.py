@@ -1,0 +1,203 @@
+"""Steps after the words, joined with the library: which are wanted, carried out, stored and shown.
+
+This is the only module that names `kb.enrich`. A result is current as long as the medium, the
+model and the options that it was made from are the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kb.enrich import STEPS, StepInput, get_step
+from kb.errors import KBError, LibraryError, MediaUnavailable
+from kb.library import Library, LibraryEntry
+from kb.library.extras import Extras
+from kb.options import RunOptions, parse_names
+from kb.pipeline import stages
+from kb.settings import Settings
+from kb.types import Transcript
+
+AUTO, NONE = "auto", "none"
+AGAIN = "again"  # option of a request: a current result is made again too
+_BASIS = "basis"  # key of a result: what it was made from
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """A step on this machine; `lacking` is the error of what is missing, with the command."""
+
+    name: str
+    model: str
+    is_default: bool
+    lacking: KBError | None
+
+
+def step_names() -> tuple[str, ...]:
+    """Return the names of all steps."""
+    return tuple(STEPS)
+
+
+def step_states() -> list[StepState]:
+    """Return all steps, and what this machine lacks for them."""
+    return [
+        StepState(name, step.model, step.is_default, step.missing())
+        for name, step in ((name, get_step(name)) for name in STEPS)
+    ]
+
+
+def add_parts(name: str) -> str:
+    """Fetch the model of a step; return its path. Raises UsageError and ModelUnavailable."""
+    return get_step(name).add()
+
+
+def wanted_steps(options: RunOptions, settings: Settings) -> tuple[str, ...]:
+    """Return the steps of a run, in order, without those of `auto` that lack a part.
+
+    A step that was named stays, so that its item shows what is missing. Raises UsageError for an
+    unknown name.
+    """
+    return expand(parse_names(settings.steps) if options.steps is None else options.steps)
+
+
+def expand(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the steps of a list that may have `auto` and `none`. Raises UsageError."""
+    found: list[str] = []
+    for name in names:
+        if name == AUTO:
+            found += [
+                each
+                for each in STEPS
+                if get_step(each).is_default and get_step(each).missing() is None
+            ]
+        elif name != NONE:
+            get_step(name)
+            found.append(name)
+    return tuple(each for each in STEPS if each in found)
+
+
+def lacking(name: str) -> KBError | None:
+    """Return the error of what this machine lacks for a step, None if all is here."""
+    return get_step(name).missing()
+
+
+def is_current(
+    library: Library, entry: LibraryEntry, name: str, options: Mapping[str, Any] | None = None
+) -> bool:
+    """Return whether an item has the result that the step would give now.
+
+    Without `options` those of the result count, so that it is not made again for another request's
+    sake. A damaged result is not current.
+    """
+    try:
+        found = Extras(library).read(entry, name)
+        given = _input(library, entry, options or _options_of(found, name))
+    except KBError:
+        return False
+    return found is not None and found.get(_BASIS) == get_step(name).basis(given)
+
+
+def run_step(
+    library: Library,
+    entry: LibraryEntry,
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    progress: Callable[[float], None] = lambda _: None,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> None:
+    """Carry out a step in a process of its own and write its result; a current one is kept.
+
+    `library` has the fence of this attempt. Raises the step's errors, Cancelled, MediaUnavailable
+    for an item without the medium that the step needs, and what the fence raises.
+    """
+    from kb.enrich.process import run_apart
+
+    asked = {key: value for key, value in (options or {}).items() if key != AGAIN}
+    if not (options or {}).get(AGAIN) and is_current(library, entry, name, asked):
+        return
+    step = get_step(name)
+    given = _input(library, entry, asked)
+    if step.needs_medium:
+        _require_medium(entry, given)
+    started = time.monotonic()
+    result = run_apart(name, given, progress=progress, is_wanted=is_wanted)
+    document = {
+        _BASIS: step.basis(given),
+        "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(time.monotonic() - started, 2),
+        **result,
+    }
+    Extras(library).write(entry, name, document, lambda: library.guard(entry.item.id))
+
+
+def with_results(library: Library, entry: LibraryEntry, transcript: Transcript) -> Transcript:
+    """Return the transcript with the results of its item put in, for readers and exports.
+
+    A result of another medium, such as that of an earlier version, is left out, and so is a
+    damaged one, which is logged.
+    """
+    extras = Extras(library)
+    for name in STEPS:
+        try:
+            document = extras.read(entry, name)
+            if document is not None and _is_of(document, transcript):
+                transcript = get_step(name).apply(document, transcript)
+        except LibraryError as error:
+            log.warning("%s: %s", entry.item.id, error.message)
+    return transcript
+
+
+def read_with_results(library: Library, entry: LibraryEntry) -> Transcript:
+    """Return an item's transcript as it is shown. Raises LibraryError as `read_transcript` does."""
+    return with_results(library, entry, stages.read_transcript(library, entry))
+
+
+def damaged_results(library: Library, entry: LibraryEntry) -> list[LibraryError]:
+    """Return the error of each result of an item that cannot be read."""
+    extras, problems = Extras(library), []
+    for kind in extras.kinds(entry.stem):
+        try:
+            document = extras.read(entry, kind)
+            if document is not None and kind in STEPS and entry.transcript_path is not None:
+                get_step(kind).apply(document, stages.read_transcript(library, entry))
+        except LibraryError as error:
+            problems.append(error)
+    return problems
+
+
+def _is_of(document: Mapping[str, Any], transcript: Transcript) -> bool:
+    basis = document.get(_BASIS)
+    sha256 = basis.get("sha256") if isinstance(basis, dict) else None
+    return not transcript.media.sha256 or sha256 == transcript.media.sha256
+
+
+def _options_of(document: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    """Return the options that a result was made with."""
+    basis = (document or {}).get(_BASIS)
+    known = get_step(name).options
+    return {key: basis[key] for key in known if key in basis} if isinstance(basis, dict) else {}
+
+
+def _input(library: Library, entry: LibraryEntry, options: Mapping[str, Any]) -> StepInput:
+    media = stages.read_transcript(library, entry).media
+    track = media.tracks[0] if media.tracks else None
+    there = entry.media_path if entry.media_path and entry.media_path.exists() else None
+    return StepInput(there, media.sha256 or entry.sha256, track, dict(options))
+
+
+def _require_medium(entry: LibraryEntry, given: StepInput) -> None:
+    if given.medium is None:
+        raise MediaUnavailable(
+            "step.no_medium",
+            "The medium of {title!r} is not in the library: only its transcript is.",
+            hint="Fetch it again, then repeat the step: kb ingest {item_id} --again",
+            title=entry.item.title,
+            item_id=entry.item.url or entry.item.id,
+        )
+    stages.check_unchanged(given.medium, given.sha256)

@@ -1,0 +1,136 @@
+"""Steps after the words, over what is in the library: request them, and say what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kb.errors import KBError, UsageError
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.item_states import DONE, HELD
+from kb.jobs.queue.step_states import UNFINISHED
+from kb.jobs.queue.steps import StepKey
+from kb.library import Library, LibraryEntry
+from kb.pipeline import enrichment
+from kb.pipeline.enrichment import StepState
+from kb.service.items import Items
+
+MOST_SPEAKERS = 100
+
+
+@dataclass(slots=True)
+class EnrichReport:
+    """The result of a request: (step, item id) by what became of them.
+
+    `current` have their result already, `under_way` are being carried out; `lacking` are the errors
+    of what this machine lacks for a step, by its name; the step is queued all the same, because
+    another machine may have it.
+    """
+
+    queued: list[StepKey] = field(default_factory=list)
+    current: list[StepKey] = field(default_factory=list)
+    under_way: list[StepKey] = field(default_factory=list)
+    without_words: list[str] = field(default_factory=list)
+    lacking: dict[str, KBError] = field(default_factory=dict)
+
+
+@dataclass
+class Enrichment:
+    """The steps of one library."""
+
+    library: Library
+    queue: JobQueue
+    items: Items
+
+    def states(self) -> list[StepState]:
+        """Return all steps, and what this machine lacks for them."""
+        return enrichment.step_states()
+
+    def add(self, name: str) -> str:
+        """Fetch the model of a step; return its path. Raises UsageError and ModelUnavailable."""
+        return enrichment.add_parts(name)
+
+    def run(
+        self,
+        ids: Sequence[str] | None,
+        names: Sequence[str] = (enrichment.AUTO,),
+        *,
+        again: bool = False,
+        speakers: int | None = None,
+    ) -> EnrichReport:
+        """Queue steps of finished items, of all of them without `ids`.
+
+        What has its result already is left, unless `again`. Raises UsageError for an unknown id or
+        step, or if no step of `auto` can be carried out here.
+        """
+        chosen = enrichment.expand(names)
+        report = EnrichReport()
+        for name in chosen:
+            if (problem := enrichment.lacking(name)) is not None:
+                report.lacking[name] = problem
+        if not chosen:
+            _refuse_empty(names)
+        options = _options(again=again, speakers=speakers)
+        entries = self._entries(ids, report)
+        under_way = {
+            (row.step, row.item_id)
+            for rows in self.queue.steps.for_items([each.item.id for each in entries]).values()
+            for row in rows
+            if row.status in UNFINISHED
+        }
+        for entry in entries:
+            for name in chosen:
+                key = (name, entry.item.id)
+                asked = {k: v for k, v in options.items() if k != enrichment.AGAIN}
+                if not again and enrichment.is_current(self.library, entry, name, asked):
+                    report.current.append(key)
+                elif key in under_way and not options:
+                    report.under_way.append(key)
+                else:
+                    report.queued.append(key)
+        self.queue.request_steps(report.queued, options)
+        return report
+
+    def _entries(self, ids: Sequence[str] | None, report: EnrichReport) -> list[LibraryEntry]:
+        if ids is None:
+            found = [each for each in self.items.listing().entries if each.transcript_path]
+        else:
+            found = [self.items.entry(item_id) for item_id in ids]
+        states = self.queue.states_of([entry.item.id for entry in found])
+        ready = []
+        for entry in found:
+            state = states.get(entry.item.id, DONE)
+            if entry.transcript_path is None or state not in (DONE, HELD):
+                report.without_words.append(entry.item.id)  # its steps follow by themselves
+            else:
+                ready.append(entry)
+        return ready
+
+
+def _options(*, again: bool, speakers: int | None) -> dict[str, Any]:
+    if speakers is not None and not 1 <= speakers <= MOST_SPEAKERS:
+        raise UsageError(
+            "enrich.speakers",
+            "{number} is no number of speakers.",
+            hint="Give a number from 1 to {most}.",
+            number=speakers,
+            most=MOST_SPEAKERS,
+        )
+    return {
+        **({enrichment.AGAIN: True} if again else {}),
+        **({"speakers": speakers} if speakers is not None else {}),
+    }
+
+
+def _refuse_empty(names: Sequence[str]) -> None:
+    """Raise the error of steps of which none can be carried out here."""
+    missing = [each.lacking for each in enrichment.step_states() if each.lacking]
+    if enrichment.AUTO in names and missing:
+        raise missing[0].recast(UsageError)
+    raise UsageError(
+        "enrich.no_steps",
+        "No step is named.",
+        hint="Known: {known}",
+        known=", ".join(enrichment.step_names()),
+    )

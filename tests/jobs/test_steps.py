@@ -1,0 +1,301 @@
+"""Steps after the words: their rows, their fence, and what a worker makes of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kb.database import Database
+from kb.enrich.speakers import weights
+from kb.errors import KBError, Superseded
+from kb.jobs.queue import workflow_ids
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.dbos_client import DbosClient
+from kb.jobs.queue.fences import Fences
+from kb.jobs.queue.item_states import DONE as ITEM_DONE
+from kb.jobs.queue.step_states import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    WAITING,
+    StepRow,
+)
+from kb.jobs.queue.steps import StepStore
+from kb.jobs.worker import enrich_steps
+from kb.jobs.worker.context import WorkerContext
+from kb.jobs.worker.enrich_steps import EnrichSteps
+from kb.library.extras import Extras
+from kb.options import RunOptions
+from kb.pipeline import enrichment, stages
+from kb.settings import Settings, get_settings
+from kb.storage import write_bytes
+from tests.jobs.test_published_content import transcript
+from tests.support.items import item
+from tests.support.raising import raises
+
+STEP = "speakers"
+ITEM = item(1)
+LATER_S = 3600.0
+
+
+def row_of(store: StepStore, item_id: str = ITEM.id) -> StepRow:
+    (row,) = store.for_items([item_id])[item_id]
+    return row
+
+
+def claim(store: StepStore, item_id: str = ITEM.id) -> StepRow:
+    """Claim a row as its workflow does in a worker."""
+    found = store.claim(STEP, item_id, row_of(store, item_id).serial)
+    assert found is not None
+    return found
+
+
+def finished(context: WorkerContext, medium: bytes | None = b"sound") -> None:
+    """Let the library have a finished item."""
+    context.items.submit([ITEM], RunOptions().as_dict(), lambda *_: None)
+    row = context.items.claim(ITEM.id, 1, context.executor)
+    assert row is not None
+    if medium is not None:
+        path = context.settings.home.parent / "in.wav"
+        path.write_bytes(medium)
+        context.library.add_media(ITEM, path, sha256="")
+    words = transcript("the ferry leaves at noon")
+    words = replace(words, media=replace(words.media, sha256=""))
+    stages.write(context.library, ITEM, words, 0.0)
+    assert context.items.finish(ITEM.id, 1, context.executor, ITEM_DONE)
+
+
+def request(context: WorkerContext, **options: object) -> None:
+    context.steps.request([(STEP, ITEM.id)], context.client.step, options)
+
+
+def carry_out(context: WorkerContext) -> str:
+    return EnrichSteps(context, STEP, ITEM.id, row_of(context.steps).serial).run()
+
+
+def state_of_item(context: WorkerContext) -> str:
+    row = context.items.read(ITEM.id)
+    assert row is not None
+    return row.state
+
+
+# Rows
+
+
+def test_a_waiting_step_is_claimed_when_due_and_once(tmp_path: Path, jobs: JobQueue) -> None:
+    """Four workers claim at the same moment; each has a separate database connection."""
+    jobs.request_steps([(STEP, ITEM.id)])
+    assert jobs.steps.finish(claim(jobs.steps), WAITING, due_at=time.time() - 1)
+    taken: list[tuple[str, str]] = []
+    ready = threading.Barrier(4)
+
+    def look() -> None:
+        database = Database.open(Settings(KB_HOME=str(tmp_path / "home")))
+        client = DbosClient(database)
+        ready.wait(60)
+        taken.extend(StepStore(database).claim_due(time.time(), client.step))
+        client.close()
+        database.close()
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert taken == [(STEP, ITEM.id)]
+    assert row_of(jobs.steps).status == QUEUED
+
+
+def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
+    jobs.request_steps([(STEP, ITEM.id)])
+    old = claim(jobs.steps)
+    assert jobs.steps.claim(STEP, ITEM.id, old.serial) is not None  # a take-over after a kill
+    jobs.request_steps([(STEP, ITEM.id)])
+    assert row_of(jobs.steps).serial > old.serial
+    assert jobs.steps.claim(STEP, ITEM.id, old.serial) is None
+    assert not jobs.steps.is_wanted(old)
+    assert not jobs.steps.finish(old, DONE)
+    assert row_of(jobs.steps).status == QUEUED
+
+
+def test_the_acts_of_a_person(jobs: JobQueue) -> None:
+    jobs.request_steps([(STEP, ITEM.id)])
+    assert jobs.active_ids() == [ITEM.id]
+    running = claim(jobs.steps)
+    assert jobs.cancel([ITEM.id]) == [ITEM.id]
+    assert row_of(jobs.steps).status == CANCELLED and not jobs.steps.is_wanted(running)
+    assert jobs.active_ids() == []
+    assert jobs.retry([ITEM.id]) == [ITEM.id]
+    jobs.steps.finish(claim(jobs.steps), FAILED, error="no")
+    assert jobs.retry_failed() == [ITEM.id]
+    jobs.steps.finish(claim(jobs.steps), WAITING, due_at=time.time() + LATER_S)
+    assert not jobs.steps.has_work(time.time())
+    jobs.resume()
+    assert jobs.steps.has_work(time.time())
+    jobs.steps.skip(STEP, ITEM.id, error="no part", hint="kb models add", problem=None)
+    assert jobs.steps.counts() == {STEP: {SKIPPED: 1}}
+    assert not jobs.steps.has_work(time.time() + LATER_S)
+    assert jobs.retry([ITEM.id]) == [ITEM.id]  # its part may be there now
+
+
+def test_a_lost_workflow_is_queued_again(jobs: JobQueue) -> None:
+    jobs.request_steps([(STEP, ITEM.id)])
+    client = DbosClient(jobs.database)
+    assert client.abandoned_steps() == []
+    lost = row_of(jobs.steps)
+    client.cancel([workflow_ids.step_id(STEP, ITEM.id, lost.serial)])
+    (found,) = client.abandoned_steps()
+    assert found == (STEP, ITEM.id, lost.serial)
+    assert jobs.steps.requeue_lost([found], client.step) == [(STEP, ITEM.id)]
+    assert client.abandoned_steps() == []
+    client.close()
+
+
+def test_a_killed_workers_step_goes_back_to_its_own_queue() -> None:
+    found = workflow_ids.queue_of(workflow_ids.step_id(STEP, "file:1", 7))
+    assert found == workflow_ids.STEP_QUEUE and found in workflow_ids.QUEUES
+
+
+# The fence
+
+
+LATE: dict[str, Callable[[WorkerContext], object]] = {
+    "requested again": request,
+    "cancelled": lambda context: context.steps.cancel([ITEM.id]),
+    "taken by a later workflow": lambda context: context.steps.retry(
+        context.client.step, (RUNNING,)
+    ),
+    "removed": lambda context: context.removal.remove(ITEM.id, title=""),
+}
+
+
+@pytest.mark.parametrize("change", LATE)
+def test_a_late_result_is_not_written(change: str, context: WorkerContext) -> None:
+    finished(context)
+    request(context)
+    row = claim(context.steps)
+    entry = context.library.find(ITEM.id)
+    assert entry is not None
+    guard = Fences(context.items.database).step(row).guard
+    extras = Extras(context.library)
+    extras.write(entry, STEP, {"turns": []}, guard)  # it owns the step
+    written = extras.path(entry.stem, STEP).read_bytes()
+    LATE[change](context)
+    with raises(Superseded, "step.superseded"):
+        extras.write(entry, STEP, {"turns": [1]}, guard)
+    if change == "removed":
+        assert not extras.path(entry.stem, STEP).exists()
+    else:
+        assert extras.path(entry.stem, STEP).read_bytes() == written
+
+
+def test_a_new_transcription_does_not_end_a_step(context: WorkerContext) -> None:
+    """Its result is of the sound; what is made of words has its own basis."""
+    finished(context)
+    request(context)
+    row = claim(context.steps)
+    context.items.submit([ITEM], RunOptions(again=True).as_dict(), lambda *_: None, again=True)
+    with Fences(context.items.database).step(row).guard():
+        pass
+
+
+# Carried out
+
+
+def test_what_a_machine_lacks_is_named_and_the_item_stays_done(context: WorkerContext) -> None:
+    finished(context)
+    request(context)
+    assert carry_out(context) == SKIPPED
+    row = row_of(context.steps)
+    assert row.problem is not None and row.problem["code"] == "speakers.no_weights"
+    assert "kb models add speakers" in row.hint
+    assert state_of_item(context) == ITEM_DONE
+
+
+@pytest.mark.slow
+def test_a_step_that_fails_leaves_its_item_done(
+    context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model's file has the right size and another content: a process says so."""
+    wrong = tmp_path / "models" / f"{weights.PACKAGE}-{weights.VERSION}.pt"
+    write_bytes(wrong, b"no model")
+    with wrong.open("r+b") as file:
+        file.truncate(weights.SIZE)
+    monkeypatch.setenv("KB_STEP_MODELS", str(wrong.parent))
+    get_settings.cache_clear()
+    finished(context)
+    request(context)
+    assert carry_out(context) == FAILED
+    row = row_of(context.steps)
+    assert row.problem is not None and row.problem["code"] == "speakers.bad_weights"
+    assert state_of_item(context) == ITEM_DONE
+    assert not list(context.settings.home.glob("extras/*/*"))
+
+
+def test_a_removed_item_and_one_without_medium(
+    context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "find", lambda: tmp_path)
+    finished(context, medium=None)
+    request(context)
+    assert carry_out(context) == SKIPPED
+    problem = row_of(context.steps).problem
+    assert problem is not None and problem["code"] == "step.no_medium"
+    request(context)
+    serial = row_of(context.steps).serial
+    context.removal.remove(ITEM.id, title="")
+    assert EnrichSteps(context, STEP, ITEM.id, serial).run() == "not asked for any more"
+
+
+# Which steps follow
+
+
+STEPS_WANTED = [
+    # the run's option, the setting, what is here, the steps
+    (None, "auto", True, (STEP,)),
+    (None, "auto", False, ()),
+    (None, "none", True, ()),
+    (None, STEP, False, (STEP,)),  # named: its item shows what is missing
+    (("none",), STEP, True, ()),
+    (("auto",), "none", True, (STEP,)),
+    ((STEP, STEP), "none", True, (STEP,)),
+    ((), "auto", True, ()),
+]
+
+
+@pytest.mark.parametrize(("option", "setting", "here", "expected"), STEPS_WANTED)
+def test_setting_and_run_decide_which_steps_follow(
+    option: tuple[str, ...] | None,
+    setting: str,
+    here: bool,
+    expected: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(weights, "find", lambda: tmp_path if here else None)
+    found = enrichment.wanted_steps(RunOptions(steps=option), Settings(steps=setting))
+    assert found == expected
+
+
+def test_an_unknown_step_is_refused_before_anything_is_queued() -> None:
+    with raises(KBError, "steps.unknown", name="speekers"):
+        enrichment.wanted_steps(RunOptions(steps=("speekers",)), Settings())
+
+
+def test_an_item_queues_its_steps_when_its_words_are_written(context: WorkerContext) -> None:
+    finished(context)
+    row = context.items.read(ITEM.id)
+    assert row is not None
+    for names, count in ((["none"], 0), (["of a later version"], 0), ([STEP], 1)):
+        with context.items.database.begin() as connection:
+            changed = replace(row, options={**row.options, "steps": names})
+            enrich_steps.submit(context, connection, changed)
+        assert len(context.steps.for_items([ITEM.id]).get(ITEM.id, ())) == count
