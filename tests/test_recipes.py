@@ -224,6 +224,36 @@ def test_a_recognizer_engine(copy: Copy, talk: Path) -> None:
     assert "echo" in heard
 
 
+STEP = '''"""A step that counts the bytes of the medium."""
+
+from kb.enrich.base import Step
+
+
+class Bytes(Step):
+    name = "bytes"
+    model = "bytes 1"
+
+    def missing(self):
+        return None
+
+    def run(self, given, progress):
+        progress(0.5)
+        return {"bytes": given.medium.stat().st_size}
+'''
+
+
+def test_a_step_after_the_words(filled: Copy, talk: Path) -> None:
+    filled.add("kb/enrich/bytes.py", STEP)
+    filled.insert("kb/enrich/__init__.py", "STEPS: dict", '    "bytes": "kb.enrich.bytes:Bytes",')
+    assert filled.places == ["kb/enrich/bytes.py", "kb/enrich/__init__.py"]
+    filled.kb("enrich", "--all", "--steps", "bytes", "--wait", KB_CPU_THREADS="1")
+    (found,) = filled.home.glob("extras/*/bytes.json")
+    document = json.loads(found.read_text("utf-8"))
+    assert document["bytes"] == talk.stat().st_size
+    (status,) = json.loads(filled.kb_each(["status", "--json"])[0])["items"]
+    assert [(step["step"], step["status"]) for step in status["steps"]] == [("bytes", "done")]
+
+
 def test_a_preset(copy: Copy, talk: Path) -> None:
     copy.append(
         "presets.yaml",

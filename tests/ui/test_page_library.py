@@ -212,7 +212,8 @@ def _misheard(transcript: Transcript) -> Transcript:
 def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
     segments = (
         Segment(61.2, 62.0, "<b>bold</b>", ()),
-        Segment(70.0, 72.0, "again again again", ()),
+        Segment(70.0, 72.0, "again again again", (), speaker="Speaker 2"),
+        Segment(72.0, 74.0, "again", (), speaker="Speaker 2"),
     )
     shown = player.PlayerState(
         item_id="x", revision="r", title="T", source="kb-media/x", has_video=True, duration_s=90.0,
@@ -223,8 +224,9 @@ def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
     )  # fmt: skip
     data = player.as_data(shown)
     assert data["lines"] == [
-        [61.2, "1:01", "<b>bold</b>", "edited"],
-        [70.0, "1:10", "again again again", "doubtful"],
+        [61.2, "1:01", "<b>bold</b>", "edited", ""],
+        [70.0, "1:10", "again again again", "doubtful", "Speaker 2"],  # once for both lines
+        [72.0, "1:12", "again", "", ""],
     ]
     assert data["offset"] == 4.936
     assert data["gaps"][0][:3] == [3, 5, "0:03 · 2.0 s"]

@@ -94,6 +94,8 @@ def ingest(
                     on_look=lambda: display.show_all(service.models.fetches()),
                 )
             )  # fmt: skip
+            # Steps of what was there already, which an earlier request may have left.
+            service.follow.wait_for_steps([each.id for each in report.skipped], options=options)
         report = replace(report, items=items)
     if as_json:
         console.print_json(report_document(report))

@@ -255,7 +255,7 @@ function drawBar(player, data) {
   for (const [start] of data.chapters) if (start > 0) place("tick", start, null, "");
 }
 
-function drawLine(player, [start, clock, words, kind], number) {
+function drawLine(player, [start, clock, words, kind, who], number) {
   const row = make("li", kind);
   const go = make("button", "go");
   go.tabIndex = -1;
@@ -265,6 +265,7 @@ function drawLine(player, [start, clock, words, kind], number) {
     reach(player, number);
     seek(player, start, true);
   });
+  if (who) row.append(make("b", "who", who));
   row.append(go);
   mark(player, body, words, []);
   if (player.editable) {

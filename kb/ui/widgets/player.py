@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,9 +102,10 @@ def parse_edit(value: object) -> Edit | None:
 
 def as_data(state: PlayerState) -> dict[str, Any]:
     """Return the state as the component's JSON."""
+    speakers = _speakers(state.segments)
     return {
         "item": state.item_id,
-        "rev": "|".join((state.revision, text("player_lines"), *state.marks)),
+        "rev": "|".join((state.revision, text("player_lines"), *state.marks, _digest(speakers))),
         "wish": state.seek_id,
         "start": state.start_s,
         "src": state.source,
@@ -113,8 +115,8 @@ def as_data(state: PlayerState) -> dict[str, Any]:
         "label": text("player_alt", title=state.title),
         "editable": state.editable,
         "lines": [
-            [s.start_s, format_timestamp(s.start_s), s.text, _kind(state, number, s)]
-            for number, s in enumerate(state.segments)
+            [s.start_s, format_timestamp(s.start_s), s.text, _kind(state, number, s), who]
+            for number, (s, who) in enumerate(zip(state.segments, speakers, strict=True))
         ],
         "gaps": [
             [g.start_s, g.end_s, _span(g), text("player_gap", start=format_timestamp(g.start_s))]
@@ -139,6 +141,20 @@ def as_data(state: PlayerState) -> dict[str, Any]:
             )
         },
     }
+
+
+def _speakers(segments: Sequence[Segment]) -> list[str]:
+    """Return the speaker above each line, "" where it is the one of the line before."""
+    found, latest = [], ""
+    for segment in segments:
+        name = segment.speaker or ""
+        found.append(name if name != latest else "")
+        latest = name or latest
+    return found
+
+
+def _digest(speakers: Sequence[str]) -> str:
+    return f"{zlib.crc32(repr(speakers).encode()):08x}" if any(speakers) else ""
 
 
 def format_timestamp(seconds: float) -> str:

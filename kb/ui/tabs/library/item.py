@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -289,8 +290,18 @@ def _changed_lines(transcript: Transcript | None) -> frozenset[int]:
     """Return the numbers of the segments whose text was changed by a person."""
     if transcript is None:
         return frozenset()
-    written = {c.after for revision in transcript.revisions for c in revision.changes if c.after}
-    return frozenset(n for n, segment in enumerate(transcript.segments) if segment in written)
+    written = {
+        replace(c.after, speaker=None)
+        for revision in transcript.revisions
+        for c in revision.changes
+        if c.after
+    }
+    # Who speaks is found out afterwards.
+    return frozenset(
+        n
+        for n, segment in enumerate(transcript.segments)
+        if replace(segment, speaker=None) in written
+    )
 
 
 def _line_start(transcript: Transcript | None, start_s: float | None) -> float | None:

@@ -1,0 +1,1 @@
+"""Parts of an item's page, one subject each."""
