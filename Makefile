@@ -44,8 +44,8 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_language.py
 
-BENCHMARKS := search accuracy alignment trust hostile throughput gpu memory jobs api downloads odin dashboard torture exports
-WITH_MORE := accuracy alignment trust hostile throughput gpu memory jobs
+BENCHMARKS := enrich search accuracy alignment trust hostile throughput gpu memory jobs api downloads odin dashboard torture exports
+WITH_MORE := enrich accuracy alignment trust hostile throughput gpu memory jobs
 
 # A gigabyte that only one peer in one benchmark needs.
 $(VENV)/.bench: $(STAMP)

@@ -1,0 +1,100 @@
+"""Steps after the words: their errors, processor time and memory.
+
+    python benchmarks/enrich.py            recorded voices, and an hour of them
+    python benchmarks/enrich.py --full     twelve hours as well
+
+Processor time is that of one core, ffmpeg included; memory is the peak of the step's process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.support.common import figure
+from kb.enrich.speakers import weights
+from kb.enrich.speakers.diarization import Diarization, diarize
+from tests.support.voices import VOICES, error_rate, sound, true_turns
+
+RATE_HZ = 16_000
+MAX_RSS_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+def _measure(path: str, answers: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
+    model = weights.find()
+    assert model is not None
+    found = diarize(Path(path), model)
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    answers.put((found, cpu_s, own.ru_maxrss * MAX_RSS_BYTES))
+
+
+def measured(path: Path) -> tuple[Diarization, float, float]:
+    """Return the result for a medium, the processor seconds and the peak of memory in bytes."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=_measure, args=(str(path), answers))
+    process.start()
+    found, cpu_s, peak = answers.get()
+    process.join()
+    return found, cpu_s, peak
+
+
+def recorded_voices() -> bool:
+    met = True
+    for name in ("flite2", "flite4"):
+        true = true_turns(name)
+        found, _, _ = measured(VOICES / f"{name}.opus")
+        number = len({turn.voice for turn in true})
+        met &= figure(f"speakers, {name}: found too many or too few", abs(found.speakers - number),
+                      "speakers", at_most=0)  # fmt: skip
+        error = 100 * error_rate(true, found.turns)
+        met &= figure(f"speakers, {name}: diarization error, collar 0.25 s", error, "%", at_most=5)
+        without = 100 * error_rate(true, found.turns, collar_s=0.0)
+        figure(f"speakers, {name}: diarization error, no collar", without, "%")
+    return met
+
+
+def hours_of_talk(folder: Path, hours: int) -> bool:
+    """Measure the voices of both recordings, one after the other, for so many hours."""
+    path, seconds = folder / "talk.flac", 0.0
+    parts = [sound("flite4"), sound("flite2")]
+    with soundfile.SoundFile(path, "w", RATE_HZ, 1, subtype="PCM_16") as target:
+        while seconds < hours * 3600:
+            for part in parts:
+                target.write(part.astype(np.float32))
+                seconds += part.size / RATE_HZ
+    found, cpu_s, peak = measured(path)
+    title = f"speakers, {hours} h"
+    met = figure(f"{title}: speakers found", found.speakers, "speakers")
+    met &= figure(f"{title}: processor time an hour", cpu_s * 3600 / seconds, "s", at_most=60)
+    met &= figure(f"{title}: memory", peak / 1e6, "MB", at_most=500)
+    return met
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--full", action="store_true", help="twelve hours as well")
+    full = parser.parse_args().full
+    if weights.find() is None:
+        print(f"No speaker model here: {weights.COMMAND}", file=sys.stderr)
+        return 2
+    met = recorded_voices()
+    with tempfile.TemporaryDirectory() as name:
+        for hours in (1, 12) if full else (1,):
+            met &= hours_of_talk(Path(name), hours)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
