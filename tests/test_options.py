@@ -283,7 +283,7 @@ assert RunOptions.from_dict(RunOptions(loudness_db=-20.0).as_dict()).loudness_db
 def test_a_new_option_is_one_field_and_its_texts(tmp_path: Path) -> None:
     for name in ("kb", "gpu"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("streamlit_app.py", "presets.yaml"):
+    for name in ("streamlit_app.py", "presets.yaml", "models.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
 
     def insert(path: str, before: str, line: str) -> None:

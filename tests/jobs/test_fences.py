@@ -366,6 +366,7 @@ _UNFENCED = {
     "kb/service/backup.py": "a backup, and a restore without workers",
     "kb/service/exports.py": "files outside the library",
     "kb/service/presets.py": "a file of settings",
+    "kb/service/resumable_uploads.py": "uploads that are not complete",
     "kb/service/review.py": "files outside the library",
     "kb/service/sessions.py": "the sessions of the dashboard",
     "kb/service/tasks.py": "the tasks of the dashboard",
