@@ -65,6 +65,17 @@ def test_probabilities_are_those_of_the_file_s_network(kind: str) -> None:
     assert detector().probabilities(audio) == pytest.approx(by_silero(audio), abs=1e-4)
 
 
+def test_several_sounds_together_have_the_probabilities_of_each_alone() -> None:
+    sounds = [sound(kind) for kind in KINDS]
+    sounds += [part for whole in sounds[:2] for part in np.array_split(whole, 7)]
+    sounds.insert(3, np.zeros(0, np.float32))
+    found = detector().probabilities_of(sounds)
+    assert [each.size for each in found] == [-(-each.size // FRAME) for each in sounds]
+    for each, probabilities in zip(sounds, found, strict=True):
+        if each.size:
+            assert probabilities == pytest.approx(by_silero(each), abs=1e-4)
+
+
 @pytest.mark.parametrize("block", [FRAME, 10 * SAMPLE_RATE])
 def test_the_state_goes_from_block_to_block_as_in_the_file(block: int) -> None:
     audio = sound("en")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kb.asr.audio.word_sound import WordSound
@@ -24,6 +24,9 @@ class Scores:
 
     known: dict[float, float]
     sounds: dict[float, WordSound] = field(default_factory=dict)
+
+    def prepare(self, groups: Iterable[Sequence[Word]]) -> None:
+        """Do nothing: all scores are known."""
 
     def scores(self, words: Sequence[Word]) -> tuple[float, ...]:
         return tuple(self.known.get(word.start_s, 0.98) for word in words)

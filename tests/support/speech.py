@@ -74,6 +74,9 @@ class RecordedDetector:
         """Return those of another sound, which are computed."""
         return detector().probabilities(audio)
 
+    def probabilities_of(self, sounds: Sequence[Audio]) -> list[Audio]:
+        return detector().probabilities_of(sounds)
+
 
 # Scoring
 

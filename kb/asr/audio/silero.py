@@ -49,8 +49,9 @@ _SHAPES = {
 def batched_network(data: bytes) -> bytes:
     """Return an ONNX file with the weights of Silero VAD's file `data` (version 6).
 
-    Inputs: `frames` [n, CONTEXT + FRAME] samples, the state `h` and `c` [1, 1, STATE]. Outputs:
-    `probabilities` [n, 1], the next state `hn` and `cn`.
+    Inputs: `frames` [n, CONTEXT + FRAME] samples, the state `h` and `c` [1, sounds, STATE]; of
+    several sounds the first frames come first, then the second ones. Outputs: `probabilities`
+    [n, 1], the next state `hn` and `cn`.
 
     Raises ValueError if the file is no ONNX file or has other layers.
     """
@@ -67,7 +68,9 @@ def batched_network(data: bytes) -> bytes:
         bias = np.tile(weights[f"{name}.bias"], columns)
         values = graph.node("Gemm", [values, graph.floats(matrix), graph.floats(bias)])
         values = graph.node("Relu", [values])
-    sequence = graph.node("Unsqueeze", [values, graph.numbers(1)])
+    sounds = graph.node("Slice", [graph.node("Shape", ["h"]), graph.numbers(1), graph.numbers(2)])
+    rows = graph.node("Concat", [graph.numbers(-1), sounds, graph.numbers(STATE)], axis=0)
+    sequence = graph.node("Reshape", [values, rows])
     recurrent = [graph.floats(weights[name]) for name in _RECURRENT]
     graph.node(
         "LSTM", [sequence, *recurrent, "", "h", "c"], ["states", "hn", "cn"], hidden_size=STATE
@@ -75,7 +78,7 @@ def batched_network(data: bytes) -> bytes:
     states = graph.node("Relu", [graph.node("Reshape", ["states", graph.numbers(-1, STATE)])])
     last = [graph.floats(weights[f"{_OUTPUT}.weight"][0]), graph.floats(weights[f"{_OUTPUT}.bias"])]
     graph.node("Sigmoid", [graph.node("Gemm", [states, *last])], ["probabilities"])
-    state = (1, 1, STATE)
+    state = (1, "sounds", STATE)
     return graph.file(
         {"frames": ("n", CONTEXT + FRAME), "h": state, "c": state},
         {"probabilities": ("n", 1), "hn": state, "cn": state},

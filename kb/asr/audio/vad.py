@@ -9,6 +9,7 @@ after a short time below `off`) is Silero's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,7 @@ CUT_THRESHOLD = 0.35  # for cutting windows: lower than Silero's 0.5, because mi
 SURE_THRESHOLD = 0.7  # 0.1 % of spoken words are outside, half of those that are invented on noises
 CLEAR_THRESHOLD = 0.95  # nine in ten of the unlikely words at the end of a stretch reach it
 LEDGER_THRESHOLD = 0.25  # for the coverage ledger: lower, to find missed speech
+TOGETHER = 16  # most sounds of one batch
 HYSTERESIS = 0.15  # speech ends this far below its start threshold (Silero's value)
 MIN_SILENCE_S = 0.1  # shorter dips stay inside a span
 
@@ -84,7 +86,36 @@ class SpeechDetector:
 
     def probabilities(self, audio: Audio) -> Audio:
         """Return the speech probabilities of a whole sound, one a FRAME; the last is padded."""
-        return self.stream().push(np.pad(audio, (0, -audio.size % FRAME)))
+        return self.probabilities_of([audio])[0]
+
+    def probabilities_of(self, sounds: Sequence[Audio]) -> list[Audio]:
+        """Return the speech probabilities of several sounds, computed together by length.
+
+        The recurrent layer goes from frame to frame; several short sounds at once cost it hardly
+        more than one.
+        """
+        found: list[Audio] = [np.zeros(0, np.float32)] * len(sounds)
+        order = sorted(range(len(sounds)), key=lambda n: sounds[n].size)
+        for first in range(0, len(order), TOGETHER):
+            group = order[first : first + TOGETHER]
+            for n, each in zip(group, self._together([sounds[n] for n in group]), strict=True):
+                found[n] = each
+        return found
+
+    def _together(self, sounds: Sequence[Audio]) -> list[Audio]:
+        counts = [-(-sound.size // FRAME) for sound in sounds]
+        if not max(counts):
+            return [np.zeros(0, np.float32) for _ in sounds]
+        # An end that is padded changes no probability before it.
+        history = np.zeros((len(sounds), CONTEXT + max(counts) * FRAME), np.float32)
+        for row, sound in zip(history, sounds, strict=True):
+            row[CONTEXT : CONTEXT + sound.size] = sound
+        windows = np.lib.stride_tricks.sliding_window_view(history, CONTEXT + FRAME, axis=1)
+        frames = windows[:, ::FRAME].swapaxes(0, 1).reshape(-1, CONTEXT + FRAME)
+        state = np.zeros((1, len(sounds), STATE), np.float32)
+        probabilities, _, _ = self._session.run(None, {"frames": frames, "h": state, "c": state})
+        by_sound = np.asarray(probabilities, np.float32).reshape(-1, len(sounds)).T
+        return [row[:count].copy() for row, count in zip(by_sound, counts, strict=True)]
 
 
 class SpeechStream:

@@ -29,7 +29,7 @@ from functools import partial
 from kb.asr.batching.batcher import BatchedWindow
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
-from kb.asr.quality.place_packs import Pack, packs
+from kb.asr.quality.place_packs import BETWEEN_S, Pack, packs
 from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.repair_steps import RequestSteps, StepOptions, repair_steps
@@ -62,11 +62,14 @@ class RepairLadder:
 
 @dataclass(slots=True)
 class PackedLadders:
-    """Ladders whose places are decoded together, and their packs in progress."""
+    """Ladders whose places are decoded together, and their packs in progress.
+
+    Of the last `with_later` ladders, the further readings are in the packs as well.
+    """
 
     ladders: list[RepairLadder]
     packs: list[Pack]
-    with_later: bool  # further readings were decoded at once
+    with_later: int
     futures: list[Future[BatchedWindow]]
 
 
@@ -156,7 +159,8 @@ class RepairQueue:
         """Continue until every window is finished; windows beyond the budget keep their flags."""
         done: list[RepairCandidate] = []
         while True:
-            done += self.step(flush=True)
+            # Places in progress may come back for another reading, and fill a window with others.
+            done += self.step(flush=not self._packed)
             running = [future for ladder in self._running for future in ladder.futures]
             running += [future for packed in self._packed for future in packed.futures]
             for future in running:
@@ -174,36 +178,53 @@ class RepairQueue:
         return done
 
     def _submit_places(self, flush: bool) -> None:
-        """Submit the places of the waiting ladders, together in as few windows as needed."""
+        """Submit the places of the waiting ladders, together in as few windows as needed.
+
+        Another window costs half of a whole one, however short its sound is: without `flush`, only
+        full ones are submitted, and the places that are left wait for others.
+        """
         waiting = [ladder for ladder in self._waiting if ladder.reads_places]
         for language in dict.fromkeys(ladder.requests[0].language for ladder in waiting):
-            chosen: list[RepairLadder] = []
-            length_s, cost = 0.0, 0.0
-            for ladder in waiting:
-                own = self._cost(ladder.requests)
-                if ladder.requests[0].language != language or not self._budget.can_spend(
-                    cost + own, self._plan.share
-                ):
-                    continue
+            own = [ladder for ladder in waiting if ladder.requests[0].language == language]
+            while chosen := self._choose_places(own, flush):
+                self._submit_together(chosen, language)
+                own = [ladder for ladder in own if ladder not in chosen]
+
+    def _choose_places(self, waiting: Sequence[RepairLadder], flush: bool) -> list[RepairLadder]:
+        """Return the ladders whose places fill a window within the budget; with `flush`, all."""
+        chosen: list[RepairLadder] = []
+        length_s, cost = 0.0, 0.0
+        for ladder in waiting:
+            own_s = sum(request.window.duration_s + BETWEEN_S for request in ladder.requests)
+            if not flush and chosen and length_s + own_s > self._limit_s:
+                continue  # a shorter one may fit
+            own = self._cost(ladder.requests)
+            if self._budget.can_spend(cost + own, self._plan.share):
                 chosen.append(ladder)
-                cost += own
-                length_s += sum(request.window.duration_s for request in ladder.requests)
-            full = length_s >= FULL_SHARE * self._limit_s or len(self._waiting) > MOST_WAITING / 2
-            if not chosen or not (flush or full):
-                continue
-            places = [request for ladder in chosen for request in ladder.requests]
-            sounds = [request.window for request in places]
-            # Another window costs half of a whole one, however short its sound is.
-            later = [window for request in places for window in request.later]
-            everything = packs([*sounds, *later], self._limit_s) if later else []
-            with_later = len(everything) == 1 and self._is_affordable(everything)
-            together = everything if with_later else packs(sounds, self._limit_s)
-            requests = [RepairRequest(p.window, language, part=True, place=True) for p in together]
-            self._budget.adjust(self._pack_cost(together))
-            submitted = [self._submit(request) for request in requests]
-            running = [future for future in submitted if future is not None]
-            self._waiting = [ladder for ladder in self._waiting if ladder not in chosen]
-            self._packed.append(PackedLadders(chosen, together, with_later, running))
+                cost, length_s = cost + own, length_s + own_s
+        full = length_s >= FULL_SHARE * self._limit_s or len(self._waiting) > MOST_WAITING / 2
+        return chosen if flush or full else []
+
+    def _submit_together(self, chosen: Sequence[RepairLadder], language: str) -> None:
+        """Submit the places of ladders; the room that is left takes further readings of the last.
+
+        So these need no window of their own in the next round.
+        """
+        first = [request.window for ladder in chosen for request in ladder.requests]
+        together = packs(first, self._limit_s)
+        with_later, windows = 0, first
+        for ladder in reversed(chosen):
+            later = [window for request in ladder.requests for window in request.later]
+            more = packs([*windows, *later], self._limit_s)
+            if not later or len(more) > len(together) or not self._is_affordable(more):
+                break
+            with_later, windows, together = with_later + 1, [*windows, *later], more
+        requests = [RepairRequest(p.window, language, part=True, place=True) for p in together]
+        self._budget.adjust(self._pack_cost(together))
+        submitted = [self._submit(request) for request in requests]
+        running = [future for future in submitted if future is not None]
+        self._waiting = [ladder for ladder in self._waiting if ladder not in chosen]
+        self._packed.append(PackedLadders(list(chosen), together, with_later, running))
 
     def _is_affordable(self, together: Sequence[Pack]) -> bool:
         return self._budget.can_spend(self._pack_cost(together), self._plan.share)
@@ -217,13 +238,13 @@ class RepairQueue:
             result = future.result()
             results += pack.unpack(result.decoded)
             self._count(result)
-        asked = sum(len(ladder.requests) for ladder in packed.ladders)
-        results, further = results[:asked], results[asked:]
-        for ladder in packed.ladders:
-            own = [results.pop(0) for _ in ladder.requests]
-            if packed.with_later:
-                own += [further.pop(0) for request in ladder.requests for _ in request.later]
-            self._advance(ladder, partial(ladder.steps.send, own))
+        own = [[results.pop(0) for _ in ladder.requests] for ladder in packed.ladders]
+        last = len(own) - 1
+        for place in range(last, last - packed.with_later, -1):  # the order of their submission
+            requests = packed.ladders[place].requests
+            own[place] += [results.pop(0) for request in requests for _ in request.later]
+        for ladder, found in zip(packed.ladders, own, strict=True):
+            self._advance(ladder, partial(ladder.steps.send, found))
 
     def _count(self, result: BatchedWindow) -> None:
         self.count += 1

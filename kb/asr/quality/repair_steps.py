@@ -44,6 +44,10 @@ from kb.asr.stitching import WindowText, merge_parts
 from kb.asr.windows.windowing import Window
 from kb.types import SpeechSpan, Word
 
+LEAST_HEARD = 0.8  # mean probability of the words; less is grade C for the expected errors
+LONGEST_FADING_S = 0.5  # speech that only the looser detection marks, behind a word
+MOST_SURE_S = 0.1  # of it that the stricter detection marks
+LEAST_WORDS = 8  # fewer may all be invented
 MOST_FOR_PARTS = 2.0  # if the parts cost more, the whole window is cheaper
 
 RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
@@ -69,6 +73,7 @@ def repair_steps(candidate: RepairCandidate, options: StepOptions) -> RequestSte
     if candidate.residual:
         yield from _read_residual(candidate, language, options.limit_s)
         return
+    answer_fading(candidate)
     remove_doubled(candidate)
     candidate.remove_invented()
     if not candidate.flags:
@@ -133,6 +138,24 @@ def _read_residual(candidate: RepairCandidate, language: str, limit_s: float) ->
             candidate.answer(flag.start_s, flag.end_s)
 
 
+def answer_fading(candidate: RepairCandidate) -> None:
+    """Answer short holes of whose sound the stricter detection is not sure: no word is missing.
+
+    In noise, the looser detection lasts on behind a word. Measured in noise of 14 dB: 44 holes
+    without a lost word had at most 0.08 s of sure speech, the 6 with one at least 0.28 s. Where
+    words are misheard it is not so clear, and there nothing is answered.
+    """
+    context = candidate.best_context
+    if context.sure is None or is_misheard(context.words):
+        return
+    for flag in candidate.flags:
+        if flag.name != UNCOVERED or flag.end_s - flag.start_s > LONGEST_FADING_S:
+            continue
+        sure = clip_spans(context.sure, flag.start_s, flag.end_s)
+        if sum(span.duration_s for span in sure) <= MOST_SURE_S:
+            candidate.answer(flag.start_s, flag.end_s)
+
+
 def remove_doubled(candidate: RepairCandidate) -> None:
     """Add an attempt without the words of an instant, and the pieces, that equal a neighbour.
 
@@ -155,6 +178,8 @@ def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
     words = context.words
     found = find_places(words, candidate.flags, window)
     places = [place for place in found if place.duration_s <= LONGEST_PLACE_S]
+    if is_misheard(words):
+        places = [place for place in places if place.may_hold_invented]
     if not places:
         return
     likely = sorted(places, key=lambda place: -place.doubt_s)[:MOST_PLACES]
@@ -206,6 +231,16 @@ def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
                 context.decoded, [(place.first, place.end, new) for place, new in changes]
             ),
         )
+
+
+def is_misheard(words: Sequence[Word]) -> bool:
+    """Return whether so many words of a window are unlikely that other readings mishear, too.
+
+    Measured in noise: of 90 places in such windows, readings agreed about 22, with a right word
+    in 3 of them; their flags say more than that agreement.
+    """
+    enough = len(words) >= LEAST_WORDS
+    return enough and sum(word.probability for word in words) < LEAST_HEARD * len(words)
 
 
 def _settle(

@@ -113,7 +113,10 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """
     found: list[QualityFlag] = []
     known = context.evidence is not None and context.spoken_sound.score > 0
-    for stretch in _stretches(context.words if known else ()):
+    stretches = list(_stretches(context.words if known else ()))
+    if context.evidence and stretches:
+        context.evidence.prepare(_edges(stretches, context))
+    for stretch in stretches:
         invented = _invented(stretch, context)
         doubtful = _doubtful(stretch, invented, context)
         signs = zip(stretch, invented, doubtful, strict=True)
@@ -127,6 +130,18 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
                 value = end_s - start_s if removed else 0.0
                 found.append(make_flag("ending", start_s, end_s, value, 0.0))
     return found
+
+
+def _edges(stretches: Sequence[list[Word]], context: WindowContext) -> Iterator[list[Word]]:
+    """Yield the words at the edges of stretches whose sounds are asked about, as groups."""
+    for stretch in stretches:
+        for order in (stretch, stretch[::-1]):
+            yield _unclear(order[:MOST_ENDING], context) or order[:1]
+
+
+def _unclear(words: Sequence[Word], context: WindowContext) -> list[Word]:
+    """Return the unclear words at the beginning of some, in order of time."""
+    return sorted(takewhile(context.is_unclear, words), key=lambda word: word.start_s)
 
 
 def _doubtful(
@@ -171,7 +186,7 @@ def _without_evidence(words: Sequence[Word], context: WindowContext, *, margin: 
     the evidence against it must be stronger. A steady sound without a voice is against both.
     """
     words = words[:MOST_ENDING]
-    unclear = sorted(takewhile(context.is_unclear, words), key=lambda word: word.start_s)
+    unclear = _unclear(words, context)
     spoken = dict(zip(unclear, context.has_evidence(unclear, margin=margin), strict=True))
 
     def is_against(word: Word) -> bool:

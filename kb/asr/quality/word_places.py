@@ -71,6 +71,11 @@ class Place:
         """True if all flags say that words may be invented."""
         return all(flag.name in ("silence", "ending") for flag in self.flags)
 
+    @property
+    def may_hold_invented(self) -> bool:
+        """True if a flag says that some of its words have no sound of speech."""
+        return any(flag.name != "stutter" and is_removing(flag) for flag in self.flags)
+
     def kept(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """Return the words that no flag removes."""
         return tuple(word for word in words if not self.removes(word))
