@@ -13,12 +13,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
+<<<<<<< HEAD
 from kb.database import Database, deliveries, items, steps
+=======
+from kb import storage
+from kb.database import Database, deliveries, items
+>>>>>>> 76541b91 (Keep media of ended items in object storage: KB_MEDIA_URL=s3://…)
 from kb.database.repeating import repeated
-from kb.errors import KBError, UsageError
+from kb.errors import KBError, LibraryError, UsageError
 from kb.jobs.queue.item_states import ACTIVE, ENDED
 from kb.library import Library, LibraryEntry
 from kb.library.clock_leaps import ClockLeaps
+from kb.library.metadata import STORED
 from kb.library.trash import (
     FILES,
     KEEP_S,
@@ -31,6 +37,7 @@ from kb.library.trash import (
     Trash,
 )
 from kb.pipeline import captions, stages
+from kb.pipeline.stored_media import StoredMedia
 from kb.settings import Settings
 from kb.sinks import SINKS, is_local_sink, open_sink
 
@@ -152,9 +159,26 @@ class Removal:
             for item, age_s in ages
             if item.state == REMOVED and age_s is not None and age_s >= KEEP_S
         ]
+        emptied = []
         for item in old:
+            try:
+                self._forget_stored(item)
+            except LibraryError as error:  # a bucket that is away: the next call tries again
+                log.warning("%s stays in the trash: %s", item.id, error)
+                continue
             self.trash.delete(item)
-        return [item.id for item in old]
+            emptied.append(item.id)
+        return emptied
+
+    def _forget_stored(self, item: RemovedItem) -> None:
+        """Delete what an item of the trash has in object storage."""
+        media, back = StoredMedia.of(self.library, self.settings), self.library.find(item.id)
+        for path in item.folder.rglob("*.json"):
+            try:
+                record = storage.read_json(path).get(STORED)
+            except LibraryError:  # damaged: it names no object
+                continue
+            media.forget(record, back)
 
     # Steps: each may be repeated
 

@@ -21,11 +21,12 @@ from kb.jobs.queue.order import SOURCE
 from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
 from kb.library.clock_leaps import ClockLeaps
-from kb.library.metadata import RETENTION, TRANSCRIPT_SUFFIX
+from kb.library.metadata import RETENTION, STORED, TRANSCRIPT_SUFFIX
 from kb.library.versions import Versions
 from kb.options import SourceOptions
 from kb.pipeline.adoption import damage
 from kb.pipeline.hold import waits_for_review
+from kb.pipeline.stored_media import StoredMedia
 from kb.sources.subscriptions import Subscription
 from kb.storage import held, library_error, remove_file
 
@@ -59,10 +60,12 @@ def apply(
     followed: Sequence[Subscription],
     now: float | None = None,
     leaps: ClockLeaps | None = None,
+    stored: StoredMedia | None = None,
 ) -> list[Deletion]:
     """Delete the media that are due by the terms of their sources; return them.
 
-    `leaps` are those of the database's clock: nothing becomes old by them.
+    `leaps` are those of the database's clock: nothing becomes old by them. `stored` deletes the
+    media in object storage, too; without it those items are left.
 
     An item that cannot be read or deleted is logged and left. Raises LibraryError when the folder
     or the database cannot be read.
@@ -80,13 +83,13 @@ def apply(
     for entry in library.entries():
         key = entry.record.get(SOURCE)
         source = owners[key].key if isinstance(key, str) and key in owners else ""
-        if source in terms and _size(entry.media_path) is not None:
+        if source in terms and _size_of(entry) is not None:
             by_source.setdefault(source, []).append(entry)
     deleted: list[Deletion] = []
     for source, entries in by_source.items():
         for entry, rule in due(entries, terms[source], now, leaps):
             try:
-                if found := _delete(library, items, entry, rule, states):
+                if found := _delete(library, items, entry, rule, states, stored):
                     deleted.append(found)
             except (KBError, OSError) as error:  # one item must not keep the others
                 log.warning("%s: its medium stays: %s", entry.item.id, error)
@@ -111,7 +114,7 @@ def due(
     newest = sorted(entries, key=lambda each: (each.item.published, each.stem), reverse=True)
     total = 0
     for number, entry in enumerate(newest):
-        total += _size(entry.media_path) or 0
+        total += _size_of(entry) or 0
         age_s = _age_s(entry, now, leaps or ClockLeaps())
         if terms.keep_days is not None and age_s is not None and age_s > terms.keep_days * DAY_S:
             yield entry, "keep_days"
@@ -146,8 +149,11 @@ def _delete(
     entry: LibraryEntry,
     rule: str,
     states: Mapping[str, str],
+    stored: StoredMedia | None,
 ) -> Deletion | None:
     item_id = entry.item.id
+    if entry.stored and stored is None:
+        return None
     if not is_safe(entry, states.get(item_id)):
         return None
     with library.metadata_lock(item_id):
@@ -155,19 +161,24 @@ def _delete(
         # It was queued again, corrected or fetched again meanwhile: the next run looks once more.
         if fresh is None or row is None or row.state != DONE or fresh.record != entry.record:
             return None
-        path, size = fresh.media_path, _size(fresh.media_path)
-        if path is None or size is None:
+        path, size = fresh.media_path, _size_of(fresh)
+        if size is None:
             return None
+        if stored is not None and fresh.stored:
+            stored.forget(fresh.stored)  # a crash from here on is mended by the next run
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        deleted = {"at": at, "rule": rule, "medium": path.name, "bytes": size}
-        with held(path) as real:
-            # Recorded first: a medium that is missing without a record is a fault.
-            library.amend(item_id, {RETENTION: deleted})
-            try:
-                real.unlink()
-            except OSError as error:
-                library.amend(item_id, {RETENTION: None})
-                raise library_error(error, path, "remove") from error
+        deleted = {"at": at, "rule": rule, "medium": fresh.medium_name, "bytes": size}
+        # Recorded first: a medium that is missing without a record is a fault.
+        if path is None:
+            library.amend(item_id, {RETENTION: deleted, STORED: None})
+        else:
+            with held(path) as real:
+                library.amend(item_id, {RETENTION: deleted, STORED: None})
+                try:
+                    real.unlink()
+                except OSError as error:
+                    library.amend(item_id, {RETENTION: None})
+                    raise library_error(error, path, "remove") from error
         for version in Versions(library).of(item_id):  # the media of its earlier versions too
             if version.media_path is not None and version.transcript_path is not None:
                 size += _size(version.media_path) or 0
@@ -183,6 +194,12 @@ def _age_s(entry: LibraryEntry, now: float, leaps: ClockLeaps) -> float | None:
     except ValueError:
         return None
     return None if made is None else leaps.age_s(made, now)
+
+
+def _size_of(entry: LibraryEntry) -> int | None:
+    """Return the bytes of an item's medium, here or in object storage; None without one."""
+    size = _size(entry.media_path)
+    return int(entry.stored["bytes"]) if size is None and entry.stored else size
 
 
 def _size(path: Path | None) -> int | None:

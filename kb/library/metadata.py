@@ -38,6 +38,7 @@ MEDIA_EXTENSIONS: tuple[str, ...] = _VIDEO + _OTHER_VIDEO + _AUDIO + _OTHER_AUDI
 
 RENEWAL = "renewal"  # key of the record of a medium that its source replaced: run, duration_s, at
 RETENTION = "retention"  # key of the record of a medium that was deleted: at, rule, medium, bytes
+STORED = "stored_media"  # key of the record of a medium in object storage: url, name, sha256, ...
 _MERGED_KEYS = ("files", "media", "published")
 _HINT = "Repair or remove this file, then run: kb reindex"
 
@@ -143,6 +144,15 @@ class LibraryEntry:
         """The record of a medium that the retention of its source deleted; empty without one."""
         value = self.record.get(RETENTION)
         return value if isinstance(value, dict) and self.media_path is None else {}
+
+    @property
+    def stored(self) -> Mapping[str, Any]:
+        """The record of the medium in object storage; empty without one, or of an earlier one."""
+        value = self.record.get(STORED)
+        if not isinstance(value, dict) or not self.sha256 or value.get("sha256") != self.sha256:
+            return {}
+        known = all(isinstance(value.get(key), str) for key in ("url", "name"))
+        return value if known and isinstance(value.get("bytes"), int) else {}
 
     @property
     def published(self) -> Mapping[str, Any]:

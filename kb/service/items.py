@@ -23,8 +23,14 @@ from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
 from kb.library.user_files import UserFiles
 from kb.library.versions import Version, Versions
+<<<<<<< HEAD
 from kb.pipeline import captions, enrichment, publish_record
 from kb.service.results import ItemStatus, Publication, StepStatus
+=======
+from kb.pipeline import captions, publish_record, stages
+from kb.pipeline.stored_media import StoredMedia
+from kb.service.results import ItemStatus, Publication
+>>>>>>> 76541b91 (Keep media of ended items in object storage: KB_MEDIA_URL=s3://…)
 from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript import FORMATS, file_content, format_named, render
@@ -222,11 +228,16 @@ class Items:
         return library_cache(self.library.media_folder).listing()
 
     def media_file(self, item_id: str) -> Path | None:
-        """Return the medium of an item. Raises LibraryError.
+        """Return the medium of an item; one in object storage is fetched. Raises LibraryError.
 
         None if the file is outside the library folder or its name is not that of a medium.
         """
         entry = self.library.find(item_id)
+        if entry is not None and entry.stored and entry.media_path is None:
+            settings = self.settings
+            entry = StoredMedia.of(self.library, settings).bring_back(
+                entry, lambda need: settings.free_space.require(self.library.home, need)
+            )
         if entry is None or entry.media_path is None:
             return None
         path = entry.media_path.resolve()  # a link must not lead out of the folder

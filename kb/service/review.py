@@ -19,6 +19,7 @@ from kb.library.user_files import UserFiles
 from kb.options import RunOptions
 from kb.pipeline import stages
 from kb.pipeline.hold import is_asked, is_misheard, uncertain_s, waits_for_review
+from kb.pipeline.stored_media import StoredMedia
 from kb.service import review_sheet
 from kb.service.removal import Removals
 from kb.service.revisions import Revisions, current_user, now, run_of
@@ -327,6 +328,10 @@ class Review:
         )
 
     def _medium(self, entry: LibraryEntry) -> Path:
+        if entry.stored and entry.media_path is None:
+            entry = StoredMedia.of(self.library, self.settings).bring_back(
+                entry, lambda need: self.settings.free_space.require(self.library.home, need)
+            )
         if entry.media_path is None and (deleted := entry.retention):
             raise UsageError(
                 "review.medium_deleted",

@@ -39,6 +39,19 @@ class ObjectStorageSettings(BaseModel):
         description="Object storage of the search index: s3://bucket/folder. Empty keeps it in the "
         "library folder. Run kb reindex after a change.",
     )
+    media_url: BucketUrl = Field(
+        "",
+        alias="KB_MEDIA_URL",
+        description="Object storage for the media of ended items: s3://bucket/folder. They are "
+        "fetched again, and compared with their hash, where they are needed. Needs boto3.",
+    )
+    media_cache_gb: float = Field(
+        100.0,
+        alias="KB_MEDIA_CACHE_GB",
+        ge=0,
+        description="Space, in GB, that local media may take where KB_MEDIA_URL is set: stored "
+        "ones that were not used for longest go first. What is not stored yet stays.",
+    )
     s3_endpoint: Endpoint = Field(
         "",
         alias="KB_S3_ENDPOINT",

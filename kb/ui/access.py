@@ -33,7 +33,15 @@ MACHINE_SETTINGS = frozenset(
         *("ingest_folders", "private_hosts", "upload_max_gb", "uploads_at_once", "upload_idle_s"),
         *("mcp_write", "group_access", "digest_webhook", "smtp_host", "smtp_port", "smtp_security"),
         *("api_keys", "api_max_mb", "api_waiting", "api_uploads", "webhook_secret"),
-        *("index_url", "s3_endpoint", "s3_region", "s3_key_id", "s3_secret"),
+        *(
+            "index_url",
+            "media_url",
+            "media_cache_gb",
+            "s3_endpoint",
+            "s3_region",
+            "s3_key_id",
+            "s3_secret",
+        ),
     )
 )
 

@@ -25,6 +25,7 @@ from kb.jobs.worker.item_share import ItemShare
 from kb.library.cache import library_cache
 from kb.library.clock_leaps import record_time
 from kb.pipeline import stages
+from kb.pipeline.stored_media import StoredMedia
 from kb.sinks import is_local_sink
 from kb.sources.ytdlp.version import as_written, installed_version, newer_version
 from kb.storage.free_space import BELOW_FLOOR
@@ -231,7 +232,8 @@ def apply_retention(context: WorkerContext) -> None:
     """Delete the media that the terms of their followed sources do not keep."""
     now, followed = context.now(), context.subscriptions.list()
     leaps = record_time(context.library, now)
-    retention.apply(context.library, context.items, followed, now, leaps)
+    stored = StoredMedia.of(context.library, context.settings)
+    retention.apply(context.library, context.items, followed, now, leaps, stored)
 
 
 def watch_clock(context: WorkerContext) -> None:

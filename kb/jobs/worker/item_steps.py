@@ -38,6 +38,7 @@ from kb.options import RunOptions
 from kb.pipeline import captions, hold, stages
 from kb.pipeline.adoption import brought_transcript, damage
 from kb.pipeline.publish_record import in_other_project
+from kb.pipeline.stored_media import StoredMedia
 from kb.pipeline.vocabulary import Vocabulary
 from kb.settings import Settings
 from kb.sinks import SINKS, is_local_sink
@@ -75,7 +76,7 @@ class ItemSteps(ItemAttempt):
             entry = context.library.find(self._id)
             if _is_transcribed(entry, row):
                 return StepResult.CONTINUE  # cancelled after its transcript: no medium is needed
-            if entry is None or entry.media_path is None or entry.renewal:
+            if entry is None or not (entry.media_path or entry.stored) or entry.renewal:
                 require_turn(context.items.database, context.subscriptions, row)
             self._advance("fetch", 0.0)
             with contextlib.nullcontext() if has_slot else self._slot(row):
@@ -240,6 +241,11 @@ class ItemSteps(ItemAttempt):
             row.item, RunOptions.from_dict(row.options).keep, shared=bool(row.options.get(SHARED))
         )
         try:
+            entry = self._library.find(self._id)
+            if entry is not None and entry.stored and entry.media_path is None:
+                StoredMedia.of(self._library, context.settings).bring_back(
+                    entry, lambda need: context.reserve_room(self._key, need)
+                )
             return stages.ensure_media(
                 self._library, row.item, self._advance_or_stop, source,
                 lambda need: context.reserve_room(self._key, need),

@@ -21,6 +21,7 @@ from kb.errors import KBError
 from kb.inference.line import LineServer, ModelTranscriber
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
+from kb.jobs import media_storage
 from kb.jobs.queue import dbos_delays, heartbeat, workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient, config
 from kb.jobs.queue.fences import is_database_trouble
@@ -59,6 +60,7 @@ ROOM_EVERY_S = 2.0
 NEEDS_EVERY_S = 10.0
 PUBLISH_EVERY_S = 10.0
 WEBHOOKS_EVERY_S = 2.0
+MEDIA_STORED_EVERY_S = 60.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
 COMPARE_EVERY_S = 2.0  # between two comparisons of folder and database
@@ -213,6 +215,12 @@ class Worker:
         self._do(self._open_line)
         self._do(context.inference_process.preload)
         webhooks = Webhooks(settings, database)
+        items = ItemStore(database)
+        self._repeat(
+            "stored-media",
+            MEDIA_STORED_EVERY_S,
+            lambda: media_storage.run(settings, library, items, self._stopping),
+        )
         self._repeat("webhooks", WEBHOOKS_EVERY_S, webhooks.run)
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from kb.errors import KBError, KnowledgeBaseError
+from kb import storage
+from kb.errors import KBError, KnowledgeBaseError, LibraryError
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import library_row
 from kb.library import LibraryEntry
 from kb.library.metadata import TEXT_SUFFIX, TRANSCRIPT_SUFFIX
+<<<<<<< HEAD
 from kb.pipeline import captions, enrichment, stages
+=======
+from kb.pipeline import captions, stages
+from kb.pipeline.stored_media import StoredMedia
+>>>>>>> 76541b91 (Keep media of ended items in object storage: KB_MEDIA_URL=s3://…)
 from kb.service.verification.check_run import CheckRun
 from kb.sinks.base import content_sha256
 from kb.transcript import render
@@ -50,6 +56,8 @@ class ItemCheck:
         if entry.media_path is None or not entry.media_path.exists():  # a link may lead nowhere
             if entry.retention:
                 self.run.report.deleted_by_retention += 1
+            elif entry.stored:
+                self._check_stored(entry)
             elif recorded := entry.medium_name:
                 mended = self._fetch_again(entry, None)
                 self.run.add(
@@ -70,8 +78,24 @@ class ItemCheck:
                 mended=mended,
             )  # fmt: skip
 
+    def _check_stored(self, entry: LibraryEntry) -> None:
+        """Ask object storage for the medium, whose local file was given up."""
+        try:
+            is_stored = StoredMedia.of(self.run.library, self.run.settings).is_stored(entry)
+        except LibraryError as error:
+            self.run.add("medium_unreachable", entry.item.id, error.message, error.hint)
+            return
+        if not is_stored:
+            self.run.add(
+                "medium_missing", entry.item.id,
+                f"Its medium {entry.stored['url']} is missing or has another size or hash.",
+                f"Fetch it from its source again: {_again(entry)}",
+            )  # fmt: skip
+
     def _fetch_again(self, entry: LibraryEntry, damaged: Path | None) -> bool:
         """Return True if the medium was replaced by its source file, which has the right hash."""
+        if self.run.repair and entry.stored and damaged is not None:
+            return self._bring_back(entry, damaged)
         source = _local_file(entry.item.url)
         if not self.run.repair or source is None or not entry.sha256:
             return False
@@ -88,6 +112,21 @@ class ItemCheck:
         # Not linked: the source may be changed in place again.
         library.add_media(entry.item, source, link=False, sha256=entry.sha256)
         return True
+
+    def _bring_back(self, entry: LibraryEntry, damaged: Path) -> bool:
+        """Return True if a damaged medium was replaced by the one in object storage."""
+        library = self.run.by_hand(entry.item.id)
+        if library is None:
+            return False
+        media = StoredMedia.of(library, self.run.settings)
+        try:
+            if not media.is_stored(entry):
+                return False
+            library.put_file(entry.item.id, damaged, _aside(damaged))
+            storage.remove_file(damaged)
+            return media.bring_back(replace(entry, media_path=None)).media_path is not None
+        except (LibraryError, OSError):
+            return False
 
     def _check_transcript(self, entry: LibraryEntry, state: str | None) -> Transcript | None:
         again = f"Transcribe it again: {_again(entry)}; or: kb restore FILE"

@@ -290,6 +290,19 @@ DE: dict[str, tuple[str, str]] = {
         "{path} ist beschädigt: {reason}.",
         "Die Datei in Ordnung bringen oder entfernen; `kb reindex` zieht nach.",
     ),
+    "objects.away": (
+        "{url} lässt sich nicht benutzen: {reason}.",
+        "Adresse, Region, Schlüssel und Netz prüfen: kb doctor versucht sie. Es wird von selbst "
+        "wieder versucht; bis dahin geht nichts verloren.",
+    ),
+    "objects.no_client": (
+        "Objektspeicher braucht das Paket boto3, das nicht installiert ist.",
+        "Ausführen: pip install boto3",
+    ),
+    "objects.differs": (
+        "{url} fehlt oder ist nicht das Medium von {item_id}.",
+        "Von der Quelle neu holen: kb ingest LINK --again",
+    ),
     "storage.locked": (
         "Ein anderer Prozess hält {path} seit mehr als {wait_s:g} s.",
         "Den Prozess beenden, der hängt, dann noch einmal versuchen.",

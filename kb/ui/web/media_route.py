@@ -18,6 +18,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
+from kb.errors import LibraryError
 from kb.service import Service
 from kb.settings import Settings, get_settings
 
@@ -47,7 +48,10 @@ def media_file(item_id: str) -> Path | None:
 def serve_media(request: Request) -> Response:
     """Return the response to a request for a medium or a byte range of it."""
     item_id = request.path_params["item_id"]
-    path = media_file(item_id)
+    try:
+        path = media_file(item_id)
+    except LibraryError as error:  # object storage is away
+        return PlainTextResponse(f"{error.message} {error.hint}", status_code=503)
     if path is None:
         return PlainTextResponse("No such medium in the library.", status_code=404)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from kb.errors import KBError, UsageError
+from kb.errors import KBError, LibraryError, UsageError
 from kb.service import ItemStatus, Service
 from kb.service.views import LibraryEntry
 from kb.types import SpeechSpan, Transcript
@@ -242,7 +242,11 @@ def _player_state(
     edits = st.session_state.get(_EDITS, 0)
     revisions = len(transcript.revisions) if transcript else 0
     lines = len(transcript.segments) if transcript else 0
-    found = media_route.media_file(entry.item.id)
+    try:
+        found = media_route.media_file(entry.item.id)
+    except LibraryError as error:  # object storage is away: the transcript can be read
+        found = None
+        messages.error(error, severe=False)
     return PlayerState(
         item_id=entry.item.id,
         revision=f"{entry.item.id}|{transcribed_at}|{lines}|{revisions}|{edits}",
