@@ -12,12 +12,17 @@ from pathlib import Path
 # Before torch is imported by anybody: tests run beside each other, and on small machines.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Steps after the words have tests of their own; in all others, fixtures of modules included, their
+# models are missing.
+os.environ["KB_STEP_MODELS"] = str(Path(tempfile.gettempdir(), "kb-tests-without-step-models"))
 
 import pytest
 
 from kb.settings import Settings, get_settings
 from tests.support import order, secret_watch
 from tests.support.workers import Lab
+
+NO_STEP_MODELS = os.environ["KB_STEP_MODELS"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,8 +72,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     home = tmp_path / "home"
     monkeypatch.setenv("KB_HOME", str(home))
     monkeypatch.setenv("KB_CPU_THREADS", "1")
-    # Steps after the words have tests of their own; in all others their models are missing.
-    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "no-step-models"))
+    monkeypatch.setenv("KB_STEP_MODELS", NO_STEP_MODELS)
     # `.env` is looked for beside the package and in the working directory.
     monkeypatch.setattr("kb.settings.settings.ENV_FOLDER", tmp_path)
     monkeypatch.chdir(tmp_path)
