@@ -13,12 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-<<<<<<< HEAD
-from kb.database import Database, deliveries, items, steps
-=======
 from kb import storage
-from kb.database import Database, deliveries, items
->>>>>>> 76541b91 (Keep media of ended items in object storage: KB_MEDIA_URL=s3://…)
+from kb.database import Database, deliveries, items, steps
 from kb.database.repeating import repeated
 from kb.errors import KBError, LibraryError, UsageError
 from kb.jobs.queue.item_states import ACTIVE, ENDED

@@ -23,14 +23,9 @@ from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
 from kb.library.user_files import UserFiles
 from kb.library.versions import Version, Versions
-<<<<<<< HEAD
 from kb.pipeline import captions, enrichment, publish_record
-from kb.service.results import ItemStatus, Publication, StepStatus
-=======
-from kb.pipeline import captions, publish_record, stages
 from kb.pipeline.stored_media import StoredMedia
-from kb.service.results import ItemStatus, Publication
->>>>>>> 76541b91 (Keep media of ended items in object storage: KB_MEDIA_URL=s3://…)
+from kb.service.results import ItemStatus, Publication, StepStatus
 from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript import FORMATS, file_content, format_named, render

@@ -15,12 +15,8 @@ from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import library_row
 from kb.library import LibraryEntry
 from kb.library.metadata import TEXT_SUFFIX, TRANSCRIPT_SUFFIX
-<<<<<<< HEAD
 from kb.pipeline import captions, enrichment, stages
-=======
-from kb.pipeline import captions, stages
 from kb.pipeline.stored_media import StoredMedia
->>>>>>> 76541b91 (Keep media of ended items in object storage: KB_MEDIA_URL=s3://…)
 from kb.service.verification.check_run import CheckRun
 from kb.sinks.base import content_sha256
 from kb.transcript import render
