@@ -18,6 +18,7 @@ from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.options import RunOptions, parse_names
 from kb.pipeline import stages
+from kb.pipeline.stored_media import StoredMedia
 from kb.settings import Settings
 from kb.types import Transcript
 
@@ -108,13 +109,15 @@ def run_step(
     name: str,
     options: Mapping[str, Any] | None = None,
     *,
+    settings: Settings,
     progress: Callable[[float], None] = lambda _: None,
     is_wanted: Callable[[], bool] = lambda: True,
 ) -> None:
     """Carry out a step in a process of its own and write its result; a current one is kept.
 
-    `library` has the fence of this attempt. Raises the step's errors, Cancelled, MediaUnavailable
-    for an item without the medium that the step needs, and what the fence raises.
+    `library` has the fence of this attempt. A medium in object storage is fetched first. Raises the
+    step's errors, Cancelled, MediaUnavailable for an item without the medium that the step needs,
+    and what the fence raises.
     """
     from kb.enrich.process import run_apart
 
@@ -122,11 +125,20 @@ def run_step(
     if not (options or {}).get(AGAIN) and is_current(library, entry, name, asked):
         return
     step = get_step(name)
+    if step.needs_medium and entry.stored and entry.media_path is None:
+        entry = StoredMedia.of(library, settings).bring_back(
+            entry, lambda need: settings.free_space.require(library.home, need)
+        )
     given = _input(library, entry, asked)
     if step.needs_medium:
         _require_medium(entry, given)
     started = time.monotonic()
-    result = run_apart(name, given, progress=progress, is_wanted=is_wanted)
+    try:
+        result = run_apart(name, given, progress=progress, is_wanted=is_wanted)
+    except MediaUnavailable as error:
+        # The local file of a stored medium may have been given up in between.
+        error.retryable = error.retryable or bool(given.medium and not given.medium.exists())
+        raise
     document = {
         _BASIS: step.basis(given),
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -13,12 +13,15 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import items
+from kb.enrich.speakers import weights
 from kb.errors import LibraryError
 from kb.jobs import media_storage, retention
 from kb.jobs.queue.item_states import DONE
 from kb.jobs.queue.items import ItemStore
+from kb.jobs.queue.step_states import FAILED
 from kb.jobs.removal import Removal
 from kb.jobs.worker import chores
+from kb.jobs.worker.enrich_steps import EnrichSteps
 from kb.library import Library, LibraryEntry
 from kb.library.trash import KEEP_S
 from kb.media import sha256_of
@@ -26,7 +29,7 @@ from kb.options import RunOptions, SourceOptions
 from kb.pipeline.stored_media import StoredMedia
 from kb.service import Service
 from kb.service.health_storage import check_storage
-from kb.settings import Settings
+from kb.settings import Settings, get_settings
 from kb.sources.subscriptions import Subscriptions
 from tests.fakes.s3 import S3Service
 from tests.support.compose import compose, write_wav
@@ -248,3 +251,25 @@ def test_only_ended_items_are_stored(site: Site) -> None:
         connection.execute(change.values(state="held"))
     site.store()
     assert site.s3.names() == [] and site.entry(item_id).media_path is not None
+
+
+def test_a_step_after_the_words_fetches_its_medium(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model's file is no model, so that the step ends once it has the medium."""
+    wrong = tmp_path / "models" / f"{weights.PACKAGE}-{weights.VERSION}.pt"
+    wrong.parent.mkdir()
+    with wrong.open("wb") as file:
+        file.truncate(weights.SIZE)
+    monkeypatch.setenv("KB_STEP_MODELS", str(wrong.parent))
+    get_settings.cache_clear()
+    item_id = site.ingest("river garden")
+    site.store()
+    assert site.entry(item_id).media_path is None
+    context = site.worker.context
+    context.steps.request([("speakers", item_id)], context.client.step)
+    (row,) = context.steps.for_items([item_id])[item_id]
+    assert EnrichSteps(context, "speakers", item_id, row.serial).run() == FAILED
+    (row,) = context.steps.for_items([item_id])[item_id]
+    assert row.problem is not None and row.problem["code"] == "speakers.bad_weights"
+    assert site.entry(item_id).media_path is not None

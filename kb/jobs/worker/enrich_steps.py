@@ -92,7 +92,7 @@ class EnrichSteps:
         context.require_room()
         library = context.library.fenced(context.fences.step(row))
         enrichment.run_step(
-            library, entry, self._step, row.options,
+            library, entry, self._step, row.options, settings=context.settings,
             progress=lambda share: self._report(row, share),
             is_wanted=lambda: self._is_wanted(row),
         )  # fmt: skip
