@@ -60,13 +60,15 @@ class ItemShare:
     def take_back(self) -> list[str]:
         """Queue items again that another worker does not begin, if this one has nothing to do.
 
+        A worker that was stopped keeps what it had taken for its next start, which may have another
+        name.
         The former workflow of such an item finds another serial in the table, and ends. Return the
         ids. Raises LibraryError.
         """
         context = self._context
         with context.lock:
             free = self.limit() - len(context.running)
-        if free <= 0 or context.items.database.is_sqlite or context.client.has_queued():
+        if free <= 0 or context.client.has_queued():
             return []
         found = context.client.not_begun(
             context.executor, self._closed(), heartbeat.HEARTBEAT_TIMEOUT_S, NOT_BEGUN_S, free
