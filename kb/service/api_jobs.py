@@ -158,7 +158,7 @@ class ApiJobs:
     def view(self, job: ApiJob) -> JobView:
         """Return a job with the states of its items."""
         ids = job.item_ids
-        found = self.items.statuses(ids=ids, listings=True) if ids else []
+        found = self.items.statuses(ids=ids, listings=True, publications=False) if ids else []
         every = {each.id: each for each in found}
         items = tuple(every[each] for each in ids if each in every)
         return JobView(job, job.state([each.state for each in items]), items)

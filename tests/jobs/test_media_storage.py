@@ -115,6 +115,7 @@ def test_a_medium_is_stored_given_up_and_fetched_again(site: Site) -> None:
     assert path == before.media_path.resolve() and path.read_bytes() == content
     site.store()
     assert site.entry(item_id).media_path is None and site.s3.names() == [name]
+    assert site.service.review.clip(item_id, 0.0, 0.5, site.folder / "clip.wav").stat().st_size
     assert not list((site.library.home / "downloads").iterdir())
 
 
