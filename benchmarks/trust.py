@@ -5,11 +5,13 @@
                                           3,000 words for each kind of talk
     python benchmarks/trust.py --docs     writes docs/trust.md as well
     python benchmarks/trust.py --words    only the part on single words
+    python benchmarks/trust.py --tails    only its sounds without a word
     python benchmarks/trust.py --sounds   only the part on kinds of sound; each with --docs: puts
                                           the part in place of the one in docs/trust.md
     python benchmarks/trust.py --before FOLDER --keep ROWS   single words beside the version in
                                           FOLDER (its checkout), with --docs into docs/trust.md;
                                           the rows in ROWS are kept, so that a run can go on
+    ... --first-seed 40                   single words by other talk and other sounds
 
 The demo recognizer reads composed speech in which every word is known: clean, with noise, with
 music, without pauses, with long pauses, and in two languages. In further runs, an engine between
@@ -49,7 +51,14 @@ from benchmarks.support.trust_reader import BATCH, CachingEngine, TrustReader
 from benchmarks.support.trust_sound_kinds import report_sounds, run_sound_kinds, sound_lines
 from benchmarks.support.trust_sounds import noisy_items, sounds, talk
 from benchmarks.support.trust_table import document, report, with_part
-from benchmarks.support.word_table import report_words, run_words, word_lines
+from benchmarks.support.word_table import (
+    TAILS,
+    read_tails,
+    report_tails,
+    report_words,
+    run_words,
+    word_lines,
+)
 from gpu.manager import GPUManager
 from kb.asr.engines import load_engine
 
@@ -64,12 +73,16 @@ def main() -> int:
     parser.add_argument("--sounds", action="store_true", help="only the part on kinds of sound")
     parser.add_argument("--before", type=Path, help="checkout of an earlier version")
     parser.add_argument("--keep", type=Path, help="folder for the rows beside that version")
+    parser.add_argument("--tails", action="store_true", help="only sounds without a word")
+    parser.add_argument("--first-seed", type=int, default=0, help="of talk and sounds")
     parser.add_argument("--kind", action="append", default=[], help="only this kind of talk")
     arguments = parser.parse_args()
     if arguments.before:
         if not arguments.keep:
             parser.error("--before needs --keep, a folder for the rows")
-        beside = run_side_by_side(arguments.before.resolve(), arguments.keep, arguments.kind)
+        beside = run_side_by_side(
+            arguments.before.resolve(), arguments.keep, arguments.kind, arguments.first_seed
+        )
         if arguments.docs:
             put_part(side_lines(beside))
         return 0 if report_side(beside) else 1
@@ -79,8 +92,12 @@ def main() -> int:
     manager.apply()
     engine = CachingEngine(load_engine("whisper", "demo", manager))
     reader = TrustReader(engine, manager)
+    if arguments.tails:
+        count = TAILS if arguments.full else TAILS // 6
+        _, tails, inventions = read_tails(reader, count, arguments.first_seed)
+        return 0 if report_tails(tails, inventions) else 1
     if arguments.words:
-        words = run_words(reader, arguments.full)
+        words = run_words(reader, arguments.full, arguments.first_seed)
         if arguments.docs:
             put_part(word_lines(words))
         return 0 if report_words(words) else 1

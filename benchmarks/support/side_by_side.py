@@ -41,6 +41,7 @@ class SideRow:
 
     kind: str
     commits: tuple[str, str]
+    first_seed: int = 0
     before: WordCounts = field(default_factory=WordCounts)
     now: WordCounts = field(default_factory=WordCounts)
     before_cpu_s: float = 0.0
@@ -63,7 +64,9 @@ def long_item(kind: str, seed: int) -> Composition:
     return next(KINDS[kind](WORDS, rng, WORDS))
 
 
-def run_side_by_side(earlier: Path, folder: Path, kinds: Sequence[str] = ()) -> list[SideRow]:
+def run_side_by_side(
+    earlier: Path, folder: Path, kinds: Sequence[str] = (), first_seed: int = 0
+) -> list[SideRow]:
     """Read the kinds that `folder` has no row of; return the rows of all kinds that it has."""
     folder.mkdir(parents=True, exist_ok=True)
     left = [kind for kind in kinds or KINDS if not _file(folder, kind).exists()]
@@ -77,7 +80,7 @@ def run_side_by_side(earlier: Path, folder: Path, kinds: Sequence[str] = ()) -> 
             versions = Versions(before, now, Path(name))
             versions.read(next(talk_items("with pauses", 60, 99)))  # both are warm
             for kind in left:
-                row = _run_kind(kind, commits, versions)
+                row = _run_kind(SideRow(kind, commits, first_seed), versions)
                 _file(folder, kind).write_text(json.dumps(asdict(row)), encoding="utf-8")
     found = []
     for kind in KINDS:
@@ -89,9 +92,9 @@ def run_side_by_side(earlier: Path, folder: Path, kinds: Sequence[str] = ()) -> 
     return found
 
 
-def _run_kind(kind: str, commits: tuple[str, str], versions: Versions) -> SideRow:
-    row = SideRow(kind, commits)
-    for seed in range(ITEMS):
+def _run_kind(row: SideRow, versions: Versions) -> SideRow:
+    kind = row.kind
+    for seed in range(row.first_seed, row.first_seed + ITEMS):
         said = long_item(kind, seed)
         before, now = versions.read(said)
         row.before.add(said, before.transcript, f"{kind}, seed {seed}, before")
@@ -134,6 +137,7 @@ def _cost(rows: Sequence[SideRow]) -> float:
 
 def side_lines(rows: Sequence[SideRow]) -> Iterator[str]:
     """Yield the lines of this part of `docs/trust.md`."""
+    seeds = ", ".join(sorted({f"{row.first_seed} to {row.first_seed + ITEMS - 1}" for row in rows}))
     pairs = list(dict.fromkeys(f"`{row.commits[0]}` and `{row.commits[1]}`" for row in rows))
     yield from (
         "## Word by word, before and after",
@@ -141,7 +145,7 @@ def side_lines(rows: Sequence[SideRow]) -> Iterator[str]:
         "The version before single words were looked at beside a later one, the same files in turn",
         f"in one run ({', '.join(pairs)}), by the whole way from the file to the transcript.",
         f"{ITEMS} files of {WORDS:,} words for each kind, by voices that the recognizer was not",
-        "trained on. Counts of words; *not reported*: lost, and no gap or doubt at the place;",
+        f"trained on; seeds {seeds} of `benchmarks/support/word_talks.py`. Counts of words; *not reported*: lost, and no gap or doubt at the place;",
         "*invented*: where no word was spoken, and doubled ones; *short*: four letters or more in",
         "at most 60 ms. *Time*: CPU seconds, in times of those before.",
         "",

@@ -19,7 +19,7 @@ from benchmarks.support.word_cases import (
     run_talk,
 )
 from benchmarks.support.word_talks import KINDS
-from tests.support.tails import tail_items
+from tests.support.tails import TailItem, tail_items
 from tests.support.word_fault_cases import Outcome
 
 MOST_SILENT = 0.08  # % of the words that may be lost without a report
@@ -43,15 +43,16 @@ class WordReport:
     full: bool
 
 
-def run_words(reader: TrustReader, full: bool) -> WordReport:
+def run_words(reader: TrustReader, full: bool, first_seed: int = 0) -> WordReport:
     """Read everything: about two minutes on two idle cores, with `full` about twenty."""
     words, seeds = (1000, range(1, 4)) if full else (200, range(1, 2))
+    seeds = range(seeds.start + first_seed, seeds.stop + first_seed)
     talks = [run_talk(kind, words, seeds, reader) for kind in KINDS]
-    items = tail_items(TAILS if full else TAILS // 6)
+    items, tails, inventions = read_tails(reader, TAILS if full else TAILS // 6, first_seed)
     return WordReport(
         talks,
-        run_tails(items, reader),
-        run_inventions(items, reader),
+        tails,
+        inventions,
         run_faults(reader.engine, 3 if full else 1, full),
         kinds_of(tail for item in items for tail in item.tails),
         full,
@@ -87,20 +88,35 @@ def report_words(found: WordReport) -> bool:
     spoken = sum(counts.spoken for counts in plain)
     silent = 100 * sum(counts.silent for counts in plain) / max(1, spoken)
     met &= figure("words lost and not reported, ordinary talk", silent, "%", at_most=MOST_SILENT)
-    tails = found.tails
-    met &= figure("sounds without a word that got words", tails.with_words, f"of {tails.tails}",
-                  at_most=0)  # fmt: skip
-    show(tails.examples)
-    for row in found.inventions:
-        most = MOST_IN * row.tails / TAILS
-        met &= figure(f"{row.name}: got in", row.with_words, f"of {row.tails}", at_most=most)
-        met &= figure(f"{row.name}: got in, not reported", row.silent, "sentences", at_most=0)
-        show(row.examples)
+    met &= report_tails(found.tails, found.inventions)
     for name, outcome in found.faults.items():
         share = 100 * (outcome.mended + outcome.reported) / max(1, outcome.injected)
         met &= figure(f"faults of single words mended or reported, {name}", share, "%",
                       at_least=100.0)  # fmt: skip
         show(outcome.missed)
+    return met
+
+
+def read_tails(
+    reader: TrustReader, count: int, seed: int
+) -> tuple[list[TailItem], TailRow, list[TailRow]]:
+    """Read sounds without a word; return them, and the rows of both recognizers."""
+    items = tail_items(count, seed)
+    return items, run_tails(items, reader), run_inventions(items, reader)
+
+
+def report_tails(tails: TailRow, inventions: Sequence[TailRow]) -> bool:
+    """Print the figures of sounds without a word; return True if the targets are met."""
+    met = figure("sounds without a word that got words", tails.with_words, f"of {tails.tails}",
+                 at_most=0)  # fmt: skip
+    met &= figure("sounds without a word that got words, not reported", tails.silent,
+                  f"of {tails.tails}", at_most=0)  # fmt: skip
+    show(tails.examples)
+    for row in inventions:
+        most = MOST_IN * row.tails / TAILS
+        met &= figure(f"{row.name}: got in", row.with_words, f"of {row.tails}", at_most=most)
+        met &= figure(f"{row.name}: got in, not reported", row.silent, "sentences", at_most=0)
+        show(row.examples)
     return met
 
 

@@ -21,7 +21,7 @@ from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.repair_steps import answer_fading, is_misheard
 from kb.asr.quality.window_context import Thresholds
 from kb.settings import Settings
-from kb.types import SpeechSpan
+from kb.types import QualityFlag, SpeechSpan
 from tests.support.window_texts import context, decoded, window, words
 
 LIMIT_S = 30.0
@@ -131,7 +131,7 @@ def test_readings_return_to_their_places(places: int) -> None:
     ("hole_s", "sure_s", "chance", "answered"),
     [
         (0.3, 0.05, 0.9, True),
-        (0.45, 0.0, 0.9, True),
+        (0.38, 0.0, 0.9, True),
         (0.3, 0.2, 0.9, False),  # sure speech: a word may be lost there
         (0.7, 0.0, 0.9, False),  # too long
         (0.3, 0.05, 0.6, False),  # where words are misheard, nothing is answered
@@ -146,6 +146,20 @@ def test_a_short_hole_without_sure_speech_hides_no_word(
     assert bool(made.answered) == answered
     assert bool(made.flags) != answered
     assert bool(made.result().answered) == answered
+
+
+@pytest.mark.parametrize(("begins_s", "answered"), [(6.3, False), (7.0, True)])
+def test_before_a_word_detection_is_late_and_nothing_is_answered(
+    begins_s: float, answered: bool
+) -> None:
+    made = candidate(0.3, 0.0, text=f"{ROW} winter@{begins_s}-{begins_s + 0.3}")
+    flag = QualityFlag("uncovered", 6.0, 6.3, 0.3, 0.2)
+    last_s = words(ROW)[-1].end_s
+    assert last_s + 0.1 == pytest.approx(flag.start_s)
+    made.context = replace(made.context, sure=(SpeechSpan(1.0, 6.0),))
+    made.flags = (flag,)
+    answer_fading(made)
+    assert bool(made.answered) == answered
 
 
 def test_without_detection_no_hole_is_answered() -> None:
