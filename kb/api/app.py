@@ -48,8 +48,9 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
 
     # The pages of the documents load scripts from another site: only the document itself is here.
     app = FastAPI(
-        title="KB Ingest", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan
-    )
+        title="KB Ingest", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan,
+        responses=errors.RESPONSES,
+    )  # fmt: skip
     errors.install(app)
     for part in (transcriptions, vad, jobs, upload_routes, models, health):
         app.include_router(part.router(context))

@@ -16,10 +16,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match
+from starlette.types import Scope
 
 from kb.errors import (
     Cancelled,
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 # Clients obey a longer Retry-After by giving up.
 LONGEST_WAIT_S = 120
 CLIENT_GONE = 499
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _INVALID, _SERVER = "invalid_request_error", "server_error"
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -133,11 +136,42 @@ def field_error(error: ValidationError | RequestValidationError) -> ApiError:
     return ApiError(400, "invalid_value", f"{name}: {reason}, not {shown}.", param=name)
 
 
+class _ErrorBody(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorDocument(BaseModel):
+    """The body of every refusal."""
+
+    error: _ErrorBody
+
+
+# Any route may refuse: a key, a field, a size, a limit; or the recognizer may fail.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorDocument, "description": "The request is refused."},
+    "5XX": {"model": ErrorDocument, "description": "The server cannot answer now."},
+}
+
+
+def allowed_methods(app: Any, scope: Scope) -> str:
+    """Return the methods that the routes of a path take, as in the header Allow."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in app.routes)
+    )
+
+
 def install(app: FastAPI) -> None:
     """Give every error of an application OpenAI's form."""
 
     @app.exception_handler(ApiError)
-    async def refused(_request: Request, error: ApiError) -> JSONResponse:
+    async def refused(request: Request, error: ApiError) -> JSONResponse:
+        if error.status == 405:
+            error.headers["Allow"] = allowed_methods(app, request.scope)
         return error.response()
 
     @app.exception_handler(KBError)
@@ -156,7 +190,10 @@ def install(app: FastAPI) -> None:
             message = f"There is no {request.url.path}."
         elif error.status_code == 405:
             message = f"{request.url.path} does not take {request.method}."
-        found = ApiError(error.status_code, code, message, headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = allowed_methods(app, request.scope)
+        found = ApiError(error.status_code, code, message, headers=headers)
         return found.response()
 
     @app.exception_handler(Exception)

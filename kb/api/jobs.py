@@ -21,6 +21,7 @@ from kb.api.context import ApiContext
 from kb.api.errors import ApiError, retry_after
 from kb.api.job_requests import described, read_job_request, run_options
 from kb.service.api_jobs import JobView
+from kb.service.notation import FORMATS
 from kb.service.results import ItemStatus
 from kb.service.resumable_uploads import ResumableUploads
 from kb.types.safe_text import clean
@@ -28,7 +29,9 @@ from kb.types.safe_text import clean
 LOOK_S = 1.0  # between two looks of a stream of events
 COMMENT_EVERY_S = 10.0
 POLL_AGAIN_S = 5
-ResultFormat = Annotated[str, Query(alias="format", max_length=40)]
+ResultFormat = Annotated[
+    str, Query(alias="format", max_length=40, json_schema_extra={"enum": [*FORMATS]})
+]
 
 
 def router(context: ApiContext) -> APIRouter:
@@ -37,8 +40,17 @@ def router(context: ApiContext) -> APIRouter:
     store = ResumableUploads(context.settings)
     bodies = described()
 
-    @routes.post("/v1/jobs", openapi_extra=bodies, status_code=202)
-    @routes.post("/process", openapi_extra=bodies, status_code=202)
+    types: dict[str, Any] = {
+        context.service.items.mime_type(each): {} for each in context.service.items.formats()
+    }
+    result: dict[int | str, dict[str, Any]] = {
+        200: {"description": "The transcript, in the form that was asked for.", "content": types},
+        202: {"description": "The job is under way."},
+    }
+    known: dict[int | str, dict[str, Any]] = {200: {"description": "An equal request has a job."}}
+
+    @routes.post("/v1/jobs", openapi_extra=bodies, status_code=202, responses=known)
+    @routes.post("/process", openapi_extra=bodies, status_code=202, responses=known)
     async def create_job(
         request: Request,
         idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
@@ -72,8 +84,8 @@ def router(context: ApiContext) -> APIRouter:
         await run_in_threadpool(context.service.api_jobs.cancel, view)
         return _document(await _view(context, request, job_id))
 
-    @routes.get("/v1/jobs/{job_id}/result")
-    @routes.get("/result/{job_id}")
+    @routes.get("/v1/jobs/{job_id}/result", responses=result)
+    @routes.get("/result/{job_id}", responses=result)
     async def get_result(
         request: Request, job_id: str, form: ResultFormat = "json", item: str = ""
     ) -> Response:
@@ -84,7 +96,11 @@ def router(context: ApiContext) -> APIRouter:
         view = await _view(context, request, job_id)
         return await run_in_threadpool(_result, context, view, form, item)
 
-    @routes.get("/v1/jobs/{job_id}/events")
+    @routes.get(
+        "/v1/jobs/{job_id}/events",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
     async def job_events(request: Request, job_id: str) -> StreamingResponse:
         """Send the state of a job at each change, until it has ended (Server-Sent Events)."""
         view = await _view(context, request, job_id)
@@ -201,13 +217,6 @@ def _url(view: JobView) -> str:
 
 def _result(context: ApiContext, view: JobView, form: str, wanted: str) -> Response:
     """Return the transcript of a job, or the reason why there is none."""
-    if wanted and wanted not in {item.id for item in view.items}:
-        raise ApiError(404, "item_not_found", "The job has no such item.", param="item")
-    chosen = [item for item in view.items if not wanted or item.id == wanted]
-    if not chosen:
-        raise ApiError(410, "gone", "The media of this job were removed.")
-    if any(not _has_ended(item) for item in chosen) and not view.ended:
-        return JSONResponse(_document(view), 202, headers=retry_after(POLL_AGAIN_S))
     items = context.service.items
     if form not in items.formats():
         raise ApiError(
@@ -217,15 +226,24 @@ def _result(context: ApiContext, view: JobView, form: str, wanted: str) -> Respo
             hint=f"Formats: {', '.join(items.formats())}.",
             param="format",
         )
+    if wanted and wanted not in {item.id for item in view.items}:
+        raise ApiError(404, "item_not_found", "The job has no such item.", param="item")
+    chosen = [item for item in view.items if not wanted or item.id == wanted]
+    if not chosen:
+        raise ApiError(410, "gone", "The media of this job were removed.")
+    if any(not _has_ended(item) for item in chosen) and not view.ended:
+        return JSONResponse(_document(view), 202, headers=retry_after(POLL_AGAIN_S))
     if len(chosen) > 1 and form != "json":
         message = "The job has several items: name one of them."
         raise ApiError(400, "missing_required_parameter", message, param="item")
     readable = [item for item in chosen if item.state in ("done", "held")]
     if not readable:
+        # Of a cancelled job, an item that is still under way belongs to another one.
+        state = chosen[0].state if _has_ended(chosen[0]) else view.state
         raise ApiError(
             422,
-            f"job_{chosen[0].state}",
-            clean(chosen[0].error) or f"The job has ended as {chosen[0].state}.",
+            f"job_{state}",
+            clean(chosen[0].error) or f"The job has ended as {state}.",
             hint=clean(chosen[0].hint),
         )
     if form == "json":
