@@ -16,14 +16,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure
 from kb.enrich.speakers import weights
 from kb.enrich.speakers.diarization import Diarization, diarize
-from tests.support.voices import VOICES, error_rate, sound, true_turns
 
 RATE_HZ = 16_000
 MAX_RSS_BYTES = 1 if sys.platform == "darwin" else 1024
@@ -51,6 +49,9 @@ def measured(path: Path) -> tuple[Diarization, float, float]:
 
 
 def recorded_voices() -> bool:
+    # Not above: the process that is measured imports this file, too.
+    from tests.support.voices import VOICES, error_rate, true_turns
+
     met = True
     for name in ("flite2", "flite4"):
         true = true_turns(name)
@@ -67,6 +68,10 @@ def recorded_voices() -> bool:
 
 def hours_of_talk(folder: Path, hours: int) -> bool:
     """Measure the voices of both recordings, one after the other, for so many hours."""
+    import soundfile
+
+    from tests.support.voices import sound
+
     path, seconds = folder / "talk.flac", 0.0
     parts = [sound("flite4"), sound("flite2")]
     with soundfile.SoundFile(path, "w", RATE_HZ, 1, subtype="PCM_16") as target:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +169,15 @@ def with_results(library: Library, entry: LibraryEntry, transcript: Transcript) 
 def read_with_results(library: Library, entry: LibraryEntry) -> Transcript:
     """Return an item's transcript as it is shown. Raises LibraryError as `read_transcript` does."""
     return with_results(library, entry, stages.read_transcript(library, entry))
+
+
+def results_changed(library: Library, entry: LibraryEntry) -> tuple[tuple[str, int], ...]:
+    """Return kind and time of change (in ns) of each result of an item."""
+    extras, found = Extras(library), []
+    for kind in extras.kinds(entry.stem):
+        with suppress(OSError):  # removed since
+            found.append((kind, extras.path(entry.stem, kind).stat().st_mtime_ns))
+    return tuple(found)
 
 
 def damaged_results(library: Library, entry: LibraryEntry) -> list[LibraryError]:

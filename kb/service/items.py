@@ -211,6 +211,10 @@ class Items:
         """
         return enrichment.read_with_results(self.library, self.entry(item_id))
 
+    def results_changed(self, entry: LibraryEntry) -> tuple[tuple[str, int], ...]:
+        """Return kind and time of change (in ns) of the results of an item's steps."""
+        return enrichment.results_changed(self.library, entry)
+
     def captions(self, item_id: str) -> Transcript | None:
         """Return the captions that replace a missing transcript; their warning says so.
 
@@ -375,10 +379,6 @@ class Items:
     def document(self, transcript: Transcript) -> Mapping[str, Any]:
         """Return a transcript as the JSON values of its exact document."""
         return json_document.to_document(transcript)
-
-    def read_document(self, path: Path) -> Transcript:
-        """Read the exact document of a transcript. Raises LibraryError."""
-        return json_document.read(path)
 
 
 def status_of(row: ItemRow | ItemSummary) -> ItemStatus:

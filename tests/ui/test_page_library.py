@@ -13,10 +13,13 @@ import pytest
 from kb.asr.quality.candidates import DISAGREEMENT
 from kb.asr.quality.checks import CHECKS
 from kb.asr.quality.expected_errors import with_expected_errors
+from kb.enrich.speakers import weights
+from kb.library.extras import Extras
 from kb.options import RunOptions
 from kb.service import Service
 from kb.service.export_request import ExportRequest
 from kb.settings import get_settings
+from kb.storage import write_json
 from kb.transcript import FORMATS
 from kb.transcript.caption_agreement import FLAG as WITNESS
 from kb.types import (
@@ -295,6 +298,39 @@ def test_changed_lines_are_marked_and_can_be_put_back(item_id: str) -> None:
     assert text("revision_undone") in page_text(app)
     assert service.items.transcript(item_id).segments[2].text == before
     assert not app.get("undo")
+    service.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lang", "title", "left_out", "command"),
+    [
+        ("en", "Who speaks: left out", "The speaker model", "kb models add speakers"),
+        ("de", "Wer spricht: ausgelassen", "Das Sprechermodell", "kb models add speakers"),
+    ],
+)
+def test_who_speaks_and_the_steps_are_shown(
+    lang: str, title: str, left_out: str, command: str, item_id: str
+) -> None:
+    service = Service()
+    before = service.items.transcript(item_id).segments[2].text
+    service.revisions.edit(item_id, 2, f"{before} indeed", expected=before)
+    entry = service.items.entry(item_id)
+    turns = [
+        {"start": 0.0, "end": 10.0, "speaker": "Speaker 1"},
+        {"start": 10.0, "end": 9999.0, "speaker": "Speaker 2"},
+    ]
+    basis = {"sha256": service.items.transcript(item_id).media.sha256}
+    path = Extras(service.library).path(entry.stem, "speakers")
+    write_json(path, {"version": 1, "id": item_id, "basis": basis, "turns": turns})
+    missing = weights.missing()
+    service.queue.steps.skip("speakers", item_id, **missing.record())
+    found = service.items.transcript(item_id)
+    assert {segment.speaker for segment in found.segments} == {"Speaker 1", "Speaker 2"}
+    assert item._changed_lines(found) == {2}  # also with a speaker
+    said = page_text(page(tab="Library", item=item_id, lang=lang))
+    for words in (title, left_out, command, "Speaker 2 "):
+        assert words in said, words
     service.close()
 
 

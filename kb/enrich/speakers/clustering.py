@@ -9,11 +9,12 @@ nearest-neighbour chain (Murtagh, "A survey of recent advances in hierarchical c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Vectors = npt.NDArray[np.float32]
+Vectors = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.int64]
 
 BLOCK = 2000  # embeddings: about a quarter of an hour of speech
@@ -30,7 +31,7 @@ class Clusters:
 def cluster(
     vectors: Vectors, distance: float, *, least_share: float = 0.0, count: int | None = None
 ) -> Clusters:
-    """Return the clusters of unit vectors [n, d], the largest first.
+    """Return the clusters of unit vectors [n, d], the largest first; they may be of half precision.
 
     Two clusters are merged while their mean cosine distance is below `distance`, or until `count`
     are left. A cluster with less than `least_share` of all vectors joins its nearest one.
@@ -39,7 +40,7 @@ def cluster(
     sums: list[Vectors] = []
     sizes: list[int] = []
     for begin in range(0, len(vectors), BLOCK):
-        block = vectors[begin : begin + BLOCK]
+        block = vectors[begin : begin + BLOCK].astype(np.float32)
         ones = np.ones(len(block), np.int64)
         # Only what is surely one voice is merged here if their number decides later.
         found = _merged(block, ones, distance / 2 if count else distance, None)
@@ -102,7 +103,12 @@ def _root(parent: Labels, each: int) -> int:
 
 def _means(vectors: Vectors, labels: Labels) -> Vectors:
     number = int(labels.max(initial=-1)) + 1
-    return np.stack([vectors[labels == label].mean(axis=0) for label in range(number)])
+    sums = np.zeros((number, vectors.shape[1]), np.float32)
+    for begin in range(0, len(vectors), BLOCK):
+        members = labels[begin : begin + BLOCK] == np.arange(number)[:, None]
+        sums += members.astype(np.float32) @ vectors[begin : begin + BLOCK].astype(np.float32)
+    sizes = np.maximum(np.bincount(labels, minlength=number), 1).astype(np.float32)
+    return np.asarray(sums / sizes[:, None], np.float32)
 
 
 def _without_small(vectors: Vectors, labels: Labels, least_share: float) -> Labels:
@@ -122,6 +128,15 @@ def _by_size(vectors: Vectors, labels: Labels) -> Clusters:
     place[order] = np.arange(len(order))
     labels = place[labels]
     return Clusters(labels, _unit(_means(vectors, labels)))
+
+
+def similarities(vectors: Vectors, means: Vectors) -> Vectors:
+    """Return the cosine of each vector with each mean, [n, clusters]."""
+    found = [
+        vectors[begin : begin + BLOCK].astype(np.float32) @ means.T
+        for begin in range(0, len(vectors), BLOCK)
+    ]
+    return np.concatenate(found) if found else np.zeros((0, len(means)), np.float32)
 
 
 def _unit(vectors: Vectors) -> Vectors:

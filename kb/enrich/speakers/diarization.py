@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kb.asr.audio.vad import SpeechDetector, SpeechRule, spans
-from kb.enrich.speakers.clustering import cluster
+from kb.enrich.speakers.clustering import cluster, similarities
 from kb.enrich.speakers.encoder import WINDOW_S, VoiceEncoder
 from kb.media import SAMPLE_RATE_HZ
 from kb.media.decode import decode
@@ -62,7 +62,7 @@ def diarize(
     `speakers` is their number, if it is known. Raises the errors of `decode` and `VoiceEncoder`.
     """
     encoder, detector = VoiceEncoder(weights), SpeechDetector().stream()
-    vectors: list[npt.NDArray[np.float32]] = []
+    vectors: list[npt.NDArray[np.float16]] = []
     times: list[npt.NDArray[np.float64]] = []
     speech: list[SpeechSpan] = []
     part: list[npt.NDArray[np.float32]] = []
@@ -74,7 +74,9 @@ def diarize(
         sound = np.concatenate(part)
         found = spans(np.concatenate(chances), RULE)
         starts = window_starts(found, sound.size / SAMPLE_RATE_HZ)
-        vectors.append(encoder.embed(sound, np.round(starts * SAMPLE_RATE_HZ).astype(np.int64)))
+        places = np.round(starts * SAMPLE_RATE_HZ).astype(np.int64)
+        # Half precision: twelve hours of speech have a hundred thousand windows.
+        vectors.append(encoder.embed(sound, places).astype(np.float16))
         times.append(starts + offset_s)
         speech.extend(SpeechSpan(s.start_s + offset_s, s.end_s + offset_s) for s in found)
         offset_s += held_s
@@ -117,13 +119,13 @@ def window_starts(speech: list[SpeechSpan], length_s: float) -> npt.NDArray[np.f
 
 
 def _turns(
-    vectors: npt.NDArray[np.float32],
+    vectors: npt.NDArray[np.float16],
     times: npt.NDArray[np.float64],
     speech: list[SpeechSpan],
     speakers: int | None,
 ) -> Diarization:
     found = cluster(vectors, DISTANCE, least_share=0.0 if speakers else LEAST_SHARE, count=speakers)
-    similar = vectors @ found.means.T
+    similar = similarities(vectors, found.means)
     turns: list[Turn] = []
     for span in speech:
         frames = max(1, round(span.duration_s / FRAME_S))

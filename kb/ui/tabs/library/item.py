@@ -172,7 +172,9 @@ def _transcript(entry: LibraryEntry) -> tuple[Transcript | None, KBError | None]
     if entry.transcript_path is None:
         return None, None
     try:
-        return _read(entry.transcript_path, entry.transcript_path.stat().st_mtime_ns), None
+        changed_ns = entry.transcript_path.stat().st_mtime_ns
+        results = session.service().items.results_changed(entry)
+        return _read(entry.transcript_path, entry.item.id, changed_ns, results), None
     except KBError as error:
         return None, error
     except OSError:
@@ -180,8 +182,10 @@ def _transcript(entry: LibraryEntry) -> tuple[Transcript | None, KBError | None]
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, _changed_ns: int) -> Transcript:
-    return session.service().items.read_document(path)
+def _read(
+    _path: Path, item_id: str, _changed_ns: int, _results: tuple[tuple[str, int], ...]
+) -> Transcript:
+    return session.service().items.transcript(item_id)
 
 
 # Button actions

@@ -8,7 +8,6 @@ from kb.errors import KBError
 from kb.service import Service
 from kb.service.views import LibraryEntry
 from kb.types import Transcript
-from kb.types.safe_text import printable
 from kb.ui.i18n import has_text, text
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
@@ -38,7 +37,7 @@ def render(service: Service, entry: LibraryEntry, transcript: Transcript | None)
             messages.stored_error(each, severe=each.status == "failed")
     if voices := speaking_times(transcript):
         listed = ", ".join(f"{name} {format_timestamp(s)}" for name, s in voices[:MOST])
-        st.text(text("step_voices", voices=printable(listed)))
+        messages.facts([(text("step_voices"), listed)])
 
 
 def speaking_times(transcript: Transcript | None) -> list[tuple[str, float]]:
