@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.support.hub_cache import (
     IMPATIENT,
     NAME,
     NEEDED,
+    QUICK,
     SMALL,
     WEIGHTS,
     fetched,
@@ -32,7 +34,7 @@ from tests.support.hub_cache import (
     use_hub,
 )
 from tests.support.raising import raises
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 
 __all__ = ["hub"]
 
@@ -51,6 +53,8 @@ def test_a_fetch_has_the_needed_files_their_record_and_nothing_else(hub: FakeHub
     hub.requests.clear()
     assert fetched() == record and hub.requests == []  # no request for a complete model
 
+
+PATIENT = Conduct(deadlines=Deadlines(stall_s=10 * WAIT_S))
 
 PASSING: dict[str, tuple[str, Fault]] = {
     "500 for a small file": (SMALL, Fault(status=500)),
@@ -133,11 +137,9 @@ FINAL: dict[str, tuple[str, Fault, str]] = {
 @pytest.mark.parametrize(("file", "fault", "code"), FINAL.values(), ids=FINAL)
 def test_what_does_not_pass_ends_at_once(hub: FakeHub, file: str, fault: Fault, code: str) -> None:
     hub.always[file] = fault
-    began = time.monotonic()
     with pytest.raises(KBError) as caught:
-        fetched()
+        fetched(conduct=replace(QUICK, patience_s=10 * WAIT_S))
     assert caught.value.code == code and not caught.value.retryable and caught.value.hint
-    assert time.monotonic() - began < 2
     if code == "model.gated":
         assert f"{hub.url}/{NAME}" in caught.value.hint
 
@@ -194,20 +196,19 @@ def test_two_fetches_share_one(hub: FakeHub) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(WAIT_S)
     assert len(found) == 3 and found[0] == found[1] == found[2]
     assert len(hub.sent) == len(NEEDED)
 
 
-def test_a_stop_is_heard_within_a_second_and_the_next_fetch_goes_on(hub: FakeHub) -> None:
+def test_a_stop_is_heard_during_a_silence_and_the_next_fetch_goes_on(hub: FakeHub) -> None:
     hub.always[WEIGHTS] = Fault(stall=3000)
     stop = threading.Event()
     caught: list[BaseException] = []
-    patient = Conduct(deadlines=Deadlines(stall_s=60.0))
 
     def fetch() -> None:
         try:
-            ready(NAME, RECOGNIZER, cancelled=stop.is_set, conduct=patient)
+            ready(NAME, RECOGNIZER, cancelled=stop.is_set, conduct=PATIENT)
         except BaseException as error:
             caught.append(error)
 
@@ -215,9 +216,8 @@ def test_a_stop_is_heard_within_a_second_and_the_next_fetch_goes_on(hub: FakeHub
     thread.start()
     until(lambda: any(name.endswith(cache.PART_SUFFIX) for name in rubbish()))
     stop.set()
-    began = time.monotonic()
-    thread.join(5)
-    assert time.monotonic() - began < 1 and isinstance(caught[0], Cancelled)
+    thread.join(WAIT_S)
+    assert isinstance(caught[0], Cancelled)
     state = fetch_state.read_state(cache.repository_folder(NAME))
     assert state is not None and state.state == "stopped"
     hub.heal()
@@ -231,13 +231,11 @@ def test_a_user_pauses_or_cancels_the_fetch_of_another_process(
     hub.always[WEIGHTS] = Fault(stall=3000)
     place = cache.repository_folder(NAME)
     caught: list[str] = []
-    thread = threading.Thread(
-        target=lambda: caught.append(outcome(conduct=Conduct(deadlines=Deadlines(stall_s=60.0))))
-    )
+    thread = threading.Thread(target=lambda: caught.append(outcome(conduct=PATIENT)))
     thread.start()
     until(lambda: part_of_weights(hub).is_file())
     fetch_state.request(place, what)  # type: ignore[arg-type]
-    thread.join(5)
+    thread.join(WAIT_S)
     assert caught == ["model.fetch_stopped"]
     found = fetch_state.read_state(place)
     assert (found.state if found else "") == state
@@ -263,6 +261,4 @@ def test_an_unreachable_hub_is_named_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_hub(monkeypatch, tmp_path / "hub", "http://127.0.0.1:9")
-    began = time.monotonic()
-    assert outcome() == "model.hub_unreachable"
-    assert time.monotonic() - began < 2
+    assert outcome(conduct=replace(QUICK, patience_s=10 * WAIT_S)) == "model.hub_unreachable"

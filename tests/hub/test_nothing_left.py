@@ -28,7 +28,7 @@ from tests.support.hub_cache import (
     same_bytes,
     small_files,
 )
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 
 pytestmark = pytest.mark.slow  # not one of them, but all of them together
 
@@ -138,7 +138,7 @@ def stopped_inside(hub: FakeHub, what: fetch_state.Request) -> None:
     # The parts of an earlier fetch are there before this one has started.
     until(lambda: hub.bytes_sent > 3000 and len(rubbish()) > 3 and _state() == "fetching")
     fetch_state.request(cache.repository_folder(NAME), what)
-    thread.join(10)
+    thread.join(WAIT_S)
     hub.heal()
 
 

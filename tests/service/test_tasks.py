@@ -18,7 +18,7 @@ from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.library_pages import add_item
 from tests.support.raising import check, raises
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 
 @pytest.fixture

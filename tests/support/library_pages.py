@@ -18,7 +18,7 @@ from kb.types import Coverage, MediaRef, Segment, SpeechSpan, Timing, Transcript
 
 ROOT = Path(__file__).resolve().parents[2]
 HARBOUR = ROOT / "samples" / "The harbour in winter.mp4"
-APP_TIMEOUT_S = 90
+APP_TIMEOUT_S = 240
 
 ChangeTranscript = Callable[[Transcript], Transcript]
 

@@ -25,8 +25,7 @@ from tests.support.error_source import sentence
 from tests.support.keys import fake_key
 from tests.support.library_pages import HARBOUR, ROOT, add_item, page, page_text, run_page
 from tests.support.page_library import SAMPLES, name, queued
-
-WAIT_S = 90.0
+from tests.support.waiting import WAIT_S
 
 
 def until(app: AppTest, words: str) -> AppTest:

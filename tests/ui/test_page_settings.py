@@ -24,7 +24,7 @@ from tests.support.library_pages import page, page_text, run_page
 
 KEY = "AIzaSyC-PROBE_0123456789abcdefghijklmn"
 SECRET = "odin-secret-PROBE-77e1"
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 
 @pytest.fixture
