@@ -55,7 +55,8 @@ class ApiGuard:
     """ASGI middleware of the API.
 
     `keys` are the accepted keys of the settings, which have every scope; `access` are those of the
-    library. Where neither has one every request is let in, except those of a page of another site.
+    library. Where neither has one a server with `hosts` lets every request in, except those of a
+    page of another site.
     `scopes` are needed for every path, beside that of the path itself (`SCOPE_OF`). `hosts` are the
     names that the server answers to (empty: any): a page whose name resolves to this server must
     not reach it. `most_bytes` is the limit of a body, `most_upload_bytes` that of a part of a
@@ -170,7 +171,8 @@ class ApiGuard:
 
     def _check_key(self, scope: Scope, headers: Headers, has_origin: bool) -> None:
         scope["state"]["key"] = ""
-        if not self._digests and not (self._access and self._access.any_made()):
+        # Others reach a server that answers to any name: each request there needs a key.
+        if self._hosts and not self._digests and not (self._access and self._access.any_made()):
             if has_origin:
                 # A page of any site could use the recognizer of the person who visits it.
                 raise ApiError(

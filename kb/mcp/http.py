@@ -17,7 +17,7 @@ from kb.api.errors import ApiError
 from kb.api.guard import LOOPBACK_NAMES, ApiGuard
 from kb.api.listening import address, check_access, listen
 from kb.mcp.server import make_server
-from kb.service import Service
+from kb.service.access_keys import Access
 from kb.settings import Settings
 from kb.types.addresses import is_loopback
 
@@ -43,7 +43,7 @@ def make_app(settings: Settings, host: str) -> ASGIApp:
     return ApiGuard(
         inner,
         keys=settings.api_key_texts,
-        access=Service(settings, who="MCP").access,
+        access=Access(settings),
         scopes=("search", "jobs") if settings.mcp_write else ("search",),
         hosts=LOOPBACK_NAMES if is_loopback(host) else (),
         most_bytes=MOST_BYTES,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kb.database import DATABASE_NAME, Database
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.access_keys import PREFIX as PREFIX
 from kb.jobs.queue.access_keys import SCOPES as SCOPES
@@ -16,8 +17,6 @@ from kb.jobs.queue.access_keys import AccessKey as AccessKey
 from kb.jobs.queue.access_keys import AccessKeys, digest_of
 from kb.jobs.queue.access_keys import Charge as Charge
 from kb.jobs.queue.access_keys import KeyUse as KeyUse
-from kb.jobs.queue.client import JobQueue
-from kb.service.existing import has_library
 from kb.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -31,19 +30,28 @@ class Access:
     """The keys of one library. Safe from several threads."""
 
     settings: Settings
-    queue: JobQueue
+    _database: Database | None = None
     _keys: dict[str, AccessKey] = field(default_factory=dict)
     _read_at: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def _store(self) -> AccessKeys:
-        return AccessKeys(self.queue.database)
+        # Of its own: nothing is made or filled where keys are only asked for.
+        if self._database is None:
+            self._database = Database.open(self.settings, create=False)
+        return AccessKeys(self._database)
 
     @property
     def _has_store(self) -> bool:
         url = self.settings.database_url.get_secret_value()
-        return bool(url) or has_library(self.settings.home)
+        return bool(url) or (self.settings.home / DATABASE_NAME).is_file()
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
     def add(
         self,
@@ -183,7 +191,8 @@ class Access:
     def _present(self) -> dict[str, AccessKey]:
         with self._lock:
             if not self.is_fresh:
-                self._keys = self._store.by_digest() if self._has_store else {}
+                if self._has_store:  # else those of before: its folder may come back
+                    self._keys = self._store.by_digest()
                 self._read_at = time.monotonic()
             return self._keys
 
@@ -196,10 +205,8 @@ def keys_exist(settings: Settings) -> bool:
     """Return True if KB_API_KEYS or the library has a valid key. Raises LibraryError."""
     if settings.api_key_texts:
         return True
-    from kb.service import Service
-
-    service = Service(settings)
+    access = Access(settings)
     try:
-        return service.access.any_valid()
+        return access.any_valid()
     finally:
-        service.close()
+        access.close()

@@ -252,7 +252,9 @@ class Service:
         """Keys of the HTTP API."""
         from kb.service.access_keys import Access
 
-        return Access(self.settings, self.queue)
+        found = Access(self.settings)
+        self._exit_stack.callback(found.close)
+        return found
 
     @cached_property
     def api_jobs(self) -> ApiJobs:

@@ -129,7 +129,7 @@ def _error(guard: _Guard, address: str) -> MediaUnavailable:
     return MediaUnavailable(
         "address.private",
         "{address} leads to {host}, which is in a private network.",
-        hint="This dashboard ingests from the public network only; its operator can allow a host "
+        hint="This server takes media from the public network only; its operator can allow a host "
         "by KB_PRIVATE_HOSTS.",
         address=hide_credentials(address),
         host=guard.refused,

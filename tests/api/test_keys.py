@@ -27,9 +27,12 @@ from kb.service.access_keys import SCOPES, AccessKey
 from kb.settings import Settings
 from tests.support.api_server import Held, served
 from tests.support.keys import fake_key
+from tests.support.postgres import database_url, server
 from tests.support.raising import raises
 from tests.support.waiting import until
 from tests.support.workers import Lab
+
+__all__ = ["database_url", "server"]
 
 SETTING_KEY = f"kbk_{fake_key('setting')}"
 
@@ -80,8 +83,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     home = tmp_path / "home"
     service = Service(Settings.model_validate({"KB_HOME": str(home)}))
     service.queue.prepare()
-    with served(home, held, KB_API_KEYS=SETTING_KEY) as server:
-        yield Site(server.address, held, service)
+    with served(home, held, KB_API_KEYS=SETTING_KEY) as running:
+        yield Site(running.address, held, service)
         held.go.set()
     service.close()
 
@@ -134,8 +137,8 @@ def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(
     held.go.set()
     service = Service(Settings.model_validate({"KB_HOME": str(home)}))
     service.queue.prepare()
-    with served(home, held) as server:
-        here = Site(server.address, held, service)
+    with served(home, held) as running:
+        here = Site(running.address, held, service)
         assert httpx.get(f"{here.url}/v1/models").status_code == 200  # no key is needed
         key, secret = here.key()
         assert httpx.get(f"{here.url}/v1/models").status_code == 401
@@ -201,6 +204,19 @@ def test_the_last_seconds_are_given_once(site: Site) -> None:
     charge = next(each for each in taken if each)
     store.settle(charge, 10.0)
     assert site.used(key) == 70.0
+
+
+@pytest.mark.slow
+def test_the_last_seconds_are_given_once_in_a_shared_database(
+    tmp_path: Path, database_url: str
+) -> None:
+    settings = Settings.model_validate({"KB_HOME": str(tmp_path), "KB_DATABASE_URL": database_url})
+    stores = [AccessKeys(Database.open(settings)) for _ in range(2)]
+    key, _ = stores[0].add("a program", SCOPES, day_s=None, month_s=100.0)
+    with ThreadPoolExecutor(6) as pool:
+        taken = list(pool.map(lambda number: stores[number % 2].take(key, 30.0), range(12)))
+    assert sum(each is not None for each in taken) == 3
+    assert stores[1].use()[key.id].month_s == 90.0 and stores[1].revoke(key.id)
 
 
 def test_a_job_counts_its_sound(site: Site) -> None:

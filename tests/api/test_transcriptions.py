@@ -224,19 +224,56 @@ def test_json_has_language_usage_and_quality(site: Site) -> None:
     assert site.transcribe(model="demo", keywords=["ODIN"], prompt="A talk.").kb["engine"]
 
 
-def test_the_asynchronous_client(site: Site) -> None:
-    async def ask() -> tuple[Any, list[Any]]:
+def asked(form: str, granularities: tuple[str, ...], stream: bool) -> dict[str, Any]:
+    """Return every field of the official client that goes with a format."""
+    fields: dict[str, Any] = {
+        "model": "whisper-1", "response_format": form, "stream": stream, "temperature": 0,
+        "language": "en", "languages": ["en", "de"], "prompt": "A talk.", "keywords": ["Kiel"],
+        "chunking_strategy": {
+            "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300,
+            "silence_duration_ms": 200,
+        },
+    }  # fmt: skip
+    if granularities:
+        fields["timestamp_granularities"] = list(granularities)
+    if form == "json":
+        fields["include"] = ["logprobs"]
+    return fields
+
+
+FORMS = [
+    *((form, ()) for form in FORMATS),
+    *(("verbose_json", each) for each in GRANULARITIES if each),
+]
+
+
+@pytest.mark.parametrize(("form", "granularities"), FORMS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_both_clients_take_every_field_in_every_format(
+    site: Site, form: str, granularities: tuple[str, ...], stream: bool
+) -> None:
+    fields = asked(form, granularities, stream)
+
+    async def ask() -> Any:
         client = AsyncOpenAI(
             base_url=site.url, api_key="x", max_retries=0, _strict_response_validation=True
         )
         async with client:
-            create = client.audio.transcriptions.create
-            plain = await create(model="whisper-1", file=site.recording)
-            stream = await create(model="whisper-1", file=site.recording, stream=True)
-            return plain, [event async for event in stream]
+            found = await client.audio.transcriptions.create(file=site.recording, **fields)
+            return [event async for event in found][-1] if stream else found
 
-    plain, events = asyncio.run(ask())
-    assert events[-1].text == plain.text
+    later, found = asyncio.run(ask()), site.transcribe(**fields)
+    found = list(found)[-1] if stream else found
+    text = found if isinstance(found, str) else found.text
+    assert (later if isinstance(later, str) else later.text) == text and len(text) > 40
+    heard = text if form in ("json", "text", "verbose_json") else ""
+    if heard:
+        words = [Word(0.0, 0.0, word, 1.0) for word in heard.split()]
+        assert score(site.spoken.words, words).errors <= 1
+    if not isinstance(found, str):
+        assert found.kb["language_probability"] is None  # the language was named
+        assert bool(getattr(found, "words", None)) == ("word" in granularities)
+        assert bool(getattr(found, "logprobs", None)) == (form == "json")
 
 
 def test_models_can_be_listed_and_asked_for(site: Site) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,7 +84,7 @@ async def tour(address: str, key: str = "") -> tuple[set[str], list[dict[str, An
     """Return the names of the tools, the hits of a search, and a resource."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with (
-        httpx2.AsyncClient(headers=headers) as transport,
+        httpx2.AsyncClient(headers=headers, timeout=90) as transport,
         Client(streamable_http_client(address, http_client=transport)) as client,
     ):
         names = {tool.name for tool in (await client.list_tools()).tools}
@@ -103,6 +104,21 @@ def test_the_client_comes_in_with_its_key(keyed_server: str) -> None:
     assert asyncio.run(tour(keyed_server, KEY))[1][0]["id"] == f"{TALK}#10"
     with pytest.raises((MCPError, httpx2.HTTPError, ExceptionGroup)):
         asyncio.run(tour(keyed_server, OTHER))
+
+
+def test_a_key_of_the_library_needs_the_scope_of_search(tmp_path: Path) -> None:
+    made = Settings.model_validate({"KB_HOME": str(tmp_path / "home")})
+    service = Service(made)
+    service.queue.prepare()
+    keys = {scope: service.access.add(scope, [scope])[1] for scope in ("search", "speech")}
+    service.close()
+    writing = made.replace(mcp_write=True)
+    for settings, allowed in ((made, "search"), (writing, "")):
+        with served(settings) as address:
+            assert post(address).status_code == 401
+            for scope, key in keys.items():
+                answer = post(address, {"Authorization": f"Bearer {key}"})
+                assert (answer.status_code == 403) == (scope != allowed), answer.text
 
 
 def post(address: str, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
@@ -171,6 +187,7 @@ def test_a_body_that_grows_too_large_is_refused_while_it_is_read(open_server: st
     blocks = iter([b" " * 60_000] * 20)  # without a length
     answer = post(open_server, {"Content-Type": "application/json"}, content=blocks)
     assert answer.status_code == 413 and answer.json()["error"]["code"] == "file_too_large"
+    assert "KB_API_MAX_MB" not in answer.text  # a setting of the other server
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "", "kb.example.org"])

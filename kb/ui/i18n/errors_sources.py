@@ -161,7 +161,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "address.private": (
         "{address} führt zu {host}, das in einem privaten Netz ist.",
-        "Diese Oberfläche nimmt nur aus dem öffentlichen Netz auf; ihr Betreiber kann einen "
+        "Dieser Server nimmt Medien nur aus dem öffentlichen Netz; sein Betreiber kann einen "
         "Rechner mit KB_PRIVATE_HOSTS erlauben.",
     ),
     "file.folder_unreadable": (
