@@ -10,7 +10,6 @@ import pytest
 from benchmarks.torture import WORDS, machines, run_undisturbed, torture
 from tests.support.workers import Lab, write_talks
 
-
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 
