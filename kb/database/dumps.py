@@ -13,12 +13,21 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from kb.database.deadlines import FACE
+from kb.database.postgres import NETWORK, postgres_engine, postgres_url
 from kb.errors import LibraryError, UsageError
 
 PARTS: dict[str, list[str]] = {
     "database-kb.dump": ["--table=public.kb_*"],
     "database-queue.dump": ["--schema=dbos"],
 }
+
+# Seconds for a lock that another session holds. A dump takes all its locks at its beginning.
+LOCK_S = 10.0
+_TABLES = sa.text(
+    r"SELECT format('%I.%I', schemaname, tablename) FROM pg_tables "
+    r"WHERE schemaname = 'dbos' OR (schemaname = 'public' AND tablename LIKE 'kb\_%') ORDER BY 1"
+)
 
 
 def dump(url: str, folder: Path) -> dict[str, Path]:
@@ -31,7 +40,9 @@ def dump(url: str, folder: Path) -> dict[str, Path]:
         if name == "database-queue.dump" and not _has_queue(url):
             continue
         target = folder / name
-        _run("pg_dump", url, [*choice, "--format=custom", "--no-owner", f"--file={target}"])
+        waits = f"--lock-wait-timeout={round(LOCK_S * 1000)}"
+        options = [*choice, waits, "--format=custom", "--no-owner", f"--file={target}"]
+        _run("pg_dump", url, options)
         target.chmod(0o600)
         found[name] = target
     return found
@@ -43,6 +54,7 @@ def restore(url: str, files: list[Path]) -> None:
     Raises UsageError without pg_restore, LibraryError when it fails.
     """
     program("pg_restore")
+    _require_unlocked(url)
     for path in files:
         options = ["--clean", "--if-exists", "--no-owner", "--single-transaction"]
         _run("pg_restore", url, [*options, str(path)])
@@ -63,7 +75,7 @@ def program(name: str) -> str:
 
 
 def _has_queue(url: str) -> bool:
-    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+    engine = postgres_engine(url)
     try:
         return "dbos" in sa.inspect(engine).get_schema_names()
     except sa.exc.SQLAlchemyError as error:
@@ -72,8 +84,28 @@ def _has_queue(url: str) -> bool:
         engine.dispose()
 
 
+def _require_unlocked(url: str) -> None:
+    """Raise LibraryError if another session holds a lock of a table that is to be replaced.
+
+    pg_restore would wait for it for ever: a dump's first statements end the deadlines.
+    """
+    engine = postgres_engine(url)
+    try:
+        with engine.begin() as connection:
+            names = connection.execute(_TABLES).scalars().all()
+            for name in names:
+                connection.exec_driver_sql(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
+    except sa.exc.SQLAlchemyError as error:
+        raise _failed("pg_restore", str(error).splitlines()[0]) from None
+    finally:
+        engine.dispose()
+
+
 def _run(name: str, url: str, options: list[str]) -> None:
-    parsed = sa.make_url(url).set(drivername="postgresql")
+    """Run a program with the deadlines of our own connections."""
+    parsed = postgres_url(url).set(drivername="postgresql")
+    network = {name: str(value) for name, value in NETWORK.items()}
+    parsed = parsed.set(query={**network, "connect_timeout": str(FACE.connect_s), **parsed.query})
     # The password must not be among the arguments, which every account can read.
     secret = {"PGPASSWORD": parsed.password} if parsed.password else {}
     address = parsed.set(password=None).render_as_string(hide_password=False)

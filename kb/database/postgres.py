@@ -15,10 +15,12 @@ from sqlalchemy import event
 from kb.database.deadlines import FACE, Deadlines
 from kb.errors import LibraryError
 
-KEEPALIVES = {
+# How libpq notices that the other machine is away. `tcp_user_timeout`: milliseconds for data that
+# the other machine does not confirm.
+NETWORK = {
     "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3,
+    "tcp_user_timeout": 12_000,
 }  # fmt: skip
-UNANSWERED_MS = 12_000  # data that the other machine does not confirm: the connection has ended
 POOL_WAIT_S = 10.0
 _RECORD = "kb_record"  # the option of an engine with what its connections have shown
 _POOLER = "pooler"  # key of this record: True behind a pooler
@@ -62,9 +64,8 @@ def postgres_engine(url: str, deadlines: Deadlines = FACE) -> sa.Engine:
         max_overflow=deadlines.overflow,
         pool_timeout=POOL_WAIT_S,
         connect_args={
-            **KEEPALIVES,
+            **NETWORK,
             "connect_timeout": deadlines.connect_s,
-            "tcp_user_timeout": UNANSWERED_MS,
             "application_name": application_name(),
             # A prepared statement belongs to one connection of the server, and a pooler gives
             # another one to each transaction.
