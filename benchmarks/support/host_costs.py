@@ -17,8 +17,9 @@ from benchmarks.support.common import figure
 from benchmarks.support.weights import write_random
 from gpu.manager import GPUManager
 from kb.asr.audio.vad import SpeechDetector
-from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
+from kb.asr.batching.batcher import Batcher
 from kb.asr.batching.language_vote import LanguageVote
+from kb.asr.batching.window_queue import BatchedWindow, wait
 from kb.asr.engines import load_engine
 from kb.asr.quality.window_context import Thresholds
 from kb.asr.stitching import WindowText, stitch

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,15 +15,20 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Protocol
 
 from gpu.preset_figures import Preset
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.speech_evidence import SpeechEvidence, SpokenLevel
 from kb.asr.audio.vad import Audio, SpeechDetector
-from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
-from kb.asr.batching.batcher import BatchedWindow, Batcher, LanguageSelector, wait
-from kb.asr.batching.fallback_engine import FallbackEngine
 from kb.asr.batching.language_vote import EARLY_WINDOWS, FixedLanguage, LanguageVote
+from kb.asr.batching.window_queue import (
+    BatchedWindow,
+    LanguageSelector,
+    OtherEngine,
+    WindowQueue,
+    wait,
+)
 from kb.asr.coverage import without_words
 from kb.asr.engines.base import TRANSCRIBE, TRANSLATE, DecodingOptions, DecodingResult
 from kb.asr.first_readings import FirstReadings, OnText
@@ -50,6 +54,20 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 
 Progress = Callable[[float], None]
+
+
+class Slots(Protocol):
+    """A limit for how many media are decoded and cut at once."""
+
+    def acquire(self, *, timeout: float | None = None) -> bool:
+        """Acquire a slot; return False if none became free within `timeout` seconds."""
+        ...
+
+    def release(self) -> None:
+        """Release a slot."""
+        ...
+
+
 SlotRelease = Callable[[], AbstractContextManager[None]]
 
 
@@ -66,16 +84,16 @@ class Recognizer:
 
     def __init__(
         self,
-        batcher: Batcher,
+        batcher: WindowQueue,
         preset: Preset,
         *,
         language: str = AUTO,
         detect_speech: bool = True,
         detector: SpeechDetector | None = None,
-        preparations: threading.Semaphore | AdjustableSemaphore | None = None,
+        preparations: Slots | None = None,
         settings: Settings | None = None,
         plan: RepairPlan | None = None,
-        fallback: FallbackEngine | None = None,
+        fallback: OtherEngine | None = None,
         hotwords: tuple[str, ...] = (),
         temperature: float = 0.0,
         languages: tuple[str, ...] = (),
@@ -347,7 +365,7 @@ class _Run:
 
     def _queue(
         self,
-        batcher: Batcher,
+        batcher: WindowQueue,
         window: Window,
         vote: LanguageSelector,
         options: DecodingOptions,

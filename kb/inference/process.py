@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import pickle
 import threading
 import time
 from collections import deque
@@ -30,6 +31,7 @@ from gpu.monitor import Sample
 from gpu.status import Snapshot
 from gpu.throughput import Calibration
 from kb.errors import Cancelled, KBError, RetryLater
+from kb.inference.crash import InferenceProcessCrashed
 from kb.inference.serving import serve
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.settings import Settings
@@ -45,18 +47,6 @@ URGENT_PATIENCE_S = 5.0  # longest wait of an urgent medium for one that is deco
 
 MAX_DEVICE_LOSSES = 2  # in a row; then the CPU is used
 SAMPLES_KEPT = 300
-
-
-class InferenceProcessCrashed(KBError):
-    """The inference process ended while it processed this item.
-
-    `ready`: its model was loaded, so that the item may be the cause. `device_lost`: it ended
-    because its device failed.
-    """
-
-    retryable = True
-    ready = False
-    device_lost = False
 
 
 @dataclass(slots=True)
@@ -324,7 +314,7 @@ class InferenceProcess:
                 request.changed.set()
             elif kind == "transcript":
                 self._losses = 0
-                request.result = value
+                request.result = pickle.loads(value)
                 request.end()
             else:
                 request.error = value

@@ -8,14 +8,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from gpu.throughput import Calibration
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
-from kb.errors import DeviceLost, KBError, TranscriptionError
+from kb.errors import DeviceLost, KBError
+from kb.inference.crash import unexpected
+from kb.inference.progress import rate_limited
+from kb.inference.readers.pool import ReaderPool
 from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
@@ -60,6 +63,7 @@ def serve(
         on_snapshot=lambda snapshot: send(0, "machine", snapshot),
         calibrations=lambda: calibrations,
         cpu_reason=cpu_reason,
+        readers=ReaderPool(settings),
     )
 
     def handle_request(
@@ -71,12 +75,12 @@ def serve(
         wants_text: bool,
     ) -> None:
         try:
-            transcript = session.transcribe(
+            transcript = session.transcribe_pickled(
                 path,
                 options,
                 sha256=sha256,
                 shown_as=shown_as,
-                progress=_rate_limited(lambda done: send(number, "progress", done)),
+                progress=rate_limited(lambda done: send(number, "progress", done)),
                 cancelled=stop_events[number].is_set,
                 on_ready=lambda: send(number, "ready", None),
                 on_text=(lambda segments: send(number, "text", segments)) if wants_text else None,
@@ -89,18 +93,7 @@ def serve(
             send(number, "error", error)
         except Exception as error:
             log.exception("%s", path)
-            first = (str(error).splitlines() or [""])[0]
-            send(
-                number,
-                "error",
-                TranscriptionError(
-                    "recognizer.unexpected",
-                    "{kind}: {cause}",
-                    hint="Try again; with the same result, see the details in logs/worker.log.",
-                    kind=type(error).__name__,
-                    cause=first,
-                ),
-            )
+            send(number, "error", unexpected(error))
         else:
             send(number, "transcript", transcript)
         finally:
@@ -135,16 +128,3 @@ def _preload(session: InferenceSession, settings: Settings) -> None:
             session.prepare(session.transcription_options(RunOptions(model=row.id)))
     except KBError as error:
         log.warning("The model cannot be loaded ahead: %s %s", error.message, error.hint)
-
-
-def _rate_limited(report: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:
-    """Return a function that calls `report` after each growth by `every`, and at 1.0."""
-    last = -1.0
-
-    def report_if_moved(done: float) -> None:
-        nonlocal last
-        if done - last >= every or done >= 1.0:
-            last = done
-            report(done)
-
-    return report_if_moved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,10 +26,12 @@ from kb.hub.fetch_progress import Report
 from kb.inference.malloc import return_memory
 from kb.inference.memory_fit import estimate_memory
 from kb.inference.model_lock import ModelLock
+from kb.inference.readers.messages import Request
+from kb.inference.readers.pool import ReaderPool, reader_count
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import Settings, get_settings
-from kb.types import MediaRef, Transcript
+from kb.types import Transcript
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
@@ -62,6 +65,7 @@ class InferenceSession:
         on_snapshot: Callable[[Snapshot], None] | None = None,
         calibrations: Callable[[], Sequence[Calibration]] = tuple,
         cpu_reason: str = "",
+        readers: ReaderPool | None = None,
     ) -> None:
         """Load nothing yet: the hardware and the model are set up at first use.
 
@@ -69,6 +73,8 @@ class InferenceSession:
         options of the media in progress. `on_snapshot` gets a snapshot every few seconds after the
         first request for a model, on a separate thread. `calibrations`: measurements of this
         machine. `cpu_reason`: reason for using the CPU despite the settings, as a clause.
+        `readers`: processes that read the media for this one, if the settings and the device want
+        them.
         """
         self._settings = settings
         self._preparations = preparations
@@ -76,6 +82,7 @@ class InferenceSession:
         self._on_snapshot = on_snapshot
         self._calibrations = calibrations
         self._cpu_reason = cpu_reason
+        self._readers = readers
         # Gets the state of a model's fetch several times a second.
         self.on_fetch: Report = lambda state: None
         self._monitor: Monitor | None = None
@@ -184,59 +191,102 @@ class InferenceSession:
         (missing, no sound, unreadable), ModelUnavailable, TranscriptionError, GPUError, RetryLater,
         Cancelled. A truncated file gives the words before its end, with a warning.
         """
-        from kb.asr.recognizer import Recognizer
-        from kb.inference.track_choice import transcribe_tracks
-        from kb.media.decode import AudioStream, decode
+        transcript: Transcript = pickle.loads(
+            self.transcribe_pickled(
+                path,
+                options,
+                sha256=sha256,
+                shown_as=shown_as,
+                progress=progress,
+                cancelled=cancelled,
+                on_ready=on_ready,
+                on_text=on_text,
+            )
+        )
+        return transcript
+
+    def transcribe_pickled(
+        self,
+        path: Path,
+        options: TranscriptionOptions,
+        *,
+        sha256: str = "",
+        shown_as: str = "",
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        on_ready: Callable[[], None] | None = None,
+        on_text: OnText | None = None,
+    ) -> bytes:
+        """Transcribe one media file; return the transcript pickled, as a reader sends it."""
+        if self._readers is not None:
+            most = reader_count(self._settings.readers, usable_cores(), self._is_on_gpu)
+            if most > 0:
+                request = Request(path, options, sha256, shown_as, on_text is not None)
+                return self._read_beside(most, request, progress, cancelled, on_ready, on_text)
+        from kb.inference.read_medium import check_medium, read_medium
 
         began = time.perf_counter()
-        # Raises for an unusable file before a model is loaded.
-        longest_s = (options.settings or self._settings).longest_s
-        track = int(options.track) if options.track.isdecimal() else None
-        decode(path, track=track, longest_s=longest_s)
-        with self._use_model(options, cancelled) as (batcher, detector), ExitStack() as exit_stack:
-            queue_s = round(time.perf_counter() - began, 3)
-            if on_ready:
-                on_ready()
-            preparations = self._urgent_preparations if options.urgent else self._preparations
-            if preparations is not None and not options.urgent:
-                exit_stack.enter_context(preparations.limited_to(options.preset.workers))
-            recognizer = Recognizer(
+        check_medium(path, options, self._settings)
+        with self._turn(options, cancelled, on_ready) as (batcher, detector, slots):
+            transcript = read_medium(
+                path,
+                options,
+                self._settings,
                 batcher,
-                options.preset,
-                language=options.language,
-                detect_speech=options.detect_speech,
-                detector=detector,
-                preparations=preparations,
-                settings=options.settings or self._settings,
-                fallback=self._fallback_engine(options),
-                hotwords=options.hotwords,
-                temperature=options.temperature,
-                languages=options.languages,
-                task=options.task,
-                repair_budget=self._repair_budget,
-                urgent=options.urgent,
+                began=began,
+                detector=detector(),
+                slots=slots,
+                other=self._fallback_engine(options),
+                budget=self._repair_budget,
+                sha256=sha256,
+                shown_as=shown_as,
+                cpu_reason=self._unrequested_cpu(),
+                progress=progress,
+                cancelled=cancelled,
+                on_text=on_text,
             )
+        return pickle.dumps(transcript)
 
-            def read(stream: AudioStream) -> Transcript:
-                return recognizer.transcribe(
-                    stream,
-                    MediaRef(shown_as or str(path), sha256, 0.0),
-                    expected_s=stream.probe.duration_s,
+    def _read_beside(
+        self,
+        most: int,
+        request: Request,
+        progress: Progress | None,
+        cancelled: Callable[[], bool] | None,
+        on_ready: Callable[[], None] | None,
+        on_text: OnText | None,
+    ) -> bytes:
+        """Let a reader read a medium, with this process's model; there may be `most` readers."""
+        assert self._readers is not None
+        options = request.options
+        with self._readers.open(most, request, cancelled) as reading:
+            reading.wait_until_checked()
+            with self._turn(options, cancelled, on_ready) as (batcher, _, slots):
+                return reading.run(
+                    batcher,
+                    self._fallback_engine(options),
+                    slots,
+                    options,
+                    cpu_reason=self._unrequested_cpu(),
                     progress=progress,
-                    cancelled=cancelled,
                     on_text=on_text,
                 )
 
-            transcript = transcribe_tracks(
-                path, options.track, read, normalize=options.normalize, longest_s=longest_s
-            )
-        elapsed = round(time.perf_counter() - began, 3)
-        return replace(
-            transcript,
-            timing=replace(transcript.timing, total_s=elapsed),
-            serving=replace(transcript.serving, device=self.manager.device, queue_s=queue_s),
-            cpu_reason=self._unrequested_cpu(),
-        )
+    @contextmanager
+    def _turn(
+        self,
+        options: TranscriptionOptions,
+        cancelled: Callable[[], bool] | None,
+        on_ready: Callable[[], None] | None,
+    ) -> Iterator[tuple[Batcher, Callable[[], SpeechDetector], AdjustableSemaphore | None]]:
+        """Yield the model's queue, the detector and the slots for one medium."""
+        with self._use_model(options, cancelled) as batcher, ExitStack() as exit_stack:
+            if on_ready:
+                on_ready()
+            slots = self._urgent_preparations if options.urgent else self._preparations
+            if slots is not None and not options.urgent:
+                exit_stack.enter_context(slots.limited_to(options.preset.workers))
+            yield batcher, self._speech_detector, slots
 
     def close(self) -> None:
         """Free the model."""
@@ -289,6 +339,10 @@ class InferenceSession:
             finally:
                 loaded.close()
 
+    def _is_on_gpu(self) -> bool:
+        # Without the lock, which is held while a model is loaded.
+        return (self._manager or self.manager).on_gpu
+
     def _fallback_engine(self, options: TranscriptionOptions) -> FallbackEngine | None:
         """Return the engine for windows that remain suspect, if the settings name one."""
         setting = (options.settings or self._settings).repair_engine
@@ -328,7 +382,7 @@ class InferenceSession:
     @contextmanager
     def _use_model(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
-    ) -> Iterator[tuple[Batcher, SpeechDetector]]:
+    ) -> Iterator[Batcher]:
         """Keep the model of these options loaded for one medium, until the block ends."""
         self._fetch_models(options, cancelled)
         with self._lock:
@@ -359,7 +413,7 @@ class InferenceSession:
 
     def _load_if_needed(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
-    ) -> tuple[Batcher, SpeechDetector]:
+    ) -> Batcher:
         manager = self._hardware()
         from kb.inference.model_choice import check_machine
 
@@ -402,11 +456,15 @@ class InferenceSession:
             manager.preset = options.preset
             manager.apply()
             self._batcher.set_ceiling(options.preset.batch_size)
-        if self._detector is None:
-            from kb.asr.audio.vad import SpeechDetector
+        return self._batcher
 
-            self._detector = SpeechDetector()
-        return self._batcher, self._detector
+    def _speech_detector(self) -> SpeechDetector:
+        from kb.asr.audio.vad import SpeechDetector
+
+        with self._lock:
+            if self._detector is None:
+                self._detector = SpeechDetector()
+            return self._detector
 
     def _preparation_growth(self, manager: GPUManager) -> PreparationGrowth | None:
         """Return the control of the preparation slots; on a CPU the recognizer has the cores."""

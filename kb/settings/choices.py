@@ -44,3 +44,18 @@ def _device(value: str) -> str:
 
 
 DEVICE = AfterValidator(_device)
+
+
+MOST_READERS = 64
+
+
+def _readers(value: str) -> str:
+    plain = value.strip().lower()
+    if plain != "auto" and not (
+        plain.isascii() and plain.isdecimal() and int(plain) <= MOST_READERS
+    ):
+        raise ValueError(f"auto or a number from 0 to {MOST_READERS} is expected")
+    return plain
+
+
+READERS = AfterValidator(_readers)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from kb.settings.choices import COMPUTE_TYPES, DEVICE, LANGUAGES, one_of
+from kb.settings.choices import COMPUTE_TYPES, DEVICE, LANGUAGES, READERS, one_of
 
 
 class RecognitionSettings(BaseModel):
@@ -84,6 +84,13 @@ class RecognitionSettings(BaseModel):
         alias="KB_CPU_THREADS",
         ge=0,
         description="Threads for recognition on the CPU; 0 takes the physical cores.",
+    )
+    readers: Annotated[str, READERS] = Field(
+        "auto",
+        alias="KB_READERS",
+        description="Processes that read media (ffmpeg, speech detection, checks of the text) for "
+        "the process of the model, each with about 130 MB: auto takes half of the cores with a "
+        "GPU, 8 at most, and none without; 0 reads in the process of the model.",
     )
     gpu_reserve_gb: float = Field(
         0.5,

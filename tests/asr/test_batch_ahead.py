@@ -13,8 +13,9 @@ import pytest
 from gpu.manager import GPUManager
 from gpu.throttle import Throttle
 from kb.asr.batching.batch_ahead import MOST_PASSED
-from kb.asr.batching.batcher import BatchedWindow, Batcher
+from kb.asr.batching.batcher import Batcher
 from kb.asr.batching.language_vote import FixedLanguage
+from kb.asr.batching.window_queue import BatchedWindow
 from kb.asr.engines.base import (
     GREEDY,
     DecodingOptions,

@@ -16,9 +16,10 @@ from gpu.throttle import Throttle
 from kb.asr import SAMPLE_RATE
 from kb.asr.batching import batcher as batching
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
-from kb.asr.batching.batcher import Batcher, wait
+from kb.asr.batching.batcher import Batcher
 from kb.asr.batching.language_vote import LanguageVote
 from kb.asr.batching.preparation_growth import BATCHES, PreparationGrowth
+from kb.asr.batching.window_queue import wait
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
 from kb.asr.quality.repair_plan import RepairPlan
 from kb.asr.recognizer import Recognizer

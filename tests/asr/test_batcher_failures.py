@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from kb.asr.batching import batch_size
-from kb.asr.batching.batcher import Batcher, wait
+from kb.asr.batching.batcher import Batcher
 from kb.asr.batching.language_vote import LanguageVote
+from kb.asr.batching.window_queue import wait
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
 from kb.asr.windows.windowing import Window
 from kb.errors import DeviceLost, GPUError, TranscriptionError

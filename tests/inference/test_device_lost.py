@@ -15,7 +15,8 @@ import pytest
 from gpu.presets import load_presets
 from kb.cli.output.machine import machine_lines
 from kb.errors import KBError
-from kb.inference.process import MAX_DEVICE_LOSSES, InferenceProcessCrashed
+from kb.inference.crash import InferenceProcessCrashed
+from kb.inference.process import MAX_DEVICE_LOSSES
 from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions

@@ -22,7 +22,7 @@ def test_retry_decisions(tmp_path: Path) -> None:
         RetryLater,
         TranscriptionError,
     )
-    from kb.inference.process import InferenceProcessCrashed
+    from kb.inference.crash import InferenceProcessCrashed
 
     now = time.time()
     quota = retry_policy.decide(

@@ -26,6 +26,12 @@ class TimestampMap:
         self._removed.append(self._removed[-1] + removed_s)
         self._cuts.append(at_s)
 
+    def between(self, start_s: float, end_s: float) -> TimestampMap:
+        """Return a map that is the same for a start at `start_s` and for later times to `end_s`."""
+        first = bisect_right(self._cuts, start_s)
+        last = max(first, bisect_left(self._cuts, end_s))
+        return TimestampMap(self._cuts[first:last], self._removed[first : last + 1])
+
     def start(self, at_s: float) -> float:
         """Return the medium's time of a start at `at_s`."""
         return at_s + self._removed[bisect_right(self._cuts, at_s)]

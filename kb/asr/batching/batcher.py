@@ -14,12 +14,10 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Protocol
 
 from gpu.manager import BatchCeiling, GPUManager
 from gpu.status import BatchState
@@ -29,20 +27,19 @@ from kb.asr.batching.batch_ahead import BatchAhead, Held
 from kb.asr.batching.batch_size import AdaptiveBatchSize
 from kb.asr.batching.preparation_growth import PreparationGrowth
 from kb.asr.batching.scheduler import FairScheduler, Ticket
+from kb.asr.batching.window_queue import TRANSCRIBE, BatchedWindow, LanguageSelector
 from kb.asr.engines.base import (
     GREEDY,
     DecodingOptions,
-    DecodingResult,
     EncodedBatch,
     Engine,
     MemoryKeepingEngine,
     PreparedBatch,
     PreparingEngine,
-    UnreadText,
 )
 from kb.asr.engines.errors import explain, recognizer_closed
 from kb.asr.windows.windowing import Window
-from kb.errors import DeviceLost
+from kb.errors import DeviceLost, KBError
 
 log = logging.getLogger(__name__)
 
@@ -56,44 +53,6 @@ URGENT_EXPECTED_S = 60.0  # after an urgent request, another one is expected for
 # window takes 2 % longer than in a batch of 8, in one of 2 it would take 20 % longer (demo model).
 BATCH_BESIDE_URGENT = 4
 THROTTLE_POLL_S = 5.0  # interval at which the throttle is read while the device rests
-
-
-class LanguageSelector(Protocol):
-    """An interface for the choice of the language in which each window is decoded."""
-
-    @property
-    def expected(self) -> str:
-        """The likely language of the next window; empty while unknown."""
-        ...
-
-    def add(self, window: Window, languages: Mapping[str, float]) -> None:
-        """Count a window's language probabilities; a second call for a window has no effect."""
-        ...
-
-    def choose(self, window: Window, languages: Mapping[str, float]) -> str:
-        """Return the language for a window's text, after `add` was called for its whole batch."""
-        ...
-
-
-@dataclass(frozen=True)
-class BatchedWindow:
-    """A window's text with its share of the model's busy time, in seconds.
-
-    The words are made of the tokens at the first look at `decoded`, in the thread that looks.
-    """
-
-    text: UnreadText
-    asr_s: float
-    align_s: float
-    manager: GPUManager
-
-    @cached_property
-    def decoded(self) -> DecodingResult:
-        """The window's words. Raises TranscriptionError if its tokens cannot be read."""
-        try:
-            return self.text.read()
-        except Exception as error:
-            raise explain(error, self.manager) from error
 
 
 @dataclass(slots=True, eq=False)
@@ -475,7 +434,10 @@ class Batcher:
         asr_s = (time.perf_counter() - began + ahead_s) / len(jobs) - align_s
         if len(decoded) != len(jobs):
             raise RuntimeError(f"{len(jobs)} windows were given {len(decoded)} texts")
-        return [BatchedWindow(text, asr_s, align_s, self._manager) for text in decoded]
+        return [BatchedWindow(text, asr_s, align_s, self._explain) for text in decoded]
+
+    def _explain(self, error: Exception) -> KBError:
+        return explain(error, self._manager)
 
     def _rest(self, busy_s: float) -> None:
         """Pause after `busy_s` seconds of work, for the throttle's share of the time."""
@@ -491,16 +453,3 @@ class Batcher:
                 self._changed.wait_for(lambda: self._closing, min(THROTTLE_POLL_S, left_s))
                 rested_s = time.perf_counter() - began
         self._counts.rested_s += rested_s
-
-
-def wait(future: Future[BatchedWindow], check: Callable[[], None]) -> BatchedWindow:
-    """Return the result; `check` is called during the wait and may raise."""
-    while True:
-        try:
-            return future.result(timeout=0.2)
-        except TimeoutError:
-            if future.done():
-                raise
-        except CancelledError:
-            raise recognizer_closed() from None
-        check()

@@ -77,6 +77,12 @@ class LanguageVote:
         total = float(np.logaddexp.reduce(list(kept.values())))
         return {code: logprob - total for code, logprob in kept.items()}
 
+    def record(self, window: Window, languages: Mapping[str, float], chosen: str) -> None:
+        """Add a window that was decoded in the language `chosen` by a vote in another process."""
+        self.add(window, languages)
+        if not self.fixed and languages:
+            self._chosen[_place(window)] = chosen
+
     def settle(self, windows: Iterable[Window]) -> None:
         """Count windows whose probabilities have arrived; the caller gives them in their order."""
         for window in windows:

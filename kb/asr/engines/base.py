@@ -53,6 +53,20 @@ class DecodingResult:
         """Return the result itself: its words are known."""
         return self
 
+    def packed(self) -> tuple[PackedText, object]:
+        return self, None
+
+    def unpacked(self, _window: Window, _converter: object) -> UnreadText:
+        return self
+
+
+class PackedText(Protocol):
+    """A window's text for another process, without the window and without its converter."""
+
+    def unpacked(self, window: Window, converter: Any) -> UnreadText:
+        """Return the text with the window and the converter that belong to it."""
+        ...
+
 
 class UnreadText(Protocol):
     """The text of one window as its engine decoded it; `read` makes words of its tokens.
@@ -63,6 +77,14 @@ class UnreadText(Protocol):
 
     def read(self) -> DecodingResult:
         """Return the window's segments and words. Safe from any thread."""
+        ...
+
+    def packed(self) -> tuple[PackedText, object]:
+        """Return the text for another process, and what makes words of its tokens.
+
+        The second is an object that all texts of an engine share, so that it is sent once; None if
+        the words are known.
+        """
         ...
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gpu.failures import failed_link
-from gpu.manager import GPUManager
 from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
 from kb.types.safe_text import without_unsafe_advice
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
 
 
 def recognizer_closed() -> TranscriptionError:
@@ -38,12 +42,19 @@ def explain(error: Exception, manager: GPUManager) -> KBError:
         )
     if manager.refused(error):
         return _refused(error)
+    return failed(error)
+
+
+def failed(error: Exception) -> KBError:
+    """Return a failure that is not the device's as an error with a next step."""
+    if isinstance(error, KBError):
+        return error
     return TranscriptionError(
         "recognizer.failed",
         "The recognizer failed: {kind}: {cause}",
         hint="Try again; with the same result, try another model or a smaller --batch-size.",
         kind=type(error).__name__,
-        cause=first,
+        cause=_first_line(error),
     )
 
 

@@ -26,7 +26,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from kb.asr.batching.batcher import BatchedWindow
+from kb.asr.batching.window_queue import BatchedWindow
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.place_packs import BETWEEN_S, Pack, packs

@@ -6,6 +6,8 @@ import threading
 
 ADVANCE = 7.0  # all steps of one window
 
+Figures = tuple[int, float]  # windows decoded for the first time, and budget spent
+
 
 class RepairBudget:
     """The budget for decoding again, over all media of a run.
@@ -24,6 +26,7 @@ class RepairBudget:
         self._lock = threading.Lock()
         self._windows = 0
         self._spent = 0.0
+        self._others: Figures = (0, 0.0)
 
     @property
     def windows(self) -> int:
@@ -58,5 +61,15 @@ class RepairBudget:
         with self._lock:
             self._spent += cost
 
+    def figures(self) -> Figures:
+        """Return `windows` and `spent`, for the budgets of other processes."""
+        with self._lock:
+            return self._windows, self._spent
+
+    def set_others(self, figures: Figures) -> None:
+        """Set the sums of all other processes of the run, which belong to the same budget."""
+        self._others = figures
+
     def _can_spend(self, cost: float, share: float) -> bool:
-        return self._spent + cost <= max(ADVANCE, share * self._windows)
+        windows, spent = self._others
+        return spent + self._spent + cost <= max(ADVANCE, share * (windows + self._windows))

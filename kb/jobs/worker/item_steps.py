@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from kb.errors import Cancelled, KBError, LibraryError
-from kb.inference.process import InferenceProcessCrashed
+from kb.inference.crash import InferenceProcessCrashed
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox_states
 from kb.jobs.queue.item_facts import as_asked, describe

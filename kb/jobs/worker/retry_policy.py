@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kb.database import Database
 from kb.errors import KBError, LibraryError, ModelUnavailable, RetryLater
-from kb.inference.process import InferenceProcessCrashed
+from kb.inference.crash import InferenceProcessCrashed
 from kb.jobs.queue import retry_schedule
 from kb.jobs.queue.item_states import FAILED, WAITING
 from kb.jobs.queue.machine_needs import OF_THIS_MACHINE

@@ -55,6 +55,25 @@ class UnreadTokens:
             self.window, self.tokens, self.language, self.no_speech, self.temperature
         )
 
+    def packed(self) -> tuple[PackedTokens, WordAligner]:
+        packed = PackedTokens(self.tokens, self.language, self.no_speech, self.temperature)
+        return packed, self.aligner
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTokens:
+    """The decoded tokens of a window for another process."""
+
+    tokens: TokenizedText
+    language: str
+    no_speech: float
+    temperature: float
+
+    def unpacked(self, window: Window, converter: WordAligner) -> UnreadTokens:
+        return UnreadTokens(
+            converter, window, self.tokens, self.language, self.no_speech, self.temperature
+        )
+
 
 class WordAligner:
     """A converter of tokens to words, with the tokenizer of their model."""
