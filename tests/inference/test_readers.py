@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
+from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.errors import Cancelled, DeviceLost, MediaUnavailable, SettingsError
 from kb.inference.crash import InferenceProcessCrashed
 from kb.inference.process import InferenceProcess
@@ -87,6 +89,7 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write_talks(tmp_path_factory.mktemp("talks"), 2, words=120)
 
 
+@pytest.mark.long
 def test_the_words_are_those_of_one_process() -> None:
     """Also the flags, the attempts, the texts that are shown at once and the progress.
 
@@ -225,6 +228,28 @@ def test_a_lost_device_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     pool.close()
 
 
+def test_the_other_engine_is_asked_at_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kb.asr import engines
+
+    monkeypatch.setitem(engines.ENGINES, "whisper", "tests.support.deaf_engine:SPEC")
+    copy = shutil.copytree(DEMO_FOLDER, tmp_path / "copy")
+    (talk,) = write_talks(tmp_path / "in", 1, words=30)
+    settings = readers(1, repair_engine=f"whisper:{copy}", repair_share=20.0)
+    pool = ReaderPool(settings)
+    found = []
+    with InferenceSession(settings) as alone, InferenceSession(settings, readers=pool) as beside:
+        for session in (alone, beside):
+            transcript = session.transcribe(talk, options())
+            found.append((transcript.words, transcript.windows))
+    pool.close()
+    methods = [attempt.method for attempt in found[0][1][0].attempts]
+    assert methods[-1] == f"engine whisper:{copy}" and len(found[0][0]) >= 5, methods
+    assert found[0] == found[1]
+
+
+@pytest.mark.long
 def test_readers_end_with_a_killed_process_of_the_model() -> None:
     process = InferenceProcess(readers(1), 1)
     try:

@@ -83,6 +83,10 @@ DE: dict[str, tuple[str, str]] = {
         "Der Prozess der Erkennung ist zu Ende gegangen ({cause}).",
         "Zu wenig Speicher oder ein beschädigter Treiber? Siehe Einstellungen, Zustand.",
     ),
+    "recognizer.reader_ended": (
+        "Der Prozess, der diese Aufnahme las, ist zu Ende gegangen ({cause}).",
+        "Zu wenig Speicher oder eine beschädigte Datei? Siehe Einstellungen, Zustand.",
+    ),
     "device.window_too_large": (
         "Nicht einmal ein Fenster passt in den Speicher des Geräts: {cause}",
         "Andere Programme schließen, die die GPU benutzen, ein kleineres Modell wählen, oder "

@@ -43,6 +43,7 @@ EN: dict[str, str] = {
     "options.asked": _AGAIN,
     "options.stored": _AGAIN,
     "recognizer.crashed": "Out of memory or a damaged driver? See Settings, Health.",
+    "recognizer.reader_ended": "Out of memory or a damaged file? See Settings, Health.",
     "recognizer.not_started": "Check this machine: Settings, Health.",
     "device.failed": _DRIVER,
     "device.failed_loading": _DRIVER,
