@@ -358,7 +358,7 @@ class _Run:
         options = replace(request.options, task=self._owner.task)
         return self._queue(batcher, request.window, vote, options)
 
-    def _can_use(self, batcher: Batcher, language: str) -> bool:
+    def _can_use(self, batcher: WindowQueue, language: str) -> bool:
         engine, task = batcher.engine, self._owner.task
         translates = task != TRANSLATE or TRANSLATE in engine.decoding_methods
         return translates and engine.supports_language(language)

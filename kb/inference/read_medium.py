@@ -42,6 +42,7 @@ def read_medium(
     sha256: str,
     shown_as: str,
     cpu_reason: str,
+    device: str,
     progress: Callable[[float], None] | None,
     cancelled: Callable[[], bool] | None,
     on_text: OnText | None,
@@ -51,6 +52,7 @@ def read_medium(
     `slots` limits how many media are decoded and cut at once; `began` is the time of the request by
     `time.perf_counter`.
     """
+    queue_s = round(time.perf_counter() - began, 3)
     recognizer = Recognizer(
         queue,
         options.preset,
@@ -62,6 +64,8 @@ def read_medium(
         fallback=other,
         hotwords=options.hotwords,
         temperature=options.temperature,
+        languages=options.languages,
+        task=options.task,
         repair_budget=budget,
         urgent=options.urgent,
     )
@@ -87,5 +91,6 @@ def read_medium(
     return replace(
         transcript,
         timing=replace(transcript.timing, total_s=elapsed_s),
+        serving=replace(transcript.serving, device=device, queue_s=queue_s),
         cpu_reason=cpu_reason,
     )

@@ -241,6 +241,7 @@ class InferenceSession:
                 sha256=sha256,
                 shown_as=shown_as,
                 cpu_reason=self._unrequested_cpu(),
+                device=self.manager.device,
                 progress=progress,
                 cancelled=cancelled,
                 on_text=on_text,
@@ -268,6 +269,7 @@ class InferenceSession:
                     slots,
                     options,
                     cpu_reason=self._unrequested_cpu(),
+                    device=self.manager.device,
                     progress=progress,
                     on_text=on_text,
                 )

@@ -128,11 +128,11 @@ def test_a_window_has_the_part_of_the_map_that_it_needs() -> None:
             assert one.medium_s == other.medium_s
 
 
-@pytest.mark.parametrize("fixed", [None, "de"])
-def test_a_vote_in_two_processes_is_one_vote(fixed: str | None) -> None:
+@pytest.mark.parametrize(("fixed", "allowed"), [(None, ()), ("de", ()), (None, ("en", "fr"))])
+def test_a_vote_in_two_processes_is_one_vote(fixed: str | None, allowed: tuple[str, ...]) -> None:
     """The languages are chosen at the model; the reader's vote has the same answers later."""
     rng = np.random.default_rng(5)
-    whole, there, here = LanguageVote(fixed), LanguageVote(fixed), LanguageVote(fixed)
+    whole, there, here = (LanguageVote(fixed, allowed) for _ in range(3))
     windows = [Window(n, 10.0 * n, SILENCE) for n in range(40)]
     heard = []
     for _ in windows:
@@ -158,8 +158,10 @@ def test_a_vote_in_two_processes_is_one_vote(fixed: str | None) -> None:
         assert here.settled_choice(window) == whole.settled_choice(window)
         assert here.best_guess(window) == whole.best_guess(window)
         assert here.languages == whole.languages
+    assert here.probability == whole.probability
     if not fixed:
-        assert len({whole.best_guess(window)[0] for window in windows}) == 3
+        found = {whole.best_guess(window)[0] for window in windows}
+        assert len(found) == len(allowed or ("en", "de", "fr"))
     assert not there._waiting  # no probabilities are kept at the model
 
 
@@ -195,7 +197,7 @@ def test_a_line_gives_each_window_its_text_or_error() -> None:
 
     def submit() -> Future[BatchedWindow]:
         window = Window(0, 0.0, SILENCE)
-        return line.submit(window, vote, GREEDY, task="transcribe", urgent=False, other=False)
+        return line.submit(window, vote, GREEDY, urgent=False, other=False)
 
     def check() -> None:
         raise AssertionError("the text is there")

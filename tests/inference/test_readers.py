@@ -99,7 +99,7 @@ def test_the_words_are_those_of_one_process() -> None:
     cases = [(sample, options()) for sample in SAMPLES]
     cases += [
         (SAMPLES[1], options(language="en", normalize=True, track="all")),
-        (SAMPLES[1], options(detect_speech=False)),
+        (SAMPLES[1], options(languages=("en", "de"), detect_speech=False)),
     ]
     settings = readers(2)
     pool = ReaderPool(settings)

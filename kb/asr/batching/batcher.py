@@ -27,7 +27,7 @@ from kb.asr.batching.batch_ahead import BatchAhead, Held
 from kb.asr.batching.batch_size import AdaptiveBatchSize
 from kb.asr.batching.preparation_growth import PreparationGrowth
 from kb.asr.batching.scheduler import FairScheduler, Ticket
-from kb.asr.batching.window_queue import TRANSCRIBE, BatchedWindow, LanguageSelector
+from kb.asr.batching.window_queue import BatchedWindow, LanguageSelector
 from kb.asr.engines.base import (
     GREEDY,
     DecodingOptions,

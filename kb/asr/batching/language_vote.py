@@ -32,7 +32,7 @@ class LanguageVote:
         `allowed`: the languages among which is chosen; empty for all that the model knows.
         """
         self.fixed = fixed
-        self._allowed = frozenset(allowed)
+        self.allowed = frozenset(allowed)
         self._arrived = _Sums()
         self._settled = _Sums()
         self._votes: dict[_Place, _Vote] = {}
@@ -71,7 +71,7 @@ class LanguageVote:
 
     def _restricted(self, languages: Mapping[str, float]) -> Mapping[str, float]:
         """Return the log-probabilities under the condition that one of the allowed is spoken."""
-        kept = {code: languages[code] for code in languages if code in self._allowed}
+        kept = {code: languages[code] for code in languages if code in self.allowed}
         if not kept:
             return languages
         total = float(np.logaddexp.reduce(list(kept.values())))

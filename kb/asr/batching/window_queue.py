@@ -18,8 +18,6 @@ from kb.asr.engines.errors import recognizer_closed
 from kb.asr.windows.windowing import Window
 from kb.errors import KBError
 
-TRANSCRIBE = "transcribe"
-
 
 class LanguageSelector(Protocol):
     """An interface for the choice of the language in which each window is decoded."""
@@ -96,7 +94,6 @@ class WindowQueue(Protocol):
         check: Callable[[], None] | None = None,
         options: DecodingOptions = GREEDY,
         *,
-        task: str = TRANSCRIBE,
         urgent: bool = False,
         while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Future[BatchedWindow]:

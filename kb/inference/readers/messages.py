@@ -38,7 +38,7 @@ class Request:
 class ModelFacts:
     """The facts about the loaded model that the recognition of a recording needs.
 
-    `languages`: the requested language, if the model knows it; `limited`: a slot is needed for
+    `languages`: those of the request that the model knows; `limited`: a slot is needed for
     preparing; `other`: name of the engine for second readings, if there is one.
     """
 
@@ -51,6 +51,7 @@ class ModelFacts:
     limited: bool
     other: str
     cpu_reason: str
+    device: str
 
     def supports_language(self, code: str) -> bool:
         return code in self.languages
@@ -61,15 +62,16 @@ class SentWindow:
     """A window for the queue of an engine; its sound goes beside the message.
 
     `vote`: number of the recording's vote about languages, -1 if the window is decoded in
-    `language`, which is otherwise the requested one or empty. `other`: for the other engine.
+    `language`, which is otherwise the requested one or empty; `allowed`: those of the vote.
+    `other`: for the other engine.
     """
 
     number: int
     window: Window
     vote: int
     language: str
+    allowed: frozenset[str]
     options: DecodingOptions
-    task: str
     urgent: bool
     other: bool
 

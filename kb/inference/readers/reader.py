@@ -129,6 +129,7 @@ class Reader:
             sha256=request.sha256,
             shown_as=request.shown_as,
             cpu_reason=facts.cpu_reason,
+            device=facts.device,
             progress=rate_limited(lambda done: line.send("progress", done, None)),
             cancelled=line.stopped.is_set,
             on_text=(lambda text: line.send("text", text, None)) if request.wants_text else None,

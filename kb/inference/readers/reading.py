@@ -73,7 +73,10 @@ class _Votes:
         if sent.vote < 0:
             return NotedVote(FixedLanguage(sent.language))
         if sent.vote != self.number:
-            self.number, self.vote = sent.vote, LanguageVote(sent.language or None)
+            self.number, self.vote = (
+                sent.vote,
+                LanguageVote(sent.language or None, tuple(sent.allowed)),
+            )
         return NotedVote(self.vote)
 
 
@@ -116,6 +119,7 @@ class Reading:
         options: TranscriptionOptions,
         *,
         cpu_reason: str,
+        device: str,
         progress: Callable[[float], None] | None,
         on_text: OnText | None,
     ) -> bytes:
@@ -124,7 +128,7 @@ class Reading:
         Raises what `kb.asr.recognizer.Recognizer.transcribe` raises, and InferenceProcessCrashed.
         """
         self._slots = slots
-        self._post("model", self.number, facts_of(queue, other, slots, options, cpu_reason))
+        self._post("model", self.number, facts_of(queue, other, slots, options, cpu_reason, device))
         try:
             while True:
                 kind, value, sound = self._next()
@@ -189,7 +193,9 @@ class Reading:
             return None
         if kind == "other":
             found = other.open() if other else None
-            return found is not None and (not value or found.engine.supports_language(value))
+            if not value:
+                return found.engine.decoding_methods if found else None
+            return found is not None and found.engine.supports_language(value)
         assert isinstance(value, SentWindow) and sound is not None
         target = other.open() if other and value.other else queue
         assert target is not None
@@ -200,7 +206,6 @@ class Reading:
             vote,
             self._check,
             value.options,
-            task=value.task,
             urgent=value.urgent,
             while_waiting=self._without_slot if self._holds_slot else nullcontext,
         )
@@ -241,18 +246,20 @@ def facts_of(
     slots: Slots | None,
     options: TranscriptionOptions,
     cpu_reason: str,
+    device: str,
 ) -> ModelFacts:
     """Return the facts about a loaded model that a reader needs for one recording."""
     engine = queue.engine
-    known = engine.supports_language(options.language)
+    asked = {options.language, *options.languages}
     return ModelFacts(
         name=engine.name,
         model=engine.model,
         receptive_field_s=engine.receptive_field_s,
         load_s=engine.load_s,
         decoding_methods=engine.decoding_methods,
-        languages=frozenset({options.language} if known else ()),
+        languages=frozenset(filter(engine.supports_language, asked)),
         limited=slots is not None,
         other=other.name if other else "",
         cpu_reason=cpu_reason,
+        device=device,
     )

@@ -15,7 +15,6 @@ import numpy as np
 from kb.asr.audio.vad import Audio
 from kb.asr.batching.language_vote import LanguageVote
 from kb.asr.batching.window_queue import (
-    TRANSCRIBE,
     BatchedWindow,
     LanguageSelector,
     QueuedEngine,
@@ -80,7 +79,6 @@ class Line:
         vote: LanguageSelector,
         options: DecodingOptions,
         *,
-        task: str,
         urgent: bool,
         other: bool,
     ) -> Future[BatchedWindow]:
@@ -88,11 +86,11 @@ class Line:
         self._number += 1
         future: Future[BatchedWindow] = Future()
         self._sent[self._number] = _Sent(window, vote, future)
-        number, language = self._vote(vote)
+        number, language, allowed = self._vote(vote)
         end_s = window.end_s
         part = window.time_map.between(window.start_s, end_s)
         plain = replace(window, audio=_NO_SOUND, time_map=part)
-        sent = SentWindow(self._number, plain, number, language, options, task, urgent, other)
+        sent = SentWindow(self._number, plain, number, language, allowed, options, urgent, other)
         try:
             self.call("submit", sent, window.audio)
         except BaseException:
@@ -100,12 +98,12 @@ class Line:
             raise
         return future
 
-    def _vote(self, vote: LanguageSelector) -> tuple[int, str]:
+    def _vote(self, vote: LanguageSelector) -> tuple[int, str, frozenset[str]]:
         if not isinstance(vote, LanguageVote):
-            return -1, vote.expected
+            return -1, vote.expected, frozenset()
         if not self._votes or self._votes[-1] is not vote:
             self._votes.append(vote)
-        return len(self._votes) - 1, vote.fixed or ""
+        return len(self._votes) - 1, vote.fixed or "", vote.allowed
 
     def receive(self, read: ReadWindow, converter: Any) -> None:
         """Give a window's text to the one that waits for it; called by the receiving thread."""
@@ -149,7 +147,6 @@ class RemoteQueue:
         _check: Callable[[], None] | None = None,
         options: DecodingOptions = GREEDY,
         *,
-        task: str = TRANSCRIBE,
         urgent: bool = False,
         while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Future[BatchedWindow]:
@@ -158,7 +155,7 @@ class RemoteQueue:
         The recording is the owner of its windows, and its slot is released at the other end during
         the wait: `while_waiting` is not called.
         """
-        return self._line.submit(window, vote, options, task=task, urgent=urgent, other=self._other)
+        return self._line.submit(window, vote, options, urgent=urgent, other=self._other)
 
     def cancel(self, _owner: Hashable) -> None:
         """Remove the waiting windows of the recording."""
@@ -171,11 +168,14 @@ class RemoteOther:
     def __init__(self, line: Line, facts: ModelFacts) -> None:
         self.name = facts.other
         self._line = line
-        self._queue = RemoteQueue(line, _OtherEngine(line, facts), other=True)
+        self._facts = facts
 
     def open(self) -> RemoteQueue | None:
         """Return its queue; None if it cannot be loaded. Raises DeviceLost."""
-        return self._queue if self._line.call("other", "") else None
+        methods = self._line.call("other", "")
+        if methods is None:
+            return None
+        return RemoteQueue(self._line, _OtherEngine(self._line, self._facts, methods), other=True)
 
     def cancel(self, _owner: Hashable) -> None:
         """Do nothing: the queue of the first engine removes the windows of both."""
@@ -183,10 +183,11 @@ class RemoteOther:
 
 @dataclass(frozen=True, slots=True)
 class _OtherEngine:
-    """The facts about the other engine; only its languages are asked for."""
+    """The facts about the other engine; only its languages and methods are asked for."""
 
     line: Line
     facts: ModelFacts
+    decoding_methods: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -203,10 +204,6 @@ class _OtherEngine:
     @property
     def load_s(self) -> float:
         return 0.0
-
-    @property
-    def decoding_methods(self) -> frozenset[str]:
-        return frozenset()
 
     def supports_language(self, code: str) -> bool:
         return bool(self.line.call("other", code))
