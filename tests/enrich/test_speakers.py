@@ -81,6 +81,14 @@ def test_fewer_of_these_voices(speakers: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "speakers"), [("flite2", 2), ("flite4", 4)])
+def test_the_right_number_of_speakers_helps(name: str, speakers: int) -> None:
+    found = diarize(VOICES / f"{name}.opus", require_weights(), speakers=speakers)
+    assert found.speakers == speakers
+    assert error_rate(true_turns(name), found.turns) <= 0.05
+
+
+@pytest.mark.slow
 def test_a_number_of_speakers_is_a_hint_that_holds() -> None:
     given = StepInput(VOICES / "flite4.opus", "", options={"speakers": 2})
     require_weights()
@@ -128,6 +136,18 @@ def test_clusters_are_the_voices(counts: list[int]) -> None:
     assert len(pairs) == len(counts)
     sizes = np.bincount(found.labels)
     assert sizes.tolist() == sorted(counts, reverse=True)
+
+
+def test_odd_windows_are_none_of_a_given_number() -> None:
+    """Two voices that are alike, and a few windows like neither."""
+    rng = np.random.default_rng(3)
+    centres = np.eye(3, 64) + 0.6 * np.eye(3, 64)[[1, 0, 2]]  # the first two are alike
+    vectors = np.repeat(centres, [100, 90, 2], axis=0) + 0.02 * rng.standard_normal((192, 64))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    found = cluster(vectors, 0.5, least_share=0.02, count=2)
+    assert len(found.means) == 2
+    assert len(set(found.labels[:100])) == len(set(found.labels[100:190])) == 1
+    assert found.labels[0] != found.labels[100]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

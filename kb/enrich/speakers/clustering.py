@@ -18,6 +18,7 @@ Vectors = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.int64]
 
 BLOCK = 2000  # embeddings: about a quarter of an hour of speech
+LEFT = 100  # clusters of a block, where the number of all is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ def cluster(
     """Return the clusters of unit vectors [n, d], the largest first; they may be of half precision.
 
     Two clusters are merged while their mean cosine distance is below `distance`, or until `count`
-    are left. A cluster with less than `least_share` of all vectors joins its nearest one.
+    are left. A cluster with less than `least_share` of all vectors joins its nearest one; it is
+    not one of `count` as long as there are that many larger ones.
     """
     labels = np.zeros(len(vectors), np.int64)
     sums: list[Vectors] = []
@@ -42,8 +44,11 @@ def cluster(
     for begin in range(0, len(vectors), BLOCK):
         block = vectors[begin : begin + BLOCK].astype(np.float32)
         ones = np.ones(len(block), np.int64)
-        # Only what is surely one voice is merged here if their number decides later.
-        found = _merged(block, ones, distance / 2 if count else distance, None)
+        merges = _merges(block, ones)
+        if count is None:
+            found = _below(merges, len(block), distance)
+        else:  # their number decides later
+            found = _cut(merges[: max(0, len(block) - LEFT)], len(block))
         labels[begin : begin + len(block)] = found + len(sums)
         for label in range(int(found.max(initial=-1)) + 1):
             members = block[found == label]
@@ -51,17 +56,24 @@ def cluster(
             sizes.append(len(members))
     if not sums:
         return Clusters(labels, np.zeros((0, vectors.shape[1]), np.float32))
-    merged = _merged(np.stack(sums), np.array(sizes), distance, count)
-    labels = merged[labels]
-    labels = _without_small(vectors, labels, least_share)
+    merges = _merges(np.stack(sums), np.array(sizes))
+    if count is None:
+        merged = _below(merges, len(sums), distance)
+    else:
+        merged, least_share = _counted(merges, np.array(sizes), count, least_share)
+    labels = _without_small(vectors, merged[labels], least_share)
     return _by_size(vectors, labels)
 
 
-def _merged(sums: Vectors, sizes: Labels, distance: float, count: int | None) -> Labels:
-    """Return the cluster of each of these clusters, numbered from 0."""
+Merge = tuple[float, int, int]
+"""The mean cosine distance of two clusters, and a member of each."""
+
+
+def _merges(sums: Vectors, sizes: Labels) -> list[Merge]:
+    """Return all merges of average linkage, the closest first."""
     sums, weights = sums.astype(np.float32, copy=True), sizes.astype(np.float32)
     alive = np.ones(len(sums), bool)
-    merges: list[tuple[float, int, int]] = []
+    merges: list[Merge] = []
     chain: list[int] = []
     for _ in range(len(sums) - 1):
         if not chain:
@@ -82,15 +94,35 @@ def _merged(sums: Vectors, sizes: Labels, distance: float, count: int | None) ->
         sums[second] += sums[first]
         weights[second] += weights[first]
         alive[first] = False
-    merges.sort(key=lambda merge: merge[0])
-    parent = np.arange(len(sums))
-    left = len(sums)
-    for far, first, second in merges:
-        if left <= count if count else far >= distance:
-            break
+    return sorted(merges)
+
+
+def _below(merges: list[Merge], number: int, distance: float) -> Labels:
+    """Return the cluster of each of `number` after the merges below a distance."""
+    return _cut([merge for merge in merges if merge[0] < distance], number)
+
+
+def _counted(
+    merges: list[Merge], sizes: Labels, count: int, least_share: float
+) -> tuple[Labels, float]:
+    """Return the cluster of each, so that `count` are large, and the share that a small one has.
+
+    A few odd windows would otherwise be a cluster, and two voices one.
+    """
+    number, least = len(sizes), least_share * sizes.sum()
+    for left in range(min(count, number), min(count + LEFT, number) + 1):
+        labels = _cut(merges[: number - left], number)
+        if (np.bincount(labels, weights=sizes) >= least).sum() >= count:
+            return labels, least_share
+    return _cut(merges[: max(0, number - count)], number), 0.0
+
+
+def _cut(merges: list[Merge], number: int) -> Labels:
+    """Return the cluster of each of `number` after these merges, numbered from 0."""
+    parent = np.arange(number)
+    for _, first, second in merges:
         parent[_root(parent, first)] = _root(parent, second)
-        left -= 1
-    roots = np.array([_root(parent, each) for each in range(len(sums))], np.int64)
+    roots = np.array([_root(parent, each) for each in range(number)], np.int64)
     return np.unique(roots, return_inverse=True)[1].astype(np.int64)
 
 

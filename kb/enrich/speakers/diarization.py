@@ -124,7 +124,7 @@ def _turns(
     speech: list[SpeechSpan],
     speakers: int | None,
 ) -> Diarization:
-    found = cluster(vectors, DISTANCE, least_share=0.0 if speakers else LEAST_SHARE, count=speakers)
+    found = cluster(vectors, DISTANCE, least_share=LEAST_SHARE, count=speakers)
     similar = similarities(vectors, found.means)
     turns: list[Turn] = []
     for span in speech:
