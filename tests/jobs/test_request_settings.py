@@ -123,6 +123,7 @@ def test_every_setting_of_recognition_is_either_the_machine_s_or_the_request_s()
 # Settings of words that a worker's process may read, and the reason.
 OWN_USE = {
     ("kb/inference/estimate.py", "engine"): "for a form where the run is asked for",
+    ("kb/inference/session.py", "readers"): "processes of the machine, not words",
     ("kb/inference/estimate.py", "model"): "for a form where the run is asked for",
 }
 READ_BY_WORKERS = ("kb/asr", "kb/inference", "kb/jobs/worker", "kb/media", "kb/sources", "gpu")

@@ -20,6 +20,8 @@ NO_HINT: dict[str, str] = {
     "recognizer.worker_stopping": "a stop that was asked for",
     "worker.stopping": "a stop that was asked for",
     "item.cancelled": "a stop that was asked for",
+    "step.cancelled": "a stop that was asked for",
+    "detection.stopped": "nobody waits for the answer",
     "item.cancelled_publish": "a stop that was asked for",
     "page.replaced": "never shown: another look took the place of this one",
     "page.nothing_taken": "nothing is wrong: the reason says where the medium is",

@@ -346,7 +346,7 @@ def test_a_subscription_gets_every_option_of_its_form(home: Path) -> None:
         preset="stabil", batch_size=4, chunk_s=40.0, overlap_s=2.5, workers=3, timestamps="word",
         model="parakeet-tdt-0.6b-v3", engine="parakeet", language="de", sinks=("local", "folder"),
         keep="mp4", detect_speech=False, metadata={"team": "research"},
-        captions_first=True, track="all", priority="backlog",
+        captions_first=True, track="all", priority="backlog", steps=("speakers",),
     )  # fmt: skip
     app = part(page(tab="Settings"), "follow")
     app.text_input("follow_new").set_value("@talks")
