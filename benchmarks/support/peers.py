@@ -144,7 +144,7 @@ def our_peer(model: Model, engine: str, *, repair: bool) -> Peer:
     batcher = recognition._batcher
     assert batcher is not None
     lengths: Counter[int] = Counter()
-    busy = _instrument(batcher.engine, recognition._detector, lengths)
+    busy = _instrument(batcher.engine, recognition._speech_detector(), lengths)
 
     def read(paths: Sequence[Path], batch: int) -> list[str]:
         busy.update(recognizer=0.0, detector=0.0, times=0.0)

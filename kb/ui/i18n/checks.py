@@ -23,7 +23,8 @@ EN: dict[str, str] = {
     "secret_use_kb_password": "Password of the dashboard. Needed (or OIDC) where it listens "
     "beyond this machine; put a proxy with TLS before it there.",
     "secret_use_kb_api_keys": "Keys of the HTTP API, separated by commas, each of at least 20 "
-    "characters. Needed where kb serve listens beyond this machine; without one every program of "
+    "characters. They have every scope and no quota; kb keys add makes keys with both. One or the "
+    "other is needed where kb serve listens beyond this machine; without any key every program of "
     "this machine may call it.",
     "secret_use_kb_webhook_secret": "Secret with which notices of ended jobs are signed (Standard "
     "Webhooks): whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is "
