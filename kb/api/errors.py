@@ -161,11 +161,7 @@ def allowed_methods(app: Any, scope: Scope) -> str:
     return ", ".join(
         method
         for method in _METHODS
-        if any(
-            getattr(route, "include_in_schema", True)
-            and route.matches({**scope, "method": method})[0] == Match.FULL
-            for route in app.routes
-        )
+        if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in app.routes)
     )
 
 

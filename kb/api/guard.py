@@ -46,6 +46,7 @@ SCOPE_OF = (
 )
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _KEY_NAMES = frozenset(("key", "api_key", "api-key", "apikey", "token", "access_token"))
+_UPLOAD = re.compile(re.escape(UPLOADS_PATH) + r"/[^/]+$")
 _HOST = re.compile(r"(?:([A-Za-z0-9._-]+)|\[([0-9A-Fa-f:.]+)\])(?::\d{1,5})?")
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class ApiGuard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
+        _override_method(scope)
         request_id, began, status = f"req_{secrets.token_hex(12)}", time.monotonic(), 0
         scope.setdefault("state", {})["request_id"] = request_id
 
@@ -313,3 +315,15 @@ def name_of_key(key: str) -> str:
 def _digest(key: str) -> bytes:
     # Keys are long random words: a slow hash would only slow down every request.
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _override_method(scope: Scope) -> None:
+    """Turn a POST to a resumable upload into the method of its header, as tus allows.
+
+    For clients that can only send POST. It stands before the routes, so that `Allow` and the
+    description name the methods that a resource takes by itself.
+    """
+    if scope["method"] == "POST" and _UPLOAD.search(scope["path"]):
+        wanted = dict(scope["headers"]).get(b"x-http-method-override", b"").upper()
+        if wanted in (b"PATCH", b"DELETE"):
+            scope["method"] = wanted.decode()

@@ -136,16 +136,6 @@ def router(context: ApiContext) -> APIRouter:
             raise _locked()
         return Response(status_code=204, headers={"Tus-Resumable": VERSION})
 
-    @routes.post("/v1/uploads/{upload_id}", include_in_schema=False)
-    async def overridden(request: Request, upload_id: str) -> Response:
-        """Take PATCH and DELETE from clients that can only send POST."""
-        wanted = request.headers.get("x-http-method-override", "").upper()
-        if wanted == "PATCH":
-            return await write_part(request, upload_id)
-        if wanted == "DELETE":
-            return await delete_upload(request, upload_id)
-        raise ApiError(405, "method_not_allowed", "PATCH, HEAD or DELETE is expected.")
-
     return routes
 
 
