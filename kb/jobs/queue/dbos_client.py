@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
@@ -221,30 +222,24 @@ class DbosClient:
 
         Each is a tuple (knowledge base, item id, serial).
         """
-        found, c = self._workflows, deliveries.c
-        workflow_id = sa.literal("publish:").concat(c.sink).concat(":").concat(c.item_id)
-        workflow_id = workflow_id.concat(":").concat(sa.cast(c.serial, sa.Text))
-        query = (
-            sa.select(c.sink, c.item_id, c.serial)
-            .join_from(deliveries, found, found.c.workflow_uuid == workflow_id, isouter=True)
-            .where(
-                c.status.in_(IN_PROGRESS),
-                sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
-            )
-        )
-        with self._database.begin() as connection:
-            return [(str(s), str(i), int(n)) for s, i, n in connection.execute(query)]
+        return self._abandoned("publish", deliveries, deliveries.c.sink, IN_PROGRESS)
 
     def abandoned_steps(self) -> list[tuple[str, str, int]]:
         """Return the steps whose workflow has ended or is missing: (step, item id, serial)."""
-        found, c = self._workflows, steps.c
-        workflow_id = sa.literal("step:").concat(c.step).concat(":").concat(c.item_id)
+        return self._abandoned("step", steps, steps.c.step, STEP_IN_PROGRESS)
+
+    def _abandoned(
+        self, kind: str, table: sa.Table, name: sa.Column[Any], in_progress: Sequence[str]
+    ) -> list[tuple[str, str, int]]:
+        """Return the rows in progress without a workflow; `kind` is the start of its id."""
+        found, c = self._workflows, table.c
+        workflow_id = sa.literal(f"{kind}:").concat(name).concat(":").concat(c.item_id)
         workflow_id = workflow_id.concat(":").concat(sa.cast(c.serial, sa.Text))
         query = (
-            sa.select(c.step, c.item_id, c.serial)
-            .join_from(steps, found, found.c.workflow_uuid == workflow_id, isouter=True)
+            sa.select(name, c.item_id, c.serial)
+            .join_from(table, found, found.c.workflow_uuid == workflow_id, isouter=True)
             .where(
-                c.status.in_(STEP_IN_PROGRESS),
+                c.status.in_(in_progress),
                 sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
             )
         )

@@ -7,15 +7,16 @@ numbered (`serial`); a workflow that is not the entry's newest does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import deliveries
+from kb.database import Database, deliveries
 from kb.database.repeating import repeated
 from kb.errors import KBError, StoredProblem, stored_problem
 from kb.jobs.queue.item_states import NORMAL
+from kb.jobs.queue.numbered_rows import NO_ERROR, Enqueue, Key, NumberedRows
 from kb.jobs.queue.outbox_queries import OutboxQueries, due, outbox_entry
 from kb.jobs.queue.outbox_states import (
     CANCELLED,
@@ -35,15 +36,6 @@ from kb.sinks import REMOTE
 
 FIRST_POLL_S = 10.0  # first interval between polls of a knowledge base that indexes; it grows
 
-_AT_ONCE = 500  # in one transaction, so that other processes can write in between
-
-_NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
-
-Enqueue = Callable[[sa.Connection, str, str, int, int], None]
-"""Called in the transaction with knowledge base, item id, serial and priority."""
-Key = tuple[str, str]
-"""A knowledge base and an item's id."""
-
 
 class Outbox(OutboxQueries):
     """Reads and changes the rows. Every method raises LibraryError when the database fails.
@@ -51,6 +43,12 @@ class Outbox(OutboxQueries):
     `project` is the remote project of the settings: what is recorded for another one is not shown
     as being in it.
     """
+
+    def __init__(self, database: Database, project: str = "") -> None:
+        super().__init__(database, project)
+        # The local index has no workflow: it is filled by the item's own steps.
+        numbered = deliveries.c.sink != "local"
+        self._rows = NumberedRows(database, deliveries, deliveries.c.sink, numbered)
 
     # Requests
 
@@ -72,7 +70,7 @@ class Outbox(OutboxQueries):
         self._ensure(connection, sink, item_id)
         row = self._locked(connection, sink, item_id)
         more: dict[str, Any] = {} if extra is None else {"extra": dict(extra)}
-        self._queue(
+        self._rows.queue(
             connection,
             row,
             enqueue,
@@ -105,7 +103,7 @@ class Outbox(OutboxQueries):
         self, enqueue: Enqueue, statuses: Collection[str], ids: Sequence[str] | None = None
     ) -> list[Key]:
         """Queue entries of these states again, of these items or of all; return their keys."""
-        return self._requeue(
+        return self._rows.requeue(
             enqueue,
             deliveries.c.status.in_(list(statuses)),
             ids,
@@ -123,7 +121,7 @@ class Outbox(OutboxQueries):
         c, item_ids = deliveries.c, frozenset(ids)
         waits = sa.and_(c.status.in_((*IN_PROGRESS, WAITING)), c.sink != "local")
         query = sa.select(deliveries).where(waits).order_by(c.sink, c.item_id)
-        values = {"status": CANCELLED, **_NO_ERROR, "due_at": None}
+        values = {"status": CANCELLED, **NO_ERROR, "due_at": None}
         dropped: list[OutboxEntry] = []
         with self._database.begin() as connection:
             for row in connection.execute(query.with_for_update()).all():
@@ -199,21 +197,11 @@ class Outbox(OutboxQueries):
 
         Entries for `paused_sinks` are not changed.
         """
-        return self._requeue(enqueue, sa.and_(*due(now, paused_sinks)))
+        return self._rows.requeue(enqueue, sa.and_(*due(now, paused_sinks)))
 
     def requeue_lost(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[Key]:
         """Queue lost entries again; each of `lost` is (knowledge base, item id, serial)."""
-        found: list[Key] = []
-        for sink, item_id, serial in lost:
-            found += self._requeue(
-                enqueue,
-                sa.and_(
-                    _key(sink, item_id),
-                    deliveries.c.serial == serial,
-                    deliveries.c.status.in_(IN_PROGRESS),
-                ),
-            )
-        return found
+        return self._rows.requeue_lost(lost, enqueue, IN_PROGRESS)
 
     # Results of other processes
 
@@ -237,7 +225,7 @@ class Outbox(OutboxQueries):
         if started_at is not None:
             older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= started_at)
             free = sa.or_(free, older)
-        more |= {"status": status, **_NO_ERROR, "attempts": 0, "due_at": due_at}
+        more |= {"status": status, **NO_ERROR, "attempts": 0, "due_at": due_at}
         more |= self._place(sink, status)
         self._set(sink, item_id, free, **more)
 
@@ -288,65 +276,6 @@ class Outbox(OutboxQueries):
     def _now(self, connection: sa.Connection) -> float:
         """Return the time by the database's clock: the clocks of two machines differ."""
         return self._database.time(connection)
-
-    def _requeue(
-        self,
-        enqueue: Enqueue,
-        condition: sa.ColumnElement[bool],
-        ids: Sequence[str] | None = None,
-        **values: Any,
-    ) -> list[Key]:
-        c = deliveries.c
-        query = sa.select(deliveries).where(condition).order_by(c.sink, c.item_id)
-        found: list[Key] = []
-        item_ids = None if ids is None else frozenset(ids)
-        # The local index has no workflow: it is filled by the item's own steps.
-        query = query.where(c.sink != "local")
-        with self._database.begin() as connection:
-            rows = [
-                r for r in connection.execute(query) if item_ids is None or r.item_id in item_ids
-            ]
-        for start in range(0, len(rows), _AT_ONCE):
-            found += self._queue_all(rows[start : start + _AT_ONCE], enqueue, **values)
-        return found
-
-    @repeated
-    def _queue_all(self, rows: Sequence[sa.Row[Any]], enqueue: Enqueue, **values: Any) -> list[Key]:
-        with self._database.begin() as connection:
-            return [
-                (row.sink, row.item_id)
-                for row in rows
-                if self._queue(connection, row, enqueue, priority=row.priority, **values)
-            ]
-
-    def _queue(
-        self,
-        connection: sa.Connection,
-        row: sa.Row[Any],
-        enqueue: Enqueue,
-        *,
-        priority: int,
-        **values: Any,
-    ) -> bool:
-        """Start a new workflow for a row, unless the row has changed since it was read."""
-        # The number must never have been used before, even if the row was deleted and inserted
-        # again: a used workflow id is not run a second time.
-        serial = max(row.serial + 1, int(self._now(connection)))
-        done = connection.execute(
-            sa.update(deliveries)
-            .where(
-                _key(row.sink, row.item_id),
-                deliveries.c.serial == row.serial,
-                deliveries.c.status == row.status,
-            )
-            .values(
-                status=QUEUED, serial=serial, priority=priority, **_NO_ERROR, due_at=None,
-                updated_at=self._now(connection), **values,
-            )
-        )  # fmt: skip
-        if done.rowcount:
-            enqueue(connection, row.sink, row.item_id, serial, priority)
-        return bool(done.rowcount)
 
     def _ensure(self, connection: sa.Connection, sink: str, item_id: str, **values: Any) -> None:
         now = self._now(connection)

@@ -6,7 +6,7 @@ numbered (`serial`), and a workflow that is not the row's newest does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,10 +15,10 @@ from kb.database import Database, steps
 from kb.database.repeating import repeated
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import NORMAL
+from kb.jobs.queue.numbered_rows import NO_ERROR, Enqueue, NumberedRows
 from kb.jobs.queue.step_states import (
     CANCELLED,
     DONE,
-    QUEUED,
     RUNNING,
     SKIPPED,
     STEP_IN_PROGRESS,
@@ -28,11 +28,6 @@ from kb.jobs.queue.step_states import (
 )
 from kb.types.clock import SLACK_S
 
-_AT_ONCE = 500  # in one transaction, so that other processes can write in between
-_NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
-
-Enqueue = Callable[[sa.Connection, str, str, int, int], None]
-"""Called in the transaction with step, item id, serial and priority."""
 StepKey = tuple[str, str]
 """The name of a step and an item's id."""
 
@@ -42,6 +37,7 @@ class StepStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._rows = NumberedRows(database, steps, steps.c.step)
 
     # Reading
 
@@ -104,8 +100,8 @@ class StepStore:
         )  # fmt: skip
         query = sa.select(steps).where(_key(step, item_id)).with_for_update()
         row = connection.execute(query).one()
-        values = {"attempts": 0, "since": now, "options": dict(options or {})}
-        self._queue(connection, row, enqueue, priority=priority, **values)
+        values = {"attempts": 0, "since": now, "options": dict(options or {}), "progress": 0.0}
+        self._rows.queue(connection, row, enqueue, priority=priority, **values)
 
     @repeated
     def request(
@@ -140,7 +136,9 @@ class StepStore:
     ) -> list[StepKey]:
         """Queue steps in these states again, of these items or of all; return their keys."""
         condition = steps.c.status.in_(list(statuses))
-        return self._requeue(enqueue, condition, ids, attempts=0, since=self._database.time())
+        return self._rows.requeue(
+            enqueue, condition, ids, attempts=0, since=self._database.time(), progress=0.0
+        )
 
     @repeated
     def cancel(self, ids: Sequence[str]) -> list[StepRow]:
@@ -152,7 +150,7 @@ class StepStore:
                 if row.item_id in item_ids:
                     change = sa.update(steps).where(_key(row.step, row.item_id))
                     now = self._database.time(connection)
-                    values = {**_NO_ERROR, "due_at": None, "updated_at": now}
+                    values = {**NO_ERROR, "due_at": None, "updated_at": now}
                     connection.execute(change.values(status=CANCELLED, **values))
                     dropped.append(_step_row(row))
         return dropped
@@ -212,15 +210,11 @@ class StepStore:
 
     def claim_due(self, now: float, enqueue: Enqueue) -> list[StepKey]:
         """Queue waiting steps whose time has come; each is queued by one caller."""
-        return self._requeue(enqueue, _due(now))
+        return self._rows.requeue(enqueue, _due(now), progress=0.0)
 
     def requeue_lost(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[StepKey]:
         """Queue lost steps again; each of `lost` is (step, item id, serial)."""
-        found: list[StepKey] = []
-        for step, item_id, serial in lost:
-            same = sa.and_(steps.c.serial == serial, steps.c.status.in_(STEP_IN_PROGRESS))
-            found += self._requeue(enqueue, sa.and_(_key(step, item_id), same))
-        return found
+        return self._rows.requeue_lost(lost, enqueue, STEP_IN_PROGRESS, progress=0.0)
 
     @repeated
     def adopt(self, results: Collection[StepKey]) -> int:
@@ -237,64 +231,6 @@ class StepStore:
                     )  # fmt: skip
                     added += 1
         return added
-
-    # Single statements
-
-    def _requeue(
-        self,
-        enqueue: Enqueue,
-        condition: sa.ColumnElement[bool],
-        ids: Sequence[str] | None = None,
-        **values: Any,
-    ) -> list[StepKey]:
-        query = sa.select(steps).where(condition).order_by(steps.c.step, steps.c.item_id)
-        item_ids = None if ids is None else frozenset(ids)
-        with self._database.begin() as connection:
-            rows = [
-                r for r in connection.execute(query) if item_ids is None or r.item_id in item_ids
-            ]
-        found: list[StepKey] = []
-        for start in range(0, len(rows), _AT_ONCE):
-            found += self._queue_all(rows[start : start + _AT_ONCE], enqueue, **values)
-        return found
-
-    @repeated
-    def _queue_all(
-        self, rows: Sequence[sa.Row[Any]], enqueue: Enqueue, **values: Any
-    ) -> list[StepKey]:
-        with self._database.begin() as connection:
-            return [
-                (row.step, row.item_id)
-                for row in rows
-                if self._queue(connection, row, enqueue, priority=row.priority, **values)
-            ]
-
-    def _queue(
-        self,
-        connection: sa.Connection,
-        row: sa.Row[Any],
-        enqueue: Enqueue,
-        *,
-        priority: int,
-        **values: Any,
-    ) -> bool:
-        """Start a new workflow for a row, unless the row has changed since it was read."""
-        # The number must never have been used before, even if the row was deleted and inserted
-        # again: a used workflow id is not run a second time.
-        now = self._database.time(connection)
-        serial = max(row.serial + 1, int(now))
-        same = sa.and_(steps.c.serial == row.serial, steps.c.status == row.status)
-        done = connection.execute(
-            sa.update(steps)
-            .where(_key(row.step, row.item_id), same)
-            .values(
-                status=QUEUED, serial=serial, priority=priority, progress=0.0, **_NO_ERROR,
-                due_at=None, updated_at=now, **values,
-            )
-        )  # fmt: skip
-        if done.rowcount:
-            enqueue(connection, row.step, row.item_id, serial, priority)
-        return bool(done.rowcount)
 
 
 def _key(step: str, item_id: str) -> sa.ColumnElement[bool]:
