@@ -118,16 +118,21 @@ def _seen(
     session: InferenceSession, sample: Path, recipe: TranscriptionOptions
 ) -> dict[str, object]:
     """Return all that a caller sees of a transcription, without the seconds that it took."""
-    told: list[float] = []
+    reported: list[float] = []
     texts: list[tuple[Segment, ...]] = []
     found = session.transcribe(
-        sample, recipe, sha256="ab", shown_as="shown", progress=told.append, on_text=texts.append
+        sample,
+        recipe,
+        sha256="ab",
+        shown_as="shown",
+        progress=reported.append,
+        on_text=texts.append,
     )
     assert found.timing.total_s > 0 and found.timing.asr_s > 0 and found.timing.load_s > 0
-    assert told == sorted(told)
+    assert reported == sorted(reported)
     fields = {each.name: getattr(found, each.name) for each in dataclasses.fields(found)}
     made = {"timing": found.timing.media_s, "serving": replace(found.serving, queue_s=0.0)}
-    return {**fields, **made, "texts": texts, "progress": told[-1]}
+    return {**fields, **made, "texts": texts, "progress": reported[-1]}
 
 
 def test_two_recordings_have_a_reader_each(beside: Beside, talks: list[Path]) -> None:

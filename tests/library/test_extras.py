@@ -87,7 +87,7 @@ def test_a_lost_database_and_index_lose_no_result_and_make_no_item(home: Path) -
     statuses = {each.id: each for each in again.items.statuses()}
     again.close()
     assert results(home) == before
-    assert statuses.keys() <= ids  # rows without files are not made anew
+    assert statuses.keys() <= ids  # rows without files are not made again
     assert {step.step: step.status for step in statuses[DONE].steps} == dict.fromkeys(STEPS, "done")
 
 

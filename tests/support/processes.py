@@ -1,4 +1,4 @@
-"""Processes that the product starts and that outlive whoever started them."""
+"""Processes that the product starts and that go on after their parent has ended."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The weights of the speaker model: one file of Resemblyzer's wheel, taken out of it.
 
 The wheel is fetched by its exact version without its dependencies, none of which is needed, and the
-file is compared with its SHA-256. It lies beside the installed packages, or in the user's folder
-where those cannot be written to; KB_STEP_MODELS names another folder.
+file is compared with its SHA-256. It is kept in the virtual environment, or in the user's folder
+where that cannot be written to; KB_STEP_MODELS names another folder.
 """
 
 from __future__ import annotations
