@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from kb.database import Database
 from kb.errors import KBError
 from kb.jobs.queue import outbox_states
 from kb.jobs.queue.client import JobQueue
@@ -21,6 +19,7 @@ from kb.library import Library
 from kb.pipeline import publish_record
 from kb.settings import Settings
 from kb.types import MediaItem, Published
+from tests.support.claims import claimed_at_once
 from tests.support.outbox import IDS, LATER_S, claim, serial_of, status
 
 
@@ -37,22 +36,10 @@ def test_a_waiting_publication_is_claimed_when_due_and_once(tmp_path: Path, jobs
         due = time.time() - 1 if item_id != IDS[0] else time.time() + LATER_S
         assert jobs.outbox.finish(claim(jobs, item_id), outbox_states.WAITING, due_at=due)
     before = workflows(jobs)
-    taken: list[tuple[str, str]] = []
-    ready = threading.Barrier(4)
-
-    def look() -> None:
-        database = Database.open(Settings(KB_HOME=str(tmp_path / "home")))
-        client = DbosClient(database)
-        ready.wait(60)
-        taken.extend(Outbox(database).claim_due(time.time(), client.publish))
-        client.close()
-        database.close()
-
-    threads = [threading.Thread(target=look) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    taken = claimed_at_once(
+        tmp_path / "home",
+        lambda database, client: Outbox(database).claim_due(time.time(), client.publish),
+    )
     assert sorted(taken) == [("odin", item_id) for item_id in IDS[1:]]
     assert workflows(jobs) == before + len(IDS) - 1
     assert status(jobs, IDS[0]) == outbox_states.WAITING

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from kb.database import Database
 from kb.enrich.speakers import weights
 from kb.errors import KBError, Superseded
 from kb.jobs.queue import workflow_ids
@@ -38,6 +36,7 @@ from kb.pipeline import enrichment, stages
 from kb.settings import Settings, get_settings
 from kb.storage import write_bytes
 from tests.jobs.test_published_content import transcript
+from tests.support.claims import claimed_at_once
 from tests.support.items import item
 from tests.support.raising import raises
 
@@ -94,22 +93,10 @@ def test_a_waiting_step_is_claimed_when_due_and_once(tmp_path: Path, jobs: JobQu
     """Four workers claim at the same moment; each has a separate database connection."""
     jobs.request_steps([(STEP, ITEM.id)])
     assert jobs.steps.finish(claim(jobs.steps), WAITING, due_at=time.time() - 1)
-    taken: list[tuple[str, str]] = []
-    ready = threading.Barrier(4)
-
-    def look() -> None:
-        database = Database.open(Settings(KB_HOME=str(tmp_path / "home")))
-        client = DbosClient(database)
-        ready.wait(60)
-        taken.extend(StepStore(database).claim_due(time.time(), client.step))
-        client.close()
-        database.close()
-
-    threads = [threading.Thread(target=look) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    taken = claimed_at_once(
+        tmp_path / "home",
+        lambda database, client: StepStore(database).claim_due(time.time(), client.step),
+    )
     assert taken == [(STEP, ITEM.id)]
     assert row_of(jobs.steps).status == QUEUED
 
