@@ -114,6 +114,13 @@ def transcribe(
     language_in_name: LanguageInName = False,
     frame_rate: FrameRate = None,
     csv: CsvOption = "plain",
+    speakers: Annotated[bool, typer.Option("--speakers", help="Find out who speaks, too.")] = False,
+    speaker_count: Annotated[
+        int | None,
+        typer.Option(
+            "--speaker-count", min=1, max=100, help="How many people speak, where you know it."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Words of one file, on stdout or in a folder; nothing is kept."""
@@ -128,7 +135,10 @@ def transcribe(
     request.check()
     service = Service()
     exports, source = service.exports, f"file:{file.resolve()}"
-    exports.check_without_item(request)
+    speakers = speakers or speaker_count is not None
+    exports.check_without_item(request, speakers=speakers)
+    if speakers:
+        service.transcription.require_speakers()
     if output is None:
         check_one_document(request)
     else:
@@ -142,6 +152,8 @@ def transcribe(
             print_fetch_notice(needed)
         with media_progress(file.name, shown=sys.stderr.isatty()) as (progress, on_fetch):
             transcript = service.transcription.run(file, options, progress, on_fetch=on_fetch)
+        if speakers:
+            transcript = service.transcription.with_speakers(file, transcript, speaker_count)
         documents = [
             exports.document(transcript, name, request, stem=file.stem)
             for name in exports.formats_of(request, transcript, None)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kb.enrich import STEPS, StepInput, get_step
@@ -24,6 +25,7 @@ from kb.settings import Settings
 from kb.types import Transcript
 
 AUTO, NONE = "auto", "none"
+SPEAKERS = "speakers"  # name of the step and of its option, the number of speakers
 AGAIN = "again"  # option of a request: a current result is made again too
 _BASIS = "basis"  # key of a result: what it was made from
 
@@ -147,6 +149,26 @@ def run_step(
         **result,
     }
     Extras(library).write(entry, name, document, lambda: library.guard(entry.item.id))
+
+
+def label_file(
+    path: Path,
+    transcript: Transcript,
+    options: Mapping[str, Any] | None = None,
+    *,
+    progress: Callable[[float], None] = lambda _: None,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> Transcript:
+    """Return the transcript of a file outside the library with its speakers; nothing is stored.
+
+    Raises the errors of the step, and Cancelled once `is_wanted` returns False.
+    """
+    from kb.enrich.process import run_apart
+
+    track = transcript.media.tracks[0] if transcript.media.tracks else None
+    given = StepInput(path, transcript.media.sha256, track, dict(options or {}))
+    result = run_apart(SPEAKERS, given, progress=progress, is_wanted=is_wanted)
+    return get_step(SPEAKERS).apply(result, transcript)
 
 
 def with_results(library: Library, entry: LibraryEntry, transcript: Transcript) -> Transcript:

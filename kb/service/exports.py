@@ -30,7 +30,7 @@ from kb.transcript import (
     unavailable,
 )
 from kb.transcript.time_order import check_times
-from kb.types import Coverage, MediaItem, MediaRef, Timing, Transcript, table_form
+from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, table_form
 
 NOT_EXPORTED = "NOT EXPORTED.txt"
 """File in a ZIP that names what is missing in it, and why."""
@@ -44,6 +44,7 @@ _LATEST_S = 4_354_732_800.0  # the last day of 2107, the latest year that a ZIP 
 
 
 _NOTHING = Transcript(MediaRef("", "", 0.0), (), "", "", "", "", Coverage(0.0, 0.0), Timing())
+_SPOKEN = replace(_NOTHING, segments=(Segment(0.0, 1.0, "", (), speaker="Speaker 1"),))
 
 
 @dataclass
@@ -163,13 +164,15 @@ class Exports:
         code = (language or _UNDETERMINED) if request.language_in_name else ""
         return tuple(self.file_name(stem, name, code) for name in names)
 
-    def check_without_item(self, request: ExportRequest) -> None:
+    def check_without_item(self, request: ExportRequest, *, speakers: bool = False) -> None:
         """Raise UsageError for a wanted format that a file outside the library has nothing for.
 
-        Called before a transcription, whose transcript has neither chapters nor speakers.
+        Called before a transcription, whose transcript has no chapters, and speakers only if they
+        are looked for (`speakers`).
         """
+        expected = _SPOKEN if speakers else _NOTHING
         for name in () if request.wants_all else request.formats:
-            problem = unavailable(_NOTHING, name)
+            problem = unavailable(expected, name)
             if problem is not None:
                 raise problem
 

@@ -10,6 +10,7 @@ from kb.hub.fetch_progress import Report
 from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
+from kb.pipeline import enrichment
 from kb.types import Transcript
 
 
@@ -46,4 +47,26 @@ class Transcription:
             sha256=sha256_of(path),
             progress=progress,
             cancelled=cancelled,
+        )
+
+    def require_speakers(self) -> None:
+        """Raise ModelUnavailable if this machine cannot find out who speaks."""
+        if (problem := enrichment.lacking(enrichment.SPEAKERS)) is not None:
+            raise problem
+
+    def with_speakers(
+        self,
+        path: Path,
+        transcript: Transcript,
+        count: int | None = None,
+        progress: Callable[[float], None] = lambda _: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Transcript:
+        """Return the transcript of a file with its speakers; `count` is their number, if known.
+
+        Raises the errors of decoding and of a missing model, and Cancelled.
+        """
+        options = {enrichment.SPEAKERS: count} if count is not None else {}
+        return enrichment.label_file(
+            path, transcript, options, progress=progress, is_wanted=lambda: not cancelled()
         )

@@ -29,12 +29,17 @@ class SpeechSpan:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One spoken word; `text` has no surrounding space, `probability` is 0..1."""
+    """One spoken word; `text` has no surrounding space, `probability` is 0..1.
+
+    `speaker` is who speaks it, None where that is not known or was not looked for; a word with a
+    speaker equals the same word without.
+    """
 
     start_s: float
     end_s: float
     text: str
     probability: float
+    speaker: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

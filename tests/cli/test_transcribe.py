@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from kb.cli import run
-from kb.settings import PROJECT_ROOT
+from kb.settings import PROJECT_ROOT, get_settings
 from kb.types import Transcript
 from tests.support.compose import Composition, compose, continuous_speech, random_plan, write_wav
 from tests.support.sound_kinds import telephone
 from tests.support.speech import Score, bank, score, transcribe_demo, words_of
+from tests.support.voices import VOICES, require_weights
 
 SAMPLES = PROJECT_ROOT / "samples"
 PRESETS = ("stabil", "optimiert", "schnell", "max")
@@ -234,3 +235,27 @@ def test_well_heard_words_are_not_doubted(by_preset: dict[tuple[str, str], Trans
         assert found.expected_errors.share <= 0.03, name
         assert found.sound is not None
         assert found.sound.causes == (), name
+
+
+def test_the_document_names_who_speaks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The recognizer reads these voices badly; its words have their times and speakers."""
+    medium = VOICES / "flite2.opus"
+    # Said before a transcription that would be in vain.
+    assert run(["transcribe", str(medium), "--model", "demo", "--json", "--speakers"]) == 2
+    assert "kb models add speakers" in capsys.readouterr().err
+    monkeypatch.delenv("KB_STEP_MODELS")
+    get_settings.cache_clear()
+    require_weights()
+    code = run(
+        ["transcribe", str(medium), "--model", "demo", "--speakers", "--format", "json,rttm",
+         "-o", str(tmp_path)]
+    )  # fmt: skip
+    assert code == 0
+    document = json.loads((tmp_path / "flite2.json").read_text("utf-8"))
+    segments = [row for row in document["segments"] if row["words"]]
+    assert {row["speaker"] for row in segments} == {"Speaker 1", "Speaker 2"}
+    assert all(word["speaker"] for row in segments for word in row["words"])
+    names = {line.split()[7] for line in (tmp_path / "flite2.rttm").read_text().splitlines()}
+    assert names == {"Speaker_1", "Speaker_2"}

@@ -19,6 +19,7 @@ from kb.enrich.speakers.encoder import mel_filters
 from kb.enrich.speakers.labels import with_labels
 from kb.errors import LibraryError, ModelUnavailable
 from kb.settings import get_settings
+from kb.transcript.formats import json_document
 from kb.types import Segment, SpeechSpan, Word
 from tests.support.kept_transcripts import transcript
 from tests.support.raising import raises
@@ -203,6 +204,25 @@ def test_a_segment_gets_who_speaks_the_longest_in_it(said: Segment, expected: st
     (found,) = with_labels(transcript(said), TURNS).segments
     assert found.speaker == expected
     assert (found.text, found.words) == (said.text, said.words)
+
+
+WORDS = [
+    (segment(2.0, "a", "b", "c"), ["Speaker 1", "Speaker 2", "Speaker 2"]),
+    (segment(6.0, "a", "b"), ["Speaker 2", "Speaker 2"]),  # nobody speaks at the second
+    (segment(7.0, "a"), [None]),
+    (segment(3.0, "a", speaker="Ada"), [None]),
+]
+
+
+@pytest.mark.parametrize(("said", "expected"), WORDS)
+def test_a_word_gets_who_speaks_it(said: Segment, expected: list[str | None]) -> None:
+    labelled = with_labels(transcript(said), TURNS)
+    document = json_document.to_document(labelled)
+    (row,) = document["segments"]
+    assert [word.get("speaker") for word in row["words"]] == expected
+    (again,) = json_document.from_document(document).segments
+    assert [word.speaker for word in again.words] == expected
+    assert again.speaker == labelled.segments[0].speaker
 
 
 def test_turns_that_lie_in_one_another() -> None:

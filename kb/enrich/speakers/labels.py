@@ -13,10 +13,12 @@ LabelledTurn = tuple[float, float, str]
 
 
 def with_labels(transcript: Transcript, turns: Sequence[LabelledTurn]) -> Transcript:
-    """Return the transcript with each segment's speaker: who speaks the longest in it.
+    """Return the transcript with the speaker of each word, and of each segment.
 
-    The times of its words count where it has any, else its own. A segment that no turn overlaps
-    keeps what it has; so does one whose speaker the transcript names already.
+    That of a word is who speaks the longest in it, that of a segment who speaks the longest in its
+    words, or in its own time where it has none. A word that no turn overlaps has its segment's
+    speaker. A segment that no turn overlaps keeps what it has; so does one whose speaker the
+    transcript names already.
     """
     if not turns:
         return transcript
@@ -25,28 +27,46 @@ def with_labels(transcript: Transcript, turns: Sequence[LabelledTurn]) -> Transc
     for _, end_s, _ in ordered:
         latest.append(max(latest[-1], end_s))
     segments = tuple(
-        segment
-        if segment.speaker
-        else replace(segment, speaker=_speaker_of(segment, ordered, latest))
+        segment if segment.speaker else _labelled(segment, ordered, latest)
         for segment in transcript.segments
     )
     return replace(transcript, segments=segments)
 
 
-def _speaker_of(
-    segment: Segment, turns: Sequence[LabelledTurn], latest: Sequence[float]
-) -> str | None:
-    spans = [(word.start_s, word.end_s) for word in segment.words] or [
-        (segment.start_s, segment.end_s)
-    ]
+def _labelled(segment: Segment, turns: Sequence[LabelledTurn], latest: Sequence[float]) -> Segment:
+    if not segment.words:
+        spoken = _spoken(segment.start_s, segment.end_s, turns, latest)
+        return replace(segment, speaker=_longest(spoken)) if spoken else segment
+    by_word = [_spoken(word.start_s, word.end_s, turns, latest) for word in segment.words]
+    total: dict[str, float] = {}
+    for spoken in by_word:
+        for label, seconds in spoken.items():
+            total[label] = total.get(label, 0.0) + seconds
+    if not total:
+        return segment
+    speaker = _longest(total)
+    words = tuple(
+        replace(word, speaker=_longest(spoken) if spoken else speaker)
+        for word, spoken in zip(segment.words, by_word, strict=True)
+    )
+    return replace(segment, words=words, speaker=speaker)
+
+
+def _spoken(
+    start_s: float, end_s: float, turns: Sequence[LabelledTurn], latest: Sequence[float]
+) -> dict[str, float]:
+    """Return the seconds of each speaker within a span."""
     spoken: dict[str, float] = {}
-    for start_s, end_s in spans:
-        place = bisect_left(turns, (end_s,))
-        while place > 0 and latest[place] > start_s:
-            place -= 1
-            begin, end, label = turns[place]
-            shared = min(end, end_s) - max(begin, start_s)
-            if shared > 0:
-                spoken[label] = spoken.get(label, 0.0) + shared
+    place = bisect_left(turns, (end_s,))
+    while place > 0 and latest[place] > start_s:
+        place -= 1
+        begin, end, label = turns[place]
+        shared = min(end, end_s) - max(begin, start_s)
+        if shared > 0:
+            spoken[label] = spoken.get(label, 0.0) + shared
+    return spoken
+
+
+def _longest(spoken: dict[str, float]) -> str:
     # Of two that speak equally long, the same one each time.
-    return max(sorted(spoken), key=lambda label: spoken[label]) if spoken else None
+    return max(sorted(spoken), key=lambda label: spoken[label])

@@ -9,7 +9,10 @@ from kb.types import CaptionAgreement, MinuteAgreement, Revision, Segment, TextC
 
 
 def segment_document(segment: Segment) -> dict[str, Any]:
-    """Return a segment with its words, and with `language` and `speaker` if they are known."""
+    """Return a segment with its words.
+
+    `language` and `speaker`, and the `speaker` of a word, are there if they are known.
+    """
     document: dict[str, Any] = {
         "start": segment.start_s,
         "end": segment.end_s,
@@ -20,6 +23,7 @@ def segment_document(segment: Segment) -> dict[str, Any]:
                 "end": word.end_s,
                 "text": word.text,
                 "probability": word.probability,
+                **({"speaker": word.speaker} if word.speaker is not None else {}),
             }
             for word in segment.words
         ],
@@ -43,6 +47,7 @@ def segment_of(row: Fields) -> Segment:
                 end_s=word.number("end"),
                 text=word.text("text"),
                 probability=word.number("probability", 1.0),
+                speaker=word.text("speaker", None),
             )
             for word in row.objects("words")
         ),
