@@ -15,7 +15,6 @@ from kb.database.server_errors import read_only
 from kb.errors import KBError, StoredProblem
 from kb.service.queue_move import QueueMove
 from kb.settings import Settings
-from kb.types.sentences import counted
 
 _LOCKS = 1  # names the session that holds a lock (`kb.database.locks`)
 # A worker: its work, its heartbeat, and the search for dead workers.
@@ -76,9 +75,7 @@ def check_server(settings: Settings) -> list[DatabaseCheck]:
         checks.append(
             DatabaseCheck(
                 "warn",
-                f"{left.path} has {counted(left.items, 'item')} to do and "
-                f"{counted(left.follows, 'follow')}, which "
-                "KB_DATABASE_URL hides",
+                f"{left.path} has {left}, which KB_DATABASE_URL hides",
                 'Bring them with: kb move-queue --to "$KB_DATABASE_URL"; or move the file away',
             )
         )

@@ -15,18 +15,43 @@ from kb.database.postgres import postgres_url
 from kb.database.read_only import connect_for_reading
 from kb.errors import UsageError
 from kb.settings import Settings
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.jobs.queue.moving import Moved
 
 
+# The work in a file, in the order of the fields of `LeftBehind`.
+_LEFT = (
+    "kb_items WHERE state IN ('queued', 'running', 'waiting', 'paused')",
+    "kb_subscriptions",
+    "kb_deliveries WHERE status IN ('queued', 'sending', 'waiting', 'syncing')",
+    "kb_steps WHERE status IN ('queued', 'running', 'waiting')",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """Work in a file beside a server that is used instead."""
+    """Work in a file beside a server that is used instead; `items` with listings."""
 
     path: Path
     items: int
     follows: int
+    publications: int
+    steps: int
+
+    def __str__(self) -> str:
+        """Return the numbers as they are shown."""
+        open_work = [
+            counted(number, noun)
+            for number, noun in (
+                (self.items, "item"), (self.publications, "publication"), (self.steps, "step"),
+            )
+            if number
+        ]  # fmt: skip
+        to_do = f"{', '.join(open_work)} to do" if open_work else ""
+        follows = counted(self.follows, "follow") if self.follows else ""
+        return " and ".join(filter(None, (to_do, follows)))
 
 
 class QueueMove:
@@ -85,16 +110,21 @@ class QueueMove:
             with suppress(sqlite3.Error):  # a file of an older version has no such table
                 if file.execute("SELECT count(*) FROM kb_moves").fetchone()[0]:
                     return None
-            states = "('queued', 'running', 'waiting', 'paused')"
-            query = f"SELECT count(*) FROM kb_items WHERE state IN {states}"
-            items = file.execute(query).fetchone()[0]
-            follows = file.execute("SELECT count(*) FROM kb_subscriptions").fetchone()[0]
-            return LeftBehind(path, items, follows) if items or follows else None
+            numbers = [_count(file, query) for query in _LEFT]
+            return LeftBehind(path, *numbers) if any(numbers) else None
         return None
 
     def _open(self, url: str, *, moved_too: bool = False) -> Database:
         settings = self._settings.replace(database_url=SecretStr(url))
         return Database.open(settings, moved_too=moved_too)
+
+
+def _count(file: sqlite3.Connection, where: str) -> int:
+    """Return a number of rows, 0 for a table that a file of an older version does not have."""
+    try:
+        return int(file.execute(f"SELECT count(*) FROM {where}").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
 
 
 def _address(url: str) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from kb.database import Database, api_keys, deliveries, items, lanes, looks, subscriptions
+from kb.database import Database, api_keys, deliveries, items, lanes, looks, steps, subscriptions
 from kb.database.fencing import next_number
 from kb.database.tables import metadata
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_states import QUEUED
+from kb.jobs.queue.moving import Moved
 from kb.options import RunOptions
 from kb.service import Service
 from kb.service.health_database import check_server
 from kb.settings import Settings
+from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
 from tests.support.commands import run_command
 from tests.support.postgres import connected, database_url, execute, new_database, server
@@ -47,6 +50,8 @@ def fill(service: Service) -> None:
     assert queue.items.claim(ids[5], 1, "gone") is not None
     queue.items.finish(ids[5], 1, "gone", "waiting", error="busy", wait_until=9e9, attempts=2)
     queue.send(ids[6], ["odin"])
+    queue.submit_listing("https://example.org/list", VideoFilters(), RunOptions())
+    queue.request_steps([("speakers", ids[6])])
     queue.pause()
     now = 1.7e9
     with queue.database.begin() as connection:
@@ -54,9 +59,31 @@ def fill(service: Service) -> None:
             (subscriptions, {"key": "k", "reference": "https://x/@c", "every_s": 60.0,
                              "filters": {"limit": 3}, "options": {}, "created_at": now,
                              "next_at": now}),
+            *(
+                (deliveries, {"sink": "odin", "item_id": talk(10 + n).id, "status": status,
+                              "serial": 1, "since": now, "updated_at": now, "attempts": 0,
+                              "due_at": due_at})
+                for n, (status, due_at) in enumerate(
+                    [("waiting", 9e9)] * 4 + [("syncing", 9e9), ("held", None), ("synced", None)]
+                )
+            ),
+            (steps, {"step": "speakers", "item_id": talk(10).id, "status": "waiting", "serial": 1,
+                     "since": now, "updated_at": now, "due_at": 9e9}),
             (api_keys, {"fingerprint": "f", "units": 77, "day": "2026-01-01"}),
         ):  # fmt: skip
             connection.execute(sa.insert(table).values(**row))
+
+
+# The numbers of what `fill` makes: of the eight items one is cancelled.
+TO_DO = {
+    "items": 8, "follows": 1, "items_to_do": 7, "listings_to_do": 1, "publications_to_do": 6,
+    "steps_to_do": 2,
+}  # fmt: skip
+
+
+def numbers(moved: Moved) -> dict[str, int]:
+    """Return the numbers of a move's result."""
+    return {name: getattr(moved, name) for name in TO_DO}
 
 
 def rows(database: Database) -> dict[str, list[dict[str, object]]]:
@@ -93,16 +120,18 @@ def test_there_and_back(server: str, tmp_path: Path) -> None:
     service.close()
 
     moved = Service(settings(home)).queue_move.run(url.replace("postgresql://", "postgres://"))
-    assert (moved.items, moved.publications) == (counts[QUEUED], 1)
+    assert numbers(moved) == TO_DO
     there = Service(settings(home, url))
     assert rows(there.queue.database) == before
     assert [lane.paused_by_hand for lane in there.queue.lanes()] == [True]
     assert there.queue.counts() == counts
     queued = workflows(url)
     assert all(status == "ENQUEUED" for _, status, _ in queued)
-    assert {name for name, _, priority in queued if priority == 1} == {f"ingest:{talk(1).id}:2"}
+    first = {name for name, _, priority in queued if priority == 1 and "listing" not in name}
+    assert first == {f"ingest:{talk(1).id}:2"}
     assert f"publish:odin:{talk(6).id}:" in " ".join(name for name, _, _ in queued)
-    assert len(queued) == counts[QUEUED] + 1
+    kinds = Counter(name.split(":")[0] for name, _, _ in queued)
+    assert kinds == {"ingest": counts[QUEUED] + 1, "publish": 1, "step": 1}  # with the listing
 
     # What is left in the file is not used by mistake, and is no work that was forgotten.
     with raises(LibraryError, "database.moved"):
@@ -113,7 +142,7 @@ def test_there_and_back(server: str, tmp_path: Path) -> None:
     there.close()
 
     back = Service(settings(home, url)).queue_move.run("sqlite")
-    assert back.items == counts[QUEUED] + 1
+    assert numbers(back) == {**TO_DO, "items_to_do": TO_DO["items_to_do"] + 1}
     with raises(LibraryError, "database.moved_to_file"):
         Service(settings(home, url)).queue.counts()
     here = Service(settings(home))
@@ -123,7 +152,7 @@ def test_there_and_back(server: str, tmp_path: Path) -> None:
 
     # And once more: the ids of the workflows were used in both places.
     again = Service(settings(home)).queue_move.run(url)
-    assert again.items == counts[QUEUED]
+    assert numbers(again) == TO_DO
     assert {status for _, status, _ in workflows(url)} == {"ENQUEUED"}
 
 
@@ -155,16 +184,16 @@ def test_the_numbers_of_attempts_go_on(server: str, tmp_path: Path) -> None:
     service = Service(settings(home))
     service.library.prepare()
 
-    def numbers(of: Service) -> list[int]:
+    def next_numbers(of: Service) -> list[int]:
         with of.queue.database.begin() as connection:
             return [next_number(connection) for _ in range(3)]
 
-    given = numbers(service)
+    given = next_numbers(service)
     service.close()
     for target, chosen in ((url, settings(home, url)), ("sqlite", settings(home))):
         Service(settings(home, "" if target == url else url)).queue_move.run(target)
         there = Service(chosen)
-        given += numbers(there)
+        given += next_numbers(there)
         there.close()
     assert given == sorted(set(given))
 
@@ -241,13 +270,16 @@ def test_work_that_was_left_in_the_file_is_named(server: str, tmp_path: Path) ->
     service.close()
     values = {"KB_HOME": str(home), "KB_DATABASE_URL": url}
     shown = run_command(["status"], values, tmp_path)
-    assert "kb move-queue" in shown.stderr and "1 follow " in shown.stderr
+    assert "kb move-queue" in shown.stderr
+    assert "8 items, 6 publications, 2 steps to do and 1 follow, which" in shown.stderr
     found = check_server(settings(home, url))
     assert [check.state for check in found] == ["ok", "warn"]
     assert "PostgreSQL" in found[0].detail and "a worker takes up to 11" in found[0].detail
     assert "kb move-queue" in found[1].fix
     done = run_command(["move-queue", "--to", url], values, tmp_path)
-    assert done.returncode == 0 and "1 follow;" in done.stderr
+    assert done.returncode == 0
+    said = "8 items and 1 follow. To do: 7 items, 1 listing, 6 publications, 2 steps."
+    assert said in " ".join(done.stderr.split())
     assert [check.state for check in check_server(settings(home, url))] == ["ok"]
     assert "kb move-queue" not in run_command(["status"], values, tmp_path).stderr
 

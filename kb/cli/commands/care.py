@@ -246,10 +246,11 @@ def move_queue(
         console.print_json(asdict(moved))
         return
     console.print_note(
-        f"Moved from {moved.source} to {moved.target}: {sum(moved.rows.values())} rows, of them "
-        f"{counted(moved.rows.get('kb_items', 0), 'item')} ({moved.items} to do) and "
-        f"{counted(moved.rows.get('kb_subscriptions', 0), 'follow')}; "
-        f"{counted(moved.publications, 'publication')} to do."
+        f"Moved from {moved.source} to {moved.target}: {counted(moved.items, 'item')} and "
+        f"{counted(moved.follows, 'follow')}. To do: {counted(moved.items_to_do, 'item')}, "
+        f"{counted(moved.listings_to_do, 'listing')}, "
+        f"{counted(moved.publications_to_do, 'publication')}, "
+        f"{counted(moved.steps_to_do, 'step')}."
     )
     if moved.target.startswith("sqlite"):
         console.print_note("Now remove KB_DATABASE_URL, on every machine.")

@@ -248,9 +248,8 @@ def status(
     left = service.queue_move.left_behind()
     if left is not None:
         console.print_warning(
-            f"{left.path} has {counted(left.items, 'item')} to do and "
-            f"{counted(left.follows, 'follow')} that this "
-            'database does not have. Bring them with: kb move-queue --to "$KB_DATABASE_URL"'
+            f"{left.path} has {left}, which this database does not have. Bring them with: "
+            'kb move-queue --to "$KB_DATABASE_URL"'
         )
     if watch:
         with Live(console=console.out, auto_refresh=False) as live:

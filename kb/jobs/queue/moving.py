@@ -17,20 +17,27 @@ from kb.errors import UsageError
 from kb.jobs.queue import outbox_states, step_states
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import list_workers
-from kb.jobs.queue.item_states import ACTIVE, PAUSED, QUEUED, RUNNING
+from kb.jobs.queue.item_states import ACTIVE, PAUSED, QUEUED, RUNNING, is_recording
 
 COPIES_KEPT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The result of a move: rows by table, and what is queued in the new database."""
+    """The result of a move: rows by table, the items, and what is still to do in the new database.
+
+    Paused items and what waits for a time are to do, too; what is held for a person is not.
+    """
 
     source: str
     target: str
     rows: dict[str, int]
     items: int
-    publications: int
+    follows: int
+    items_to_do: int
+    listings_to_do: int
+    publications_to_do: int
+    steps_to_do: int
 
 
 def move_queue(source: Database, target: Database) -> Moved:
@@ -51,17 +58,36 @@ def move_queue(source: Database, target: Database) -> Moved:
                 rows = copy_rows(old, new)
                 new.execute(sa.delete(moves))
                 _forget_workflows(target, new)
-                queued, published = _queue(client, new)
+                _queue(client, new)
+                numbers = _numbers(new)
             left = {"target": target.location, "at": source.clock()}
             old.execute(sa.delete(moves))
             old.execute(sa.insert(moves).values(id=1, **left))
     finally:
         client.close()
-    return Moved(source.location, target.location, rows, queued, published)
+    return Moved(source.location, target.location, rows, **numbers)
 
 
-def _queue(client: DbosClient, connection: sa.Connection) -> tuple[int, int]:
-    """Queue the workflows of all open items and publications; return their numbers."""
+def _numbers(connection: sa.Connection) -> dict[str, int]:
+    """Return the numbers of a move's result, counted where the queue is now."""
+    is_open = items.c.state.in_(ACTIVE)
+    open_deliveries = (*outbox_states.IN_PROGRESS, *outbox_states.DEFERRED)
+    counted: dict[str, tuple[sa.Table, sa.ColumnElement[bool]]] = {
+        "items": (items, is_recording()),
+        "follows": (subscriptions, sa.true()),
+        "items_to_do": (items, sa.and_(is_recording(), is_open)),
+        "listings_to_do": (items, sa.and_(~is_recording(), is_open)),
+        "publications_to_do": (deliveries, deliveries.c.status.in_(open_deliveries)),
+        "steps_to_do": (steps, steps.c.status.in_(step_states.UNFINISHED)),
+    }
+    return {
+        name: connection.scalar(sa.select(sa.func.count()).select_from(table).where(which)) or 0
+        for name, (table, which) in counted.items()
+    }
+
+
+def _queue(client: DbosClient, connection: sa.Connection) -> None:
+    """Queue the workflows of all items, publications and steps that are queued or under way."""
     c = items.c
     under_way = sa.update(items).where(c.state == RUNNING)
     connection.execute(under_way.values(state=QUEUED, executor=""))
@@ -75,8 +101,7 @@ def _queue(client: DbosClient, connection: sa.Connection) -> tuple[int, int]:
     sends = sa.select(d.sink, d.item_id, d.serial, d.priority).where(
         d.status == outbox_states.QUEUED
     )
-    publications = connection.execute(sends).all()
-    for sink, item_id, serial, priority in publications:
+    for sink, item_id, serial, priority in connection.execute(sends).all():
         client.publish(connection, sink, item_id, serial, priority)
     s = steps.c
     under_way = sa.update(steps).where(s.status.in_(step_states.STEP_IN_PROGRESS))
@@ -84,7 +109,6 @@ def _queue(client: DbosClient, connection: sa.Connection) -> tuple[int, int]:
     wanted = sa.select(s.step, s.item_id, s.serial, s.priority)
     for row in connection.execute(wanted.where(s.status == step_states.QUEUED)).all():
         client.step(connection, row.step, row.item_id, row.serial, row.priority)
-    return len(found), len(publications)
 
 
 def _forget_workflows(database: Database, connection: sa.Connection) -> None:
