@@ -127,8 +127,8 @@ def field_error(error: ValidationError | RequestValidationError) -> ApiError:
     # FastAPI puts the part of the request first: ("body", "field").
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
     name = place[0] if place else None
-    if first["type"] == "missing":
-        return ApiError(400, "missing_required_parameter", f"{name} is missing.", param=name)
+    if first["type"] == "missing" and place:
+        return ApiError(400, "missing_required_parameter", f"{place[-1]} is missing.", param=name)
     if first["type"] == "json_invalid":
         return ApiError(400, "invalid_json", "The body is no JSON.")
     reason = str(first["msg"]).removeprefix("Value error, ")

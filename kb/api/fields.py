@@ -5,14 +5,25 @@ The client sends lists as `name[]`, objects as `name[key]`, and all values as te
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from kb.api.errors import ApiError, field_error
 from kb.service.notation import language_code
+from kb.types import SpeechLimits
 
 MOST_FIELDS = 200
 FIELD_BYTES = 1 << 20  # of one value
@@ -40,6 +51,37 @@ class AudioFields(BaseModel):
     )
 
 
+def _nothing() -> None:
+    """Return the default of a field whose description has none."""
+
+
+class ServerVad(BaseModel):
+    """Limits of the caller for the detection of speech; without one, that of this server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["server_vad"]
+    threshold: Annotated[float, Field(ge=0, le=1)] | SkipJsonSchema[None] = Field(
+        default_factory=_nothing, description="Probability from which sound counts as speech."
+    )
+    silence_duration_ms: Annotated[float, Field(ge=0, le=60_000)] | SkipJsonSchema[None] = Field(
+        default_factory=_nothing, description="Shorter silence does not end a stretch of speech."
+    )
+    prefix_padding_ms: Annotated[float, Field(ge=0, le=5_000)] | SkipJsonSchema[None] = Field(
+        default_factory=_nothing, description="Sound that is read before a stretch of speech."
+    )
+
+    def limits(self) -> SpeechLimits | None:
+        """Return the limits that are given; None without any."""
+        silence_ms, padding_ms = self.silence_duration_ms, self.prefix_padding_ms
+        found = SpeechLimits(
+            self.threshold,
+            None if silence_ms is None else silence_ms / 1000,
+            None if padding_ms is None else padding_ms / 1000,
+        )
+        return found if found != SpeechLimits() else None
+
+
 class TranscriptionFields(AudioFields):
     """The fields of a transcription."""
 
@@ -60,6 +102,10 @@ class TranscriptionFields(AudioFields):
         default_factory=list, alias="include[]", description="With response_format json only."
     )
     stream: bool = False
+    chunking_strategy: Annotated[
+        Annotated[Literal["auto"], Tag("auto")] | Annotated[ServerVad, Tag("server_vad")],
+        Discriminator(lambda given: "server_vad" if isinstance(given, dict) else "auto"),
+    ] = Field("auto", description="The sound is cut at detected speech in any case.")
 
     @field_validator("language", "languages")
     @classmethod
@@ -116,6 +162,7 @@ def file_of(form: FormData) -> UploadFile:
 def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
     """Return the checked fields of a form. Raises ApiError naming the first bad one."""
     values: dict[str, Any] = {}
+    strategy: dict[str, list[Any]] = {}
     for key in dict.fromkeys(form.keys()):
         given = form.getlist(key)
         name, bracket, _ = key.partition("[")
@@ -127,7 +174,7 @@ def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
             message = f"{name} cannot be used: {_REFUSED[name]}."
             raise ApiError(400, "unsupported_value", message, param=name)
         if name == "chunking_strategy" and kind is TranscriptionFields:
-            _check_strategy(key, given)
+            strategy[key] = given
         elif name in _LISTS and name in kind.model_fields and key in (name, f"{name}[]"):
             values.setdefault(f"{name}[]", []).extend(given)
         elif bracket or key not in kind.model_fields:
@@ -136,6 +183,8 @@ def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
             raise ApiError(400, "invalid_value", f"{name} is given twice.", param=name)
         else:
             values[key] = given[0]
+    if strategy:
+        values["chunking_strategy"] = _strategy(strategy)
     if values.get("response_format") == "diarized_json":
         raise ApiError(
             400,
@@ -152,30 +201,52 @@ def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
         raise found from None
 
 
-def _check_strategy(key: str, given: list[Any]) -> None:
-    """Check the way in which sound is cut: windows follow the detected speech in any case."""
-    allowed = {
-        "chunking_strategy": ("auto",),
-        "chunking_strategy[type]": ("server_vad",),
-    }
-    numbers = ("threshold", "prefix_padding_ms", "silence_duration_ms")
-    part = key.partition("[")[2].removesuffix("]")
-    if key in allowed and given == [allowed[key][0]]:
-        return
-    if part in numbers and len(given) == 1:
+def _strategy(given: dict[str, list[Any]]) -> Any:
+    """Return the value of chunking_strategy: a word, or an object. Raises ApiError.
+
+    The official client sends an object as `chunking_strategy[key]`; others as JSON.
+    """
+    if any(len(values) != 1 for values in given.values()):
+        raise _bad_strategy("it is given twice")
+    word = given.pop("chunking_strategy", [None])[0]
+    if word is not None:
+        if given:
+            raise _bad_strategy("auto or an object is expected, not both")
         try:
-            float(given[0])
+            return json.loads(word) if word.startswith("{") else word
         except ValueError:
-            pass
-        else:
-            return
-    message = f"{key}: auto or an object of the type server_vad is expected."
-    raise ApiError(400, "invalid_value", message, param="chunking_strategy")
+            raise _bad_strategy("auto or an object is expected") from None
+    return {key.partition("[")[2].removesuffix("]"): values[0] for key, values in given.items()}
+
+
+def _bad_strategy(problem: str) -> ApiError:
+    message = f"chunking_strategy: {problem}."
+    return ApiError(400, "invalid_value", message, param="chunking_strategy")
+
+
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with its definitions in the places that refer to them.
+
+    Within the description of the API a reference would be one to the whole document.
+    """
+    definitions = schema.pop("$defs", {})
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolved(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if (name := str(value.get("$ref", "")).removeprefix("#/$defs/")) in definitions:
+            return resolved(definitions[name])
+        return {key: resolved(each) for key, each in value.items()}
+
+    found: dict[str, Any] = resolved(schema)
+    return found
 
 
 def form_schema(fields: type[BaseModel]) -> dict[str, Any]:
     """Return the description of a form with a file."""
-    schema = fields.model_json_schema(by_alias=True)
+    schema = inlined(fields.model_json_schema(by_alias=True))
     schema["properties"]["file"] = {"type": "string", "format": "binary"}
     schema["required"] = [*schema.get("required", []), "file"]
     schema["description"] = "A form with the recording; the file may be any audio or video."

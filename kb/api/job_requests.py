@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from kb.api.context import ApiContext
 from kb.api.errors import ApiError, field_error
-from kb.api.fields import Language, read_form
+from kb.api.fields import Language, inlined, read_form
 from kb.api.files import write
 from kb.options import RunOptions
 from kb.service import uploads
@@ -219,11 +219,7 @@ def described() -> dict[str, Any]:
 
 
 def _schema(kind: type[BaseModel]) -> dict[str, Any]:
-    schema = kind.model_json_schema()
-    definitions = schema.pop("$defs", {})
-    if "JobOptions" in definitions:
-        schema["properties"]["options"] = definitions["JobOptions"]
-    return schema
+    return inlined(kind.model_json_schema())
 
 
 def _file_schema() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from kb.api.errors import CLIENT_GONE, ApiError
 from kb.api.fields import (
     PROMPT_BYTES,
     AudioFields,
+    ServerVad,
     TranscriptionFields,
     TranslationFields,
     fields_of,
@@ -150,14 +151,19 @@ async def _take_off(
         digest = await run_in_threadpool(write, file, path)
         keywords: tuple[str, ...] = ()
         languages: tuple[str, ...] = ()
-        task = "translate"
+        task, limits = "translate", None
         if isinstance(fields, TranscriptionFields):
             keywords, languages, task = tuple(fields.keywords), _languages(fields), "transcribe"
+            strategy = fields.chunking_strategy
+            limits = strategy.limits() if isinstance(strategy, ServerVad) else None
         names = tuple(name.strip() for name in keywords if name.strip())
         prompt = _prompt(fields.prompt)
         hotwords = (prompt, *names) if prompt else names
         chosen = json.dumps(options.as_dict())
-        key = (request.state.key, digest, chosen, hotwords, fields.temperature, languages, task)
+        key = (
+            *(request.state.key, digest, chosen, hotwords, fields.temperature, languages, task),
+            limits,
+        )
         known = context.flights.find(key)
         if known is not None:
             path.unlink(missing_ok=True)
@@ -166,6 +172,7 @@ async def _take_off(
         recording = Recording(
             path, options, shown_as=shown, sha256=digest, hotwords=hotwords, may_swap=False,
             temperature=fields.temperature, languages=languages, task=task,
+            speech_limits=limits,
         )  # fmt: skip
 
         access = context.service.access

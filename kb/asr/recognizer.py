@@ -47,7 +47,7 @@ from kb.asr.windows.window_source import WindowSource
 from kb.asr.windows.windowing import Window
 from kb.errors import Cancelled, SettingsError
 from kb.settings import Settings, get_settings
-from kb.types import MediaRef, Segment, Serving, Timing, Transcript, Word
+from kb.types import MediaRef, Segment, Serving, SpeechLimits, Timing, Transcript, Word
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ class Recognizer:
         task: str = TRANSCRIBE,
         repair_budget: RepairBudget | None = None,
         urgent: bool = False,
+        speech_limits: SpeechLimits | None = None,
     ) -> None:
         """Initialise the recognizer.
 
@@ -109,7 +110,8 @@ class Recognizer:
         supports them; `temperature` is that of the first readings. The detected language is one of
         `languages`, if there are any. `task`: transcribe, or translate into English.
         `repair_budget` is shared by all media of a run (default: by those of this object).
-        `urgent`: the windows come before those of media that are not.
+        `urgent`: the windows come before those of media that are not. `speech_limits` are those of
+        a caller for the detection.
 
         Raises SettingsError if the model does not support the requested language, temperature or
         task.
@@ -152,6 +154,7 @@ class Recognizer:
         self.hotwords, self.prompt_tokens = hotwords, settings.prompt_tokens
         self.repair_budget = repair_budget or RepairBudget()
         self.urgent = urgent
+        self.speech_limits = speech_limits
         self.longest_pause_s = settings.longest_pause_s or math.inf
         if not detect_speech:
             self.longest_pause_s = math.inf
@@ -280,6 +283,7 @@ class _Run:
             overlap_s=owner.preset.overlap_s,
             longest_pause_s=owner.longest_pause_s,
             residual_s=owner.limits.uncovered_s if owner.plan.share > 0 else None,
+            limits=owner.speech_limits,
         )
         self.results: list[WindowResult] = []
         # The following times are those of the trimmed sound, until the text is finished.

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kb.errors import Cancelled, KBError, LibraryError, RetryLater
 from kb.options import RunOptions
 from kb.storage.user_state import user_folder
-from kb.types import Transcript
+from kb.types import SpeechLimits, Transcript
 
 if TYPE_CHECKING:
     from kb.asr.first_readings import OnText
@@ -60,6 +60,7 @@ class Request:
     `path` is on this machine; `shown_as` is the path that the transcript names. `hotwords` go into
     the recognizer's prompt; `temperature` is that of the first reading. The detected language is
     one of `languages`; empty: of those of the model. `task`: transcribe, or translate into English.
+    `speech_limits` are the caller's for the detection of speech.
     Without `may_swap` the request is refused while another model is at work.
     """
 
@@ -72,6 +73,7 @@ class Request:
     temperature: float = 0.0
     languages: tuple[str, ...] = ()
     task: str = "transcribe"
+    speech_limits: SpeechLimits | None = None
 
 
 class Transcriber(Protocol):
@@ -115,6 +117,7 @@ class ModelTranscriber:
             options,
             languages=request.languages or options.languages,
             task=request.task,
+            speech_limits=request.speech_limits,
             hotwords=request.hotwords,
             temperature=request.temperature,
             urgent=True,

@@ -68,6 +68,7 @@ def read_medium(
         task=options.task,
         repair_budget=budget,
         urgent=options.urgent,
+        speech_limits=options.speech_limits,
     )
 
     def read(stream: AudioStream) -> Transcript:

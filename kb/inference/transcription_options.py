@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gpu.preset_figures import Preset
 from kb.settings import Settings
+from kb.types import SpeechLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class TranscriptionOptions:
     task: str = "transcribe"  # or translate, into English
     # Of the model's row in models.yaml. The language that is detected is one of `languages`.
     languages: tuple[str, ...] = ()
+    speech_limits: SpeechLimits | None = None  # of the caller, for the detection
     dtype: str = "auto"
     device: str = "any"
     idle_s: float | None = field(default=None, compare=False)  # unused for so long: unloaded

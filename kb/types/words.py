@@ -16,6 +16,19 @@ UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechLimits:
+    """A caller's own limits for the detection of speech; None: those of this program.
+
+    Sound whose probability of speech (0..1) reaches `threshold` begins a stretch of speech,
+    `silence_s` without it ends one, and a window begins `lead_s` before it.
+    """
+
+    threshold: float | None = None
+    silence_s: float | None = None
+    lead_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechSpan:
     """A span in which speech was detected (or, in a coverage gap, left without a word)."""
 

@@ -27,6 +27,7 @@ from kb.errors import (
     UsageError,
 )
 from kb.settings import Settings
+from kb.types import SpeechLimits
 from tests.support.api_server import Held, served
 from tests.support.keys import fake_key
 from tests.support.raising import raises
@@ -133,7 +134,23 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ),
         ({"known_speaker_references[]": "data:"}, 400, "unsupported_value",
          "known_speaker_references"),
-        ({"chunking_strategy[threshold]": "loud"}, 400, "invalid_value", "chunking_strategy"),
+        *(
+            ({"chunking_strategy[type]": "server_vad", **given}, 400, "invalid_value",
+             "chunking_strategy")
+            for given in (
+                {"chunking_strategy[threshold]": "loud"},
+                {"chunking_strategy[threshold]": "1.5"},
+                {"chunking_strategy[threshold]": ["0.5", "0.6"]},
+                {"chunking_strategy[silence_duration_ms]": "-1"},
+                {"chunking_strategy[prefix_padding_ms]": "nan"},
+                {"chunking_strategy[prefix_padding_ms]": "60000"},
+                {"chunking_strategy[eagerness]": "low"},
+                {"chunking_strategy": "auto"},
+            )
+        ),
+        ({"chunking_strategy[threshold]": "0.5"}, 400, "missing_required_parameter",
+         "chunking_strategy"),
+        ({"chunking_strategy": '{"type": "server_vad"'}, 400, "invalid_value", "chunking_strategy"),
         ({"known_speaker_names[]": "Ada"}, 400, "unsupported_value", "known_speaker_names"),
         ({"chunking_strategy": "none"}, 400, "invalid_value", "chunking_strategy"),
         ({"chunking_strategy[type]": "mine"}, 400, "invalid_value", "chunking_strategy"),
@@ -154,6 +171,7 @@ def test_a_field_that_cannot_be_used_is_named(
     [
         {"chunking_strategy": "auto"},
         {"chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "0.5"},
+        {"chunking_strategy": '{"type": "server_vad", "silence_duration_ms": 300}'},
         {"language": "en-GB", "temperature": "0"},
         {"temperature": "0.8", "prompt": "A talk."},
         {"prompt": "ü" * 900, "keywords[]": ["ODIN", "Kiel"]},
@@ -233,6 +251,12 @@ def test_prompt_and_keywords_reach_the_recognizer(site: Site) -> None:
     request = site.held.requests[-1]
     assert request.hotwords == ("A talk", "ODIN") and request.options.language == "de"
     assert request.shown_as == "talk.wav" and not request.may_swap
+    site.post({"chunking_strategy[type]": "server_vad"})
+    assert site.held.requests[-1].speech_limits is None
+    given = {"threshold": "0.8", "silence_duration_ms": "400", "prefix_padding_ms": "0"}
+    vad = {f"chunking_strategy[{name}]": value for name, value in given.items()}
+    site.post({"chunking_strategy[type]": "server_vad", **vad})
+    assert site.held.requests[-1].speech_limits == SpeechLimits(0.8, 0.4, 0.0)
     site.post({"languages[]": ["German", "en"]})
     assert site.held.requests[-1].languages == ("de", "en")
     site.post({"languages[]": ["de", "en"], "language": "de"})

@@ -164,6 +164,17 @@ def test_the_language_is_one_of_those_that_were_named(site: Site) -> None:
     assert named.kb["language_probability"] is None  # it was not detected
 
 
+def test_limits_of_the_caller_decide_what_counts_as_speech(site: Site) -> None:
+    usual = site.transcribe(response_format="verbose_json")
+    vad = {"type": "server_vad", "silence_duration_ms": 2_000, "prefix_padding_ms": 500}
+    wide = site.transcribe(chunking_strategy=vad, response_format="verbose_json")
+    assert wide.kb["speech_s"] > usual.kb["speech_s"]  # short pauses end no stretch
+    heard = [Word(0.0, 0.0, word, 1.0) for word in wide.text.split()]
+    assert score(site.spoken.words, heard).errors <= 1
+    none = site.transcribe(chunking_strategy={"type": "server_vad", "threshold": 1.0})
+    assert (none.text, none.kb["speech_s"]) == ("", 0.0)  # no sound is as sure as that
+
+
 def test_the_answer_says_where_it_was_made_and_how_long_it_waited(site: Site) -> None:
     known = site.transcribe(prompt="Where it was made.").kb
     assert known["device"] == "cpu" and 0 <= known["queue_s"] <= known["took_s"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -14,8 +15,9 @@ from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.missing_speech import find_missing_speech, is_silence, quietest_s
 from kb.asr.quality.report import WindowResult, quality_report
 from kb.asr.stitching import WindowText, enforce_order, keep_words, seam, stitch
+from kb.asr.windows.window_source import WindowSource
 from kb.asr.windows.windowing import Window, WindowCutter
-from kb.types import Segment, SpeechSpan, Transcript, Word
+from kb.types import Segment, SpeechLimits, SpeechSpan, Transcript, Word
 from kb.types.quality import LONGEST_UNCOVERED_S, REACH_S
 from tests.support.compose import (
     Composition,
@@ -190,6 +192,44 @@ def test_a_window_is_the_very_sound_of_its_place() -> None:
         assert window.overlap_s == window.shared_s == 0
     assert windows[0].start_s == pytest.approx(39.7, abs=FRAME_S)
     assert windows[0].end_s == pytest.approx(48.3, abs=FRAME_S)
+
+
+@pytest.mark.parametrize(
+    ("limits", "spoken", "starts"),
+    [
+        (None, [(10.0, 14.0), (14.2, 17.0), (40.0, 43.0)], [9.7, 39.7]),
+        (SpeechLimits(threshold=0.8), [(10.0, 14.0), (14.2, 17.0)], [9.7]),
+        (SpeechLimits(silence_s=1.0), [(10.0, 17.0), (40.0, 43.0)], [9.7, 39.7]),
+        (SpeechLimits(lead_s=2.0), [(10.0, 14.0), (14.2, 17.0), (40.0, 43.0)], [8.0, 38.0]),
+        (SpeechLimits(lead_s=0.0), [(10.0, 14.0), (14.2, 17.0), (40.0, 43.0)], [10.0, 40.0]),
+    ],
+)
+def test_limits_of_a_caller_act_on_the_detection(
+    limits: SpeechLimits | None, spoken: list[tuple[float, float]], starts: list[float]
+) -> None:
+    """Of a loud stretch with a dip, and a soft one that a higher threshold leaves out."""
+    audio, chances = frames((10, 0.01), (4, 0.9), (0.2, 0.01), (2.8, 0.9), (23, 0.01), (3, 0.6),
+                            (20, 0.01))  # fmt: skip
+
+    class Known:
+        def stream(self) -> Known:
+            return self
+
+        def push(self, block: Audio) -> Audio:
+            return chances
+
+        def finish(self) -> Audio:
+            return np.zeros(0, np.float32)
+
+    source = WindowSource(
+        Known(),  # type: ignore[arg-type]
+        limit_s=30.0, overlap_s=3.0, longest_pause_s=math.inf, residual_s=0.3, limits=limits,
+    )  # fmt: skip
+    windows = list(source.windows([audio], lambda: None))
+    assert [window.start_s for window in windows] == pytest.approx(starts, abs=FRAME_S)
+    assert not source.residual_windows
+    found = [(span.start_s, span.end_s) for span in source.speech()]
+    assert np.allclose(found, spoken, atol=2 * FRAME_S)
 
 
 def test_windows_overlap_only_where_no_pause_allows_a_cut() -> None:

@@ -23,12 +23,14 @@ class PauseTrimmer:
     """A filter that shortens long pauses in a stream of sound; `time_map` holds the cuts.
 
     `longest_s`: length to which a longer pause is shortened, half of it on each side of the cut;
-    with infinity nothing is removed. The trimmer holds in memory the sound that has no probability
-    yet, and the last part of an open pause, at most half of `longest_s`.
+    with infinity nothing is removed. Sound that reaches `quiet` is no pause. The trimmer holds in
+    memory the sound that has no probability yet, and the last part of an open pause, at most half
+    of `longest_s`.
     """
 
-    def __init__(self, longest_s: float) -> None:
+    def __init__(self, longest_s: float, quiet: float = QUIET) -> None:
         self.time_map = TimestampMap()
+        self._quiet = min(quiet, QUIET)
         # The following counts are in frames.
         self._side = round(min(longest_s, 1e6) / 2 / FRAME_S)
         self._least = round(LEAST_CUT_S / FRAME_S)
@@ -51,7 +53,9 @@ class PauseTrimmer:
 
     def _trim(self, *, final: bool) -> tuple[Audio, Audio]:
         known = self._probabilities.size
-        steps = np.flatnonzero(np.diff(self._probabilities < QUIET, prepend=False, append=False))
+        steps = np.flatnonzero(
+            np.diff(self._probabilities < self._quiet, prepend=False, append=False)
+        )
         kept: list[slice] = []
         at = 0
         kept_of_pause, removed = self._kept_of_pause, self._removed

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.silero import CONTEXT, FRAME, STATE, batched_network
 from kb.errors import ModelUnavailable
-from kb.types import SpeechSpan
+from kb.types import SpeechLimits, SpeechSpan
 
 Audio = npt.NDArray[np.float32]
 
@@ -160,6 +160,21 @@ class SpeechRule:
     hysteresis: float = HYSTERESIS
     min_silence_s: float = MIN_SILENCE_S
 
+    @property
+    def low(self) -> float:
+        """The probability below which speech ends."""
+        return max(self.threshold - self.hysteresis, 0.01)
+
+    @classmethod
+    def of(cls, limits: SpeechLimits | None, threshold: float) -> SpeechRule:
+        """Return the rule of a caller's limits; `threshold` counts where they have none."""
+        limits = limits or SpeechLimits()
+        given, silence_s = limits.threshold, limits.silence_s
+        return cls(
+            threshold if given is None else given,
+            min_silence_s=MIN_SILENCE_S if silence_s is None else max(silence_s, FRAME_S),
+        )
+
 
 def spans(
     probabilities: Audio, rule: SpeechRule | None = None, *, offset_s: float = 0.0
@@ -171,7 +186,7 @@ def spans(
     syllable is speech.
     """
     rule = rule or SpeechRule()
-    low = max(rule.threshold - rule.hysteresis, 0.01)
+    low = rule.low
     patience = max(1, round(rule.min_silence_s / FRAME_S))
     found: list[SpeechSpan] = []
     start: int | None = None

@@ -26,8 +26,8 @@ from kb.asr.audio.vad import (
     spans,
 )
 from kb.asr.windows.residual_speech import ResidualSpeech
-from kb.asr.windows.windowing import Window, WindowCutter
-from kb.types import SpeechSpan
+from kb.asr.windows.windowing import PAD_S, Window, WindowCutter
+from kb.types import SpeechLimits, SpeechSpan
 
 EDGE_S = 2.0  # detection at a window's edge depends on the sound before it
 
@@ -48,19 +48,24 @@ class WindowSource:
         overlap_s: float,
         longest_pause_s: float,
         residual_s: float | None,
+        limits: SpeechLimits | None = None,
     ) -> None:
         """Initialise the source; without a `detector` all sound counts as speech.
 
         Windows are at most `limit_s` long and overlap by `overlap_s`; pauses are trimmed to
         `longest_pause_s`. `residual_s`: least seconds of speech between the windows that are kept
-        as a window; with None no such speech is kept.
+        as a window; with None no such speech is kept. With a threshold of the caller's `limits`
+        nothing below it counts as speech.
         """
         self._detector = detector
         self._limit_s = limit_s
         self._overlap_s = overlap_s
         self._scan_residual = detector is not None and residual_s is not None
         self._residual_speech = ResidualSpeech(limit_s, residual_s or 0.0)
-        self._pause_trimmer = PauseTrimmer(longest_pause_s)
+        self._cut_rule = SpeechRule.of(limits, CUT_THRESHOLD)
+        self._ledger_rule = SpeechRule.of(limits, LEDGER_THRESHOLD)
+        self._lead_s = PAD_S if limits is None or limits.lead_s is None else limits.lead_s
+        self._pause_trimmer = PauseTrimmer(longest_pause_s, self._ledger_rule.low)
         self._probabilities: list[Audio] = []  # of the medium's sound, before pauses are trimmed
         self._trimmed_probabilities: list[Audio] = []
         self._frames = 0
@@ -84,7 +89,8 @@ class WindowSource:
             self._limit_s,
             overlap_s=min(self._overlap_s, self._limit_s / 3),
             detect=self._detector is not None,
-            rule=SpeechRule(CUT_THRESHOLD),
+            rule=self._cut_rule,
+            lead_s=self._lead_s,
         )
         stream = self._detector.stream() if self._detector else None
         iterator = iter(blocks)
@@ -112,7 +118,7 @@ class WindowSource:
         if self._detector is None:
             return []
         audio_s = self.samples / SAMPLE_RATE
-        found = spans(_joined(self._probabilities), SpeechRule(LEDGER_THRESHOLD))
+        found = spans(_joined(self._probabilities), self._ledger_rule)
         return [replace(s, end_s=min(s.end_s, audio_s)) for s in found if s.start_s < audio_s]
 
     def speech_near(self, from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
@@ -121,7 +127,7 @@ class WindowSource:
         It is computed from the probabilities known so far.
         """
         probabilities, first_s = self.probabilities_near(from_s, to_s)
-        return tuple(spans(probabilities, SpeechRule(LEDGER_THRESHOLD), offset_s=first_s))
+        return tuple(spans(probabilities, self._ledger_rule, offset_s=first_s))
 
     def probabilities_near(self, from_s: float, to_s: float) -> tuple[Audio, float]:
         """Return the probabilities around a span of the trimmed sound, and the first one's time.

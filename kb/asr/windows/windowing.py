@@ -81,7 +81,8 @@ class Window:
 class WindowCutter:
     """A cutter of a stream of sound, with its speech probabilities, into windows.
 
-    `limit_s` is the longest window: the preset's chunk, at most the model's receptive field.
+    `limit_s` is the longest window: the preset's chunk, at most the model's receptive field;
+    `lead_s` is what it has before its speech, at most.
     The cutter holds in memory the sound that is not yet cut, about one window and one block.
     """
 
@@ -92,6 +93,7 @@ class WindowCutter:
         overlap_s: float,
         detect: bool = True,
         rule: SpeechRule | None = None,
+        lead_s: float = PAD_S,
     ) -> None:
         if not 0 <= overlap_s < limit_s / 2:
             raise ValueError(f"overlap of {overlap_s} s does not fit windows of {limit_s} s")
@@ -100,6 +102,7 @@ class WindowCutter:
         # One second more than the window: the pause after its last word must be known.
         self._horizon = self._limit + round(1.0 / FRAME_S)
         self._pad = round(PAD_S / FRAME_S)
+        self._lead = round(lead_s / FRAME_S)
         self._pause = round(SHORTEST_PAUSE_S / FRAME_S)
         self._detect = detect
         self._rule = rule or SpeechRule()
@@ -132,9 +135,9 @@ class WindowCutter:
             regions = self._regions(known)
             if not regions:
                 # A span may begin in the very last frames: keep the padding before it.
-                self._forget(known if final else max(self._from, known - self._pad))
+                self._forget(known if final else max(self._from, known - self._lead))
                 return
-            start = max(self._from, regions[0][0] - self._pad)
+            start = max(self._from, regions[0][0] - self._lead)
             self._forget(start)
             if not final and known < start + self._horizon:
                 return
