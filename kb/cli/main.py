@@ -28,6 +28,7 @@ from kb.cli.commands import (
     review,
     serve,
     sources,
+    speakers,
 )
 from kb.cli.commands.export import (
     CsvOption,
@@ -89,6 +90,7 @@ app = typer.Typer(
 )
 jobs.register(app)
 enrich.register(app)
+speakers.register(app)
 sources.register(app)
 publish.register(app)
 machine.register(app)

@@ -18,6 +18,7 @@ from kb.jobs.queue.workflow_ids import publish_lane
 from kb.library import Library, LibraryEntry
 from kb.library.fencing import Fence
 from kb.pipeline import publish_record, stages
+from kb.pipeline.speakers import named
 from kb.settings import Settings
 from kb.sinks import REMOTE, check_sink, open_sink
 from kb.sinks.markdown_folder import FolderSink
@@ -51,7 +52,7 @@ def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
     """
     transcript = stages.read_transcript(library, entry)
     found = passages(transcript, entry.item, path=entry.medium_place)
-    return SyncItem(entry.item, found, publish_record.facts_of(transcript))
+    return SyncItem(entry.item, found, publish_record.facts_of(transcript, named(entry)))
 
 
 class HeldForReview(UsageError):

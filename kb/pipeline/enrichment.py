@@ -6,8 +6,10 @@ model and the options that it was made from are the same.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,8 +22,10 @@ from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.options import RunOptions, parse_names
 from kb.pipeline import stages
+from kb.pipeline.speakers import named_speakers
 from kb.pipeline.stored_media import StoredMedia
 from kb.settings import Settings
+from kb.transcript.speaker_names import KEY as NAMES
 from kb.types import Transcript
 
 AUTO, NONE = "auto", "none"
@@ -171,11 +175,14 @@ def label_file(
     return get_step(SPEAKERS).apply(result, transcript)
 
 
-def with_results(library: Library, entry: LibraryEntry, transcript: Transcript) -> Transcript:
+def with_results(
+    library: Library, entry: LibraryEntry, transcript: Transcript, *, labels: bool = False
+) -> Transcript:
     """Return the transcript with the results of its item put in, for readers and exports.
 
-    A result of another medium, such as that of an earlier version, is left out, and so is a
-    damaged one, which is logged.
+    Speakers have the names that a person gave, or with `labels` those of the step. A result of
+    another medium, such as that of an earlier version, is left out, and so is a damaged one, which
+    is logged.
     """
     extras = Extras(library)
     for name in STEPS:
@@ -185,17 +192,19 @@ def with_results(library: Library, entry: LibraryEntry, transcript: Transcript) 
                 transcript = get_step(name).apply(document, transcript)
         except LibraryError as error:
             log.warning("%s: %s", entry.item.id, error.message)
-    return transcript
+    return transcript if labels else named_speakers(entry, transcript)
 
 
-def read_with_results(library: Library, entry: LibraryEntry) -> Transcript:
+def read_with_results(library: Library, entry: LibraryEntry, *, labels: bool = False) -> Transcript:
     """Return an item's transcript as it is shown. Raises LibraryError as `read_transcript` does."""
-    return with_results(library, entry, stages.read_transcript(library, entry))
+    return with_results(library, entry, stages.read_transcript(library, entry), labels=labels)
 
 
 def results_changed(library: Library, entry: LibraryEntry) -> tuple[tuple[str, int], ...]:
-    """Return kind and time of change (in ns) of each result of an item."""
-    extras, found = Extras(library), []
+    """Return kind and time of change (in ns) of each result of an item, and a mark of its names."""
+    extras = Extras(library)
+    named = json.dumps(entry.record.get(NAMES), sort_keys=True)
+    found = [(NAMES, zlib.crc32(named.encode()))]
     for kind in extras.kinds(entry.stem):
         with suppress(OSError):  # removed since
             found.append((kind, extras.path(entry.stem, kind).stat().st_mtime_ns))

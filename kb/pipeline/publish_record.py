@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from kb.errors import KBError
@@ -10,8 +10,11 @@ from kb.library import Library
 from kb.types import DocumentFacts, MediaItem, Published, Transcript
 
 
-def facts_of(transcript: Transcript) -> DocumentFacts:
-    """Return the facts about a transcript that are part of its document's content."""
+def facts_of(transcript: Transcript, speakers: Sequence[str] = ()) -> DocumentFacts:
+    """Return the facts about a transcript that are part of its document's content.
+
+    `speakers` are the names of those who speak.
+    """
     errors = transcript.expected_errors
     return DocumentFacts(
         language=transcript.language,
@@ -23,6 +26,7 @@ def facts_of(transcript: Transcript) -> DocumentFacts:
         duration_s=transcript.media.duration_s,
         # Only where it lowers the grade: every document would be sent again otherwise.
         expected_errors=errors.share if errors and errors.grade != "A" else None,
+        speakers=", ".join(speakers),
     )
 
 

@@ -71,7 +71,8 @@ class ItemFilter:
 class FoundPassage:
     """A passage that matches a query; `id` is the item's id, `#` and the second of `url`.
 
-    `doubtful` is the reason to check the text against the sound; empty without one.
+    `doubtful` is the reason to check the text against the sound; empty without one. `speaker` is
+    who speaks at that second, empty if it is not known.
     """
 
     id: str
@@ -85,6 +86,7 @@ class FoundPassage:
     language: str
     grade: str
     doubtful: str
+    speaker: str = ""
 
 
 @dataclass(frozen=True)  # the schema of an answer is made from a class without slots
@@ -175,6 +177,7 @@ class Reading:
                 _language(entry),
                 entry.grade,
                 doubt(entry, unsure=hit.expected_errors is not None, tier=hit.tier),
+                clean(hit.speaker),
             )
             for hit in result.hits
             if (entry := entries.get(hit.item_id)) is not None and chosen.allows(entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kb.errors import KBError, LibraryError
@@ -15,6 +15,7 @@ from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.outbox_states import SYNCED
 from kb.library import Library, LibraryEntry
 from kb.pipeline import adoption, captions, publish_record, stages
+from kb.pipeline.speakers import speakers_at
 from kb.service.removal import complete_removals
 from kb.service.results import ReindexReport, SearchResult
 from kb.service.revisions import Revisions
@@ -23,7 +24,7 @@ from kb.settings import Settings
 from kb.sinks import open_search
 from kb.sinks.base import SearchMode, content_sha256
 from kb.transcript.passages import passages
-from kb.types import MediaItem, Published, UnknownWord
+from kb.types import Hit, MediaItem, Published, UnknownWord
 
 
 @dataclass
@@ -47,10 +48,22 @@ class Search:
         unknown: Sequence[UnknownWord] = ()
         if mode == "keyword" and not any(not hit.missing for hit in hits):
             unknown = sink.unknown_words(query)
+        hits = self._with_speakers(hits[: limit + 1])
         elapsed_ms = round((time.perf_counter() - started_at) * 1000, 1)
         return SearchResult(
             query, mode, elapsed_ms, tuple(hits[:limit]), len(hits) > limit, tuple(unknown)
         )
+
+    def _with_speakers(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Return hits with who speaks at their second."""
+        ids = {hit.item_id for hit in hits}
+        by_item = {each: [hit.at_s for hit in hits if hit.item_id == each] for each in ids}
+        found: dict[tuple[str, float], str] = {}
+        for entry in self.library.find_all(ids):
+            seconds = by_item[entry.item.id]
+            for at_s, who in zip(seconds, speakers_at(self.library, entry, seconds), strict=True):
+                found[entry.item.id, at_s] = who
+        return [replace(hit, speaker=found.get((hit.item_id, hit.at_s), "")) for hit in hits]
 
     def reindex(self, *, judge: bool = True) -> ReindexReport:
         """Adopt files that the user put into the folder, and rebuild the index.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kb.service.review import Review
     from kb.service.revisions import Revisions
     from kb.service.search import Search
+    from kb.service.speaker_names import SpeakerActs
     from kb.service.subscriptions import Subscriptions
     from kb.service.transcription import Transcription
     from kb.service.verification import Verification
@@ -197,6 +198,13 @@ class Service:
         from kb.service.enrichment import Enrichment
 
         return Enrichment(self.library, self.queue, self.items)
+
+    @cached_property
+    def speakers(self) -> SpeakerActs:
+        """The speakers of items, and their names."""
+        from kb.service.speaker_names import SpeakerActs
+
+        return SpeakerActs(self.library, self.queue, self.items)
 
     @cached_property
     def exports(self) -> Exports:

@@ -92,6 +92,20 @@ class Fields:
                 raise self.error(name, f"whole numbers expected, found {_shown(value)} in it")
         return tuple(values)
 
+    def spans(self, name: str) -> tuple[tuple[float, float], ...]:
+        """Return a list of pairs of numbers (start and end), empty if absent."""
+        found = []
+        for value in self._value(name, (list,), "a list", []):
+            if not isinstance(value, list) or len(value) != 2:
+                raise self.error(name, f"pairs of numbers expected, found {_shown(value)}")
+            pair = Fields(dict(zip(("start", "end"), value, strict=True)), self._where, hint="")
+            try:
+                found.append((pair.number("start"), pair.number("end")))
+            except LibraryError:
+                problem = f"pairs of numbers expected, found {_shown(value)}"
+                raise self.error(name, problem) from None
+        return tuple(found)
+
     def objects(self, name: str, *, required: bool = False) -> Iterator[Fields]:
         """Yield a reader for each object of a list; errors name its index."""
         values = self._value(name, (list,), "a list", ... if required else [])

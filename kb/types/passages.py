@@ -52,7 +52,8 @@ class Hit:
     first word that `snippet` marks is spoken (of a quoted phrase, if there is one). `missing` are
     the words of the query that the passage lacks, `occurrences` all places of the others. `tier`
     as in `Passage`. `expected_errors` is the share of words that are likely wrong around the words
-    found, 0..1; None if the text there is not unsure.
+    found, 0..1; None if the text there is not unsure. `speaker` speaks at `at_s`: a name or label,
+    empty if it is not known.
     """
 
     item_id: str
@@ -69,6 +70,7 @@ class Hit:
     missing: tuple[str, ...] = ()
     occurrences: tuple[Occurrence, ...] = ()
     expected_errors: float | None = None
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class DocumentFacts:
 
     `coverage` is the covered share of the speech, 0..1, `grade` the transcript's mark for readers;
     `expected_errors` is the share of words that are likely wrong, 0..1, given where it lowers the
-    grade. None and empty values are omitted from the document.
+    grade; `speakers` are the names of those who speak, as a person gave them. None and empty values
+    are omitted from the document.
     """
 
     language: str = ""
@@ -110,3 +113,4 @@ class DocumentFacts:
     grade: str = ""
     duration_s: float | None = None
     expected_errors: float | None = None
+    speakers: str = ""

@@ -33,6 +33,7 @@ def search_document(result: SearchResult) -> dict[str, Any]:
                 "score": round(hit.score, 4),
                 "deep_link": hit.deep_link,
                 "path": hit.path,
+                **({"speaker": hit.speaker} if hit.speaker else {}),
                 **({"tier": hit.tier} if hit.tier else {}),
                 **(
                     {"expected_errors": hit.expected_errors}
@@ -82,6 +83,7 @@ def _print_hit(number: int, hit: Hit) -> None:
             (f"{number}. ", "dim"),
             (hit.title, "bold"),
             f"  [{format_timestamp(hit.at_s)}]",
+            (f"  {hit.speaker}" if hit.speaker else "", "cyan"),
             (f"  {hit.tier}" if hit.tier else "", "yellow"),
             (f"  without: {', '.join(hit.missing)}" if hit.missing else "", "yellow"),
             (

@@ -1,18 +1,28 @@
-"""Labels of speakers, put on the segments of a transcript by their times."""
+"""Labels of speakers, put on the words and segments of a transcript by their times."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
+from kb.storage import Fields
+from kb.transcript.spoken_spans import LabelledSpan, SpokenSpans, longest
 from kb.types import Segment, Transcript
 
-LabelledTurn = tuple[float, float, str]
-"""Start and end in seconds, and the label."""
+
+def turns_of(document: Mapping[str, Any]) -> list[LabelledSpan]:
+    """Return the turns in a result of the step. Raises LibraryError for a damaged one."""
+    fields = Fields(
+        document, "speakers.json", hint="Make it again: kb enrich ID --steps speakers --again"
+    )
+    return [
+        (row.number("start"), row.number("end"), row.text("speaker"))
+        for row in fields.objects("turns", required=True)
+    ]
 
 
-def with_labels(transcript: Transcript, turns: Sequence[LabelledTurn]) -> Transcript:
+def with_labels(transcript: Transcript, turns: Iterable[LabelledSpan]) -> Transcript:
     """Return the transcript with the speaker of each word, and of each segment.
 
     That of a word is who speaks the longest in it, that of a segment who speaks the longest in its
@@ -20,53 +30,29 @@ def with_labels(transcript: Transcript, turns: Sequence[LabelledTurn]) -> Transc
     speaker. A segment that no turn overlaps keeps what it has; so does one whose speaker the
     transcript names already.
     """
-    if not turns:
+    spans = SpokenSpans(turns)
+    if not spans.spans:
         return transcript
-    ordered = sorted(turns)
-    latest = [0.0]  # the latest end of the turns before each place
-    for _, end_s, _ in ordered:
-        latest.append(max(latest[-1], end_s))
     segments = tuple(
-        segment if segment.speaker else _labelled(segment, ordered, latest)
-        for segment in transcript.segments
+        segment if segment.speaker else _labelled(segment, spans) for segment in transcript.segments
     )
     return replace(transcript, segments=segments)
 
 
-def _labelled(segment: Segment, turns: Sequence[LabelledTurn], latest: Sequence[float]) -> Segment:
+def _labelled(segment: Segment, turns: SpokenSpans) -> Segment:
     if not segment.words:
-        spoken = _spoken(segment.start_s, segment.end_s, turns, latest)
-        return replace(segment, speaker=_longest(spoken)) if spoken else segment
-    by_word = [_spoken(word.start_s, word.end_s, turns, latest) for word in segment.words]
+        spoken = turns.seconds(segment.start_s, segment.end_s)
+        return replace(segment, speaker=longest(spoken)) if spoken else segment
+    by_word = [turns.seconds(word.start_s, word.end_s) for word in segment.words]
     total: dict[str, float] = {}
     for spoken in by_word:
         for label, seconds in spoken.items():
             total[label] = total.get(label, 0.0) + seconds
     if not total:
         return segment
-    speaker = _longest(total)
+    speaker = longest(total)
     words = tuple(
-        replace(word, speaker=_longest(spoken) if spoken else speaker)
+        replace(word, speaker=longest(spoken) if spoken else speaker)
         for word, spoken in zip(segment.words, by_word, strict=True)
     )
     return replace(segment, words=words, speaker=speaker)
-
-
-def _spoken(
-    start_s: float, end_s: float, turns: Sequence[LabelledTurn], latest: Sequence[float]
-) -> dict[str, float]:
-    """Return the seconds of each speaker within a span."""
-    spoken: dict[str, float] = {}
-    place = bisect_left(turns, (end_s,))
-    while place > 0 and latest[place] > start_s:
-        place -= 1
-        begin, end, label = turns[place]
-        shared = min(end, end_s) - max(begin, start_s)
-        if shared > 0:
-            spoken[label] = spoken.get(label, 0.0) + shared
-    return spoken
-
-
-def _longest(spoken: dict[str, float]) -> str:
-    # Of two that speak equally long, the same one each time.
-    return max(sorted(spoken), key=lambda label: spoken[label])

@@ -11,9 +11,8 @@ from typing import Any
 
 from kb.enrich.base import Progress, Step, StepInput
 from kb.enrich.speakers import weights
-from kb.enrich.speakers.labels import with_labels
+from kb.enrich.speakers.labels import turns_of, with_labels
 from kb.errors import KBError
-from kb.storage import Fields
 from kb.types import Transcript
 
 
@@ -61,14 +60,7 @@ class Speakers(Step):
         }
 
     def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
-        fields = Fields(
-            document, "speakers.json", hint="Make it again: kb enrich ID --steps speakers --again"
-        )
-        turns = [
-            (row.number("start"), row.number("end"), row.text("speaker"))
-            for row in fields.objects("turns", required=True)
-        ]
-        return with_labels(transcript, turns)
+        return with_labels(transcript, turns_of(document))
 
 
 def label(number: int) -> str:

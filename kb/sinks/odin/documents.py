@@ -38,7 +38,7 @@ RESERVED_KEYS = frozenset(
     (
         *("producer", "id", "url", "title", "channel", "published", "description"),
         *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
-        "expected_errors",
+        *("expected_errors", "speakers"),
         *("content_sha256", "part", "parts", "words"),
         *("passages_sha256", "written_sha256"),  # used by the sink `folder`
     )
@@ -244,6 +244,7 @@ def _header(item: MediaItem, facts: DocumentFacts) -> str:
         ("Date", item.published),
         ("Link", web_address(item.url)),
         ("Length", format_timestamp(length_s) if length_s else ""),
+        ("Speakers", facts.speakers),
         ("Language", facts.language or item.language or ""),
         ("Model", " · ".join(filter(None, (facts.model, facts.engine, facts.preset)))),
         ("Coverage", coverage),

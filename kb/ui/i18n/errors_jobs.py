@@ -37,6 +37,30 @@ DE: dict[str, tuple[str, str]] = {
         "{number} ist keine Zahl von Sprechern.",
         "Eine Zahl von 1 bis {most} angeben.",
     ),
+    "speakers.unknown": (
+        "{item_id} hat keinen Sprecher {speaker!r}.",
+        "Seine Sprecher: {known}.",
+    ),
+    "speakers.none": (
+        "Wer in {item_id} spricht, ist noch nicht bekannt.",
+        "Herausfinden, wer spricht: kb enrich {item_id} --steps speakers",
+    ),
+    "speakers.no_name": (
+        "{name!r} ist kein Name.",
+        'Zum Beispiel: kb speakers ID --name S1="Anna Weber"',
+    ),
+    "speakers.name_long": (
+        "Der Name hat {length} Zeichen; höchstens {most} werden behalten.",
+        "Einen kürzeren angeben.",
+    ),
+    "speakers.label": (
+        "So, {name!r}, heißt ein Sprecher ohne Namen.",
+        "Einen Namen angeben. Zwei Sprecher werden einer mit: kb speakers ID --merge S2=S1",
+    ),
+    "speakers.no_pair": (
+        "In {text!r} fehlt ein Gleichheitszeichen mit etwas davor.",
+        "Zum Beispiel: {example}",
+    ),
     "enrich.no_steps": ("Kein Schritt ist genannt.", "Bekannt: {known}"),
     "enrich.no_items": ("Welche Einträge?", "kb enrich ID…, oder --all"),
     "extras.other_item": ("{path} gehört nicht zu {item_id}.", "Die Datei wegbewegen."),

@@ -144,7 +144,10 @@ def _search_hit(place: int, hit: Hit) -> None:
             args=(hit.item_id, hit.at_s),
         )
         st.markdown(
-            _tier_badge(hit) + _unsure_badge(hit) + messages.highlight_markdown(hit.snippet)
+            _tier_badge(hit)
+            + _unsure_badge(hit)
+            + _speaker(hit)
+            + messages.highlight_markdown(hit.snippet)
         )
         if hit.missing:
             missing = " ".join(f"~~{messages.escape_markdown(word)}~~" for word in hit.missing)
@@ -169,6 +172,10 @@ def _tier_badge(hit: Hit) -> str:
         return ""
     known = _TIERS.get(hit.tier)
     return f":orange-badge[{text(known) if known else messages.escape_markdown(hit.tier)}] "
+
+
+def _speaker(hit: Hit) -> str:
+    return f"**{messages.escape_markdown(hit.speaker)}:** " if hit.speaker else ""
 
 
 def _unsure_badge(hit: Hit) -> str:
