@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from openai import OpenAI
 
-from kb.database import Database, notices
+from kb.database import notices
 from tests.fakes.webhook import WebhookReceiver
 from tests.support.serving import serving
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ def test_jobs_and_their_notices_survive_kills(tmp_path: Path) -> None:
                         files={"file": (talk.name, talk.read_bytes())},
                         data={"webhook": f"{receiver.origin}/hook"},
                         headers={"Idempotency-Key": talk.name},
-                        timeout=60,
+                        timeout=WAIT_S,
                     )
                     assert answer.status_code == 202, answer.text
                     jobs[talk.name] = answer.json()["job_id"]
@@ -67,13 +67,13 @@ def test_jobs_and_their_notices_survive_kills(tmp_path: Path) -> None:
                     files={"file": (talk.name, talk.read_bytes())},
                     data={"webhook": f"{receiver.origin}/hook"},
                     headers={"Idempotency-Key": talk.name},
-                    timeout=60,
+                    timeout=WAIT_S,
                 )
                 assert (again.status_code, again.json()["job_id"]) == (200, jobs[talk.name])
             due = sa.update(notices).where(notices.c.next_at.is_not(None)).values(next_at=0.0)
 
             def all_arrived() -> bool:
-                with Database.open(lab.settings).begin() as connection:
+                with lab.jobs.database.begin() as connection:
                     connection.execute(due)  # instead of a wait of minutes
                     open_ones = sa.select(sa.func.count()).select_from(notices)
                     left = connection.scalar(open_ones.where(notices.c.next_at.is_not(None)))
@@ -90,7 +90,8 @@ def test_jobs_and_their_notices_survive_kills(tmp_path: Path) -> None:
 
 def done(address: str, jobs: dict[str, str]) -> int:
     """Return the number of jobs that have ended well."""
-    listed = httpx.get(f"{address}/v1/jobs", params={"limit": 100}, timeout=60).json()["data"]
+    answer = httpx.get(f"{address}/v1/jobs", params={"limit": 100}, timeout=WAIT_S)
+    listed = answer.json()["data"]
     assert {each["job_id"] for each in listed} == set(jobs.values())
     assert not {each["status"] for each in listed} & {"failed", "cancelled", "gone"}
     return sum(each["status"] in ("done", "held") for each in listed)

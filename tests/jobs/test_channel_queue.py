@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from kb.jobs.queue.listing_jobs import subscription_listing
+from kb.service import ItemStatus
 from kb.sources.keys.key_ring import next_reset
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from tests.fakes.youtube import Refusal
 from tests.support.channel import Site, expire_waits
 from tests.support.raising import check
+from tests.support.waiting import WAIT_S
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
@@ -47,7 +49,7 @@ def test_a_listing_killed_half_way_goes_on_and_three_keys_see_it_through(tmp_pat
     def hold(path: str, query: dict[str, str], _key: str) -> Refusal | None:
         if path == "playlistItems" and query.get("pageToken") == stop_at and not go_on.is_set():
             reached.set()
-            go_on.wait(90)
+            go_on.wait(WAIT_S)
         return None
 
     # The listing costs 21 units: one key runs out before the kill, one after it.
@@ -56,7 +58,7 @@ def test_a_listing_killed_half_way_goes_on_and_three_keys_see_it_through(tmp_pat
     with site, site.lab(tmp_path / "lab", **NO_DOWNLOADS) as lab:
         listing = follow(lab)
         worker = lab.start()
-        assert reached.wait(90)
+        assert reached.wait(WAIT_S)
         lab.kill(worker)
         go_on.set()
         before = listed(lab)
@@ -137,7 +139,15 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         lab.wait(lambda: lab.jobs.lanes(), "the bot check")
         # Recognition continues with fetched media and with files that need no download.
         mine = lab.ingest(write_talks(tmp_path / "own", 1))
-        states = lab.wait_finished()
+        states: dict[str, ItemStatus] = {}
+
+        def at_rest() -> bool:
+            # A talk whose download has failed is tried after some seconds, and meets the pause.
+            states.update(lab.wait_finished())
+            waits = [each.wait_until or 0.0 for each in states.values() if each.state == "waiting"]
+            return min(waits) > time.time() + COOLDOWN_S / 2
+
+        lab.wait(at_rest, "the rest of all downloads")
         assert states[mine[0]].state == "done"
         fetched = len(list(lab.library.entries())) - 1
         counts = Counter(status.state for status in states.values())

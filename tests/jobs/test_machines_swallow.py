@@ -31,22 +31,30 @@ def machines(database_url: str, tmp_path: Path) -> Iterator[Machines]:
 )
 def test_a_network_that_swallows(machines: Machines, seconds: int, who: tuple[str, ...]) -> None:
     lab = machines.lab
-    ids = lab.ingest(write_talks(lab.folder / "in", 12, words=40))
+    talks = write_talks(lab.folder / "in", 12, words=40)
+    # Both are there before there is work: the start of the second takes longer than all of it.
     one, two = machines.start("one"), machines.start("two")
-    lab.wait(lambda: lab.jobs.items.running("one"), "the first has items")
-    held = [item_id for item_id, _ in lab.jobs.items.running("one")]
+    ids, held = lab.ingest(talks), list[str]()
+
+    def has_items() -> bool:
+        held[:] = [item_id for item_id, _ in lab.jobs.items.running("one")]
+        return len(held) > 1 or (bool(held) and not lab.jobs.counts()["queued"])
+
+    lab.wait(has_items, "the first has items")
     before = len(machines.log().splitlines())
     for name in who:
         machines.proxies[name].swallow()
-    ends_at = time.monotonic() + seconds
+    began = time.monotonic()
     if len(who) == 1:
         # The other takes over what the first had, and is done before the network is back.
         machines.require_complete(ids)
         for item_id in held:
             assert lab.service.revisions.edit(item_id, 0, EDITED) is not None
-    time.sleep(max(0.0, ends_at - time.monotonic()))
+    time.sleep(max(0.0, began + seconds - time.monotonic()))
     # Lines about the outage: once each minute at most, of each worker, and its end.
-    assert len(machines.log().splitlines()) - before <= 12 * len(who) + 4
+    longer_s = time.monotonic() - began - seconds  # a busy machine needs more time
+    most = (12 + longer_s / 15) * len(who) + 4
+    assert len(machines.log().splitlines()) - before <= most
     for name in who:
         machines.proxies[name].heal()
     machines.require_complete(ids)

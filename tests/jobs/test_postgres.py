@@ -119,8 +119,9 @@ def test_two_workers_one_killed_everything_once(database: str, tmp_path: Path) -
     settings = {"KB_DATABASE_URL": database, "KB_WORKER_TIMEOUT_S": "4", "KB_IN_FLIGHT": "4"}
     with Lab(tmp_path / "lab", **settings) as lab:
         files = write_talks(lab.folder / "in", 8, words=40)
-        ids = lab.ingest(files)
+        # Both are there before there is work: the start of the second takes longer than all of it.
         first, second = lab.start(name="one"), lab.start(name="two")
+        ids = lab.ingest(files)
         had: set[tuple[str, int]] = set()
         lab.wait(lambda: had.update(lab.jobs.items.running("one")) or had, "the first has items")
         lab.kill(first)

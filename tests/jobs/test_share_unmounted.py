@@ -29,13 +29,14 @@ pytestmark = [
 
 __all__ = ["database_url", "server"]
 
-# `kb` that stops itself before it moves the first file of this kind into place.
+# `kb` that stops itself before it moves the first medium's file of this kind into place.
 STOPS = """
 import os, signal, sys
 from pathlib import Path
 replace, wanted = Path.replace, Path({file!r})
 def stopping(self, target):
-    if str(target).endswith({kind!r}) and wanted.exists():
+    target = Path(target)
+    if target.parent.name == 'media' and target.suffix == {kind!r} and wanted.exists():
         wanted.unlink()
         os.kill(os.getpid(), signal.SIGSTOP)
     return replace(self, target)

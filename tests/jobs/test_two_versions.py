@@ -19,6 +19,7 @@ from kb.settings import PROJECT_ROOT
 from tests.support.machines import Machines, machines_of
 from tests.support.postgres import database_url, execute, server
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 from tests.support.workers import write_talks
 
 pytestmark = pytest.mark.long
@@ -46,7 +47,7 @@ def newer(machines: Machines, *arguments: str) -> subprocess.CompletedProcess[st
     """Run a command of the newer version."""
     return subprocess.run(
         [sys.executable, "-c", NEWER, *arguments], env=machines.lab.environment(),
-        cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120, check=False,
+        cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False,
     )  # fmt: skip
 
 
@@ -54,7 +55,11 @@ def test_an_update_with_work_in_progress(machines: Machines) -> None:
     lab = machines.lab
     ids = lab.ingest(write_talks(lab.folder / "in", 4, words=8))
     machines.start("one")
-    lab.wait(lambda: lab.jobs.items.running("one"), "work in progress")
+    # An item may be begun and done between two looks.
+    lab.wait(
+        lambda: any(each.state in ("running", "done") for each in lab.states(ids).values()),
+        "work in progress",
+    )
 
     # A newer version that this worker's machine does not know: it takes no further items.
     execute(machines.url, "INSERT INTO kb_schema VALUES (999, 0)")

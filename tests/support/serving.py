@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 from kb.settings import PROJECT_ROOT
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 from tests.support.workers import Lab
 
 
@@ -37,12 +37,12 @@ class ServeProcess:
         _, *children = self.family()
         self.process.kill()
         self.process.wait()
-        psutil.wait_procs(children, 30)
+        psutil.wait_procs(children, WAIT_S)
 
     def stop(self) -> None:
         """End it as a service manager does; it must end well."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0, self.log.read_text()
+        assert self.process.wait(WAIT_S) == 0, self.log.read_text()
         assert "Traceback" not in self.log.read_text()
 
 
@@ -79,6 +79,6 @@ def serving(lab: Lab, name: str) -> Iterator[ServeProcess]:
 
 def _is_ready(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health/ready", timeout=60).status_code == 200
+        return httpx.get(f"{address}/health/ready", timeout=WAIT_S).status_code == 200
     except httpx.TransportError:
         return False

@@ -29,7 +29,6 @@ from tests.support.processes import end_processes_of
 from tests.support.waiting import WAIT_S
 
 ACTIVE_STATES = ("queued", "running")
-LEFTOVER_S = 20.0  # a temporary file that is older was left behind
 NO_SETTINGS = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 
@@ -215,16 +214,23 @@ class Lab:
     def wait_finished(
         self, ids: Sequence[str] | None = None, timeout_s: float = WAIT_S
     ) -> dict[str, ItemStatus]:
-        """Wait until none of the items is queued or running; return their states."""
+        """Wait until none of the items is queued or running; return these very states.
+
+        An item that waits may be queued again at any moment after that.
+        """
+        found: dict[str, ItemStatus] = {}
 
         def finished() -> bool:
+            nonlocal found
             if ids is None:  # a count costs less than the states of hundreds of items
                 counts = self.jobs.items.row_counts()  # a listing queues more
-                return not any(counts[state] for state in ACTIVE_STATES)
-            return all(s.state not in ACTIVE_STATES for s in self.states(ids).values())
+                if any(counts[state] for state in ACTIVE_STATES):
+                    return False
+            found = self.states(ids)
+            return all(each.state not in ACTIVE_STATES for each in found.values())
 
         self.wait(finished, "the end", timeout_s)
-        return self.states(ids)
+        return found
 
     # What must hold at the end
 
@@ -242,7 +248,8 @@ class Lab:
     def leftovers(self) -> list[str]:
         """Return the temporary files that stay in the library.
 
-        A worker that runs makes some for a moment, such as those of its own records.
+        A worker that runs makes some for a moment, such as those of its own records: only a file
+        that stays for the whole limit of a wait was left behind.
         """
 
         def there() -> set[tuple[str, int]]:
@@ -253,7 +260,7 @@ class Lab:
                         found.add((str(path), path.stat().st_ino))
             return found
 
-        left, ends_at = there(), time.monotonic() + LEFTOVER_S
+        left, ends_at = there(), time.monotonic() + WAIT_S
         while left and time.monotonic() < ends_at:
             time.sleep(0.1)
             left &= there()
