@@ -11,6 +11,7 @@ import pytest
 
 from kb.settings import PROJECT_ROOT
 from tests.support.compose import WordBank, compose, write_wav
+from tests.support.waiting import WAIT_S
 
 TRAP = "open({mark!r}, 'a').write(__name__ + chr(10))\n"
 
@@ -47,7 +48,7 @@ def test_python_files_and_programs_of_the_current_folder_are_not_run(tmp_path: P
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WAIT_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

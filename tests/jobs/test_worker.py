@@ -25,8 +25,10 @@ from kb.database import items
 from kb.errors import Cancelled
 from kb.inference.line import Line, Request
 from kb.options import RunOptions
+from kb.service import ItemStatus, follow
 from kb.settings import PROJECT_ROOT
 from kb.sources.listing.filters import VideoFilters
+from tests.support.commands import run_command
 from tests.support.error_source import sentence
 from tests.support.raising import raises
 from tests.support.waiting import WAIT_S
@@ -61,13 +63,17 @@ class Warm(Lab):
         (path,) = self.talks(1)
         (item,) = self.jobs.source_factory.open(str(path), VideoFilters())
         self.jobs.items.submit([item], {"model": "demo"}, lambda *_: None)
+        self.wait_until(item.id, time.time() + seconds)
+        return item.id, path
+
+    def wait_until(self, item_id: str, at: float) -> None:
+        """Let an item wait for its retry until `at`, in epoch seconds."""
         with self.jobs.database.begin() as connection:
             connection.execute(
                 sa.update(items)
-                .where(items.c.id == item.id)
-                .values(state="waiting", wait_until=time.time() + seconds)
+                .where(items.c.id == item_id, items.c.state.in_(("queued", "waiting")))
+                .values(state="waiting", wait_until=at)
             )
-        return item.id, path
 
     def deaths(self, item_id: str) -> int:
         row = self.jobs.items.read(item_id)
@@ -112,16 +118,24 @@ def test_ingest_to_done_and_the_same_sound_once(warm: Warm) -> None:
 
 
 def test_wait_follows_an_item_that_comes_back_soon_and_lists_one_that_does_not(
-    warm: Warm,
+    warm: Warm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _ = warm.worker
     late, late_path = warm.waiting(3600.0)
-    began = time.monotonic()
-    warm.kb("ingest", str(late_path), "--wait", "--json")  # not followed
-    # The first item must still wait when the command reads it, however slow the machine is.
-    soon, soon_path = warm.waiting(min(50.0, 2 + 3 * (time.monotonic() - began)))
-    out = warm.kb("ingest", str(soon_path), str(late_path), "--wait", "--json").stdout
-    report = json.loads(out)
+    soon, soon_path = warm.waiting(follow.SHORT_WAIT_S - 1)
+    is_worth_waiting, looks = follow._is_worth_waiting, list[str]()
+
+    def looked_at(status: ItemStatus, now: float) -> bool:
+        if status.id == soon and not looks:
+            looks.append(status.state)
+            warm.wait_until(soon, time.time())  # its time comes now, and not sooner
+        return is_worth_waiting(status, now)
+
+    monkeypatch.setattr(follow, "_is_worth_waiting", looked_at)
+    arguments = ("ingest", str(soon_path), str(late_path), "--wait", "--json")
+    done = run_command(arguments, warm.environment(), PROJECT_ROOT)
+    report = json.loads(done.stdout)
+    assert looks == ["waiting"]
     assert {each["id"]: each["code"] for each in report["skipped"]} == {
         soon: "waiting",
         late: "waiting",
@@ -156,8 +170,8 @@ def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -
 
 def test_a_clip_is_answered_while_a_talk_is_running(warm: Warm) -> None:
     _ = warm.worker
-    talk = warm.begin_long()
     (clip,) = warm.talks(1, 4)
+    talk = warm.begin_long(3 * LONG_WORDS)
     line, stretches = Line(warm.home), []
     request = Request(clip, RunOptions(), shown_as="clip.wav")
     found = line.transcribe(request, on_text=stretches.append)
@@ -416,7 +430,8 @@ def test_a_detached_worker_survives_its_terminal(warm: Warm) -> None:
     terminal = os.getsid(shell.pid)
     _, errors = shell.communicate(timeout=WAIT_S)
     assert shell.returncode == 0, errors
-    (alive,) = warm.jobs.workers()
+    warm.wait(warm.jobs.workers, "its heartbeat")
+    (alive,) = warm.jobs.local_workers()
     worker = warm.track(alive.pid)
     assert os.getsid(worker.pid) not in (terminal, os.getsid(0))
     with pytest.raises(ProcessLookupError):  # no process of the terminal is left
