@@ -36,7 +36,7 @@ from kb.types import (
 )
 from kb.ui.i18n import library, text
 from kb.ui.tabs.library import item
-from kb.ui.web import export_route
+from kb.ui.web import export_route, media_route
 from kb.ui.widgets import player
 from tests.support.library_pages import HARBOUR, add_item, page, page_text, run_page, true_segments
 
@@ -328,9 +328,13 @@ def test_who_speaks_and_the_steps_are_shown(
     found = service.items.transcript(item_id)
     assert {segment.speaker for segment in found.segments} == {"Speaker 1", "Speaker 2"}
     assert item._changed_lines(found) == {2}  # also with a speaker
-    said = page_text(page(tab="Library", item=item_id, lang=lang))
-    for words in (title, left_out, command, "Speaker 2 "):
-        assert words in said, words
+    app = page(tab="Library", item=item_id, lang=lang)
+    for words in (title, left_out, command):
+        assert words in page_text(app), words
+    assert [each.label.split(" · ")[0] for each in app.text_input if "|" in str(each.key)] == [
+        "Speaker 2",
+        "Speaker 1",
+    ]
     service.close()
 
 
@@ -456,3 +460,47 @@ def test_a_zip_has_the_options_of_the_command_line(home: Path) -> None:
     assert wanted == ExportRequest(
         ("csv", "srt"), "word", LAYOUTS["bbc"], True, wanted.frame_rate, "excel-de"
     )
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_speakers_are_named_merged_and_reassigned_on_the_page(lang: str, item_id: str) -> None:
+    service = Service()
+    entry = service.items.entry(item_id)
+    turns = [
+        {"start": 0.0, "end": 10.0, "speaker": "Speaker 1"},
+        {"start": 10.0, "end": 30.0, "speaker": "Speaker 2"},
+        {"start": 30.0, "end": 9999.0, "speaker": "Speaker 3"},
+    ]
+    basis = {"sha256": service.items.transcript(item_id).media.sha256}
+    path = Extras(service.library).path(entry.stem, "speakers")
+    write_json(path, {"version": 1, "id": item_id, "basis": basis, "turns": turns})
+
+    def spoken() -> list[str | None]:
+        found = [segment.speaker for segment in service.items.transcript(item_id).segments]
+        return [who for n, who in enumerate(found) if n == 0 or who != found[n - 1]]
+
+    app = page(tab="Library", item=item_id, lang=lang)
+    app.text_input(f"speaker-name|{item_id}|Speaker 1").set_value("Anna *Weber*")
+    run_page(app)
+    assert spoken() == ["Anna *Weber*", "Speaker 2", "Speaker 3"]
+    assert {"en": "Named: ", "de": "Benannt: "}[lang] + "Anna *Weber*." in page_text(app)
+    app.selectbox(f"speaker-same|{item_id}|Speaker 3").set_value("Anna *Weber*")
+    run_page(app)
+    assert spoken() == ["Anna *Weber*", "Speaker 2", "Anna *Weber*"]
+    app.text_input("speaker-from").set_value("0:00")
+    app.text_input("speaker-to").set_value("0:10")
+    app.selectbox("speaker-who").set_value("Speaker 2")
+    app.button("speaker-assign-now").click()
+    run_page(app)
+    assert spoken() == ["Speaker 2", "Anna *Weber*"]
+    app.button("speaker-assign-now").click()  # without times
+    run_page(app)
+    assert spoken() == ["Speaker 2", "Anna *Weber*"]
+    app.text_input(f"speaker-name|{item_id}|Anna *Weber*").set_value("")
+    run_page(app)
+    assert spoken() == ["Speaker 2", "Speaker 3"]
+    said = "".join(each.proto.body for each in app.get("html"))
+    excerpts = sum(len(each.excerpts) for each in service.speakers.of(item_id))
+    assert said.count("<audio") == excerpts > 2
+    assert f"{media_route.media_url(item_id)}#t=" in said
+    service.close()

@@ -15,7 +15,7 @@ from kb.types.safe_text import printable, web_address
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.i18n.error_messages import flag_label
-from kb.ui.tabs.library.panels import steps
+from kb.ui.tabs.library.panels import speakers, steps
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
 from kb.ui.widgets.tables import guarded_table
@@ -30,7 +30,8 @@ def render(
 ) -> None:
     """Draw the parts; results of their buttons are shown at `place` (see `messages.flash`)."""
     _published(service, entry, place, ready=transcript is not None)
-    steps.render(service, entry, transcript)
+    steps.render(service, entry)
+    speakers.render(service, entry, transcript, place=place)
     if transcript is not None:
         _quality_table(transcript)
         _revisions(entry, transcript, place)
