@@ -9,8 +9,8 @@ from gpu.preset_figures import Preset
 from kb.asr.engines.model_lookup import DEMO, identify
 from kb.asr.engines.model_registry import find_model
 from kb.asr.engines.model_table import DEFAULT, MachineKind, ModelRow, load_models
-from kb.errors import SettingsError
-from kb.inference.transcription_options import TranscriptionOptions
+from kb.errors import KBError, SettingsError
+from kb.inference.transcription_options import RowFacts, TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import Settings
 from kb.storage.model_names import check_no_folder_here
@@ -52,37 +52,53 @@ def _model_of(name: str, row: ModelRow | None) -> str:
 
 
 def transcription_options(
-    options: RunOptions, settings: Settings, model: str, preset: Preset
+    options: RunOptions,
+    settings: Settings,
+    model: str,
+    preset: Preset,
+    facts: RowFacts | None = None,
 ) -> TranscriptionOptions:
     """Return the options of the transcription with a model, in what its row says.
 
-    `model` is that of `model_name`. Raises SettingsError.
+    `model` is that of `model_name`. `facts` are those of a request from elsewhere, whose settings
+    name engine and model: this machine's row says only what it bears. Raises SettingsError.
     """
-    row = _asked_row(options, settings) or row_of(model, settings)
+    row = row_of(model, settings) if facts else _asked(options, settings, model)[1]
     if row is not None and row.batch and not options.batch_size:
         preset = replace(preset, batch_size=min(preset.batch_size, row.batch))
+    found = facts or _facts_of(row)
     return TranscriptionOptions(
         preset=preset,
-        engine=options.engine or (_own_engine(row) if row else "") or settings.engine,
+        engine=settings.engine if facts else _engine(options, settings, row),
         model=model,
         language=options.language or settings.language,
         detect_speech=options.detect_speech,
         normalize=settings.normalize_loudness,
         track=options.sound_track(),
-        languages=row.languages if row else (),
-        dtype=row.dtype if row else "auto",
-        device=row.device if row else "any",
+        languages=found.languages,
+        dtype=found.dtype,
+        device=found.device,
         idle_s=row.idle_s if row else None,
     )
 
 
-def _asked_row(options: RunOptions, settings: Settings) -> ModelRow | None:
-    """Return the row that options or settings name; None where they leave it to the machine."""
+def _asked(
+    options: RunOptions, settings: Settings, default: str = ""
+) -> tuple[str, ModelRow | None]:
+    """Return the name that options or settings ask for, else the default, and its row."""
     for name in (options.model, settings.model):
         row = row_of(name, settings) if name else None
         if name and (row is None or row.id != DEFAULT):
-            return row
-    return None
+            return name, row or (row_of(default, settings) if default else None)
+    return default, row_of(default, settings) if default else None
+
+
+def _facts_of(row: ModelRow | None) -> RowFacts:
+    return RowFacts(row.languages, row.dtype, row.device) if row else RowFacts()
+
+
+def _engine(options: RunOptions, settings: Settings, row: ModelRow | None) -> str:
+    return options.engine or (_own_engine(row) if row else "") or settings.engine
 
 
 def _own_engine(row: ModelRow) -> str:
@@ -90,23 +106,24 @@ def _own_engine(row: ModelRow) -> str:
     return (row.engine or identify(row.model)[0]) if row.id != row.model else ""
 
 
-def with_model(options: RunOptions, settings: Settings) -> RunOptions:
-    """Return options that name a row's model and engine: other machines have other tables.
+def for_other_machines(
+    options: RunOptions, settings: Settings, default_model: Callable[[], str]
+) -> tuple[RunOptions, RowFacts]:
+    """Return options that name model, engine and batch, and the facts of the model's row.
 
-    Raises SettingsError.
+    Other machines have other tables of models. `default_model` names the model of a request that
+    names none. Raises SettingsError.
     """
-    named = row_of(options.model, settings) if options.model else None
-    if named is not None and named.id == DEFAULT:
-        options = replace(options, model=None)
-    requested, row = options.model or settings.model, _asked_row(options, settings)
-    if row is None or _model_of(requested, row) == requested:
-        return options
-    return replace(
-        options,
-        model=row.model,
-        engine=options.engine or _own_engine(row) or None,
-        batch_size=options.batch_size or row.batch,
-    )
+    name, row = _asked(options, settings)
+    model = _model_of(name, row) if name else default_model()
+    if row is None and model:
+        row = row_of(model, settings)
+    batch = options.batch_size
+    if row is not None and row.batch and not batch:
+        batch = min(row.batch, options.resolve_preset(settings).batch_size)
+    engine = _engine(options, settings, row)
+    named = replace(options, model=model or None, engine=engine, batch_size=batch)
+    return named, _facts_of(row)
 
 
 def check_machine(options: TranscriptionOptions, kind: MachineKind) -> None:
@@ -120,4 +137,17 @@ def check_machine(options: TranscriptionOptions, kind: MachineKind) -> None:
             model=options.model,
             wanted=options.device,
             kind=kind,
+        )
+
+
+def check_aligner(options: TranscriptionOptions, settings: Settings) -> None:
+    """Raise KBError if a request wants its words timed by another model than this machine's."""
+    asked = options.settings.qwen_aligner if options.settings else settings.qwen_aligner
+    if options.engine == "qwen3-asr" and asked != settings.qwen_aligner:
+        raise KBError(
+            "models.other_aligner",
+            "The request wants words timed by {wanted}; this machine times them by {own}.",
+            hint="Set KB_QWEN_ALIGNER alike on all machines.",
+            wanted=asked,
+            own=settings.qwen_aligner,
         )

@@ -28,7 +28,7 @@ from kb.inference.memory_fit import estimate_memory
 from kb.inference.model_lock import ModelLock
 from kb.inference.readers.messages import Request
 from kb.inference.readers.pool import ReaderPool, reader_count
-from kb.inference.transcription_options import TranscriptionOptions
+from kb.inference.transcription_options import RowFacts, TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import Settings, get_settings
 from kb.types import Transcript
@@ -138,12 +138,16 @@ class InferenceSession:
         return model_choice.model_name(requested or "", self._settings, lambda: self.kind)
 
     def transcription_options(
-        self, options: RunOptions, settings: Settings | None = None, preset: Preset | None = None
+        self,
+        options: RunOptions,
+        settings: Settings | None = None,
+        preset: Preset | None = None,
+        facts: RowFacts | None = None,
     ) -> TranscriptionOptions:
         """Return the options of the transcription for a run's options. Raises SettingsError.
 
-        `settings` and `preset` are those of a request from elsewhere; by default this process's
-        hold. How many items are prepared at once is decided here.
+        `settings`, `preset` and `facts` are those of a request from elsewhere; by default this
+        process's hold. How many items are prepared at once is decided here.
         """
         own = settings or self._settings
         if preset is None:
@@ -153,9 +157,12 @@ class InferenceSession:
         from kb.inference import model_choice
 
         requested = options.model or own.model
-        model = model_choice.model_name(requested, own, lambda: self.kind)
+        if facts is not None and own.model:
+            model = own.model  # no name of this machine's table
+        else:
+            model = model_choice.model_name(requested, own, lambda: self.kind)
         found = model_choice.transcription_options(
-            options, own, model, replace(preset, workers=workers)
+            options, own, model, replace(preset, workers=workers), facts
         )
         return replace(found, settings=settings)
 

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gpu.preset_figures import Preset
 from kb.settings import Settings
 from kb.types import SpeechLimits
+
+
+@dataclass(frozen=True, slots=True)
+class RowFacts:
+    """The facts of a model's row in models.yaml that a request carries to other machines."""
+
+    languages: tuple[str, ...] = ()
+    dtype: str = "auto"
+    device: str = "any"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> RowFacts:
+        """Return stored facts. Raises TypeError and ValueError for values that cannot be used."""
+        languages = values.get("languages", ())
+        if not isinstance(languages, list | tuple):
+            raise TypeError("languages are no list")
+        dtype, device = values.get("dtype", "auto"), values.get("device", "any")
+        return cls(tuple(map(str, languages)), str(dtype), str(device))
 
 
 @dataclass(frozen=True, slots=True)

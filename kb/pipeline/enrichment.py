@@ -10,7 +10,7 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +64,20 @@ def add_parts(name: str) -> str:
     return get_step(name).add()
 
 
-def wanted_steps(options: RunOptions, settings: Settings) -> tuple[str, ...]:
+def wanted_steps(
+    options: RunOptions, settings: Settings, elsewhere: Container[str] = ()
+) -> tuple[str, ...]:
     """Return the steps of a run, in order, without those of `auto` that lack a part.
 
-    A step that was named stays, so that its item shows what is missing. Raises UsageError for an
-    unknown name.
+    `elsewhere` are the steps whose parts another machine at work has: whichever machine asks or
+    works, `auto` is the same. A step that was named stays, so that its item shows what is missing.
+    Raises UsageError for an unknown name.
     """
-    return expand(parse_names(settings.steps) if options.steps is None else options.steps)
+    names = parse_names(settings.steps) if options.steps is None else options.steps
+    return expand(names, elsewhere)
 
 
-def expand(names: Sequence[str]) -> tuple[str, ...]:
+def expand(names: Sequence[str], elsewhere: Container[str] = ()) -> tuple[str, ...]:
     """Return the steps of a list that may have `auto` and `none`. Raises UsageError."""
     found: list[str] = []
     for name in names:
@@ -81,7 +85,8 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
             found += [
                 each
                 for each in STEPS
-                if get_step(each).is_default and get_step(each).missing() is None
+                if get_step(each).is_default
+                and (get_step(each).missing() is None or each in elsewhere)
             ]
         elif name != NONE:
             get_step(name)

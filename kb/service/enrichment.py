@@ -9,6 +9,7 @@ from typing import Any
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import DONE, HELD
+from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.step_states import UNFINISHED
 from kb.jobs.queue.steps import StepKey
 from kb.library import Library, LibraryEntry
@@ -24,8 +25,8 @@ class EnrichReport:
     """The result of a request: (step, item id) by what became of them.
 
     `current` have their result already, `under_way` are being carried out; `lacking` are the errors
-    of what this machine lacks for a step, by its name; the step is queued all the same, because
-    another machine may have it.
+    of what this machine lacks for a step that no other at work has, by its name; the step is queued
+    all the same, because another machine may have it later.
     """
 
     queued: list[StepKey] = field(default_factory=list)
@@ -64,10 +65,11 @@ class Enrichment:
         What has its result already is left, unless `again`. Raises UsageError for an unknown id or
         step, or if no step of `auto` can be carried out here.
         """
-        chosen = enrichment.expand(names)
+        elsewhere = steps_elsewhere(self.queue.database)
+        chosen = enrichment.expand(names, elsewhere)
         report = EnrichReport()
         for name in chosen:
-            if (problem := enrichment.lacking(name)) is not None:
+            if name not in elsewhere and (problem := enrichment.lacking(name)) is not None:
                 report.lacking[name] = problem
         if not chosen:
             _refuse_empty(names)

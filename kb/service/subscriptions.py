@@ -12,8 +12,6 @@ from kb.errors import KBError, MediaUnavailable, RetryLater, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, FAILED, PAUSED, QUEUED, WAITING
 from kb.jobs.queue.order import SOURCE
-from kb.jobs.queue.request_settings import with_settings
-from kb.jobs.queue.source_factory import marked
 from kb.library import Library
 from kb.options import RunOptions, SourceOptions, chosen
 from kb.settings import Settings
@@ -49,7 +47,7 @@ class Subscriptions(subscriptions.Subscriptions):
         if not channel_id:
             with suppress(RetryLater):  # a used-up quota is temporary; the first look asks again
                 channel_id = self._channel_of(reference)
-        stored = marked(with_settings(options or {}, self._settings), self._settings)
+        stored = self._queue.asked(options or {})
         before = {each.key: each.options.get("priority") for each in self.list()}
         found = super().follow(
             reference, every_s=every_s, filters=filters, options=stored, channel_id=channel_id

@@ -44,7 +44,7 @@ class JobSettings(BaseModel):
         "auto",
         alias="KB_STEPS",
         description="Steps that follow the words, separated by commas: speakers; auto takes those "
-        "whose parts are on the machine (see kb doctor), none takes none.",
+        "whose parts a machine at work has (see kb doctor), none takes none.",
     )
     step_models: str = Field(
         "",

@@ -9,7 +9,7 @@ import pytest
 from kb.asr.engines.model_registry import known_models
 from kb.asr.engines.model_table import DEFAULT, load_models
 from kb.errors import SettingsError
-from kb.inference.model_choice import check_machine, with_model
+from kb.inference.model_choice import check_machine, for_other_machines
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.service.served_models import ServedModels
@@ -120,11 +120,9 @@ def test_a_name_of_the_table_is_taken_wherever_a_model_is_named(tmp_path: Path) 
         assert found.preset.batch_size == 3 and found.languages == ("en", "de")
         assert found.idle_s == 60
         # A queue hands rows to machines that have other tables.
-        named = with_model(options, own)
+        named, facts = for_other_machines(options, own, lambda: "unused")
         assert (named.model, named.engine, named.batch_size) == ("demo", "faster-whisper", 3)
-    plain = settings(tmp_path, KB_MODEL="demo")
-    assert with_model(RunOptions(), plain) == RunOptions()
-    assert with_model(RunOptions(model="large-v3"), plain) == RunOptions(model="large-v3")
+        assert (facts.languages, facts.device) == (("en", "de"), "any")
 
 
 def test_a_model_for_other_machines_is_refused(tmp_path: Path) -> None:

@@ -14,11 +14,15 @@ import sqlalchemy as sa
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.cli.output.items import need_line
 from kb.database import items, workers
+from kb.enrich.speakers import weights
 from kb.jobs.queue import heartbeat, machine_needs
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.machine_needs import OF_THIS_MACHINE, Need, UnmetNeed, need_of, unmet_needs
 from kb.jobs.queue.request_settings import ASKED
+from kb.jobs.worker import enrich_steps
+from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.serving import answer
+from tests.jobs.test_steps import ITEM, carry_out, finished, request, row_of
 from tests.support.items import item
 from tests.support.machines import machines_of
 from tests.support.postgres import database_url, server
@@ -45,7 +49,8 @@ GONE = "/models/of another machine"
         (Need("", "of/unknown-model", "engine.not_installed"), None, None),
         *(
             (Need("whisper", "demo", code), seen, seen)
-            for code in ("engine.no_cublas", "engine.no_compiler", "model.aligner_missing")
+            for code in ("engine.no_cublas", "engine.no_compiler", "model.aligner_missing",
+                         "models.other_aligner", "models.other_machine")
             for seen in (None, code)
         ),
         # It was installed since it was tried.
@@ -124,6 +129,40 @@ def test_machines_are_named_by_their_answers(store: ItemStore) -> None:
     with store.database.begin() as connection:
         own = sa.select(workers.c.facts).where(workers.c.executor_id == kept.executor_id)
         assert connection.scalar(own)["python"] == "3.11"  # its other facts stay
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ({}, ("skipped", ())),
+        ({"has": ["speakers"]}, ("waiting", ("speakers",))),
+        ({"lacks": []}, ("skipped", ())),
+        ({"has another": ["of tomorrow"], "has": ["speakers"]}, ("waiting", ("speakers",))),
+        ({"is gone": ["speakers"]}, ("skipped", ())),
+        ({"me": ["speakers"]}, ("skipped", ())),  # its part was removed since
+    ],
+)
+def test_a_step_follows_where_some_machine_has_its_parts(
+    context: WorkerContext,
+    monkeypatch: pytest.MonkeyPatch,
+    others: Mapping[str, list[str]],
+    expected: tuple[str, tuple[str, ...]],
+) -> None:
+    """This machine lacks the model; `auto` is the same for whichever machine takes an item."""
+    monkeypatch.setattr(weights, "find", lambda: None)
+    finished(context)
+    for name, steps in others.items():
+        if name != context.executor:
+            sign_on(context.items, name, silent_s=60.0 if name == "is gone" else 0.0)
+        machine_needs.record_answers(context.items.database, name, {}, steps)
+    row = context.items.read(ITEM.id)
+    assert row is not None
+    assert enrich_steps.wanted(context, row) == expected[1]
+    request(context)
+    assert carry_out(context) == expected[0]
+    found = row_of(context.steps)
+    assert "kb models add speakers" in found.hint and found.attempts == 0
+    assert (found.due_at is not None) == (expected[0] == "waiting")
 
 
 @pytest.mark.long

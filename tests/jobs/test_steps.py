@@ -284,5 +284,5 @@ def test_an_item_queues_its_steps_when_its_words_are_written(context: WorkerCont
     for names, count in ((["none"], 0), (["of a later version"], 0), ([STEP], 1)):
         with context.items.database.begin() as connection:
             changed = replace(row, options={**row.options, "steps": names})
-            enrich_steps.submit(context, connection, changed)
+            enrich_steps.submit(context, connection, changed, enrich_steps.wanted(context, changed))
         assert len(context.steps.for_items([ITEM.id]).get(ITEM.id, ())) == count

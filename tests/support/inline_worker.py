@@ -86,6 +86,8 @@ class PlainSource:
 class InlineWorker:
     """The worker of one library; it ends with `close`, or with its process."""
 
+    steps: Any = WrittenSteps
+
     def __init__(self, settings: Settings) -> None:
         library = Library(settings.home)
         library.prepare()
@@ -137,9 +139,8 @@ class InlineWorker:
 
     def _process(self, row: ItemRow) -> None:
         self.on_job(row.job)
-        steps: Any = WrittenSteps
         for stage in ("fetch", "transcribe", "publish"):
-            if getattr(steps(self.context, row.id, row.serial), stage)() == StepResult.ENDED:
+            if getattr(self.steps(self.context, row.id, row.serial), stage)() == StepResult.ENDED:
                 return
 
     def close(self) -> None:

@@ -205,13 +205,19 @@ class JobQueue(Acts, QueueWorkers):
 
     def stored(self, options: RunOptions) -> dict[str, Any]:
         """Return the options of a row, with the settings of this request."""
-        from kb.inference.model_choice import with_model
+        return self.asked(options.as_dict())
 
-        options = with_model(options, self._settings)
-        named = options.model or self._settings.model
-        model = named or self.default_model()
-        asked = with_settings(options.as_dict(), self._settings, model)
-        return marked(asked, self._settings)
+    def asked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return stored options with the settings of this request, as every machine knows them.
+
+        Raises SettingsError.
+        """
+        from kb.inference.model_choice import for_other_machines
+
+        run, row = for_other_machines(
+            RunOptions.from_dict(options), self._settings, self.default_model
+        )
+        return marked(with_settings(options, self._settings, run, row), self._settings)
 
     def submit_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions

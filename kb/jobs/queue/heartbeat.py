@@ -62,6 +62,7 @@ class WorkerInfo:
     boot: str = ""  # of the machine; empty: recorded by an older version
     instance: str = ""
     serves: tuple[tuple[str, str], ...] = ()  # answers, see `machine_needs`
+    steps: frozenset[str] = frozenset()  # those after the words whose parts it has
     ytdlp: str = ""  # the version that it has loaded, in the form of `kb.sources.ytdlp.version`
 
     def is_alive(self) -> bool:
@@ -389,6 +390,7 @@ def _worker_info(row: sa.Row[Any]) -> WorkerInfo:
         boot=str(facts.get("boot", "")),
         instance=str(row.instance or ""),
         serves=tuple((str(key), str(code)) for key, code in (facts.get("serves") or {}).items()),
+        steps=frozenset(map(str, facts.get("steps") or ())),
         ytdlp=str(facts.get("ytdlp", "")),
     )  # fmt: skip
 

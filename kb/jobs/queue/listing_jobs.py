@@ -23,6 +23,7 @@ from kb.jobs.queue.item_states import (
 )
 from kb.jobs.queue.items import Enqueue, ItemStore
 from kb.jobs.queue.order import SINCE, SOURCE
+from kb.jobs.queue.request_settings import settings_of
 from kb.jobs.queue.source_factory import (
     SHARED,
     KnownIds,
@@ -115,7 +116,7 @@ def run_listing(
         since = local_day_of(followed.created_at)
         options = {**options, SOURCE: followed.key, SINCE: since}
     known = KnownIds(items, library)
-    listing = source_factory.open(
+    listing = source_factory.asked_by(options).open(
         job.reference,
         filters,
         fresh=filters.new,  # a search for new media must not use cached pages
@@ -171,10 +172,14 @@ def run_listing(
 
 
 def keeps_captions(row: ItemRow, settings: Settings) -> bool:
-    """Return True if captions of an item are shown until its transcript, or kept beside it."""
+    """Return True if captions of an item are shown until its transcript, or kept beside it.
+
+    `settings` are those of this machine; the item's request has its own.
+    """
+    asked = settings_of(row.options, settings)
     if row.state in ACTIVE:
-        return RunOptions.from_dict(row.options).wants_captions(settings)
-    return row.state in (DONE, HELD) and (settings.witness or bool(settings.captions))
+        return RunOptions.from_dict(row.options).wants_captions(asked)
+    return row.state in (DONE, HELD) and (asked.witness or bool(asked.captions))
 
 
 class LookOutdated(Exception):

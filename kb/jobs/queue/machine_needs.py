@@ -6,7 +6,7 @@ code of the error that an item would get there, empty if it would be transcribed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from kb.jobs.queue.request_settings import ASKED
 OF_THIS_MACHINE = frozenset((
     "engine.unknown", "engine.not_installed", "engine.no_cublas", "engine.no_compiler",
     "model.unknown",  # a folder, which was there where it was asked for
-    "model.aligner_missing",
+    "model.aligner_missing", "models.other_aligner", "models.other_machine",
 ))  # fmt: skip
 _SHOWN_IDS = 20
 
@@ -117,14 +117,26 @@ def unmet_needs(database: Database) -> list[UnmetNeed]:
     ]  # fmt: skip
 
 
-@repeated
-def record_answers(database: Database, executor: str, answers: Mapping[str, str]) -> None:
-    """Record a worker's answers in its row: the code of an error, or "", by the key of the need.
+def steps_elsewhere(database: Database, executor: str = "") -> frozenset[str]:
+    """Return the steps after the words whose parts a live worker has, other than `executor`.
 
     Raises LibraryError.
+    """
+    found = heartbeat.list_workers(database)
+    others = [each.steps for each in found if each.executor_id != executor and each.is_alive()]
+    return frozenset().union(*others)
+
+
+@repeated
+def record_answers(
+    database: Database, executor: str, answers: Mapping[str, str], steps: Sequence[str] = ()
+) -> None:
+    """Record a worker's answers in its row: the code of an error, or "", by the key of the need.
+
+    `steps` are the steps after the words whose parts it has. Raises LibraryError.
     """
     own_row = workers.c.executor_id == executor
     with database.begin() as connection:
         facts = connection.scalar(sa.select(workers.c.facts).where(own_row).with_for_update())
-        values = {**(facts or {}), "serves": dict(answers)}
+        values = {**(facts or {}), "serves": dict(answers), "steps": list(steps)}
         connection.execute(sa.update(workers).where(own_row).values(facts=values))

@@ -1,8 +1,9 @@
 """The settings of a request: what decides about the words is stored where it is asked for.
 
-A row's options have them under `asked`: {"settings": {…}, "preset": {…}}. The settings of a worker
-decide only about its machine (device, folders, threads, limits of the card). Rows of the version
-before have no such key: the worker's settings hold for them.
+A row's options have them under `asked`: {"settings": {…}, "preset": {…}, "row": {…}}, where `row`
+are the facts of the model's row in models.yaml. The settings of a worker decide only about its
+machine (device, folders, threads, limits of the card). Rows of the version before have no such key:
+the worker's settings hold for them.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 
 from gpu.preset_figures import Preset
 from kb.errors import KBError, LibraryError
+from kb.inference.transcription_options import RowFacts
 from kb.options import RunOptions
 from kb.settings import Settings
-from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
 
 ASKED = "asked"  # key of a row's options
@@ -24,8 +25,13 @@ ASKED = "asked"  # key of a row's options
 OF_THE_MACHINE = frozenset((
     "presets_file", "models_file", "device", "cpu_threads", "gpu_reserve_gb",
     "gpu_max_temperature_c", "gpu_max_utilisation", "gpu_give_way", "cuda_graphs",
-    "compile_encoder", "dtype", "compute_type", "model_cache", "qwen_aligner",
+    "compile_encoder", "dtype", "compute_type", "model_cache", "readers",
 ))  # fmt: skip
+# Settings of recognition that concern the words, beside those of checks and repair.
+OF_THE_WORDS = (
+    "preset", "model", "engine", "language", "normalize_loudness", "longest_pause_s", "max_hours",
+    "prompt_tokens", "qwen_aligner",
+)  # fmt: skip
 # What becomes of a transcript, beside its words.
 _OF_THE_RUN = (
     "sinks", "hold_below", "hold_errors", "keep", "witness", "captions", "captions_first",
@@ -37,30 +43,36 @@ SHOWN = ("preset", "model", "engine", "language")
 
 def names_of_settings() -> tuple[str, ...]:
     """Return the names of the settings that a request carries."""
-    declared = (*RecognitionSettings.model_fields, *RepairSettings.model_fields, *_OF_THE_RUN)
-    return tuple(name for name in declared if name not in OF_THE_MACHINE)
+    return (*OF_THE_WORDS, *RepairSettings.model_fields, *_OF_THE_RUN)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The settings of one request: those for its work, and the preset with the run's figures."""
+    """The settings of one request: those for its work, and the preset with the run's figures.
+
+    `row` are the facts of its model's row; None for a request of the version before.
+    """
 
     settings: Settings
     preset: Preset
+    row: RowFacts | None
 
 
 def with_settings(
-    options: Mapping[str, Any], settings: Settings, model: str = ""
+    options: Mapping[str, Any],
+    settings: Settings,
+    named: RunOptions | None = None,
+    row: RowFacts | None = None,
 ) -> dict[str, Any]:
     """Return a row's options with the settings that they are asked with.
 
-    `model` is the recognizer where neither options nor settings name one. Raises SettingsError for
-    an unknown preset.
+    `named` are the options with their model and engine as every machine knows them, and `row` the
+    facts of the model's row. Raises SettingsError for an unknown preset.
     """
-    run = RunOptions.from_dict(options)
+    run = named or RunOptions.from_dict(options)
     values = {name: getattr(settings, name) for name in names_of_settings()}
     chosen = {name: value for name in values if (value := getattr(run, name, None)) is not None} | {
-        "model": run.model or settings.model or model
+        "model": run.model or settings.model
     }
     for name in ("sinks", "steps"):
         if name in chosen:
@@ -71,8 +83,10 @@ def with_settings(
         for name, value in {**values, **chosen}.items()
         if name in SHOWN or value != defaults[name].default
     }
-    preset = asdict(run.resolve_preset(settings))
-    return {**options, ASKED: {"settings": kept, "preset": preset}}
+    asked = {"settings": kept, "preset": asdict(run.resolve_preset(settings))}
+    if row is not None:
+        asked["row"] = {**asdict(row), "languages": list(row.languages)}
+    return {**options, ASKED: asked}
 
 
 def asked_of(options: Mapping[str, Any], settings: Settings) -> Asked | None:
@@ -88,8 +102,13 @@ def asked_of(options: Mapping[str, Any], settings: Settings) -> Asked | None:
     given = stored.get("settings")
     own = {n: v for n, v in given.items() if n in known} if isinstance(given, Mapping) else {}
     try:
-        return Asked(settings.replace(**{**defaults, **own}), _preset(stored.get("preset")))
-    except (KBError, TypeError, ValueError) as error:
+        row = stored.get("row")
+        return Asked(
+            settings.replace(**{**defaults, **own}),
+            _preset(stored.get("preset")),
+            None if row is None else RowFacts.of(row),
+        )
+    except (KBError, AttributeError, TypeError, ValueError) as error:
         raise LibraryError(
             "options.asked",
             "The stored settings of a request cannot be used: {reason}.",

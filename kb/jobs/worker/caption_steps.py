@@ -97,8 +97,11 @@ class CaptionSteps:
         They stay beside the medium as they would with a download. Returns "" where there are none
         to fetch.
         """
-        context, settings = self._context, self._context.settings
-        if row is None or not (settings.witness or settings.captions):
+        context = self._context
+        if row is None:
+            return ""
+        asked = settings_of(row.options, context.settings)
+        if not (asked.witness or asked.captions):
             return ""
         kept = captions.files_of(context.library, entry)
         if not entry.item.extra.get("captions") or any(not each.automatic for each in kept):

@@ -86,7 +86,8 @@ class WorkerContext:
     lock: threading.Lock = field(default_factory=threading.Lock)
     database_returned: threading.Condition = field(default_factory=threading.Condition)
     lacking: dict[str, str] = field(default_factory=dict)  # codes by the key of a need
-    answers: dict[str, str] = field(default_factory=dict)  # as recorded, see `serving`
+    # As recorded, see `serving`: the needs, and the steps after the words.
+    answers: tuple[dict[str, str], list[str]] = field(default_factory=lambda: ({}, []))
     folder_opened_at: float = -math.inf  # monotonic; see `chores.watch_room`
     preparation_turns: PreparationTurns = field(default_factory=PreparationTurns)
     model_fetches: ModelFetches = field(init=False)

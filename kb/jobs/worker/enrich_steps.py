@@ -1,19 +1,22 @@
 """The steps that follow an item's words, each in a workflow of its own.
 
 An item is done before they begin. A step that cannot be carried out now waits in the database and
-uses no slot; one that lacks a part is skipped; one that fails leaves its item as it is.
+uses no slot; one that lacks a part here waits for a machine that has it, and is skipped where none
+at work does; one that fails leaves its item as it is.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 import sqlalchemy as sa
 
 from kb.errors import Cancelled, KBError, MediaUnavailable, Superseded
 from kb.jobs.queue.item_states import ItemRow
+from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.request_settings import settings_of
 from kb.jobs.queue.step_states import CANCELLED, DONE, FAILED, SKIPPED, WAITING, StepRow
 from kb.jobs.worker import retry_policy
@@ -24,19 +27,29 @@ from kb.pipeline import enrichment
 log = logging.getLogger(__name__)
 
 REPORT_S = 2.0  # between two records of a step's progress
+# A step whose parts another machine has waits for it; it is queued again for whichever takes it.
+ELSEWHERE_S = 20.0
 
 
-def submit(context: WorkerContext, connection: sa.Connection, row: ItemRow) -> None:
-    """Queue the steps of an item whose words are written, in the caller's transaction.
+def wanted(context: WorkerContext, row: ItemRow) -> tuple[str, ...]:
+    """Return the steps of an item whose words are written.
 
-    An unknown name, which a later version or another machine may know, queues nothing.
+    None for an unknown name, which a later version or another machine may know. Raises LibraryError
+    when the database fails.
     """
-    options = RunOptions.from_dict(row.options)
+    options, asked = RunOptions.from_dict(row.options), settings_of(row.options, context.settings)
+    elsewhere = steps_elsewhere(context.items.database, context.executor)
     try:
-        names = enrichment.wanted_steps(options, settings_of(row.options, context.settings))
+        return enrichment.wanted_steps(options, asked, elsewhere)
     except KBError as error:
         context.warn_throttled(error)
-        return
+        return ()
+
+
+def submit(
+    context: WorkerContext, connection: sa.Connection, row: ItemRow, names: Sequence[str]
+) -> None:
+    """Queue steps of an item, in the caller's transaction."""
     for name in names:
         context.steps.submit(connection, name, row.id, context.client.step, priority=row.priority)
 
@@ -88,6 +101,9 @@ class EnrichSteps:
         if entry is None or entry.transcript_path is None:
             return self._end(row, CANCELLED)  # removed, or its files are gone
         if (problem := enrichment.lacking(self._step)) is not None:
+            if self._step in steps_elsewhere(context.items.database, context.executor):
+                until = context.now() + ELSEWHERE_S
+                return self._end(row, WAITING, problem, row.attempts, until)
             return self._end(row, SKIPPED, problem)
         context.require_room()
         library = context.library.fenced(context.fences.step(row))

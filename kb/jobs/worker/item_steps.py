@@ -17,6 +17,7 @@ from typing import Any
 
 from kb.errors import Cancelled, KBError, LibraryError
 from kb.inference.crash import InferenceProcessCrashed
+from kb.inference.model_choice import check_aligner
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox_states
 from kb.jobs.queue.item_facts import as_asked, describe
@@ -124,8 +125,12 @@ class ItemSteps(ItemAttempt):
         context = self._context
         run, asked = RunOptions.from_dict(row.options), asked_of(row.options, context.settings)
         options = context.inference_session.transcription_options(
-            run, asked.settings if asked else None, asked.preset if asked else None
+            run,
+            asked.settings if asked else None,
+            asked.preset if asked else None,
+            asked.row if asked else None,
         )
+        check_aligner(options, context.settings)
         self._require_model(options)
         options = replace(options, hotwords=self._hotwords(row, media.item))
         with context.prepared(media):
@@ -199,9 +204,10 @@ class ItemSteps(ItemAttempt):
     def _submit_steps(self, row: item_states.ItemRow) -> None:
         """Queue the steps that follow the words, unless the item was cancelled meanwhile."""
         context = self._context
+        names = enrich_steps.wanted(context, row)
         with context.items.database.begin() as connection:
             if context.items.is_owned_by(connection, self._id, self._serial, context.executor):
-                enrich_steps.submit(context, connection, row)
+                enrich_steps.submit(context, connection, row, names)
 
     def _published_elsewhere(self, entry: LibraryEntry, sinks: Sequence[str]) -> list[str]:
         """Return the other knowledge bases that have a text of the item, by name.
@@ -391,8 +397,12 @@ class ItemSteps(ItemAttempt):
     @contextlib.contextmanager
     def _slot(self, row: item_states.ItemRow) -> Iterator[None]:
         """Wait for a slot of preparation and hold it."""
-        context = self._context
-        workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
+        context, run = self._context, RunOptions.from_dict(row.options)
+        asked = asked_of(row.options, context.settings)
+        if asked is None:
+            workers = run.preparation_workers(context.settings)
+        else:  # the preset may be known only where it was asked for
+            workers = run.workers or context.settings.workers or asked.preset.workers
         with context.preparations.limited_to(workers), slot(context, self._key, row.priority):
             yield
 

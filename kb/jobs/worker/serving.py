@@ -8,13 +8,19 @@ from kb.errors import KBError
 from kb.jobs.queue import machine_needs
 from kb.jobs.queue.machine_needs import Need
 from kb.jobs.worker.context import WorkerContext
+from kb.pipeline.enrichment import step_states
 
 # Noticed when a model is loaded only: a machine that has not tried says nothing.
-_SEEN_AT_WORK = frozenset(("engine.no_cublas", "engine.no_compiler", "model.aligner_missing"))
+_SEEN_AT_WORK = frozenset((
+    "engine.no_cublas", "engine.no_compiler", "model.aligner_missing", "models.other_aligner",
+    "models.other_machine",
+))  # fmt: skip
 
 
 def record_answers(context: WorkerContext) -> None:
-    """Record which needs of waiting items this machine can meet. Raises LibraryError.
+    """Record which needs of waiting items this machine can meet, and which steps it has.
+
+    Raises LibraryError.
 
     One machine alone has no other to name, so a library in a file records nothing.
     """
@@ -26,9 +32,10 @@ def record_answers(context: WorkerContext) -> None:
         for need in machine_needs.needs(database)
         if (found := answer(need, context.lacking.get(need.key))) is not None
     }
-    if answers != context.answers:
-        machine_needs.record_answers(database, context.executor, answers)
-        context.answers = answers
+    steps = [each.name for each in step_states() if each.lacking is None]
+    if (answers, steps) != context.answers:
+        machine_needs.record_answers(database, context.executor, answers, steps)
+        context.answers = (answers, steps)
 
 
 def answer(need: Need, seen: str | None = None) -> str | None:

@@ -233,6 +233,10 @@ DE: dict[str, tuple[str, str]] = {
         "Die Modelltabelle nennt kein Modell für Maschinen der Art {kind}.",
         "Einer Zeile default_on: {kind} geben, oder KB_MODEL setzen.",
     ),
+    "models.other_aligner": (
+        "Der Auftrag will die Wörter mit {wanted} gezeitet haben; dieser Rechner nimmt {own}.",
+        "KB_QWEN_ALIGNER auf allen Rechnern gleich setzen.",
+    ),
     "models.other_machine": (
         "Das Modell {model} ist für Maschinen der Art {wanted}; diese ist von der Art {kind}.",
         "Ein anderes Modell wählen, oder device in seiner Zeile ändern (KB_MODELS_FILE).",
