@@ -35,6 +35,7 @@ class Flight:
     """One transcription: its first readings so far, and its end."""
 
     began: float
+    caller: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
     texts: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,18 +86,25 @@ class Flights:
             self._kept.popitem(last=False)
         return self._running.get(key) or self._kept.get(key)
 
-    def start(self, key: Hashable, work: Work, done: Callable[[], None]) -> Flight:
-        """Begin a transcription; `done` is called at its end. Raises ApiError (429)."""
+    def start(
+        self,
+        key: Hashable,
+        work: Work,
+        done: Callable[[], None],
+        *,
+        caller: str = "",
+        most_of_caller: int | None = None,
+    ) -> Flight:
+        """Begin a transcription; `done` is called at its end. Raises ApiError (429).
+
+        `most_of_caller` transcriptions of a caller may be under way at once.
+        """
+        mine = sum(each.caller == caller for each in self._running.values())
+        if most_of_caller is not None and mine >= most_of_caller:
+            raise self._refusal(f"{mine} transcriptions of this key run or wait.")
         if len(self._running) >= self._most:
-            usual_s = statistics.fmean(self._took_s) if self._took_s else _FIRST_GUESS_S
-            raise ApiError(
-                429,
-                "rate_limit_exceeded",
-                f"{self._most} transcriptions run or wait.",
-                hint="Try again later.",
-                headers=retry_after(usual_s),
-            )
-        flight = self._running[key] = Flight(time.monotonic())
+            raise self._refusal(f"{self._most} transcriptions run or wait.")
+        flight = self._running[key] = Flight(time.monotonic(), caller)
         loop = asyncio.get_running_loop()
 
         def on_text(segments: tuple[Segment, ...]) -> None:
@@ -128,6 +136,16 @@ class Flights:
             flight.callers -= 1
             if not flight.callers and not flight.ended:
                 asyncio.get_running_loop().call_later(ORPHAN_S, self._stop_orphan, flight)
+
+    def _refusal(self, message: str) -> ApiError:
+        usual_s = statistics.fmean(self._took_s) if self._took_s else _FIRST_GUESS_S
+        return ApiError(
+            429,
+            "rate_limit_exceeded",
+            message,
+            hint="Try again later.",
+            headers=retry_after(usual_s),
+        )
 
     def close(self) -> None:
         """Stop everything that runs; take no more."""

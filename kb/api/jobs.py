@@ -138,7 +138,13 @@ async def _create(
         def take_in() -> JobView:
             reference = asked.reference(store)
             charge = access.take_reference(caller, reference)
-            taken_s = 0.0
+            file_s = charge.seconds if charge and asked.path is not None else None
+
+            def allow(seconds: float) -> None:
+                nonlocal charge
+                if charge is not None and file_s is None:
+                    charge = access.take_more(charge, seconds)
+
             try:
                 job = jobs.take_in(
                     caller,
@@ -148,11 +154,14 @@ async def _create(
                     newest=asked.options.newest,
                     idempotency_key=idempotency_key,
                     webhook=asked.webhook,
+                    allow=allow,
                 )
                 asked.taken(store)
-                taken_s = jobs.seconds(job, charge)
-            finally:
-                access.settle(charge, taken_s)
+            except BaseException:
+                access.settle(charge, 0.0)
+                raise
+            if charge is not None:
+                access.bind(charge, job.id, jobs.expected_s(job, file_s))
             return jobs.view(job)
 
         return await run_in_threadpool(take_in), True

@@ -1,6 +1,7 @@
 """GET /metrics: figures for Prometheus, of this server, of the queue and of the workers.
 
-Labels are routes, states and workers' names: never a file, a link, a key or what a caller wrote.
+Labels are routes, states and workers' names, and the ids of keys where KB_METRICS_KEYS is on: never
+a file, a link, a secret or what a caller wrote.
 """
 
 from __future__ import annotations
@@ -81,11 +82,20 @@ class LibraryCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the figures."""
         try:
-            found = [*self._queue(), *self._workers()]
+            found = [*self._queue(), *self._workers(), *self._keys()]
         except KBError:
             found = []
         yield GaugeMetricFamily("kb_up", "1 if the database answers.", value=1 if found else 0)
         yield from found
+
+    def _keys(self) -> Iterator[Metric]:
+        if self._service.settings.metrics_keys:
+            read = CounterMetricFamily(
+                "kb_key_seconds", "Sound of ended work of a key.", labels=["key_id"]
+            )
+            for key_id, seconds in self._service.access.read_s().items():
+                read.add_metric([key_id], seconds)
+            yield read
 
     def _queue(self) -> Iterator[Metric]:
         queue = self._service.queue

@@ -175,9 +175,10 @@ async def _take_off(
             speech_limits=limits,
         )  # fmt: skip
 
-        access = context.service.access
+        access, caller = context.service.access, request.state.key
+        most = await run_in_threadpool(access.most_at_once, caller)
         try:
-            charge = await run_in_threadpool(access.take_file, request.state.key, path)
+            charge = await run_in_threadpool(access.take_file, caller, path)
         except MediaUnavailable as error:
             rename(error, path, shown)
             raise
@@ -200,7 +201,10 @@ async def _take_off(
                 access.settle(charge, read_s)
 
         try:
-            started = context.flights.start(key, work, lambda: path.unlink(missing_ok=True))
+            started = context.flights.start(
+                key, work, lambda: path.unlink(missing_ok=True),
+                caller=caller, most_of_caller=most,
+            )  # fmt: skip
         except ApiError:
             await run_in_threadpool(access.settle, charge, 0.0)
             raise

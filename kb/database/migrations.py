@@ -133,6 +133,15 @@ def _steps(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[steps])
 
 
+def _key_limits(connection: sa.Connection) -> None:
+    _add_column(connection, access_keys, "at_once", "INTEGER")
+    _add_column(connection, access_use, "read_s", "DOUBLE PRECISION NOT NULL DEFAULT 0")
+    for name, kind in (("charge_day", "TEXT"), ("charged_s", "DOUBLE PRECISION")):
+        _add_column(connection, api_jobs, name, kind)
+    _add_column(connection, api_jobs, "settled_at", "DOUBLE PRECISION")
+    connection.execute(sa.update(access_use).values(read_s=access_use.c.seconds))
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -161,4 +170,5 @@ MIGRATIONS: list[Migration] = [
     _api_jobs,
     _access_keys,
     _steps,
+    _key_limits,
 ]

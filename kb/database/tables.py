@@ -361,7 +361,8 @@ moves = sa.Table(
 
 # Jobs of programs over HTTP. `own` are the items that the job has queued, `known` those that were
 # there already; `asked` is the SHA-256 of the request, and `idempotency_key` the caller's own word
-# for it. A notice is sent to `webhook` once, when all its items have ended.
+# for it. A notice is sent to `webhook` once, when all its items have ended. `charged_s` seconds of
+# sound are counted for its key on `charge_day` until then; at `settled_at` what was read was.
 api_jobs = sa.Table(
     "kb_api_jobs",
     metadata,
@@ -376,6 +377,9 @@ api_jobs = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("cancelled_at", sa.Double),
     sa.Column("noticed_at", sa.Double),
+    sa.Column("charge_day", sa.Text),
+    sa.Column("charged_s", sa.Double),
+    sa.Column("settled_at", sa.Double),
     sa.UniqueConstraint("caller", "idempotency_key"),
     sa.Index("kb_api_jobs_created", "created_at"),
 )
@@ -396,8 +400,8 @@ notices = sa.Table(
 )
 
 
-# Keys of the HTTP API: the SHA-256 of each, never the key. Quotas are seconds of sound, null for
-# none.
+# Keys of the HTTP API: the SHA-256 of each, never the key. Quotas are seconds of sound, and
+# transcriptions under way at once; null for none.
 access_keys = sa.Table(
     "kb_access_keys",
     metadata,
@@ -407,18 +411,20 @@ access_keys = sa.Table(
     sa.Column("scopes", sa.JSON, nullable=False),
     sa.Column("day_s", sa.Double),
     sa.Column("month_s", sa.Double),
+    sa.Column("at_once", sa.Integer),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("revoked_at", sa.Double),
 )
 
 
 # Seconds of sound that each key has used, by day (UTC, `2026-11-27`). Work under way is counted by
-# its declared length.
+# its declared length; `read_s` are those of ended work alone.
 access_use = sa.Table(
     "kb_access_use",
     metadata,
     sa.Column("key_id", sa.Text, primary_key=True),
     sa.Column("day", sa.Text, primary_key=True),
     sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("read_s", sa.Double, nullable=False, default=0.0, server_default="0"),
     sa.Column("used_at", sa.Double, nullable=False),
 )

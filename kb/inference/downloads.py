@@ -109,6 +109,13 @@ def _describe_model(name: str, size: int, default: bool, room: MemoryRoom) -> Mo
     )
 
 
+def folder_facts(path: str, room: MemoryRoom) -> ModelFacts:
+    """Return the facts of a model in a folder of this machine."""
+    size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+    found = _describe_model(path, size, False, room)
+    return replace(found, where="folder", download_bytes=0, state=READY)
+
+
 def _memory(shape: ModelShape | None, windows: int, room: MemoryRoom) -> int:
     return batch_bytes(shape, windows, room.number_bytes) if shape else 0
 
@@ -297,9 +304,9 @@ class ModelFacts:
 
     `languages`: number of languages that it supports; `memory_bytes` and `memory_bytes_16`: device
     memory with one window and with 16, in the number format of this device; `where`: `bundled`,
-    `cached` or empty; `disk_bytes`: size on this machine's disk; `state`: see `model_state`;
-    `fits_disk`: it is here, or the disk has room for it; `fits_memory`: with one window, as far as
-    its shape is known; `problem`: the record of the error that refuses it.
+    `cached`, `folder` or empty; `disk_bytes`: size on this machine's disk; `state`: see
+    `model_state`; `fits_disk`: it is here, or the disk has room for it; `fits_memory`: with one
+    window, as far as its shape is known; `problem`: the record of the error that refuses it.
     """
 
     name: str

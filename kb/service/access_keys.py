@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kb.database import DATABASE_NAME, Database
@@ -60,6 +60,7 @@ class Access:
         *,
         day_s: float | None = None,
         month_s: float | None = None,
+        at_once: int | None = None,
     ) -> tuple[AccessKey, str]:
         """Make a key with these scopes (without one: speech); return it and its secret.
 
@@ -89,8 +90,14 @@ class Access:
                     "A quota is a number of hours above 0.",
                     hint="Leave it out for a key without a quota.",
                 )
+        if at_once is not None and at_once < 1:
+            raise UsageError(
+                "access.at_once",
+                "A key may have at least one transcription at once.",
+                hint="Leave it out for a key without a limit.",
+            )
         chosen = tuple(each for each in SCOPES if each in scopes) or SCOPES[:1]
-        return self._store.add(shown, chosen, day_s=day_s, month_s=month_s)
+        return self._store.add(shown, chosen, day_s=day_s, month_s=month_s, at_once=at_once)
 
     def all(self) -> list[tuple[AccessKey, KeyUse]]:
         """Return the keys with their use, the oldest first. Raises LibraryError."""
@@ -175,6 +182,27 @@ class Access:
         if isinstance(reference, Path):
             return self.take_file(key_id, reference, measured=True)
         return self.take(key_id, 0.0)
+
+    def take_more(self, charge: Charge, seconds: float) -> Charge:
+        """Count further sound for a key before the work; see `take`."""
+        more = self.take(charge.key_id, seconds)
+        return charge if more is None else replace(more, seconds=charge.seconds + more.seconds)
+
+    def bind(self, charge: Charge, job_id: str, seconds: float) -> None:
+        """Count the expected sound of a job until it has ended; see `settle`."""
+        try:
+            self._store.bind(charge, job_id, seconds)
+        except LibraryError as error:
+            log.warning("The use of a key cannot be noted: %s", error.message)
+
+    def read_s(self) -> dict[str, float]:
+        """Return the seconds of sound of ended work by the ids of keys. Raises LibraryError."""
+        return self._store.read_s() if self._has_store else {}
+
+    def most_at_once(self, key_id: str) -> int | None:
+        """Return how many transcriptions of a key may be under way, None without a limit."""
+        key = self.get(key_id)
+        return key.at_once if key is not None else None
 
     def settle(self, charge: Charge | None, seconds: float) -> None:
         """Count the seconds that were read instead of those taken before.

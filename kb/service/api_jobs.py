@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kb.errors import UsageError
-from kb.jobs.queue.access_keys import Charge
 from kb.jobs.queue.api_jobs import ApiJob, is_under_way
 from kb.jobs.queue.api_jobs import ApiJobs as JobStore
 from kb.jobs.queue.client import JobQueue
@@ -21,7 +21,10 @@ from kb.service.results import ItemStatus
 from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.private_networks import refuse_private_host
+from kb.types import MediaItem
 from kb.types.safe_text import web_address
+
+UNKNOWN_S = 600.0  # counted for a medium whose length is not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,11 @@ class ApiJobs:
         newest: int = 1,
         idempotency_key: str | None = None,
         webhook: str | None = None,
+        allow: Callable[[float], None] = lambda _: None,
     ) -> ApiJob:
         """Queue the media of a link, or an uploaded file, as one job.
 
+        `allow` is called with the sound of new media before they are queued, and may raise.
         Raises UsageError for a link that is none or leads nowhere, and MediaUnavailable.
         """
         filters = None
@@ -104,7 +109,12 @@ class ApiJobs:
             check_link(reference)
             refuse_private_host(self.settings, reference)
             filters = VideoFilters(limit=newest)
-        report = self.ingest.run([str(reference)], options, filters)
+
+        def admit(found: Sequence[MediaItem]) -> None:
+            known = self._store.states([item.id for item in found])
+            allow(sum(_expected_s(each.duration_s) for each in found if each.id not in known))
+
+        report = self.ingest.run([str(reference)], options, filters, admit=admit)
         known = [each.id for each in report.skipped]
         shown = reference.name if isinstance(reference, Path) else reference
         return self._store.add(
@@ -146,14 +156,16 @@ class ApiJobs:
         if ids:
             self.queue.cancel(ids)
 
-    def seconds(self, job: ApiJob, charge: Charge | None) -> float:
-        """Return the sound that a job has queued, as far as its length is known.
+    def expected_s(self, job: ApiJob, file_s: float | None) -> float:
+        """Return the sound that a job has queued; `file_s` is the length of its file, if any.
 
-        `charge` is what was counted for its file before; the queue may know no length yet.
+        The queue does not know the length of a file yet.
         """
         if not job.own:
             return 0.0  # all of it was there already
-        return max(self._store.seconds(job.own), charge.seconds if charge else 0.0)
+        if file_s is not None:
+            return file_s
+        return sum(_expected_s(each.duration_s) for each in self._store.sounds(job.own).values())
 
     def view(self, job: ApiJob) -> JobView:
         """Return a job with the states of its items."""
@@ -162,6 +174,10 @@ class ApiJobs:
         every = {each.id: each for each in found}
         items = tuple(every[each] for each in ids if each in every)
         return JobView(job, job.state([each.state for each in items]), items)
+
+
+def _expected_s(duration_s: float | None) -> float:
+    return UNKNOWN_S if duration_s is None else duration_s
 
 
 def request_digest(*parts: object) -> str:

@@ -49,11 +49,13 @@ class Ingest:
         options: RunOptions,
         filters: VideoFilters | None = None,
         confirm: Callable[[Mapping[str, int]], bool] = lambda _: True,
+        admit: Callable[[Sequence[MediaItem]], None] = lambda _: None,
     ) -> IngestReport:
         """Queue the media of references.
 
         `confirm` is called with the numbers of `corrections` before items that have any are
-        transcribed again; if it returns False, these items are left out.
+        transcribed again; if it returns False, these items are left out. `admit` is called with the
+        media before they are queued, and may raise.
 
         A reference that cannot be used is reported, and the other references are processed. A
         listing that has to wait (quota) is queued as a listing. Raises UsageError when none of
@@ -101,6 +103,7 @@ class Ingest:
                 del found[item_id]
                 skipped.append(Skipped(item_id, "it has corrections by hand", SkipCode.DONE))
         media_items = with_parts(self.queue.items, self._laid(list(found.values()), options))
+        admit(media_items)
         if asked:
             complete_removals(self.settings, self.library, self.queue)
         queued, passed = self.queue.submit(media_items, options, asked)

@@ -32,12 +32,21 @@ class Models:
     queue: JobQueue
 
     def list(self) -> Sequence[ModelFacts]:
-        """Return the available recognizers, their requirements, and which are on disk."""
-        from kb.inference.downloads import list_models
+        """Return the available recognizers, their requirements, and which are on disk.
 
-        return list_models(
-            self.session.model_name(), self.memory_room(), self.settings.embedding_model
-        )
+        Those of KB_MODELS_FILE are the first. Raises SettingsError.
+        """
+        from kb.inference.downloads import list_models
+        from kb.inference.model_rows import with_own_rows
+
+        room = self.memory_room()
+        found = list_models(self.session.model_name(), room, self.settings.embedding_model)
+        return with_own_rows(found, self.settings, room)
+
+    def _model(self, name: str) -> str:
+        from kb.inference.model_rows import model_of
+
+        return model_of(name, self.settings)
 
     def memory_room(self) -> MemoryRoom:
         """Return the memory that models may use on this machine."""
@@ -84,7 +93,7 @@ class Models:
 
         conduct = within_floor(self.settings)
         return pull(
-            name,
+            self._model(name),
             embedder=self.settings.embedding_model,
             again=again,
             report=report,
@@ -98,7 +107,7 @@ class Models:
         """Compare all files of a model with their digests. Raises ModelUnavailable."""
         from kb.inference.downloads import verify_model
 
-        return verify_model(name, moved, self.settings.embedding_model)
+        return verify_model(self._model(name), moved, self.settings.embedding_model)
 
     def remove(self, name: str, *, shared: bool = False) -> Removal:
         """Remove a fetched model, with `shared` also one that another program has fetched.
@@ -107,7 +116,9 @@ class Models:
         """
         from kb.inference.downloads import remove_model
 
-        return remove_model(name, shared=shared, embedder=self.settings.embedding_model)
+        return remove_model(
+            self._model(name), shared=shared, embedder=self.settings.embedding_model
+        )
 
     def fetches(self) -> Sequence[FetchState]:
         """Return the fetches that are not complete, sorted by name."""
@@ -157,7 +168,7 @@ class Models:
             if known is not None:
                 kinds.setdefault(known.kind, []).append(known.name)
                 continue
-            ref, kind = find(name, self.settings.embedding_model)
+            ref, kind = find(self._model(name), self.settings.embedding_model)
             if not ref.local:
                 kinds.setdefault(kind.name, []).append(ref.target)
         for kind_name, targets in kinds.items():

@@ -38,6 +38,12 @@ class ApiSettings(BaseModel):
         description="Resumable uploads that one key of the HTTP API may have open at once. Each "
         "has at most KB_UPLOAD_MAX_GB, and is removed a day after its last part.",
     )
+    metrics_keys: bool = Field(
+        False,
+        alias="KB_METRICS_KEYS",
+        description="Name the sound of each key of the library in /metrics, by the key's id "
+        "(kb_key_seconds_total).",
+    )
 
     webhook_secret: SecretStr = Field(
         SecretStr(""),

@@ -21,11 +21,14 @@ from kb.api.server import ApiServer
 from kb.database import Database, access_keys
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.access_keys import AccessKeys
+from kb.jobs.worker import key_use
 from kb.service import Service
 from kb.service import access_keys as keys_module
 from kb.service.access_keys import SCOPES, AccessKey
 from kb.settings import Settings
+from tests.fakes.media import FakeMedia
 from tests.support.api_server import Held, served
+from tests.support.inline_worker import InlineWorker
 from tests.support.keys import fake_key
 from tests.support.postgres import database_url, server
 from tests.support.raising import raises
@@ -55,6 +58,7 @@ class Site:
     url: str
     held: Held
     service: Service
+    settings: Settings | None = None
 
     def key(self, *scopes: str, **quotas: float) -> tuple[AccessKey, str]:
         made = self.service.access.add("a program", scopes, **quotas)
@@ -74,6 +78,34 @@ class Site:
     def used(self, key: AccessKey) -> float:
         return next(use.day_s for each, use in self.service.access.all() if each.id == key.id)
 
+    def read(self, key: AccessKey) -> float:
+        return self.service.access.read_s()[key.id]
+
+    def link(
+        self, secret: str, media: FakeMedia, length_s: float | None, name: str = "talk"
+    ) -> httpx.Response:
+        """Send a link to a page, which names the length of its medium or none."""
+        video: dict[str, Any] = {
+            "@context": "https://schema.org", "@type": "VideoObject", "name": "Talk",
+            "contentUrl": f"{media.url}/media/{name}.wav",
+        }  # fmt: skip
+        if length_s is not None:
+            video["duration"] = f"PT{length_s:g}S"
+        page = f'<html><script type="application/ld+json">{json.dumps(video)}</script></html>'
+        media.files[f"/{name}"] = (200, "text/html", page.encode())
+        return self.get("/v1/jobs", secret, "POST", json={"url": f"{media.url}/{name}"})
+
+    def work(self) -> None:
+        """Do what is queued, as the worker of this library."""
+        assert self.settings
+        worker = InlineWorker(self.settings)
+        worker.work()
+        worker.close()
+
+    def settle(self) -> None:
+        """Settle what has ended, as a worker does every few seconds."""
+        key_use.settle_ended(self.service.queue.database)
+
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
@@ -83,8 +115,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     home = tmp_path / "home"
     service = Service(Settings.model_validate({"KB_HOME": str(home)}))
     service.queue.prepare()
-    with served(home, held, KB_API_KEYS=SETTING_KEY) as running:
-        yield Site(running.address, held, service)
+    with served(home, held, KB_API_KEYS=SETTING_KEY, KB_PRIVATE_HOSTS="127.0.0.1") as running:
+        yield Site(running.address, held, service, running._context.settings)
         held.go.set()
     service.close()
 
@@ -217,6 +249,77 @@ def test_the_last_seconds_are_given_once_in_a_shared_database(
         taken = list(pool.map(lambda number: stores[number % 2].take(key, 30.0), range(12)))
     assert sum(each is not None for each in taken) == 3
     assert stores[1].use()[key.id].month_s == 90.0 and stores[1].revoke(key.id)
+
+
+def test_a_key_may_have_so_many_transcriptions_at_once(site: Site) -> None:
+    _, secret = site.key("speech", at_once=2)
+    _, other = site.key("speech")
+    site.held.go.clear()
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(site.send, secret, tone(1, number)) for number in (1, 2)]
+        until(lambda: len(site.held.requests) == 2)
+        joined = pool.submit(site.send, secret, tone(1, 2))  # an equal request is no further one
+        refused = site.send(secret, tone(1, 3))
+        assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 120
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+        another = pool.submit(site.send, other, tone(1, 4))
+        until(lambda: len(site.held.requests) == 3)
+        site.held.go.set()
+        assert {each.result().status_code for each in [*running, joined, another]} == {200}
+    assert site.send(secret, tone(1, 3)).status_code == 200
+
+
+# Length that the page of a link names, what becomes of its medium of eight seconds, and the
+# seconds that are counted while it waits and once it has ended.
+LINKS = {
+    "named": (6.0, "read", 6.0, 6.0),
+    "unknown": (None, "read", 600.0, 8.0),
+    "broken": (None, "failed", 600.0, 0.0),
+    "stopped": (6.0, "cancelled", 6.0, 0.0),
+}
+
+
+@pytest.mark.slow
+def test_a_job_of_a_link_is_settled_once_it_has_ended(site: Site) -> None:
+    bodies = {name: tone(8, place) for place, name in enumerate(LINKS)}
+    with FakeMedia(b"", bodies=bodies) as media:
+        keys = {name: site.key("jobs", day_s=1_000.0) for name in LINKS}
+        jobs = {
+            name: site.link(keys[name][1], media, row[0], name).json()
+            for name, row in LINKS.items()
+        }
+        site.get(jobs["stopped"]["status_url"], keys["stopped"][1], "DELETE")
+        site.settle()
+        site.settle()
+        for name, (_, becomes, waiting_s, _) in LINKS.items():
+            expected_s = 0.0 if becomes == "cancelled" else waiting_s
+            assert (site.used(keys[name][0]), site.read(keys[name][0])) == (expected_s, 0.0), name
+        media.script["broken"] = ["404"]
+        site.work()
+    site.settle()
+    site.settle()  # as another worker does
+    for name, (_, becomes, _, ended_s) in LINKS.items():
+        key, secret = keys[name]
+        ended = site.get(jobs[name]["status_url"], secret).json()["status"]
+        assert ended == {"read": "done"}.get(becomes, becomes), name
+        assert site.used(key) == site.read(key) == pytest.approx(ended_s, abs=0.1), name
+
+
+@pytest.mark.slow
+def test_a_link_beyond_the_quota_is_refused_and_not_queued(site: Site) -> None:
+    key, secret = site.key("jobs", day_s=60.0)
+    with FakeMedia(tone(8)) as media:
+        for length_s in (61.0, None):
+            refused = site.link(secret, media, length_s)
+            assert refused.status_code == 429, refused.text
+            assert refused.json()["error"]["code"] == "insufficient_quota"
+        assert site.used(key) == 0.0 and not any(site.service.queue.counts().values())
+        assert site.link(secret, media, 59.0).status_code == 202
+        again = site.link(secret, media, 59.0)  # the same job costs nothing
+        assert again.status_code == 200 and site.used(key) == 59.0
+        asked = {"url": f"{media.url}/talk", "options": {"language": "de"}}
+        known = site.get("/v1/jobs", secret, "POST", json=asked)
+        assert known.status_code == 202 and site.used(key) == 59.0  # its medium is queued already
 
 
 def test_a_job_counts_its_sound(site: Site) -> None:

@@ -23,6 +23,7 @@ from kb.errors import KBError
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.telemetry import TelemetryWriter, record_throughput
 from kb.options import RunOptions
+from kb.service import access_keys
 from kb.settings import PROJECT_ROOT, Settings
 from kb.types import MediaItem, Timing
 from tests.support.kept_transcripts import said, transcript
@@ -110,6 +111,23 @@ def test_the_figures_are_those_of_queue_worker_and_requests(
     assert value("kb_http_request_seconds_count", route="/health/live") == 1
     for secret in (KEY, "secret", "youtube", "aaaaaaaaaaa"):
         assert secret not in answer.text
+
+
+def test_the_sound_of_keys_is_named_where_it_is_switched_on(
+    served: tuple[TestClient, ApiContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, context = served
+    monkeypatch.setattr(access_keys, "FRESH_S", 0.0)
+    access = context.service.access
+    key, _ = access.add("a program", ("speech",))
+    access.settle(access.take(key.id, 50.0), 8.0)
+    access.take(key.id, 7.0)  # under way
+    name = "kb_key_seconds_total"
+    assert name not in client.get("/metrics").text
+    on = context.settings.replace(metrics_keys=True)
+    monkeypatch.setattr(context.service, "settings", on)
+    found = figures(client.get("/metrics").text)
+    assert found[name, frozenset({("key_id", key.id)})] == 8.0
 
 
 def test_others_do_not_read_them(served: tuple[TestClient, ApiContext]) -> None:

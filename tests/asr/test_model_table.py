@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from kb.asr.engines.model_lookup import DEMO_FOLDER, resolve
 from kb.asr.engines.model_registry import known_models
 from kb.asr.engines.model_table import DEFAULT, load_models
-from kb.errors import SettingsError
+from kb.errors import ModelUnavailable, SettingsError
 from kb.inference.model_choice import check_machine, for_other_machines
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
+from kb.service.models import Models
 from kb.service.served_models import ServedModels
 from kb.settings import Settings
 from tests.support.raising import raises
@@ -51,6 +53,35 @@ def test_each_known_model_has_a_row_with_its_engine_and_short_name(tmp_path: Pat
     assert not rows["openai/whisper-large-v3-turbo"].translate and not rows["demo"].translate
     assert table.default("gpu").id == "openai/whisper-large-v3-turbo"
     assert table.default("cpu").id == "openai/whisper-base"
+
+
+def test_rows_of_the_user_are_listed_and_named_where_a_model_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recognizer"
+    folder.mkdir()
+    for file in DEMO_FOLDER.iterdir():
+        (folder / file.name).symlink_to(file)
+    rows = {
+        "minutes": "openai/whisper-large-v3\n  languages: [en, de]",
+        "mine": str(folder),
+        "short": "demo",
+        "away": str(tmp_path / "none"),
+    }
+    text = "".join(f"{name}:\n  model: {model}\n" for name, model in rows.items())
+    own = settings(tmp_path, f"{text}openai/whisper-tiny:\n  languages: [de]\n", KB_MODEL="short")
+    found = Models(InferenceSession(own), own, None).list()  # type: ignore[arg-type]
+    facts = {each.name: each for each in found}
+    assert [each.name for each in found[:5]] == [*rows, "openai/whisper-tiny"]
+    assert facts["minutes"].repository == "openai/whisper-large-v3"
+    assert (facts["minutes"].languages, facts["minutes"].engine) == (2, "whisper")
+    assert (facts["mine"].where, facts["mine"].disk_bytes > 1_000_000) == ("folder", True)
+    assert facts["away"].state == "missing" and "tiny" not in facts
+    assert [each.name for each in found if each.default] == ["short"]
+    monkeypatch.setattr("kb.asr.engines.model_lookup.get_settings", lambda: own)
+    with raises(ModelUnavailable, "model.unknown") as caught:
+        resolve("nothing like it")
+    assert ", ".join(rows) in caught.value.values["known"]
 
 
 def test_rows_of_the_user_come_first(tmp_path: Path) -> None:

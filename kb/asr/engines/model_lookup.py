@@ -14,6 +14,7 @@ from kb.asr.engines import ENGINES, engine_spec, errors
 from kb.asr.engines.model_check import ITSELF, RECOGNIZER, check_finite, check_model
 from kb.asr.engines.model_files import DESCRIBED, missing_files
 from kb.asr.engines.model_registry import find_model, known_models
+from kb.asr.engines.model_table import load_models
 from kb.asr.engines.spec import ModelShape
 from kb.errors import KBError, ModelUnavailable
 from kb.hub import cache, records
@@ -21,7 +22,7 @@ from kb.hub.conduct import Conduct
 from kb.hub.fetch_progress import Report
 from kb.hub.models import ready
 from kb.hub.weights import weights_files
-from kb.settings import PROJECT_ROOT
+from kb.settings import PROJECT_ROOT, get_settings
 from kb.storage.model_names import check_no_folder_here, is_path
 from kb.types.safe_text import without_unsafe_advice
 
@@ -289,7 +290,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _known_names() -> str:
-    return ", ".join(model.name for model in known_models())
+    """Return the names of the known models, those of KB_MODELS_FILE first."""
+    own: list[str] = []
+    with suppress(KBError):
+        own = [row.id for row in load_models(get_settings()) if row.is_own and row.model]
+    return ", ".join(dict.fromkeys((*own, *(model.name for model in known_models()))))
 
 
 def models_here() -> str:

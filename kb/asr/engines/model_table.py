@@ -46,6 +46,7 @@ class ModelRow(BaseModel):
     translate: bool = False
     preload: bool = False
     idle_s: float | None = Field(None, gt=0, le=1e9)
+    is_own: bool = Field(False, exclude=True)  # of KB_MODELS_FILE; no field of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,10 @@ def load_models(settings: Settings) -> ModelTable:
 @lru_cache(maxsize=8)
 def _joined(own: str, own_path: Path | None, shipped: str) -> ModelTable:
     # Cached: each request asks for it.
-    first = _rows(own, own_path) if own_path else ()
+    first = [
+        row.model_copy(update={"is_own": True})
+        for row in (_rows(own, own_path) if own_path else ())
+    ]
     taken = {name.casefold() for row in first for name in (row.id, *row.aliases)}
     later = [
         _without_aliases(row, taken)
@@ -157,12 +161,14 @@ def _row(path: Path, key: object, block: object) -> ModelRow:
     values = {str(name): value for name, value in block.items()}
     if "id" in values:
         raise _mistake(path, key, "id", "the id is the row's own key")
+    if "is_own" in values:
+        raise _mistake(path, key, "is_own", "no such field")
     try:
         row = ModelRow.model_validate({**values, "id": key})
     except ValidationError as error:
         field, problem = first_mistake(error)
         field = field.partition(".")[0]
-        known = [name for name in ModelRow.model_fields if name != "id"]
+        known = [name for name in ModelRow.model_fields if name not in ("id", "is_own")]
         if field not in known:
             close = difflib.get_close_matches(field, known, n=1)
             problem = f"no such field; did you mean {close[0]}" if close else "no such field"

@@ -36,6 +36,9 @@ def add(
     ] = None,
     hours_a_day: Hours = None,
     hours_a_month: Hours = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="Transcriptions under way at once; without it: any.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and show it: it is kept nowhere and cannot be shown again."""
@@ -47,6 +50,7 @@ def add(
         scope or (),
         day_s=None if hours_a_day is None else hours_a_day * HOUR_S,
         month_s=None if hours_a_month is None else hours_a_month * HOUR_S,
+        at_once=at_once,
     )
     service.audit.record("key added", id=key.id, name=key.name, scopes=list(key.scopes))
     if as_json:
@@ -77,7 +81,7 @@ def list_keys(as_json: Json = False) -> None:
             _quota(use.day_s, key.day_s),
             _quota(use.month_s, key.month_s),
             _time(use.used_at),
-            "valid" if key.revoked_at is None else f"revoked {_time(key.revoked_at)}",
+            _state(key),
         )
     console.out.print(table)
 
@@ -96,6 +100,12 @@ def revoke(
 def _document(key: AccessKey, use: KeyUse) -> dict[str, object]:
     return {**asdict(key), "used_today_s": use.day_s, "used_this_month_s": use.month_s,
             "used_at": use.used_at}  # fmt: skip
+
+
+def _state(key: AccessKey) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {_time(key.revoked_at)}"
+    return "valid" if key.at_once is None else f"valid, {key.at_once} at once"
 
 
 def _quota(used_s: float, quota_s: float | None) -> str:

@@ -185,7 +185,10 @@ def verify(
 ) -> None:
     """Read all files of models and compare them with the digests of the hub."""
     service = Service()
-    wanted = names or [model.name for model in service.models.list() if model.where == "cached"]
+    cached = {
+        each.repository: each.name for each in service.models.list() if each.where == "cached"
+    }
+    wanted = names or list(cached.values())
     found = []
     for name in wanted:
         with byte_progress(name, shown=sys.stderr.isatty() and not as_json) as moved:

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from kb.database import Database, access_keys, access_use
+from kb.database import Database, access_keys, access_use, api_jobs
+from kb.jobs.queue.api_jobs import ApiJob
 
 SCOPES = ("speech", "jobs", "search", "admin")
 PREFIX = "kbk_"
@@ -21,13 +22,17 @@ _MONTH_TEXT = 7  # characters of 2026-11
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """A key without its secret. Times in seconds since the epoch, quotas in seconds of sound."""
+    """A key without its secret. Times in seconds since the epoch, quotas in seconds of sound.
+
+    `at_once` is the number of transcriptions that may be under way.
+    """
 
     id: str
     name: str
     scopes: tuple[str, ...]
     day_s: float | None
     month_s: float | None
+    at_once: int | None
     created_at: float
     revoked_at: float | None
 
@@ -71,7 +76,13 @@ class AccessKeys:
         self._database = database
 
     def add(
-        self, name: str, scopes: Sequence[str], *, day_s: float | None, month_s: float | None
+        self,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        day_s: float | None,
+        month_s: float | None,
+        at_once: int | None = None,
     ) -> tuple[AccessKey, str]:
         """Make a key; return it and its secret, which is kept nowhere."""
         key_id = secrets.token_hex(6)
@@ -83,6 +94,7 @@ class AccessKeys:
             "scopes": list(scopes),
             "day_s": day_s,
             "month_s": month_s,
+            "at_once": at_once,
             "created_at": self._database.time(),
             "revoked_at": None,
         }
@@ -148,18 +160,65 @@ class AccessKeys:
 
     def settle(self, charge: Charge, seconds: float) -> None:
         """Count the seconds that were read instead of those that were taken before."""
-        change = Charge(charge.key_id, charge.day, max(0.0, seconds) - charge.seconds)
         with self._database.begin() as connection:
-            self._add(connection, change, self._database.time(connection))
+            self._settle(connection, charge, seconds)
 
-    def _add(self, connection: sa.Connection, charge: Charge, now: float) -> None:
+    def bind(self, charge: Charge, job_id: str, seconds: float) -> None:
+        """Count the expected seconds of a job instead of those taken before, until it has ended.
+
+        A job that is bound already (of an equal request at the same time) stays as it is.
+        """
+        c = api_jobs.c
+        with self._database.begin() as connection:
+            now = self._database.time(connection)
+            values = {"charge_day": charge.day, "charged_s": seconds}
+            free = sa.update(api_jobs).where(c.id == job_id, c.charge_day.is_(None))
+            bound = connection.execute(free.values(**values)).rowcount
+            change = (seconds if bound else 0.0) - charge.seconds
+            self._add(connection, Charge(charge.key_id, charge.day, change), now)
+
+    def settle_job(self, job: ApiJob, seconds: float, *, for_good: bool) -> None:
+        """Count the seconds that a job has read instead of those counted for it until now.
+
+        Without `for_good` it may read more later. Of several processes one does it.
+        """
+        counted_s = job.charged_s or 0.0
+        if job.charge_day is None or (counted_s == seconds and not for_good):
+            return
+        c = api_jobs.c
+        with self._database.begin() as connection:
+            now = self._database.time(connection)
+            same = sa.and_(c.id == job.id, c.settled_at.is_(None), c.charged_s == counted_s)
+            values = {"charged_s": seconds, "settled_at": now if for_good else None}
+            if connection.execute(sa.update(api_jobs).where(same).values(**values)).rowcount:
+                change = Charge(job.caller, job.charge_day, seconds - counted_s)
+                self._add(connection, change, now, seconds if for_good else 0.0)
+
+    def read_s(self) -> dict[str, float]:
+        """Return the seconds of ended work of each key since it was made."""
+        c = access_use.c
+        with self._database.begin() as connection:
+            rows = connection.execute(sa.select(c.key_id, sa.func.sum(c.read_s)).group_by(c.key_id))
+            return {row[0]: float(row[1]) for row in rows}
+
+    def _settle(self, connection: sa.Connection, charge: Charge, seconds: float) -> None:
+        read_s = max(0.0, seconds)
+        change = Charge(charge.key_id, charge.day, read_s - charge.seconds)
+        self._add(connection, change, self._database.time(connection), read_s)
+
+    def _add(
+        self, connection: sa.Connection, charge: Charge, now: float, read_s: float = 0.0
+    ) -> None:
         c = access_use.c
         mine = sa.and_(c.key_id == charge.key_id, c.day == charge.day)
         change = sa.update(access_use).where(mine)
-        values = {"seconds": c.seconds + charge.seconds, "used_at": now}
+        values = {
+            "seconds": c.seconds + charge.seconds, "read_s": c.read_s + read_s, "used_at": now,
+        }  # fmt: skip
         if connection.execute(change.values(**values)).rowcount:
             return
-        row = {"key_id": charge.key_id, "day": charge.day, "seconds": charge.seconds}
+        row = {"key_id": charge.key_id, "day": charge.day, "seconds": charge.seconds,
+               "read_s": read_s}  # fmt: skip
         try:
             with connection.begin_nested():
                 connection.execute(sa.insert(access_use).values(**row, used_at=now))
@@ -182,5 +241,5 @@ def _day(time_s: float) -> str:
 def _key(row: Any) -> AccessKey:
     return AccessKey(
         row["id"], row["name"], tuple(row["scopes"]), row["day_s"], row["month_s"],
-        row["created_at"], row["revoked_at"],
+        row["at_once"], row["created_at"], row["revoked_at"],
     )  # fmt: skip

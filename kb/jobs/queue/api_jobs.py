@@ -46,6 +46,9 @@ class ApiJob:
     created_at: float
     cancelled_at: float | None = None
     noticed_at: float | None = None
+    charge_day: str | None = None
+    charged_s: float | None = None
+    settled_at: float | None = None
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -79,6 +82,19 @@ def job_state(states: Collection[str]) -> str:
 def is_under_way(state: str) -> bool:
     """Return True for the state of a job that has not ended."""
     return state in _UNDER_WAY
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSound:
+    """The length of an item, None if it is not known yet, and what became of it.
+
+    A failed item whose cause can pass is `tried_again` later.
+    """
+
+    duration_s: float | None
+    under_way: bool
+    was_read: bool
+    tried_again: bool
 
 
 class ApiJobs:
@@ -186,15 +202,29 @@ class ApiJobs:
                 found |= {row.id: row.state for row in connection.execute(query)}
         return found
 
-    def seconds(self, ids: Sequence[str]) -> float:
-        """Return the sound of items together, as far as their length is known."""
-        total = 0.0
+    def unsettled(self) -> list[ApiJob]:
+        """Return the jobs whose sound is counted by its expected length."""
+        c = api_jobs.c
+        query = sa.select(api_jobs).where(c.charge_day.is_not(None), c.settled_at.is_(None))
+        with self._database.begin() as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+    def sounds(self, ids: Sequence[str]) -> dict[str, ItemSound]:
+        """Return the sound of items by id, without those that were removed."""
+        c = items.c
+        columns = (c.id, c.state, c.duration_s, c.wait_until)
+        found: dict[str, ItemSound] = {}
         with self._database.begin() as connection:
             for first in range(0, len(ids), _ROWS_AT_ONCE):
-                part = ids[first : first + _ROWS_AT_ONCE]
-                query = sa.select(sa.func.sum(items.c.duration_s)).where(items.c.id.in_(part))
-                total += float(connection.scalar(query) or 0.0)
-        return total
+                query = sa.select(*columns).where(c.id.in_(ids[first : first + _ROWS_AT_ONCE]))
+                for row in connection.execute(query):
+                    found[row.id] = ItemSound(
+                        row.duration_s,
+                        under_way=row.state in _UNDER_WAY,
+                        was_read=row.state in (DONE, HELD),
+                        tried_again=row.state == FAILED and row.wait_until is not None,
+                    )
+        return found
 
     def delete_older(self, seconds: float) -> None:
         """Delete the jobs and notices that are older than this."""

@@ -32,7 +32,15 @@ from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
-from kb.jobs.worker import chores, enrich_steps, publish_steps, retry_policy, serving, workflows
+from kb.jobs.worker import (
+    chores,
+    enrich_steps,
+    key_use,
+    publish_steps,
+    retry_policy,
+    serving,
+    workflows,
+)
 from kb.jobs.worker.cause_log import CauseLog
 from kb.jobs.worker.companion import Companion
 from kb.jobs.worker.context import WorkerContext
@@ -60,6 +68,7 @@ ROOM_EVERY_S = 2.0
 NEEDS_EVERY_S = 10.0
 PUBLISH_EVERY_S = 10.0
 WEBHOOKS_EVERY_S = 2.0
+SETTLE_EVERY_S = 5.0
 MEDIA_STORED_EVERY_S = 60.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
@@ -222,6 +231,7 @@ class Worker:
             lambda: media_storage.run(settings, library, items, self._stopping),
         )
         self._repeat("webhooks", WEBHOOKS_EVERY_S, webhooks.run)
+        self._repeat("key-use", SETTLE_EVERY_S, lambda: key_use.settle_ended(database))
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))
         self._do(self._watch_others)

@@ -294,6 +294,10 @@ DE: dict[str, tuple[str, str]] = {
         "Das Programm oder die Person nennen, die ihn bekommt.",
     ),
     "access.scope": ("{scope!r} ist kein Recht eines Schlüssels.", "Rechte: {known}."),
+    "access.at_once": (
+        "Ein Schlüssel darf mindestens eine Transkription gleichzeitig haben.",
+        "Weglassen für einen Schlüssel ohne Grenze.",
+    ),
     "access.quota": (
         "Ein Kontingent ist eine Zahl von Stunden über 0.",
         "Für einen Schlüssel ohne Kontingent weglassen.",
