@@ -43,8 +43,9 @@ class JobSettings(BaseModel):
     steps: str = Field(
         "auto",
         alias="KB_STEPS",
-        description="Steps that follow the words, separated by commas: speakers; auto takes those "
-        "whose parts a machine at work has (see kb doctor), none takes none.",
+        description="Steps that follow the words, separated by commas: speakers (who speaks), "
+        "screen (text on the screen); auto takes those whose parts a machine at work has "
+        "(see kb doctor), none takes none.",
     )
     step_models: str = Field(
         "",

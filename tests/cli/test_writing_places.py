@@ -18,6 +18,7 @@ PLACES = {
     "kb/api/": f"{SCRATCH}; files.py, job_requests.py: uploads, for kb/service/",
     "kb/asr/engines/faster_whisper/conversion.py": CACHE,
     "kb/database/": LIBRARY,
+    "kb/enrich/screen/parts.py": CACHE,
     "kb/enrich/speakers/weights.py": f"{CACHE}; {SCRATCH}",
     "kb/hub/": CACHE,
     "kb/inference/": STATE,

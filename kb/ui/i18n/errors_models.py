@@ -22,6 +22,19 @@ DE: dict[str, tuple[str, str]] = {
         "{path} ist nicht das Sprechermodell: {cause}",
         "Noch einmal holen: kb models add speakers",
     ),
+    "screen.no_reader": (
+        "Der Leser für Text auf dem Bildschirm ({package} mit {model}, {licence}, etwa 200 MB) ist "
+        "nicht auf diesem Rechner.",
+        "Holen: {command}",
+    ),
+    "screen.not_fetched": (
+        "{package} konnte nicht installiert werden: {cause}",
+        "Netz oder den Paketindex von pip prüfen; dann noch einmal: {command}",
+    ),
+    "screen.unreadable": (
+        "Das Bild von {path} kann nicht gelesen werden: {reason}",
+        "Die Datei in einem Player abspielen; ist sie beschädigt, noch einmal holen.",
+    ),
     "model.hub_unreachable": (
         "Modell {name}: der Hub {endpoint} ist nicht erreichbar.",
         "Netz, Proxy (HTTPS_PROXY) oder den Spiegel in HF_ENDPOINT prüfen.",

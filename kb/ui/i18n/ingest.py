@@ -148,8 +148,8 @@ EN: dict[str, str] = {
     "option_captions_first_help": "Captions of the source can be searched at once, until the "
     "transcript is there.",
     "option_steps": "Steps after the words",
-    "option_steps_help": "speakers, auto (what this machine has the parts for) or none. An item is "
-    "done before they start.",
+    "option_steps_help": "speakers, screen, auto (what this machine has the parts for) or none. An "
+    "item is done before they start.",
     "option_priority": "Turn",
     "option_priority_urgent": "urgent",
     "option_priority_followed": "as followed sources",
@@ -368,8 +368,8 @@ DE: dict[str, str] = {
     "option_captions_first_help": "Untertitel der Quelle sind sofort durchsuchbar, bis das "
     "Transkript da ist.",
     "option_steps": "Schritte nach den Worten",
-    "option_steps_help": "speakers, auto (wofür auf diesem Rechner alles da ist) oder none. Ein "
-    "Eintrag ist fertig, bevor sie beginnen.",
+    "option_steps_help": "speakers, screen, auto (wofür auf diesem Rechner alles da ist) oder "
+    "none. Ein Eintrag ist fertig, bevor sie beginnen.",
     "option_priority": "Reihenfolge",
     "option_priority_urgent": "eilig",
     "option_priority_followed": "wie abonnierte Quellen",

@@ -1,0 +1,1 @@
+"""The step that reads the text on the screen of a video."""

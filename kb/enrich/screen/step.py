@@ -1,0 +1,75 @@
+"""The step that reads the text on the screen: its pages, each with the times of its showings."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from kb.enrich.base import Progress, Step, StepInput
+from kb.enrich.screen import parts
+from kb.errors import KBError
+from kb.media.probe import probe
+
+MOST_THUMBNAILS = 500  # about 8 KB each
+
+
+class Screen(Step):
+    """Text on the screen, read when the picture has changed; `sample_rate` reads every Nth frame.
+
+    A medium without picture gives a result without pages.
+    """
+
+    name = "screen"
+    options = ("sample_rate",)
+
+    @property
+    def model(self) -> str:
+        return parts.MODEL
+
+    def missing(self) -> KBError | None:
+        return None if parts.models() else parts.missing()
+
+    def add(self) -> str:
+        return str(parts.add())
+
+    def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:
+        from kb.enrich.screen.reading import read_pages
+
+        assert given.medium is not None
+        found = probe(given.medium)
+        if not found.has_video:
+            return {"picture": False, "pages": []}
+        rate = given.options.get("sample_rate")
+        read = read_pages(found, every=rate if isinstance(rate, int) else None, progress=progress)
+        return {
+            "picture": True,
+            "engine": read.engine,
+            "frames_sampled": read.account.samples,
+            "frames_read": read.frames_read,
+            "lines_unread": read.lines_unread,
+            "moving_seconds": round(read.account.moving_s, 1),
+            "changes_left_out": read.account.left_out,
+            "pages": [
+                {
+                    "showings": [
+                        {"start": round(start, 2), "end": round(end, 2)}
+                        for start, end in page.showings
+                    ],
+                    "lines": [
+                        {
+                            "text": each.line.text,
+                            "start": round(each.start_s, 2),
+                            "box": list(each.line.box),
+                            "score": round(each.line.score, 3),
+                        }
+                        for each in page.lines
+                    ],
+                    **(
+                        {"thumbnail": base64.b64encode(page.thumbnail).decode()}
+                        if number < MOST_THUMBNAILS
+                        else {}
+                    ),
+                }
+                for number, page in enumerate(read.pages)
+            ],
+        }
