@@ -43,10 +43,20 @@ from kb.types import MediaItem
 from tests.fakes.database_proxy import DatabaseProxy
 from tests.support.postgres import database_url, execute, new_database, server
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
 __all__ = ["database_url", "server"]
+
+
+SILENT_S = WAIT_S  # far above the time of a test on a busy machine
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a heartbeat last longer: the tests give one and look at it later."""
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_TIMEOUT_S", SILENT_S)
 
 
 class Elsewhere:
@@ -105,7 +115,7 @@ def database(url: str, tmp_path: Path) -> Iterator[Database]:
 def chosen(tmp_path: Path, url: str, name: str = "") -> Settings:
     return Settings(
         KB_HOME=str(tmp_path / "home"), KB_DATABASE_URL=url, KB_EXECUTOR_ID=name,
-        KB_WORKER_TIMEOUT_S="240",
+        KB_WORKER_TIMEOUT_S=str(SILENT_S),
     )  # fmt: skip
 
 
@@ -141,7 +151,7 @@ def test_a_clock_that_jumps_moves_no_wait(
     database: Database, tmp_path: Path, machine: Elsewhere, jump_s: float
 ) -> None:
     lanes = LaneStore(database)
-    lanes.pause("items@two", database.time() + 60, "its folder is read-only")
+    lanes.pause("items@two", database.time() + WAIT_S, "its folder is read-only")
     before = database.time()
     machine.go("here", clock_s=jump_s)
     assert abs(database.time() - before) < 5
@@ -155,7 +165,7 @@ def test_a_worker_that_was_silent_too_long_is_not_alive(
     beat = Heartbeat(chosen(tmp_path, url, "two"), database)
     beat.acquire()
     with database.begin() as connection:
-        connection.execute(sa.update(workers).values(seen_at=database.clock() - 11))
+        connection.execute(sa.update(workers).values(seen_at=database.clock() - SILENT_S - 1))
     assert alive(database) == []
     beat.close()
 
@@ -213,7 +223,7 @@ def test_a_name_whose_machine_is_gone_is_free_after_the_timeout(
     with raises(UsageError, "worker.name_taken"):
         other.acquire()
     with database.begin() as connection:
-        connection.execute(sa.update(workers).values(seen_at=database.clock() - 241))
+        connection.execute(sa.update(workers).values(seen_at=database.clock() - SILENT_S - 1))
     other.acquire()
     (row,) = list_workers(database)
     assert (row.host, len(row.crashes)) == ("second", 1)
@@ -326,7 +336,7 @@ def test_trouble_of_a_machine_pauses_that_machine_alone(database: Database) -> N
 
 def test_a_pause_of_a_machine_is_shown_and_ends_with_resume(url: str, tmp_path: Path) -> None:
     queue = JobQueue(chosen(tmp_path, url), Library(tmp_path / "home"))
-    LaneStore(queue.database).pause("items@two", queue.database.time() + 60, "full")
+    LaneStore(queue.database).pause("items@two", queue.database.time() + WAIT_S, "full")
     (lane,) = queue.lanes()
     assert (lane.machine, lane.holds_items, lane.paused_by_hand) == ("two", False, False)
     queue.resume()
@@ -392,7 +402,7 @@ def test_two_machines_show_the_same_and_act_on_all(
     TelemetryWriter(first.queue.database, "one").write(
         Snapshot(Device("cuda:0", "CUDA", "a card of the first machine")), [], 0, ""
     )
-    LaneStore(first.queue.database).pause("items@one", time.time() + 60, "read-only")
+    LaneStore(first.queue.database).pause("items@one", time.time() + WAIT_S, "read-only")
 
     machine.go("second", clock_s=600)
     second = Service(chosen(tmp_path, url, "two"))
@@ -473,7 +483,7 @@ def test_what_a_machine_does_not_begin_is_found(
             connection.exec_driver_sql(statement)
 
     def found(closed: list[str] | None = None) -> list[str]:
-        return sorted(client.not_begun("two", closed or [], 10, 15, 99))
+        return sorted(client.not_begun("two", closed or [], SILENT_S, SILENT_S, 99))
 
     assert client.has_queued() and found() == []
     change(
@@ -484,13 +494,16 @@ def test_what_a_machine_does_not_begin_is_found(
     assert not client.has_queued()
     assert queue.items.claim(ids[0], 1, "one") is not None  # this one has begun
     assert found() == [] and found(["one"]) == ids[1:]
-    assert sorted(client.not_begun("one", ["one"], 10, 15, 99)) == []
-    change("UPDATE kb_workers SET seen_at = seen_at - 11")
+    assert sorted(client.not_begun("one", ["one"], SILENT_S, SILENT_S, 99)) == []
+    change(f"UPDATE kb_workers SET seen_at = seen_at - {SILENT_S + 1}")
     assert found() == ids[1:]
-    change("UPDATE kb_workers SET seen_at = seen_at + 11")
+    change(f"UPDATE kb_workers SET seen_at = seen_at + {SILENT_S + 1}")
     assert found() == []
-    change("UPDATE dbos.workflow_status SET started_at_epoch_ms = started_at_epoch_ms - 16000")
-    serials = client.not_begun("two", [], 10, 15, 2)
+    change(
+        "UPDATE dbos.workflow_status SET started_at_epoch_ms = started_at_epoch_ms - "
+        f"{1000 * SILENT_S + 1000:.0f}"
+    )
+    serials = client.not_begun("two", [], SILENT_S, SILENT_S, 2)
     assert len(serials) == 2
     moved = queue.items.retry(
         list(serials), client.ingest, states=("queued",), fresh=False, serials=serials

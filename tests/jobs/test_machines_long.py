@@ -79,6 +79,7 @@ def test_shares_are_fair_and_work_that_is_not_begun_moves(machines: Machines) ->
     lab = machines.lab
     lab.values["KB_IN_FLIGHT"] = "0"
     lab.values["KB_PRESET"] = "optimiert"
+    lab.values["KB_LOG_LEVEL"] = "info"  # a worker says that it begins with the queue
     talks = write_talks(lab.folder / "in", 40, words=8)
     one = machines.start("one")
     machines.start("two")

@@ -109,8 +109,11 @@ class Machines:
         index = LocalSink(lab.settings)
         for entry in lab.library.entries():
             transcript = stages.read_transcript(lab.library, entry)
-            own = content_sha256(passages(transcript, entry.item, path=entry.medium_place))
-            assert index.status(entry.item.id).content_sha256 == own, entry.item.title
+            own = passages(transcript, entry.item, path=entry.medium_place)
+            found = index.status(entry.item.id)
+            assert found.content_sha256 == content_sha256(own), (
+                entry.item.title, found, own, index.passages(entry.item.id),
+            )  # fmt: skip
 
 
 @contextmanager
