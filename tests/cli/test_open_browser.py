@@ -146,7 +146,7 @@ def test_a_browser_that_fails_is_reported_and_the_server_goes_on(tmp_path: Path)
     with kb_app(tmp_path, BROWSER=f"{sys.executable} -c exit(3) %s") as (process, address, output):
         sentence = f"No browser could be opened: open {address} yourself."
         wait_for(lambda: sentence in output.read_text(), process, output)
-        assert healthy(address)
+        wait_for(lambda: healthy(address), process, output)
         assert "Traceback" not in output.read_text()
 
 
@@ -158,7 +158,7 @@ def test_without_a_display_the_server_runs_alone(tmp_path: Path, arguments: list
     with kb_app(tmp_path, *arguments, **wish) as (process, address, output):
         # Streamlit prints its address after it has begun to answer.
         wait_for(lambda: address.rstrip("/") in output.read_text(), process, output)
-        assert healthy(address)
+        wait_for(lambda: healthy(address), process, output)
         (server,) = psutil.Process(process.pid).children()
         assert open_browser.OPEN_BROWSER_FLAG not in server.cmdline()
         printed = output.read_text()

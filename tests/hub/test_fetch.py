@@ -91,7 +91,7 @@ def test_trouble_that_passes_ends_with_the_whole_model(
     hub: FakeHub, file: str, fault: Fault
 ) -> None:
     hub.faults[file] = [fault]
-    record = fetched()
+    record = fetched(conduct=QUICK)
     assert set(record.files) == NEEDED and same_bytes(record, hub)
     assert rubbish() == []
 

@@ -21,9 +21,11 @@ from kb.settings import PROJECT_ROOT
 Result = dict[str, Any]
 LONG_S = 2400.0  # minutes on an idle machine
 
+pytestmark = pytest.mark.timeout(LONG_S + 300)
+
 
 @contextmanager
-def playing(folder: Path, *arguments: str, timeout_s: float) -> Iterator[list[Result]]:
+def playing(folder: Path, *arguments: str) -> Iterator[list[Result]]:
     """Play the story beside the block; the list has the result after it."""
     result: list[Result] = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +35,7 @@ def playing(folder: Path, *arguments: str, timeout_s: float) -> Iterator[list[Re
     )
     try:
         yield result
-        assert process.wait(timeout_s) == 0
+        assert process.wait(LONG_S) == 0
         result.append(json.loads((folder / "result.json").read_text()))
     finally:
         process.kill()
@@ -53,7 +55,7 @@ def assert_right_set(result: Result) -> None:
 def month(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("month")
     arguments = ("--days=30", "--scale=0.05", "--every-h=48")
-    with playing(folder, *arguments, timeout_s=580) as results:
+    with playing(folder, *arguments) as results:
         pass
     return results[0]
 
@@ -88,14 +90,13 @@ def test_each_week_of_a_month_has_its_digest(month: Result) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(LONG_S + 300)
 def test_half_a_year_of_thirty_channels_and_again_with_killed_workers(tmp_path: Path) -> None:
     """Thirty channels with 4,000 uploads; beside it with 50 kills and the database lost twice."""
     arguments = ("--days=183", "--scale=1", "--every-h=48")
     killed = (*arguments, "--kills=50", "--losses=2")
     with (
-        playing(tmp_path / "plain", *arguments, timeout_s=LONG_S) as plain,
-        playing(tmp_path / "killed", *killed, timeout_s=LONG_S) as hurt,
+        playing(tmp_path / "plain", *arguments) as plain,
+        playing(tmp_path / "killed", *killed) as hurt,
     ):
         pass
     for result in (plain[0], hurt[0]):
