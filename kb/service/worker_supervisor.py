@@ -80,7 +80,7 @@ class WorkerSupervisor:
         self.poll_count = 0
         self._pid: int | None = None  # of the last started worker
         self._started_at = 0.0
-        self._by_itself = False  # true if no person asked for that worker
+        self._by_itself: set[int] = set()  # the workers that no person asked for
         self._came_up = False  # true after that worker was alive
         self._stopping_since = 0.0
         self._starts = 0
@@ -146,14 +146,19 @@ class WorkerSupervisor:
         with self._lock:
             starting = self._pid if self._is_starting() else None
             self._pid = None
+            self._by_itself.clear()
             self._stopping_since = time.monotonic()
             service.queue.stop_workers()
             if starting not in (None, *(worker.pid for worker in service.queue.workers())):
                 _end_child(starting)  # it would remove the request when it signs on
 
     def started_by_itself(self) -> bool:
-        """Return True if a worker runs or starts that the polling started and no person."""
-        return self._by_itself and self._has_process()
+        """Return True if a worker runs or starts that the polling started and no person.
+
+        A worker whose heartbeat is late is started again; the second process ends, for the first
+        one has the name.
+        """
+        return any(map(psutil.pid_exists, tuple(self._by_itself)))
 
     def view(self, service: Supervised) -> WorkerView:
         """Return the state of the workers. Raises LibraryError."""
@@ -210,7 +215,9 @@ class WorkerSupervisor:
         # A start that raises is not counted: a missing library may be available at the next poll.
         self._pid = service.workers.start(exit_when_idle=exit_when_idle, options=options)
         self._starts += 1
-        self._by_itself = by_itself
+        self._by_itself = (
+            {*filter(psutil.pid_exists, self._by_itself), self._pid} if by_itself else set()
+        )
         self._came_up = False
         self._started_at = time.monotonic()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ from kb.jobs.worker.spawn import start_detached
 from kb.options import RunOptions
 from kb.service import Service, uploads
 from kb.service.worker_supervisor import MAX_STARTS, Chore, WorkerSupervisor
+from kb.service.workers import Workers
 from kb.settings import get_settings
 from tests.support.processes import end_processes_of
 from tests.support.raising import raises
@@ -44,11 +48,16 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
     def alive() -> list[int]:
         return [worker.pid for worker in service.queue.workers()]
 
+    def one_is_at_work() -> bool:
+        seen[:] = alive()
+        return len(seen) == 1 and supervisor.view(service).state == "running"
+
+    seen: list[int] = []
     try:
         supervisor.start_polling()
-        until(lambda: bool(alive()), "a worker")
-        (first,) = alive()
-        assert supervisor.view(service).state == "running" and supervisor.started_by_itself()
+        until(one_is_at_work, "a worker")
+        (first,) = seen
+        assert supervisor.started_by_itself()
         psutil.Process(first).kill()
         # On a busy machine a heartbeat may be late, and no worker seems to be alive for a moment.
         until(lambda: [pid != first for pid in alive()] == [True], "another worker in its place")
@@ -61,10 +70,12 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
         assert not alive() and not supervisor.started_by_itself()
         supervisor.start(service)
         supervisor.start(service)  # the worker is already starting
-        until(lambda: bool(alive()), "the worker that was asked for")
-        assert len(alive()) == 1 and not supervisor.started_by_itself()
+        until(
+            lambda: one_is_at_work() and not supervisor.started_by_itself(),
+            "the worker that was asked for",
+        )
         supervisor.ensure_running(service)  # no effect
-        assert len(alive()) == 1
+        until(lambda: len(alive()) == 1, "one worker")
     finally:
         supervisor.stop_polling()
         end_processes_of(home)
@@ -74,16 +85,42 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
 @pytest.mark.slow
 def test_a_worker_that_is_stopped_while_it_starts_stays_stopped(home: Path) -> None:
     service, supervisor = Service(), WorkerSupervisor()
+    service.library.prepare()
+    assert not service.queue.workers()  # its tables are made
+    catalogue = sqlite3.connect(home / "kb.sqlite", isolation_level=None)
     try:
+        catalogue.execute("BEGIN IMMEDIATE")  # the worker cannot sign on meanwhile
         supervisor.start(service)
         pid = supervisor.pid
         assert pid is not None and not service.queue.workers()
         supervisor.stop(service)
+        catalogue.execute("ROLLBACK")
         until(lambda: not psutil.pid_exists(pid), "the end of its process")
         assert service.queue.workers() == [] and supervisor.view(service).state == "stopped"
     finally:
+        catalogue.close()
         end_processes_of(home)
         service.close()
+
+
+def test_a_second_start_after_a_late_heartbeat_hides_no_worker(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first process goes on; the second one ends at once, because the name is taken."""
+    service, supervisor = Service(), WorkerSupervisor()
+    programs = ["import time; time.sleep(600)", "pass"]
+    started = [subprocess.Popen([sys.executable, "-c", each]) for each in programs]
+    pids = [each.pid for each in started]
+    monkeypatch.setattr(Workers, "start", lambda *_, **__: pids.pop(0))
+    supervisor._launch(service, by_itself=True)
+    supervisor._launch(service, by_itself=True)
+    started[1].wait()
+    assert supervisor.started_by_itself()
+    monkeypatch.undo()
+    started[0].kill()
+    started[0].wait()
+    assert not supervisor.started_by_itself()
+    service.close()
 
 
 @pytest.mark.slow
