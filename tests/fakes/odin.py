@@ -30,6 +30,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.fakes.loopback import Loopback
 from tests.fakes.odin_store import OdinStore
+from tests.support.waiting import WAIT_S
 
 KEY = "key-0f3a-PROBE"
 SECRET = "secret-77e1-PROBE"
@@ -89,9 +90,9 @@ class FakeOdin(Loopback, OdinStore):
             "odin_project_id": PROJECT,
             "odin_base_url": self.url,
             "odin_poll_s": 0.01,
-            "odin_poll_wait_s": 5.0,
+            "odin_poll_wait_s": WAIT_S,
             "odin_rate": 0.0,
-            "odin_timeout_s": 10.0,
+            "odin_timeout_s": WAIT_S,
             "odin_backoff_s": 0.01,
             "odin_settle_s": 0.02,
             **more,

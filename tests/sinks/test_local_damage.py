@@ -21,9 +21,10 @@ from kb.sinks.local.sink import LocalSink
 from kb.types import MediaItem, Passage
 from tests.support.local_index import found, put, source
 from tests.support.sink_contract import make_item, make_passages
+from tests.support.waiting import until
 
 CHILD = """
-import sys
+import sys, threading
 from tests.support.sink_contract import make_item, make_passages
 from kb.settings import Settings
 from kb.sinks.local.sink import LocalSink
@@ -31,7 +32,10 @@ sink = LocalSink(Settings(home=sys.argv[1]))
 who = sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
-for turn in range(int(sys.argv[3])):
+ended = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), ended.set()), daemon=True).start()
+turn = -1
+while (turn := turn + 1) < 12 or not ended.is_set():
     for name in ("test:a", "test:b"):
         item = make_item(name)
         texts = [f"{who} {turn} part{n}" for n in range(1 + (turn + len(who)) % 5)]
@@ -40,10 +44,13 @@ print("done", flush=True)
 """
 
 
-def child(home: Path, who: str, turns: int) -> subprocess.Popen[str]:
-    """Start a process that publishes two items over and over, after a line on stdin."""
+def child(home: Path, who: str) -> subprocess.Popen[str]:
+    """Start a process that publishes two items over and over, after a line on stdin.
+
+    It ends after a second line, or when it is killed.
+    """
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(home), who, str(turns)],
+        [sys.executable, "-c", CHILD, str(home), who],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -52,8 +59,13 @@ def child(home: Path, who: str, turns: int) -> subprocess.Popen[str]:
 
 
 def start(process: subprocess.Popen[str]) -> None:
-    assert process.stdin and process.stdout
+    assert process.stdout
     assert process.stdout.readline().strip() == "ready"
+    send_line(process)
+
+
+def send_line(process: subprocess.Popen[str]) -> None:
+    assert process.stdin
     process.stdin.write("\n")
     process.stdin.flush()
 
@@ -73,7 +85,7 @@ def assert_whole(sink: LocalSink, item_id: str) -> None:
 
 @pytest.mark.slow
 def test_two_writers_and_a_reader(tmp_path: Path, local: LocalSink) -> None:
-    writers = [child(tmp_path, who, 12) for who in ("anna", "berta2")]
+    writers = [child(tmp_path, who) for who in ("anna", "berta2")]
     for writer in writers:
         start(writer)
     looks = 0
@@ -82,8 +94,12 @@ def test_two_writers_and_a_reader(tmp_path: Path, local: LocalSink) -> None:
             whole = {tuple(hit.text.split()[:2]) for hit in local.search("part0", limit=9)}
             assert len(whole) <= 2  # one publish of each item
             looks += 1
+        if looks == 5:  # until then, both write
+            assert [writer.poll() for writer in writers] == [None, None]
+            for writer in writers:
+                send_line(writer)
     assert [writer.wait() for writer in writers] == [0, 0]
-    assert looks > 3
+    assert looks >= 5
     assert [held.remote_id for held in local.list()] == ["test:a", "test:b"]
     for item_id in ("test:a", "test:b"):
         assert_whole(local, item_id)
@@ -92,11 +108,10 @@ def test_two_writers_and_a_reader(tmp_path: Path, local: LocalSink) -> None:
 @pytest.mark.slow
 def test_killed_in_the_middle_of_publishing(tmp_path: Path, local: LocalSink) -> None:
     rng = random.Random(1)
-    processes = [child(tmp_path, f"round{number}", 1000) for number in range(4)]
+    processes = [child(tmp_path, f"round{number}") for number in range(4)]
     for process in processes:
         start(process)
-        while local.status("test:b").status == "missing":
-            time.sleep(0.01)
+        until(lambda: local.status("test:b").status != "missing")
         time.sleep(rng.uniform(0.05, 0.3))
         process.kill()  # SIGKILL, or TerminateProcess on Windows
         process.wait()

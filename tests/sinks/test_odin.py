@@ -32,7 +32,7 @@ from kb.types import MediaItem, Passage
 from tests.fakes.odin import KEY, PROJECT, SECRET, FakeOdin
 from tests.support.odin_items import FACTS, video
 from tests.support.sink_contract import SinkContract, make_item, make_passages
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 
 
 @pytest.fixture
@@ -272,12 +272,12 @@ def test_two_threads_publish_the_same_item_once(odin: FakeOdin, tmp_path: Path) 
 
 
 def test_a_stop_ends_the_wait(odin: FakeOdin, sink: OdinSink) -> None:
-    odin.index_s = 60
+    odin.index_s = 4 * WAIT_S
     odin.on_upload = lambda _name: threading.Timer(0.1, sink.stop.set).start()
     started = time.monotonic()
     with pytest.raises(Cancelled):
-        put(sink, video(), "words", wait_s=60)
-    assert time.monotonic() - started < 20
+        put(sink, video(), "words", wait_s=2 * WAIT_S)
+    assert time.monotonic() - started < WAIT_S
     sink.stop.clear()
     odin.finish_indexing()
     assert put(sink, video(), "words") == "synced"

@@ -272,7 +272,10 @@ def publish_many(
     give_up_at = time.monotonic() + settings.odin_poll_wait_s
     poll_s = settings.odin_poll_s
     rounds: Counter[str] = Counter()
-    while pending and time.monotonic() < give_up_at:
+    is_late = False
+    while pending and not is_late:
+        # One look comes after the time limit, too: the machine may have slept meanwhile.
+        is_late = time.monotonic() >= give_up_at
         sink.client.stop.wait(poll_s)
         # An item whose documents disappear each time is not sent again after `MOST_ROUNDS`; it
         # stays in `waiting`.
@@ -282,7 +285,7 @@ def publish_many(
             poll_s = min(poll_s * 1.5, settings.odin_poll_s * 6)
             continue
         poll_s = settings.odin_poll_s
-        give_up_at = time.monotonic() + settings.odin_poll_wait_s
+        give_up_at, is_late = time.monotonic() + settings.odin_poll_wait_s, False
         still_pending = set(_in_threads(sink, publish_one, ready, workers))
         pending = [
             item_id for item_id in pending if item_id in still_pending or item_id not in ready
