@@ -11,6 +11,7 @@ import pytest
 
 from kb.settings import PROJECT_ROOT
 from tests.support import browser
+from tests.support.waiting import WAIT_S
 
 # Refuses to run twice at once, as the real one does, and installs a browser that is a text.
 APT_GET = """#!/bin/sh
@@ -43,7 +44,7 @@ def test_two_processes_install_it_once(tmp_path: Path) -> None:
         )
         for _ in range(2)
     ]
-    found = [process.communicate(timeout=60)[0].strip() for process in asking]
+    found = [process.communicate(timeout=WAIT_S)[0].strip() for process in asking]
     assert found == [str(tmp_path / "bin" / "chromium")] * 2
     assert (tmp_path / "installed").read_text().split() == ["install"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kb.settings import PROJECT_ROOT
+from tests.support.waiting import WAIT_S
 
 pytestmark = pytest.mark.long
 
@@ -35,7 +36,7 @@ def demo(code: Path) -> subprocess.CompletedProcess[str]:
     environment.pop("KB_HOME", None)
     return subprocess.run(
         [sys.executable, "tools/demo.py"],
-        cwd=code, env=environment, capture_output=True, text=True, timeout=240, check=False,
+        cwd=code, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=False,
     )  # fmt: skip
 
 

@@ -266,7 +266,7 @@ for command in ("ingest", "transcribe", "follow"):
     assert flag.help == "Loudness to bring the sound to.", flag.help
 
 for language, label in (("en", "Loudness, dB"), ("de", "Lautheit, dB")):
-    page = AppTest.from_file("streamlit_app.py", default_timeout=120)
+    page = AppTest.from_file("streamlit_app.py", default_timeout=240)
     page.query_params["lang"] = language
     page.run()
     assert not page.exception, page.exception

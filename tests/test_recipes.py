@@ -409,7 +409,7 @@ record = {json.loads(RECORD)!r}
 st.session_state["lang"] = "de"
 for part in translate_error(restored(record["error"], record["hint"], record["problem"])):
     st.text(part)
-''').run()
+''').run(timeout=240)
 print(json.dumps([each.value for each in app.text]))
 """
 

@@ -29,7 +29,7 @@ from tests.support.batchers import MANAGER, Held, Small, nobody_stops, window
 from tests.support.compose import compose, random_plan
 from tests.support.raising import raises
 from tests.support.speech import Oracle, bank, blocks, detector, preset
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 
 
 def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Batcher]) -> None:
@@ -193,7 +193,10 @@ def test_a_waiting_item_that_is_stopped_keeps_no_place(opened: Callable[..., Bat
     assert places.acquire(timeout=0) and not places.acquire(timeout=0)
 
 
-def test_the_state_names_the_batch_and_its_limit(opened: Callable[..., Batcher]) -> None:
+def test_the_state_names_the_batch_and_its_limit(
+    opened: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "PATIENCE_S", WAIT_S)  # the four go together
     engine = Held(fails=Small(2))
     batcher = opened(engine, 4)
     idle = batcher.state()
@@ -306,7 +309,12 @@ def test_closing_ends_a_running_decode_and_all_waiting_calls() -> None:
     running = batcher.submit("item", window(0), LanguageVote("en"))
     assert engine.started.wait(90)
     waiting = batcher.submit("item", window(1), LanguageVote("en"))
-    threading.Timer(0.2, engine.go.set).start()
+
+    def go_on_at_the_end() -> None:
+        until(lambda: batcher._closing)
+        engine.go.set()
+
+    threading.Thread(target=go_on_at_the_end).start()
     batcher.close()
     assert engine.stopped
     assert running.done()
@@ -316,7 +324,11 @@ def test_closing_ends_a_running_decode_and_all_waiting_calls() -> None:
         batcher.submit("item", window(2), LanguageVote("en"))
 
 
-def test_busy_time_is_shared_by_number(opened: Callable[..., Batcher]) -> None:
+def test_busy_time_is_shared_by_number(
+    opened: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "PATIENCE_S", WAIT_S)  # the four go together
+
     class Slow(Held):
         def decode(
             self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY

@@ -25,10 +25,10 @@ from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import PROJECT_ROOT, Settings, get_settings
-from kb.types import Segment
+from kb.types import Segment, Transcript
 from tests.support.device_trouble import CUDA_ERROR, FAILURES_ENV
 from tests.support.raising import raises
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 from tests.support.workers import write_talks
 
 pytestmark = pytest.mark.slow
@@ -137,13 +137,18 @@ def _seen(
 
 def test_two_recordings_have_a_reader_each(beside: Beside, talks: list[Path]) -> None:
     recipe = options(settings=get_settings().model_copy(update={"repair_share": 0.0}))
+    both = threading.Barrier(2, timeout=WAIT_S)  # neither is read before the other is there
+
+    def read(path: Path) -> Transcript:
+        return beside.session.transcribe(path, recipe, on_ready=both.wait)
+
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda path: beside.session.transcribe(path, recipe), talks))
+        found = list(pool.map(read, talks))
     with InferenceSession(get_settings()) as alone:
         for path, transcript in zip(talks, found, strict=True):
             assert transcript.words == alone.transcribe(path, recipe).words
     assert len(beside.pool.pids) == 2
-    assert beside.idle
+    until(lambda: beside.idle, "nothing that a recording holds")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="psutil lists mapped files on Linux")
@@ -164,12 +169,12 @@ def test_a_killed_reader_fails_its_recording_alone(beside: Beside, talks: list[P
 
     def hold_other(_done: float) -> None:
         other_runs.set()
-        assert other_goes_on.wait(90)
+        assert other_goes_on.wait(WAIT_S)
 
     def kill_mine(_done: float) -> None:
         second = pool.submit(beside.session.transcribe, talks[1], recipe, progress=hold_other)
         started.append(second)
-        assert other_runs.wait(90)
+        assert other_runs.wait(WAIT_S)
         (mine,) = [each for each in beside.pool._readers if first in each.readings]
         psutil.Process(mine.pid).kill()
 
@@ -184,7 +189,7 @@ def test_a_killed_reader_fails_its_recording_alone(beside: Beside, talks: list[P
         assert started[0].result().words
     assert caught.value.code == "recognizer.reader_ended"
     assert caught.value.retryable and caught.value.ready and not caught.value.device_lost
-    assert beside.idle
+    until(lambda: beside.idle, "nothing that a recording holds")
     assert beside.session.transcribe(talks[0], recipe).words
 
 
@@ -197,21 +202,22 @@ def test_a_stop_and_a_bad_medium_leave_the_readers_usable(
         beside.session.transcribe(
             talks[0], recipe, progress=lambda _done: stop.set(), cancelled=stop.is_set
         )
-    assert beside.idle
+    until(lambda: beside.idle, "nothing that a recording holds")
     with raises(MediaUnavailable, "media.missing"):
         beside.session.transcribe(tmp_path / "missing.wav", recipe)
     with raises(SettingsError, "recognizer.language", language="xx"):
         beside.session.transcribe(talks[0], replace(recipe, language="xx"))
-    assert beside.idle
+    until(lambda: beside.idle, "nothing that a recording holds")
     assert beside.session.transcribe(SAMPLES[1], recipe).words
 
 
 def test_a_short_request_comes_first(beside: Beside) -> None:
     recipe = replace(options(), urgent=True)
     beside.slots.most_in_use()
+    began = time.monotonic()
     beside.session.transcribe(SAMPLES[1], recipe)
     batcher = beside.session._batcher
-    assert batcher is not None and batcher._urgent_expected_until > time.monotonic()
+    assert batcher is not None and batcher._urgent_expected_until > began
     assert (
         beside.slots.most_in_use() == 0 and beside.session._urgent_preparations.most_in_use() == 1
     )

@@ -12,6 +12,7 @@ from kb.errors import LibraryError
 from kb.library import Library
 from kb.pipeline import publish_record
 from kb.types import MediaItem, Published
+from tests.support.waiting import WAIT_S
 
 ITEM = MediaItem("youtube:aaaaaaaaaaa", "youtube", "", "Talk", "2026-03-04")
 TURNS = 15
@@ -23,7 +24,7 @@ def publish_often(home: Path, name: str, ready: threading.Event) -> None:
     library = Library(home)
 
     def turn(thread: int) -> None:
-        ready.wait(60)
+        assert ready.wait(WAIT_S)
         for number in range(TURNS):
             sink = f"{name}-{thread}-{number}"
             publish_record.record_published(library, ITEM, Published(sink, "key", "00", "synced"))

@@ -31,6 +31,7 @@ from kb.mcp import http
 from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings
 from tests.support.commands import run_command
+from tests.support.waiting import WAIT_S
 
 KEY, OTHER = "a-long-random-test-key-1", "a-long-random-test-key-2"
 TALK = "file:00000000000a"
@@ -53,7 +54,7 @@ def served(settings: Settings, host: str = "127.0.0.1") -> Iterator[str]:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}{http.PATH}"
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(WAIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ async def tour(address: str, key: str = "") -> tuple[set[str], list[dict[str, An
     """Return the names of the tools, the hits of a search, and a resource."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=90) as transport,
+        httpx2.AsyncClient(headers=headers, timeout=WAIT_S) as transport,
         Client(streamable_http_client(address, http_client=transport)) as client,
     ):
         names = {tool.name for tool in (await client.list_tools()).tools}
@@ -124,7 +125,7 @@ def test_a_key_of_the_library_needs_the_scope_of_search(tmp_path: Path) -> None:
 def post(address: str, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
     sent = {**ACCEPT, **(headers or {})}
     body = {} if "content" in more else {"json": PING}
-    return httpx.post(address, headers=sent, timeout=30, **body, **more)
+    return httpx.post(address, headers=sent, timeout=WAIT_S, **body, **more)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_a_body_that_is_no_request_is_an_error(open_server: str, content: bytes)
 
 def test_a_body_that_says_it_is_large_is_refused_before_it_is_read(open_server: str) -> None:
     parts = urlsplit(open_server)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=WAIT_S)
     connection.putrequest("POST", parts.path)
     for name, value in (*ACCEPT.items(), ("Content-Length", "10000000000")):
         connection.putheader(name, value)
@@ -237,7 +238,7 @@ def test_the_command_serves_with_a_key_and_write_tools(settings: Settings) -> No
         assert hit["id"] == f"{TALK}#10" and names >= {"ingest", "status", "retry", "cancel"}
         assert post(found[0]).status_code == 401
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM)
+        assert process.wait(WAIT_S) in (0, -signal.SIGTERM)
     finally:
         process.kill()
         process.wait(30)

@@ -24,6 +24,7 @@ from kb.media.probe import probe
 from kb.media.section import write_sound
 from tests.support.compose import write_wav
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 IDLE_S = 0.3
@@ -153,7 +154,7 @@ def test_ctrl_c_while_the_decoder_is_read_ends_the_program(tmp_path: Path) -> No
         time.sleep(0.4 + 0.037 * number)
         process.send_signal(signal.SIGINT)
         try:
-            results.append(process.wait(60))
+            results.append(process.wait(WAIT_S))
         except subprocess.TimeoutExpired:
             results.append("went on")
             process.kill()

@@ -18,6 +18,7 @@ from kb.settings import Settings
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.rate_limit.machine_lock import MachineWideLock
 from tests.support.keys import Clock
+from tests.support.waiting import WAIT_S
 
 
 @pytest.mark.slow
@@ -63,7 +64,7 @@ def test_the_limiter_spaces_all_starts(tmp_path: Path) -> None:
     started_at = time.time()
     for worker in workers:
         worker.start()
-    out, _ = other.communicate("go\n", timeout=60)
+    out, _ = other.communicate("go\n", timeout=WAIT_S)
     for worker in workers:
         worker.join()
     times += map(float, out.split())

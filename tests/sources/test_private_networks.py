@@ -24,6 +24,7 @@ from kb.sources.listing.filters import VideoFilters
 from kb.sources.private_networks import is_public, private_networks_refused
 from kb.types import MediaItem
 from tests.support.raising import raises
+from tests.support.waiting import WAIT_S
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_no_spelling_of_a_private_address_is_connected_to(
     with raises(MediaUnavailable, "address.private"), private_networks_refused(
         shared(tmp_path), url
     ):  # fmt: skip
-        urllib.request.urlopen(url, timeout=5)
+        urllib.request.urlopen(url, timeout=WAIT_S)
     assert asked == []
 
 
@@ -122,21 +123,21 @@ def test_names_redirects_threads_and_programs_are_covered(
     monkeypatch.setattr(socket, "getaddrinfo", rebound)
     name = f"http://innocent.example:{port}/secret"
     with pytest.raises(MediaUnavailable), private_networks_refused(shared(tmp_path), name):
-        requests.get(name, timeout=5)
+        requests.get(name, timeout=WAIT_S)
     assert asked == []
 
     # The first address is allowed by the setting, the one that it redirects to is not.
     away = f"http://127.0.0.1:{port}/away"
     allowing = shared(tmp_path, KB_PRIVATE_HOSTS="127.0.0.1")
     with pytest.raises(MediaUnavailable), private_networks_refused(allowing, away):
-        urllib.request.urlopen(away, timeout=5)
+        urllib.request.urlopen(away, timeout=WAIT_S)
     assert asked == ["/away"]
 
     failures: list[BaseException] = []
 
     def connect() -> None:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), timeout=WAIT_S).close()
         except BaseException as error:
             failures.append(error)
 
@@ -156,14 +157,14 @@ def test_the_block_ends_the_refusal_and_a_user_s_own_addresses_stay_allowed(
 ) -> None:
     url = f"http://127.0.0.1:{listener.server_address[1]}/mine"
     with pytest.raises(MediaUnavailable), private_networks_refused(shared(tmp_path), url):
-        urllib.request.urlopen(url, timeout=5)
-    urllib.request.urlopen(url, timeout=5)
+        urllib.request.urlopen(url, timeout=WAIT_S)
+    urllib.request.urlopen(url, timeout=WAIT_S)
     with private_networks_refused(Settings(KB_HOME=str(tmp_path)), url):
-        urllib.request.urlopen(url, timeout=5)
+        urllib.request.urlopen(url, timeout=WAIT_S)
         subprocess.run([sys.executable, "-c", "pass", url], check=True)
     for hosts in ("localhost", "127.0.0.0/8", "10.0.0.1, 127.0.0.1"):
         with private_networks_refused(shared(tmp_path, KB_PRIVATE_HOSTS=hosts), url):
-            urllib.request.urlopen(url, timeout=5)
+            urllib.request.urlopen(url, timeout=WAIT_S)
     assert asked == ["/mine"] * 5
 
 
@@ -173,7 +174,7 @@ def test_a_proxy_of_the_settings_is_allowed_and_names_are_checked_beside_it(
     port = listener.server_address[1]
     settings = shared(tmp_path, KB_PROXY=f"http://ann:secret@127.0.0.1:{port}")
     with private_networks_refused(settings, "http://8.8.8.8/x"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/by-proxy", timeout=5)
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/by-proxy", timeout=WAIT_S)
     with pytest.raises(MediaUnavailable), private_networks_refused(settings, "http://127.0.0.9/x"):
         pass
     assert asked == ["/by-proxy"]

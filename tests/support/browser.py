@@ -110,6 +110,7 @@ def serious_violations(tab: Page, options: dict[str, Any] | None = None) -> list
     from axe_playwright_python.sync_playwright import Axe
 
     tab.add_style_tag(content="[data-stale] { opacity: 1 !important; transition: none !important }")
+    wait_page_ready(tab)
     tab.locator("[data-stale=true]").first.wait_for(state="detached")
     return [
         f"{each['id']}: {node['html'][:200]}"

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import WAIT_S
+
 
 class Copy:
     """A copy of the code, the library that it works on, and the places changed so far.
@@ -97,7 +99,7 @@ class Copy:
         }
         done = subprocess.run(
             [sys.executable, *arguments],
-            cwd=self.root, env=values, capture_output=True, text=True, timeout=240, check=False,
+            cwd=self.root, env=values, capture_output=True, text=True, timeout=WAIT_S, check=False,
         )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout if not code else done.stdout + done.stderr
@@ -121,7 +123,7 @@ import json
 from streamlit.testing.v1 import AppTest
 
 def page(**query):
-    app = AppTest.from_file("streamlit_app.py", default_timeout=120)
+    app = AppTest.from_file("streamlit_app.py", default_timeout=240)
     for name, value in query.items():
         app.query_params[name] = value
     app.run()

@@ -88,7 +88,7 @@ def page(**query: str) -> AppTest:
 
 def run_page(app: AppTest) -> AppTest:
     """Run the page again; it must raise no error."""
-    app.run()
+    app.run(timeout=APP_TIMEOUT_S)
     assert not app.exception
     return app
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from gpu.presets import load_presets
 from kb.errors import KBError
@@ -159,7 +160,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     table.click(position={"x": 150, "y": 53})  # the title of the first row
     lines = tab.locator(".lines .go")
     lines.first.wait_for()
-    assert "item=" in tab.url
+    expect(tab).to_have_url(re.compile("item="), timeout=browser.STEP_MS)
     press(tab, f"← {text('back_items')}")
     tab.get_by_text(text("items_help")).wait_for()
 
@@ -237,8 +238,9 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
         tab.get_by_text(inside).first.wait_for()
     press(tab, text("published_publish"))
     tab.get_by_text(f"{text('published_odin')}: {text('published_queued')}").wait_for()
-    assert delivery(service, site.harbour) == "queued"
-    assert not tab.get_by_role("tooltip").count()
+    until(lambda: delivery(service, site.harbour) == "queued", "the publication")
+    # One goes with the mouse; one of a button that is gone would stay.
+    expect(tab.get_by_role("tooltip")).to_have_count(0, timeout=browser.STEP_MS)
     service.close()
     tab.context.close()
 
@@ -254,7 +256,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     assert delivery(service, site.failed) == "failed"
     press(tab, text("knowledge_retry", count="1"))
     button(tab, text("knowledge_retry", count="1")).wait_for(state="detached")
-    assert delivery(service, site.failed) == "queued"
+    until(lambda: delivery(service, site.failed) == "queued", "the retry")
     rows(table, 5)
 
     # Send one selected item, then all other items that were not sent
@@ -268,7 +270,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     left = len(unsent) - held - 1
     press(tab, text("knowledge_send_all", count=str(left)))
     button(tab, text("knowledge_send_all", count=str(left))).wait_for(state="detached")
-    assert sum(not delivery(service, row) for row in ids(service)) == held
+    until(lambda: sum(not delivery(service, row) for row in ids(service)) == held, "all sent")
 
     # A sync is stopped; the next one ends, and deletes documents that are only in the project
     there = {"id": STRANGE, "producer": PRODUCER}

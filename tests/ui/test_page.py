@@ -392,13 +392,13 @@ def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
 
 @pytest.mark.slow
 def test_a_paused_lane_says_why_and_until_when(home: Path) -> None:
-    service = queued(1)
-    LaneStore(service.queue.database).pause("download", time.time() + 7200, "the site said 429")
+    service, ends_at = queued(1), time.time() + 7200
+    LaneStore(service.queue.database).pause("download", ends_at, "the site said 429")
     app = page(tab="Queue")
     said = page_text(app)
     assert text("lane_download") in said
     assert "the site said 429" in said
-    assert messages.format_datetime(time.time() + 7200)[:2] in said
+    assert messages.format_datetime(ends_at)[:2] in said
     app.button("lane-resume-download").click()
     run_page(app)
     assert service.queue.lanes() == []

@@ -99,7 +99,8 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
 
             browser.click(source)
             tab.locator("video").wait_for()
-            assert f"t={60 * int(shown[1]) + int(shown[2])}" in tab.url
+            second = 60 * int(shown[1]) + int(shown[2])
+            tab.wait_for_url(re.compile(rf"[?&]t={second}\b"), wait_until="commit")
             markup = tab.content()
         assert KEY not in markup
         assert SECRET not in markup

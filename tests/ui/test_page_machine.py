@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from gpu.presets import load_presets
-from kb.service import Service
+from kb.service import Service, tasks
 from kb.settings import PROJECT_ROOT, Settings
 from kb.ui.i18n import text
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.browser import click, enter, press, serious_violations, wait_page_ready
+from tests.support.waiting import until
 
 KEY = "AIzaSyD-PROBE_0123456789abcdefghijklmn"
 SECRET = "odin-secret-PROBE-99aa"
@@ -79,7 +80,8 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         press(tab, text("secret_save"))
         tab.get_by_text("API_SECRET is saved.").wait_for()
         assert SECRET in env.read_text()
-        assert SECRET not in tab.content()
+        # The field with the typed text goes with the form, after the message.
+        until(lambda: SECRET not in tab.content(), "the page without the secret")
         press(tab, text("secret_remove"))
         tab.get_by_text("API_SECRET is removed.").wait_for()
         assert SECRET not in env.read_text()
@@ -105,8 +107,17 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
 
         go(tab, "health")
         tab.get_by_text("ffmpeg").first.wait_for()
+        settings = Settings(KB_HOME=str(home))
+        first = tasks.read(settings, "doctor")
         press(tab, text("health_again"))
-        tab.get_by_text(text("task_doctor")).wait_for()
+
+        def checked_again() -> bool:
+            found = tasks.read(settings, "doctor")
+            assert first is not None and found is not None
+            return found.started_at > first.started_at and found.state == "done"
+
+        until(checked_again, "the second check")
+        tab.get_by_text("ffmpeg").first.wait_for()
         go(tab, "log")
         tab.get_by_text(re.compile("The last lines of")).first.wait_for()
         press(tab, text("log_again"))

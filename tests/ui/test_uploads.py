@@ -30,6 +30,7 @@ from kb.storage.permissions import private_files
 from kb.ui.web import upload_route
 from kb.ui.web.upload_route import Uploads
 from tests.support.hostile import EVIL, problems
+from tests.support.waiting import WAIT_S
 
 Usage = namedtuple("Usage", "total used free")
 GB = 1 << 30
@@ -291,12 +292,12 @@ def address(home: Path) -> Iterator[int]:
             time.sleep(0.01)
         yield listener.getsockname()[1]
         server.should_exit = True
-        thread.join(10)
+        thread.join(WAIT_S)
 
 
 def test_a_client_that_is_still_sending_reads_the_refusal(address: int) -> None:
     size = 60_000_000
-    with socket.create_connection(("127.0.0.1", address), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", address), timeout=WAIT_S) as connection:
         connection.sendall(
             b"PUT /kb-upload?name=a.mp4 HTTP/1.1\r\nHost: x\r\n"
             + f"Content-Length: {size}\r\n\r\n".encode()
