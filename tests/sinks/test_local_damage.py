@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lancedb
 import pytest
@@ -56,6 +57,36 @@ def child(home: Path, who: str) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
     )
+
+
+REFUSALS = (
+    "lance error: Too many concurrent writers. Attempted 2 times, but failed on retry_timeout of "
+    "30.000 seconds.",
+    "lance error: Retryable commit conflict for version 3: This transaction was preempted",
+)
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+@pytest.mark.parametrize("times", [1, tables.WRITE_ATTEMPTS - 1, tables.WRITE_ATTEMPTS])
+def test_a_write_that_others_were_faster_than_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, times: int
+) -> None:
+    monkeypatch.setattr(tables.time, "sleep", lambda _seconds: None)
+    held, tries = tables.PassageTables(tmp_path), []
+
+    def write(table: Any) -> None:
+        tries.append(table.count_rows())
+        if len(tries) <= times:
+            raise RuntimeError(reason)
+
+    if times < tables.WRITE_ATTEMPTS:
+        held.write(write, tables.schema)
+    else:  # it is the others that are at work, and no damage
+        with pytest.raises(KnowledgeBaseError) as caught:
+            held.write(write, tables.schema)
+        assert caught.value.code == "index.busy" and caught.value.retryable
+        assert "reindex" not in caught.value.hint
+    assert len(tries) == min(times + 1, tables.WRITE_ATTEMPTS)
 
 
 def start(process: subprocess.Popen[str]) -> None:

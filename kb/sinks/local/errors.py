@@ -11,9 +11,27 @@ from kb.storage.permissions import Foreign, foreign_obstacle
 
 Action = Literal["read", "write", "rebuild"]
 
+# LanceDB's words where other processes committed first. It tries for half a minute, which on a busy
+# machine is one try.
+_LOST_RACE = ("conflict", "too many concurrent writers")
+
+
+def is_lost_race(reason: str) -> bool:
+    """Return True if LanceDB refused a change because others were faster; it can be repeated."""
+    return any(words in reason.lower() for words in _LOST_RACE)
+
 
 def index_error(folder: Path | str, action: Action, reason: str) -> KnowledgeBaseError:
     """Return the error for an action on the index that LanceDB refused with `reason`."""
+    if action == "write" and is_lost_race(reason):
+        return KnowledgeBaseError(
+            "index.busy",
+            "Other processes write the index {folder} all the time: {reason}",
+            hint="Try again; what is in the queue goes on by itself.",
+            retryable=True,
+            folder=folder,
+            reason=reason,
+        )
     if isinstance(folder, str):
         return KnowledgeBaseError(
             "index.bucket",

@@ -34,7 +34,7 @@ from lancedb.index import FTS, BTree, IvfFlat
 from kb import storage
 from kb.errors import KnowledgeBaseError
 from kb.sinks.local.embedding import Vectors
-from kb.sinks.local.errors import Action, index_error
+from kb.sinks.local.errors import Action, index_error, is_lost_race
 from kb.sinks.local.tokenizer import tokens
 from kb.types import Passage, UnsurePassage
 
@@ -252,7 +252,7 @@ class PassageTables:
                     table = self._open(name)  # an empty table is false, so compare with None
                     action(self.create(name, make()) if table is None else table)
                 except _STORE_ERRORS as error:
-                    lost_a_race = "conflict" in str(error).lower() or self.current() != name
+                    lost_a_race = is_lost_race(str(error)) or self.current() != name
                     if not lost_a_race or attempt == WRITE_ATTEMPTS:
                         raise
                     self._opened = None

@@ -71,6 +71,10 @@ DE: dict[str, tuple[str, str]] = {
         "Der Index {folder} wird von einem anderen Prozess immer wieder ersetzt.",
         "Das Ende von `kb reindex` abwarten, dann noch einmal.",
     ),
+    "index.busy": (
+        "In den Index {folder} schreiben andere Prozesse die ganze Zeit: {reason}",
+        "Noch einmal versuchen; was in der Warteschlange steht, geht von selbst weiter.",
+    ),
     "index.disk_full": (
         "Der Index {folder} lässt sich nicht schreiben: {reason}",
         "Platz auf der Platte schaffen, dann noch einmal.",
