@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from kb.api import speakers
 from kb.api.fields import TranscriptionFields, TranslationFields
 from kb.service import Service
 from kb.types import Transcript
@@ -90,6 +91,9 @@ def body(
         return service.items.render(transcript, form)
     whole = fields if isinstance(fields, TranscriptionFields) else None
     found = verbose(service, transcript, whole.timestamp_granularities if whole else ())
+    if form == "diarized_json":
+        kept = {name: found[name] for name in ("task", "duration", "text", "usage")}
+        return {**kept, "segments": speakers.segments(transcript)}
     if form == "text":
         return f"{found['text']}\n"
     if whole is None:
@@ -126,5 +130,7 @@ def done_event(
     """
     found = body(service, transcript, fields)
     more = {"text": found} if isinstance(found, str) else found
-    more = {name: value for name, value in more.items() if name != "usage"}
+    # The segments of a diarized answer have had events of their own.
+    left_out = ("usage", "segments") if fields.response_format == "diarized_json" else ("usage",)
+    more = {name: value for name, value in more.items() if name not in left_out}
     return {"type": "transcript.text.done", **more, "kb": known}

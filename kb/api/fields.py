@@ -25,13 +25,16 @@ from kb.api.errors import ApiError, field_error
 from kb.service.notation import language_code
 from kb.types import SpeechLimits
 
-MOST_FIELDS = 200
-FIELD_BYTES = 1 << 20  # of one value
+MOST_FIELDS = 160
+FIELD_BYTES = 3 << 20  # of one value: ten seconds of stereo sound in base64
 PROMPT_BYTES = 600  # more than half of Whisper's text context
 MOST_KEYWORDS, LONGEST_KEYWORD = 100, 80
 MOST_LANGUAGES = 30
 
-Format = Literal["json", "text", "srt", "verbose_json", "vtt"]
+MOST_SPEAKERS, LONGEST_NAME = 4, 80
+
+Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
+TranslationFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["word", "segment"]
 Language = Annotated[str, Field(max_length=40)]
 
@@ -101,6 +104,16 @@ class TranscriptionFields(AudioFields):
     include: list[Literal["logprobs"]] = Field(
         default_factory=list, alias="include[]", description="With response_format json only."
     )
+    known_speaker_names: list[
+        Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f]+$")]
+    ] = Field(
+        default_factory=list, max_length=MOST_SPEAKERS, alias="known_speaker_names[]",
+        description="With response_format diarized_json.",
+    )  # fmt: skip
+    known_speaker_references: list[str] = Field(
+        default_factory=list, max_length=MOST_SPEAKERS, alias="known_speaker_references[]",
+        description="Data URLs of 2 to 10 s of each known speaker, in the order of the names.",
+    )  # fmt: skip
     stream: bool = False
     chunking_strategy: Annotated[
         Annotated[Literal["auto"], Tag("auto")] | Annotated[ServerVad, Tag("server_vad")],
@@ -116,6 +129,8 @@ class TranscriptionFields(AudioFields):
 class TranslationFields(AudioFields):
     """The fields of a translation into English."""
 
+    response_format: TranslationFormat = "json"
+
 
 def _code(name: str) -> str:
     code = language_code(name) if name else ""
@@ -126,12 +141,14 @@ def _code(name: str) -> str:
 
 _Fields = TypeVar("_Fields", bound=BaseModel)
 
-# Fields of OpenAI's service that need what is not here; each is refused with its reason.
-_REFUSED = {
-    "known_speaker_names": "speakers are not recognized",
-    "known_speaker_references": "speakers are not recognized",
-}
-_LISTS = ("keywords", "timestamp_granularities", "languages", "include")
+_LISTS = (
+    "keywords",
+    "timestamp_granularities",
+    "languages",
+    "include",
+    "known_speaker_names",
+    "known_speaker_references",
+)
 
 
 async def read_form(request: Request) -> FormData:
@@ -170,9 +187,6 @@ def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
             continue
         if any(isinstance(each, UploadFile) for each in given):
             raise ApiError(400, "invalid_value", f"{name} is a file; text is expected.", param=name)
-        if name in _REFUSED:
-            message = f"{name} cannot be used: {_REFUSED[name]}."
-            raise ApiError(400, "unsupported_value", message, param=name)
         if name == "chunking_strategy" and kind is TranscriptionFields:
             strategy[key] = given
         elif name in _LISTS and name in kind.model_fields and key in (name, f"{name}[]"):
@@ -185,11 +199,11 @@ def fields_of(form: FormData, kind: type[_Fields]) -> _Fields:
             values[key] = given[0]
     if strategy:
         values["chunking_strategy"] = _strategy(strategy)
-    if values.get("response_format") == "diarized_json":
+    if values.get("response_format") == "diarized_json" and kind is not TranscriptionFields:
         raise ApiError(
             400,
             "unsupported_value",
-            "response_format diarized_json cannot be used: speakers are not recognized.",
+            "response_format diarized_json is for transcriptions.",
             hint="verbose_json has the same segments, without speakers.",
             param="response_format",
         )

@@ -31,6 +31,7 @@ from kb.api.fields import (
 )
 from kb.api.files import rename, write
 from kb.api.flights import Flight, OnText
+from kb.api.speakers import SpeakerRequest, segments, speaker_request
 from kb.errors import MediaUnavailable
 from kb.options import RunOptions
 from kb.service import uploads
@@ -105,6 +106,12 @@ def _check(fields: TranscriptionFields) -> None:
         problem = "timestamp_granularities need response_format verbose_json."
     elif fields.include and fields.response_format != "json":
         param, problem = "include", "logprobs need response_format json."
+    elif fields.response_format != "diarized_json" and (
+        fields.known_speaker_names or fields.known_speaker_references
+    ):
+        named = bool(fields.known_speaker_names)
+        param = "known_speaker_names" if named else "known_speaker_references"
+        problem = f"{param} need response_format diarized_json."
     elif fields.language and fields.languages and fields.language not in fields.languages:
         param, problem = "language", f"language {fields.language} is none of languages."
     if problem:
@@ -147,6 +154,13 @@ async def _take_off(
     """Return the transcription of a file, and True if its answer was there already."""
     transcriber = context.transcriber()
     path = context.folder / secrets.token_hex(16)
+    asked: SpeakerRequest | None = None
+
+    def done() -> None:
+        path.unlink(missing_ok=True)
+        if asked:
+            asked.close()
+
     try:
         digest = await run_in_threadpool(write, file, path)
         keywords: tuple[str, ...] = ()
@@ -156,13 +170,18 @@ async def _take_off(
             keywords, languages, task = tuple(fields.keywords), _languages(fields), "transcribe"
             strategy = fields.chunking_strategy
             limits = strategy.limits() if isinstance(strategy, ServerVad) else None
+            if fields.response_format == "diarized_json":
+                asked = speaker_request(
+                    context.service, context.folder, fields.known_speaker_names,
+                    fields.known_speaker_references,
+                )  # fmt: skip
         names = tuple(name.strip() for name in keywords if name.strip())
         prompt = _prompt(fields.prompt)
         hotwords = (prompt, *names) if prompt else names
         chosen = json.dumps(options.as_dict())
         key = (
             *(request.state.key, digest, chosen, hotwords, fields.temperature, languages, task),
-            limits,
+            *(limits, asked.key if asked else None),
         )
         known = context.flights.find(key)
         if known is not None:
@@ -175,6 +194,8 @@ async def _take_off(
             speech_limits=limits,
         )  # fmt: skip
 
+        if asked:
+            await run_in_threadpool(asked.write)
         access, caller = context.service.access, request.state.key
         most = await run_in_threadpool(access.most_at_once, caller)
         try:
@@ -184,7 +205,7 @@ async def _take_off(
             raise
         known = context.flights.find(key)  # an equal request may run by now
         if known is not None:
-            path.unlink(missing_ok=True)
+            done()
             await run_in_threadpool(access.settle, charge, 0.0)
             return known, known.ended
 
@@ -193,7 +214,7 @@ async def _take_off(
             try:
                 found = transcriber.transcribe(recording, on_text=on_text, cancelled=cancelled)
                 read_s = found.media.duration_s
-                return found
+                return asked.label(path, found, cancelled) if asked else found
             except MediaUnavailable as error:
                 rename(error, path, shown)
                 raise
@@ -202,7 +223,7 @@ async def _take_off(
 
         try:
             started = context.flights.start(
-                key, work, lambda: path.unlink(missing_ok=True),
+                key, work, done,
                 caller=caller, most_of_caller=most,
             )  # fmt: skip
         except ApiError:
@@ -210,7 +231,7 @@ async def _take_off(
             raise
         return started, False
     except BaseException:
-        path.unlink(missing_ok=True)
+        done()
         raise
 
 
@@ -287,6 +308,9 @@ async def _events(
             yield _event(flight.error.document())
             return
         known = _facts(flight, fields, cached=cached)
+        if fields.response_format == "diarized_json":
+            for segment in segments(flight.result()):
+                yield _event(segment)
         done = await run_in_threadpool(
             answers.done_event, context.service, flight.result(), fields, known
         )

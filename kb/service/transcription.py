@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from kb.errors import UsageError
 from kb.hub.fetch_progress import Report
 from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.pipeline import enrichment
 from kb.types import Transcript
+
+SHORTEST_REFERENCE_S, LONGEST_REFERENCE_S = 2.0, 10.0  # as in OpenAI's service
 
 
 @dataclass
@@ -49,6 +53,21 @@ class Transcription:
             cancelled=cancelled,
         )
 
+    def check_reference(self, path: Path) -> None:
+        """Raise MediaUnavailable or UsageError for a recording that is no reference of a voice."""
+        from kb.media.probe import probe
+
+        length_s = probe(path).duration_s
+        if length_s is not None and not SHORTEST_REFERENCE_S <= length_s <= LONGEST_REFERENCE_S:
+            raise UsageError(
+                "speakers.reference",
+                "A reference of a voice has {length_s:.1f} s.",
+                hint="Give {least:g} to {most:g} s of one person who speaks.",
+                length_s=length_s,
+                least=SHORTEST_REFERENCE_S,
+                most=LONGEST_REFERENCE_S,
+            )
+
     def require_speakers(self) -> None:
         """Raise ModelUnavailable if this machine cannot find out who speaks."""
         if (problem := enrichment.lacking(enrichment.SPEAKERS)) is not None:
@@ -61,12 +80,16 @@ class Transcription:
         count: int | None = None,
         progress: Callable[[float], None] = lambda _: None,
         cancelled: Callable[[], bool] = lambda: False,
+        references: Sequence[tuple[str, Path]] = (),
     ) -> Transcript:
         """Return the transcript of a file with its speakers; `count` is their number, if known.
 
-        Raises the errors of decoding and of a missing model, and Cancelled.
+        `references` are names with recordings of their voices. Raises the errors of decoding and of
+        a missing model, and Cancelled.
         """
-        options = {enrichment.SPEAKERS: count} if count is not None else {}
+        options: dict[str, Any] = {enrichment.SPEAKERS: count} if count is not None else {}
+        if references:
+            options["references"] = [(name, str(file)) for name, file in references]
         return enrichment.label_file(
             path, transcript, options, progress=progress, is_wanted=lambda: not cancelled()
         )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +30,13 @@ from tests.support.inline_worker import InlineWorker
 from tests.support.keys import fake_key
 from tests.support.postgres import database_url, server
 from tests.support.raising import raises
+from tests.support.tones import tone
 from tests.support.waiting import until
 from tests.support.workers import Lab
 
 __all__ = ["database_url", "server"]
 
 SETTING_KEY = f"kbk_{fake_key('setting')}"
-
-
-def tone(seconds: float, sign: int = 0) -> bytes:
-    """Return a WAV file of a length; `sign` makes it another one."""
-    data = BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8_000)
-        file.writeframes(bytes([sign % 256, 0]) * int(8_000 * seconds))
-    return data.getvalue()
 
 
 @dataclass

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import openai
 import pytest
+import soundfile
 from openai import OpenAI
 
 from kb.api import flights, guard, listening
 from kb.api.server import ApiServer
+from kb.enrich.speakers.step import Speakers
 from kb.errors import (
     GPUError,
     KBError,
@@ -35,6 +40,20 @@ from tests.support.waiting import until
 
 KEY = f"kbk_{fake_key('api')}"
 CLIP = ("talk.wav", b"sound")
+
+
+def data_url(content: bytes) -> str:
+    return f"data:audio/wav;base64,{base64.b64encode(content).decode()}"
+
+
+def flac(seconds: float) -> bytes:
+    """Return a recording of silence, which is small."""
+    data = BytesIO()
+    soundfile.write(data, np.zeros(round(8_000 * seconds)), 8_000, format="FLAC")
+    return data.getvalue()
+
+
+VOICE = data_url(flac(3.0))
 
 
 @dataclass
@@ -105,7 +124,6 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ({"model": "nothing:demo"}, 404, "model_not_found", "model"),
         ({"model": ""}, 400, "invalid_value", "model"),
         ({"response_format": "docx"}, 400, "invalid_value", "response_format"),
-        ({"response_format": "diarized_json"}, 400, "unsupported_value", "response_format"),
         ({"language": "klingon"}, 400, "invalid_value", "language"),
         ({"languages[]": "klingon"}, 400, "invalid_value", "languages"),
         ({"languages[]": ["en", "de"], "language": "fr"}, 400, "unsupported_value", "language"),
@@ -134,6 +152,10 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ),
         ({"known_speaker_references[]": "data:"}, 400, "unsupported_value",
          "known_speaker_references"),
+        ({"timestamp_granularities[]": "word", "response_format": "diarized_json"}, 400,
+         "unsupported_value", "timestamp_granularities"),
+        ({"include[]": "logprobs", "response_format": "diarized_json"}, 400, "unsupported_value",
+         "include"),
         *(
             ({"chunking_strategy[type]": "server_vad", **given}, 400, "invalid_value",
              "chunking_strategy")
@@ -164,6 +186,39 @@ def test_a_field_that_cannot_be_used_is_named(
 ) -> None:
     error = error_of(site.post(data), status)
     assert (error["code"], error["param"]) == (code, param)
+
+
+def test_speakers_need_their_model(site: Site) -> None:
+    error = error_of(site.post({"response_format": "diarized_json"}), 400)
+    assert (error["code"], error["param"]) == ("unsupported_value", "response_format")
+    assert "kb models add speakers" in error["kb"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("names", "references", "param"),
+    [
+        (["Ada"], [], "known_speaker_references"),
+        (["Ada", "Ada"], [VOICE, VOICE], "known_speaker_names"),
+        (["A", "B", "C", "D", "E"], [VOICE] * 5, "known_speaker_names"),
+        (["A\x1b"], [VOICE], "known_speaker_names"),
+        (["x" * 90], [VOICE], "known_speaker_names"),
+        (["Ada"], ["https://a.example/voice.wav"], "known_speaker_references"),
+        (["Ada"], ["data:audio/wav;base64,%%%"], "known_speaker_references"),
+        (["Ada"], ["data:audio/wav;base64,"], "known_speaker_references"),
+        (["Ada"], [data_url(b"no sound")], "known_speaker_references"),
+        (["Ada"], [data_url(flac(1.5))], "known_speaker_references"),
+        (["Ada"], [data_url(flac(11.0))], "known_speaker_references"),
+    ],
+)  # fmt: skip
+def test_a_known_speaker_that_cannot_be_used(
+    site: Site, monkeypatch: pytest.MonkeyPatch, names: list[str], references: list[str], param: str
+) -> None:
+    monkeypatch.setattr(Speakers, "missing", lambda _step: None)  # its model is not used here
+    before = len(site.held.requests)
+    given = {"known_speaker_names[]": names, "known_speaker_references[]": references}
+    error = error_of(site.post({"response_format": "diarized_json", **given}), 400)
+    assert (error["code"], error["param"]) == ("invalid_value", param)
+    assert len(site.held.requests) == before and "kb-api-" not in error["message"]
 
 
 @pytest.mark.parametrize(

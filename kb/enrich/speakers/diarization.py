@@ -8,14 +8,14 @@ similar to the windows over it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from kb.asr.audio.vad import SpeechDetector, SpeechRule, spans
-from kb.enrich.speakers.clustering import cluster, similarities
+from kb.enrich.speakers.clustering import Vectors, cluster, similarities
 from kb.enrich.speakers.encoder import WINDOW_S, VoiceEncoder
 from kb.media import SAMPLE_RATE_HZ
 from kb.media.decode import decode
@@ -43,10 +43,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Diarization:
-    """The turns in order of time, and the number of speakers."""
+    """The turns in order of time, the number of speakers, and their voices.
+
+    `voices` are unit vectors of `VoiceEncoder`, [speakers, size], by number.
+    """
 
     turns: tuple[Turn, ...]
     speakers: int
+    voices: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)
 
 
 def diarize(
@@ -144,10 +148,10 @@ def _turns(
                 turns[-1] = Turn(previous.start_s, float(end_s), label)
             else:
                 turns.append(Turn(float(start_s), float(end_s), label))
-    return _numbered(turns)
+    return _numbered(turns, found.means)
 
 
-def _numbered(turns: list[Turn]) -> Diarization:
+def _numbered(turns: list[Turn], means: Vectors) -> Diarization:
     """Number the speakers by their speaking time; those without any are left out."""
     spoken: dict[int, float] = {}
     for turn in turns:
@@ -155,4 +159,4 @@ def _numbered(turns: list[Turn]) -> Diarization:
     order = sorted(spoken, key=lambda label: -spoken[label])
     place = {label: number for number, label in enumerate(order)}
     renamed = tuple(Turn(turn.start_s, turn.end_s, place[turn.speaker]) for turn in turns)
-    return Diarization(renamed, len(order))
+    return Diarization(renamed, len(order), means[order])

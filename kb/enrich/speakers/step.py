@@ -7,6 +7,7 @@ hold for a later transcript of the same medium too. Segments get their speaker w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kb.enrich.base import Progress, Step, StepInput
@@ -17,7 +18,10 @@ from kb.types import Transcript
 
 
 class Speakers(Step):
-    """Speaker diarization with Resemblyzer's network; the number of speakers is an option."""
+    """Speaker diarization with Resemblyzer's network; the number of speakers is an option.
+
+    For a file outside the library `references` are pairs of a name and a recording of that voice.
+    """
 
     name = "speakers"
     options = ("speakers",)
@@ -34,6 +38,7 @@ class Speakers(Step):
 
     def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:
         from kb.enrich.speakers.diarization import diarize
+        from kb.enrich.speakers.references import names_of
 
         path = weights.find()
         if path is None:
@@ -47,13 +52,16 @@ class Speakers(Step):
             speakers=number if isinstance(number, int) else None,
             progress=progress,
         )
+        references = [(name, Path(file)) for name, file in given.options.get("references", ())]
+        names = names_of(found.voices, references, path) if references else {}
+        labels = [names.get(number) or label(number) for number in range(found.speakers)]
         return {
-            "speakers": [label(number) for number in range(found.speakers)],
+            "speakers": labels,
             "turns": [
                 {
                     "start": round(turn.start_s, 2),
                     "end": round(turn.end_s, 2),
-                    "speaker": label(turn.speaker),
+                    "speaker": labels[turn.speaker],
                 }
                 for turn in found.turns
             ],

@@ -6,6 +6,14 @@ _CHOICE = "Another one is chosen in the field “Recognizer” of the tab “Ing
 _INCOMPLETE = "Das Repository ist unvollständig; ein anderes Modell wählen."
 
 DE: dict[str, tuple[str, str]] = {
+    "speakers.no_voice": (
+        "In {path} spricht niemand.",
+        "Eine Aufnahme einer Person geben, die spricht.",
+    ),
+    "speakers.reference": (
+        "Die Stimmprobe hat {length_s:.1f} s.",
+        "{least:g} bis {most:g} s einer sprechenden Person geben.",
+    ),
     "speakers.no_weights": (
         "Das Sprechermodell ({package} {version}, 17 MB, {licence}) ist nicht auf diesem Rechner.",
         "Holen: {command}",
