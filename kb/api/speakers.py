@@ -86,7 +86,7 @@ class SpeakerRequest:
 def speaker_request(
     service: Service, folder: Path, names: Sequence[str], references: Sequence[str]
 ) -> SpeakerRequest:
-    """Return the request for speakers. Raises ApiError where this machine cannot tell them apart."""
+    """Return the request for speakers. Raises ApiError without their model."""
     try:
         service.transcription.require_speakers()
     except ModelUnavailable as error:
