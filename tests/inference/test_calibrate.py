@@ -44,8 +44,11 @@ from kb.service.health import _worker
 from kb.settings import get_settings
 from kb.types import Coverage, MediaRef, Timing, Transcript
 from tests.support.fake_cuda import FakeCuda, FakeTorch
+from tests.support.live_worker import lasting_signs
 from tests.support.raising import raises
 from tests.support.speech import Oracle, preset
+
+__all__ = ["lasting_signs"]
 
 GB = 2**30
 CARD = Device("cuda:0", "CUDA", "A Card", "bfloat16", budget_bytes=22 * GB)
@@ -245,6 +248,7 @@ def snapshot(at: float, **more: object) -> Snapshot:
     return Snapshot(**values)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("lasting_signs")
 def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None:
     settings = get_settings()
     catalogue = Database.open(settings)
@@ -291,6 +295,7 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
     catalogue.close()
 
 
+@pytest.mark.usefixtures("lasting_signs")
 def test_a_row_of_another_version_does_no_harm(clean_environment: Path) -> None:
     settings = get_settings()
     catalogue = Database.open(settings)
@@ -377,6 +382,7 @@ def test_an_unknown_budget_is_not_made_up() -> None:
         assert replace(machine, now=used).as_dict()["budget"] is None
 
 
+@pytest.mark.usefixtures("lasting_signs")
 def test_a_machine_knows_whether_torch_counts_its_engines_memory(clean_environment: Path) -> None:
     settings = get_settings()
     catalogue = Database.open(settings)

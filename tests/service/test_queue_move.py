@@ -22,12 +22,13 @@ from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
 from tests.support.commands import run_command
+from tests.support.live_worker import lasting_signs
 from tests.support.postgres import connected, database_url, execute, new_database, server
 from tests.support.raising import raises
 
 pytestmark = pytest.mark.slow
 
-__all__ = ["database_url", "server"]
+__all__ = ["database_url", "lasting_signs", "server"]
 
 
 def talk(number: int) -> MediaItem:
@@ -213,6 +214,7 @@ def work_there(home: Path, url: str) -> None:
     other.close()
 
 
+@pytest.mark.usefixtures("lasting_signs")
 @pytest.mark.parametrize(
     ("prepare", "code"),
     [

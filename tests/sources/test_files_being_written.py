@@ -28,7 +28,7 @@ def listed(source: FileSource, reference: Path) -> tuple[list[str], tuple[str, .
 
 @pytest.mark.parametrize(
     ("age_s", "settle_s", "taken"),
-    [(0.0, 60.0, False), (59.0, 60.0, False), (61.0, 60.0, True), (0.0, 0.0, True),
+    [(0.0, 600.0, False), (300.0, 600.0, False), (601.0, 600.0, True), (0.0, 0.0, True),
      (3600.0, 60.0, True), (5.0, 2.0, True)],
 )  # fmt: skip
 def test_a_young_file_waits(tmp_path: Path, age_s: float, settle_s: float, taken: bool) -> None:
@@ -62,17 +62,17 @@ def test_a_file_that_grows_while_it_is_read_waits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("age_s", "young_s", "change", "taken"),
     [
-        (0.0, 60.0, "", True),  # a folder that has just been copied
-        (0.0, 60.0, "grows", False),
-        (59.0, 60.0, "grows", False),
-        (-3600.0, 60.0, "grows", False),  # the clock of the other machine is ahead
-        (-3600.0, 60.0, "", True),
-        (0.0, 60.0, "is written in place", False),  # the size is the last one from the start
-        (0.0, 60.0, "is replaced", False),
-        (0.0, 60.0, "is renamed", False),
-        (0.0, 60.0, "is removed", False),
+        (0.0, 600.0, "", True),  # a folder that has just been copied
+        (0.0, 600.0, "grows", False),
+        (300.0, 600.0, "grows", False),
+        (-3600.0, 600.0, "grows", False),  # the clock of the other machine is ahead
+        (-3600.0, 600.0, "", True),
+        (0.0, 600.0, "is written in place", False),  # the size is the last one from the start
+        (0.0, 600.0, "is replaced", False),
+        (0.0, 600.0, "is renamed", False),
+        (0.0, 600.0, "is removed", False),
         (0.0, 0.0, "", True),
-        (9999.0, 60.0, "", True),
+        (9999.0, 600.0, "", True),
     ],
 )
 def test_a_young_file_is_looked_at_twice(

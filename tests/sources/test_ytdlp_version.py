@@ -18,6 +18,9 @@ from kb.jobs.worker.context import WorkerContext
 from kb.service.health_sources import check_sources
 from kb.settings import Settings
 from kb.sources.ytdlp.version import as_written, comparable, installed_version, newer_version
+from tests.support.live_worker import lasting_signs
+
+__all__ = ["lasting_signs"]
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
+def database(settings: Settings, lasting_signs: None) -> Iterator[Database]:
     opened = Database.open(settings)
     Heartbeat(settings, opened).acquire()
     yield opened

@@ -6,12 +6,23 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import pytest
+
 from kb.database import Database
 from kb.errors import KBError
+from kb.jobs.queue import heartbeat, telemetry
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.settings import Settings
 
 BEAT_EVERY_S = 1.0
+LONG_S = 3600.0
+
+
+@pytest.fixture
+def lasting_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one heartbeat and one report of a worker last for the test, however late it looks."""
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_TIMEOUT_S", LONG_S)
+    monkeypatch.setattr(telemetry, "LIVE_S", LONG_S)
 
 
 @contextmanager

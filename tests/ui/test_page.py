@@ -286,6 +286,7 @@ def test_queue_lists_what_waits_and_says_that_nobody_works(home: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("lasting_signs")
 @pytest.mark.parametrize(
     ("names", "shown"),
     [

@@ -123,6 +123,7 @@ def test_the_page_names_what_would_use_more_of_the_memory(presets: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("lasting_signs")
 def test_what_a_worker_tells_of_its_budget_is_on_the_page(presets: Path) -> None:
     settings = get_settings()
     catalogue = Database.open(settings)

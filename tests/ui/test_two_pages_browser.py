@@ -73,6 +73,7 @@ def test_pages_look_again_in_time() -> None:
     assert max(every_s) <= AGREE_S
 
 
+@pytest.mark.usefixtures("lasting_signs")  # for the commands in this process
 def test_two_pages_agree(database_url: str, tmp_path: Path) -> None:
     browser.require_browser()
     home = tmp_path / "home"
