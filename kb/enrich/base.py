@@ -40,6 +40,7 @@ class Step(ABC):
     name: str
     is_default: bool = True
     needs_medium: bool = True
+    is_indexed: bool = False  # a part of its result is found by searches
     options: tuple[str, ...] = ()  # names of the options of a request that change the result
 
     @property

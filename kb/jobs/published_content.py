@@ -6,7 +6,7 @@ change meanwhile, by this program or on disk: such a publication is `changed`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,15 @@ from kb.database import Database
 from kb.errors import KBError
 from kb.jobs.publisher import build_sync_item
 from kb.library import Library, LibraryEntry
+from kb.pipeline import stages
+from kb.pipeline.screen_text import indexed_passages
 from kb.settings import Settings
-from kb.sinks import REMOTE
+from kb.sinks import REMOTE, is_local_sink
 from kb.sinks.base import content_sha256
 from kb.sinks.odin.documents import make_documents
 from kb.sinks.odin.publish_state import PublishStateStore
+from kb.sinks.odin.sync import SyncItem
+from kb.types import Passage
 from kb.types.clock import SLACK_S
 
 
@@ -42,7 +46,7 @@ class PublishedContent:
         try:
             source = build_sync_item(self.library, entry)
             if sink != REMOTE:
-                return sent != content_sha256(source.passages)
+                return sent != content_sha256(self._passages(entry, sink, source))
             limit = self.settings.odin_document_bytes
             documents = make_documents(
                 source.item, source.passages, source.facts, extra, limit=limit
@@ -61,6 +65,12 @@ class PublishedContent:
         metadata = self.library.path(entry, ".json")
         files = [path for path in (entry.transcript_path, metadata) if path is not None]
         return any(_changed_at(path) >= since for path in files) and self.differs(entry, sink)
+
+    def _passages(self, entry: LibraryEntry, sink: str, source: SyncItem) -> Sequence[Passage]:
+        if not is_local_sink(sink):
+            return source.passages
+        transcript = stages.read_transcript(self.library, entry)
+        return indexed_passages(self.library, entry, transcript)
 
     def _sent(self, entry: LibraryEntry, sink: str) -> tuple[str, Mapping[str, str]]:
         """Return the hash of the content that was sent last, and the user's own metadata in it."""

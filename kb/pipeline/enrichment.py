@@ -109,7 +109,8 @@ def is_current(
     """
     try:
         found = Extras(library).read(entry, name)
-        given = _input(library, entry, options or _options_of(found, name))
+        asked = _own(name, options or {})
+        given = _input(library, entry, asked or _options_of(found, name))
     except KBError:
         return False
     return found is not None and found.get(_BASIS) == get_step(name).basis(given)
@@ -133,10 +134,12 @@ def run_step(
     """
     from kb.enrich.process import run_apart
 
-    asked = {key: value for key, value in (options or {}).items() if key != AGAIN}
-    if not (options or {}).get(AGAIN) and is_current(library, entry, name, asked):
-        return
+    asked = _own(name, options or {})
     step = get_step(name)
+    if not (options or {}).get(AGAIN) and is_current(library, entry, name, asked):
+        if step.is_indexed:  # the attempt that made it may have ended in between
+            _index(library, entry, settings)
+        return
     if step.needs_medium and entry.stored and entry.media_path is None:
         entry = StoredMedia.of(library, settings).bring_back(
             entry, lambda need: settings.free_space.require(library.home, need)
@@ -158,6 +161,8 @@ def run_step(
         **result,
     }
     Extras(library).write(entry, name, document, lambda: library.guard(entry.item.id))
+    if step.is_indexed:
+        _index(library, entry, settings)
 
 
 def label_file(
@@ -229,10 +234,24 @@ def damaged_results(library: Library, entry: LibraryEntry) -> list[LibraryError]
     return problems
 
 
+def _index(library: Library, entry: LibraryEntry, settings: Settings) -> None:
+    """Put a new result into the local index, unless the item is not in it by choice."""
+    now = library.find(entry.item.id)
+    if now is None or now.transcript_path is None:
+        return
+    if "local" in now.published or "local" in settings.sink_names:
+        stages.publish(library, settings, now, stages.read_transcript(library, now), "local")
+
+
 def _is_of(document: Mapping[str, Any], transcript: Transcript) -> bool:
     basis = document.get(_BASIS)
     sha256 = basis.get("sha256") if isinstance(basis, dict) else None
     return not transcript.media.sha256 or sha256 == transcript.media.sha256
+
+
+def _own(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a request that are this step's: a request is for several."""
+    return {key: value for key, value in options.items() if key in get_step(name).options}
 
 
 def _options_of(document: Mapping[str, Any] | None, name: str) -> dict[str, Any]:

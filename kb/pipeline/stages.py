@@ -32,6 +32,7 @@ from kb.media import sha256_of, shown
 from kb.pipeline import captions
 from kb.pipeline.hold import HoldDecision, decide
 from kb.pipeline.publish_record import facts_of, record_published
+from kb.pipeline.screen_text import changed_ns, indexed_passages
 from kb.settings import Settings
 from kb.sinks import open_sink
 from kb.sources import get_source
@@ -365,14 +366,20 @@ def publish(
         item = entry.item
         with library.guard(item.id):  # a late attempt ends here
             pass
-        found = passages(transcript, item, path=entry.medium_place)
+        before = changed_ns(library, entry)
+        found = (
+            indexed_passages(library, entry, transcript)
+            if target.is_local
+            else passages(transcript, item, path=entry.medium_place)
+        )
         published = target.publish(item, found, facts=facts_of(transcript))
         now = library.find(item.id)
         if now is None:  # removed meanwhile
             if target.is_local:
                 target.delete(item.id)
             return published
-        if number_in(now.record) == number_in(entry.record) or now.transcript_path is None:
+        is_same = number_in(now.record) == number_in(entry.record)
+        if (is_same and before == changed_ns(library, now)) or now.transcript_path is None:
             record_published(library, item, published)
             return published
         entry, transcript = now, read_transcript(library, now)

@@ -15,9 +15,13 @@ from kb.jobs.queue.steps import StepKey
 from kb.library import Library, LibraryEntry
 from kb.pipeline import enrichment
 from kb.pipeline.enrichment import StepState
+from kb.pipeline.screen_text import screen_text
 from kb.service.items import Items
+from kb.types import Transcript
+from kb.types.screen import ScreenText
 
 MOST_SPEAKERS = 100
+MOST_SAMPLE_RATE = 100_000
 
 
 @dataclass(slots=True)
@@ -52,6 +56,13 @@ class Enrichment:
         """Fetch the model of a step; return its path. Raises UsageError and ModelUnavailable."""
         return enrichment.add_parts(name)
 
+    def screen_text(self, entry: LibraryEntry, transcript: Transcript) -> ScreenText | None:
+        """Return what was read on the screen of an item, None if nothing was yet.
+
+        Raises LibraryError for a damaged result.
+        """
+        return screen_text(self.library, entry, transcript)
+
     def run(
         self,
         ids: Sequence[str] | None,
@@ -59,6 +70,7 @@ class Enrichment:
         *,
         again: bool = False,
         speakers: int | None = None,
+        sample_rate: int | None = None,
     ) -> EnrichReport:
         """Queue steps of finished items, of all of them without `ids`.
 
@@ -74,6 +86,8 @@ class Enrichment:
         if not chosen:
             _refuse_empty(names)
         options = _options(again=again, speakers=speakers)
+        if sample_rate is not None:
+            options["sample_rate"] = _checked_rate(sample_rate)
         entries = self._entries(ids, report)
         under_way = {
             (row.step, row.item_id)
@@ -108,6 +122,18 @@ class Enrichment:
             else:
                 ready.append(entry)
         return ready
+
+
+def _checked_rate(sample_rate: int) -> int:
+    if not 1 <= sample_rate <= MOST_SAMPLE_RATE:
+        raise UsageError(
+            "enrich.sample_rate",
+            "{number} is no number of frames.",
+            hint="Give a number from 1 to {most}: every frame of that number is read.",
+            number=sample_rate,
+            most=MOST_SAMPLE_RATE,
+        )
+    return sample_rate
 
 
 def _options(*, again: bool, speakers: int | None) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class FoundPassage:
     """A passage that matches a query; `id` is the item's id, `#` and the second of `url`.
 
     `doubtful` is the reason to check the text against the sound; empty without one. `speaker` is
-    who speaks at that second, empty if it is not known.
+    who speaks at that second, empty if it is not known. `origin` is `screen` for text on the
+    screen, empty for words that are spoken.
     """
 
     id: str
@@ -87,6 +88,7 @@ class FoundPassage:
     grade: str
     doubtful: str
     speaker: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True)  # the schema of an answer is made from a class without slots
@@ -178,6 +180,7 @@ class Reading:
                 entry.grade,
                 doubt(entry, unsure=hit.expected_errors is not None, tier=hit.tier),
                 clean(hit.speaker),
+                hit.origin,
             )
             for hit in result.hits
             if (entry := entries.get(hit.item_id)) is not None and chosen.allows(entry)

@@ -15,6 +15,7 @@ from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.outbox_states import SYNCED
 from kb.library import Library, LibraryEntry
 from kb.pipeline import adoption, captions, publish_record, stages
+from kb.pipeline.screen_text import indexed_passages
 from kb.pipeline.speakers import speakers_at
 from kb.service.removal import complete_removals
 from kb.service.results import ReindexReport, SearchResult
@@ -23,7 +24,6 @@ from kb.service.subscriptions import Subscriptions
 from kb.settings import Settings
 from kb.sinks import open_search
 from kb.sinks.base import SearchMode, content_sha256
-from kb.transcript.passages import passages
 from kb.types import Hit, MediaItem, Published, UnknownWord
 
 
@@ -63,7 +63,10 @@ class Search:
             seconds = by_item[entry.item.id]
             for at_s, who in zip(seconds, speakers_at(self.library, entry, seconds), strict=True):
                 found[entry.item.id, at_s] = who
-        return [replace(hit, speaker=found.get((hit.item_id, hit.at_s), "")) for hit in hits]
+        return [
+            hit if hit.origin else replace(hit, speaker=found.get((hit.item_id, hit.at_s), ""))
+            for hit in hits
+        ]
 
     def reindex(self, *, judge: bool = True) -> ReindexReport:
         """Adopt files that the user put into the folder, and rebuild the index.
@@ -121,7 +124,7 @@ class Search:
                         judged += present is not transcript
                         transcript = present
                 count += 1
-                found_passages = passages(transcript, entry.item, path=entry.medium_place)
+                found_passages = indexed_passages(self.library, entry, transcript)
                 indexed[entry.item.id] = content_sha256(found_passages)
                 yield entry.item, found_passages
 

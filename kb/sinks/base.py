@@ -95,7 +95,7 @@ def check_query(query: str, limit: int) -> None:
 def content_sha256(passages: Sequence[Passage]) -> str:
     """Return the hash of all visible fields of these passages, as 64 hex digits."""
     # Empty values of later fields are omitted: published passages without them keep their hash.
-    later = ("tier", "unsure")
+    later = ("tier", "unsure", "origin")
     fields = [
         {name: value for name, value in asdict(passage).items() if name not in later or value}
         for passage in passages

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 from kb.types.quality import UnsurePassage
 
+ON_SCREEN = "screen"
+"""Origin of a passage that is the text on the screen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A span of transcript that a search can return.
 
     `word_starts_s` contains the second at which each word of `text` begins (words are separated by
-    spaces); empty if unknown. `tier` names the substitute for a transcript (`automatic captions`);
+    spaces); empty if unknown. `origin` is `screen` for text on the screen, empty for words that are
+    spoken. `tier` names the substitute for a transcript (`automatic captions`);
     empty for a transcript. `unsure` are the spans in which many words are likely wrong.
 
     `id` is `<item_id>#<NNNN>`: stable for the same transcript, so that writing a passage twice
@@ -33,6 +37,7 @@ class Passage:
     word_starts_s: tuple[float, ...] = ()
     tier: str = ""
     unsure: tuple[UnsurePassage, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Hit:
     missing: tuple[str, ...] = ()
     occurrences: tuple[Occurrence, ...] = ()
     expected_errors: float | None = None
+    origin: str = ""
     speaker: str = ""
 
 

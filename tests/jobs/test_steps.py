@@ -34,11 +34,13 @@ from kb.library.extras import Extras
 from kb.options import RunOptions
 from kb.pipeline import enrichment, stages
 from kb.settings import Settings, get_settings
+from kb.sinks import open_search
 from kb.storage import write_bytes
 from tests.jobs.test_published_content import transcript
 from tests.support.claims import claimed_at_once
 from tests.support.items import item
 from tests.support.raising import raises
+from tests.support.slides import Showing, require_reader, text_picture, write_video
 
 STEP = "speakers"
 ITEM = item(1)
@@ -225,6 +227,31 @@ def test_a_step_that_fails_leaves_its_item_done(
     assert row.problem is not None and row.problem["code"] == "speakers.bad_weights"
     assert state_of_item(context) == ITEM_DONE
     assert not list(context.settings.home.glob("extras/*/*"))
+
+
+@pytest.mark.slow
+def test_text_on_the_screen_is_in_the_index_when_its_step_is_done(
+    context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the attempt that wrote the result ended before it was put into the index."""
+    monkeypatch.delenv("KB_STEP_MODELS")
+    get_settings.cache_clear()
+    require_reader()
+    slide = text_picture(["Timetable of ferries"])
+    video = write_video(tmp_path / "in.mp4", [Showing(slide, 2)], rate=2)
+    finished(context, video.read_bytes())
+    sink = open_search("local", context.settings)
+
+    def carried_out() -> list[tuple[str, str]]:
+        context.steps.request([("screen", ITEM.id)], context.client.step, {})
+        row = context.steps.for_items([ITEM.id])[ITEM.id][0]
+        assert EnrichSteps(context, "screen", ITEM.id, row.serial).run() == DONE
+        return [(hit.item_id, hit.origin) for hit in sink.search("timetable")]
+
+    assert carried_out() == [(ITEM.id, "screen")]
+    sink.delete(ITEM.id)
+    assert carried_out() == [(ITEM.id, "screen")]
+    assert [hit.origin for hit in sink.search("noon")] == [""]  # its words
 
 
 def test_a_removed_item_and_one_without_medium(

@@ -16,6 +16,7 @@ from kb.library import Library
 from kb.library.extras import Extras
 from kb.library.trash import FILES, Trash
 from kb.service import Service
+from kb.service.reading import ItemFilter
 from kb.settings import Settings
 from tests.library.test_version_before import ARCHIVE, DONE
 from tests.support.raising import raises
@@ -105,6 +106,41 @@ def test_a_lost_database_and_index_lose_no_result_and_make_no_item(home: Path) -
     assert results(home) == before
     assert statuses.keys() <= ids  # rows without files are not made again
     assert {step.step: step.status for step in statuses[DONE].steps} == dict.fromkeys(STEPS, "done")
+
+
+@pytest.mark.slow
+def test_text_on_the_screen_is_found_and_follows_its_item(home: Path) -> None:
+    """A rebuilt index has it, `kb verify` mends it, and a removed item has no page in it."""
+
+    def found(service: Service) -> list[tuple[str, str, float]]:
+        hits = service.search.run("timetable ferries").hits
+        return [(hit.item_id, hit.origin, hit.at_s) for hit in hits]
+
+    on_screen = [(DONE, "screen", 1.0)]
+    service = opened(home)
+    service.search.reindex()
+    assert found(service) == on_screen
+    (hit,) = service.search.run("timetable").hits
+    assert hit.text == "Timetable of ferries" and not hit.speaker
+    (passage,), _ = service.reading.search("timetable", ItemFilter())
+    assert passage.origin == "screen"
+    findings = service.verification.run().findings
+    assert not [each.kind for each in findings if each.kind.startswith("index")]
+    # Its result is gone: so is its page, once the index was mended; and the other way round.
+    path = Extras(service.library).path(service.items.entry(DONE).stem, "screen")
+    kept = path.read_bytes()
+    path.unlink()
+    kinds = [each.kind for each in service.verification.run(repair=True).findings]
+    assert "index_differs" in kinds
+    assert found(service) == []
+    path.write_bytes(kept)
+    service.verification.run(repair=True)
+    assert found(service) == on_screen
+    service.removals.remove([DONE])
+    assert found(service) == []
+    service.removals.undo([DONE])
+    assert found(service) == on_screen
+    service.close()
 
 
 @pytest.mark.slow

@@ -34,18 +34,29 @@ def enrich(
         int | None,
         typer.Option("--speakers", min=1, help="How many people speak, where you know it."),
     ] = None,
+    sample_rate: Annotated[
+        int | None,
+        typer.Option(
+            "--sample-rate",
+            min=1,
+            help="Text on the screen: read every frame of this number instead of those after a "
+            "change.",
+        ),
+    ] = None,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Follow until all is done; starts a worker if none is alive."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Find out more about what is in the library: who speaks."""
+    """Find out more about what is in the library: who speaks, what is on the screen."""
     service = Service.of_existing_library()
     if not ids and not every:
         raise UsageError("enrich.no_items", "Which items?", hint="kb enrich ID…, or --all")
     chosen = None if every else ids
-    report = service.enrichment.run(chosen, parse_names(steps), again=again, speakers=speakers)
+    report = service.enrichment.run(
+        chosen, parse_names(steps), again=again, speakers=speakers, sample_rate=sample_rate
+    )
     item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
     if wait:
         service.follow.wait_for_steps(item_ids)

@@ -11,6 +11,7 @@ from kb.cli.output.console import out, print_note
 from kb.service import SearchResult
 from kb.service.notation import format_timestamp
 from kb.types import Hit
+from kb.types.passages import ON_SCREEN
 from kb.types.quality import likely_wrong
 
 
@@ -35,6 +36,7 @@ def search_document(result: SearchResult) -> dict[str, Any]:
                 "path": hit.path,
                 **({"speaker": hit.speaker} if hit.speaker else {}),
                 **({"tier": hit.tier} if hit.tier else {}),
+                **({"origin": hit.origin} if hit.origin else {}),
                 **(
                     {"expected_errors": hit.expected_errors}
                     if hit.expected_errors is not None
@@ -85,6 +87,7 @@ def _print_hit(number: int, hit: Hit) -> None:
             f"  [{format_timestamp(hit.at_s)}]",
             (f"  {hit.speaker}" if hit.speaker else "", "cyan"),
             (f"  {hit.tier}" if hit.tier else "", "yellow"),
+            ("  on screen" if hit.origin == ON_SCREEN else "", "cyan"),
             (f"  without: {', '.join(hit.missing)}" if hit.missing else "", "yellow"),
             (
                 f"  {likely_wrong(hit.expected_errors)}" if hit.expected_errors is not None else "",

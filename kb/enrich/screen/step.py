@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from kb.enrich.base import Progress, Step, StepInput
 from kb.enrich.screen import parts
 from kb.errors import KBError
 from kb.media.probe import probe
+from kb.transcript.screen_text import read_screen_text
+from kb.types import Transcript
 
 MOST_THUMBNAILS = 500  # about 8 KB each
 
@@ -20,6 +23,7 @@ class Screen(Step):
     """
 
     name = "screen"
+    is_indexed = True
     options = ("sample_rate",)
 
     @property
@@ -73,3 +77,8 @@ class Screen(Step):
                 for number, page in enumerate(read.pages)
             ],
         }
+
+    def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
+        """Return the transcript as it is: pages are not among its words."""
+        read_screen_text(document)
+        return transcript

@@ -16,11 +16,11 @@ from kb.jobs.queue.library_sync import library_row
 from kb.library import LibraryEntry
 from kb.library.metadata import TEXT_SUFFIX, TRANSCRIPT_SUFFIX
 from kb.pipeline import captions, enrichment, stages
+from kb.pipeline.screen_text import indexed_passages
 from kb.pipeline.stored_media import StoredMedia
 from kb.service.verification.check_run import CheckRun
 from kb.sinks.base import content_sha256
 from kb.transcript import render
-from kb.transcript.passages import passages
 from kb.types import Passage, Transcript
 from kb.types.safe_text import command_argument
 
@@ -195,7 +195,7 @@ class ItemCheck:
         wanted = "local" in entry.published or "local" in settings.sink_names
         if entry.item.id not in self.run.heads and not wanted:
             return  # published elsewhere by choice
-        expected = passages(transcript, entry.item, path=entry.medium_place)
+        expected = indexed_passages(self.run.library, entry, transcript)
         self._compare(
             entry,
             expected,
@@ -218,7 +218,7 @@ class ItemCheck:
                 self.run.sink.delete(item_id)
                 publish()
             detail = (
-                "Its passages in the index are not those of its transcript."
+                "Its passages in the index are not those of its transcript and screen."
                 if kind == "index_differs"
                 else "Its passages are not in the index."
             )

@@ -31,7 +31,7 @@ from kb.types import LONGEST_MEDIUM_S, Hit, Occurrence
 Row = dict[str, Any]
 
 _COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
-_COLUMNS += ["deep_link", "path", "word_starts_s", "tier", "unsure"]
+_COLUMNS += ["deep_link", "path", "word_starts_s", "tier", "unsure", "origin"]
 _RRF_K = 60  # the constant in the paper of Cormack, Clarke and Büttcher
 _FUSED_DEPTH = 50
 # Rows with equal scores have no fixed order, so extra rows are read and sorted before the cut.
@@ -122,6 +122,7 @@ def hit(row: Row, terms: Sequence[Term], *, by_words: bool = True) -> Hit:
         missing=_missing(marked, terms) if by_words else (),
         occurrences=occurrences,
         expected_errors=_expected_errors(row, occurrences if by_words else ()),
+        origin=row.get("origin") or "",
     )
 
 

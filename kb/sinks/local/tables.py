@@ -83,6 +83,7 @@ def schema(model: str = "", dimension: int = 0) -> pa.Schema:
         pa.field("word_starts_s", pa.list_(pa.float64())),
         pa.field("tier", pa.string()),
         pa.field("unsure", pa.string()),
+        pa.field("origin", pa.string()),
         pa.field("content_sha256", pa.string()),
         pa.field("embedding_model", pa.string()),
     ]
@@ -116,7 +117,17 @@ def rows(
     }
     for name in ("start_s", "end_s"):
         columns[name] = [None, *(getattr(passage, name) for passage in passages)]
-    for name in ("text", "deep_link", "title", "channel", "published", "language", "path", "tier"):
+    for name in (
+        "text",
+        "deep_link",
+        "title",
+        "channel",
+        "published",
+        "language",
+        "path",
+        "tier",
+        "origin",
+    ):
         columns[name] = [None, *(_utf8(getattr(passage, name)) for passage in passages)]
     columns["unsure"] = [None, *(_unsure_text(passage) for passage in passages)]
     columns["word_starts_s"] = [None, *(list(passage.word_starts_s) for passage in passages)]
@@ -153,6 +164,7 @@ def passage_of(row: dict[str, Any]) -> Passage:
         word_starts_s=tuple(row["word_starts_s"] or ()),
         tier=row.get("tier") or "",
         unsure=unsure_of(row),
+        origin=row.get("origin") or "",
     )
 
 
@@ -169,7 +181,7 @@ def _unsure_text(passage: Passage) -> str:
 PASSAGE_COLUMNS = [
     *("id", "item_id", "start_s", "end_s", "text", "deep_link"),
     *("title", "channel", "published", "language", "path", "word_starts_s", "tier"),
-    "unsure",
+    *("unsure", "origin"),
 ]
 
 
@@ -181,7 +193,7 @@ def columns_of(table: Any, requested: Sequence[str]) -> list[str]:
 
 def add_later_columns(table: Any, passages: Sequence[Passage]) -> None:
     """Add the columns that these passages need to a table of an older version."""
-    for name in ("tier", "unsure"):
+    for name in ("tier", "unsure", "origin"):
         needed = any(getattr(passage, name) for passage in passages)
         if needed and name not in table.schema.names:
             table.add_columns({name: "cast(NULL as string)"})

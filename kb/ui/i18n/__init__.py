@@ -23,6 +23,7 @@ from kb.ui.i18n import (
     knowledge,
     library,
     queue,
+    screen_text,
     settings,
 )
 
@@ -31,6 +32,7 @@ TABLES: tuple[ModuleType, ...] = (
     ingest,
     queue,
     library,
+    screen_text,
     exports,
     export_options,
     knowledge,

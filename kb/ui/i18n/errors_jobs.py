@@ -37,6 +37,10 @@ DE: dict[str, tuple[str, str]] = {
         "{number} ist keine Zahl von Sprechern.",
         "Eine Zahl von 1 bis {most} angeben.",
     ),
+    "enrich.sample_rate": (
+        "{number} ist keine Zahl von Bildern.",
+        "Eine Zahl von 1 bis {most} angeben: jedes so vielte Bild wird gelesen.",
+    ),
     "speakers.unknown": (
         "{item_id} hat keinen Sprecher {speaker!r}.",
         "Seine Sprecher: {known}.",

@@ -14,6 +14,7 @@ from kb.service import STATES
 from kb.service.notation import SEARCH_MODES, SearchMode
 from kb.service.views import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS, LibraryEntry
 from kb.types import Hit, UnknownWord
+from kb.types.passages import ON_SCREEN
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.library import exports, item, removal
@@ -144,7 +145,8 @@ def _search_hit(place: int, hit: Hit) -> None:
             args=(hit.item_id, hit.at_s),
         )
         st.markdown(
-            _tier_badge(hit)
+            _screen_badge(hit)
+            + _tier_badge(hit)
             + _unsure_badge(hit)
             + _speaker(hit)
             + messages.highlight_markdown(hit.snippet)
@@ -176,6 +178,11 @@ def _tier_badge(hit: Hit) -> str:
 
 def _speaker(hit: Hit) -> str:
     return f"**{messages.escape_markdown(hit.speaker)}:** " if hit.speaker else ""
+
+
+def _screen_badge(hit: Hit) -> str:
+    """Return a badge for text that is on the screen, not spoken."""
+    return f":blue-badge[{text('search_on_screen')}] " if hit.origin == ON_SCREEN else ""
 
 
 def _unsure_badge(hit: Hit) -> str:
