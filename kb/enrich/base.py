@@ -11,6 +11,8 @@ from typing import Any
 from kb.errors import KBError
 from kb.types import Transcript
 
+PRIVATE = "private"  # key of the private documents in what `run` returns
+
 Progress = Callable[[float], None]
 """Called with the finished share, 0..1."""
 
@@ -34,7 +36,8 @@ class Step(ABC):
 
     `name` is that of the result's document and of the switch. A step that `is_default` is carried
     out wherever its parts are there, unless a setting or a run says otherwise. `model` identifies
-    model and version: a result of another one is made again on request.
+    model and version: a result of another one is made again on request. `private` documents are
+    returned under `PRIVATE`, by name, if the option of that name is given.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Step(ABC):
     needs_medium: bool = True
     is_indexed: bool = False  # a part of its result is found by searches
     options: tuple[str, ...] = ()  # names of the options of a request that change the result
+    private: tuple[str, ...] = ()  # further documents, made only where a setting asks for them
 
     @property
     @abstractmethod

@@ -1,6 +1,7 @@
 """Results of the steps that follow an item's words, one document of each kind.
 
     <home>/extras/<stem>/speakers.json     the stem is that of the item's files in `media/`
+                         voices.json       the voices of its speakers, if a setting asks for them
 
 They are the primary record, as the files in `media/` are: backups have them, and they go with the
 item into the trash and back. No item is made of them.
@@ -18,8 +19,10 @@ from kb.errors import LibraryError
 from kb.library.library import Library
 from kb.library.metadata import LibraryEntry
 from kb.storage import Guard
+from kb.storage.places import remove_file
 
 FOLDER = "extras"
+VOICES = "voices"  # embeddings of the speakers' voices: no result of a step, and never published
 VERSION = 1
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
@@ -75,13 +78,27 @@ class Extras:
         storage.write_bytes(path, storage.json_bytes(whole), guard)
         return path
 
+    def remove(self, entry: LibraryEntry, kind: str, guard: Guard) -> bool:
+        """Remove a document of an item within `guard`; return False if there is none."""
+        path = self.path(entry.stem, kind)
+        if not path.exists():
+            return False
+        with guard():
+            remove_file(path)
+        return True
+
     def kinds(self, stem: str) -> list[str]:
-        """Return the kinds of the documents under a stem."""
+        """Return the kinds of the results under a stem."""
+        return sorted(name for name in self.documents(stem) if name != VOICES)
+
+    def documents(self, stem: str) -> list[str]:
+        """Return the kinds of all documents under a stem."""
         return sorted(path.stem for path in (self.folder / stem).glob("*.json"))
 
     def stems(self) -> Iterator[str]:
         """Yield the names of the folders that have documents."""
         if self.folder.is_dir():
             for folder in sorted(self.folder.iterdir()):
-                if folder.is_dir() and not folder.name.startswith(".") and self.kinds(folder.name):
+                named = folder.is_dir() and not folder.name.startswith(".")
+                if named and self.documents(folder.name):
                     yield folder.name

@@ -11,17 +11,18 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kb.enrich import STEPS, StepInput, get_step
+from kb.enrich.base import PRIVATE
 from kb.errors import KBError, LibraryError, MediaUnavailable
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.options import RunOptions, parse_names
-from kb.pipeline import stages
+from kb.pipeline import stages, voices
 from kb.pipeline.speakers import named_speakers
 from kb.pipeline.stored_media import StoredMedia
 from kb.settings import Settings
@@ -135,16 +136,19 @@ def run_step(
     from kb.enrich.process import run_apart
 
     asked = _own(name, options or {})
-    step = get_step(name)
+    step, extras = get_step(name), Extras(library)
     if not (options or {}).get(AGAIN) and is_current(library, entry, name, asked):
-        if step.is_indexed:  # the attempt that made it may have ended in between
-            _index(library, entry, settings)
-        return
+        if not lacks_voices(library, entry, name, settings):
+            if step.is_indexed:  # the attempt that made it may have ended in between
+                _index(library, entry, settings)
+            return
+        asked = asked or _options_of(extras.read(entry, name), name)
+    wanted = step.private if settings.voice_profiles else ()
     if step.needs_medium and entry.stored and entry.media_path is None:
         entry = StoredMedia.of(library, settings).bring_back(
             entry, lambda need: settings.free_space.require(library.home, need)
         )
-    given = _input(library, entry, asked)
+    given = _input(library, entry, {**asked, **dict.fromkeys(wanted, True)})
     if step.needs_medium:
         _require_medium(entry, given)
     started = time.monotonic()
@@ -154,15 +158,36 @@ def run_step(
         # The local file of a stored medium may have been given up in between.
         error.retryable = error.retryable or bool(given.medium and not given.medium.exists())
         raise
+    private = result.pop(PRIVATE, {})
     document = {
         _BASIS: step.basis(given),
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.monotonic() - started, 2),
         **result,
     }
-    Extras(library).write(entry, name, document, lambda: library.guard(entry.item.id))
+
+    def guard() -> AbstractContextManager[object]:
+        return library.guard(entry.item.id)
+
+    for kind in step.private:
+        if kind in private:
+            about = {_BASIS: {"sha256": given.sha256}, **private[kind]}
+            extras.write(entry, kind, about, guard)
+        else:  # that of other labels, or made before the setting was changed
+            extras.remove(entry, kind, guard)
+    extras.write(entry, name, document, guard)
     if step.is_indexed:
         _index(library, entry, settings)
+    if private:
+        voices.name_known(library, entry.item.id)
+
+
+def lacks_voices(library: Library, entry: LibraryEntry, name: str, settings: Settings) -> bool:
+    """Return True if a setting asks for documents of a step that an item does not have."""
+    extras = Extras(library)
+    return settings.voice_profiles and any(
+        not extras.path(entry.stem, kind).exists() for kind in get_step(name).private
+    )
 
 
 def label_file(
@@ -231,6 +256,10 @@ def damaged_results(library: Library, entry: LibraryEntry) -> list[LibraryError]
                 get_step(kind).apply(document, stages.read_transcript(library, entry))
         except LibraryError as error:
             problems.append(error)
+    try:
+        voices.read(library, entry)
+    except LibraryError as error:
+        problems.append(error)
     return problems
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,7 +99,7 @@ class Enrichment:
             for name in chosen:
                 key = (name, entry.item.id)
                 asked = {k: v for k, v in options.items() if k != enrichment.AGAIN}
-                if not again and enrichment.is_current(self.library, entry, name, asked):
+                if not again and self._is_current(entry, name, asked):
                     report.current.append(key)
                 elif key in under_way and not options:
                     report.under_way.append(key)
@@ -107,6 +107,12 @@ class Enrichment:
                     report.queued.append(key)
         self.queue.request_steps(report.queued, options)
         return report
+
+    def _is_current(self, entry: LibraryEntry, name: str, asked: Mapping[str, Any]) -> bool:
+        current = enrichment.is_current(self.library, entry, name, asked)
+        return current and not enrichment.lacks_voices(
+            self.library, entry, name, self.items.settings
+        )
 
     def _entries(self, ids: Sequence[str] | None, report: EnrichReport) -> list[LibraryEntry]:
         if ids is None:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kb.service.subscriptions import Subscriptions
     from kb.service.transcription import Transcription
     from kb.service.verification import Verification
+    from kb.service.voice_profiles import VoiceProfiles
     from kb.service.workers import Workers
 
 
@@ -205,6 +206,13 @@ class Service:
         from kb.service.speaker_names import SpeakerActs
 
         return SpeakerActs(self.library, self.queue, self.items)
+
+    @cached_property
+    def voices(self) -> VoiceProfiles:
+        """Profiles of voices, which suggest names."""
+        from kb.service.voice_profiles import VoiceProfiles
+
+        return VoiceProfiles(self.library, self.queue, self.items, self.speakers)
 
     @cached_property
     def exports(self) -> Exports:

@@ -13,11 +13,15 @@ from dataclasses import dataclass, replace
 from kb.errors import UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.library import Library, LibraryEntry, deep_link
-from kb.pipeline import enrichment
+from kb.library.extras import VOICES, Extras
+from kb.pipeline import enrichment, voices
 from kb.pipeline.speakers import names_of
+from kb.pipeline.voices import Suggestion
 from kb.service.items import Items
 from kb.service.revisions import now
 from kb.transcript.speaker_names import (
+    CONFIRMED,
+    HAND,
     KEY,
     GivenName,
     Part,
@@ -52,7 +56,8 @@ class Excerpt:
 class Speaker:
     """One speaker as shown: by name, or by a label if `is_named` is False.
 
-    `labels` are those that the name stands for; `share` is of all speaking time, 0..1.
+    `labels` are those that the name stands for; `share` is of all speaking time, 0..1. `suggested`
+    is the name of the voice profile that an unnamed speaker is `similarity` (a cosine) like.
     """
 
     shown: str
@@ -61,6 +66,8 @@ class Speaker:
     seconds: float
     share: float
     excerpts: tuple[Excerpt, ...]
+    suggested: str = ""
+    similarity: float | None = None
 
 
 @dataclass
@@ -76,7 +83,14 @@ class SpeakerActs:
 
     def of(self, item_id: str) -> list[Speaker]:
         """Return the speakers of an item, the one with the most speaking time first."""
-        return self._seen(item_id).speakers()
+        seen = self._seen(item_id)
+        suggested = self._suggested(seen)
+        return [
+            replace(each, suggested=found.name, similarity=found.similarity)
+            if (found := suggested.get(each.shown))
+            else each
+            for each in seen.speakers()
+        ]
 
     def name(self, item_id: str, speaker: str, name: str) -> list[Speaker]:
         """Give a speaker a name, everywhere in the item; another one of that name is merged."""
@@ -106,9 +120,66 @@ class SpeakerActs:
             shown = seen.find(speaker)
             kept = _without_labels(seen, seen.labels(shown))
             parts = tuple(part for part in kept.parts if part.name != shown)
-            return replace(kept, parts=parts)
+            refused = () if shown in seen.unnamed else self._refusal(seen, shown, shown)
+            return replace(kept, parts=parts, refused=(*kept.refused, *refused))
 
         return self._change(item_id, change, taken=speaker)
+
+    def confirm(self, item_id: str, speaker: str) -> str:
+        """Give a speaker the name that its voice suggests; return the name."""
+        chosen: list[str] = []
+
+        def change(seen: _Seen) -> SpeakerNames:
+            shown, name = self._suggestion(seen, speaker)
+            chosen.append(name)
+            return _named(seen, shown, name, by=CONFIRMED)
+
+        self._change(item_id, change, confirmed=speaker)
+        return chosen[-1]
+
+    def refuse(self, item_id: str, speaker: str) -> None:
+        """Refuse the name that a speaker's voice suggests."""
+
+        def change(seen: _Seen) -> SpeakerNames:
+            shown, name = self._suggestion(seen, speaker)
+            refused = (*seen.names.refused, *self._refusal(seen, shown, name))
+            return replace(seen.names, refused=refused)
+
+        self._change(item_id, change, refused=speaker)
+
+    def _suggestion(self, seen: _Seen, speaker: str) -> tuple[str, str]:
+        shown = seen.find(speaker)
+        found = self._suggested(seen).get(shown)
+        if found is None:
+            raise UsageError(
+                "speakers.no_suggestion",
+                "No name is suggested for {speaker!r}.",
+                hint="Give one: kb speakers {item_id} --name {speaker!r}=NAME",
+                speaker=shown,
+                item_id=seen.entry.item.id,
+            )
+        return shown, found.name
+
+    def _suggested(self, seen: _Seen) -> dict[str, Suggestion]:
+        """Return the suggestions for speakers without a name, by how they are shown."""
+        if not self.items.settings.voice_profiles:
+            return {}
+        known = voices.profiles(self.library)
+        found = {}
+        for each in voices.suggestions(self.library, seen.entry, known):
+            shown = seen.shown_of(label_of(each.spans, seen.spoken))
+            if shown in seen.unnamed:
+                found[shown] = each
+        return found
+
+    def _refusal(self, seen: _Seen, shown: str, name: str) -> tuple[GivenName, ...]:
+        """Return the record that a name is not that of a speaker, if the item has voices."""
+        if not Extras(self.library).path(seen.entry.stem, VOICES).exists():
+            return ()
+        labels = seen.labels(shown)
+        return tuple(
+            GivenName(longest_spans(seen.spoken, [label]), name, at=now()) for label in labels
+        )
 
     def merge(self, item_id: str, speaker: str, into: str) -> list[Speaker]:
         """Make two speakers one, with the name or label of the second."""
@@ -182,6 +253,10 @@ class _Seen:
         self._totals = totals
         self.unnamed = {shown for shown in self.order if shown in self.spoken.totals()}
 
+    def shown_of(self, label: str) -> str:
+        """Return the name that a label is shown by; empty for an unknown one."""
+        return self._shown.get(label, "")
+
     def labels(self, shown: str) -> tuple[str, ...]:
         """Return the labels that are shown by a name."""
         return tuple(label for label, name in self._shown.items() if name == shown)
@@ -252,12 +327,19 @@ class _Seen:
         return tuple(found)
 
 
-def _named(seen: _Seen, shown: str, name: str) -> SpeakerNames:
+def _named(seen: _Seen, shown: str, name: str, by: str = HAND) -> SpeakerNames:
     labels = seen.labels(shown)
     kept = _without_labels(seen, labels)
-    added = [GivenName(longest_spans(seen.spoken, [label]), name, at=now()) for label in labels]
+    added = [
+        GivenName(longest_spans(seen.spoken, [label]), name, by=by, at=now()) for label in labels
+    ]
     parts = tuple(replace(part, name=name) if part.name == shown else part for part in kept.parts)
-    return replace(kept, names=(*kept.names, *added), parts=parts)
+    refused = tuple(
+        each
+        for each in kept.refused
+        if each.name != name or label_of(each.spans, seen.spoken) not in labels
+    )
+    return replace(kept, names=(*kept.names, *added), parts=parts, refused=refused)
 
 
 def _merged(seen: _Seen, shown: str, target: str) -> SpeakerNames:

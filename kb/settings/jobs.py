@@ -53,6 +53,13 @@ class JobSettings(BaseModel):
         description="Folder with the models of these steps; empty takes the one beside the "
         "installed packages, which kb models add fills.",
     )
+    voice_profiles: bool = Field(
+        False,
+        alias="KB_VOICE_PROFILES",
+        description="Keep the voices of speakers in the library, so that names are suggested in "
+        "later recordings. Voices are biometric data: ask those who speak. They are never "
+        "published or exported; kb voices lists and deletes them.",
+    )
     worker_timeout_s: float = Field(
         60.0,
         alias="KB_WORKER_TIMEOUT_S",

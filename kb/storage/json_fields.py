@@ -92,6 +92,15 @@ class Fields:
                 raise self.error(name, f"whole numbers expected, found {_shown(value)} in it")
         return tuple(values)
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Return a list of numbers, empty if absent."""
+        values = self._value(name, (list,), "a list", [])
+        for value in values:
+            known = isinstance(value, int | float) and not isinstance(value, bool)
+            if not known or not math.isfinite(value):
+                raise self.error(name, f"numbers expected, found {_shown(value)} in it")
+        return tuple(map(float, values))
+
     def spans(self, name: str) -> tuple[tuple[float, float], ...]:
         """Return a list of pairs of numbers (start and end), empty if absent."""
         found = []

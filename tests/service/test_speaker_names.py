@@ -14,13 +14,11 @@ import pytest
 from kb.cli import run
 from kb.errors import UsageError
 from kb.jobs.publisher import build_sync_item
-from kb.library.extras import Extras
 from kb.service import Service
 from kb.service.export_request import ExportRequest
 from kb.service.reading import ItemFilter
-from kb.settings import Settings, get_settings
+from kb.settings import get_settings
 from kb.sinks.odin.documents import make_documents
-from kb.transcript import render
 from kb.transcript.speaker_names import (
     GivenName,
     Part,
@@ -30,63 +28,18 @@ from kb.transcript.speaker_names import (
     with_names,
 )
 from kb.transcript.spoken_spans import SpokenSpans, spans_of
-from kb.types import MediaItem, MediaRef, Segment, Transcript, Word
 from tests.support.kept_transcripts import transcript
 from tests.support.raising import raises
-
-SHA = "ab" * 32
-ITEM = MediaItem(
-    id="youtube:abcdefghijk", source="youtube", title="A panel",
-    url="https://www.youtube.com/watch?v=abcdefghijk", published="2026-03-01", channel="Talks",
-)  # fmt: skip
-TURNS = [
-    (0.0, 10.0, "Speaker 1"),
-    (10.0, 16.0, "Speaker 2"),
-    (16.0, 30.0, "Speaker 1"),
-    (30.0, 33.0, "Speaker 3"),
-    (33.0, 36.0, "Speaker 2"),
-]
-
-
-def words(start_s: float, end_s: float, text: str = "lantern") -> Segment:
-    """Return a segment with a word for each second."""
-    spoken = tuple(
-        Word(start_s + n, start_s + n + 0.9, f"{text}{n}", 0.9) for n in range(int(end_s - start_s))
-    )
-    return Segment(start_s, end_s, " ".join(word.text for word in spoken), spoken)
-
-
-def panel(*segments: Segment) -> Transcript:
-    made = transcript(*(segments or (words(0, 9), words(9, 20), words(20, 30), words(30, 36))))
-    return Transcript(
-        MediaRef("media/panel.opus", SHA, 40.0), made.segments, made.language, made.engine,
-        made.model, made.preset, made.coverage, made.timing,
-    )  # fmt: skip
-
-
-def write(service: Service, said: Transcript) -> None:
-    entry = service.library.write_transcript(
-        ITEM,
-        render(said, "txt", item=ITEM),
-        render(said, "json", item=ITEM),
-        {"state": "done", "media": {"sha256": SHA}, "transcribed": {"engine": "whisper"}},
-    )
-    assert entry.transcript_path is not None
-
-
-def write_turns(service: Service, turns: list[tuple[float, float, str]]) -> None:
-    rows = [{"start": a, "end": b, "speaker": label} for a, b, label in turns]
-    entry = service.items.entry(ITEM.id)
-    Extras(service.library).write(
-        entry,
-        "speakers",
-        {"basis": {"sha256": SHA}, "speakers": [], "turns": rows},
-        lambda: service.library.guard(ITEM.id),
-    )
-
-
-def opened(home: Path) -> Service:
-    return Service(Settings.model_validate({"KB_HOME": str(home), "KB_MODEL": "demo"}))
+from tests.support.spoken_items import (
+    ITEM,
+    SHA,
+    TURNS,
+    opened,
+    panel,
+    words,
+    write,
+    write_turns,
+)
 
 
 @pytest.fixture

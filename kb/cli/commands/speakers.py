@@ -13,14 +13,17 @@ from kb.cli.output import console
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import format_timestamp, parse_time
+from kb.types.sentences import counted
 
 if TYPE_CHECKING:
     from kb.service.speaker_names import Speaker
+    from kb.service.voice_profiles import NamedVoices
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(speakers)
+    for command in (speakers, voices):
+        app.command()(command)
 
 
 def speakers(
@@ -43,6 +46,18 @@ def speakers(
             help="FROM-TO=WHO: another one speaks there (1:05-1:12.5=Ben); an empty WHO undoes it.",
         ),
     ] = None,
+    confirm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--confirm", help="The name suggested for WHO is right, here and wherever the voice is."
+        ),
+    ] = None,
+    refuse: Annotated[
+        list[str] | None, typer.Option("--refuse", help="The name suggested for WHO is wrong.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also where more than 20 published items change.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Names of the speakers of an item, and excerpts of each."""
@@ -61,6 +76,10 @@ def speakers(
     for each in name or ():
         who, chosen = _pair(each, "--name S1=Anna")
         acts.name(item_id, who, chosen)
+    for each in refuse or ():
+        service.voices.refuse(item_id, each)
+    for each in confirm or ():
+        _print_named(service.voices.confirm(item_id, each, sure=yes))
     found = acts.of(item_id)
     if as_json:
         console.print_json({"id": item_id, "speakers": [asdict(each) for each in found]})
@@ -69,6 +88,64 @@ def speakers(
             _print(speaker)
     else:
         console.print_note(f"No speaker is known. Find out: kb enrich {item_id} --steps speakers")
+
+
+def voices(
+    apply: Annotated[
+        str | None,
+        typer.Option("--apply", metavar="NAME", help="Name this confirmed voice in all items."),
+    ] = None,
+    delete: Annotated[
+        str | None,
+        typer.Option("--delete", metavar="NAME", help="Delete the voice of a person; names stay."),
+    ] = None,
+    delete_all: Annotated[
+        bool, typer.Option("--delete-all", help="Delete all voices of this library.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also where more than 20 published items change.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Voices that names are suggested by (KB_VOICE_PROFILES); off unless you switch it on."""
+    service = Service.of_existing_library()
+    if delete_all:
+        count = service.voices.delete_all()
+        console.print_note(f"The voices of {counted(count, 'item')} are deleted. {_BACKUPS}")
+    if delete is not None:
+        count = service.voices.delete(delete)
+        console.print_note(f"{counted(count, 'voice')} of {delete} deleted. {_BACKUPS}")
+    if apply is not None:
+        _print_named(service.voices.apply(apply, sure=yes))
+    found = service.voices.list()
+    if as_json:
+        rows = [
+            {"name": each.name, "items": list(each.items), "confirmed": each.is_confirmed}
+            for each in found
+        ]
+        console.print_json({"on": service.settings.voice_profiles, "voices": rows})
+        return
+    for each in found:
+        state = "" if each.is_confirmed else "  suggested until you confirm it once"
+        console.out.print(Text(f"{each.name}  {counted(len(each.items), 'item')}{state}"))
+    if not service.settings.voice_profiles:
+        console.print_note("Voice profiles are off (KB_VOICE_PROFILES).")
+    elif not found:
+        console.print_note("No voices yet: name speakers with kb speakers ID --name.")
+
+
+_BACKUPS = "Backups made before still have them."
+
+
+def _print_named(found: NamedVoices) -> None:
+    if found.waiting:
+        console.print_warning(
+            f"{counted(found.waiting, 'other item')} would get the name; {found.published} of "
+            f"them are published, and sending these again costs {found.credits:.1f} credits at "
+            "most. To do it: kb voices --apply NAME --yes"
+        )
+    elif found.named:
+        console.print_note(f"Named in {counted(len(found.named), 'other item')}.")
 
 
 def _pair(text: str, example: str) -> tuple[str, str]:
@@ -88,7 +165,10 @@ def _print(speaker: Speaker) -> None:
     share = f"{speaker.share:.0%}"
     also = "" if speaker.labels in ((), (speaker.shown,)) else f" ({', '.join(speaker.labels)})"
     line = Text(speaker.shown, style="bold")
-    console.out.print(line.append(f"{also}  {format_timestamp(speaker.seconds)}  {share}", "none"))
+    line.append(f"{also}  {format_timestamp(speaker.seconds)}  {share}", "none")
+    if speaker.suggested:
+        line.append(f"  suggested: {speaker.suggested} ({speaker.similarity:.2f})", "yellow")
+    console.out.print(line)
     for each in speaker.excerpts:
         said = each.text if len(each.text) <= 90 else f"{each.text[:89]}…"
         console.out.print(Text(f"  {format_timestamp(each.start_s)}  {said}", style="dim"))

@@ -6,15 +6,21 @@ hold for a later transcript of the same medium too. Segments get their speaker w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kb.enrich.base import Progress, Step, StepInput
+from kb.enrich.base import PRIVATE, Progress, Step, StepInput
 from kb.enrich.speakers import weights
 from kb.enrich.speakers.labels import turns_of, with_labels
 from kb.errors import KBError
+from kb.library.extras import VOICES
+from kb.transcript.speaker_names import longest_spans
+from kb.transcript.spoken_spans import LabelledSpan, SpokenSpans
 from kb.types import Transcript
+
+if TYPE_CHECKING:
+    from kb.enrich.speakers.diarization import Diarization
 
 
 class Speakers(Step):
@@ -25,6 +31,7 @@ class Speakers(Step):
 
     name = "speakers"
     options = ("speakers",)
+    private = (VOICES,)
 
     @property
     def model(self) -> str:
@@ -55,7 +62,10 @@ class Speakers(Step):
         references = [(name, Path(file)) for name, file in given.options.get("references", ())]
         names = names_of(found.voices, references, path) if references else {}
         labels = [names.get(number) or label(number) for number in range(found.speakers)]
+        turns = [(turn.start_s, turn.end_s, label(turn.speaker)) for turn in found.turns]
+        private = {VOICES: self._voices(found, turns)} if given.options.get(VOICES) else {}
         return {
+            **({PRIVATE: private} if private else {}),
             "speakers": labels,
             "turns": [
                 {
@@ -64,6 +74,20 @@ class Speakers(Step):
                     "speaker": labels[turn.speaker],
                 }
                 for turn in found.turns
+            ],
+        }
+
+    def _voices(self, found: Diarization, turns: Sequence[LabelledSpan]) -> dict[str, Any]:
+        """Return the mean embedding of each speaker, with the longest spans that it is from."""
+        spoken = SpokenSpans(turns)
+        return {
+            "model": self.model,
+            "voices": [
+                {
+                    "spans": [list(span) for span in longest_spans(spoken, [label(number)])],
+                    "vector": [round(float(value), 4) for value in vector],
+                }
+                for number, vector in enumerate(found.voices)
             ],
         }
 

@@ -61,6 +61,20 @@ DE: dict[str, tuple[str, str]] = {
         "So, {name!r}, heißt ein Sprecher ohne Namen.",
         "Einen Namen angeben. Zwei Sprecher werden einer mit: kb speakers ID --merge S2=S1",
     ),
+    "speakers.no_suggestion": (
+        "Für {speaker!r} wird kein Name vorgeschlagen.",
+        "Einen angeben: kb speakers {item_id} --name {speaker!r}=NAME",
+    ),
+    "voices.off": (
+        "Stimmprofile sind aus.",
+        "Einschalten: KB_VOICE_PROFILES=true in .env, dann kb enrich --all --steps speakers. "
+        "Stimmen sind biometrische Daten: die fragen, die sprechen.",
+    ),
+    "voices.unconfirmed": (
+        "Die Stimme von {name!r} ist noch nicht bestätigt.",
+        "Einen ihrer Vorschläge bestätigen: kb speakers ID --confirm WER",
+    ),
+    "voices.unknown": ("Eine Stimme von {name!r} gibt es nicht.", "Bekannt: {known}."),
     "speakers.no_pair": (
         "In {text!r} fehlt ein Gleichheitszeichen mit etwas davor.",
         "Zum Beispiel: {example}",

@@ -120,6 +120,14 @@ EN: dict[str, str] = {
     "speakers_who": "Who speaks there",
     "speakers_found": "as found",
     "speakers_assign_now": "Change",
+    "speakers_suggested": "By the voice: **{name}** ({share} % alike)",
+    "speakers_yes": "Yes",
+    "speakers_no": "No",
+    "speakers_confirmed": "Confirmed: {name}. Other recordings named by this voice: {count}.",
+    "speakers_waiting": "Confirmed: {name}. {count} other recordings have this voice; {published} "
+    "of them are published, and sending these again costs about {credits} credits at most. To name "
+    "them, too: kb voices --apply NAME --yes",
+    "speakers_refused": "{name} is not suggested for this voice again.",
     "speakers_named": "Named: {name}.",
     "speakers_unnamed": "The name {name} was taken away.",
     "speakers_merged": "{name} and {into} are one person.",
@@ -321,6 +329,15 @@ DE: dict[str, str] = {
     "speakers_who": "Wer dort spricht",
     "speakers_found": "wie gefunden",
     "speakers_assign_now": "Ändern",
+    "speakers_suggested": "Nach der Stimme: **{name}** ({share} % ähnlich)",
+    "speakers_yes": "Ja",
+    "speakers_no": "Nein",
+    "speakers_confirmed": "Bestätigt: {name}. Nach dieser Stimme benannte weitere Aufnahmen: "
+    "{count}.",
+    "speakers_waiting": "Bestätigt: {name}. {count} weitere Aufnahmen haben diese Stimme; "
+    "{published} davon sind veröffentlicht, und sie neu zu senden kostet höchstens etwa {credits} "
+    "Credits. Um auch sie zu benennen: kb voices --apply NAME --yes",
+    "speakers_refused": "{name} wird für diese Stimme nicht wieder vorgeschlagen.",
     "speakers_named": "Benannt: {name}.",
     "speakers_unnamed": "Der Name {name} ist weg.",
     "speakers_merged": "{name} und {into} sind eine Person.",

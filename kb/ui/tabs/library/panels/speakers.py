@@ -81,6 +81,24 @@ def _speaker(item_id: str, speaker: Speaker, found: list[Speaker], place: str) -
                 args=(item_id, speaker.shown, key, place),
             )
 
+    if speaker.suggested:
+        _suggestion(item_id, speaker, place)
+
+
+def _suggestion(item_id: str, speaker: Speaker, place: str) -> None:
+    """Draw the name that the voice suggests, to be confirmed or refused."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        name = messages.escape_markdown(speaker.suggested)
+        share = format_number(100 * (speaker.similarity or 0.0))
+        st.markdown(text("speakers_suggested", name=name, share=share), width="content")
+        for answer, act in (("yes", _confirm), ("no", _refuse)):
+            st.button(
+                text(f"speakers_{answer}"),
+                key=f"speaker-{answer}|{item_id}|{speaker.shown}",
+                on_click=act,
+                args=(item_id, speaker, place),
+            )
+
 
 def _excerpts(excerpts: tuple[Excerpt, ...], source: str, offset_s: float) -> None:
     """Draw excerpts; each has a player of its own that plays nothing else.
@@ -156,6 +174,35 @@ def _rename(item_id: str, speaker: Speaker, key: str, place: str) -> None:
         return
     said = "speakers_named" if name else "speakers_unnamed"
     messages.flash(place, text(said, name=messages.escape_markdown(name or speaker.shown)))
+
+
+def _confirm(item_id: str, speaker: Speaker, place: str) -> None:
+    try:
+        report = session.service().voices.confirm(item_id, speaker.shown)
+    except KBError as error:
+        messages.flash_error(place, error)
+        return
+    name = messages.escape_markdown(speaker.suggested)
+    said = text("speakers_confirmed", name=name, count=format_number(len(report.named)))
+    if report.waiting:
+        said = text(
+            "speakers_waiting",
+            name=name,
+            count=format_number(report.waiting),
+            published=format_number(report.published),
+            credits=format_number(report.credits, 2),
+        )
+    messages.flash(place, said)
+
+
+def _refuse(item_id: str, speaker: Speaker, place: str) -> None:
+    try:
+        session.service().voices.refuse(item_id, speaker.shown)
+    except KBError as error:
+        messages.flash_error(place, error)
+        return
+    name = messages.escape_markdown(speaker.suggested)
+    messages.flash(place, text("speakers_refused", name=name))
 
 
 def _merge(item_id: str, shown: str, key: str, place: str) -> None:

@@ -1,0 +1,217 @@
+"""Profiles of voices: made from named speakers, and the names that they suggest.
+
+A profile is stored nowhere: it is the mean of the voices (`extras/<stem>/voices.json`) of the
+speakers whom a person named, so that a name that is taken away takes its voice out of the profile.
+Names that a profile gave are no part of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from kb import storage
+from kb.enrich import get_step
+from kb.errors import LibraryError
+from kb.library import Library, LibraryEntry
+from kb.library.cache import library_cache
+from kb.library.extras import VOICES, Extras
+from kb.pipeline.speakers import STEP, names_of
+from kb.storage import Fields
+from kb.transcript.speaker_names import (
+    CONFIRMED,
+    KEY,
+    VOICE,
+    GivenName,
+    Spans,
+    SpeakerNames,
+)
+from kb.transcript.spoken_spans import SpokenSpans
+
+SURE = 0.85  # cosine from which a voice is that of a profile
+
+Vector = npt.NDArray[np.float32]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVoice:
+    """The voice of one speaker of an item, and the longest spans that it is from."""
+
+    spans: Spans
+    vector: Vector
+
+    @property
+    def seconds(self) -> float:
+        return sum(end_s - start_s for start_s, end_s in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceProfile:
+    """The mean voice of a person. Its suggestions count once one of them was confirmed."""
+
+    name: str
+    vector: Vector
+    items: tuple[str, ...]
+    is_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """The name that a profile suggests for an unnamed speaker of an item."""
+
+    item_id: str
+    spans: Spans
+    name: str
+    similarity: float
+    counts: bool
+
+
+def read(library: Library, entry: LibraryEntry) -> tuple[StoredVoice, ...]:
+    """Return the voices of an item that profiles are made from; none of another model or medium.
+
+    Raises LibraryError for a damaged document.
+    """
+    path = Extras(library).path(entry.stem, VOICES)
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError:
+        return ()
+    return _read(path, stamp, entry.item.id, entry.sha256, get_step(STEP).model)
+
+
+@lru_cache(maxsize=4096)
+def _read(
+    path: Path, _stamp: int, item_id: str, sha256: str, model: str
+) -> tuple[StoredVoice, ...]:
+    document = storage.read_json(path)
+    fields = Fields(document, str(path), hint="Remove the file; it is made again on request.")
+    if fields.text("model", "") != model or fields.text("id", "") != item_id:
+        return ()
+    if fields.inner("basis").text("sha256", "") != sha256:
+        return ()
+    found = []
+    for row in fields.objects("voices", required=True):
+        vector = np.asarray(row.numbers("vector"), np.float32)
+        length = float(np.linalg.norm(vector)) if vector.size else 0.0
+        if length:
+            found.append(StoredVoice(row.spans("spans"), vector / np.float32(length)))
+    return tuple(found)
+
+
+def profiles(library: Library) -> dict[str, VoiceProfile]:
+    """Return the profiles of all persons whom a person named, by name. Raises LibraryError."""
+    sums: dict[str, list[tuple[float, Vector, str, bool]]] = {}
+    for entry in library_cache(library.media_folder).listing().entries:
+        if KEY not in entry.record:
+            continue
+        voices, names = _of(library, entry)
+        for voice, given in zip(voices, _given(voices, names), strict=True):
+            if given is not None and given.name and given.by != VOICE:
+                sample = (voice.seconds, voice.vector, entry.item.id, given.by == CONFIRMED)
+                sums.setdefault(given.name, []).append(sample)
+    found = {}
+    for name, samples in sums.items():
+        size = max(len(vector) for _, vector, _, _ in samples)
+        total = np.zeros(size, np.float32)
+        for seconds, vector, _, _ in samples:
+            if len(vector) == size:
+                total += np.float32(seconds) * vector
+        length = float(np.linalg.norm(total))
+        if length:
+            items = tuple(dict.fromkeys(item_id for _, _, item_id, _ in samples))
+            is_confirmed = any(confirmed for _, _, _, confirmed in samples)
+            found[name] = VoiceProfile(name, total / np.float32(length), items, is_confirmed)
+    return found
+
+
+def suggestions(
+    library: Library, entry: LibraryEntry, known: Mapping[str, VoiceProfile]
+) -> list[Suggestion]:
+    """Return the suggested names of an item's unnamed speakers, at most one for each."""
+    if not known:
+        return []
+    voices, names = _of(library, entry)
+    refused = [set[str]() for _ in voices]
+    spoken = _spoken(voices)
+    for each in names.refused:
+        for label in SpeakerNames(names=(each,)).resolve(spoken):
+            refused[int(label)].add(each.name)
+    found = []
+    for number, (voice, given) in enumerate(zip(voices, _given(voices, names), strict=True)):
+        if given is not None:
+            continue
+        scores = [
+            (float(voice.vector @ profile.vector), name)
+            for name, profile in known.items()
+            if len(profile.vector) == len(voice.vector) and name not in refused[number]
+        ]
+        best, name = max(scores, default=(0.0, ""))
+        if best >= SURE:
+            counts = known[name].is_confirmed
+            found.append(Suggestion(entry.item.id, voice.spans, name, round(best, 4), counts))
+    return found
+
+
+def name_known(library: Library, item_id: str, only: str = "") -> tuple[str, ...]:
+    """Give an item's unnamed speakers the names of confirmed profiles; return the names.
+
+    `only` gives no other name. A damaged document gives none, and is logged.
+    """
+    try:
+        known = profiles(library)
+        with library.metadata_lock(item_id):
+            entry = library.find(item_id)
+            if entry is None:
+                return ()
+            found = [
+                each
+                for each in suggestions(library, entry, known)
+                if each.counts and only in ("", each.name)
+            ]
+            if not found:
+                return ()
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            added = tuple(GivenName(each.spans, each.name, by=VOICE, at=at) for each in found)
+            names = names_of(entry)
+            names = replace(names, sha256=entry.sha256, names=(*names.names, *added))
+            library.amend(item_id, {KEY: names.record()})
+    except LibraryError as error:
+        log.warning("%s: %s", item_id, error.message)
+        return ()
+    return tuple(dict.fromkeys(each.name for each in found))
+
+
+def label_voices(voices: tuple[StoredVoice, ...], names: SpeakerNames) -> list[str]:
+    """Return the name of each voice, however it was given; empty for one without."""
+    return [given.name if given is not None else "" for given in _given(voices, names)]
+
+
+def _of(library: Library, entry: LibraryEntry) -> tuple[tuple[StoredVoice, ...], SpeakerNames]:
+    try:
+        return read(library, entry), names_of(entry)
+    except LibraryError as error:
+        log.warning("%s: %s", entry.item.id, error.message)
+        return (), SpeakerNames()
+
+
+def _spoken(voices: tuple[StoredVoice, ...]) -> SpokenSpans:
+    return SpokenSpans(
+        (start_s, end_s, str(number))
+        for number, voice in enumerate(voices)
+        for start_s, end_s in voice.spans
+    )
+
+
+def _given(voices: tuple[StoredVoice, ...], names: SpeakerNames) -> list[GivenName | None]:
+    """Return what is known of each voice; None for one that was not named or merged."""
+    entries = names.resolve(_spoken(voices))
+    return [entries.get(str(number)) for number in range(len(voices))]

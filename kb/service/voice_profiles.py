@@ -1,0 +1,181 @@
+"""Profiles of voices: suggested names, their confirmation, and their deletion.
+
+Profiles are off unless KB_VOICE_PROFILES is set. Deletion works in either case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kb import storage
+from kb.errors import UsageError
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.outbox_states import SYNCED, SYNCING
+from kb.library import Library, LibraryEntry
+from kb.library.extras import VOICES, Extras
+from kb.pipeline import voices
+from kb.pipeline.speakers import names_of
+from kb.pipeline.voices import VoiceProfile
+from kb.service.items import Items
+from kb.service.speaker_names import SpeakerActs
+from kb.storage.places import remove_file
+
+MOST_UNASKED = 20  # published items that an act changes without a confirmation
+
+
+@dataclass(frozen=True, slots=True)
+class NamedVoices:
+    """The result of naming by voice: the items named, and how many of them are published.
+
+    `waiting` items are named with a confirmation only: sending them again costs `credits` at most.
+    """
+
+    named: tuple[str, ...] = ()
+    waiting: int = 0
+    published: int = 0
+    credits: float = 0.0
+
+
+@dataclass
+class VoiceProfiles:
+    """The profiles of one library. Methods raise UsageError and LibraryError."""
+
+    library: Library
+    queue: JobQueue
+    items: Items
+    speakers: SpeakerActs
+
+    def list(self) -> tuple[VoiceProfile, ...]:
+        """Return all profiles, by name."""
+        return tuple(sorted(voices.profiles(self.library).values(), key=lambda each: each.name))
+
+    def confirm(self, item_id: str, speaker: str, *, sure: bool = False) -> NamedVoices:
+        """Confirm the suggested name of a speaker; then the profile's other suggestions count.
+
+        Other items get the name as in `apply`.
+        """
+        self._require_on()
+        name = self.speakers.confirm(item_id, speaker)
+        return self.apply(name, sure=sure)
+
+    def refuse(self, item_id: str, speaker: str) -> None:
+        """Refuse the suggested name of a speaker; it is not suggested for this voice again."""
+        self._require_on()
+        self.speakers.refuse(item_id, speaker)
+
+    def apply(self, name: str, *, sure: bool = False) -> NamedVoices:
+        """Give a confirmed profile's name to all speakers without one that have its voice.
+
+        If more than `MOST_UNASKED` published items would change, none does unless `sure`.
+        """
+        self._require_on()
+        known = voices.profiles(self.library)
+        if name not in known:
+            raise _unknown(name, known)
+        if not known[name].is_confirmed:
+            raise UsageError(
+                "voices.unconfirmed",
+                "The voice of {name!r} was not confirmed yet.",
+                hint="Confirm one of its suggestions: kb speakers ID --confirm WHO",
+                name=name,
+            )
+        chosen = {name: known[name]}
+        entries = [
+            entry
+            for entry in self.items.listing().entries
+            if voices.suggestions(self.library, entry, chosen)
+        ]
+        published = [entry for entry in entries if _is_published(entry)]
+        if len(published) > MOST_UNASKED and not sure:
+            rate = self.items.settings.odin_credits_per_10k_words
+            cost = sum(map(_words, published)) / 10_000 * rate
+            return NamedVoices((), len(entries), len(published), round(cost, 2))
+        named = tuple(
+            entry.item.id
+            for entry in entries
+            if voices.name_known(self.library, entry.item.id, only=name)
+        )
+        if named:
+            self.queue.record("speakers", list(named), name=name, by="voice")
+        return NamedVoices(named, 0, len(published))
+
+    def delete(self, name: str) -> int:
+        """Delete the voices of a person in all items; return their number. The names stay."""
+        deleted = 0
+        for entry in self.items.listing().entries:
+            deleted += self._delete_in(entry, name)
+        if not deleted:
+            raise _unknown(name, voices.profiles(self.library))
+        self.queue.record("voices", name=name, deleted=str(deleted))
+        return deleted
+
+    def delete_all(self) -> int:
+        """Delete the voices of all items, those in the trash and of earlier versions included.
+
+        Return the number of items that had any. Backups made before still have them.
+        """
+        home, deleted = self.library.home, 0
+        for folder in ("extras", "trash", "versions"):
+            for path in sorted((home / folder).rglob(f"{VOICES}.json")):
+                try:
+                    remove_file(path)
+                except OSError as error:
+                    raise storage.library_error(error, path, "remove") from error
+                deleted += 1
+        if deleted:
+            self.queue.record("voices", deleted=str(deleted))
+        return deleted
+
+    def _delete_in(self, entry: LibraryEntry, name: str) -> int:
+        extras = Extras(self.library)
+        document = extras.read(entry, VOICES)
+        if document is None:
+            return 0
+        found = voices.read(self.library, entry)
+        labels = voices.label_voices(found, names_of(entry))
+        own = {voice.spans for voice, label in zip(found, labels, strict=True) if label == name}
+        kept = [
+            row
+            for row in document["voices"]
+            if tuple(tuple(map(float, span)) for span in row["spans"]) not in own
+        ]
+        gone = len(document["voices"]) - len(kept)
+        if gone:
+            changed = {**document, "voices": kept}
+            item_id = entry.item.id
+            extras.write(entry, VOICES, changed, lambda: self.library.guard(item_id))
+        return gone
+
+    def _require_on(self) -> None:
+        if not self.items.settings.voice_profiles:
+            raise UsageError(
+                "voices.off",
+                "Voice profiles are off.",
+                hint="Switch them on: KB_VOICE_PROFILES=true in .env, then kb enrich --all "
+                "--steps speakers. Voices are biometric data: ask those who speak.",
+            )
+
+
+def _is_published(entry: LibraryEntry) -> bool:
+    return any(
+        sink != "local"
+        and isinstance(record, Mapping)
+        and record.get("status") in (SYNCED, SYNCING)
+        for sink, record in entry.published.items()
+    )
+
+
+def _words(entry: LibraryEntry) -> int:
+    words = entry.transcribed.get("words")
+    return words if isinstance(words, int) else 0
+
+
+def _unknown(name: str, known: Mapping[str, VoiceProfile]) -> UsageError:
+    return UsageError(
+        "voices.unknown",
+        "There is no voice of {name!r}.",
+        hint="Known: {known}.",
+        name=name,
+        known=", ".join(sorted(known)) or "–",
+    )

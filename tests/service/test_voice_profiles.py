@@ -1,0 +1,327 @@
+"""Profiles of voices: suggested, confirmed once, corrected by a name taken away, and deleted."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kb.cli import run
+from kb.enrich import get_step
+from kb.enrich.base import StepInput
+from kb.errors import UsageError
+from kb.jobs.publisher import build_sync_item
+from kb.library.extras import Extras
+from kb.library.trash import Trash
+from kb.media import sha256_of
+from kb.pipeline import enrichment, voices
+from kb.service import Service
+from kb.service.export_request import ExportRequest
+from kb.settings import get_settings
+from kb.transcript import FORMATS
+from tests.support.raising import raises
+from tests.support.spoken_items import (
+    ITEM,
+    SHA,
+    TURNS,
+    numbered,
+    opened,
+    panel,
+    write,
+    write_turns,
+    write_voices,
+)
+from tests.support.voices import VOICES, require_weights
+
+ANNA, BEN, CARL = (1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0)
+OTHER = numbered(1)
+
+
+def near(voice: tuple[float, ...], cosine: float) -> tuple[float, ...]:
+    """Return a unit vector with this cosine to a voice; the rest is like no other one."""
+    return (*(cosine * value for value in voice[:3]), float(np.sqrt(1 - cosine**2)))
+
+
+def add(service: Service, item: object = ITEM, **labels: tuple[float, ...]) -> None:
+    write(service, panel(), item)  # type: ignore[arg-type]
+    write_turns(service, TURNS, item)  # type: ignore[arg-type]
+    found = {f"Speaker {label[1:]}": vector for label, vector in labels.items()}
+    write_voices(service, found, item)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """Two recordings: Anna, Ben and Carl in one, Anna and an unknown voice in the other."""
+    made = opened(tmp_path / "home", KB_VOICE_PROFILES="true")
+    add(made, S1=ANNA, S2=BEN, S3=CARL)
+    add(made, OTHER, S1=near(ANNA, 0.9), S2=near(BEN, 0.84), S3=(0.0, 0.0, 0.0, -1.0))
+    yield made
+    made.close()
+
+
+def seen(service: Service, item_id: str = OTHER.id) -> dict[str, tuple[str, float | None]]:
+    """Return what is suggested for each speaker of an item."""
+    return {each.shown: (each.suggested, each.similarity) for each in service.speakers.of(item_id)}
+
+
+NOTHING = {f"Speaker {number}": ("", None) for number in (1, 2, 3)}
+
+
+def test_a_name_is_suggested_where_the_voice_is_sure(service: Service) -> None:
+    assert seen(service) == NOTHING
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.speakers.name(ITEM.id, "S2", "Ben")  # 0.84 is not enough
+    assert seen(service) == {**NOTHING, "Speaker 1": ("Anna", 0.9)}
+    # A suggestion is shown as one: it is in no text.
+    assert "Anna" not in service.items.export(OTHER.id, "vtt")
+
+
+def test_one_confirmation_lets_the_others_count(service: Service) -> None:
+    add(service, numbered(2), S1=BEN, S2=near(ANNA, 0.95), S3=CARL)
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    report = service.voices.confirm(OTHER.id, "S1")
+    assert report.named == (numbered(2).id,)
+    assert "<v Anna>" in service.items.export(OTHER.id, "vtt")
+    assert [each.shown for each in service.speakers.of(numbered(2).id)][1] == "Anna"
+    # A later recording is named by the worker, at the end of the step.
+    add(service, numbered(3), S1=CARL, S2=ANNA, S3=BEN)
+    assert voices.name_known(service.library, numbered(3).id) == ("Anna",)
+    assert "<v Anna>" in service.items.export(numbered(3).id, "vtt")
+    # Names that a voice gave are no part of its profile.
+    (profile,) = service.voices.list()
+    assert profile.items == (ITEM.id, OTHER.id) or profile.items == (OTHER.id, ITEM.id)
+    assert profile.is_confirmed
+
+
+def test_without_a_confirmation_nothing_counts(service: Service) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    assert voices.name_known(service.library, OTHER.id) == ()
+    with raises(UsageError, "voices.unconfirmed"):
+        service.voices.apply("Anna")
+    assert seen(service)["Speaker 1"] == ("Anna", 0.9)
+
+
+def test_a_name_taken_away_takes_its_voice_out_of_the_profile(service: Service) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    before = service.voices.list()[0].vector
+    service.speakers.name(ITEM.id, "S3", "Anna")  # a mistake
+    assert not np.allclose(service.voices.list()[0].vector, before)
+    service.speakers.unname(ITEM.id, "Anna")
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    assert np.allclose(service.voices.list()[0].vector, before)
+    assert seen(service)["Speaker 1"] == ("Anna", 0.9)
+    # Another name moves the voice to another profile.
+    service.speakers.name(ITEM.id, "Anna", "Ada")
+    assert [each.name for each in service.voices.list()] == ["Ada"]
+    assert seen(service)["Speaker 1"] == ("Ada", 0.9)
+
+
+def test_a_confirmation_taken_away_counts_no_more(service: Service) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.voices.confirm(OTHER.id, "S1")
+    service.speakers.unname(OTHER.id, "Anna")
+    assert not service.voices.list()[0].is_confirmed
+    assert seen(service) == NOTHING  # nor is it suggested there again
+
+
+def test_a_refused_name_is_not_suggested_again(service: Service) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.voices.refuse(OTHER.id, "S1")
+    assert seen(service) == NOTHING
+    # Other labels for the same sound change nothing about it.
+    write_turns(service, [(a, b, f"Speaker {9 - int(c[-1])}") for a, b, c in TURNS], OTHER)
+    assert {each.suggested for each in service.speakers.of(OTHER.id)} == {""}
+    write_turns(service, TURNS, OTHER)
+    service.speakers.name(OTHER.id, "S1", "Anna")  # by hand it may be given
+    service.speakers.name(OTHER.id, "Anna", "Ada")
+    assert "refused" not in service.items.entry(OTHER.id).record["speakers"]
+
+
+@pytest.mark.parametrize("published", [20, 21])
+def test_more_than_twenty_published_items_are_named_with_a_yes_only(
+    service: Service, published: int, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for number in range(2, 2 + published):
+        add(service, numbered(number), S1=ANNA, S2=BEN, S3=CARL)
+        service.library.amend(numbered(number).id, {"published": {"odin": {"status": "synced"}}})
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    report = service.voices.confirm(OTHER.id, "S1")
+    if published == 20:
+        assert len(report.named) == 20
+        return
+    words = len(panel().words)
+    cost = 21 * words / 10_000 * service.settings.odin_credits_per_10k_words
+    assert (report.named, report.waiting, report.published) == ((), 21, 21)
+    assert report.credits == pytest.approx(cost, abs=0.01)
+    assert seen(service, numbered(2).id)["Speaker 1"][0] == "Anna"
+    monkeypatch.setenv("KB_HOME", str(service.library.home))
+    monkeypatch.setenv("KB_VOICE_PROFILES", "true")
+    get_settings.cache_clear()
+    assert run(["voices", "--apply", "Anna"]) == 0
+    assert "21 of them are published" in " ".join(capsys.readouterr().err.split())
+    assert run(["voices", "--apply", "Anna", "--yes"]) == 0
+    assert all("Anna" in seen(service, numbered(number).id) for number in range(2, 23))
+
+
+def test_off_is_the_default_and_suggests_and_keeps_nothing(service: Service) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    off = opened(service.library.home)
+    assert not off.settings.voice_profiles
+    assert seen(off) == NOTHING
+    for act in (off.voices.confirm, off.voices.refuse):
+        with raises(UsageError, "voices.off"):
+            act(OTHER.id, "S1")
+    assert off.voices.delete("Anna") == 1  # deletion is always possible
+    off.close()
+
+
+def test_voices_are_deleted_one_by_one_and_all(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.speakers.name(ITEM.id, "S2", "Ben")
+    service.voices.confirm(OTHER.id, "S1")
+    assert service.voices.delete("Anna") == 2
+    assert [each.name for each in service.voices.list()] == ["Ben"]
+    assert "<v Anna>" in service.items.export(ITEM.id, "vtt")  # the name stays
+    with raises(UsageError, "voices.unknown"):
+        service.voices.delete("Anna")
+    # Those of a removed item, too.
+    service.removals.remove([OTHER.id])
+    monkeypatch.setenv("KB_HOME", str(service.library.home))
+    get_settings.cache_clear()
+    assert run(["voices", "--delete-all", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["voices"] == []
+    assert not list(service.library.home.rglob("voices.json"))
+
+
+def test_voices_are_never_in_exports_and_documents(service: Service) -> None:
+    add(service, S1=(0.1234, 0.9, 0.0, 0.0), S2=BEN, S3=CARL)
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    for form in FORMATS:
+        if form not in ("chapters", "xlsx", "docx"):
+            assert "0.1234" not in service.items.export(ITEM.id, form), form
+    archive = io.BytesIO()
+    service.exports.write_zip(archive, [ITEM.id], ExportRequest(("json", "xlsx", "docx")))
+    with zipfile.ZipFile(archive) as made:
+        assert all("voices" not in name for name in made.namelist())
+    source = build_sync_item(service.library, service.items.entry(ITEM.id))
+    assert "0.1234" not in repr(source)
+
+
+def test_database_and_index_lost_keep_names_and_voices_and_backup_has_them(
+    service: Service, tmp_path: Path
+) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.voices.confirm(OTHER.id, "S1")
+    service.search.reindex()
+    service.close()
+    home = service.library.home
+    for path in home.glob("kb.sqlite*"):
+        path.unlink()
+    shutil.rmtree(home / "index.lance")
+    again = opened(home, KB_VOICE_PROFILES="true")
+    again.search.reindex()
+    assert {each.id for each in again.items.statuses()} == {ITEM.id, OTHER.id}
+    steps = {step.step for each in again.items.statuses() for step in each.steps}
+    assert steps == {"speakers"}  # the voices are no step's result
+    (profile,) = again.voices.list()
+    assert (profile.name, profile.is_confirmed, len(profile.items)) == ("Anna", True, 2)
+    report = again.backup.make(tmp_path / "backup.zip")
+    again.voices.delete_all()
+    assert again.voices.list() == ()
+    again.backup.restore(report.path)
+    again.close()
+    again = opened(home, KB_VOICE_PROFILES="true")
+    assert [each.name for each in again.voices.list()] == ["Anna"]
+    # They go with their item into the trash and back.
+    again.removals.remove([ITEM.id])
+    (item,) = Trash(again.library).items()
+    assert (item.folder / "extras" / "voices.json").is_file()
+    assert again.voices.list()[0].items == (OTHER.id,)
+    again.removals.undo([ITEM.id])
+    assert len(again.voices.list()[0].items) == 2
+    # What is damaged is named, and stops nothing.
+    entry = again.items.entry(ITEM.id)
+    (home / "extras" / entry.stem / "voices.json").write_text('{"model": 5}')
+    findings = again.verification.run().findings
+    assert ITEM.id in {each.subject for each in findings if each.kind == "result_damaged"}
+    assert again.voices.list()[0].items == (OTHER.id,)
+    again.close()
+
+
+# The real model
+
+
+@pytest.mark.slow
+def test_a_known_voice_is_recognized_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same two voices through another codec, and four of which two are others."""
+    monkeypatch.delenv("KB_STEP_MODELS")
+    get_settings.cache_clear()
+    require_weights()
+    step = get_step("speakers")
+
+    def heard(name: str, *, asked: bool = True) -> list[np.ndarray]:
+        options = {"voices": True} if asked else {}
+        result = step.run(StepInput(VOICES / f"{name}.opus", SHA, options=options), lambda _: None)
+        if not asked:
+            assert "private" not in result
+            return []
+        document = result["private"]["voices"]
+        assert document["model"] == step.model
+        return [np.asarray(row["vector"]) for row in document["voices"]]
+
+    assert heard("flite2", asked=False) == []
+    two, four = heard("flite2"), heard("flite4")
+    assert (len(two), len(four)) == (2, 4)
+    cosines = np.array([[float(a @ b) for b in four] for a in two])
+    # Both voices of the one are in the other.
+    sure = cosines >= voices.SURE
+    assert sure.sum(axis=1).tolist() == [1, 1] and sure.sum(axis=0).max() == 1, cosines
+    assert all(np.linalg.norm(each) == pytest.approx(1, abs=0.01) for each in (*two, *four))
+
+
+@pytest.mark.slow
+def test_the_step_keeps_voices_only_where_the_setting_asks_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KB_STEP_MODELS")
+    get_settings.cache_clear()
+    require_weights()
+    on = opened(tmp_path / "home", KB_VOICE_PROFILES="true")
+    off = opened(tmp_path / "home")
+    write(on, panel())
+    medium = VOICES / "flite2.opus"
+    entry = on.library.add_media(ITEM, medium)
+    said = replace(panel(), media=replace(panel().media, sha256=sha256_of(medium)))
+    write(on, said)
+    on.library.amend(ITEM.id, {"media": {"sha256": said.media.sha256}})
+
+    def carry_out(service: Service, **options: int) -> tuple[int, int]:
+        """Return the number of speakers, and of their voices."""
+        entry = service.items.entry(ITEM.id)
+        enrichment.run_step(service.library, entry, "speakers", options, settings=service.settings)
+        document = Extras(service.library).read(entry, "speakers")
+        assert document is not None and "private" not in document
+        return len(document["speakers"]), len(voices.read(service.library, entry))
+
+    assert carry_out(off, speakers=3) == (3, 0)
+    # The voices follow, for the number of speakers that was asked for.
+    assert not on.enrichment.run([ITEM.id], ["speakers"]).current
+    assert carry_out(on) == (3, 3)
+    assert on.enrichment.run([ITEM.id], ["speakers"]).current
+    assert carry_out(off) == (3, 3)  # what is there is current
+    assert carry_out(off, speakers=2) == (2, 0)  # other speakers: their voices are not kept
+    assert not (on.library.home / "extras" / entry.stem / "voices.json").exists()
+    on.close()
+    off.close()
