@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from kb.asr.quality.candidates import DISAGREEMENT
 from kb.asr.quality.checks import CHECKS
 from kb.asr.quality.expected_errors import with_expected_errors
+from kb.enrich import get_step
 from kb.enrich.speakers import weights
 from kb.library.extras import Extras
 from kb.options import RunOptions
@@ -505,4 +507,30 @@ def test_speakers_are_named_merged_and_reassigned_on_the_page(lang: str, item_id
     excerpts = sum(len(each.excerpts) for each in service.speakers.of(item_id))
     assert said.count("<audio") == excerpts > 2
     assert f"{media_route.media_url(item_id)}#t=" in said
+    service.close()
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_a_name_suggested_by_a_voice_is_answered_on_the_page(
+    answer: str, item_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_VOICE_PROFILES", "true")
+    get_settings.cache_clear()
+    service = Service()
+    entry = service.items.entry(item_id)
+    spans = {"Speaker 1": (0.0, 20.0), "Speaker 2": (20.0, 50.0)}
+    extras, about = Extras(service.library), {"basis": {"sha256": entry.sha256}}
+    turns = [{"start": a, "end": b, "speaker": label} for label, (a, b) in spans.items()]
+    extras.write(entry, "speakers", {**about, "turns": turns}, lambda: nullcontext())
+    rows = [{"spans": [span], "vector": [1.0, 0.0]} for span in spans.values()]
+    model = get_step("speakers").model
+    extras.write(entry, "voices", {**about, "model": model, "voices": rows}, lambda: nullcontext())
+    service.speakers.name(item_id, "S1", "Anna")
+    app = page(tab="Library", item=item_id)
+    assert "By the voice: **Anna** (100 % alike)" in page_text(app)
+    app.button(f"speaker-{answer}|{item_id}|Speaker 2").click()
+    run_page(app)
+    shown = {each.shown: each.suggested for each in service.speakers.of(item_id)}
+    assert shown == ({"Anna": ""} if answer == "yes" else {"Anna": "", "Speaker 2": ""})
+    assert ("Confirmed: Anna." if answer == "yes" else "Anna is not suggested") in page_text(app)
     service.close()
