@@ -1,6 +1,6 @@
 """Steps after the words: their errors, processor time and memory.
 
-    python benchmarks/enrich.py            recorded voices, and an hour of them
+    python benchmarks/enrich.py            recorded voices, and an hour of them; a talk with slides
     python benchmarks/enrich.py --full     twelve hours as well
 
 Processor time is that of one core, ffmpeg included; memory is the peak of the step's process.
@@ -20,8 +20,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure
+from kb.enrich.screen import parts
+from kb.enrich.screen.reading import read_pages
 from kb.enrich.speakers import weights
 from kb.enrich.speakers.diarization import Diarization, diarize
+from kb.media.probe import probe
 
 RATE_HZ = 16_000
 MAX_RSS_BYTES = 1 if sys.platform == "darwin" else 1024
@@ -87,6 +90,48 @@ def hours_of_talk(folder: Path, hours: int) -> bool:
     return met
 
 
+def _measure_screen(path: str, answers: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
+    found = read_pages(probe(path))
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    pages = [(page.key, page.showings) for page in found.pages]
+    cpu_s = own.ru_utime + own.ru_stime
+    answers.put((pages, found.frames_read, cpu_s, own.ru_maxrss * MAX_RSS_BYTES))
+
+
+def talk_with_slides(folder: Path) -> bool:
+    """Measure the text on the screen of a talk with 20 slides, one of which comes back."""
+    from rapidfuzz.distance import Levenshtein
+
+    from tests.support.slides import known_slides, talk, write_video
+
+    showings = talk()
+    path = write_video(folder / "talk.mp4", showings)
+    seconds = sum(each.seconds for each in showings)
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=_measure_screen, args=(str(path), answers))
+    process.start()
+    pages, read, cpu_s, peak = answers.get()
+    process.join()
+    texts = ["".join("".join(slide["lines"]).split()) for slide in known_slides()]
+    wrong, seen, at_s = 0, 0, 0.0
+    for number, each in enumerate(showings):
+        text = texts[number] if number < len(texts) else texts[2]
+        key, spans = max(pages, key=lambda page: Levenshtein.normalized_similarity(text, page[0]))
+        wrong += Levenshtein.distance(text, key) if number < len(texts) else 0
+        end_s = at_s + each.seconds
+        seen += any(abs(a - at_s) <= 1 and abs(b - end_s) <= 1 for a, b in spans)
+        at_s = end_s
+    title = f"screen, {len(showings)} showings in {seconds:.0f} s"
+    met = figure(f"{title}: found with their times", seen, "showings", at_least=len(showings))
+    error = 100 * wrong / sum(map(len, texts))
+    met &= figure(f"{title}: wrong characters, without spaces", error, "%", at_most=1)
+    figure(f"{title}: pictures read", read, "pictures")
+    met &= figure(f"{title}: processor time an hour", cpu_s * 3600 / seconds, "s", at_most=130)
+    met &= figure(f"{title}: memory", peak / 1e6, "MB", at_most=700)
+    return met
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="twelve hours as well")
@@ -95,7 +140,11 @@ def main() -> int:
         print(f"No speaker model here: {weights.COMMAND}", file=sys.stderr)
         return 2
     met = recorded_voices()
+    if parts.models() is None:
+        print(f"No reader of text here: {parts.COMMAND}", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory() as name:
+        met &= talk_with_slides(Path(name))
         for hours in (1, 12) if full else (1,):
             met &= hours_of_talk(Path(name), hours)
     return 0 if met else 1

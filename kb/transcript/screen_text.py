@@ -21,7 +21,7 @@ def read_screen_text(document: Mapping[str, Any]) -> ScreenText:
     pages = []
     for page in fields.objects("pages", required=True):
         lines = tuple(
-            ScreenLine(line.text("text"), line.number("start"))
+            ScreenLine(line.text("text"), line.number("start"), *_height(line))
             for line in page.objects("lines", required=True)
         )
         showings = tuple(
@@ -37,6 +37,12 @@ def read_screen_text(document: Mapping[str, Any]) -> ScreenText:
         int(fields.number("changes_left_out", 0)),
         fields.number("moving_seconds", 0.0),
     )
+
+
+def _height(line: Fields) -> tuple[float, float]:
+    """Return where a line begins and ends, from the top; 0 and 0 if it is not known."""
+    top, height = line.number("top", 0.0), line.number("height", 0.0)
+    return top, top + height
 
 
 def screen_passages(found: ScreenText, item: MediaItem, *, path: str) -> tuple[Passage, ...]:

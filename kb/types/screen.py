@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ScreenLine:
-    """A line of a page, and the second from which it is shown."""
+    """A line of a page, and the second from which it is shown.
+
+    `top` and `bottom` are shares of the picture's height.
+    """
 
     text: str
     start_s: float
+    top: float = 0.0
+    bottom: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +29,16 @@ class ScreenPage:
     showings: tuple[tuple[float, float], ...]
     thumbnail: str = ""
 
-    @property
-    def text(self) -> str:
-        """The lines, one below the other."""
-        return "\n".join(line.text for line in self.lines)
+    def rows(self) -> list[str]:
+        """Return the lines from the top; those beside each other, such as cells, are one row."""
+        found: list[list[ScreenLine]] = []
+        for line in self.lines:
+            row = found[-1] if found else []
+            if row and row[0].top < (line.top + line.bottom) / 2 < row[0].bottom:
+                row.append(line)
+            else:
+                found.append([line])
+        return ["   ".join(line.text for line in row) for row in found]
 
 
 @dataclass(frozen=True, slots=True)

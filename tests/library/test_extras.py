@@ -36,7 +36,10 @@ RESULTS: dict[str, dict[str, Any]] = {
                         "text": "Timetable of ferries",
                         "start": 1.0,
                         "score": 0.9,
-                        "box": [0.1, 0.1, 0.5, 0.1],
+                        "left": 0.1,
+                        "top": 0.1,
+                        "width": 0.5,
+                        "height": 0.1,
                     }
                 ],
             }

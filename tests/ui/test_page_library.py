@@ -36,7 +36,7 @@ from kb.types import (
     Transcript,
     WindowReport,
 )
-from kb.ui.i18n import library, text
+from kb.ui.i18n import library, screen_text, text
 from kb.ui.tabs.library import item
 from kb.ui.web import export_route, media_route
 from kb.ui.widgets import player
@@ -337,6 +337,43 @@ def test_who_speaks_and_the_steps_are_shown(
         "Speaker 2",
         "Speaker 1",
     ]
+    service.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lang", "title", "unread"),
+    [
+        ("en", "On the screen", "3 places look like text"),
+        ("de", "Auf dem Bildschirm", "3 Stellen sehen wie Text aus"),
+    ],
+)
+def test_pages_of_the_screen_are_shown_and_played(
+    lang: str, title: str, unread: str, item_id: str
+) -> None:
+    service = Service()
+    entry = service.items.entry(item_id)
+    places = [(0.1, "Item"), (0.1, "Price"), (0.3, "Rope *new*"), (0.3, "19.50")]
+    lines = [{"text": said, "start": 2.0, "top": top, "height": 0.1} for top, said in places]
+    showings = [{"start": 2.0, "end": 4.0}, {"start": 9.0, "end": 12.0}]
+    pages = [{"lines": lines, "showings": showings}] * 21
+    path = Extras(service.library).path(entry.stem, "screen")
+    basis = {"sha256": service.items.transcript(item_id).media.sha256}
+    result = {"picture": True, "lines_unread": 3, "pages": pages}
+    write_json(path, {"version": 1, "id": item_id, "basis": basis, **result})
+    app = page(tab="Library", item=item_id, lang=lang)
+    said = page_text(app)
+    assert title in said and unread in said
+    assert "Item   Price\nRope *new*   19.50" in [each.value for each in app.text]
+    assert not [each for each in app.button if each.key == "screen-21-0"]
+    app.button("screen-more").click()
+    run_page(app)
+    app.button("screen-21-1").click()
+    run_page(app)
+    assert app.query_params["t"] == "9"
+    # Without a picture there is a sentence and nothing to show.
+    write_json(path, {"version": 1, "id": item_id, "basis": basis, "picture": False, "pages": []})
+    assert screen_text.EN["screen_no_picture"] in page_text(page(tab="Library", item=item_id))
     service.close()
 
 

@@ -63,7 +63,10 @@ class Screen(Step):
                         {
                             "text": each.line.text,
                             "start": round(each.start_s, 2),
-                            "box": list(each.line.box),
+                            "left": each.line.box[0],
+                            "top": each.line.box[1],
+                            "width": each.line.box[2],
+                            "height": each.line.box[3],
                             "score": round(each.line.score, 3),
                         }
                         for each in page.lines

@@ -25,6 +25,11 @@ _THUMBNAIL = 200  # pixels
 
 _SHOWN = "screen-shown"
 
+# A white slide on a white page needs its edge.
+_STYLE = """<style>
+.st-key-screen-pages img { outline: 1px solid rgba(128, 128, 128, 0.4); }
+</style>"""
+
 
 def render(service: Service, entry: LibraryEntry, transcript: Transcript | None) -> None:
     """Draw the pages; nothing for an item whose screen was not read."""
@@ -45,6 +50,7 @@ def render(service: Service, entry: LibraryEntry, transcript: Transcript | None)
     key = f"{_SHOWN}|{entry.item.id}"
     shown = int(st.session_state.get(key, AT_ONCE))
     with st.expander(text("screen_show"), key="screen-pages"):
+        st.html(_STYLE)
         for number, page in enumerate(found.pages[:shown], start=1):
             _page(entry.item.id, number, page)
         if len(found.pages) > shown:
@@ -87,9 +93,7 @@ def _page(item_id: str, number: int, page: ScreenPage) -> None:
                     )
             if (more := len(page.showings) - TIMES) > 0:
                 st.caption(plural_text("screen_times_more", more))
-            st.markdown(
-                "  \n".join(messages.escape_markdown(printable(line.text)) for line in page.lines)
-            )
+            st.text("\n".join(printable(row) for row in page.rows()))
 
 
 def _picture(thumbnail: str) -> bytes:
