@@ -12,9 +12,9 @@ class ApiSettings(BaseModel):
         SecretStr(""),
         alias="KB_API_KEYS",
         description="Keys of the HTTP API, separated by commas, each of at least 20 characters. "
-        "They have every scope and no quota; kb keys add makes keys with both. One or the other is "
-        "needed where kb serve listens beyond this machine; without any key every program of this "
-        "machine may call it.",
+        "They have every scope and no quota; kb keys add makes keys with scopes and quotas. One or "
+        "the other is needed where kb serve listens beyond this machine; without any key every "
+        "program of this machine may call it.",
     )
     api_max_mb: float = Field(
         1024.0,

@@ -53,6 +53,7 @@ def flac(seconds: float) -> bytes:
     return data.getvalue()
 
 
+LARGE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"x" * 300_000
 VOICE = data_url(flac(3.0))
 
 
@@ -98,6 +99,16 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     held.go.set()
     keys = {"KB_API_KEYS": f"{fake_key('one')}, {KEY}"}
     with served(tmp_path_factory.mktemp("api") / "home", held, **keys) as server:
+        yield Site(server.address, held)
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server that waits a second for a body, and takes 36 s of sound."""
+    held = Held()
+    held.go.set()
+    limits = {"KB_API_MAX_MB": 0.2, "KB_UPLOAD_IDLE_S": 1, "KB_MAX_HOURS": 0.01}
+    with served(tmp_path_factory.mktemp("api") / "home", held, **limits) as server:
         yield Site(server.address, held)
 
 
@@ -358,6 +369,42 @@ def test_a_length_beyond_the_limit_is_refused_before_the_body(site: Site) -> Non
         )
         line.sendall(head.encode())
         assert line.recv(100).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status"),
+    [
+        ("Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE), LARGE), 413),
+        ("Content-Length: 50000", b"--b\r\n", 408),  # the rest never comes
+        ("Content-Length: 5", b"--b\r\nContent-Disposition: form-data\r\n\r\n", 400),
+        ("Content-Length: -5", b"", 400),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked", b"5\r\n--b--\r\n0\r\n\r\n", 400),
+    ],
+)
+def test_a_body_that_has_another_length(
+    impatient: Site, head: str, body: bytes, status: int
+) -> None:
+    host, port = impatient.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 60) as line:
+        start = (
+            "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: multipart/form-data; boundary=b\r\n{head}\r\n\r\n"
+        )
+        line.sendall(start.encode() + body)
+        assert line.recv(100).startswith(b"HTTP/1.1 %d" % status)
+    assert httpx.get(f"{impatient.url}/health/live").status_code == 200
+
+
+def test_more_hours_than_allowed_are_refused_while_they_are_read(impatient: Site) -> None:
+    """Silence is small: it is not the bytes that count."""
+    files = {"file": ("silence.flac", flac(40.0))}
+    answer = httpx.post(f"{impatient.url}/v1/audio/vad", files=files, timeout=60)
+    error = error_of(answer, 400)
+    assert error["code"] == "invalid_audio" and "KB_MAX_HOURS" in error["message"]
+    short = httpx.post(
+        f"{impatient.url}/v1/audio/vad", files={"file": ("a.flac", flac(30.0))}, timeout=60
+    )
+    assert short.json()["speech_s"] == 0
 
 
 def test_a_recording_that_the_disk_cannot_hold_is_refused_before_it_is_read(

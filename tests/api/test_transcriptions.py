@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import soundfile
 import srt
 import webvtt
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, BadRequestError, OpenAI
 from transformers import AutoTokenizer
 
 from kb.asr.engines.model_lookup import DEMO_FOLDER
@@ -63,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     settings = Settings.model_validate(
         {
             "KB_HOME": str(folder / "home"), "KB_MODEL": "demo", "KB_CPU_THREADS": "1",
-            "KB_MODELS_FILE": str(table),
+            "KB_MODELS_FILE": str(table), "KB_MAX_HOURS": "0.02",
         }
     )  # fmt: skip
     process = InferenceProcess(settings, 1)
@@ -173,6 +174,18 @@ def test_limits_of_the_caller_decide_what_counts_as_speech(site: Site) -> None:
     assert score(site.spoken.words, heard).errors <= 1
     none = site.transcribe(chunking_strategy={"type": "server_vad", "threshold": 1.0})
     assert (none.text, none.kb["speech_s"]) == ("", 0.0)  # no sound is as sure as that
+
+
+def test_more_hours_than_allowed_are_refused(site: Site, tmp_path: Path) -> None:
+    """Silence is small: it is not the bytes that count."""
+    file = tmp_path / "silence.flac"
+    soundfile.write(file, np.zeros(8_000 * 80), 8_000)
+    assert file.stat().st_size < 20_000
+    for stream in (False, True):
+        with pytest.raises(BadRequestError) as caught:
+            found = site.transcribe(file=file, stream=stream)
+            list(found if stream else ())
+        assert caught.value.code == "invalid_audio" and "KB_MAX_HOURS" in str(caught.value)
 
 
 def test_the_answer_says_where_it_was_made_and_how_long_it_waited(site: Site) -> None:

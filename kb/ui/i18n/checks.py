@@ -23,9 +23,9 @@ EN: dict[str, str] = {
     "secret_use_kb_password": "Password of the dashboard. Needed (or OIDC) where it listens "
     "beyond this machine; put a proxy with TLS before it there.",
     "secret_use_kb_api_keys": "Keys of the HTTP API, separated by commas, each of at least 20 "
-    "characters. They have every scope and no quota; kb keys add makes keys with both. One or the "
-    "other is needed where kb serve listens beyond this machine; without any key every program of "
-    "this machine may call it.",
+    "characters. They have every scope and no quota; kb keys add makes keys with scopes and "
+    "quotas. One or the other is needed where kb serve listens beyond this machine; without any "
+    "key every program of this machine may call it.",
     "secret_use_kb_webhook_secret": "Secret with which notices of ended jobs are signed (Standard "
     "Webhooks): whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is "
     "set.",
@@ -65,8 +65,9 @@ DE: dict[str, str] = {
     "secret_use_kb_password": "Passwort der Seite. Nötig (oder OIDC), wo sie über diesen Rechner "
     "hinaus erreichbar ist; dort einen Proxy mit TLS davorsetzen.",
     "secret_use_kb_api_keys": "Schlüssel der HTTP-API, durch Kommas getrennt, jeder aus mindestens "
-    "20 Zeichen. Nötig, wo kb serve über diesen Rechner hinaus lauscht; ohne einen darf jedes "
-    "Programm dieses Rechners sie aufrufen.",
+    "20 Zeichen. Sie haben jedes Recht und kein Kontingent; kb keys add macht Schlüssel mit "
+    "Rechten und Kontingenten. Ein Schlüssel ist nötig, wo kb serve über diesen Rechner hinaus "
+    "lauscht; ohne einen darf jedes Programm dieses Rechners sie aufrufen.",
     "secret_use_kb_s3_secret": "Geheimnis zu KB_S3_KEY_ID.",
     "secret_use_kb_webhook_secret": "Geheimnis, mit dem Nachrichten über beendete Aufträge "
     "unterschrieben werden (Standard Webhooks): whsec_ und 24 bis 64 Bytes in Base64. Ein Auftrag "
