@@ -33,6 +33,7 @@ def test_it_works_through_the_queue_and_answers_programs(tmp_path: Path) -> None
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_jobs_and_their_notices_survive_kills(tmp_path: Path) -> None:
     """Twelve jobs over three SIGKILLs: each ends once, and each notice arrives under one id."""
     secret = "whsec_" + "a2V5" * 8
