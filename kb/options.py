@@ -162,6 +162,11 @@ class RunOptions:
         suggestions=("auto", "none", "speakers"),
         library_only=True,
     )
+    speaker_count: int | None = option(
+        None,
+        help="How many people speak, where it is known.",
+        range=Range(int, 1, 100, "--speaker-count"),
+    )
     priority: Priority | None = option(
         None,
         help="Turn in the queue: urgent, followed or backlog; without it, followed, and backlog "

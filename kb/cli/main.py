@@ -117,12 +117,6 @@ def transcribe(
     frame_rate: FrameRate = None,
     csv: CsvOption = "plain",
     speakers: Annotated[bool, typer.Option("--speakers", help="Find out who speaks, too.")] = False,
-    speaker_count: Annotated[
-        int | None,
-        typer.Option(
-            "--speaker-count", min=1, max=100, help="How many people speak, where you know it."
-        ),
-    ] = None,
     as_json: Json = False,
 ) -> None:
     """Words of one file, on stdout or in a folder; nothing is kept."""
@@ -137,10 +131,10 @@ def transcribe(
     request.check()
     service = Service()
     exports, source = service.exports, f"file:{file.resolve()}"
-    speakers = speakers or speaker_count is not None
+    speakers = speakers or options.speaker_count is not None
     exports.check_without_item(request, speakers=speakers)
     if speakers:
-        service.transcription.require_speakers()
+        service.transcription.require_speakers(options.speaker_count)
     if output is None:
         check_one_document(request)
     else:
@@ -155,7 +149,9 @@ def transcribe(
         with media_progress(file.name, shown=sys.stderr.isatty()) as (progress, on_fetch):
             transcript = service.transcription.run(file, options, progress, on_fetch=on_fetch)
         if speakers:
-            transcript = service.transcription.with_speakers(file, transcript, speaker_count)
+            transcript = service.transcription.with_speakers(
+                file, transcript, options.speaker_count
+            )
         documents = [
             exports.document(transcript, name, request, stem=file.stem)
             for name in exports.formats_of(request, transcript, None)

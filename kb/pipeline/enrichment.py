@@ -18,7 +18,7 @@ from typing import Any
 
 from kb.enrich import STEPS, StepInput, get_step
 from kb.enrich.base import PRIVATE
-from kb.errors import KBError, LibraryError, MediaUnavailable
+from kb.errors import KBError, LibraryError, MediaUnavailable, UsageError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.options import RunOptions, parse_names
@@ -31,6 +31,7 @@ from kb.types import Transcript
 
 AUTO, NONE = "auto", "none"
 SPEAKERS = "speakers"  # name of the step and of its option, the number of speakers
+MOST_SPEAKERS = 100
 AGAIN = "again"  # option of a request: a current result is made again too
 _BASIS = "basis"  # key of a result: what it was made from
 
@@ -72,10 +73,23 @@ def wanted_steps(
 
     `elsewhere` are the steps whose parts another machine at work has: whichever machine asks or
     works, `auto` is the same. A step that was named stays, so that its item shows what is missing.
-    Raises UsageError for an unknown name.
+    Raises UsageError for an unknown name, and for a number of speakers that cannot be.
     """
+    check_speaker_count(options.speaker_count)
     names = parse_names(settings.steps) if options.steps is None else options.steps
     return expand(names, elsewhere)
+
+
+def check_speaker_count(count: int | None) -> None:
+    """Raise UsageError for a number of speakers that cannot be."""
+    if count is not None and not 1 <= count <= MOST_SPEAKERS:
+        raise UsageError(
+            "enrich.speakers",
+            "{number} is no number of speakers.",
+            hint="Give a number from 1 to {most}.",
+            number=count,
+            most=MOST_SPEAKERS,
+        )
 
 
 def expand(names: Sequence[str], elsewhere: Container[str] = ()) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from kb.service.items import Items
 from kb.types import Transcript
 from kb.types.screen import ScreenText
 
-MOST_SPEAKERS = 100
 MOST_SAMPLE_RATE = 100_000
 
 
@@ -143,14 +142,7 @@ def _checked_rate(sample_rate: int) -> int:
 
 
 def _options(*, again: bool, speakers: int | None) -> dict[str, Any]:
-    if speakers is not None and not 1 <= speakers <= MOST_SPEAKERS:
-        raise UsageError(
-            "enrich.speakers",
-            "{number} is no number of speakers.",
-            hint="Give a number from 1 to {most}.",
-            number=speakers,
-            most=MOST_SPEAKERS,
-        )
+    enrichment.check_speaker_count(speakers)
     return {
         **({enrichment.AGAIN: True} if again else {}),
         **({"speakers": speakers} if speakers is not None else {}),

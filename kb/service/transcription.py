@@ -68,8 +68,12 @@ class Transcription:
                 most=LONGEST_REFERENCE_S,
             )
 
-    def require_speakers(self) -> None:
-        """Raise ModelUnavailable if this machine cannot find out who speaks."""
+    def require_speakers(self, count: int | None = None) -> None:
+        """Raise ModelUnavailable if this machine cannot find out who speaks.
+
+        Raises UsageError for a number of speakers (`count`) that cannot be.
+        """
+        enrichment.check_speaker_count(count)
         if (problem := enrichment.lacking(enrichment.SPEAKERS)) is not None:
             raise problem
 

@@ -304,6 +304,12 @@ def test_an_unknown_step_is_refused_before_anything_is_queued() -> None:
         enrichment.wanted_steps(RunOptions(steps=("speekers",)), Settings())
 
 
+@pytest.mark.parametrize("count", [0, -1, 101])
+def test_a_number_of_speakers_that_cannot_be_is_refused(count: int) -> None:
+    with raises(KBError, "enrich.speakers", number=count):
+        enrichment.wanted_steps(RunOptions(speaker_count=count), Settings())
+
+
 def test_an_item_queues_its_steps_when_its_words_are_written(context: WorkerContext) -> None:
     finished(context)
     row = context.items.read(ITEM.id)
@@ -313,3 +319,8 @@ def test_an_item_queues_its_steps_when_its_words_are_written(context: WorkerCont
             changed = replace(row, options={**row.options, "steps": names})
             enrich_steps.submit(context, connection, changed, enrich_steps.wanted(context, changed))
         assert len(context.steps.for_items([ITEM.id]).get(ITEM.id, ())) == count
+    # The number of speakers that a run or a followed source knows goes with them.
+    changed = replace(row, options={**row.options, "speaker_count": 3})
+    with context.items.database.begin() as connection:
+        enrich_steps.submit(context, connection, changed, [STEP])
+    assert context.steps.for_items([ITEM.id])[ITEM.id][0].options == {"speakers": 3}

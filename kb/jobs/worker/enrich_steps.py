@@ -50,8 +50,12 @@ def submit(
     context: WorkerContext, connection: sa.Connection, row: ItemRow, names: Sequence[str]
 ) -> None:
     """Queue steps of an item, in the caller's transaction."""
+    count = RunOptions.from_dict(row.options).speaker_count
+    options = {enrichment.SPEAKERS: count} if count is not None else {}
     for name in names:
-        context.steps.submit(connection, name, row.id, context.client.step, priority=row.priority)
+        context.steps.submit(
+            connection, name, row.id, context.client.step, priority=row.priority, options=options
+        )
 
 
 class EnrichSteps:

@@ -150,6 +150,9 @@ EN: dict[str, str] = {
     "option_steps": "Steps after the words",
     "option_steps_help": "speakers, screen, auto (what this machine has the parts for) or none. An "
     "item is done before they start.",
+    "option_speaker_count": "Number of speakers",
+    "option_speaker_count_help": "How many people speak, where it is known: it helps to tell their "
+    "voices apart.",
     "option_priority": "Turn",
     "option_priority_urgent": "urgent",
     "option_priority_followed": "as followed sources",
@@ -370,6 +373,9 @@ DE: dict[str, str] = {
     "option_steps": "Schritte nach den Worten",
     "option_steps_help": "speakers, screen, auto (wofür auf diesem Rechner alles da ist) oder "
     "none. Ein Eintrag ist fertig, bevor sie beginnen.",
+    "option_speaker_count": "Zahl der Sprecher",
+    "option_speaker_count_help": "Wie viele sprechen, wo es bekannt ist: das hilft, die Stimmen "
+    "auseinanderzuhalten.",
     "option_priority": "Reihenfolge",
     "option_priority_urgent": "eilig",
     "option_priority_followed": "wie abonnierte Quellen",
