@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 class Deadlines:
     """Deadlines in seconds; 0 is none.
 
-    `answer_s` is the client's own: from the request to the end of the answer. `pool` and
-    `overflow`: connections that stay open, and those that are opened while they are needed.
+    `answer_s` is the client's own: from the request to the end of the answer. `again_s` takes its
+    place, and that of `connect_s`, for `SILENCE_S` after the server was silent: a command has
+    several requests, and answers in the time of one. `pool` and `overflow`: connections that stay
+    open, and those that are opened while they are needed.
     """
 
     connect_s: int
@@ -26,6 +28,7 @@ class Deadlines:
     answer_s: float
     pool: int
     overflow: int
+    again_s: int = 0
 
     def settings(self) -> dict[str, str]:
         """Return the server's settings for a session, by name, in milliseconds."""
@@ -36,8 +39,12 @@ class Deadlines:
         }
 
 
-# A command or a page: an old connection that is silent (9 s) and a new one (5 s) stay below 15 s.
-FACE = Deadlines(connect_s=5, lock_s=5, statement_s=8, idle_s=15, answer_s=9, pool=2, overflow=5)
+SILENCE_S = 10.0
+# A command or a page: an old connection that is silent (9 s) and two more requests (2 s each) stay
+# below 15 s.
+FACE = Deadlines(
+    connect_s=5, lock_s=5, statement_s=8, idle_s=15, answer_s=9, pool=2, overflow=5, again_s=2
+)
 # The work of a worker may wait longer; other machines wait for its locks at most 15 s. Its
 # transactions are short, so that dozens of items share a few connections.
 WORKER = Deadlines(
@@ -46,8 +53,12 @@ WORKER = Deadlines(
 # The heartbeat and the search for dead workers, each with one connection of its own.
 BEAT = Deadlines(connect_s=3, lock_s=2, statement_s=4, idle_s=5, answer_s=5, pool=1, overflow=0)
 REAPER = replace(WORKER, pool=1, overflow=1)
-# Changes of the schema, and moving a whole queue.
-LONG = Deadlines(connect_s=5, lock_s=10, statement_s=0, idle_s=0, answer_s=0, pool=2, overflow=2)
+# Changes of the schema, and moving a whole queue: a large table takes minutes. `SLOW_S` after a
+# request they say that they wait.
+LONG = Deadlines(
+    connect_s=5, lock_s=10, statement_s=600, idle_s=0, answer_s=610, pool=2, overflow=2
+)
+SLOW_S = 10.0
 
 
 def _milliseconds(seconds: float) -> str:

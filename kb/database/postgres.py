@@ -6,14 +6,18 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
 from kb.database.deadlines import FACE, Deadlines
 from kb.errors import LibraryError
+
+if TYPE_CHECKING:
+    from kb.database.postgres_connection import Silence
 
 # How libpq notices that the other machine is away. `tcp_user_timeout`: milliseconds for data that
 # the other machine does not confirm.
@@ -72,12 +76,16 @@ def postgres_engine(url: str, deadlines: Deadlines = FACE) -> sa.Engine:
             "prepare_threshold": None,
         },
     )
-    record: dict[str, bool] = {}
+    record: dict[str, Any] = {}
+    where = (engine.url.host, engine.url.port, str(engine.url.query.get("host", "")))
     engine.update_execution_options(**{_RECORD: record})
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, cargs: Any, cparams: Any) -> Any:
-        return _open(record, deadlines, cargs, {**cparams, **_own_choice(engine.url)})
+        own = _own_choice(engine.url)
+        if "connect_timeout" not in own and deadlines.again_s and _silence(where).is_recent:
+            own["connect_timeout"] = min(deadlines.connect_s, deadlines.again_s)
+        return _open(record, deadlines, cargs, {**cparams, **own}, _silence(where))
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -89,7 +97,7 @@ def postgres_engine(url: str, deadlines: Deadlines = FACE) -> sa.Engine:
 
 def is_pooled(engine: sa.Engine) -> bool:
     """Return True if the engine's connections go through a pooler; known after the first one."""
-    record: dict[str, bool] = engine.get_execution_options().get(_RECORD, {})
+    record: dict[str, Any] = engine.get_execution_options().get(_RECORD, {})
     return bool(record.get(_POOLER))
 
 
@@ -98,11 +106,12 @@ def within(connection: sa.Connection, deadlines: Deadlines) -> Iterator[None]:
     """Use other deadlines for the statements of the block, in the present transaction."""
     _set_locally(connection, deadlines)
     driver: Any = connection.connection.dbapi_connection
-    before, driver.answer_s = driver.answer_s, deadlines.answer_s
+    before = driver.answer_s, driver.again_s
+    driver.answer_s, driver.again_s = deadlines.answer_s, deadlines.again_s
     try:
         yield
     finally:
-        driver.answer_s = before
+        driver.answer_s, driver.again_s = before
 
 
 def application_name() -> str:
@@ -116,7 +125,17 @@ def _own_choice(url: sa.URL) -> dict[str, Any]:
     return {name: value for name, value in url.query.items() if isinstance(value, str)}
 
 
-def _open(record: dict[str, bool], deadlines: Deadlines, cargs: Any, cparams: Any) -> Any:
+@cache
+def _silence(_server: tuple[str | None, int | None, str]) -> Silence:
+    """Return the memory of a server's silence, which all engines of this process share."""
+    from kb.database.postgres_connection import Silence
+
+    return Silence()
+
+
+def _open(
+    record: dict[str, Any], deadlines: Deadlines, cargs: Any, cparams: Any, silence: Silence
+) -> Any:
     import psycopg
 
     from kb.database.postgres_connection import DeadlineConnection
@@ -128,11 +147,14 @@ def _open(record: dict[str, bool], deadlines: Deadlines, cargs: Any, cparams: An
     try:
         connection = DeadlineConnection.connect(*cargs, **chosen)
     except psycopg.OperationalError as error:
+        if "timeout" in str(error):
+            silence.note()
         if record.get(_POOLER) or not all(word in str(error) for word in _REFUSED_OPTIONS):
             raise
         record[_POOLER] = True
         connection = DeadlineConnection.connect(*cargs, **cparams)
-    connection.answer_s = deadlines.answer_s
+    connection.answer_s, connection.again_s = deadlines.answer_s, deadlines.again_s
+    connection.silence = silence
     if _POOLER not in record:
         record[_POOLER] = not _has_settings(connection, deadlines)
     return connection

@@ -271,6 +271,25 @@ def test_a_network_that_swallows_is_noticed(migrated: str, moment: str) -> None:
         database.close()
 
 
+def test_the_requests_after_a_silence_wait_for_less(migrated: str) -> None:
+    """A command has several requests, and answers in the time of one."""
+    patient = replace(IMPATIENT, connect_s=20, answer_s=3.0, again_s=1)
+    with DatabaseProxy.before(migrated) as proxy:
+        database, said = quick(proxy.url(migrated), patient), []
+        with ExitStack() as stack:
+            opened = [stack.enter_context(database.engine.connect()) for _ in range(2)]
+            for connection in opened:
+                connection.execute(sa.select(items))
+            proxy.swallow()
+            for connection in opened:
+                with pytest.raises(sa.exc.OperationalError) as caught:
+                    connection.execute(sa.select(items))
+                said.append(str(caught.value.orig).rpartition("no answer in ")[2])
+                connection.invalidate()
+        assert said == ["3 s", "1 s"]
+        database.close()
+
+
 def test_a_cut_is_noticed_at_once_and_heals(migrated: str) -> None:
     with DatabaseProxy.before(migrated) as proxy:
         database = quick(proxy.url(migrated))
@@ -285,7 +304,8 @@ def test_a_cut_is_noticed_at_once_and_heals(migrated: str) -> None:
 
 
 def test_the_deadlines_of_commands_leave_time_for_their_message() -> None:
-    """An old connection that is silent, then a new one: below 15 s together."""
+    """A silent connection, then two more requests: below 15 s together."""
+    assert 0 < 2 * FACE.again_s < 15 - FACE.answer_s
     assert FACE.answer_s + FACE.connect_s < 15
     assert FACE.lock_s < FACE.statement_s < FACE.answer_s
 

@@ -1,7 +1,8 @@
 """A TCP proxy on loopback before a database server: the network of one machine, and its faults.
 
 `cut` closes every connection and refuses new ones, `swallow` keeps connections open and passes
-nothing on, `delay_s` waits before each block. `heal` ends all of them; what was swallowed while the
+nothing on, `passes_bytes` does so after as many bytes of answers on each connection, `delay_s`
+waits before each block. `heal` ends all of them; what was swallowed while the
 network was down is then delivered, as TCP does.
 """
 
@@ -35,6 +36,7 @@ class DatabaseProxy:
         self._refuses = False
         self._closed = False
         self.delay_s = 0.0
+        self.passes_bytes = 0  # of the server's answers on each connection, then nothing; 0: all
         self.opened = 0
         self.most_open = 0
 
@@ -106,7 +108,8 @@ class DatabaseProxy:
                 used = sum(_is_used(each) for each, _ in self._pairs)
                 self.most_open = max(self.most_open, used)
             for pair in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+                limit = self.passes_bytes if pair[0] is server else 0
+                threading.Thread(target=self._pump, args=(*pair, limit), daemon=True).start()
 
     def _connect(self) -> socket.socket:
         if self._host.startswith("/"):
@@ -115,9 +118,13 @@ class DatabaseProxy:
             return connection
         return socket.create_connection((self._host, self._port), timeout=10)
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, limit: int) -> None:
+        passed = 0
         with suppress(OSError):
             while block := source.recv(_BLOCK):
+                passed += len(block)
+                if limit and passed > limit:
+                    continue
                 while not self._flows.wait(_POLL_S):
                     if self._closed:
                         return
