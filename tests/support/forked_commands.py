@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,7 @@ class _Child:
         self.command, self.file = command, file
         self.code: int | None = None
         self.waited_s = 0.0
+        self.wanted: dict[str, float] = {}  # seconds by thread
         self.began = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
@@ -73,10 +75,14 @@ class _Child:
         main(self.command)  # leaves through SystemExit, and the end of the interpreter
 
     def waited(self) -> float:
-        """Return the seconds in which the process neither computed nor wanted a processor."""
-        computed, wanted = (
-            int(each) / 1e9 for each in Path(f"/proc/{self.pid}/schedstat").read_text().split()[:2]
-        )
+        """Return the seconds in which no thread computed or wanted a processor."""
+        folder = Path(f"/proc/{self.pid}")
+        for task in folder.glob("task/*/schedstat"):
+            with suppress(OSError, ValueError):  # a thread that has ended
+                self.wanted[task.parent.name] = int(task.read_text().split()[1]) / 1e9
+        after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+        computed = (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+        wanted = sum(self.wanted.values())
         return max(0.0, time.monotonic() - self.began - computed - wanted)
 
     def has_ended(self, limit_s: float) -> bool:
