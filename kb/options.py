@@ -254,7 +254,8 @@ class SourceOptions:
         range=Range(int, 1, 3600, "--per-hour"),
     )
     window: str | None = option(
-        None, help="Hours of the day in which media are fetched: 22:00-06:00."
+        None,
+        help="Hours of the day in which media are fetched: 22:00-06:00, or 22:00-06:00@ZONE.",
     )
     keep_days: int | None = option(
         None,
@@ -286,7 +287,8 @@ class SourceOptions:
                 raise UsageError(
                     "options.hours",
                     "{option} {text!r} are no hours of the day.",
-                    hint="Write a start and an end: 22:00-06:00; several with commas: 7-9, 12-13",
+                    hint="Write a start and an end: 22:00-06:00; several with commas: 7-9, 12-13; "
+                    "with a zone: 22:00-06:00@Europe/Berlin",
                     option=SOURCE_OPTIONS["window"].flag,
                     text=self.window,
                 ) from None

@@ -18,6 +18,7 @@ from kb.settings import Settings
 from kb.sources import subscriptions
 from kb.sources.channel_identity import has_other_names, identity
 from kb.sources.listing.filters import VideoFilters
+from kb.types.hours import with_zone
 
 
 class Subscriptions(subscriptions.Subscriptions):
@@ -60,6 +61,12 @@ class Subscriptions(subscriptions.Subscriptions):
         self._queue.cancel(self._queue.items.looks_of(found.key, ACTIVE))
         self._wake(found.keys)
         return found
+
+    def _with_zone(self, terms: SourceOptions) -> SourceOptions:
+        """Return terms whose hours mean the same on all machines of a team."""
+        if terms.window is None or self._queue.database.is_sqlite:
+            return terms
+        return replace(terms, window=with_zone(terms.window))
 
     def change(
         self,
@@ -111,7 +118,7 @@ class Subscriptions(subscriptions.Subscriptions):
             options={
                 **stored,
                 **(chosen(options) if options else {}),
-                **(terms.checked().as_dict() if terms else {}),
+                **(self._with_zone(terms.checked()).as_dict() if terms else {}),
             },
             channel_id=channel_id,
         )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +22,15 @@ from kb.jobs.worker.caption_steps import CaptionSteps
 from kb.jobs.worker.context import WorkerContext
 from kb.options import RunOptions, SourceOptions, as_typed, chosen
 from kb.service import Service
+from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.subscriptions import Subscriptions
-from kb.types.hours import Hours
+from kb.types.hours import Hours, with_zone
 from tests.support.items import item
+from tests.support.postgres import new_database, server
 from tests.support.queue_store import Queue
+
+__all__ = ["server"]
 
 NIGHT = "22:00-06:00"
 
@@ -87,8 +92,73 @@ def test_an_hour_that_the_clock_repeats_is_open_twice() -> None:
     assert hours.next_open(local("2026-10-25T02:40", fold=1)) == local("2026-10-26T02:00")
 
 
+@pytest.mark.parametrize("machine", ["Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC"])
 @pytest.mark.parametrize(
-    "text", ["", "22", "22:00", "22:00-22:00", "25-6", "24-6", "22-25", "22:60-6", "a-b", "1-2,"]
+    ("hours", "now", "opens"),
+    [
+        (f"{NIGHT}@Europe/Berlin", "2026-05-04T12:00+02:00", "2026-05-04T22:00+02:00"),
+        (f"{NIGHT}@Europe/Berlin", "2026-05-05T05:59+02:00", "2026-05-05T05:59+02:00"),
+        (f"{NIGHT}@Europe/Berlin", "2026-01-05T06:00+01:00", "2026-01-05T22:00+01:00"),
+        ("2:15-2:45@Europe/Berlin", "2026-03-28T12:00+01:00", "2026-03-30T02:15+02:00"),
+        ("4-5@Europe/Berlin", "2026-10-25T01:00+02:00", "2026-10-25T04:00+01:00"),
+        (f"{NIGHT}@Asia/Tokyo", "2026-05-04T21:59+09:00", "2026-05-04T22:00+09:00"),
+        ("7-9, 12:30-13@+0530", "2026-05-05T10:00+05:30", "2026-05-05T12:30+05:30"),
+        ("9-17@-03:00", "2026-05-05T17:00-03:00", "2026-05-06T09:00-03:00"),
+    ],
+)
+def test_hours_with_a_zone_are_the_same_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch, machine: str, hours: str, now: str, opens: str
+) -> None:
+    if not hasattr(time, "tzset"):
+        pytest.skip("no zone can be set on this system")
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", machine)
+        time.tzset()
+        found = Hours.parse(hours).next_open(datetime.fromisoformat(now).timestamp())
+        assert with_zone(hours) == hours
+        assert with_zone(NIGHT) == f"{NIGHT}@{machine}"
+        named = Hours.parse(with_zone(NIGHT))
+        moment = datetime.fromisoformat(now).timestamp()
+        assert named.next_open(moment) == Hours.parse(NIGHT).next_open(moment)
+    time.tzset()
+    assert found == datetime.fromisoformat(opens).timestamp()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_hours_of_a_team_get_the_zone_of_who_sets_them(
+    server: str, tmp_path: Path, berlin: None, several: bool
+) -> None:
+    url = new_database(server) if several else ""
+    (tmp_path / "talks").mkdir()
+    (tmp_path / "talks" / "one.mp3").write_bytes(b"sound")
+    desk = Service(Settings(KB_HOME=str(tmp_path / "home"), KB_DATABASE_URL=url))
+    followed = desk.subscriptions.change(str(tmp_path / "talks"), terms=SourceOptions(window=NIGHT))
+    assert followed.options["window"] == (f"{NIGHT}@Europe/Berlin" if several else NIGHT)
+    assert SourceOptions.from_dict(followed.options).window == followed.options["window"]
+    kept = desk.subscriptions.change(str(tmp_path / "talks"), terms=SourceOptions(per_hour=3))
+    assert kept.options["window"] == followed.options["window"]
+    desk.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9-17@",
+        "9-17@Nowhere/City",
+        "9-17@+25",
+        "@UTC",
+        "9-17@../../etc/passwd",
+        "",
+        "22",
+        "22:00",
+        "22:00-22:00",
+        "25-6",
+        "24-6",
+        "22-25",
+        "22:60-6",
+        "a-b",
+        "1-2,",
+    ],
 )
 def test_no_hours(text: str) -> None:
     with pytest.raises(ValueError):

@@ -6,8 +6,6 @@ waits in the table and uses no slot of the worker.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import sqlalchemy as sa
 
 from kb.database import Database, lanes
@@ -27,7 +25,7 @@ def require_turn(database: Database, subscriptions: Subscriptions, row: ItemRow)
 
     The terms are those that the subscription has now. An item that is not of a followed source has
     none. The start of the fetch is counted. Times are by the database's clock; the hours of the day
-    are in this machine's zone.
+    are in their zone, and in this machine's where they name none.
     """
     key = row.options.get(SOURCE)
     followed = subscriptions.find_of_item(key) if isinstance(key, str) and key else None
@@ -35,7 +33,8 @@ def require_turn(database: Database, subscriptions: Subscriptions, row: ItemRow)
         return
     terms, now = SourceOptions.from_dict(followed.options), database.time()
     if terms.window is not None:
-        opens = Hours.parse(terms.window).next_open(now)
+        hours = Hours.parse(terms.window)
+        opens = hours.next_open(now)
         if opens > now:
             raise RetryLater(
                 "source.outside_hours",
@@ -44,7 +43,7 @@ def require_turn(database: Database, subscriptions: Subscriptions, row: ItemRow)
                 until=opens,
                 source=followed.reference,
                 window=terms.window,
-                time=f"{datetime.fromtimestamp(opens):%H:%M}",
+                time=hours.clock(opens),
             )
     if terms.per_hour is not None:
         _count_start(database, followed, terms.per_hour, now)

@@ -43,7 +43,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "options.hours": (
         "{option} {text!r} ist keine Tageszeit.",
-        "Anfang und Ende schreiben: 22:00-06:00; mehrere mit Komma: 7-9, 12-13",
+        "Anfang und Ende schreiben: 22:00-06:00; mehrere mit Komma: 7-9, 12-13; mit Zeitzone: "
+        "22:00-06:00@Europe/Berlin",
     ),
     "options.source_number": ("{option} {problem}.", "Siehe: kb follow --help"),
     "options.track": (

@@ -163,7 +163,7 @@ EN: dict[str, str] = {
     "option_window": "Hours of the day",
     "option_window_placeholder": "22:00-06:00",
     "option_window_help": "Media of this source are fetched between these hours only, by the clock "
-    "of the machine: 22:00-06:00.",
+    "of the machine, or of a zone that is named: 22:00-06:00@Europe/Berlin.",
     "option_keep_days": "Delete media after days",
     "option_keep_days_help": "So many days after the transcript was made the medium is deleted. "
     "Transcript, captions and search stay; the item says so.",
@@ -386,7 +386,7 @@ DE: dict[str, str] = {
     "option_window": "Tageszeit",
     "option_window_placeholder": "22:00-06:00",
     "option_window_help": "Medien dieser Quelle werden nur zwischen diesen Zeiten geholt, nach der "
-    "Uhr des Rechners: 22:00-06:00.",
+    "Uhr des Rechners oder einer genannten Zeitzone: 22:00-06:00@Europe/Berlin.",
     "option_keep_days": "Medien löschen nach Tagen",
     "option_keep_days_help": "So viele Tage nach dem Transkript wird das Medium gelöscht. "
     "Transkript, Untertitel und Suche bleiben; der Eintrag sagt es.",
