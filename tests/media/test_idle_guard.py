@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -28,7 +29,7 @@ from tests.support.waiting import WAIT_S
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 IDLE_S = 0.3
-PATIENT_S = 1.0  # for processes that work: on a busy machine they do not work all the time
+PATIENT_S = 1.5  # for processes that work: on a busy machine they do not work all the time
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the fake ffmpeg is a shell script")
 
@@ -115,14 +116,20 @@ WORKING = {
 }
 
 
-@pytest.mark.parametrize("script", WORKING.values(), ids=WORKING)
-def test_a_process_that_works_is_not_ended(script: str) -> None:
-    command = [sys.executable, "-c", f"import time\n{script}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        with closing(IdleGuard(process, PATIENT_S)) as guard, guard.waiting():
-            time.sleep(2 * PATIENT_S)
-        assert not guard.ended and process.poll() is None
-        process.kill()
+def test_processes_that_work_are_not_ended() -> None:
+    """All at once, for one wait."""
+    with ExitStack() as stack:
+        guards: dict[str, tuple[subprocess.Popen[bytes], IdleGuard]] = {}
+        for name, script in WORKING.items():
+            command = [sys.executable, "-c", f"import time\n{script}"]
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            stack.callback(process.kill)
+            guard = stack.enter_context(closing(IdleGuard(process, PATIENT_S)))
+            stack.enter_context(guard.waiting())
+            guards[name] = process, guard
+        time.sleep(2 * PATIENT_S)
+        for name, (process, guard) in guards.items():
+            assert not guard.ended and process.poll() is None, name
 
 
 def test_a_process_that_no_reader_waits_for_is_not_ended(
@@ -141,22 +148,28 @@ def test_ctrl_c_while_the_decoder_is_read_ends_the_program(tmp_path: Path) -> No
     long = write_wav(tmp_path / "long.wav", np.zeros(16_000 * 3600, np.float32))
     program = (
         "import sys\nfrom kb.media.decode import decode\n"
-        "print('ready', flush=True)\n"
-        "while True:\n    list(decode(sys.argv[1]))\n"
+        "def read():\n"
+        "    print('ready', flush=True)\n"
+        "    while True:\n        list(decode(sys.argv[1]))\n"
+        "for _ in range(5):\n"
+        "    try:\n        read()\n"
+        "    except KeyboardInterrupt:\n        print('interrupted', flush=True)\n"
+        "read()\n"
     )
-    results = []
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(long)], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    watchdog = threading.Timer(WAIT_S, process.kill)  # of one that goes on
+    watchdog.start()
+    assert process.stdout is not None
+    said = []
     for number in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, str(long)], stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        said.append(process.stdout.readline())
         time.sleep(0.4 + 0.037 * number)
         process.send_signal(signal.SIGINT)
-        try:
-            results.append(process.wait(WAIT_S))
-        except subprocess.TimeoutExpired:
-            results.append("went on")
-            process.kill()
-        process.stdout.close()
-    assert results == [-signal.SIGINT] * len(results)
+        said.append(process.stdout.readline())
+    assert process.wait() == -signal.SIGINT
+    watchdog.cancel()
+    process.stdout.close()
+    assert said == ["ready\n", "interrupted\n"] * 5 + ["ready\n", ""]
