@@ -1,18 +1,24 @@
 """Faults of machines that share one library, each with real workers.
 
-Here are folders, clocks, users, names, dumps and settings. The others, and the cheap tests of their
-parts:
+Here are folders, clocks, users, names, dumps, a frozen session and settings. The others, and the
+cheap tests of their parts:
 
-- a worker that was cut off overwrites nothing: `test_machines_swallow.py`, `test_fences*.py`
-- a half-open connection, stops without a network: `test_machines_long.py`
-- locked tables, a frozen session, poolers, rights, deadlines: `tests/database/test_postgres.py`
+- a worker that was cut off overwrites nothing: `test_machines_swallow.py` (60 and 180 s, one
+  machine and all), `test_fences*.py`
+- a share that goes away in the middle of a write: `test_share_unmounted.py`
+- identity, a share that is not mounted, older databases: `test_library_tie.py`
+- settings of requests: `test_request_settings.py`; what a machine lacks: `test_machine_needs.py`
+- a half-open connection, stops without a network, shares of the queue: `test_machines_long.py`
+- every command with a silent or locked database: `tests/cli/test_silent_database.py`
+- a frozen session, poolers, rights, deadlines: `tests/database/test_postgres.py`; a replica:
+  `tests/database/test_replica.py`
 - the queue moves whole: `tests/service/test_queue_move.py`
-- shares of the queue: `test_machines_long.py`; liveness, names, lanes, logs: `test_machines.py`
-- settings: `test_request_settings.py`; identity and older databases: `test_library_tie.py`
-- pages of two machines: `tests/ui/test_two_pages_browser.py`
+- liveness, names (also on shares without case), lanes, logs: `test_machines.py`
+- clocks: `test_one_clock.py`, `test_clock_places.py`; zones of hours: `test_source_terms.py`
+- pages of two machines: `tests/ui/test_two_pages_browser.py`; two versions: `test_two_versions.py`
+- all of them mixed: `test_torture.py`, and `benchmarks/torture.py --machines`
 
-A share is taken away here while its machine has no item; in the middle of a write:
-`test_share_unmounted.py`.
+A share is taken away here while its machine has no item.
 """
 
 from __future__ import annotations

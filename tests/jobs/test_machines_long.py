@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from kb.database import items, speeds
 from tests.support.machines import Machines, machines_of
-from tests.support.postgres import connected, database_url, server
+from tests.support.postgres import database_url, server
 from tests.support.workers import write_talks
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
@@ -58,19 +58,6 @@ def test_a_stop_works_while_the_network_is_away(machines: Machines, how: str, fa
         lab.kb("worker", "--stop", KB_DATABASE_URL=through, check=None)
     lab._reap(worker)  # while its network stays away
     assert not worker.is_running()
-
-
-def test_every_command_answers_while_a_table_is_locked(machines: Machines) -> None:
-    lab = machines.lab
-    lab.ingest(write_talks(lab.folder / "in", 2, words=5))
-    with connected(lab.values["KB_DATABASE_URL"]) as connection:
-        connection.execute(sa.text("BEGIN"))
-        connection.execute(sa.text("LOCK TABLE kb_items IN ACCESS EXCLUSIVE MODE"))
-        time.sleep(1.1)
-        for command in (["status"], ["cancel", "--all"], ["pause"], ["resume"], ["doctor"]):
-            done = lab.kb(*command, check=None)  # the lock stays: without a deadline it would hang
-            if command[0] not in ("pause", "doctor"):
-                assert "kb_items" in done.stderr, (command, done.stderr)
 
 
 def test_shares_are_fair_and_work_that_is_not_begun_moves(machines: Machines) -> None:
