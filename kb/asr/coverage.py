@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from kb.types import Coverage, SpeechSpan, Word
 from kb.types.quality import LONGEST_UNCOVERED_S, REACH_S
@@ -14,6 +15,7 @@ LONGEST_WORD_S = 2.0
 INSIDE_SHARE = 0.8  # of the limit, for speech between two words: both reach into it
 LEAST_SPEECH_S = 5.0  # less of it may be a noise, which has no words
 PAUSE_S = 1.0  # speech on both sides of a longer pause is two spans
+CLOSURE_S = 0.15  # a shorter silence is inside of speech: the closure of a plosive
 
 
 def coverage(
@@ -47,24 +49,33 @@ def gaps(
 ) -> list[SpeechSpan]:
     """Return the gaps: more than `longest_s` of detected speech and no word within `REACH_S`.
 
-    Between two words of one span of speech, `INSIDE_SHARE` of the limit counts. Short pauses do not
+    Between two words without a pause, `INSIDE_SHARE` of the limit counts. Short pauses do not
     end a gap: the single words of a lost phrase may each be shorter than the
     limit. The result holds the pieces of speech, without the pauses.
     """
     found: list[SpeechSpan] = []
     stretch: list[SpeechSpan] = []
+    begins = ends = False
 
     def close() -> None:
+        inside = (
+            begins
+            and ends
+            and all(
+                after.start_s - before.end_s <= CLOSURE_S for before, after in pairwise(stretch)
+            )
+        )
         limit_s = longest_s * INSIDE_SHARE if inside else longest_s
         if sum(piece.duration_s for piece in stretch) > limit_s + 1e-6:  # rounding
             found.extend(stretch)
         stretch.clear()
 
-    hole, inside = -1, False
-    for piece, number, between in _uncovered_pieces(speech, words):
+    hole = -1
+    for piece, number, behind, before in _uncovered_pieces(speech, words):
         if number != hole or piece.start_s - stretch[-1].end_s > PAUSE_S:
             close()
-        hole, inside = number, between
+            begins = behind
+        hole, ends = number, before
         stretch.append(piece)
     close()
     return found
@@ -72,8 +83,8 @@ def gaps(
 
 def _uncovered_pieces(
     speech: Sequence[SpeechSpan], words: Iterable[Word]
-) -> Iterator[tuple[SpeechSpan, int, bool]]:
-    """Yield speech without words: pieces, the word spans before each, and if words bound it."""
+) -> Iterator[tuple[SpeechSpan, int, bool, bool]]:
+    """Yield speech without words: pieces, the word spans before each, and the sides with a word."""
     covered = union(
         (max(w.start_s, w.end_s - LONGEST_WORD_S) - REACH_S, w.end_s + REACH_S) for w in words
     )
@@ -85,11 +96,11 @@ def _uncovered_pieces(
         while index < len(covered) and covered[index][0] < span.end_s:
             begin, end = covered[index]
             if begin > at:
-                yield SpeechSpan(at, begin), index, at > span.start_s
+                yield SpeechSpan(at, begin), index, at > span.start_s, True
             at = max(at, end)
             index += 1
         if span.end_s > at:
-            yield SpeechSpan(at, span.end_s), index, False
+            yield SpeechSpan(at, span.end_s), index, at > span.start_s, False
 
 
 def clip_spans(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:

@@ -56,6 +56,23 @@ def test_a_stretch_without_a_word_is_a_gap(
     assert found.ratio == pytest.approx(1 - missing / 10)
 
 
+@pytest.mark.parametrize(
+    ("speech", "gaps"),
+    [
+        (((0, 2.14), (2.26, 5)), [(2.0, 2.14), (2.26, 2.35)]),  # 0.23 s: two short words
+        (((0, 2.14), (2.30, 5)), []),  # a pause
+        (((0, 2.09), (2.23, 5)), [(2.0, 2.09), (2.23, 2.35)]),
+        (((0, 2.08), (2.23, 5)), []),  # 0.2 s
+        (((0, 2.0), (2.12, 2.25), (2.25, 5)), []),  # behind a pause
+    ],
+)
+def test_the_closure_of_a_plosive_is_no_pause(
+    speech: tuple[tuple[float, float], ...], gaps: list[tuple[float, float]]
+) -> None:
+    found = coverage(spans(*speech), [*talk(0, 1), word(1, 1.9), word(2.45, 3), *talk(3, 5)])
+    assert [(gap.start_s, gap.end_s) for gap in found.gaps] == gaps
+
+
 def test_every_span_is_judged_and_silence_is_not() -> None:
     speech = spans((0, 2), (10, 12), (20, 22))
     found = coverage(speech, [word(0, 2), word(20, 22)], repaired=3)

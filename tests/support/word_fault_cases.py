@@ -102,7 +102,8 @@ class Outcome:
 def judge(truth: Truth, found: Transcript, faults: Sequence[Injected], name: str) -> Outcome:
     """Count the faults that were mended and those that stand but are reported.
 
-    A fault is mended if no word is lost or inserted near it, and none of its words is too short.
+    A fault is mended if no word is lost or inserted near it, and none of its words is too short. It
+    is reported if a doubt or a gap is there, or at each of the words near it that are wrong.
     `truth`: the words of the reading without a fault.
     """
     aligned = align(truth, found.words)
@@ -115,7 +116,9 @@ def judge(truth: Truth, found: Transcript, faults: Sequence[Injected], name: str
         near = [(a, b) for a, b in wrong if a < fault.end_s + NEAR_S and fault.start_s - NEAR_S < b]
         if not near:
             outcome.mended += 1
-        elif reported(found, fault.start_s, fault.end_s):
+        elif reported(found, fault.start_s, fault.end_s) or all(
+            reported(found, *span) for span in near
+        ):
             outcome.reported += 1
         else:
             texts = " ".join(word.text for word in fault.words)
