@@ -394,9 +394,45 @@ def test_words_without_a_voice_or_of_one_sound_are_in_doubt(
     assert [(f.start_s, f.end_s, f.value) for f in found] == flags
 
 
-@pytest.mark.parametrize(("probability", "doubted"), [(0.3, True), (0.7, False)])
-def test_an_unlikely_short_word_is_in_doubt_but_kept(probability: float, doubted: bool) -> None:
-    words = [Word(1.0, 1.4, "harbour", 0.99), Word(1.5, 1.7, "no", probability)]
+@pytest.mark.parametrize(
+    ("beside", "first_s", "invented"),
+    [
+        (None, 1.1, [2.0]),  # the word at the end alone
+        (NOISE, 1.1, [1.6, 2.0]),  # without a voice
+        (WordSound(PLAIN.voicing, 0.6 * PLAIN.movement), 1.1, [1.6, 2.0]),  # it moves little
+        (WordSound(PLAIN.voicing, 0.7 * PLAIN.movement), 1.1, [2.0]),
+        (WordSound(PLAIN.voicing, 0.7 * PLAIN.movement), 1.2, [1.2, 1.6, 2.0]),  # between two
+        (None, 1.2, [1.2, 2.0]),
+    ],
+)
+def test_a_weak_word_that_touches_invented_ones_is_invented(
+    beside: WordSound | None, first_s: float, invented: list[float]
+) -> None:
+    words = [Word(at_s, at_s + 0.4, "harbour", 0.99) for at_s in (0.3, first_s, 1.6, 2.0)]
+    known: dict[str, Any] = {
+        "speech": ((0.0, 9.0),),
+        "clear": (SpeechSpan(0.0, 9.0),),
+        "evidence": Scores(
+            {1.2: 0.5, 1.6: 0.95, 2.0: 0.5}, {} if beside is None else {1.6: beside}
+        ),
+        "spoken_sound": SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
+    }
+    found = word_checks.ending(evidence(*words, **known), LIMITS)
+    removed = [f for f in found if f.value > 0]
+    assert [w.start_s for w in words if any(f.start_s <= w.start_s < f.end_s for f in removed)] == (
+        invented
+    )
+
+
+@pytest.mark.parametrize(
+    ("probability", "pause_s", "seconds"),
+    [(0.3, 0.1, [0.2]), (0.7, 0.1, []), (0.3, 0.4, [0.2]), (0.7, 0.4, [0.0])],
+)
+def test_a_short_word_without_a_sound_of_speech_is_removed_or_in_doubt_if_it_is_alone(
+    probability: float, pause_s: float, seconds: list[float]
+) -> None:
+    first = Word(1.0, 1.5 - pause_s, "harbour", 0.99)
+    words = [first, Word(1.5, 1.7, "no", probability)]
     known: dict[str, Any] = {
         "speech": ((0.0, 9.0),),
         "clear": (SpeechSpan(0.0, 9.0),),
@@ -404,4 +440,4 @@ def test_an_unlikely_short_word_is_in_doubt_but_kept(probability: float, doubted
         "spoken_sound": SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
     }
     found = word_checks.ending(evidence(*words, **known), LIMITS)
-    assert [(f.start_s, f.value) for f in found] == ([(1.5, 0.0)] if doubted else [])
+    assert [f.value for f in found] == seconds

@@ -5,14 +5,16 @@ A word is written as `text@start-end`; the item's pace is 0.1 s and 0.05 s a let
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kb.asr.quality.candidates import RepairCandidate
-from kb.asr.quality.doubled_words import Change, doubled, with_room
+from kb.asr.quality.doubled_words import Change, doubled, misheard_twice, with_room
 from kb.asr.quality.window_context import Thresholds
 from kb.settings import Settings
-from kb.types import Word
-from tests.support.window_texts import PACE, context, window, words
+from kb.types import Segment, Word
+from tests.support.window_texts import PACE, context, decoded, window, words
 
 LIMITS = Thresholds.of(Settings())
 
@@ -55,6 +57,36 @@ def test_pieces_of_a_word_join_it(text: str, expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "chances", "expected"),
+    [
+        # "harbour" needs 0.45 s.
+        ("harbour@1.0-1.3 harbour@1.3-1.7", (0.4, 0.9), "harbour@1.0-1.7"),
+        ("harbour@1.0-1.5 harbour@1.52-1.7", (0.9, 0.4), "harbour@1.0-1.7"),
+        ("harbour@1.0-1.3 harbour@1.3-1.7", (0.5, 0.9), None),  # both are likely
+        ("harbour@1.0-1.4 harbour@1.4-1.8", (0.4, 0.4), None),  # the sound of two
+        ("harbour@1.0-1.3 harbour@1.36-1.7", (0.4, 0.4), None),  # a pause between them
+        ("harbour@1.0-1.1 harbour@1.4-2.0", (0.9, 0.4), "harbour@1.4-2.0"),  # a piece
+        ("harbour@1.0-1.5 harbour@1.7-1.82", (0.9, 0.4), "harbour@1.0-1.5"),
+        ("harbour@1.0-1.1 harbour@1.5-2.0", (0.9, 0.4), None),  # too far away
+        ("harbour@1.0-1.3 harbour@1.32-1.56", (0.9, 0.9), "harbour@1.0-1.56"),  # one sound
+        ("harbour@1.0-1.3 harbour@1.32-1.58", (0.9, 0.9), None),
+        ("harbour@1.0-1.2 harbour@1.25-1.5", (0.9, 0.9), None),
+        ("harbour@1.0-1.4 weather@1.4-2.0", (0.4, 0.4), None),
+        ("no@1.0-1.1 no@1.1-1.3", (0.4, 0.4), None),  # short words are often said twice
+        ("harbour@1.0-1.3 harbour@1.3-1.6 harbour@1.6-1.9", (0.4,) * 3,
+         "harbour@1.0-1.6 harbour@1.6-1.9"),
+        ("harbour@1.0-1.4", (0.4,), None),
+    ],
+)  # fmt: skip
+def test_one_of_two_equal_words_that_are_misheard_is_left(
+    text: str, chances: tuple[float, ...], expected: str | None
+) -> None:
+    own = [replace(w, probability=p) for w, p in zip(words(text), chances, strict=True)]
+    found = changed(text, misheard_twice(own, PACE))
+    assert found == changed(text if expected is None else expected, [])
+
+
+@pytest.mark.parametrize(
     ("text", "speech", "expected"),
     [
         # The sound before it, behind it, and none.
@@ -87,6 +119,18 @@ def test_a_word_of_an_instant_gets_the_sound_around_it_or_is_removed(
         assert f"harbour@{expected}" in found.split()
         times = [float(at) for part in found.split() for at in part.split("@")[1].split("-")]
         assert times == sorted(times)
+
+
+def test_the_place_of_a_word_that_was_misheard_twice_stays_in_doubt() -> None:
+    one, other = words("harbour@1.0-1.3 harbour@1.3-1.6")
+    own = replace(one, probability=0.3), other
+    text = Segment(1.0, 1.6, "harbour harbour", own, "en")
+    read = replace(decoded("harbour@1.0-1.4"), segments=(text,))
+    before = replace(context("", ((1.0, 1.6),)), decoded=read)
+    candidate = RepairCandidate(window(), before, LIMITS)
+    candidate.give_room()
+    assert [w.text for w in candidate.best_context.words] == ["harbour"]
+    assert any(f.start_s <= 1.0 and f.end_s >= 1.6 for f in candidate.result().flags)
 
 
 def test_the_place_of_a_word_of_an_instant_stays_in_doubt() -> None:

@@ -37,6 +37,7 @@ LEAST_WORDS = 8  # fewer words of a window may all be invented
 VOICING_MARGIN = 0.25  # below the median of the compared words: no voice
 STEADY_SHARE = 0.75  # of their median movement: it moves little
 ONE_SOUND_SHARE = 0.48  # the steadiest spoken word that was measured has 0.51
+BESIDE_SHARE = 0.62  # beside words without a sound of speech
 BEST_MARGIN = 0.04  # above the least score of spoken words: so surely speech that it may be one
 LEAST_SOUND_S = 0.25  # a shorter word may have little voice, or move little
 
@@ -132,14 +133,17 @@ class SpokenSound:
     voicing: float = 0.0
     movement: float = 0.0
 
-    def is_weak(self, word: Word, evidence: SpeechEvidence) -> bool:
+    def is_weak(
+        self, word: Word, evidence: SpeechEvidence, steady_share: float = STEADY_SHARE
+    ) -> bool:
         """Return whether a word hardly sounds as the spoken ones, whatever its score.
 
-        It has no voice, or it is one steady sound; where it moves a little, its score counts too.
+        It has no voice, or it is one steady sound; where it moves a little (less than
+        `steady_share` of what spoken words do), its score counts too.
         """
         if not self._without_voice(word, evidence):
             moved = self._moved(word, evidence)
-            best = moved >= STEADY_SHARE or evidence.scores([word])[0] >= self.score + BEST_MARGIN
+            best = moved >= steady_share or evidence.scores([word])[0] >= self.score + BEST_MARGIN
             return moved < ONE_SOUND_SHARE or not best
         return True
 

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.checks import RESOLVED_BY_AGREEMENT, check, flagged_seconds
-from kb.asr.quality.doubled_words import with_room
+from kb.asr.quality.doubled_words import Change, misheard_twice, with_room
 from kb.asr.quality.missing_speech import is_silence
 from kb.asr.quality.report import WindowResult
 from kb.asr.quality.window_context import Thresholds, WindowContext, make_flag
@@ -248,12 +248,16 @@ class RepairCandidate:
     def give_room(self) -> None:
         """Give the words of an instant that are left the sound around them, or remove them.
 
-        The places stay in doubt.
+        Of two equal words that are misheard, one is left. The places stay in doubt.
         """
-        context = self.best_context
-        changes = with_room(context, self.limits)
+        self._change(with_room(self.best_context, self.limits))
+        self._change(misheard_twice(self.best_context.words, self.best_context.pace))
+
+    def _change(self, changes: Sequence[Change]) -> None:
+        """Change words of the chosen attempt, whatever its score, and note their places."""
         if not changes:
             return
+        context = self.best_context
         decoded = replace_words(context.decoded, changes)
         self.placed += [_place_of(context, *change) for change in changes]
         self._add(PLACES, decoded)

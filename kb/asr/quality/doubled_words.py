@@ -8,7 +8,7 @@ from dataclasses import replace
 from kb.asr.coverage import clip_spans
 from kb.asr.quality.pace import Pace, letters
 from kb.asr.quality.window_context import Thresholds, WindowContext
-from kb.asr.quality.word_checks import LEAST_LETTERS, TOUCHING_S, is_instant
+from kb.asr.quality.word_checks import LEAST_LETTERS, LIKELY, TOUCHING_S, is_instant
 from kb.asr.quality.word_edits import texts
 from kb.types import Word
 
@@ -17,6 +17,8 @@ Change = tuple[int, int, tuple[Word, ...]]
 
 PIECE_SHARE = 1 / 3  # of the time that a word needs: a shorter one is a piece of its neighbour
 BOTH_SHARE = 1.6  # both together have the sound of one
+ONE_SHARE = 1.25  # of the time that a word needs: two were not spoken in it
+NEAR_S = 0.3  # a piece so far from its neighbour may be one of its own
 
 
 def doubled(words: Sequence[Word], pace: Pace, stutter_s: float) -> list[Change]:
@@ -46,6 +48,33 @@ def doubled(words: Sequence[Word], pace: Pace, stutter_s: float) -> list[Change]
                 )
                 found.append((first, end, (whole,)))
                 break
+    return found
+
+
+def misheard_twice(words: Sequence[Word], pace: Pace) -> list[Change]:
+    """Return the changes that make one word of two equal ones that were spoken once.
+
+    A decoder that does not know the words of a sound writes one of them twice. They touch, and have
+    the sound of one; or one of them is unlikely, and they have little more, or it is a piece.
+    """
+    said = texts(words)
+    found: list[Change] = []
+    for place in range(1, len(words)):
+        one, other = words[place - 1 : place + 1]
+        if said[place] != said[place - 1] or letters(one) < LEAST_LETTERS:
+            continue
+        if found and found[-1][1] >= place:
+            continue
+        unlikely = min(one.probability, other.probability) < LIKELY
+        gap_s, needed_s = other.start_s - one.end_s, pace.expected_s([one])
+        shorter, longer = sorted((one, other), key=lambda word: word.end_s - word.start_s)
+        most_s = (BOTH_SHARE if unlikely else ONE_SHARE) * needed_s
+        piece = shorter.end_s - shorter.start_s <= PIECE_SHARE * needed_s
+        if gap_s < TOUCHING_S and other.end_s - one.start_s <= most_s:
+            longer = replace(longer, start_s=one.start_s, end_s=other.end_s)
+        elif not (unlikely and piece and gap_s <= NEAR_S):
+            continue
+        found.append((place - 1, place + 1, (longer,)))
     return found
 
 

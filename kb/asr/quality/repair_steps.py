@@ -23,7 +23,7 @@ from kb.asr.quality.doubled_words import doubled
 from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
 from kb.asr.quality.place_sounds import after_words, alone, with_other_ends
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest, shift_window
-from kb.asr.quality.window_context import WindowContext
+from kb.asr.quality.window_context import WindowContext, inside_s
 from kb.asr.quality.word_checks import is_instant
 from kb.asr.quality.word_edits import common_words, replace_words, texts
 from kb.asr.quality.word_places import (
@@ -45,6 +45,7 @@ from kb.asr.quality.word_places import (
 from kb.asr.stitching import WindowText, merge_parts
 from kb.asr.windows.windowing import Window
 from kb.types import SpeechSpan, Word
+from kb.types.quality import REACH_S
 
 LEAST_HEARD = 0.8  # mean probability of the words; less is grade C for the expected errors
 LONGEST_FADING_S = 0.4  # speech that only the looser detection marks, behind a word
@@ -125,15 +126,16 @@ def _read_residual(candidate: RepairCandidate, language: str, limit_s: float) ->
     one, other = results
     both = common_words(one, other)
     put_in = [word for segment in both.segments for word in segment.words]
-    if sum(w.end_s - w.start_s for w in put_in) < candidate.context.speech_s / 2:
-        candidate.doubt(window.start_s, window.end_s)  # they do not explain the sound
-    if both.segments:
+    spoken_s = sum(inside_s(word, candidate.context.speech) for word in put_in)
+    if both.segments and spoken_s >= candidate.context.speech_s / 2:  # they explain the sound
         candidate.add_attempt(SHIFTED, both)
     heard = [word for decoded in results for s in decoded.segments for word in s.words]
     empty = [
         flag
         for flag in candidate.flags
-        if not any(w.start_s < flag.end_s and w.end_s > flag.start_s for w in heard)
+        if not any(
+            w.start_s < flag.end_s + REACH_S and w.end_s > flag.start_s - REACH_S for w in heard
+        )
     ]
     if sum(flag.end_s - flag.start_s for flag in empty) <= LONGEST_EMPTY_S:
         for flag in empty:

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from kb.asr.audio.speech_evidence import SpeechEvidence, SpokenSound
+from kb.asr.audio.speech_evidence import (
+    BESIDE_SHARE,
+    STEADY_SHARE,
+    SpeechEvidence,
+    SpokenSound,
+)
 from kb.asr.coverage import clip_spans
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.pace import Pace
@@ -127,6 +132,17 @@ class WindowContext:
         Its sound has no voice, or is one steady sound, unlike that of spoken words.
         """
         return self.evidence is not None and self.spoken_sound.is_weak(word, self.evidence)
+
+    def is_invented_beside(self, word: Word, *, between: bool) -> bool:
+        """Return whether a word that touches invented ones is one of them, by its own sound.
+
+        A sentence without a sound of its own lies over sounds on which some of its words fit.
+        `between`: there are invented words on both sides of it.
+        """
+        if self.evidence is None or not self.is_evident(word):
+            return self.evidence is not None
+        share = STEADY_SHARE if between else BESIDE_SHARE
+        return self.spoken_sound.is_weak(word, self.evidence, share)
 
     def is_noise(self, word: Word) -> bool:
         """Return whether the sound of a word has no voice and is one steady sound."""

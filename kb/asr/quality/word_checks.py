@@ -22,7 +22,7 @@ ENDING_PAUSE_S = 0.3  # a longer pause ends a stretch
 FIRST_MARGIN = 0.15  # detection is late: first words of a stretch have less
 INNER_MARGIN = 0.05  # inside of a stretch
 CLEAR_MARGIN = 0.12  # a likely word whose sound is detected
-LEAST_INVENTED_S = 0.25  # a shorter word has too few probabilities to be removed
+LEAST_INVENTED_S = 0.25  # the sound of a shorter word says too little against a likely word
 LIKELY = 0.5  # a short word with a higher probability is not in doubt by its score
 MOST_ENDING = 8  # most words of an edge that are looked at
 UNLIKELY_SHARE = 0.25  # the least likely words of a window are not sure
@@ -108,8 +108,8 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     (`kb.asr.audio.speech_evidence`, ours). Only words at the edges of a stretch are looked at, and
     words anywhere of whose sound detection is not quite sure.
 
-    Value: the seconds of words that are removed. It is 0 where words are only in doubt: they are
-    short, or their sound is speech but has no voice, or is a steady one.
+    Value: the seconds of words that are removed. It is 0 where words are only in doubt: their sound
+    is speech but has no voice, or is a steady one, or it is a short one with pauses on both sides.
     """
     found: list[QualityFlag] = []
     known = context.evidence is not None and context.spoken_sound.score > 0
@@ -125,8 +125,10 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
             start_s, end_s = row[0].start_s, row[-1].end_s
             if not (is_invented or is_doubtful) or not context.from_s <= end_s <= context.to_s:
                 continue
-            removed = is_invented and (len(row) > 1 or end_s - start_s >= LEAST_INVENTED_S)
-            if removed or is_doubtful or row[0].probability < LIKELY:
+            unlikely = row[0].probability < LIKELY
+            long = len(row) > 1 or end_s - start_s >= LEAST_INVENTED_S
+            removed = is_invented and (long or unlikely)
+            if removed or is_doubtful or unlikely or len(stretch) == 1:
                 value = end_s - start_s if removed else 0.0
                 found.append(make_flag("ending", start_s, end_s, value, 0.0))
     return found
@@ -167,14 +169,14 @@ def _invented(stretch: Sequence[Word], context: WindowContext) -> list[bool]:
             evident = context.has_evidence([stretch[n] for n in row], margin=INNER_MARGIN)
             for n, spoken in zip(row, evident, strict=True):
                 invented[n] = not spoken
-    # A sentence without a sound of its own touches sounds on which some of its words fit.
     for order in (range(1, len(stretch)), range(len(stretch) - 2, -1, -1)):
         for n in order:
             near = n - 1 if order.step > 0 else n + 1
             if invented[near] and not invented[n]:
                 first_word, second = sorted((stretch[near], stretch[n]), key=lambda w: w.start_s)
                 touches = second.start_s - first_word.end_s < TOUCHING_S
-                invented[n] = touches and not context.is_evident(stretch[n])
+                between = all(invented[max(0, n - 1) : n + 2 : 2]) and 0 < n < len(stretch) - 1
+                invented[n] = touches and context.is_invented_beside(stretch[n], between=between)
     return invented
 
 
