@@ -46,7 +46,10 @@ class PublishedContent:
         try:
             source = build_sync_item(self.library, entry)
             if sink != REMOTE:
-                return sent != content_sha256(self._passages(entry, sink, source))
+                # The local index has none: a hit's speaker is looked up when it is found.
+                facts = None if is_local_sink(sink) else source.facts
+                speakers = facts.speakers if facts else ""
+                return sent != content_sha256(self._passages(entry, sink, source), speakers)
             limit = self.settings.odin_document_bytes
             documents = make_documents(
                 source.item, source.passages, source.facts, extra, limit=limit

@@ -80,7 +80,11 @@ def read(library: Library, entry: LibraryEntry) -> tuple[StoredVoice, ...]:
 
     Raises LibraryError for a damaged document.
     """
-    path = Extras(library).path(entry.stem, VOICES)
+    return read_file(Extras(library).path(entry.stem, VOICES), entry)
+
+
+def read_file(path: Path, entry: LibraryEntry) -> tuple[StoredVoice, ...]:
+    """As `read`, for an item of the trash, too."""
     try:
         stamp = path.stat().st_mtime_ns
     except OSError:

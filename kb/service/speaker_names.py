@@ -1,7 +1,7 @@
 """Names of speakers: who speaks in an item, and the acts that name, merge and reassign.
 
 An act changes the item's metadata alone, and with it every view, export, hit and document of it.
-What was published before is then marked as changed, and is sent again with the next publication.
+What was published before is then marked as changed, and a worker sends it again.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class SpeakerActs:
             shown = seen.find(speaker)
             if chosen == shown:
                 return seen.names
-            if _LABEL.fullmatch(chosen) and chosen not in seen.order:
+            if _is_label(chosen) and chosen not in seen.order:
                 raise UsageError(
                     "speakers.label",
                     "{name!r} is how a speaker without a name is shown.",
@@ -204,12 +204,16 @@ class SpeakerActs:
                 end_s=end_s,
             )
 
+        chosen = speaker.strip()
+
         def change(seen: _Seen) -> SpeakerNames:
             parts = [part for old in seen.names.parts for part in _outside(old, start_s, end_s)]
-            if speaker:
-                shown = seen.known(speaker)
-                if shown is None:
-                    parts.append(Part(start_s, end_s, _checked(speaker)))
+            if chosen:
+                shown = seen.known(chosen)
+                if shown is None and _is_label(chosen):
+                    seen.find(chosen)  # raises: a label of no speaker here is no new name
+                elif shown is None:
+                    parts.append(Part(start_s, end_s, _checked(chosen)))
                 elif shown in seen.unnamed:
                     like = longest_spans(seen.spoken, seen.labels(shown))
                     parts.append(Part(start_s, end_s, like=like))
@@ -380,6 +384,10 @@ def _outside(part: Part, start_s: float, end_s: float) -> list[Part]:
     if part.end_s > end_s:
         left.append(replace(part, start_s=end_s))
     return left
+
+
+def _is_label(text: str) -> bool:
+    return bool(_LABEL.fullmatch(text) or _SHORT.fullmatch(text))
 
 
 def _checked(name: str) -> str:

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from kb import storage
 from kb.errors import UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.outbox_states import SYNCED, SYNCING
 from kb.library import Library, LibraryEntry
+from kb.library.directory import DirectorySnapshot
+from kb.library.extras import FOLDER as EXTRAS
 from kb.library.extras import VOICES, Extras
+from kb.library.metadata import entry_from_record
+from kb.library.trash import FILES, Trash
+from kb.library.trash import FOLDER as TRASH
 from kb.pipeline import voices
 from kb.pipeline.speakers import names_of
 from kb.pipeline.voices import VoiceProfile
+from kb.service.backup import ASIDE
 from kb.service.items import Items
 from kb.service.speaker_names import SpeakerActs
 from kb.storage.places import remove_file
@@ -101,23 +108,31 @@ class VoiceProfiles:
         return NamedVoices(named, 0, len(published))
 
     def delete(self, name: str) -> int:
-        """Delete the voices of a person in all items; return their number. The names stay."""
-        deleted = 0
+        """Delete the voices of a person in all items, those in the trash included.
+
+        Return their number. The names stay.
+        """
+        deleted, extras = 0, Extras(self.library)
         for entry in self.items.listing().entries:
-            deleted += self._delete_in(entry, name)
+            deleted += self._delete_in(extras.path(entry.stem, VOICES), entry, name)
+        for item in Trash(self.library).items():
+            files = DirectorySnapshot(item.folder / FILES)
+            if (record := files.find(f"{item.stem}.json")) is not None:
+                entry = entry_from_record(storage.read_json(record), item.stem, files)
+                deleted += self._delete_in(item.folder / EXTRAS / f"{VOICES}.json", entry, name)
         if not deleted:
             raise _unknown(name, voices.profiles(self.library))
         self.queue.record("voices", name=name, deleted=str(deleted))
         return deleted
 
     def delete_all(self) -> int:
-        """Delete the voices of all items, those in the trash and of earlier versions included.
+        """Delete the voices of all items, those in the trash and replaced by a restore included.
 
-        Return the number of items that had any. Backups made before still have them.
+        Return the number of files that had any. Backups made before still have them.
         """
         home, deleted = self.library.home, 0
-        for folder in ("extras", "trash", "versions"):
-            for path in sorted((home / folder).rglob(f"{VOICES}.json")):
+        for folder in (home / EXTRAS, home / TRASH, *home.glob(f"{ASIDE}-*")):
+            for path in sorted(folder.rglob(f"{VOICES}.json")):
                 try:
                     remove_file(path)
                 except OSError as error:
@@ -127,25 +142,21 @@ class VoiceProfiles:
             self.queue.record("voices", deleted=str(deleted))
         return deleted
 
-    def _delete_in(self, entry: LibraryEntry, name: str) -> int:
-        extras = Extras(self.library)
-        document = extras.read(entry, VOICES)
-        if document is None:
-            return 0
-        found = voices.read(self.library, entry)
+    def _delete_in(self, path: Path, entry: LibraryEntry, name: str) -> int:
+        found = voices.read_file(path, entry)
         labels = voices.label_voices(found, names_of(entry))
         own = {voice.spans for voice, label in zip(found, labels, strict=True) if label == name}
-        kept = [
-            row
-            for row in document["voices"]
-            if tuple(tuple(map(float, span)) for span in row["spans"]) not in own
-        ]
-        gone = len(document["voices"]) - len(kept)
-        if gone:
-            changed = {**document, "voices": kept}
-            item_id = entry.item.id
-            extras.write(entry, VOICES, changed, lambda: self.library.guard(item_id))
-        return gone
+        if not own:
+            return 0
+        with self.library.guard(entry.item.id):
+            document = storage.read_json(path)
+            kept = [
+                row
+                for row in document["voices"]
+                if tuple(tuple(map(float, span)) for span in row["spans"]) not in own
+            ]
+            storage.write_json(path, {**document, "voices": kept})
+        return len(document["voices"]) - len(kept)
 
     def _require_on(self) -> None:
         if not self.items.settings.voice_profiles:

@@ -92,14 +92,19 @@ def check_query(query: str, limit: int) -> None:
         )
 
 
-def content_sha256(passages: Sequence[Passage]) -> str:
-    """Return the hash of all visible fields of these passages, as 64 hex digits."""
+def content_sha256(passages: Sequence[Passage], speakers: str = "") -> str:
+    """Return the hash of all visible fields of these passages, as 64 hex digits.
+
+    `speakers` are the names that a document has beside them.
+    """
     # Empty values of later fields are omitted: published passages without them keep their hash.
     later = ("tier", "unsure", "origin")
     fields = [
         {name: value for name, value in asdict(passage).items() if name not in later or value}
         for passage in passages
     ]
+    if speakers:
+        fields.append({"speakers": speakers})
     exact = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     # A lone surrogate (from a damaged file name) must not prevent the publishing of an item.
     return hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()

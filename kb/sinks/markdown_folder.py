@@ -61,7 +61,7 @@ class FolderSink:
         `extra_metadata` None keeps the user's own fields in the file. Raises KnowledgeBaseError for
         a file that was changed by hand if the item's text is another one since.
         """
-        sha256 = content_sha256(passages)
+        sha256 = content_sha256(passages, facts.speakers if facts else "")
         path = self._find(item.id)
         known = {} if path is None else _front_matter(path)
         if extra_metadata is None:

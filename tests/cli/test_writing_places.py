@@ -38,6 +38,7 @@ PLACES = {
     "kb/service/sessions.py": LIBRARY,
     "kb/service/tasks.py": LIBRARY,
     "kb/service/verification/": LIBRARY,
+    "kb/service/voice_profiles.py": LIBRARY,
     "kb/settings/env_file.py": EDITED,
     "kb/sinks/local/": LIBRARY,
     "kb/sources/": f"{LIBRARY}; keys: {EDITED}; rate_limit: {STATE}",

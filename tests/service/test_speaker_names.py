@@ -13,11 +13,14 @@ import pytest
 
 from kb.cli import run
 from kb.errors import UsageError
+from kb.jobs.published_content import PublishedContent
 from kb.jobs.publisher import build_sync_item
+from kb.pipeline.publish_record import record_published
 from kb.service import Service
 from kb.service.export_request import ExportRequest
 from kb.service.reading import ItemFilter
 from kb.settings import get_settings
+from kb.sinks import open_sink
 from kb.sinks.odin.documents import make_documents
 from kb.transcript.speaker_names import (
     GivenName,
@@ -115,6 +118,29 @@ def test_documents_of_a_knowledge_base_have_the_names_and_are_marked_as_changed(
     service.speakers.unname(ITEM.id, "Ben")
     assert document().sha256 == before.sha256
     assert "speakers" not in service.items.entry(ITEM.id).record
+
+
+def test_a_folder_of_documents_has_the_names_and_is_marked_as_changed(service: Service) -> None:
+    sink = open_sink("folder", service.settings)
+    content = PublishedContent(service.settings, service.library, service.queue.database)
+
+    def publish() -> str:
+        source = build_sync_item(service.library, service.items.entry(ITEM.id))
+        published = sink.publish(source.item, source.passages, source.facts)
+        record_published(service.library, source.item, published)
+        path = service.library.home / "markdown" / published.remote_id
+        return path.read_text(encoding="utf-8")
+
+    def is_changed() -> bool:
+        return content.differs(service.items.entry(ITEM.id), "folder")
+
+    assert "Anna" not in publish() and not is_changed()
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    assert is_changed()
+    assert "Anna" in publish() and not is_changed()
+    service.speakers.unname(ITEM.id, "Anna")
+    assert is_changed()
+    assert "Anna" not in publish() and not is_changed()
 
 
 def test_names_outlive_database_index_and_results(service: Service, tmp_path: Path) -> None:
@@ -259,11 +285,14 @@ def test_names_of_another_program_can_be_changed(service: Service) -> None:
         ("name", ("S1", " – "), "speakers.no_name"),
         ("name", ("S1", "x" * 101), "speakers.name_long"),
         ("name", ("S1", "Speaker 7"), "speakers.label"),
+        ("name", ("S1", "S3"), "speakers.label"),  # two are one: merge
         ("unname", ("Anna",), "speakers.unknown"),
         ("merge", ("S1", "Anna"), "speakers.unknown"),
         ("assign", (5.0, 2.0, "Anna"), "edit.times_reversed"),
         ("assign", (-1.0, 2.0, "Anna"), "edit.times_reversed"),
         ("assign", (1.0, 2.0, "..."), "speakers.no_name"),
+        ("assign", (1.0, 2.0, "S9"), "speakers.unknown"),
+        ("assign", (1.0, 2.0, "Speaker 9"), "speakers.unknown"),
     ],
 )
 def test_what_cannot_be_is_refused(

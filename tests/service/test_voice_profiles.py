@@ -194,13 +194,26 @@ def test_voices_are_deleted_one_by_one_and_all(
     assert "<v Anna>" in service.items.export(ITEM.id, "vtt")  # the name stays
     with raises(UsageError, "voices.unknown"):
         service.voices.delete("Anna")
-    # Those of a removed item, too.
+    # Those of a removed item, and those that a restore put aside, too.
     service.removals.remove([OTHER.id])
+    aside = service.library.home / "before-restore-20260301T000000Z" / "extras" / "panel"
+    aside.mkdir(parents=True)
+    (aside / "voices.json").write_text("{}")
     monkeypatch.setenv("KB_HOME", str(service.library.home))
     get_settings.cache_clear()
     assert run(["voices", "--delete-all", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["voices"] == []
     assert not list(service.library.home.rglob("voices.json"))
+
+
+def test_the_voice_of_a_removed_item_is_deleted_with_its_name(service: Service) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.speakers.name(ITEM.id, "S2", "Ben")
+    service.removals.remove([ITEM.id])
+    assert service.voices.delete("Anna") == 1
+    service.removals.undo([ITEM.id])
+    assert [each.name for each in service.voices.list()] == ["Ben"]
+    assert "<v Anna>" in service.items.export(ITEM.id, "vtt")
 
 
 def test_voices_are_never_in_exports_and_documents(service: Service) -> None:

@@ -111,7 +111,7 @@ def voices(
     service = Service.of_existing_library()
     if delete_all:
         count = service.voices.delete_all()
-        console.print_note(f"The voices of {counted(count, 'item')} are deleted. {_BACKUPS}")
+        console.print_note(f"Deleted: {counted(count, 'file')} with voices. {_BACKUPS}")
     if delete is not None:
         count = service.voices.delete(delete)
         console.print_note(f"{counted(count, 'voice')} of {delete} deleted. {_BACKUPS}")
