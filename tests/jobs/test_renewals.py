@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from kb.database import items as table
 from kb.errors import KBError
-from kb.jobs.queue import renewals
+from kb.jobs.queue import renewals, request_settings
 from kb.jobs.queue.item_states import ItemRow
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.renewals import Verdict, judge
@@ -63,6 +63,10 @@ class Site:
         from kb.media import sha256_of
 
         return FetchResult(item, copy, sha256_of(copy), temporary=True)
+
+
+def in_this_look(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {**options, request_settings.ASKED: "the look"}
 
 
 class Place:
@@ -118,7 +122,7 @@ class Place:
     def look(self, duration_s: float | None = 480.0, **facts: Any) -> None:
         """Let a look find the item with this length."""
         found = replace(ITEM, duration_s=duration_s, **facts)
-        refresh_known(self.store, self.library, [found], self.queue)
+        refresh_known(self.store, self.library, [found], self.queue, ask=in_this_look)
 
 
 @pytest.fixture
@@ -180,6 +184,9 @@ def test_a_replaced_medium_makes_a_new_version(form: str, place: Place) -> None:
     content = first.read_bytes()
     place.look(480.0, title="Rivers, shorter")
     assert (place.row.state, place.row.run, place.row.options["preset"]) == ("queued", 2, "max")
+    assert (
+        place.row.options[request_settings.ASKED] == "the look"
+    )  # the item had none of a request of its own
     assert (place.row.title, place.row.item.duration_s) == ("Rivers, shorter", 480.0)
     assert place.text == "First words" and place.versions == []
     place.look(480.0, title="Rivers, shorter")  # a second look changes nothing

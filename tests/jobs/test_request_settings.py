@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -17,13 +17,14 @@ from kb.errors import KBError, LibraryError, SettingsError
 from kb.inference.model_choice import check_aligner
 from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import RowFacts, TranscriptionOptions
-from kb.jobs.queue.item_states import WAITING
+from kb.jobs.queue.item_states import WAITING, LibraryRow
 from kb.jobs.queue.request_settings import (
     ASKED,
     OF_THE_MACHINE,
     OF_THE_WORDS,
     SHOWN,
     asked_of,
+    completed,
     names_of_settings,
     shown_settings,
     with_settings,
@@ -410,3 +411,48 @@ def test_no_step_of_a_worker_reads_its_own_settings_of_words(
     worker.close()
     asker.close()
     assert {name for _, name in READ} == {OF_EACH_MACHINE}, READ
+
+
+@pytest.fixture
+def adopted(tmp_path: Path) -> Iterator[tuple[Service, str]]:
+    """A service with an item that came from the folder: it has no request of its own."""
+    service = Service(ASKER.replace(home=tmp_path))
+    found = item(1)
+    service.queue.items.adopt([LibraryRow(found, "failed", "an error")])
+    yield service, found.id
+    service.close()
+
+
+def options_of(service: Service, item_id: str) -> Mapping[str, Any]:
+    row = service.queue.items.read(item_id)
+    assert row is not None
+    return row.options
+
+
+def test_an_item_from_the_folder_gets_the_settings_of_whom_tries_it_again(
+    adopted: tuple[Service, str],
+) -> None:
+    service, item_id = adopted
+    assert options_of(service, item_id) == {}
+    assert service.queue.retry([item_id]) == [item_id]
+    asked = asked_of(options_of(service, item_id), WORKER)
+    assert asked is not None and asked.settings.language == "en"
+    assert asked.preset.name == "optimiert"
+    # Another who tries it later changes nothing.
+    other = Service(WORKER.replace(home=service.settings.home))
+    other.queue.cancel([item_id])
+    other.queue.retry([item_id])
+    assert asked_of(options_of(service, item_id), WORKER) == asked
+    other.close()
+
+
+@pytest.mark.parametrize("given", [{}, {"model": "large-v3"}, {ASKED: {"settings": {}}}])
+def test_settings_are_added_where_there_are_none(given: dict[str, Any]) -> None:
+    def ask(options: Mapping[str, Any]) -> dict[str, Any]:
+        return with_settings(options, ASKER)
+
+    options = completed(given, ask)
+    assert {**options, ASKED: None} == {**given, ASKED: None}
+    assert (options[ASKED] == {"settings": {}}) == (ASKED in given)
+    expected = {"large-v3"} if "model" in given else {"demo"}
+    assert ASKED in given or {options[ASKED]["settings"]["model"]} == expected

@@ -66,6 +66,9 @@ class Acts:
     def record(self, what: str, ids: Sequence[str] = (), **facts: str) -> None:
         raise NotImplementedError
 
+    def asked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError
+
     # Again
 
     def retry(self, ids: Sequence[str]) -> list[str]:
@@ -83,6 +86,7 @@ class Acts:
                 [each for each in ids if each not in ended],
                 self._client.ingest,
                 (FAILED, CANCELLED, DISMISSED, PAUSED, WAITING),
+                ask=self.asked,
             )
         ]
         LeftOut(self._library).unmark(queued)

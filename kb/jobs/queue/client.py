@@ -236,11 +236,11 @@ class JobQueue(Acts, QueueWorkers):
 
     def refresh(self, found: Sequence[MediaItem]) -> list[str]:
         """Bring the facts that a listing found into known items; see `refresh_known`."""
-        return refresh_known(self.items, self._library, found, self._client.ingest)
+        return refresh_known(self.items, self._library, found, self._client.ingest, ask=self.asked)
 
     def take_version(self, entry: LibraryEntry) -> None:
         """Queue an item that is held with the question about a new version, for that version."""
-        renewals.take(self.items, self._library, entry, self._client.ingest)
+        renewals.take(self.items, self._library, entry, self._client.ingest, self.asked)
 
     def pause(self, ids: Sequence[str] | None = None) -> list[str]:
         """Pause items; `ids` None: the whole queue.

@@ -36,6 +36,7 @@ from kb.jobs.queue.item_states import (
 )
 from kb.jobs.queue.library_rows import LibraryRows
 from kb.jobs.queue.order import Places
+from kb.jobs.queue.request_settings import Ask, completed
 
 Enqueue = Callable[[sa.Connection, str, int, int], None]
 """Called in the transaction with item id, serial and priority of an item to be processed."""
@@ -107,11 +108,13 @@ class ItemStore(LibraryRows):
         fresh: bool = True,
         priority: int | None = None,
         serials: Mapping[str, int] | None = None,
+        ask: Ask = dict,
     ) -> list[Key]:
         """Queue items again; finished steps, whose files are in the folder, are not repeated.
 
         `fresh` resets the number of attempts to zero; `serials` limits the call to these serials,
-        by id. Return id and former serial of each item queued.
+        by id. `ask` gives an item without settings of a request those of this one. Return id and
+        former serial of each item queued.
         """
         queued: list[Key] = []
         with self.database.begin() as connection:
@@ -123,6 +126,7 @@ class ItemStore(LibraryRows):
                     continue
                 changes: dict[str, Any] = dict(_FIRST_ATTEMPT) if fresh else {}
                 rank = row.priority if priority is None else priority
+                changes["options"] = completed(row.options, ask)
                 if self._requeue(connection, row, rank, **changes):
                     enqueue(connection, item_id, row.serial + 1, rank)
                     queued.append((item_id, row.serial))

@@ -23,7 +23,7 @@ from kb.jobs.queue.item_states import (
 )
 from kb.jobs.queue.items import Enqueue, ItemStore
 from kb.jobs.queue.order import SINCE, SOURCE
-from kb.jobs.queue.request_settings import settings_of
+from kb.jobs.queue.request_settings import ASKED, settings_of
 from kb.jobs.queue.source_factory import (
     SHARED,
     KnownIds,
@@ -138,8 +138,11 @@ def run_listing(
         if keeps_captions(row, source_factory.settings):
             enqueue_captions(row.id, row.serial, row.priority, 0.0)
 
+    def ask(given: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**given, **{k: v for k, v in options.items() if k == ASKED}}
+
     def refresh(found: Sequence[MediaItem]) -> None:
-        refresh_known(items, library, found, enqueue, fetch_captions)
+        refresh_known(items, library, found, enqueue, fetch_captions, ask)
 
     try:
         for part in batches(available_items(listing)):

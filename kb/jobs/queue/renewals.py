@@ -19,6 +19,7 @@ from kb.database import items as table
 from kb.errors import KBError, stored_problem
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, DONE, FAILED, HELD, ItemRow
 from kb.jobs.queue.items import Enqueue, ItemStore
+from kb.jobs.queue.request_settings import Ask, completed
 from kb.library import Library, LibraryEntry
 from kb.library.metadata import RENEWAL
 from kb.pipeline.hold import is_asked
@@ -86,11 +87,19 @@ def fetch_again(library: Library, row: ItemRow, found: MediaItem) -> None:
 
 
 def renew(
-    items: ItemStore, library: Library, row: ItemRow, found: MediaItem, enqueue: Enqueue
+    items: ItemStore,
+    library: Library,
+    row: ItemRow,
+    found: MediaItem,
+    enqueue: Enqueue,
+    ask: Ask = dict,
 ) -> None:
-    """Queue an item whose source has another medium; its transcript stays until the new one is."""
+    """Queue an item whose source has another medium; its transcript stays until the new one is.
+
+    `ask` gives an item without settings of a request those of this one.
+    """
+    options = {**completed(row.options, ask), "again": False}
     library.amend(row.id, {RENEWAL: _renewal(row.run + 1, found), QUESTION: None})
-    options = {**row.options, "again": False}
     item = replace(row.item, duration_s=found.duration_s)
     items.submit([item], options, enqueue, again=True)
 
@@ -127,13 +136,19 @@ def keep(items: ItemStore, library: Library, entry: LibraryEntry) -> LibraryEntr
     return _withdraw(items, library, entry, item)
 
 
-def take(items: ItemStore, library: Library, entry: LibraryEntry, enqueue: Enqueue) -> None:
-    """Answer the question: the item becomes the new version."""
+def take(
+    items: ItemStore,
+    library: Library,
+    entry: LibraryEntry,
+    enqueue: Enqueue,
+    ask: Ask = dict,
+) -> None:
+    """Answer the question: the item becomes the new version; `ask` as for `renew`."""
     length_s = wanted_length_s(entry)
     entry = _withdraw(items, library, entry, entry.item)
     row = items.read(entry.item.id)
     if row is not None:
-        renew(items, library, row, replace(entry.item, duration_s=length_s), enqueue)
+        renew(items, library, row, replace(entry.item, duration_s=length_s), enqueue, ask)
 
 
 def _withdraw(

@@ -8,7 +8,7 @@ the worker's settings hold for them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -20,6 +20,9 @@ from kb.settings import Settings
 from kb.settings.repair import RepairSettings
 
 ASKED = "asked"  # key of a row's options
+
+# Returns given options with the settings of a request.
+Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 # Settings of recognition that concern the machine and not the words.
 OF_THE_MACHINE = frozenset((
@@ -115,6 +118,14 @@ def asked_of(options: Mapping[str, Any], settings: Settings) -> Asked | None:
             hint="Queue the item again: kb ingest SOURCE --again",
             reason=error.message.rstrip(".") if isinstance(error, KBError) else error,
         ) from error
+
+
+def completed(options: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
+    """Return a row's options, with the settings of a new request where it has none of its own.
+
+    Items that were found in the folder, and rows of the version before, have none.
+    """
+    return dict(options if ASKED in options else ask(options))
 
 
 def settings_of(options: Mapping[str, Any], settings: Settings) -> Settings:

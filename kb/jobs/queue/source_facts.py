@@ -17,6 +17,7 @@ from kb.jobs.queue.item_facts import describe
 from kb.jobs.queue.item_states import RUNNING, ItemRow
 from kb.jobs.queue.items import Enqueue, ItemStore
 from kb.jobs.queue.renewals import Verdict
+from kb.jobs.queue.request_settings import Ask
 from kb.library import Library
 from kb.types import MediaItem
 
@@ -36,14 +37,16 @@ def refresh_known(
     found: Sequence[MediaItem],
     enqueue: Enqueue | None = None,
     on_captions: Callable[[ItemRow], None] = lambda _: None,
+    ask: Ask = dict,
 ) -> list[str]:
     """Bring the facts that a listing found into the known items; return the ids that changed.
 
     Unknown items, unavailable ones and local files are ignored. A running item is left to a later
     look. With `enqueue`, an item whose source has a medium of another length becomes a new version,
     or is held with a question (`kb.jobs.queue.renewals`). `on_captions` is called with each item
-    whose source has captions now and had none before. Raises LibraryError when the database or
-    the library folder cannot be used.
+    whose source has captions now and had none before. `ask` gives an item without settings of a
+    request those of this listing. Raises LibraryError when the database or the library folder
+    cannot be used.
     """
     listed = {
         item.id: item
@@ -59,7 +62,7 @@ def refresh_known(
         if fresh == row.job:
             continue
         try:
-            if _refresh(items, library, row, fresh, enqueue):
+            if _refresh(items, library, row, fresh, enqueue, ask):
                 changed.append(row.id)
             before, now = row.job.extra.get(_CAPTIONS), fresh.extra.get(_CAPTIONS)
             if before is False and now is True:
@@ -70,7 +73,12 @@ def refresh_known(
 
 
 def _refresh(
-    items: ItemStore, library: Library, row: ItemRow, found: MediaItem, enqueue: Enqueue | None
+    items: ItemStore,
+    library: Library,
+    row: ItemRow,
+    found: MediaItem,
+    enqueue: Enqueue | None,
+    ask: Ask,
 ) -> bool:
     """Bring the facts into one item; return False if nothing was changed."""
     entry = library.find(row.id)
@@ -88,7 +96,7 @@ def _refresh(
         renewals.fetch_again(library, row, found)
     elif verdict is Verdict.RENEW:
         log.info("%s has another medium at its source: it is fetched again", row.id)
-        renewals.renew(items, library, replace(row, job=fresh), found, enqueue)
+        renewals.renew(items, library, replace(row, job=fresh), found, enqueue, ask)
     else:
         renewals.ask(items, library, entry, found)
     return True
