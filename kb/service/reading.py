@@ -17,7 +17,7 @@ from kb.service.items import Items
 from kb.service.search import Search
 from kb.transcript import render
 from kb.transcript.chunks import chunks, format_timestamp
-from kb.types import Transcript
+from kb.types import Hit, Transcript
 from kb.types.safe_text import clean
 
 MOST_CHARACTERS = 20_000  # of the text in one answer
@@ -165,7 +165,12 @@ class Reading:
             )
         entries = {entry.item.id: entry for entry in self.items.listing().entries}
         candidates = limit if chosen == ItemFilter() else _MOST_CANDIDATES
-        result = self.finder.run(query, limit=candidates)
+        result = self.finder.run(query, limit=candidates, speakers=False)
+        hits = [
+            hit
+            for hit in result.hits
+            if (entry := entries.get(hit.item_id)) is not None and chosen.allows(entry)
+        ]
         found = [
             FoundPassage(
                 f"{hit.item_id}#{max(0, int(hit.at_s))}",
@@ -178,14 +183,14 @@ class Reading:
                 entry.item.published,
                 _language(entry),
                 entry.grade,
-                doubt(entry, unsure=hit.expected_errors is not None, tier=hit.tier),
+                "" if hit.origin else doubt(entry, unsure=_is_unsure(hit), tier=hit.tier),
                 clean(hit.speaker),
                 hit.origin,
             )
-            for hit in result.hits
-            if (entry := entries.get(hit.item_id)) is not None and chosen.allows(entry)
+            for hit in self.finder.with_speakers(hits[:limit])
+            for entry in (entries[hit.item_id],)
         ]
-        return tuple(found[:limit]), len(found) > limit or result.has_more
+        return tuple(found), len(hits) > limit or result.has_more
 
     def stretch(self, place: str, around_s: float = 60.0) -> Stretch:
         """Return the text around a place: an item's id, `#` and a second.
@@ -322,6 +327,10 @@ def doubt(entry: LibraryEntry, *, unsure: bool = False, tier: str = "") -> str:
     if entry.grade == "C":
         return "grade C: much of the text is missing or likely wrong"
     return "many words here are likely wrong" if unsure else ""
+
+
+def _is_unsure(hit: Hit) -> bool:
+    return hit.expected_errors is not None
 
 
 def _ordered(entries: Sequence[LibraryEntry], order: Order) -> list[LibraryEntry]:

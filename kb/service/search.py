@@ -37,9 +37,17 @@ class Search:
     subscriptions: Subscriptions
     revisions: Revisions
 
-    def run(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> SearchResult:
+    def run(
+        self,
+        query: str,
+        mode: SearchMode = "keyword",
+        limit: int = 20,
+        *,
+        speakers: bool = True,
+    ) -> SearchResult:
         """Return at most `limit` passages that match a query, best first.
 
+        Without `speakers`, those of the hits are left open: each item's result is a file to read.
         Raises UsageError or KnowledgeBaseError.
         """
         sink = open_search("local", self.settings)
@@ -48,15 +56,15 @@ class Search:
         unknown: Sequence[UnknownWord] = ()
         if mode == "keyword" and not any(not hit.missing for hit in hits):
             unknown = sink.unknown_words(query)
-        hits = self._with_speakers(hits[: limit + 1])
+        found = self.with_speakers(hits[:limit]) if speakers else hits[:limit]
         elapsed_ms = round((time.perf_counter() - started_at) * 1000, 1)
         return SearchResult(
-            query, mode, elapsed_ms, tuple(hits[:limit]), len(hits) > limit, tuple(unknown)
+            query, mode, elapsed_ms, tuple(found), len(hits) > limit, tuple(unknown)
         )
 
-    def _with_speakers(self, hits: Sequence[Hit]) -> list[Hit]:
+    def with_speakers(self, hits: Sequence[Hit]) -> list[Hit]:
         """Return hits with who speaks at their second."""
-        ids = {hit.item_id for hit in hits}
+        ids = {hit.item_id for hit in hits if not hit.origin}
         by_item = {each: [hit.at_s for hit in hits if hit.item_id == each] for each in ids}
         found: dict[tuple[str, float], str] = {}
         for entry in self.library.find_all(ids):

@@ -15,6 +15,7 @@ from kb.cli import run
 from kb.errors import UsageError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.publisher import build_sync_item
+from kb.library.extras import Extras
 from kb.pipeline.publish_record import record_published
 from kb.service import Service
 from kb.service.export_request import ExportRequest
@@ -37,6 +38,7 @@ from tests.support.spoken_items import (
     ITEM,
     SHA,
     TURNS,
+    numbered,
     opened,
     panel,
     words,
@@ -118,6 +120,38 @@ def test_documents_of_a_knowledge_base_have_the_names_and_are_marked_as_changed(
     service.speakers.unname(ITEM.id, "Ben")
     assert document().sha256 == before.sha256
     assert "speakers" not in service.items.entry(ITEM.id).record
+
+
+def test_a_search_for_assistants_reads_the_speakers_of_what_it_returns_alone(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = replace(numbered(1), channel="Elsewhere")
+    write(service, panel(), other)
+    extras = Extras(service.library)
+    damaged = extras.path(service.items.entry(other.id).stem, "speakers")
+    damaged.parent.mkdir(parents=True, exist_ok=True)
+    damaged.write_text("{}", encoding="utf-8")
+    service.library.amend(ITEM.id, {"state": "held"})
+    rows = {"text": "projector", "start": 3.0}
+    page = {"showings": [{"start": 3.0, "end": 9.0}], "lines": [rows]}
+    extras.write(
+        service.items.entry(ITEM.id),
+        "screen",
+        {"basis": {"sha256": SHA}, "pages": [page]},
+        lambda: service.library.guard(ITEM.id),
+    )
+    service.search.reindex()
+    caplog.clear()
+    ours = ItemFilter(source=ITEM.channel)
+    (said,), more = service.reading.search('"lantern0 lantern1"', ours, 1)
+    assert said.id.startswith(f"{ITEM.id}#") and said.speaker.startswith("Speaker") and more
+    assert said.doubtful.startswith("held")
+    assert other.id not in caplog.text
+    (shown,), more = service.reading.search("projector", ours, 1)
+    # What is held is the speech: it says nothing about the text in the picture.
+    assert (shown.origin, shown.speaker, shown.doubtful, more) == ("screen", "", "", False)
+    service.search.run("lantern0")
+    assert other.id in caplog.text
 
 
 def test_a_folder_of_documents_has_the_names_and_is_marked_as_changed(service: Service) -> None:
