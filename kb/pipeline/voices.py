@@ -165,13 +165,19 @@ def suggestions(
     return found
 
 
-def name_known(library: Library, item_id: str, only: str = "") -> tuple[str, ...]:
+def name_known(
+    library: Library,
+    item_id: str,
+    only: str = "",
+    known: Mapping[str, VoiceProfile] | None = None,
+) -> tuple[str, ...]:
     """Give an item's unnamed speakers the names of confirmed profiles; return the names.
 
-    `only` gives no other name. A damaged document gives none, and is logged.
+    `only` gives no other name. `known` are all profiles, if the caller has them: names that they
+    gave do not change them. A damaged document gives none, and is logged.
     """
     try:
-        known = profiles(library)
+        known = profiles(library) if known is None else known
         with library.metadata_lock(item_id):
             entry = library.find(item_id)
             if entry is None:

@@ -87,11 +87,11 @@ class VoiceProfiles:
                 hint="Confirm one of its suggestions: kb speakers ID --confirm WHO",
                 name=name,
             )
-        chosen = {name: known[name]}
         entries = [
             entry
             for entry in self.items.listing().entries
-            if voices.suggestions(self.library, entry, chosen)
+            # A speaker who is more like another profile is not of this one.
+            if any(each.name == name for each in voices.suggestions(self.library, entry, known))
         ]
         published = [entry for entry in entries if _is_published(entry)]
         if len(published) > MOST_UNASKED and not sure:
@@ -101,7 +101,7 @@ class VoiceProfiles:
         named = tuple(
             entry.item.id
             for entry in entries
-            if voices.name_known(self.library, entry.item.id, only=name)
+            if voices.name_known(self.library, entry.item.id, name, known)
         )
         if named:
             self.queue.record("speakers", list(named), name=name, by="voice")

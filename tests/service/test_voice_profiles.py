@@ -171,6 +171,18 @@ def test_more_than_twenty_published_items_are_named_with_a_yes_only(
     assert all("Anna" in seen(service, numbered(number).id) for number in range(2, 23))
 
 
+def test_a_speaker_who_is_more_like_another_one_is_not_counted(service: Service) -> None:
+    confirmed, hers, third = numbered(2), numbered(3), numbered(4)
+    for item, voice in ((confirmed, ANNA), (hers, near(ANNA, 0.9)), (third, near(ANNA, 0.9))):
+        add(service, item, S1=voice)
+        service.library.amend(item.id, {"published": {"odin": {"status": "synced"}}})
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.speakers.name(hers.id, "S1", "Eva")
+    assert seen(service, third.id)["Speaker 1"] == ("Eva", 1.0)
+    report = service.voices.confirm(confirmed.id, "S1")
+    assert (report.named, report.waiting, report.published) == ((), 0, 0)
+
+
 def test_off_is_the_default_and_suggests_and_keeps_nothing(service: Service) -> None:
     service.speakers.name(ITEM.id, "S1", "Anna")
     off = opened(service.library.home)
