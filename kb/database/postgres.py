@@ -82,10 +82,16 @@ def postgres_engine(url: str, deadlines: Deadlines = FACE) -> sa.Engine:
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, cargs: Any, cparams: Any) -> Any:
-        own = _own_choice(engine.url)
-        if "connect_timeout" not in own and deadlines.again_s and _silence(where).is_recent:
+        own, silence = _own_choice(engine.url), _silence(where)
+        is_again = "connect_timeout" not in own and deadlines.again_s and silence.is_recent
+        if is_again:
             own["connect_timeout"] = min(deadlines.connect_s, deadlines.again_s)
-        return _open(record, deadlines, cargs, {**cparams, **own}, _silence(where))
+        try:
+            return _open(record, deadlines, cargs, {**cparams, **own}, silence)
+        except engine.dialect.loaded_dbapi.OperationalError as error:
+            if "timeout" in str(error) and not is_again:
+                silence.note()
+            raise
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -147,8 +153,6 @@ def _open(
     try:
         connection = DeadlineConnection.connect(*cargs, **chosen)
     except psycopg.OperationalError as error:
-        if "timeout" in str(error):
-            silence.note()
         if record.get(_POOLER) or not all(word in str(error) for word in _REFUSED_OPTIONS):
             raise
         record[_POOLER] = True

@@ -52,9 +52,14 @@ class DeadlineConnection(psycopg.Connection[Any]):
             return super().wait(gen, *args, **kwargs)
         is_again = self.again_s and self.silence is not None and self.silence.is_recent
         limit_s = min(self.answer_s, self.again_s) if is_again else self.answer_s
-        return super().wait(self._limited(gen, limit_s), *args, **kwargs)
+        # A request that had less time than usual says nothing about the server: else one whose
+        # requests take longer than that would be refused for as long as it is asked.
+        silence = None if is_again else self.silence
+        return super().wait(self._limited(gen, limit_s, silence), *args, **kwargs)
 
-    def _limited(self, gen: Generator[Any, Any, Any], answer_s: float) -> Generator[Any, Any, Any]:
+    def _limited(
+        self, gen: Generator[Any, Any, Any], answer_s: float, silence: Silence | None
+    ) -> Generator[Any, Any, Any]:
         began, is_told = time.monotonic(), False
         try:
             wanted = next(gen)
@@ -70,8 +75,8 @@ class DeadlineConnection(psycopg.Connection[Any]):
                     )  # fmt: skip
                 if not ready and waited_s >= answer_s:
                     self.pgconn.finish()
-                    if self.silence is not None:
-                        self.silence.note()
+                    if silence is not None:
+                        silence.note()
                     raise psycopg.OperationalError(
                         f"the server closed the connection unexpectedly or is out of reach: "
                         f"no answer in {answer_s:g} s"

@@ -272,21 +272,33 @@ def test_a_network_that_swallows_is_noticed(migrated: str, moment: str) -> None:
 
 
 def test_the_requests_after_a_silence_wait_for_less(migrated: str) -> None:
-    """A command has several requests, and answers in the time of one."""
+    """A command has several requests, and answers in the time of one.
+
+    One that had less time does not let the next ones have less: a server that is slow, and not
+    silent, would be refused for as long as it is asked.
+    """
     patient = replace(IMPATIENT, connect_s=20, answer_s=3.0, again_s=1)
     with DatabaseProxy.before(migrated) as proxy:
-        database, said = quick(proxy.url(migrated), patient), []
+        database, said, noted = quick(proxy.url(migrated), patient), [], []
         with ExitStack() as stack:
             opened = [stack.enter_context(database.engine.connect()) for _ in range(2)]
             for connection in opened:
                 connection.execute(sa.select(items))
+            silence = opened[0].connection.dbapi_connection.silence
             proxy.swallow()
             for connection in opened:
                 with pytest.raises(sa.exc.OperationalError) as caught:
                     connection.execute(sa.select(items))
                 said.append(str(caught.value.orig).rpartition("no answer in ")[2])
+                noted.append(silence.at)
                 connection.invalidate()
+            silence.note()
+            noted.append(silence.at)
+            with pytest.raises(sa.exc.OperationalError, match="timeout"):
+                database.engine.connect()  # this one waits for less, too
+            noted.append(silence.at)
         assert said == ["3 s", "1 s"]
+        assert noted[0] == noted[1] and noted[2] == noted[3]
         database.close()
 
 

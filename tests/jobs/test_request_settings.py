@@ -113,6 +113,20 @@ def test_a_request_of_the_version_before_has_the_worker_s_settings() -> None:
     assert shown_settings(RunOptions().as_dict()) == {}
 
 
+def test_a_request_of_the_version_before_has_the_worker_s_aligner() -> None:
+    """It named no aligner: one of the machine's settings must not be refused as another one."""
+    worker = WORKER.replace(qwen_aligner="/models/own")
+    options = with_settings(RunOptions().as_dict(), ASKER.replace(engine="qwen3-asr"))
+    now = asked_of({ASKED: {**options[ASKED], "row": {}}}, worker)
+    before = asked_of({ASKED: {n: v for n, v in options[ASKED].items() if n != "row"}}, worker)
+    assert now and before and before.row is None
+    assert now.settings.qwen_aligner == Settings().qwen_aligner
+    session = InferenceSession(worker)
+    check_aligner(
+        session.transcription_options(RunOptions(), before.settings, before.preset), worker
+    )
+
+
 @pytest.mark.parametrize(
     "broken",
     [{"settings": {"language": 7}, "preset": {}}, {"settings": {}}, {"preset": None},

@@ -104,8 +104,10 @@ def asked_of(options: Mapping[str, Any], settings: Settings) -> Asked | None:
     defaults = {name: Settings.model_fields[name].default for name in known}
     given = stored.get("settings")
     own = {n: v for n, v in given.items() if n in known} if isinstance(given, Mapping) else {}
+    row = stored.get("row")
+    if row is None:  # the version before knew no aligner but the machine's
+        del defaults["qwen_aligner"]
     try:
-        row = stored.get("row")
         return Asked(
             settings.replace(**{**defaults, **own}),
             _preset(stored.get("preset")),
