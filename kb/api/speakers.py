@@ -103,6 +103,10 @@ def speaker_request(
     if len(set(names)) != len(names):
         message = "known_speaker_names: a name is given twice."
         raise ApiError(400, "invalid_value", message, param="known_speaker_names")
+    for name in names:
+        if name == UNKNOWN or _OURS.fullmatch(name):  # it would be mixed up with another speaker
+            message = f"known_speaker_names: {name!r} stands for speakers without a name."
+            raise ApiError(400, "invalid_value", message, param="known_speaker_names")
     return SpeakerRequest(service, tuple(zip(names, references, strict=True)), folder)
 
 

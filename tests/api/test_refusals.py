@@ -212,6 +212,8 @@ def test_speakers_need_their_model(site: Site) -> None:
         (["Ada", "Ada"], [VOICE, VOICE], "known_speaker_names"),
         (["A", "B", "C", "D", "E"], [VOICE] * 5, "known_speaker_names"),
         (["A\x1b"], [VOICE], "known_speaker_names"),
+        (["Speaker 2"], [VOICE], "known_speaker_names"),
+        (["unknown"], [VOICE], "known_speaker_names"),
         (["x" * 90], [VOICE], "known_speaker_names"),
         (["Ada"], ["https://a.example/voice.wav"], "known_speaker_references"),
         (["Ada"], ["data:audio/wav;base64,%%%"], "known_speaker_references"),
