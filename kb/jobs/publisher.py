@@ -52,7 +52,7 @@ def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
     """
     transcript = stages.read_transcript(library, entry)
     found = passages(transcript, entry.item, path=entry.medium_place)
-    return SyncItem(entry.item, found, publish_record.facts_of(transcript, named(entry)))
+    return SyncItem(entry.item, found, publish_record.facts_of(transcript, named(library, entry)))
 
 
 class HeldForReview(UsageError):

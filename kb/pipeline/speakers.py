@@ -38,10 +38,18 @@ def names_of(entry: LibraryEntry) -> SpeakerNames:
     return read_names(entry.record, entry.sha256, f"{entry.stem}.json")
 
 
-def named(entry: LibraryEntry) -> tuple[str, ...]:
-    """Return the names that a person gave to an item's speakers; none of damaged metadata."""
+def named(library: Library, entry: LibraryEntry) -> tuple[str, ...]:
+    """Return the names that a person gave to an item's speakers; none of damaged metadata.
+
+    A name whose speaker was not found again, as another number of speakers was, is left out.
+    """
     try:
-        return names_of(entry).spoken
+        names = names_of(entry)
+        spoken = _spoken(library, entry) if names.spoken else SpokenSpans(())
+        if not spoken.spans:
+            return names.spoken
+        shown = {label for _, _, label in shown_spans(spoken, names).spans}
+        return tuple(name for name in names.spoken if name in shown)
     except LibraryError as error:
         log.warning("%s: %s", entry.item.id, error.message)
         return ()

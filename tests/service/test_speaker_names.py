@@ -154,6 +154,25 @@ def test_a_search_for_assistants_reads_the_speakers_of_what_it_returns_alone(
     assert other.id in caplog.text
 
 
+def test_a_name_whose_speaker_is_not_found_again_is_in_no_document(service: Service) -> None:
+    def speakers() -> str:
+        source = build_sync_item(service.library, service.items.entry(ITEM.id))
+        assert source.facts is not None
+        return source.facts.speakers
+
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.speakers.name(ITEM.id, "S3", "Carl")
+    service.speakers.assign(ITEM.id, 33.0, 35.0, "Dora")
+    assert speakers() == "Anna, Carl, Dora"
+    write_turns(service, [(0.0, 36.0, "Speaker 1")])  # as if all were one
+    assert shown(service) == ["Anna", "Dora"]
+    assert speakers() == "Anna, Dora"
+    write_turns(service, TURNS)
+    assert speakers() == "Anna, Carl, Dora"
+    shutil.rmtree(service.library.home / "extras")  # who speaks when is not known any more
+    assert speakers() == "Anna, Carl, Dora"
+
+
 def test_a_folder_of_documents_has_the_names_and_is_marked_as_changed(service: Service) -> None:
     sink = open_sink("folder", service.settings)
     content = PublishedContent(service.settings, service.library, service.queue.database)
