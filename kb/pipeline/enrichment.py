@@ -193,7 +193,8 @@ def run_step(
     if step.is_indexed:
         _index(library, entry, settings)
     if private:
-        voices.name_known(library, entry.item.id)
+        # What is published already costs credits when it changes: a person decides (`apply`).
+        voices.name_known(library, entry.item.id, also_published=False)
 
 
 def lacks_voices(library: Library, entry: LibraryEntry, name: str, settings: Settings) -> bool:

@@ -24,6 +24,7 @@ from kb.library import Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.extras import VOICES, Extras
 from kb.pipeline.speakers import STEP, names_of
+from kb.sinks import is_local_sink
 from kb.storage import Fields
 from kb.transcript.speaker_names import (
     CONFIRMED,
@@ -170,17 +171,20 @@ def name_known(
     item_id: str,
     only: str = "",
     known: Mapping[str, VoiceProfile] | None = None,
+    *,
+    also_published: bool = True,
 ) -> tuple[str, ...]:
     """Give an item's unnamed speakers the names of confirmed profiles; return the names.
 
     `only` gives no other name. `known` are all profiles, if the caller has them: names that they
-    gave do not change them. A damaged document gives none, and is logged.
+    gave do not change them. Without `also_published`, an item that a remote knowledge base has gets
+    none. A damaged document gives none, and is logged.
     """
     try:
         known = profiles(library) if known is None else known
         with library.metadata_lock(item_id):
             entry = library.find(item_id)
-            if entry is None:
+            if entry is None or (not also_published and is_published(entry)):
                 return ()
             found = [
                 each
@@ -198,6 +202,16 @@ def name_known(
         log.warning("%s: %s", item_id, error.message)
         return ()
     return tuple(dict.fromkeys(each.name for each in found))
+
+
+def is_published(entry: LibraryEntry) -> bool:
+    """Return True if a remote knowledge base has the item, or gets it now."""
+    return any(
+        not is_local_sink(sink)
+        and isinstance(record, Mapping)
+        and record.get("status") in ("synced", "syncing")
+        for sink, record in entry.published.items()
+    )
 
 
 def label_voices(voices: tuple[StoredVoice, ...], names: SpeakerNames) -> list[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from kb import storage
 from kb.errors import UsageError
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.outbox_states import SYNCED, SYNCING
 from kb.library import Library, LibraryEntry
 from kb.library.directory import DirectorySnapshot
 from kb.library.extras import FOLDER as EXTRAS
@@ -93,7 +92,7 @@ class VoiceProfiles:
             # A speaker who is more like another profile is not of this one.
             if any(each.name == name for each in voices.suggestions(self.library, entry, known))
         ]
-        published = [entry for entry in entries if _is_published(entry)]
+        published = [entry for entry in entries if voices.is_published(entry)]
         if len(published) > MOST_UNASKED and not sure:
             rate = self.items.settings.odin_credits_per_10k_words
             cost = sum(map(_words, published)) / 10_000 * rate
@@ -166,15 +165,6 @@ class VoiceProfiles:
                 hint="Switch them on: KB_VOICE_PROFILES=true in .env, then kb enrich --all "
                 "--steps speakers. Voices are biometric data: ask those who speak.",
             )
-
-
-def _is_published(entry: LibraryEntry) -> bool:
-    return any(
-        sink != "local"
-        and isinstance(record, Mapping)
-        and record.get("status") in (SYNCED, SYNCING)
-        for sink, record in entry.published.items()
-    )
 
 
 def _words(entry: LibraryEntry) -> int:

@@ -94,6 +94,17 @@ def test_one_confirmation_lets_the_others_count(service: Service) -> None:
     add(service, numbered(3), S1=CARL, S2=ANNA, S3=BEN)
     assert voices.name_known(service.library, numbered(3).id) == ("Anna",)
     assert "<v Anna>" in service.items.export(numbered(3).id, "vtt")
+    # One that is published by then costs credits: a person decides.
+    add(service, numbered(4), S1=CARL, S2=ANNA, S3=BEN)
+    for status in ("synced", "syncing"):
+        service.library.amend(numbered(4).id, {"published": {"odin": {"status": status}}})
+        assert voices.name_known(service.library, numbered(4).id, also_published=False) == ()
+        assert "Anna" in seen(service, numbered(4).id)["Speaker 2"]
+    # What a base refused, or the local index has, is not published.
+    service.library.amend(
+        numbered(4).id, {"published": {"odin": {"status": "failed"}, "local": {"status": "synced"}}}
+    )
+    assert voices.name_known(service.library, numbered(4).id, also_published=False) == ("Anna",)
     # Names that a voice gave are no part of its profile.
     (profile,) = service.voices.list()
     assert profile.items == (ITEM.id, OTHER.id) or profile.items == (OTHER.id, ITEM.id)
