@@ -12,6 +12,7 @@ from kb.errors import UsageError
 from kb.jobs.queue.api_jobs import ApiJob, is_under_way
 from kb.jobs.queue.api_jobs import ApiJobs as JobStore
 from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.worker.webhooks import secret_bytes
 from kb.options import RunOptions
 from kb.service.ingest import Ingest
@@ -101,7 +102,7 @@ class ApiJobs:
     ) -> ApiJob:
         """Queue the media of a link, or an uploaded file, as one job.
 
-        `allow` is called with the sound of new media before they are queued, and may raise.
+        `allow` is called with the sound of what is to be queued, before it is, and may raise.
         Raises UsageError for a link that is none or leads nowhere, and MediaUnavailable.
         """
         filters = None
@@ -111,8 +112,10 @@ class ApiJobs:
             filters = VideoFilters(limit=newest)
 
         def admit(found: Sequence[MediaItem]) -> None:
-            known = self._store.states([item.id for item in found])
-            allow(sum(_expected_s(each.duration_s) for each in found if each.id not in known))
+            states = self._store.states([item.id for item in found])
+            # One that failed or was cancelled is queued again, and its sound was given back.
+            allow(sum(_expected_s(each.duration_s) for each in found
+                      if states.get(each.id) not in (*ACTIVE, DONE, HELD)))  # fmt: skip
 
         report = self.ingest.run([str(reference)], options, filters, admit=admit)
         known = [each.id for each in report.skipped]

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from openai import OpenAI
 
 from kb.api.server import ApiServer
-from kb.database import Database, access_keys
+from kb.database import Database, access_keys, items
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.access_keys import AccessKeys
 from kb.jobs.worker import key_use
@@ -308,6 +308,32 @@ def test_a_link_beyond_the_quota_is_refused_and_not_queued(site: Site) -> None:
         asked = {"url": f"{media.url}/talk", "options": {"language": "de"}}
         known = site.get("/v1/jobs", secret, "POST", json=asked)
         assert known.status_code == 202 and site.used(key) == 59.0  # its medium is queued already
+
+
+@pytest.mark.slow
+def test_sound_that_was_given_back_is_asked_for_again(site: Site) -> None:
+    """What was cancelled or has failed is queued again: the quota must have room for it."""
+    key, secret = site.key("jobs", day_s=60.0)
+    bodies = {name: tone(8, place) for place, name in enumerate(("cancelled", "failed", "other"))}
+    with FakeMedia(b"", bodies=bodies) as media:
+        first = site.link(secret, media, 59.0, "cancelled").json()
+        site.get(first["status_url"], secret, "DELETE")
+        site.settle()
+        assert site.link(secret, media, 59.0, "failed").status_code == 202
+        with site.service.queue.database.begin() as connection:
+            queued = sa.update(items).where(items.c.state == "queued")
+            assert connection.execute(queued.values(state="failed")).rowcount == 1
+        site.settle()
+        assert site.used(key) == 0.0
+        other = site.link(secret, media, 59.0, "other").json()
+        for name in ("cancelled", "failed"):
+            refused = site.link(secret, media, 59.0, name)
+            assert refused.status_code == 429, (name, refused.text)
+        assert site.used(key) == 59.0
+        site.get(other["status_url"], secret, "DELETE")
+        site.settle()
+        assert site.link(secret, media, 20.0, "failed").status_code == 202
+        assert site.used(key) == 20.0
 
 
 def test_a_job_counts_its_sound(site: Site) -> None:
