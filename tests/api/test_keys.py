@@ -103,7 +103,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     home = tmp_path / "home"
     service = Service(Settings.model_validate({"KB_HOME": str(home)}))
     service.queue.prepare()
-    with served(home, held, KB_API_KEYS=SETTING_KEY, KB_PRIVATE_HOSTS="127.0.0.1") as running:
+    unpaced = {"KB_DOWNLOAD_PAUSE_S": "0", "KB_DOWNLOAD_PAUSE_MAX_S": "0"}
+    with served(
+        home, held, KB_API_KEYS=SETTING_KEY, KB_PRIVATE_HOSTS="127.0.0.1", **unpaced
+    ) as running:
         yield Site(running.address, held, service, running._context.settings)
         held.go.set()
     service.close()
