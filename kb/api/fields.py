@@ -228,7 +228,7 @@ def _strategy(given: dict[str, list[Any]]) -> Any:
             raise _bad_strategy("auto or an object is expected, not both")
         try:
             return json.loads(word) if word.startswith("{") else word
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _bad_strategy("auto or an object is expected") from None
     return {key.partition("[")[2].removesuffix("]"): values[0] for key, values in given.items()}
 

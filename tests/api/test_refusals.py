@@ -184,6 +184,8 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ({"chunking_strategy[threshold]": "0.5"}, 400, "missing_required_parameter",
          "chunking_strategy"),
         ({"chunking_strategy": '{"type": "server_vad"'}, 400, "invalid_value", "chunking_strategy"),
+        ({"chunking_strategy": '{"type": ' + "[" * 100_000}, 400, "invalid_value",
+         "chunking_strategy"),
         ({"known_speaker_names[]": "Ada"}, 400, "unsupported_value", "known_speaker_names"),
         ({"chunking_strategy": "none"}, 400, "invalid_value", "chunking_strategy"),
         ({"chunking_strategy[type]": "mine"}, 400, "invalid_value", "chunking_strategy"),
