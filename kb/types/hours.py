@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _SPAN = re.compile(r"(\d{1,2})(?::(\d{2}))?\s*[-–]\s*(\d{1,2})(?::(\d{2}))?")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
+# Files of a system that are another zone, or none, on each machine.
+_NO_ZONES = frozenset(("localtime", "posixrules", "Factory"))
 _DAY_MIN = 24 * 60
 _DAYS_AHEAD = 8  # an hour that a change of the clock leaves out comes on the next day
 
@@ -84,9 +86,9 @@ def local_zone() -> str:
     for name in (os.environ.get("TZ", "").lstrip(":"), place):
         try:
             # Only one that gives the clock of this process: TZ may come too late for it.
-            if name and datetime.now(ZoneInfo(name)).utcoffset() == _offset():
+            if name and datetime.now(_zone(name)).utcoffset() == _offset():
                 return name
-        except (ValueError, OSError, ZoneInfoNotFoundError):
+        except ValueError:
             continue
     return f"{datetime.now().astimezone():%z}"
 
@@ -102,6 +104,8 @@ def _zone(name: str) -> tzinfo:
         distance = timedelta(hours=int(hours), minutes=int(minutes))
         return timezone(-distance if sign == "-" else distance)
     try:
+        if name in _NO_ZONES:
+            raise ValueError(name)
         return ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):
         raise ValueError(name) from None

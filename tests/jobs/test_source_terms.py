@@ -145,6 +145,8 @@ def test_hours_of_a_team_get_the_zone_of_who_sets_them(
     [
         "9-17@",
         "9-17@Nowhere/City",
+        "9-17@localtime",
+        "9-17@Factory",
         "9-17@+25",
         "@UTC",
         "9-17@../../etc/passwd",
