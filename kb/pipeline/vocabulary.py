@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from kb import storage
 from kb.database import Database, items
+from kb.database.repeating import repeated
 from kb.errors import LibraryError, UsageError
 from kb.library import Library
 from kb.library.metadata import item_from_document
@@ -158,6 +159,7 @@ def _channel_id(extra: object) -> str:
     return str(extra.get("channel_id") or "") if isinstance(extra, dict) else ""
 
 
+@repeated
 def channel_items(database: Database, channel: str, channel_id: str = "") -> list[MediaItem]:
     """Return the newest items of a channel, queued ones included.
 
@@ -237,6 +239,7 @@ def _sentences(text: str) -> Iterable[list[str]]:
         yield words
 
 
+@repeated
 def known_channels(database: Database) -> list[str]:
     """Return every channel in the library or its queue, sorted."""
     with database.begin() as connection:

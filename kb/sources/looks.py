@@ -146,6 +146,7 @@ class OpenLook:
         ):
             self._on_end(self.id)
 
+    @repeated
     def _write(self, values: Mapping[str, Any]) -> bool:
         """Write facts; return False if the look was closed meanwhile."""
         with self._database.begin() as connection:
@@ -229,6 +230,7 @@ class Looks:
         if self._library is not None and numbers:
             saved_looks.append(self._library, map(_columns, self.numbered(numbers)))
 
+    @repeated
     def history(self, subscription: str, limit: int = KEPT) -> tuple[Look, ...]:
         """Return the looks at a subscription (its key), the newest first."""
         query = (
@@ -240,18 +242,21 @@ class Looks:
         with self._database.begin() as connection:
             return tuple(Look(**row) for row in connection.execute(query).mappings())
 
+    @repeated
     def since(self, moment: float) -> tuple[Look, ...]:
         """Return all looks that began at this time (epoch seconds) or later, the oldest first."""
         query = sa.select(looks).where(looks.c.started_at >= moment).order_by(looks.c.id)
         with self._database.begin() as connection:
             return tuple(Look(**row) for row in connection.execute(query).mappings())
 
+    @repeated
     def times(self) -> list[tuple[int, float]]:
         """Return number and start (epoch seconds) of all looks, in the order of their numbers."""
         query = sa.select(looks.c.id, looks.c.started_at).order_by(looks.c.id)
         with self._database.begin() as connection:
             return [(int(number), float(at)) for number, at in connection.execute(query)]
 
+    @repeated
     def numbered(self, numbers: Collection[int]) -> list[Look]:
         """Return the looks with these numbers, the oldest first."""
         with self._database.begin() as connection:
@@ -277,6 +282,7 @@ class Looks:
         """Return the look at each subscription that has not ended, by key."""
         return self._by_key(sa.select(looks.c.id).where(looks.c.ended_at.is_(None)))
 
+    @repeated
     def _by_key(self, ids: sa.Select[Any]) -> dict[str, Look]:
         with self._database.begin() as connection:
             rows = connection.execute(sa.select(looks).where(looks.c.id.in_(ids))).mappings()

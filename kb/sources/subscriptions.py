@@ -99,6 +99,7 @@ class Subscriptions:
         self._library = library
         self._clock = clock or database.time
 
+    @repeated
     def follow(
         self,
         reference: str,
@@ -202,6 +203,7 @@ class Subscriptions:
         self._save_to_library(ended=ended)
         return int(removed.rowcount)
 
+    @repeated
     def list(self) -> tuple[Subscription, ...]:
         """Return all subscriptions, the oldest first."""
         with self._database.begin() as connection:
@@ -236,6 +238,7 @@ class Subscriptions:
             count += bool(moved.rowcount)
         return count
 
+    @repeated
     def record_result(
         self, key: str, *, error: str = "", problem: StoredProblem | None = None
     ) -> None:
@@ -266,6 +269,7 @@ class Subscriptions:
         exact = next((each for each in everything if each.key == key), None)
         return exact or next((each for each in everything if key in each.keys), None)
 
+    @repeated
     def record_channel(
         self, key: str, channel_id: str, title: str | None = None, handle: str | None = None
     ) -> None:
@@ -334,6 +338,7 @@ class Subscriptions:
             self._save_to_library()
         return gone
 
+    @repeated
     def restore(self) -> int:
         """Bring the database to what `library.json` says; return the number of subscriptions added.
 
@@ -363,6 +368,7 @@ class Subscriptions:
             connection.execute(sa.delete(subscriptions).where(subscriptions.c.key.in_(gone)))
         return len(added)
 
+    @repeated
     def _row(self, key: str) -> dict[str, Any]:
         with self._database.begin() as connection:
             query = sa.select(subscriptions).where(subscriptions.c.key == key)

@@ -20,12 +20,14 @@ from kb.database import repeating
 from kb.database.repeating import TIMES, repeated
 from kb.database.server_errors import ROLLED_BACK
 from kb.errors import LibraryError
+from kb.jobs.queue.heartbeat import list_workers
 from kb.jobs.queue.item_states import CANCELLED, DISMISSED, FAILED
 from kb.jobs.queue.outbox_states import WAITING
 from kb.jobs.queue.reasons import publication_reasons
 from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
+from kb.sources.looks import Looks
 from kb.types import MediaItem
 from tests.support.machines import machines_of
 from tests.support.postgres import (
@@ -187,6 +189,73 @@ def test_a_report_is_read(service: Service) -> None:
     with in_the_way(service, DELIVERIES, ITEMS):
         found = publication_reasons(service.queue.database)
     assert sum(reason.count for reason in found) == len(IDS)
+
+
+@contextmanager
+def two_in_the_way(service: Service, table: str) -> Iterator[None]:
+    """Let two other sessions wait for each other for a second, the block between them.
+
+    One of them holds `table`. The block waits for it first, so that the server must end the block
+    or one of the two: they look for no deadlock.
+    """
+    url = service.settings.database_url.get_secret_value()
+    both_hold = threading.Barrier(3)
+    ended: list[str] = []
+
+    def act(held: str, wanted: str, waiting: int, longest: str) -> None:
+        ask = WAIT_AND_ASK.replace("NOT EXISTS (SELECT 1", "(SELECT count(*)")
+        ask = ask.replace("NOT granted)", f"NOT granted) < {waiting}")
+        with connected(url) as connection:
+            for setting in ("deadlock_timeout = '10min'", f"lock_timeout = '{longest}'"):
+                connection.execute(sa.text(f"SET {setting}"))
+            connection.execute(sa.text("BEGIN"))
+            connection.execute(sa.text(f"LOCK TABLE {held} IN ACCESS EXCLUSIVE MODE"))
+            both_hold.wait(WAIT_S)
+            command = f"LOCK TABLE {wanted} IN ACCESS EXCLUSIVE MODE"
+            try:
+                connection.execute(sa.text(ask.format(wanted=command)))
+            except sa.exc.OperationalError as error:
+                ended.append(str(error.orig))
+            connection.execute(sa.text("ROLLBACK"))
+
+    threads = [
+        threading.Thread(target=act, args=(table, "kb_meta_of_test", 2, "10min")),
+        threading.Thread(target=act, args=("kb_meta_of_test", table, 1, "1s")),
+    ]
+    execute(url, "CREATE TABLE IF NOT EXISTS kb_meta_of_test (n int)")
+    for thread in threads:
+        thread.start()
+    both_hold.wait(WAIT_S)
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.join(WAIT_S)
+    assert [each for each in ended if "lock timeout" in each] == ended != []
+
+
+READS: dict[str, tuple[str, Callable[[Service], object]]] = {
+    "states": ("kb_items", lambda s: {each.state for each in s.items.statuses(ids=IDS)}),
+    "counts": ("kb_items", lambda s: s.queue.items.counts()[FAILED]),
+    "rows": ("kb_items", lambda s: len(s.queue.rows(IDS))),
+    "publications": ("kb_deliveries", lambda s: len(s.queue.outbox.for_items(IDS))),
+    "steps": ("kb_steps", lambda s: s.queue.steps.counts() is not None),
+    "workers": ("kb_workers", lambda s: list_workers(s.queue.database) == []),
+    "pauses": ("kb_lanes", lambda s: s.queue.lanes() == []),
+    "sources": ("kb_subscriptions", lambda s: s.subscriptions.list() is not None),
+    "looks": ("kb_looks", lambda s: list(Looks(s.queue.database).since(0.0)) == []),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_only_waits_beside_two_others_is_read(service: Service, name: str) -> None:
+    """The server may end a session that holds nothing, if it stands between two others."""
+    table, read = READS[name]
+    state_of(service, FAILED)
+    expected = read(service)
+    with two_in_the_way(service, table):
+        assert read(service) == expected
+    assert expected
 
 
 def test_a_deadlock_that_does_not_end_is_named(service: Service) -> None:

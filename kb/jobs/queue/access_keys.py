@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from kb.database import Database, access_keys, access_use, api_jobs
+from kb.database.repeating import repeated
 from kb.jobs.queue.api_jobs import ApiJob
 
 SCOPES = ("speech", "jobs", "search", "admin")
@@ -75,6 +76,7 @@ class AccessKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @repeated
     def add(
         self,
         name: str,
@@ -102,18 +104,21 @@ class AccessKeys:
             connection.execute(sa.insert(access_keys).values(**values))
         return _key(values), secret
 
+    @repeated
     def all(self) -> list[AccessKey]:
         """Return all keys, the oldest first."""
         query = sa.select(access_keys).order_by(access_keys.c.created_at, access_keys.c.id)
         with self._database.begin() as connection:
             return [_key(row) for row in connection.execute(query).mappings()]
 
+    @repeated
     def by_digest(self) -> dict[str, AccessKey]:
         """Return all keys, revoked ones too, by the SHA-256 of their secrets."""
         with self._database.begin() as connection:
             rows = connection.execute(sa.select(access_keys)).mappings().all()
         return {row["digest"]: _key(row) for row in rows}
 
+    @repeated
     def revoke(self, key_id: str) -> bool:
         """Revoke a key for good; return False if there is none that is valid."""
         c = access_keys.c
@@ -122,6 +127,7 @@ class AccessKeys:
             valid = sa.update(access_keys).where(c.id == key_id, c.revoked_at.is_(None))
             return bool(connection.execute(valid.values(revoked_at=now)).rowcount)
 
+    @repeated
     def use(self) -> dict[str, KeyUse]:
         """Return the use of each key that has used sound."""
         c = access_use.c
@@ -136,6 +142,7 @@ class AccessKeys:
             rows = connection.execute(query).all()
         return {row[0]: KeyUse(float(row[1]), float(row[2]), row[3]) for row in rows}
 
+    @repeated
     def take(self, key: AccessKey, seconds: float) -> Charge | None:
         """Count seconds of sound before the work; None if the quota has no room for them.
 
@@ -158,11 +165,13 @@ class AccessKeys:
             return None
         return charge
 
+    @repeated
     def settle(self, charge: Charge, seconds: float) -> None:
         """Count the seconds that were read instead of those that were taken before."""
         with self._database.begin() as connection:
             self._settle(connection, charge, seconds)
 
+    @repeated
     def bind(self, charge: Charge, job_id: str, seconds: float) -> None:
         """Count the expected seconds of a job instead of those taken before, until it has ended.
 
@@ -177,6 +186,7 @@ class AccessKeys:
             change = (seconds if bound else 0.0) - charge.seconds
             self._add(connection, Charge(charge.key_id, charge.day, change), now)
 
+    @repeated
     def settle_job(self, job: ApiJob, seconds: float, *, for_good: bool) -> None:
         """Count the seconds that a job has read instead of those counted for it until now.
 
@@ -194,6 +204,7 @@ class AccessKeys:
                 change = Charge(job.caller, job.charge_day, seconds - counted_s)
                 self._add(connection, change, now, seconds if for_good else 0.0)
 
+    @repeated
     def read_s(self) -> dict[str, float]:
         """Return the seconds of ended work of each key since it was made."""
         c = access_use.c

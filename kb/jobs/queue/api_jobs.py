@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from kb.database import Database, api_jobs, items, notices
+from kb.database.repeating import repeated
 from kb.jobs.queue.item_states import (
     CANCELLED,
     DISMISSED,
@@ -142,6 +143,7 @@ class ApiJobs:
             return None  # PostgreSQL takes no NUL
         return self._first(api_jobs.c.id == job_id, api_jobs.c.caller == caller)
 
+    @repeated
     def with_key(self, caller: str, idempotency_key: str) -> ApiJob | None:
         """Return the job of an idempotency key; a key of yesterday is free again."""
         c = api_jobs.c
@@ -161,6 +163,7 @@ class ApiJobs:
             c.caller == caller, c.asked == asked, c.cancelled_at.is_(None), c.created_at >= since
         )
 
+    @repeated
     def page(self, caller: str, limit: int, before: ApiJob | None = None) -> list[ApiJob]:
         """Return jobs of a caller, newest first, those before a job."""
         c = api_jobs.c
@@ -172,6 +175,7 @@ class ApiJobs:
         with self._database.begin() as connection:
             return [_job(row) for row in connection.execute(query).mappings()]
 
+    @repeated
     def cancel(self, job: ApiJob) -> tuple[str, ...]:
         """Record the cancellation; return the job's own items that no other job waits for."""
         c = api_jobs.c
@@ -185,6 +189,7 @@ class ApiJobs:
             wanted = {each for own, known in connection.execute(others) for each in (*own, *known)}
         return tuple(each for each in job.own if each not in wanted)
 
+    @repeated
     def without_notice(self) -> list[ApiJob]:
         """Return the jobs whose webhook has not been given a notice."""
         c = api_jobs.c
@@ -192,6 +197,7 @@ class ApiJobs:
         with self._database.begin() as connection:
             return [_job(row) for row in connection.execute(query).mappings()]
 
+    @repeated
     def states(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the states of items by id, without those that were removed."""
         found: dict[str, str] = {}
@@ -202,6 +208,7 @@ class ApiJobs:
                 found |= {row.id: row.state for row in connection.execute(query)}
         return found
 
+    @repeated
     def unsettled(self) -> list[ApiJob]:
         """Return the jobs whose sound is counted by its expected length."""
         c = api_jobs.c
@@ -209,6 +216,7 @@ class ApiJobs:
         with self._database.begin() as connection:
             return [_job(row) for row in connection.execute(query).mappings()]
 
+    @repeated
     def sounds(self, ids: Sequence[str]) -> dict[str, ItemSound]:
         """Return the sound of items by id, without those that were removed."""
         c = items.c
@@ -226,6 +234,7 @@ class ApiJobs:
                     )
         return found
 
+    @repeated
     def delete_older(self, seconds: float) -> None:
         """Delete the jobs and notices that are older than this."""
         with self._database.begin() as connection:
@@ -233,6 +242,7 @@ class ApiJobs:
             for table in (api_jobs, notices):
                 connection.execute(sa.delete(table).where(table.c.created_at < old))
 
+    @repeated
     def _first(self, *conditions: sa.ColumnElement[bool]) -> ApiJob | None:
         query = sa.select(api_jobs).where(*conditions).order_by(api_jobs.c.created_at.desc())
         with self._database.begin() as connection:

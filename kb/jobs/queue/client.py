@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kb import storage
 from kb.database import Database
+from kb.database.repeating import repeated
 from kb.errors import KBError, StoredProblem
 from kb.jobs.queue import (
     left_out,
@@ -280,6 +281,7 @@ class JobQueue(Acts, QueueWorkers):
         self._client.cancel([workflow_ids.ingest_id(*key) for key in moved])
         return [item_id for item_id, _ in moved]
 
+    @repeated
     def rank(self, ids: Sequence[str], options: RunOptions) -> list[str]:
         """Give items the places that new ones with the priority of `options` would get.
 

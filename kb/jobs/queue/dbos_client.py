@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from dbos import DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 
 from kb.database import Database, deliveries, items, steps, workers
+from kb.database.repeating import repeated
 from kb.jobs.queue import dbos_delays, workflow_ids
 from kb.jobs.queue.dbos_tables import make_tables
 from kb.jobs.queue.item_states import QUEUED, RUNNING
@@ -156,6 +157,7 @@ class DbosClient:
                 )
             ]
 
+    @repeated
     def abandoned(self) -> dict[str, int]:
         """Return id and serial of active items whose workflow has ended or is missing.
 
@@ -175,6 +177,7 @@ class DbosClient:
         with self._database.begin() as connection:
             return {str(row.id): int(row.serial) for row in connection.execute(query)}
 
+    @repeated
     def not_begun(
         self, executor: str, closed: Collection[str], silent_s: float, waits_s: float, most: int
     ) -> dict[str, int]:
@@ -208,6 +211,7 @@ class DbosClient:
         with self._database.begin() as connection:
             return {str(row.id): int(row.serial) for row in connection.execute(query)}
 
+    @repeated
     def has_queued(self) -> bool:
         """Return whether an item waits in the queue that no worker has taken."""
         found = self._workflows.c
@@ -228,6 +232,7 @@ class DbosClient:
         """Return the steps whose workflow has ended or is missing: (step, item id, serial)."""
         return self._abandoned("step", steps, steps.c.step, STEP_IN_PROGRESS)
 
+    @repeated
     def _abandoned(
         self, kind: str, table: sa.Table, name: sa.Column[Any], in_progress: Sequence[str]
     ) -> list[tuple[str, str, int]]:

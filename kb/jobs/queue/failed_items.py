@@ -40,6 +40,7 @@ def _record_version(store: ItemStore, ids: list[str], version: str) -> None:
             )
 
 
+@repeated
 def due_ids(store: ItemStore, now: float, version: str) -> list[str]:
     """Return the failed items whose next attempt is due.
 

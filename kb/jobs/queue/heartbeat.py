@@ -365,6 +365,7 @@ def _name_taken(holder: WorkerInfo) -> UsageError:
     )
 
 
+@repeated
 def list_workers(database: Database) -> list[WorkerInfo]:
     """Return every worker that was started on this library, by name."""
     with database.begin() as connection:

@@ -16,6 +16,7 @@ import psutil
 import sqlalchemy as sa
 
 from kb.database import Database, items
+from kb.database.repeating import repeated
 from kb.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def _cannot_end(name: str, pid: int) -> LibraryError:
     )
 
 
+@repeated
 def crash_loops(
     database: Database, workers: Sequence[WorkerInfo], now: float | None = None
 ) -> list[CrashLoop]:

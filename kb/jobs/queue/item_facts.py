@@ -7,6 +7,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from kb.database import Database, items
+from kb.database.repeating import repeated
 from kb.jobs.queue.item_states import described
 from kb.jobs.queue.partial_files import REPLACES
 from kb.pipeline.adoption import BROUGHT
@@ -26,6 +27,7 @@ def as_asked(found: MediaItem, asked: MediaItem) -> MediaItem:
     return replace(found, extra=extra)
 
 
+@repeated
 def describe(database: Database, item_id: str, item: MediaItem, *, serial: int) -> bool:
     """Record the facts of an item as its source gives them now.
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import sqlalchemy as sa
 
 from kb.database import Database, items
+from kb.database.repeating import repeated
 from kb.jobs.queue.item_states import (
     DONE,
     RUNNING,
@@ -37,11 +38,13 @@ class ItemQueries:
     def __init__(self, database: Database) -> None:
         self.database = database
 
+    @repeated
     def read(self, item_id: str) -> ItemRow | None:
         """Return one item, or None."""
         with self.database.begin() as connection:
             return read_item(connection, item_id)
 
+    @repeated
     def rows(
         self, ids: Sequence[str], live_workers: Collection[str] | None = None
     ) -> list[ItemRow]:
@@ -55,6 +58,7 @@ class ItemQueries:
         found.sort(key=lambda row: row.id)
         return sorted(found, key=lambda row: row.published, reverse=True)
 
+    @repeated
     def summaries(
         self,
         *,
@@ -89,6 +93,7 @@ class ItemQueries:
                 :limit
             ]
 
+    @repeated
     def unfinished(self, live_workers: Collection[str] | None = None) -> dict[str, str]:
         """Return the state of every unfinished item, by id; `live_workers` as in `summaries`."""
         shown = effective_state(live_workers)
@@ -96,18 +101,21 @@ class ItemQueries:
         with self.database.begin() as connection:
             return {str(item_id): str(state) for item_id, state in connection.execute(query)}
 
+    @repeated
     def states(self) -> dict[str, str]:
         """Return the state of every item (listings are left out), by id."""
         query = sa.select(items.c.id, items.c.state).where(items.c.source != LISTING)
         with self.database.begin() as connection:
             return {str(item_id): str(state) for item_id, state in connection.execute(query)}
 
+    @repeated
     def ids(self, state: str) -> list[str]:
         """Return the ids of all items in a state."""
         query = sa.select(items.c.id).where(items.c.state == state)
         with self.database.begin() as connection:
             return [str(item_id) for item_id in connection.scalars(query)]
 
+    @repeated
     def looks_of(self, key: str, states: Collection[str]) -> list[str]:
         """Return the looks at the followed source with this key that are in one of the states."""
         query = sa.select(items.c.id, items.c.item).where(
@@ -120,6 +128,7 @@ class ItemQueries:
                 if (document.get("extra") or {}).get("followed") == key
             ]
 
+    @repeated
     def ids_with_prefix(self, prefix: str) -> list[str]:
         """Return the ids whose part after the last colon begins with `prefix`."""
         pattern = items.c.id.contains(f":{prefix}", autoescape=True)
@@ -127,6 +136,7 @@ class ItemQueries:
             found = connection.scalars(sa.select(items.c.id).where(pattern))
             return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(prefix)]
 
+    @repeated
     def unknown_ids(self, ids: Sequence[str], queued_before: float | None = None) -> list[str]:
         """Return the ids that are not in the table.
 
@@ -163,6 +173,7 @@ class ItemQueries:
         """Return the number of items, looks and other listings together in every state."""
         return self._counts(None, sa.true())
 
+    @repeated
     def _counts(
         self, live_workers: Collection[str] | None, where: sa.ColumnElement[bool]
     ) -> dict[str, int]:
@@ -172,6 +183,7 @@ class ItemQueries:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}
 
+    @repeated
     def last_queued_at(self) -> float | None:
         """Return the time at which the newest item was queued (epoch seconds), None without.
 
@@ -184,12 +196,14 @@ class ItemQueries:
             found: float | None = connection.scalar(query)
             return found
 
+    @repeated
     def machines_at_work(self) -> set[str]:
         """Return the workers that have running items, the dead ones too until they are reaped."""
         query = sa.select(items.c.executor).where(items.c.state == RUNNING).distinct()
         with self.database.begin() as connection:
             return {str(name) for name in connection.scalars(query) if name}
 
+    @repeated
     def running(self, executor: str) -> set[Key]:
         """Return the keys of the items that the table assigns to a worker."""
         query = sa.select(items.c.id, items.c.serial).where(
@@ -198,6 +212,7 @@ class ItemQueries:
         with self.database.begin() as connection:
             return {(str(item_id), int(serial)) for item_id, serial in connection.execute(query)}
 
+    @repeated
     def due(self, now: float) -> list[str]:
         """Return the waiting items whose time has come, or was written in the future."""
         query = sa.select(items.c.id).where(
@@ -207,6 +222,7 @@ class ItemQueries:
         with self.database.begin() as connection:
             return [str(item_id) for item_id in connection.scalars(query)]
 
+    @repeated
     def earlier_copies(self, media: Sequence[MediaItem]) -> dict[str, list[str]]:
         """Return the items that had the path of these local files with another content.
 
@@ -223,6 +239,7 @@ class ItemQueries:
                         found.setdefault(now[address], []).append(str(item_id))
         return found
 
+    @repeated
     def ids_in(self, ids: Sequence[str], states: Collection[str]) -> list[str]:
         """Return those of these ids whose row has one of the states."""
         query = sa.select(items.c.id).where(items.c.state.in_(list(states)))

@@ -32,12 +32,14 @@ class LaneStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
+    @repeated
     def find_pause(self, lane: str, now: float) -> LanePause | None:
         """Return the end and the reason of a lane's pause; None if the lane is open."""
         with self.database.begin() as connection:
             row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
         return None if row is None else _present_pause(row, now)
 
+    @repeated
     def longest_pause(self, lanes_of_work: Sequence[str], now: float) -> LanePause | None:
         """Return the pause of several lanes that ends last; None if all are open."""
         with self.database.begin() as connection:
@@ -46,6 +48,7 @@ class LaneStore:
         found = [pause for row in rows if (pause := _present_pause(row, now)) is not None]
         return max(found, key=lambda pause: pause.until, default=None)
 
+    @repeated
     def pauses(self, now: float) -> list[tuple[str, LanePause]]:
         """Return name, end and reason of every paused lane."""
         c = lanes.c

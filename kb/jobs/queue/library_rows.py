@@ -112,6 +112,7 @@ class LibraryRows(ItemQueries):
                     changed.append(str(item_id))
         return changed
 
+    @repeated
     def ended_with_transcript(self, before: float | None = None) -> list[str]:
         """Return the items that are done or held; with `before` (epoch seconds), since then."""
         query = sa.select(items.c.id).where(items.c.state.in_((DONE, HELD)))
@@ -120,6 +121,7 @@ class LibraryRows(ItemQueries):
         with self.database.begin() as connection:
             return list(map(str, connection.scalars(query.where(items.c.source != LISTING))))
 
+    @repeated
     def failed_with(self, code: str) -> list[str]:
         """Return the failed items whose error has this code."""
         query = sa.select(items.c.id).where(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from kb.database import Database, items
+from kb.database.repeating import repeated
 from kb.jobs.queue.item_states import PAUSED, QUEUED, RUNNING, effective_state
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.sources.looks import Looks
@@ -24,6 +25,7 @@ class LookUnderWay:
     since: float
 
 
+@repeated
 def looks_under_way(
     database: Database, live_workers: Collection[str] | None
 ) -> dict[str, LookUnderWay]:

@@ -73,6 +73,7 @@ def need_of(options: Mapping[str, Any], code: str) -> Need:
 _NAMES = ("engine", "model")
 
 
+@repeated
 def needs(database: Database) -> dict[Need, list[str]]:
     """Return the needs of items that wait because a machine lacks something, with their items.
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, deliveries
+from kb.database.repeating import repeated
 from kb.jobs.queue.outbox_states import DEFERRED, IN_PROGRESS, MISSING, SYNCED, OutboxEntry
 from kb.types.clock import SLACK_S
 
@@ -20,6 +21,7 @@ class OutboxQueries:
         self._database = database
         self._project = project
 
+    @repeated
     def for_items(self, ids: Sequence[str]) -> dict[str, tuple[OutboxEntry, ...]]:
         """Return the entries of these items, in order of the knowledge bases' names."""
         found: dict[str, list[OutboxEntry]] = {}
@@ -34,6 +36,7 @@ class OutboxQueries:
                     found.setdefault(row.item_id, []).append(entry)
         return {item_id: tuple(rows) for item_id, rows in found.items()}
 
+    @repeated
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of items in each state, by knowledge base."""
         c = deliveries.c
@@ -48,6 +51,7 @@ class OutboxQueries:
                 found.setdefault(str(sink), {})[str(status)] = int(count)
         return found
 
+    @repeated
     def has_work(self, until: float, paused_sinks: Collection[str] = ()) -> bool:
         """Return whether an entry is in progress or due by a time (seconds since the epoch)."""
         active = sa.or_(deliveries.c.status.in_(IN_PROGRESS), sa.and_(*due(until, paused_sinks)))

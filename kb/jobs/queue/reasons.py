@@ -63,6 +63,7 @@ class MissingItem:
     failing_since: float | None = None
 
 
+@repeated
 def item_reasons(database: Database, live_workers: Collection[str] | None) -> list[Reason]:
     """Return the reasons of items that wait, failed, are paused or held, the largest first.
 
@@ -255,6 +256,7 @@ class EndedItem:
     is_renewed: bool = False
 
 
+@repeated
 def ended_between(database: Database, begin: float, end: float) -> list[EndedItem]:
     """Return the items that were done or held between two times (epoch seconds), in order."""
     c = items.c
@@ -270,6 +272,7 @@ def ended_between(database: Database, begin: float, end: float) -> list[EndedIte
         return [EndedItem(*row) for row in connection.execute(query)]
 
 
+@repeated
 def ended_times(database: Database, most: int = 5000) -> list[tuple[str, float]]:
     """Return id and time of the end of the last items that were done or held.
 

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import items as table
+from kb.database.repeating import repeated
 from kb.errors import KBError, stored_problem
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, DONE, FAILED, HELD, ItemRow
 from kb.jobs.queue.items import Enqueue, ItemStore
@@ -187,6 +188,7 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@repeated
 def _set_state(items: ItemStore, item_id: str, state: str, shown: Mapping[str, Any]) -> None:
     change = sa.update(table).where(table.c.id == item_id, table.c.state.in_((DONE, HELD)))
     with items.database.begin() as connection:

@@ -41,6 +41,7 @@ class StepStore:
 
     # Reading
 
+    @repeated
     def for_items(self, ids: Sequence[str]) -> dict[str, tuple[StepRow, ...]]:
         """Return the rows of these items, in order of the steps' names."""
         found: dict[str, list[StepRow]] = {}
@@ -52,6 +53,7 @@ class StepStore:
                     found.setdefault(row.item_id, []).append(_step_row(row))
         return {item_id: tuple(rows) for item_id, rows in found.items()}
 
+    @repeated
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of items in each state, by step."""
         c = steps.c
@@ -62,18 +64,21 @@ class StepStore:
                 found.setdefault(str(step), {})[str(status)] = int(count)
         return found
 
+    @repeated
     def has_work(self, until: float) -> bool:
         """Return whether a step is in progress or due by a time (seconds since the epoch)."""
         active = sa.or_(steps.c.status.in_(STEP_IN_PROGRESS), _due(until))
         with self._database.begin() as connection:
             return connection.scalar(sa.select(sa.exists().where(active))) or False
 
+    @repeated
     def unfinished_ids(self) -> list[str]:
         """Return the ids of the items with a step that has not ended."""
         query = sa.select(steps.c.item_id).where(steps.c.status.in_(UNFINISHED)).distinct()
         with self._database.begin() as connection:
             return [str(item_id) for item_id in connection.scalars(query)]
 
+    @repeated
     def is_wanted(self, row: StepRow) -> bool:
         """Return False once a running step was cancelled, requested again or removed."""
         query = sa.select(steps.c.status).where(_key(row.step, row.item_id), _is(row))

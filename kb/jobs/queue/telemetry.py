@@ -101,6 +101,7 @@ def record_throughput(
         connection.execute(sa.delete(speeds).where(speeds.c.ended_at < now - KEEP_SPEEDS_S))
 
 
+@repeated
 def read_speeds(
     database: Database,
     *,
@@ -132,6 +133,7 @@ def read_speeds(
     ]  # fmt: skip
 
 
+@repeated
 def read_machines(database: Database) -> list[Machine]:
     """Return every machine whose worker is alive, with the worker's name. Raises LibraryError."""
     alive = {w.executor_id: w for w in heartbeat.list_workers(database) if w.is_alive()}
@@ -190,6 +192,7 @@ def _with_hour(machine: Machine, finished: Sequence[Speed]) -> Machine:
     )
 
 
+@repeated
 def read_calibrations(database: Database) -> list[Calibration]:
     """Return the results of `kb calibrate`, newest first; none if they cannot be read."""
     found = []

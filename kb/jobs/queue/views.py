@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, items
+from kb.database.repeating import repeated
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import (
     DONE,
@@ -103,6 +104,7 @@ class QueueFigures:
         return sum(self.counts[state] for state in PENDING)
 
 
+@repeated
 def page(
     database: Database,
     live_workers: Collection[str],
@@ -161,6 +163,7 @@ def page(
         return QueuePage(rows, int(connection.scalar(count) or 0))
 
 
+@repeated
 def figures(database: Database, live_workers: Collection[str], since: float) -> QueueFigures:
     """Return the figures of the queue; `since` is a time in seconds since the epoch.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from kb.database import Database, items
+from kb.database.repeating import repeated
 from kb.jobs.queue.item_states import ACTIVE, FAILED
 from kb.jobs.queue.request_settings import ASKED
 from kb.jobs.queue.views import READ_STAGES
 from kb.jobs.queue.workflow_ids import LISTING
 
 
+@repeated
 def wanted_models(database: Database) -> set[tuple[str, str]]:
     """Return engine and model of all items that are to be transcribed; "" for a default.
 

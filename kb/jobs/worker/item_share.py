@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from dbos._sys_db import SystemDatabase
 
 from kb.database import items
+from kb.database.repeating import repeated
 from kb.jobs.queue import heartbeat, workflow_ids
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.worker.context import WorkerContext
@@ -92,6 +93,7 @@ class ItemShare:
         prefix = workflow_ids.machine_lane("")
         return {name.removeprefix(prefix) for name, _ in pauses if name.startswith(prefix)}
 
+    @repeated
     def _count(self, machines: int) -> int:
         """Count the open items as far as it matters: a queue of millions is not counted."""
         enough = math.ceil(self._most * machines * PARTS)

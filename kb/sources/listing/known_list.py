@@ -89,6 +89,7 @@ class KnownList:
 
     # State
 
+    @repeated
     def state(self) -> ListState:
         """Return the state; that of a list that was never looked at is empty."""
         with self._database.begin() as connection:
@@ -147,6 +148,7 @@ class KnownList:
 
     # Entries
 
+    @repeated
     def count(self) -> int:
         """Return the number of available entries."""
         query = sa.select(sa.func.count()).where(
@@ -157,6 +159,7 @@ class KnownList:
         with self._database.begin() as connection:
             return int(connection.scalar(query) or 0)
 
+    @repeated
     def entries(self, ids: Collection[str]) -> dict[str, Entry]:
         """Return those of these entries that are known, by id."""
         c = list_entries.c
@@ -226,6 +229,7 @@ class KnownList:
                     .values(read_at=now, available=False)
                 )
 
+    @repeated
     def ids(self, *, by_date: bool, seen_since: int = 0) -> list[str]:
         """Return the available entries: the newest first, or in the order of the list.
 
@@ -243,6 +247,7 @@ class KnownList:
         with self._database.begin() as connection:
             return [str(each) for each in connection.scalars(query.order_by(*order))]
 
+    @repeated
     def present(self) -> frozenset[str]:
         """Return the ids of all entries that are in the list, with and without metadata."""
         c = list_entries.c
@@ -250,6 +255,7 @@ class KnownList:
         with self._database.begin() as connection:
             return frozenset(map(str, connection.scalars(query)))
 
+    @repeated
     def items(self, ids: Sequence[str]) -> list[MediaItem]:
         """Return the metadata of entries, in the order of `ids`."""
         c = list_entries.c
@@ -261,6 +267,7 @@ class KnownList:
                     found[item_id] = replace(item_from_document(document), id=item_id)
         return [found[each] for each in ids if each in found]
 
+    @repeated
     def unread(self) -> list[str]:
         """Return entries whose metadata was never read, in the order of the list."""
         c = list_entries.c
@@ -272,6 +279,7 @@ class KnownList:
         with self._database.begin() as connection:
             return [str(each) for each in connection.scalars(query)]
 
+    @repeated
     def stale(self, limit: int, *, available_s: float, unavailable_s: float) -> list[str]:
         """Return entries whose metadata is older than these ages, the unavailable ones first.
 
