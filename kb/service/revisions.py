@@ -54,6 +54,18 @@ def current_user() -> str:
         return ""
 
 
+def require_stretch(start_s: float, end_s: float) -> None:
+    """Raise UsageError unless the two times (seconds) begin and end a stretch of a recording."""
+    if not 0 <= start_s < end_s:
+        raise UsageError(
+            "edit.times_reversed",
+            "From {start_s:g} s to {end_s:g} s is no stretch of time.",
+            hint="Give the earlier time first.",
+            start_s=start_s,
+            end_s=end_s,
+        )
+
+
 def run_of(entry: LibraryEntry) -> int:
     """Return the number of the request for which an entry's transcript was made."""
     run = entry.transcribed.get("run")
@@ -124,14 +136,7 @@ class Revisions:
 
         Raises UsageError for invalid times.
         """
-        if not 0 <= start_s < end_s:
-            raise UsageError(
-                "edit.times_reversed",
-                "From {start_s:g} s to {end_s:g} s is no stretch of time.",
-                hint="Give the earlier time first.",
-                start_s=start_s,
-                end_s=end_s,
-            )
+        require_stretch(start_s, end_s)
         return self.change(
             item_id, lambda segments: edit_span(segments, start_s, end_s, new_text),
             by=by, note=note,

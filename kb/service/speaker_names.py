@@ -18,7 +18,7 @@ from kb.pipeline import enrichment, voices
 from kb.pipeline.speakers import names_of
 from kb.pipeline.voices import Suggestion
 from kb.service.items import Items
-from kb.service.revisions import now
+from kb.service.revisions import now, require_stretch
 from kb.transcript.speaker_names import (
     CONFIRMED,
     HAND,
@@ -195,14 +195,7 @@ class SpeakerActs:
 
         An empty `speaker` gives them back to the one who was found.
         """
-        if not 0 <= start_s < end_s:
-            raise UsageError(
-                "edit.times_reversed",
-                "From {start_s:g} s to {end_s:g} s is no stretch of time.",
-                hint="Give the earlier time first.",
-                start_s=start_s,
-                end_s=end_s,
-            )
+        require_stretch(start_s, end_s)
 
         chosen = speaker.strip()
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from kb.service.voice_profiles import NamedVoices
 
 
+Sure = Annotated[
+    bool, typer.Option("--yes", help="Also where more than 20 published items change.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (speakers, voices):
@@ -55,9 +60,7 @@ def speakers(
     refuse: Annotated[
         list[str] | None, typer.Option("--refuse", help="The name suggested for WHO is wrong.")
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Also where more than 20 published items change.")
-    ] = False,
+    yes: Sure = False,
     as_json: Json = False,
 ) -> None:
     """Names of the speakers of an item, and excerpts of each."""
@@ -102,9 +105,7 @@ def voices(
     delete_all: Annotated[
         bool, typer.Option("--delete-all", help="Delete all voices of this library.")
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Also where more than 20 published items change.")
-    ] = False,
+    yes: Sure = False,
     as_json: Json = False,
 ) -> None:
     """Voices that names are suggested by (KB_VOICE_PROFILES); off unless you switch it on."""
