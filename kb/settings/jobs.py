@@ -53,6 +53,15 @@ class JobSettings(BaseModel):
         description="Folder with the models of these steps; empty takes the one beside the "
         "installed packages, which kb models add fills.",
     )
+    publish_wait_hours: float = Field(
+        24.0,
+        alias="KB_PUBLISH_WAIT_HOURS",
+        ge=0,
+        allow_inf_nan=False,
+        description="Hours for which a queued publication to a remote knowledge base waits for the "
+        "steps of its item, so that the item is sent once; 0 does not wait. kb publish sends at "
+        "once.",
+    )
     voice_profiles: bool = Field(
         False,
         alias="KB_VOICE_PROFILES",

@@ -45,7 +45,8 @@ def test_who_speaks_is_known_after_the_words(tmp_path: Path, models: Path) -> No
     medium = Path(shutil.copy(VOICES / "flite2.opus", tmp_path / "panel.opus"))
     with Lab(tmp_path / "lab", KB_STEPS="auto", KB_STEP_MODELS=str(models)) as lab:
         worker = lab.start()
-        (item_id,) = json.loads(lab.kb("ingest", str(medium), "--json").stdout)["enqueued"]
+        asked = lab.kb("ingest", str(medium), "--to", "local,folder", "--json")
+        (item_id,) = json.loads(asked.stdout)["enqueued"]
 
         def step() -> str:
             rows = lab.jobs.steps.for_items([item_id]).get(item_id, ())
@@ -64,6 +65,11 @@ def test_who_speaks_is_known_after_the_words(tmp_path: Path, models: Path) -> No
         ]
         (document,) = lab.home.glob("extras/*/speakers.json")
         assert json.loads(document.read_text("utf-8"))["speakers"] == ["Speaker 1", "Speaker 2"]
+
+        # Its document was written once, after the step.
+        lab.wait(lambda: list(lab.home.glob("markdown/**/*.md")) != [], "the document")
+        (sent,) = lab.home.glob("markdown/**/*.md")
+        assert sent.stat().st_mtime_ns >= document.stat().st_mtime_ns
 
         spans = [
             (float(fields[3]), float(fields[3]) + float(fields[4]), fields[7])

@@ -8,9 +8,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Database, deliveries
+from kb.database import Database, deliveries, steps
 from kb.database.repeating import repeated
-from kb.jobs.queue.outbox_states import DEFERRED, IN_PROGRESS, MISSING, SYNCED, OutboxEntry
+from kb.jobs.queue.outbox_states import (
+    AWAITS_STEPS,
+    DEFERRED,
+    IN_PROGRESS,
+    MISSING,
+    SYNCED,
+    WAITING,
+    OutboxEntry,
+)
+from kb.jobs.queue.step_states import UNFINISHED
 from kb.types.clock import SLACK_S
 
 
@@ -68,11 +77,19 @@ class OutboxQueries:
 
 
 def due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions of a waiting entry that is due, of sinks that are not paused."""
+    """Return the conditions of a waiting entry that is due, of sinks that are not paused.
+
+    One that waits for the steps of its item is due when the last of them has ended. That is read
+    from the steps' own rows: a step may end in a worker of another version.
+    """
     c = deliveries.c
     # A row whose time of change is later than now was changed before the clock was set back.
     in_time = sa.or_(c.due_at <= now, c.updated_at > now + SLACK_S)
-    return (c.status.in_(DEFERRED), in_time, c.sink.not_in(list(paused_sinks)))
+    unfinished = sa.exists().where(steps.c.item_id == c.item_id, steps.c.status.in_(UNFINISHED))
+    ended = sa.and_(
+        c.status == WAITING, c.problem["code"].as_string() == AWAITS_STEPS, sa.not_(unfinished)
+    )
+    return (c.status.in_(DEFERRED), sa.or_(in_time, ended), c.sink.not_in(list(paused_sinks)))
 
 
 def outbox_entry(row: sa.Row[Any]) -> OutboxEntry:

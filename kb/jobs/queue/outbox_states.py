@@ -14,6 +14,7 @@ SYNCING = "syncing"  # sent; the knowledge base indexes it and is polled at `due
 SYNCED, FAILED = "synced", "failed"
 HELD = "held"  # to be published, but its item is held for review
 CANCELLED = "cancelled"  # cancelled by a person; sent only after another request
+AWAITS_STEPS = "publish.awaits_steps"  # code of an entry that waits for the steps of its item
 IN_PROGRESS, DEFERRED = (QUEUED, SENDING), (WAITING, SYNCING)
 
 

@@ -165,11 +165,15 @@ class ItemSteps(ItemAttempt):
             parts = parts_of(row.item)
             for part in filter(None, map(self._library.find, parts)):
                 sinks = (*sinks, *self._published_elsewhere(part, sinks))
+            for sink in filter(is_local_sink, sinks):
+                stages.publish(self._library, context.settings, entry, transcript, sink)
+                context.outbox.record(sink, self._id, outbox_states.SYNCED)
+            # The publications that follow wait for the steps.
+            self._submit_steps(row)
             for sink in sinks:
                 if is_local_sink(sink):
-                    stages.publish(self._library, context.settings, entry, transcript, sink)
-                    context.outbox.record(sink, self._id, outbox_states.SYNCED)
-                elif decision.state == "done":
+                    continue
+                if decision.state == "done":
                     with context.items.database.begin() as connection:
                         # Cancelled meanwhile: no document of the item may be sent from then on.
                         if not context.items.is_owned_by(
@@ -187,7 +191,6 @@ class ItemSteps(ItemAttempt):
                     # elsewhere.
                     context.outbox.hold(sink, self._id, decision.cause, options.metadata)
             self._library.amend(self._id, decision.metadata())
-            self._submit_steps(row)
             if parts and decision.state == item_states.DONE:
                 context.replace_parts(parts, self._id)
             with contextlib.suppress(KBError):  # a later look at the folder records it too

@@ -11,6 +11,7 @@ from kb.jobs.publisher import HeldForReview
 from kb.jobs.queue import outbox_states
 from kb.jobs.queue.outbox import FIRST_POLL_S
 from kb.jobs.queue.outbox_states import OutboxEntry
+from kb.jobs.queue.step_states import UNFINISHED
 from kb.jobs.queue.workflow_ids import publish_lane
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import WorkerContext, block_forever
@@ -19,6 +20,7 @@ from kb.pipeline import publish_record
 log = logging.getLogger(__name__)
 
 MAX_POLL_S = 600.0  # between two polls of a knowledge base that is still indexing
+HOUR_S = 3600.0
 REFUSED_S = 600.0  # after wrong credentials: the lane pauses, then it is tried again
 
 _refusing = threading.Lock()
@@ -70,6 +72,9 @@ class PublishSteps:
         if pause is not None:
             reason = restored(pause.reason, "", pause.problem)
             return self._wait(outbox_entry, pause.until, reason, outbox_entry.attempts)
+        if (waits := self._steps_under_way(outbox_entry)) is not None:
+            until = outbox_entry.since + context.settings.publish_wait_hours * HOUR_S
+            return self._wait(outbox_entry, until, waits, outbox_entry.attempts)
         context.require_room()
         published = context.publisher.publish_one(
             self._sink, self._id, outbox_entry.extra, context.fences.delivery(outbox_entry)
@@ -82,6 +87,30 @@ class PublishSteps:
             lambda: context.outbox.finish(outbox_entry, published.status, due_at=due_at)
         )
         return published.status
+
+    def _steps_under_way(self, outbox_entry: OutboxEntry) -> KBError | None:
+        """Return why the entry waits for steps of its item; None if it is sent now.
+
+        What they find out is in the document, so that the item is sent once. The time is that of
+        the request: an entry that waits again after a restart waits no longer.
+        """
+        context, hours = self._context, self._context.settings.publish_wait_hours
+        if context.now() >= outbox_entry.since + hours * HOUR_S:
+            return None
+        rows = context.steps.for_items([self._id]).get(self._id, ())
+        names = [row.step for row in rows if row.status in UNFINISHED]
+        if not names:
+            return None
+        return KBError(
+            outbox_states.AWAITS_STEPS,
+            "It is sent when its steps have ended: {steps}.",
+            hint="After {hours} hours at the latest (KB_PUBLISH_WAIT_HOURS); now: "
+            "kb publish {item_id} --to {sink}",
+            steps=", ".join(names),
+            hours=f"{hours:g}",
+            item_id=self._id,
+            sink=self._sink,
+        )
 
     def _pause_lane_for_credentials(
         self, outbox_entry: OutboxEntry, error: CredentialsRefused

@@ -238,6 +238,10 @@ DE: dict[str, tuple[str, str]] = {
         "{kind}: {reason}",
         "Das sollte nicht vorkommen; Näheres steht im Protokoll des Workers.",
     ),
+    "publish.awaits_steps": (
+        "Wird gesendet, wenn die Schritte des Eintrags zu Ende sind: {steps}.",
+        "Spätestens nach {hours} Stunden (KB_PUBLISH_WAIT_HOURS).",
+    ),
     "publish.held": (
         "{item_id} ist zur Durchsicht zurückgehalten: {cause}",
         "Auf seiner Seite in der Bibliothek annehmen, oder im Reiter Aufnehmen neu lesen lassen.",

@@ -47,6 +47,7 @@ EN: dict[str, str] = {
     "recognizer.not_started": "Check this machine: Settings, Health.",
     "device.failed": _DRIVER,
     "device.failed_loading": _DRIVER,
+    "publish.awaits_steps": "After {hours} hours at the latest (KB_PUBLISH_WAIT_HOURS).",
     "publish.held": (
         "Accept it on its page in the library, or transcribe it again on the tab Ingest."
     ),
