@@ -159,13 +159,25 @@ class RunOptions:
         None,
         help="Steps after the words, separated by commas: names, auto (those whose parts are "
         "here) or none.",
-        suggestions=("auto", "none", "speakers"),
+        suggestions=("auto", "none", "speakers", "screen"),
         library_only=True,
     )
     speaker_count: int | None = option(
         None,
         help="How many people speak, where it is known.",
         range=Range(int, 1, 100, "--speaker-count"),
+    )
+    sample_rate: int | None = option(
+        None,
+        help="Text on the screen: read every frame of this number (30: one in 30) instead of "
+        "those after a change.",
+        range=Range(int, 1, 100_000, "--sample-rate"),
+        library_only=True,
+    )
+    fetch_picture: bool | None = option(
+        None,
+        help="Text on the screen of what is kept as sound: fetch its picture, read and delete it.",
+        library_only=True,
     )
     priority: Priority | None = option(
         None,

@@ -52,6 +52,8 @@ TYPED: dict[str, tuple[list[str], Any]] = {
     "captions_first": (["--no-captions-first"], False),
     "steps": (["--steps", "speakers, none"], ("speakers", "none")),
     "speaker_count": (["--speaker-count", "3"], 3),
+    "sample_rate": (["--sample-rate", "30"], 30),
+    "fetch_picture": (["--no-fetch-picture"], False),
     "priority": (["--priority", "urgent"], "urgent"),
 }
 

@@ -43,6 +43,7 @@ class Step(ABC):
     name: str
     is_default: bool = True
     needs_medium: bool = True
+    needs_picture: bool = False  # where only sound is kept, the picture is fetched for it
     is_indexed: bool = False  # a part of its result is found by searches
     options: tuple[str, ...] = ()  # names of the options of a request that change the result
     private: tuple[str, ...] = ()  # further documents, made only where a setting asks for them

@@ -30,6 +30,7 @@ from typing import Any
 
 from kb import storage
 from kb.errors import LibraryError, MediaUnavailable
+from kb.library import scratch
 from kb.library.directory import DirectorySnapshot, MetadataIndex, is_metadata, list_directory
 from kb.library.fencing import (
     Fence,
@@ -370,6 +371,7 @@ class Library:
         Those that a command of this user left elsewhere (beside an export) are removed too.
         """
         storage.sweep_drafts()
+        scratch.sweep(self.home)
         folders = [self.home, self.media_folder, self.home / "backups"]
         folders += (self.home / "extras").glob("*/")
         return tuple(path for folder in folders for path in storage.sweep(folder))

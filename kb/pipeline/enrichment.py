@@ -22,7 +22,7 @@ from kb.errors import KBError, LibraryError, MediaUnavailable, UsageError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.options import RunOptions, parse_names
-from kb.pipeline import stages, voices
+from kb.pipeline import fetched_picture, stages, voices
 from kb.pipeline.speakers import named_speakers
 from kb.pipeline.stored_media import StoredMedia
 from kb.settings import Settings
@@ -32,6 +32,8 @@ from kb.types import Transcript
 AUTO, NONE = "auto", "none"
 SPEAKERS = "speakers"  # name of the step and of its option, the number of speakers
 MOST_SPEAKERS = 100
+SAMPLE_RATE = "sample_rate"  # an option of the step screen: every frame of this number is read
+MOST_SAMPLE_RATE = 100_000
 AGAIN = "again"  # option of a request: a current result is made again too
 _BASIS = "basis"  # key of a result: what it was made from
 
@@ -73,9 +75,11 @@ def wanted_steps(
 
     `elsewhere` are the steps whose parts another machine at work has: whichever machine asks or
     works, `auto` is the same. A step that was named stays, so that its item shows what is missing.
-    Raises UsageError for an unknown name, and for a number of speakers that cannot be.
+    Raises UsageError for an unknown name, and for a number of speakers or frames that cannot be.
     """
     check_speaker_count(options.speaker_count)
+    if options.sample_rate is not None:
+        checked_sample_rate(options.sample_rate)
     names = parse_names(settings.steps) if options.steps is None else options.steps
     return expand(names, elsewhere)
 
@@ -90,6 +94,42 @@ def check_speaker_count(count: int | None) -> None:
             number=count,
             most=MOST_SPEAKERS,
         )
+
+
+def checked_sample_rate(rate: int) -> int:
+    """Return a number of frames. Raises UsageError for one that cannot be."""
+    if not 1 <= rate <= MOST_SAMPLE_RATE:
+        raise UsageError(
+            "enrich.sample_rate",
+            "{number} is no number of frames.",
+            hint="Give a number from 1 to {most}: every frame of that number is read.",
+            number=rate,
+            most=MOST_SAMPLE_RATE,
+        )
+    return rate
+
+
+def options_of_run(options: RunOptions, settings: Settings) -> dict[str, Any]:
+    """Return the options of the steps of a run; `settings` are those of its request."""
+    found: dict[str, Any] = {}
+    if options.speaker_count is not None:
+        found[SPEAKERS] = options.speaker_count
+    if options.sample_rate is not None:
+        found[SAMPLE_RATE] = options.sample_rate
+    wanted = options.fetch_picture
+    if wanted is not None or not settings.fetch_picture:
+        found[fetched_picture.OPTION] = settings.fetch_picture if wanted is None else wanted
+    return found
+
+
+def fetches_pictures(
+    options: RunOptions, settings: Settings, elsewhere: Container[str] = ()
+) -> bool:
+    """Return True if a step of a run fetches pictures. Raises UsageError as `wanted_steps` does."""
+    wanted = settings.fetch_picture if options.fetch_picture is None else options.fetch_picture
+    return wanted and any(
+        get_step(name).needs_picture for name in wanted_steps(options, settings, elsewhere)
+    )
 
 
 def expand(names: Sequence[str], elsewhere: Container[str] = ()) -> tuple[str, ...]:
@@ -140,10 +180,12 @@ def run_step(
     settings: Settings,
     progress: Callable[[float], None] = lambda _: None,
     is_wanted: Callable[[], bool] = lambda: True,
+    fetch_picture: fetched_picture.Fetch | None = None,
 ) -> None:
     """Carry out a step in a process of its own and write its result; a current one is kept.
 
-    `library` has the fence of this attempt. A medium in object storage is fetched first. Raises the
+    `library` has the fence of this attempt. A medium in object storage is fetched first, and with
+    `fetch_picture` the picture of an item that is kept as sound, if it is wanted. Raises the
     step's errors, Cancelled, MediaUnavailable for an item without the medium that the step needs,
     and what the fence raises.
     """
@@ -152,7 +194,7 @@ def run_step(
     asked = _own(name, options or {})
     step, extras = get_step(name), Extras(library)
     if not (options or {}).get(AGAIN) and is_current(library, entry, name, asked):
-        if not lacks_voices(library, entry, name, settings):
+        if not lacks_more(library, entry, name, options, settings=settings):
             if step.is_indexed:  # the attempt that made it may have ended in between
                 _index(library, entry, settings)
             return
@@ -166,8 +208,16 @@ def run_step(
     if step.needs_medium:
         _require_medium(entry, given)
     started = time.monotonic()
+    fetch = fetch_picture if step.needs_picture else None
+    if not fetched_picture.is_wanted(options, settings):
+        fetch = None
     try:
-        result = run_apart(name, given, progress=progress, is_wanted=is_wanted)
+        with fetched_picture.with_picture(library, entry, given, fetch, progress) as (
+            seen,
+            was_asked,
+            rest,
+        ):
+            result = run_apart(name, seen, progress=rest, is_wanted=is_wanted)
     except MediaUnavailable as error:
         # The local file of a stored medium may have been given up in between.
         error.retryable = error.retryable or bool(given.medium and not given.medium.exists())
@@ -177,6 +227,7 @@ def run_step(
         _BASIS: step.basis(given),
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.monotonic() - started, 2),
+        **({fetched_picture.FETCHED: True} if was_asked else {}),
         **result,
     }
 
@@ -197,11 +248,25 @@ def run_step(
         voices.name_known(library, entry.item.id, also_published=False)
 
 
-def lacks_voices(library: Library, entry: LibraryEntry, name: str, settings: Settings) -> bool:
-    """Return True if a setting asks for documents of a step that an item does not have."""
-    extras = Extras(library)
-    return settings.voice_profiles and any(
-        not extras.path(entry.stem, kind).exists() for kind in get_step(name).private
+def lacks_more(
+    library: Library,
+    entry: LibraryEntry,
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings,
+) -> bool:
+    """Return True if a current result is to be made again for the sake of what is not in it.
+
+    That are documents that a setting asks for, and the text of a picture that can be fetched.
+    """
+    extras, step = Extras(library), get_step(name)
+    if settings.voice_profiles and any(
+        not extras.path(entry.stem, kind).exists() for kind in step.private
+    ):
+        return True
+    return step.needs_picture and fetched_picture.is_lacking(
+        entry, extras.read(entry, name), options, settings
     )
 
 

@@ -13,14 +13,12 @@ from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.step_states import UNFINISHED
 from kb.jobs.queue.steps import StepKey
 from kb.library import Library, LibraryEntry
-from kb.pipeline import enrichment
+from kb.pipeline import enrichment, fetched_picture
 from kb.pipeline.enrichment import StepState
 from kb.pipeline.screen_text import screen_text
 from kb.service.items import Items
 from kb.types import Transcript
 from kb.types.screen import ScreenText
-
-MOST_SAMPLE_RATE = 100_000
 
 
 @dataclass(slots=True)
@@ -70,11 +68,13 @@ class Enrichment:
         again: bool = False,
         speakers: int | None = None,
         sample_rate: int | None = None,
+        fetch_picture: bool | None = None,
     ) -> EnrichReport:
         """Queue steps of finished items, of all of them without `ids`.
 
-        What has its result already is left, unless `again`. Raises UsageError for an unknown id or
-        step, or if no step of `auto` can be carried out here.
+        `fetch_picture` fetches the picture of what is kept as sound; None takes the setting. What
+        has its result already is left, unless `again`. Raises UsageError for an unknown id or step,
+        or if no step of `auto` can be carried out here.
         """
         elsewhere = steps_elsewhere(self.queue.database)
         chosen = enrichment.expand(names, elsewhere)
@@ -86,7 +86,9 @@ class Enrichment:
             _refuse_empty(names)
         options = _options(again=again, speakers=speakers)
         if sample_rate is not None:
-            options["sample_rate"] = _checked_rate(sample_rate)
+            options["sample_rate"] = enrichment.checked_sample_rate(sample_rate)
+        if fetch_picture is not None:
+            options[fetched_picture.OPTION] = fetch_picture
         entries = self._entries(ids, report)
         under_way = {
             (row.step, row.item_id)
@@ -109,8 +111,8 @@ class Enrichment:
 
     def _is_current(self, entry: LibraryEntry, name: str, asked: Mapping[str, Any]) -> bool:
         current = enrichment.is_current(self.library, entry, name, asked)
-        return current and not enrichment.lacks_voices(
-            self.library, entry, name, self.items.settings
+        return current and not enrichment.lacks_more(
+            self.library, entry, name, asked, settings=self.items.settings
         )
 
     def _entries(self, ids: Sequence[str] | None, report: EnrichReport) -> list[LibraryEntry]:
@@ -127,18 +129,6 @@ class Enrichment:
             else:
                 ready.append(entry)
         return ready
-
-
-def _checked_rate(sample_rate: int) -> int:
-    if not 1 <= sample_rate <= MOST_SAMPLE_RATE:
-        raise UsageError(
-            "enrich.sample_rate",
-            "{number} is no number of frames.",
-            hint="Give a number from 1 to {most}: every frame of that number is read.",
-            number=sample_rate,
-            most=MOST_SAMPLE_RATE,
-        )
-    return sample_rate
 
 
 def _options(*, again: bool, speakers: int | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import DONE, HELD, SkipCode, Skipped
+from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.partial_files import parts_of, with_parts
 from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_medium
 from kb.library import Library
@@ -23,7 +24,7 @@ from kb.settings import Settings
 from kb.sinks import SINKS, check_sink
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
-from kb.sources.listing.scan import Scan, disk_shortage, media_bytes, scan
+from kb.sources.listing.scan import Scan, disk_shortage, media_bytes, picture_bytes, scan
 from kb.sources.listing.selection import filters_key
 from kb.types import MediaItem
 from kb.types.safe_text import command_argument
@@ -259,7 +260,10 @@ class Ingest:
         opened.append(listing)
         report_progress()
         speed = self.machines.estimate(options).rtfx
-        found = scan(listing, settings, states_of=self.queue.states_of, rtfx=speed)
+        found = scan(
+            listing, settings, states_of=self.queue.states_of, rtfx=speed,
+            pictures=self.fetches_pictures(options or RunOptions()),
+        )  # fmt: skip
         if named.remark is None:
             return found
         return replace(
@@ -280,6 +284,19 @@ class Ingest:
         `keep` has the values of the setting of that name.
         """
         return media_bytes(items, keep, self.settings.home)
+
+    def fetches_pictures(self, options: RunOptions) -> bool:
+        """Return True if a run fetches the picture of what it keeps as sound. Raises UsageError."""
+        from kb.pipeline import enrichment
+
+        elsewhere = steps_elsewhere(self.queue.database)
+        return enrichment.fetches_pictures(options, self.settings, elsewhere)
+
+    def picture_bytes(self, items: Sequence[MediaItem], options: RunOptions) -> int:
+        """Return the estimated bytes of the pictures that a run fetches and deletes again."""
+        if not self.fetches_pictures(options):
+            return 0
+        return picture_bytes(items, options.keep or self.settings.keep)
 
     def disk_shortage(self, needed: int, free: int | None) -> KBError | None:
         """Return the error of a disk that is too small for `needed` bytes; None if it is not."""

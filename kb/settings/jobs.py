@@ -47,6 +47,12 @@ class JobSettings(BaseModel):
         "screen (text on the screen); auto takes those whose parts a machine at work has "
         "(see kb doctor), none takes none.",
     )
+    fetch_picture: bool = Field(
+        True,
+        alias="KB_FETCH_PICTURE",
+        description="For the text on the screen of what is kept as sound: fetch its picture from "
+        "its source (the smallest of at least 360 lines, about 90 MB an hour), read and delete it.",
+    )
     step_models: str = Field(
         "",
         alias="KB_STEP_MODELS",

@@ -97,3 +97,15 @@ class CaptionSource(Protocol):
         to automatic ones. Raises the errors of `Source.fetch`.
         """
         ...
+
+
+@runtime_checkable
+class PictureSource(Protocol):
+    """A source that gives the picture of a medium alone."""
+
+    def picture(self, item: MediaItem, folder: Path, progress: Progress = ...) -> Path | None:
+        """Save the smallest picture on which text can be read in `folder`; None if there is none.
+
+        Raises the errors of `Source.fetch`.
+        """
+        ...

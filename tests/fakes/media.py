@@ -18,7 +18,8 @@
               `slow_s` seconds
     403       an HTTP status; (403, "Private video") has its own message
 
-Ids in `captions` have an English subtitle track made by people.
+Ids in `captions` have an English subtitle track made by people. Ids in `pictures` have a sound
+track and a picture of each of these heights: `/media/<id>-<height>.mp4`.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class FakeMedia(Loopback):
         self.pages: dict[str, list[ScriptStep]] = {}
         self.feed: list[str] = []
         self.captions: dict[str, str] = {}
+        self.pictures: dict[str, tuple[int, ...]] = {}
         self.files: dict[str, tuple[int, str, bytes]] = {}  # path: status, type and body
         self.requests: list[Request] = []
         self.release = threading.Event()
@@ -155,7 +157,7 @@ class FakeMedia(Loopback):
                     self._refuse(word)
                     return
                 media = "".join(
-                    f'<video poster="/beside/{each}.jpg" src="/media/{each}.webm">'
+                    f'<video poster="/beside/{each}.jpg"{_sources(each, fake.pictures.get(each))}'
                     + f'<track kind="subtitles" srclang="en" src="/beside/{each}.vtt">'
                     * (each in fake.captions)
                     + "</video>"
@@ -234,6 +236,18 @@ class FakeMedia(Loopback):
                 pass
 
         return Handler
+
+
+def _sources(media_id: str, heights: tuple[int, ...] | None) -> str:
+    """Return the rest of a video's tag: one address, or a track of sound and some of picture."""
+    if heights is None:
+        return f' src="/media/{media_id}.webm">'
+    sound = f'<source src="/media/{media_id}.webm" type=\'audio/webm; codecs="opus"\'>'
+    return f">{sound}" + "".join(
+        f'<source src="/media/{media_id}-{height}.mp4" height="{height}" '
+        f"type='video/mp4; codecs=\"avc1.64001f\"'>"
+        for height in heights
+    )
 
 
 def _status(word: ScriptStep) -> tuple[int, str]:

@@ -347,7 +347,7 @@ def test_a_subscription_gets_every_option_of_its_form(home: Path) -> None:
         model="parakeet-tdt-0.6b-v3", engine="parakeet", language="de", sinks=("local", "folder"),
         keep="mp4", detect_speech=False, metadata={"team": "research"},
         captions_first=True, track="all", priority="backlog", steps=("speakers",),
-        speaker_count=2,
+        speaker_count=2, sample_rate=30, fetch_picture=False,
     )  # fmt: skip
     app = part(page(tab="Settings"), "follow")
     app.text_input("follow_new").set_value("@talks")

@@ -43,6 +43,14 @@ def enrich(
             "change.",
         ),
     ] = None,
+    fetch_picture: Annotated[
+        bool | None,
+        typer.Option(
+            "--fetch-picture/--no-fetch-picture",
+            help="Text on the screen of what is kept as sound: fetch its picture, read and delete "
+            "it.",
+        ),
+    ] = None,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Follow until all is done; starts a worker if none is alive."),
@@ -55,8 +63,9 @@ def enrich(
         raise UsageError("enrich.no_items", "Which items?", hint="kb enrich ID…, or --all")
     chosen = None if every else ids
     report = service.enrichment.run(
-        chosen, parse_names(steps), again=again, speakers=speakers, sample_rate=sample_rate
-    )
+        chosen, parse_names(steps), again=again, speakers=speakers, sample_rate=sample_rate,
+        fetch_picture=fetch_picture,
+    )  # fmt: skip
     item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
     if wait:
         service.follow.wait_for_steps(item_ids)

@@ -43,7 +43,9 @@ def register(app: typer.Typer) -> None:
 
 
 @with_filter_options
-@with_run_options("preset", "batch_size", "workers", "model", "engine", "keep")
+@with_run_options(
+    "preset", "batch_size", "workers", "model", "engine", "keep", "steps", "fetch_picture"
+)
 def scan(
     source: Reference,
     filters: VideoFilters,
@@ -213,6 +215,8 @@ def _costs(found: Scan) -> list[str]:
         parts.append(f"{found.report.units} API units")
     free = f" of {found.disk_free / 1e9:.0f} GB free" if found.disk_free is not None else ""
     parts.append(f"{_format_size(found.disk_bytes)}{free}")
+    if found.picture_bytes:
+        parts.append(f"{_format_size(found.picture_bytes)} of pictures to read and delete")
     if found.download_s:
         parts.append(f"download about {_format_duration(found.download_s)}")
     parts.append(f"recognition {_format_duration(found.recognition_s)}")

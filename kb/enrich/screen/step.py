@@ -24,6 +24,7 @@ class Screen(Step):
 
     name = "screen"
     is_indexed = True
+    needs_picture = True
     options = ("sample_rate",)
 
     @property

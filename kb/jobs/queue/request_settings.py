@@ -38,7 +38,7 @@ OF_THE_WORDS = (
 # What becomes of a transcript, beside its words.
 _OF_THE_RUN = (
     "sinks", "hold_below", "hold_errors", "keep", "witness", "captions", "captions_first",
-    "thumbnail", "steps",
+    "thumbnail", "steps", "fetch_picture",
 )  # fmt: skip
 # Shown with an item, and stored even where they are the default.
 SHOWN = ("preset", "model", "engine", "language")

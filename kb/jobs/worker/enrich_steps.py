@@ -9,26 +9,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import sqlalchemy as sa
 
-from kb.errors import Cancelled, KBError, MediaUnavailable, Superseded
+from kb.errors import Cancelled, KBError, MediaUnavailable, RetryLater, Superseded
 from kb.jobs.queue.item_states import ItemRow
 from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.request_settings import settings_of
+from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.step_states import CANCELLED, DONE, FAILED, SKIPPED, WAITING, StepRow
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, block_forever
+from kb.jobs.worker.source_terms import require_turn
 from kb.options import RunOptions
 from kb.pipeline import enrichment
+from kb.sources.base import PictureSource
+from kb.types import MediaItem
 
 log = logging.getLogger(__name__)
 
 REPORT_S = 2.0  # between two records of a step's progress
+CHECK_S = 0.5  # between two checks whether a download is still wanted
 # A step whose parts another machine has waits for it; it is queued again for whichever takes it.
 ELSEWHERE_S = 20.0
+# The item has no medium, or its source no picture any more.
+NOT_THERE = ("step.no_medium", "step.no_picture")
 
 
 def wanted(context: WorkerContext, row: ItemRow) -> tuple[str, ...]:
@@ -50,8 +58,8 @@ def submit(
     context: WorkerContext, connection: sa.Connection, row: ItemRow, names: Sequence[str]
 ) -> None:
     """Queue steps of an item, in the caller's transaction."""
-    count = RunOptions.from_dict(row.options).speaker_count
-    options = {enrichment.SPEAKERS: count} if count is not None else {}
+    asked = settings_of(row.options, context.settings)
+    options = enrichment.options_of_run(RunOptions.from_dict(row.options), asked)
     for name in names:
         context.steps.submit(
             connection, name, row.id, context.client.step, priority=row.priority, options=options
@@ -67,6 +75,7 @@ class EnrichSteps:
         self._id = item_id
         self._serial = serial
         self._reported_at = 0.0
+        self._checked_at = -CHECK_S
 
     def run(self) -> str:
         """Carry the step out; return its state.
@@ -115,8 +124,40 @@ class EnrichSteps:
             library, entry, self._step, row.options, settings=context.settings,
             progress=lambda share: self._report(row, share),
             is_wanted=lambda: self._is_wanted(row),
+            fetch_picture=lambda item, folder, arrived: self._fetch_picture(
+                row, item, folder, arrived
+            ),
         )  # fmt: skip
         return self._end(row, DONE)
+
+    def _fetch_picture(
+        self, row: StepRow, item: MediaItem, folder: Path, arrived: Callable[[int, int], None]
+    ) -> Path | None:
+        """Fetch the picture of an item, on the terms and with the settings of its own download."""
+        context, found = self._context, self._context.items.read(self._id)
+        options = {} if found is None else found.options
+        if found is not None:
+            require_turn(context.items.database, context.subscriptions, found)
+        factory = context.source_factory.asked_by(options)
+        source = factory.source_of(item, shared=bool(options.get(SHARED)))
+        if not isinstance(source, PictureSource):
+            return None
+
+        def check(done: int, total: int) -> None:
+            if not self._is_wanted_now(row):
+                raise Cancelled("step.cancelled", "Cancelled; nothing half written is left.")
+            context.require_room(max(0, total - done))
+            arrived(done, total)
+
+        return source.picture(item, folder, check)
+
+    def _is_wanted_now(self, row: StepRow) -> bool:
+        """Return what `_is_wanted` returns; the database is asked once in CHECK_S."""
+        now = time.monotonic()
+        if now - self._checked_at < CHECK_S:
+            return not self._context.stopping.is_set()
+        self._checked_at = now
+        return self._is_wanted(row)
 
     def _is_wanted(self, row: StepRow) -> bool:
         """Return False if the step must stop; a database that is silent changes nothing."""
@@ -144,7 +185,10 @@ class EnrichSteps:
             context.warn_throttled(error)
             until = context.now() + retry_policy.LANE_PAUSE_S
             return self._end(row, WAITING, error, row.attempts, until)
-        if isinstance(error, MediaUnavailable) and error.code == "step.no_medium":
+        if isinstance(error, RetryLater):  # the lane is paused, or the source's hours are over
+            until = error.until or context.now() + retry_policy.LONGEST_BACKOFF_S
+            return self._end(row, WAITING, error, row.attempts, until)
+        if isinstance(error, MediaUnavailable) and error.code in NOT_THERE and not error.retryable:
             return self._end(row, SKIPPED, error)
         attempts = row.attempts + 1
         log.warning("%s: %s: %s", self._id, self._step, error.message)

@@ -15,6 +15,8 @@ from kb.types import AvailabilityState, MediaItem
 
 # Bytes on disk per second of medium: 128 kbit/s for sound, 2.5 Mbit/s for picture.
 BYTES_PER_S = {"audio": 128_000 / 8, "mp3": 128_000 / 8, "mp4": 2_500_000 / 8}
+# The smallest stream of a picture with 360 lines, 200 kbit/s: it is deleted after it was read.
+PICTURE_BYTES_PER_S = 200_000 / 8
 # Seconds to open a page and choose a format, in addition to the pause and the transfer.
 OVERHEAD_S = 3.0
 # States that an ingest would queue: not requested before, or ended without a transcript.
@@ -51,6 +53,7 @@ class Scan:
 
     `unmeasured` counts those items whose length the source does not give: they are missing in
     the sums. `recognition_s` is None without a measured speed; `disk_free` is None if unknown.
+    `picture_bytes` are downloaded for the text on the screen and do not stay on the disk.
     """
 
     report: ListingReport
@@ -61,6 +64,7 @@ class Scan:
     disk_free: int | None
     download_s: float
     recognition_s: float | None
+    picture_bytes: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -105,6 +109,7 @@ class Scan:
             "via": self.report.via,
             "disk_bytes": self.disk_bytes,
             "disk_free": self.disk_free,
+            "picture_bytes": self.picture_bytes,
             "download_s": self.download_s,
             "recognition_s": self.recognition_s,
             "estimate_s": self.estimate_s,
@@ -129,11 +134,13 @@ def scan(
     *,
     states_of: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
     rtfx: float | None = None,
+    pictures: bool = False,
 ) -> Scan:
     """Read a listing to its end and return its sums.
 
     `states_of` returns the states of those ids that the library or the queue has; `rtfx` is the
-    measured speed of recognition (seconds of sound per second), None if unknown.
+    measured speed of recognition (seconds of sound per second), None if unknown. With `pictures`
+    those of what is kept as sound are fetched too.
     Raises the errors of the listing.
     """
     found = list(listing)
@@ -146,7 +153,9 @@ def scan(
     low = settings.download_pause_s
     pause_s = (low + max(low, settings.download_pause_max_s)) / 2 if low else 0.0
     # Two bounds apply: the pauses of the limiter between starts, and the time of the transfers.
-    transfer_s = disk_bytes / settings.download_rate if settings.download_rate else 0.0
+    fetched = picture_bytes(to_ingest, settings.keep) if pictures else 0
+    transfer_s = (disk_bytes + fetched) / settings.download_rate if settings.download_rate else 0.0
+    starts = len(to_ingest) * (2 if fetched else 1)
     return Scan(
         report=listing.report,
         items=items,
@@ -154,8 +163,9 @@ def scan(
         unmeasured=sum(item.duration_s is None for item in to_ingest),
         disk_bytes=disk_bytes,
         disk_free=_free_bytes(settings.home),
-        download_s=0.0 if local else max(len(to_ingest) * max(pause_s, OVERHEAD_S), transfer_s),
+        download_s=0.0 if local else max(starts * max(pause_s, OVERHEAD_S), transfer_s),
         recognition_s=audio_s / rtfx if rtfx else None,
+        picture_bytes=fetched,
     )
 
 
@@ -173,6 +183,19 @@ def media_bytes(items: Sequence[MediaItem], keep: str, home: Path) -> int:
         elif device is None or _device(Path(str(item.extra.get("path", "")))) != device:
             total += int(item.extra.get("size", 0))
     return int(total)
+
+
+def picture_bytes(items: Sequence[MediaItem], keep: str) -> int:
+    """Return the estimated bytes of the pictures that are fetched for the text on the screen.
+
+    What is kept with its picture needs none, and a local file has no other place.
+    """
+    if keep == "mp4":
+        return 0
+    return int(
+        sum((item.duration_s or 0.0) * PICTURE_BYTES_PER_S for item in items
+            if item.source != "file")
+    )  # fmt: skip
 
 
 def disk_shortage(needed: int, free: int | None) -> UsageError | None:

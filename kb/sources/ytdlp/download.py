@@ -74,14 +74,26 @@ class Downloader:
         """
         self._check_available(item)
         keep = keep or self._settings.keep
+        check = LengthCheck(item, self._measure, self._settings.download_attempts)
+        path, info = self._checked(item, folder, progress, keep, check.check)
+        return self._result(item, path, info, folder, check.duration_s)
+
+    def _checked(
+        self,
+        item: MediaItem,
+        folder: Path,
+        progress: Progress,
+        keep: str,
+        check: Callable[[Path, dict[str, Any]], None],
+    ) -> tuple[Path, dict[str, Any]]:
+        """Download until `check` raises no DamagedFile; return the file and yt-dlp's metadata."""
         fresh, failed = False, YtdlpFailure("transient", "network", "nothing was tried")
-        forbidden, attempts = 0, self._settings.download_attempts
-        check = LengthCheck(item, self._measure, attempts)
-        for _ in range(attempts):
+        forbidden = 0
+        for _ in range(self._settings.download_attempts):
             self.rate_limiter.acquire(lambda: progress(0, 0))
             try:
                 path, info = self._download(item, folder, progress, keep=keep, fresh=fresh)
-                check.check(path, info)
+                check(path, info)
             except DamagedFile as broken:
                 failed, fresh = broken.failure, True
                 self._remove(folder, item)
@@ -103,7 +115,7 @@ class Downloader:
                     break
             else:
                 self.rate_limiter.report_success()
-                return self._result(item, path, info, folder, check.duration_s)
+                return path, info
         if failed.kind == "forbidden":
             paused = self.rate_limiter.report_forbidden(item.id, failed.message)
             if paused is not None:

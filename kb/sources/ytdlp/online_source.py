@@ -14,6 +14,7 @@ from kb.sources.listing.listing import Listing
 from kb.sources.ytdlp.client import flat_items
 from kb.sources.ytdlp.download import Downloader
 from kb.sources.ytdlp.length_check import Measure
+from kb.sources.ytdlp.picture import PictureDownloader
 from kb.types import CaptionFile, MediaItem
 
 
@@ -64,6 +65,14 @@ class OnlineSource:
     ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
         """Download the captions alone; see `kb.sources.ytdlp.download.Downloader.captions`."""
         return self._downloader().captions(item, folder, progress)
+
+    def picture(
+        self, item: MediaItem, folder: Path, progress: Progress = no_progress
+    ) -> Path | None:
+        """Download the picture alone; see `kb.sources.ytdlp.picture.PictureDownloader`."""
+        plain = self.settings.replace(witness=False, captions="", thumbnail=False)
+        downloader = PictureDownloader(plain, self.database, clock=self._clock, sleep=self._sleep)
+        return downloader.picture(item, folder, progress)
 
     def _downloader(self) -> Downloader:
         return Downloader(

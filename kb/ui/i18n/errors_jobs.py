@@ -33,6 +33,11 @@ DE: dict[str, tuple[str, str]] = {
         "Das Medium von {title!r} ist nicht in der Bibliothek, nur sein Transkript.",
         "Noch einmal holen, dann den Schritt wiederholen: kb ingest {item_id} --again",
     ),
+    "step.no_picture": (
+        "Das Bild von {title!r} lässt sich nicht holen: {reason}",
+        "Der Text auf seinem Bildschirm wird nicht gelesen. Noch einmal: "
+        "kb enrich {item_id} --steps screen",
+    ),
     "enrich.speakers": (
         "{number} ist keine Zahl von Sprechern.",
         "Eine Zahl von 1 bis {most} angeben.",

@@ -206,6 +206,7 @@ DE: dict[str, tuple[str, str]] = {
         "Die YouTube Data API kann nicht gefragt werden: {reason}",
         "KB_PROXY (und YT_API_ENDPOINT) berichtigen; ein neuer Versuch hilft nicht.",
     ),
+    "download.no_picture": ("Die Quelle hat kein Bild.", ""),
     "download.cannot_ask": (
         "{what} kann nicht geholt werden: {reason}",
         "Die Adresse oder KB_PROXY berichtigen; ein neuer Versuch hilft nicht.",

@@ -153,6 +153,12 @@ EN: dict[str, str] = {
     "option_speaker_count": "Number of speakers",
     "option_speaker_count_help": "How many people speak, where it is known: it helps to tell their "
     "voices apart.",
+    "option_sample_rate": "Read every Nth frame",
+    "option_sample_rate_help": "For the text on the screen: 30 reads one frame in 30 instead of "
+    "those after a change. It takes several times as long.",
+    "option_fetch_picture": "Fetch the picture for the text on the screen",
+    "option_fetch_picture_help": "Of what is kept as sound: the smallest picture of at least 360 "
+    "lines is fetched, read and deleted.",
     "option_priority": "Turn",
     "option_priority_urgent": "urgent",
     "option_priority_followed": "as followed sources",
@@ -195,6 +201,8 @@ EN: dict[str, str] = {
     "plan_corrections_one": "1 item has {count} corrections by hand: they are kept where the words "
     "match.",
     "plan_before": "{time} of work waits before it.",
+    "plan_pictures": "About {size} of pictures are fetched too, for the text on the screen, and "
+    "deleted when they are read.",
     "plan_model": "The model {model} is fetched first: {size}, to {folder} ({free} free).",
     "plan_model_unknown": "its size is not known yet",
     "plan_model_about": "about {size}",
@@ -376,6 +384,12 @@ DE: dict[str, str] = {
     "option_speaker_count": "Zahl der Sprecher",
     "option_speaker_count_help": "Wie viele sprechen, wo es bekannt ist: das hilft, die Stimmen "
     "auseinanderzuhalten.",
+    "option_sample_rate": "Jedes so vielte Bild lesen",
+    "option_sample_rate_help": "Für den Text auf dem Bildschirm: 30 liest eines von 30 Bildern "
+    "statt derer nach einem Wechsel. Das dauert ein Mehrfaches.",
+    "option_fetch_picture": "Bild für den Text auf dem Bildschirm holen",
+    "option_fetch_picture_help": "Wo nur der Ton bleibt: das kleinste Bild mit mindestens 360 "
+    "Zeilen wird geholt, gelesen und gelöscht.",
     "option_priority": "Reihenfolge",
     "option_priority_urgent": "eilig",
     "option_priority_followed": "wie abonnierte Quellen",
@@ -419,6 +433,8 @@ DE: dict[str, str] = {
     "plan_corrections_one": "1 Eintrag hat {count} Korrekturen von Hand: Sie bleiben, wo die "
     "Wörter übereinstimmen.",
     "plan_before": "{time} Arbeit warten davor.",
+    "plan_pictures": "Etwa {size} an Bildern werden mit geholt, für den Text auf dem Bildschirm, "
+    "und gelöscht, wenn sie gelesen sind.",
     "plan_model": "Zuerst wird das Modell {model} geholt: {size}, nach {folder} ({free} frei).",
     "plan_model_unknown": "seine Größe ist noch nicht bekannt",
     "plan_model_about": "etwa {size}",

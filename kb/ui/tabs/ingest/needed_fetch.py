@@ -1,4 +1,4 @@
-"""The model that a run fetches first: its size, its place, and if this machine has room for it."""
+"""A model and pictures that a run fetches beside its media: their size, and the room for them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kb.errors import KBError
 from kb.options import RunOptions
 from kb.service import Service
 from kb.service.views import NeededFetch
+from kb.types import MediaItem
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages
@@ -42,6 +43,18 @@ def show_needed_fetch(service: Service, options: Callable[[], RunOptions]) -> No
     # A fragment, so that the progress moves while the form stays as it is.
     interval_s = EVERY_S if under_way else None
     st.fragment(_fetches, run_every=interval_s)(fetch.targets, bool(under_way))
+
+
+def show_pictures(
+    service: Service, items: Sequence[MediaItem], options: Callable[[], RunOptions]
+) -> None:
+    """Draw the size of the pictures that a run fetches, reads and deletes; nothing without any."""
+    try:
+        size = service.ingest.picture_bytes(items, options())
+    except KBError:
+        return  # the form shows it
+    if size:
+        st.caption(text("plan_pictures", size=messages.format_size(size)))
 
 
 def _fetches(targets: Sequence[str], under_way: bool) -> None:

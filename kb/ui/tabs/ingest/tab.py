@@ -19,7 +19,7 @@ from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.ingest import preset_cards, scan_results, scan_thread
 from kb.ui.tabs.ingest.filters_form import FiltersForm
-from kb.ui.tabs.ingest.needed_fetch import show_needed_fetch
+from kb.ui.tabs.ingest.needed_fetch import show_needed_fetch, show_pictures
 from kb.ui.tabs.queue import tab
 from kb.ui.widgets import messages
 from kb.ui.widgets.dropzone import clear, dropzone
@@ -137,6 +137,8 @@ def _plan_and_button(
                     "plan_before", time=messages.format_timedelta(figures.remaining_s / speed.rtfx)
                 )
             )
+        if items:
+            show_pictures(service, items, preset_cards.ingest_form(service).run_options)
         if listings or service.ingest.needs_model(items):
             show_needed_fetch(service, preset_cards.ingest_form(service).run_options)
         corrected = service.ingest.corrections([item.id for item in items])
