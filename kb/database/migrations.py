@@ -21,6 +21,8 @@ from kb.database.tables import (
     listing_pages,
     listings,
     lists,
+    llm_answers,
+    llm_calls,
     looks,
     machines,
     metadata,
@@ -142,6 +144,10 @@ def _key_limits(connection: sa.Connection) -> None:
     connection.execute(sa.update(access_use).values(read_s=access_use.c.seconds))
 
 
+def _language_models(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[llm_calls, llm_answers])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -171,4 +177,5 @@ MIGRATIONS: list[Migration] = [
     _access_keys,
     _steps,
     _key_limits,
+    _language_models,
 ]

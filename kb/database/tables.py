@@ -428,3 +428,41 @@ access_use = sa.Table(
     sa.Column("read_s", sa.Double, nullable=False, default=0.0, server_default="0"),
     sa.Column("used_at", sa.Double, nullable=False),
 )
+
+
+# Calls of language models: reserved before the call, settled by what the service says it used. A
+# call whose answer never came stays `open`: its reservation counts. `price` is null where the
+# model's price is not known.
+llm_calls = sa.Table(
+    "kb_llm_calls",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False, default=""),
+    sa.Column("item_id", sa.Text, nullable=False, default=""),
+    sa.Column("run", sa.Text, nullable=False, default=""),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("reserved", sa.BigInteger, nullable=False),
+    sa.Column("reserved_price", sa.Double),
+    sa.Column("tokens_in", sa.BigInteger, nullable=False, default=0),
+    sa.Column("tokens_out", sa.BigInteger, nullable=False, default=0),
+    sa.Column("price", sa.Double),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Index("kb_llm_calls_started", "started_at"),
+    sa.Index("kb_llm_calls_item", "item_id"),
+    sa.Index("kb_llm_calls_run", "run"),
+)
+
+
+# Answers of language models by the SHA-256 of all that was asked; they can be asked for again.
+llm_answers = sa.Table(
+    "kb_llm_answers",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("ending", sa.Text, nullable=False, default=""),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("used_at", sa.Double, nullable=False),
+    sa.Index("kb_llm_answers_used", "used_at"),
+)

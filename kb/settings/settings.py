@@ -26,6 +26,7 @@ from kb.settings.digest import DigestSettings
 from kb.settings.downloads import DownloadSettings
 from kb.settings.env_sources import Origin, Sources, read_sources
 from kb.settings.jobs import JobSettings
+from kb.settings.language_models import LanguageModelSettings
 from kb.settings.library import LibrarySettings
 from kb.settings.object_storage import ObjectStorageSettings
 from kb.settings.odin import OdinSettings
@@ -61,6 +62,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "assistants": AssistantSettings,
     "api": ApiSettings,
     "object_storage": ObjectStorageSettings,
+    "language_models": LanguageModelSettings,
 }
 """The groups of settings, in the order of `.env.example` and of the Settings tab."""
 
@@ -77,6 +79,7 @@ class Settings(
     AssistantSettings,
     ApiSettings,
     ObjectStorageSettings,
+    LanguageModelSettings,
 ):
     """Every setting with its default; the field's alias is its name in the environment."""
 

@@ -42,6 +42,7 @@ MACHINE_SETTINGS = frozenset(
             "s3_key_id",
             "s3_secret",
         ),
+        *("llm_url", "llm_adapter", "llm_table", "llm_prompts", "llm_token_caps", "llm_price_caps"),
     )
 )
 

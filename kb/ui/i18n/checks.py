@@ -30,6 +30,9 @@ EN: dict[str, str] = {
     "Webhooks): whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is "
     "set.",
     "secret_use_kb_s3_secret": "Secret of KB_S3_KEY_ID.",
+    "secret_use_kb_llm_key": "Language model: key, sent as a header only. Where it is empty, "
+    "OPENAI_API_KEY or GEMINI_API_KEY of the environment is taken, if the address is that "
+    "provider's.",
     "secret_use_kb_digest_webhook": "Address that the digest is sent to as JSON (POST).",
     "secret_use_kb_smtp_password": "Password for the sign-in at the e-mail server.",
     "secret_use_api_key": "ODIN: key of the API, sent as a header only. ODIN_API_KEY is the same "
@@ -69,6 +72,9 @@ DE: dict[str, str] = {
     "Rechten und Kontingenten. Ein Schlüssel ist nötig, wo kb serve über diesen Rechner hinaus "
     "lauscht; ohne einen darf jedes Programm dieses Rechners sie aufrufen.",
     "secret_use_kb_s3_secret": "Geheimnis zu KB_S3_KEY_ID.",
+    "secret_use_kb_llm_key": "Sprachmodell: Schlüssel, nur als Kopfzeile gesendet. Ist er leer, "
+    "gilt OPENAI_API_KEY oder GEMINI_API_KEY der Umgebung, wenn die Adresse die dieses Anbieters "
+    "ist.",
     "secret_use_kb_webhook_secret": "Geheimnis, mit dem Nachrichten über beendete Aufträge "
     "unterschrieben werden (Standard Webhooks): whsec_ und 24 bis 64 Bytes in Base64. Ein Auftrag "
     "darf einen Webhook nur nennen, wo es gesetzt ist.",

@@ -13,6 +13,7 @@ from types import ModuleType
 from kb.ui.i18n import (
     errors_care,
     errors_jobs,
+    errors_llm,
     errors_media,
     errors_models,
     errors_recognition,
@@ -30,6 +31,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     errors_models,
     errors_care,
     errors_jobs,
+    errors_llm,
     errors_storage,
     errors_service,
 )
