@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("kb", "gpu", "docs", "tests", "tools", "benchmarks", "models", "samples", ".ci")
+FOLDERS = ("kb", "gpu", "docs", "tests", "tools", "benchmarks", "models", "samples", ".ci",
+           "samples-conversation")  # fmt: skip
 DOCUMENTS = [
     path.relative_to(ROOT).as_posix()
     for path in (

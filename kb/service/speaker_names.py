@@ -315,9 +315,10 @@ class _Seen:
         for start_s, end_s in sorted(own[:EXCERPTS]):
             end_s = min(end_s, start_s + _EXCERPT_S)
             text = " ".join(
-                word.text
-                for word in self.transcript.words
-                if start_s <= (word.start_s + word.end_s) / 2 < end_s
+                said.text
+                for segment in self.transcript.segments
+                for said in segment.words or (segment,)  # subtitles have no times of words
+                if start_s <= (said.start_s + said.end_s) / 2 < end_s
             )
             link = deep_link(self.entry.item, start_s)
             found.append(Excerpt(round(start_s, 2), round(end_s, 2), text, link))

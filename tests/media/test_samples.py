@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kb.enrich import StepInput, get_step
+from kb.enrich.speakers.diarization import Turn
 from kb.media import SAMPLE_RATE_HZ
 from kb.media.decode import decode
 from kb.media.probe import probe
+from kb.settings import get_settings
 from kb.sources import source_for
+from kb.transcript.foreign.reader import read
+from kb.types import MediaRef
 from tests.support.compose import WordBank
+from tests.support.slides import require_reader
+from tests.support.voices import TrueTurn, error_rate, require_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted((ROOT / "samples").glob("*.mp4"))
@@ -140,3 +147,51 @@ def test_made_again_they_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         assert abs(len(decoded) - len(sound.audio)) <= SAMPLE_RATE_HZ // 10
         size = min(len(decoded), len(sound.audio))
         assert np.corrcoef(decoded[:size], sound.audio[:size])[0, 1] > 0.9
+
+
+# The conversation
+
+
+CONVERSATION = ROOT / "samples-conversation" / "The keepers of the lighthouse.mp4"
+
+
+def test_the_conversation_comes_with_its_true_transcript() -> None:
+    truth = truth_of(CONVERSATION)
+    assert sum(each.stat().st_size for each in CONVERSATION.parent.iterdir()) <= MAX_BYTES
+    found = read(CONVERSATION.with_suffix(".en.srt"), MediaRef("", "", 0.0))
+    assert [(each.text, each.start_s, each.end_s) for each in found.segments] == [
+        (turn["text"], turn["start"], turn["end"]) for turn in truth["turns"]
+    ]
+    assert {turn["speaker"] for turn in truth["turns"]} == {
+        "Ada Morgan",
+        "Tom Keller",
+        "Ewan Vance",
+    }
+    assert abs((probe(CONVERSATION).duration_s or 0) - truth["pages"][-1]["end"]) < 0.3
+    level = loudness_db(np.concatenate(list(decode(CONVERSATION))))
+    for turn in truth["turns"]:
+        spoken = level[round(turn["start"] / HOP_S) : round(turn["end"] / HOP_S)]
+        assert np.mean(spoken > -50) > 0.7
+
+
+@pytest.mark.slow
+def test_the_steps_find_its_speakers_and_its_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KB_STEP_MODELS")
+    get_settings.cache_clear()
+    require_reader()
+    require_weights()
+    truth, given = truth_of(CONVERSATION), StepInput(CONVERSATION, "")
+    found = get_step("speakers").run(given, lambda _: None)["turns"]
+    labels = sorted({each["speaker"] for each in found})
+    said = [Turn(each["start"], each["end"], labels.index(each["speaker"])) for each in found]
+    true = [TrueTurn(each["start"], each["end"], each["speaker"]) for each in truth["turns"]]
+    assert len(labels) == 3
+    assert error_rate(true, said) <= 0.05
+    pages = get_step("screen").run(given, lambda _: None)["pages"]
+    assert len(pages) == len(truth["pages"])
+    for page, shown in zip(pages, truth["pages"], strict=True):
+        texts = ["".join(line["text"].split()) for line in page["lines"]]
+        assert texts == ["".join(line.split()) for line in shown["lines"]]
+        (showing,) = page["showings"]
+        assert abs(showing["start"] - shown["start"]) <= 1.0
+        assert abs(showing["end"] - shown["end"]) <= 1.0

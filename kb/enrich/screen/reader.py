@@ -94,6 +94,8 @@ class RapidReader:
             if score < LEAST_SCORE or is_too_short(said, right - left, bottom - top):
                 unread += 1
                 continue
+            if not any(sign.isalnum() for sign in said):
+                continue  # a bullet, or a drawing that looks like one
             place = (left / width, top / height, (right - left) / width, (bottom - top) / height)
             a, b, c, d = (round(float(share), 4) for share in place)
             lines.append(Line(said, (a, b, c, d), float(score)))
