@@ -20,12 +20,14 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines.model_lookup import DEMO_FOLDER
+from kb.asr.engines.whisper import decoder
 from kb.asr.engines.whisper.batch_shapes import BatchShapes
 from kb.asr.engines.whisper.decoder import Decoder
 from kb.asr.engines.whisper.greedy_search import DecoderState, GreedyDecoder, GreedyResult
 from kb.asr.engines.whisper.loader import load_whisper
 from kb.asr.engines.whisper.packed_linear import Linear, pack_linears
 from kb.asr.engines.whisper.recorded_steps import RecordedSteps
+from kb.asr.engines.whisper.sound_layout import KEYS, VALUES, transposed_part
 from kb.asr.engines.whisper.timestamp_rules import TimestampRules, TokenChoice
 from tests.support.compose import compose, random_plan
 from tests.support.speech import bank
@@ -76,6 +78,19 @@ def edges(loop: GreedyDecoder, found: GreedyResult) -> list[Any]:
         return [tokens.edges for tokens in loop.align(found, [30.0] * 4)]
 
 
+@pytest.fixture(params=[KEYS, VALUES], ids=["keys", "values"])
+def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sound's keys, or its values, lie transposed in decoders made from now on."""
+    monkeypatch.setattr(decoder, "transposed_part", lambda: request.param)
+
+
+def test_the_layout_is_measured_once() -> None:
+    assert transposed_part() in (KEYS, VALUES)
+    assert {transposed_part() for _ in range(3)} == {transposed_part()}
+    assert transposed_part.cache_info().misses == 1
+
+
+@pytest.mark.usefixtures("layout")
 def test_decoded_tokens_equal_those_of_generate() -> None:
     output = demo().model.generate(
         encoder_outputs=BaseModelOutput(last_hidden_state=states()),
@@ -94,6 +109,7 @@ def test_decoded_tokens_equal_those_of_generate() -> None:
     assert max(map(len, theirs)) > 40  # the texts are long enough to differ
 
 
+@pytest.mark.usefixtures("layout")
 def test_log_probabilities_and_attention_are_a_second_pass_s() -> None:
     found = written(greedy())
     model = WhisperForConditionalGeneration.from_pretrained(

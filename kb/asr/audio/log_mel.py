@@ -55,14 +55,23 @@ class LogMel:
         used_frames = min(frames, -(-(longest + self._n_fft) // self._hop))
         size = min(self._samples, used_frames * self._hop + self._n_fft)
         signal = self._on_device(audio, max(rows, len(audio)), size)
-        spectrum = torch.stft(
-            signal, self._n_fft, self._hop, window=self._window, return_complex=True
-        )
-        power = spectrum[..., :used_frames].abs().square()
-        mel = torch.clamp(self._filters.T @ power, min=_LEAST).log10()
+        # On a CPU one by one, so that all steps of an input stay in the processor's cache.
+        parts = torch.split(signal, 1) if self._device == "cpu" and not self._whole else [signal]
+        mel = torch.cat([self._log_mel(part, used_frames) for part in parts])
         loudest = mel.amax(dim=(1, 2), keepdim=True)
         mel = torch.nn.functional.pad(mel, (0, frames - used_frames), value=math.log10(_LEAST))
         return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
+
+    def _log_mel(self, signal: torch.Tensor, frames: int) -> torch.Tensor:
+        """Return the logarithm of the mel bands, [batch, mels, frames], of [batch, samples]."""
+        import torch
+
+        spectrum = torch.stft(
+            signal, self._n_fft, self._hop, window=self._window, return_complex=True
+        )[..., :frames]
+        # (`abs` takes a square root, which is most of the time on a CPU.)
+        power = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)
+        return torch.clamp(self._filters.T @ power, min=_LEAST).log10()
 
     def _on_device(self, audio: Sequence[Audio], rows: int, size: int) -> torch.Tensor:
         """Return the inputs on the device, [rows, size], padded with 0."""

@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own examples use th
 
 from kb.asr.engines.whisper.batch_shapes import STEP_BLOCK, ceil_to_block
 from kb.asr.engines.whisper.packed_linear import Linear
+from kb.asr.engines.whisper.sound_layout import KEYS, transposed_part
 
 _ROWS = 8  # usual number of windows in a batch on a CPU
 
@@ -43,8 +44,9 @@ class Caches:
 
     One tensor for each layer: `self_attention` holds keys and values of the tokens so far,
     [2, windows, heads, steps, width]; `cross_attention` those of the sound,
-    [2, windows, heads, positions, width]. On a CPU the values of the sound are transposed,
-    [windows, heads, width, positions] in the same memory (`_transposed_view`). On a GPU
+    [2, windows, heads, positions, width]. On a CPU either the keys or the values of the sound are
+    transposed, [windows, heads, width, positions] in the same memory (`_transposed_view`); see
+    `kb.asr.engines.whisper.sound_layout`. On a GPU
     `timing_keys` holds the alignment heads' keys of the sound once more, without the other heads,
     [1, windows, alignment heads, positions, width]; a layer without such heads has none.
     """
@@ -125,7 +127,10 @@ class Decoder:
         later = torch.full((steps, steps), float("-inf"), dtype=self._tokens.dtype).triu(1)
         self._later_steps = later.to(self._tokens.device)
         self._project = Linear(project, None, _ROWS)
-        self._transposed = self._tokens.device.type == "cpu" and not whole_caches
+        # Which of the sound's keys and values lie transposed; None: neither.
+        self._transposed: int | None = None
+        if self._tokens.device.type == "cpu" and not whole_caches:
+            self._transposed = transposed_part()
         heads = getattr(model.generation_config, "alignment_heads", None) or [
             # openai-whisper's default for a model that names no alignment heads.
             [layer, head]
@@ -156,7 +161,7 @@ class Decoder:
             [new((2, rows, heads, positions, width)) for _ in self._layers],
             [
                 new((1, rows, len(layer.heads), positions, width))
-                if layer.heads is not None and not layer.every_head and not self._transposed
+                if layer.heads is not None and not layer.every_head and self._transposed is None
                 else None
                 for layer in self._layers
             ],
@@ -171,11 +176,12 @@ class Decoder:
                 pair = layer.cross_kv(some).unflatten(-1, (2, self._heads, self._width))
                 pair = pair.permute(2, 0, 3, 1, 4)
                 part = cache[:, first : first + some.shape[0]]
-                if self._transposed:
-                    part[0] = pair[0]
-                    _transposed_view(part[1]).copy_(pair[1].transpose(-1, -2))
-                else:
+                if self._transposed is None:
                     part.copy_(pair)
+                else:
+                    kept, turned = 1 - self._transposed, self._transposed
+                    part[kept] = pair[kept]
+                    _transposed_view(part[turned]).copy_(pair[turned].transpose(-1, -2))
                 if timing is not None:
                     own = pair[:1].index_select(2, layer.heads)
                     timing[:, first : first + some.shape[0]] = own
@@ -229,10 +235,14 @@ class Decoder:
             # The texts of a window share its cross-attention: [windows, heads, texts, width].
             query = layer.cross_q(layer.cross_norm(x))
             query = query.view(cross.shape[1], -1, self._heads, self._width).transpose(1, 2)
-            if self._transposed:
-                # Matrix times column reads memory in order and is faster than row times matrix.
-                weights = (cross[0] @ query.transpose(-1, -2)).transpose(-1, -2).softmax(-1)
-                found = (_transposed_view(cross[1]) @ weights.transpose(-1, -2)).transpose(-1, -2)
+            if self._transposed is not None:
+                if self._transposed == KEYS:
+                    weights = (query @ _transposed_view(cross[0])).softmax(-1)
+                    found = weights @ cross[1]
+                else:
+                    weights = (cross[0] @ query.transpose(-1, -2)).transpose(-1, -2).softmax(-1)
+                    values = _transposed_view(cross[1])
+                    found = (values @ weights.transpose(-1, -2)).transpose(-1, -2)
                 if layer.heads is not None:
                     weights = weights.index_select(1, layer.heads)
             else:
