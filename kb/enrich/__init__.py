@@ -17,6 +17,11 @@ from kb.errors import UsageError
 STEPS: dict[str, str] = {
     "speakers": "kb.enrich.speakers.step:Speakers",
     "screen": "kb.enrich.screen.step:Screen",
+    "summary": "kb.enrich.summary:Summary",
+    "chapters": "kb.enrich.chapters:Chapters",
+    "highlights": "kb.enrich.highlights:Highlights",
+    "terms": "kb.enrich.terms:Terms",
+    "questions": "kb.enrich.questions:Questions",
 }
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kb.errors import KBError
-from kb.types import Transcript
+from kb.settings import Settings
+from kb.types import MediaItem, Transcript
 
 PRIVATE = "private"  # key of the private documents in what `run` returns
 
@@ -18,17 +19,29 @@ Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
+class ItemText:
+    """An item with its words, for a step that reads them; `names` are known to be names."""
+
+    item: MediaItem
+    transcript: Transcript
+    settings: Settings
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StepInput:
     """The data of one item for a step.
 
     `medium` is None if its file is not there; `track` is the number of the sound track that the
-    words are from, None for the chosen one; `options` are those of the request, by name.
+    words are from, None for the chosen one; `options` are those of the request, by name; `text` is
+    given to a step that needs it.
     """
 
     medium: Path | None
     sha256: str
     track: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    text: ItemText | None = None
 
 
 class Step(ABC):
@@ -44,6 +57,7 @@ class Step(ABC):
     is_default: bool = True
     needs_medium: bool = True
     needs_picture: bool = False  # where only sound is kept, the picture is fetched for it
+    needs_text: bool = False
     is_indexed: bool = False  # a part of its result is found by searches
     options: tuple[str, ...] = ()  # names of the options of a request that change the result
     private: tuple[str, ...] = ()  # further documents, made only where a setting asks for them

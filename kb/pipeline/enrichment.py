@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kb.enrich import STEPS, StepInput, get_step
-from kb.enrich.base import PRIVATE
+from kb.enrich.base import PRIVATE, ItemText
 from kb.errors import KBError, LibraryError, MediaUnavailable, UsageError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
@@ -25,15 +25,19 @@ from kb.options import RunOptions, parse_names
 from kb.pipeline import fetched_picture, stages, voices
 from kb.pipeline.speakers import named_speakers
 from kb.pipeline.stored_media import StoredMedia
-from kb.settings import Settings
+from kb.pipeline.vocabulary import Vocabulary
+from kb.settings import Settings, get_settings
+from kb.transcript.notes import KINDS, read_notes
 from kb.transcript.speaker_names import KEY as NAMES
 from kb.types import Transcript
+from kb.types.notes import Notes
 
 AUTO, NONE = "auto", "none"
 SPEAKERS = "speakers"  # name of the step and of its option, the number of speakers
 MOST_SPEAKERS = 100
 SAMPLE_RATE = "sample_rate"  # an option of the step screen: every frame of this number is read
 MOST_SAMPLE_RATE = 100_000
+RUN = "run"  # option of a request: the run whose limits of tokens and price count
 AGAIN = "again"  # option of a request: a current result is made again too
 _BASIS = "basis"  # key of a result: what it was made from
 
@@ -154,6 +158,21 @@ def lacking(name: str) -> KBError | None:
     return get_step(name).missing()
 
 
+def sends_text(names: Sequence[str]) -> bool:
+    """Return True if one of these steps sends an item's words to a language model."""
+    return any(get_step(name).needs_text for name in names)
+
+
+def notes(library: Library, entry: LibraryEntry, transcript: Transcript) -> Notes:
+    """Return what a language model noted about an item. Raises LibraryError for a damaged result.
+
+    Results of another medium are left out.
+    """
+    extras = Extras(library)
+    found = {kind: extras.read(entry, kind) for kind in KINDS}
+    return read_notes({k: each for k, each in found.items() if each and _is_of(each, transcript)})
+
+
 def is_current(
     library: Library, entry: LibraryEntry, name: str, options: Mapping[str, Any] | None = None
 ) -> bool:
@@ -165,7 +184,7 @@ def is_current(
     try:
         found = Extras(library).read(entry, name)
         asked = _own(name, options or {})
-        given = _input(library, entry, asked or _options_of(found, name))
+        given = _input(library, entry, name, asked or _options_of(found, name), get_settings())
     except KBError:
         return False
     return found is not None and found.get(_BASIS) == get_step(name).basis(given)
@@ -204,7 +223,7 @@ def run_step(
         entry = StoredMedia.of(library, settings).bring_back(
             entry, lambda need: settings.free_space.require(library.home, need)
         )
-    given = _input(library, entry, {**asked, **dict.fromkeys(wanted, True)})
+    given = _input(library, entry, name, {**asked, **dict.fromkeys(wanted, True)}, settings)
     if step.needs_medium:
         _require_medium(entry, given)
     started = time.monotonic()
@@ -370,11 +389,22 @@ def _options_of(document: Mapping[str, Any] | None, name: str) -> dict[str, Any]
     return {key: basis[key] for key in known if key in basis} if isinstance(basis, dict) else {}
 
 
-def _input(library: Library, entry: LibraryEntry, options: Mapping[str, Any]) -> StepInput:
-    media = stages.read_transcript(library, entry).media
+def _input(
+    library: Library,
+    entry: LibraryEntry,
+    name: str,
+    options: Mapping[str, Any],
+    settings: Settings,
+) -> StepInput:
+    transcript = stages.read_transcript(library, entry)
+    media = transcript.media
     track = media.tracks[0] if media.tracks else None
     there = entry.media_path if entry.media_path and entry.media_path.exists() else None
-    return StepInput(there, media.sha256 or entry.sha256, track, dict(options))
+    text = None
+    if get_step(name).needs_text:
+        names = Vocabulary(library).words(entry.item.channel)
+        text = ItemText(entry.item, transcript, settings, names)
+    return StepInput(there, media.sha256 or entry.sha256, track, dict(options), text)
 
 
 def _require_medium(entry: LibraryEntry, given: StepInput) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from kb.pipeline.enrichment import StepState
 from kb.pipeline.screen_text import screen_text
 from kb.service.items import Items
 from kb.types import Transcript
+from kb.types.notes import Notes
 from kb.types.screen import ScreenText
 
 
@@ -59,6 +61,13 @@ class Enrichment:
         Raises LibraryError for a damaged result.
         """
         return screen_text(self.library, entry, transcript)
+
+    def notes(self, entry: LibraryEntry, transcript: Transcript) -> Notes:
+        """Return what a language model noted about an item.
+
+        Raises LibraryError for a damaged result.
+        """
+        return enrichment.notes(self.library, entry, transcript)
 
     def run(
         self,
@@ -106,6 +115,8 @@ class Enrichment:
                     report.under_way.append(key)
                 else:
                     report.queued.append(key)
+        if enrichment.sends_text(chosen):
+            options[enrichment.RUN] = uuid.uuid4().hex
         self.queue.request_steps(report.queued, options)
         return report
 

@@ -135,14 +135,16 @@ class QuoteFinder:
 
     def _exact(self, texts: Sequence[str], near: int | None) -> int | None:
         """Return the number of the first word of the exact place that is nearest to `near`."""
-        needle, found, place = f" {' '.join(texts)} ", [], -1
-        while (place := self._text.find(needle, place + 1)) >= 0:
-            found.append(bisect_right(self._starts, place + 1) - 1)
-            if near is None:
-                break
-        if not found or near is None:
-            return found[0] if found else None
-        return min(found, key=lambda number: abs(self._segment(number) - near))
+        needle = f" {' '.join(texts)} "
+        for low, high in self._regions(near):
+            found, place = [], low - 1
+            while (place := self._text.find(needle, place + 1, high)) >= 0:
+                found.append(bisect_right(self._starts, place + 1) - 1)
+                if near is None:
+                    break
+            if found:
+                return min(found, key=lambda number: abs(self._segment(number) - (near or 0)))
+        return None
 
     def _is_near(self, number: int, near: int | None) -> bool:
         return near is not None and abs(self._segment(number) - near) <= NEARBY

@@ -21,6 +21,7 @@ from kb.settings import Settings
 from tests.library.test_version_before import ARCHIVE, DONE
 from tests.support.raising import raises
 
+QUOTE = {"text": "the ferry leaves", "start": 1.0, "end": 2.0, "segment": 0}
 RESULTS: dict[str, dict[str, Any]] = {
     "speakers": {
         "speakers": ["Speaker 1"],
@@ -45,6 +46,11 @@ RESULTS: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "summary": {"short": [{"text": "It leaves.", "quotes": [QUOTE]}]},
+    "chapters": {"from_source": False, "chapters": [{"title": "Ferries", "start": 1.0}]},
+    "highlights": {"highlights": [{"text": "It leaves.", "weight": 5, "quotes": [QUOTE]}]},
+    "terms": {"terms": [{"term": "ferry", "kind": "term", "start": 1.0, "count": 2}]},
+    "questions": {"questions": [{"question": "When?", "text": "At noon.", "quotes": [QUOTE]}]},
 }
 
 

@@ -64,6 +64,10 @@ DE: dict[str, tuple[str, str]] = {
         "Die Antwort wurde an der Grenze ihrer Länge abgeschnitten.",
         "Nach einem kürzeren Teil wird gefragt.",
     ),
+    "llm.too_long": (
+        "Ein Teil des Transkripts passt nicht in eine Frage.",
+        "Einen größeren `context` für das Modell in KB_LLM_TABLE eintragen.",
+    ),
     "llm.declined": (
         "Das Sprachmodell wollte nicht antworten.",
         "Ein anderes Modell antwortet vielleicht: KB_LLM_MODEL.",
