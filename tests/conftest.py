@@ -15,6 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Steps after the words have tests of their own; in all others, fixtures of modules included, their
 # models are missing.
 os.environ["KB_STEP_MODELS"] = str(Path(tempfile.gettempdir(), "kb-tests-without-step-models"))
+os.environ["KB_SAME_SOUND"] = "0"
 
 import pytest
 
@@ -73,6 +74,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("KB_HOME", str(home))
     monkeypatch.setenv("KB_CPU_THREADS", "1")
     monkeypatch.setenv("KB_STEP_MODELS", NO_STEP_MODELS)
+    monkeypatch.setenv("KB_SAME_SOUND", "0")
     # `.env` is looked for beside the package and in the working directory.
     monkeypatch.setattr("kb.settings.settings.ENV_FOLDER", tmp_path)
     monkeypatch.chdir(tmp_path)

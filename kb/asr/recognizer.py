@@ -32,6 +32,7 @@ from kb.asr.batching.window_queue import (
 from kb.asr.coverage import without_words
 from kb.asr.engines.base import TRANSCRIBE, TRANSLATE, DecodingOptions, DecodingResult
 from kb.asr.first_readings import FirstReadings, OnText
+from kb.asr.known_words import KnownWords
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.checks import PREVIOUS_WORDS
 from kb.asr.quality.detected_speech import with_detection
@@ -101,6 +102,7 @@ class Recognizer:
         repair_budget: RepairBudget | None = None,
         urgent: bool = False,
         speech_limits: SpeechLimits | None = None,
+        known_words: KnownWords | None = None,
     ) -> None:
         """Initialise the recognizer.
 
@@ -111,7 +113,8 @@ class Recognizer:
         `languages`, if there are any. `task`: transcribe, or translate into English.
         `repair_budget` is shared by all media of a run (default: by those of this object).
         `urgent`: the windows come before those of media that are not. `speech_limits` are those of
-        a caller for the detection.
+        a caller for the detection. `known_words` are those of spans whose sound another transcript
+        has: their windows are checked as all others, and decoded only where they are suspect.
 
         Raises SettingsError if the model does not support the requested language, temperature or
         task.
@@ -155,6 +158,7 @@ class Recognizer:
         self.repair_budget = repair_budget or RepairBudget()
         self.urgent = urgent
         self.speech_limits = speech_limits
+        self.known_words = known_words
         self.longest_pause_s = settings.longest_pause_s or math.inf
         if not detect_speech:
             self.longest_pause_s = math.inf
@@ -274,7 +278,10 @@ class _Run:
         self._progress = progress
         self._cancelled = cancelled
         self._release_slot: SlotRelease = nullcontext
-        self.vote = LanguageVote(owner.fixed_language, owner.languages)
+        known = owner.known_words
+        self.vote = LanguageVote(
+            owner.fixed_language, owner.languages, known.language if known else ""
+        )
         self.asr_s = self.align_s = 0.0
         engine = owner.batcher.engine
         self.source = WindowSource(
@@ -348,6 +355,9 @@ class _Run:
 
     def _submit(self, window: Window) -> _PendingWindow:
         owner = self._owner
+        known = owner.known_words.submit(window) if owner.known_words else None
+        if known is not None:
+            return _PendingWindow(window, known)
         future = self._queue(owner.batcher, window, self.vote, owner.first_options)
         return _PendingWindow(window, future)
 

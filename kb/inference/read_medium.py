@@ -69,6 +69,7 @@ def read_medium(
         repair_budget=budget,
         urgent=options.urgent,
         speech_limits=options.speech_limits,
+        known_words=options.known_words,
     )
 
     def read(stream: AudioStream) -> Transcript:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpu.preset_figures import Preset
+from kb.asr.known_words import KnownWords
 from kb.settings import Settings
 from kb.types import SpeechLimits
 
@@ -51,6 +52,8 @@ class TranscriptionOptions:
     idle_s: float | None = field(default=None, compare=False)  # unused for so long: unloaded
     # Of a request from elsewhere, for checks and repair; None: those of the process.
     settings: Settings | None = field(default=None, compare=False, repr=False)
+    # Words of other transcripts for parts of this medium's sound, which are not recognized again.
+    known_words: KnownWords | None = field(default=None, compare=False, repr=False)
     # A caller waits for the answer: this medium comes before all that are not urgent. Without
     # `may_swap` it is refused instead of waiting until another model is unloaded.
     urgent: bool = field(default=False, compare=False)

@@ -15,7 +15,7 @@ may run again at any time without repeating work.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -241,12 +241,14 @@ def write(
     keep_corrections: bool = True,
     parts: Sequence[str] = (),
     hold_errors: float = ERRORS_C,
+    facts: Mapping[str, object] | None = None,
 ) -> tuple[LibraryEntry, HoldDecision]:
     """Write the transcript's files and their metadata; decide whether the item is held.
 
     Changes by hand in the transcript that is replaced are made again where their words are found
     (`keep_corrections`); the others stay in the file as a record, and a warning counts them.
     Those of `parts`, items that have only the beginning of the medium, are made again too.
+    `facts` are further ones about the recognition.
     """
     revisions = _earlier_revisions(library, item.id)
     # Of another medium: not of this run, and not again after they were taken over once.
@@ -280,6 +282,7 @@ def write(
                 "tracks": list(transcript.media.tracks) or None,
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 **_revised(transcript, run),
+                **(facts or {}),
             },
             **captions.captions_retired(library.find(item.id)),
             **decision.metadata(),

@@ -15,6 +15,7 @@ from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.outbox_states import SYNCED
 from kb.library import Library, LibraryEntry
 from kb.pipeline import adoption, captions, publish_record, stages
+from kb.pipeline.same_sound import index_of
 from kb.pipeline.screen_text import indexed_passages
 from kb.pipeline.speakers import speakers_at
 from kb.service.removal import complete_removals
@@ -95,6 +96,7 @@ class Search:
                 folder=folder,
             )
         self.queue.tie.adopt()
+        index_of(self.library).clear()  # of fingerprints; the next query makes it again
         self.library.prepare()
         self.library.sweep_temporary()
         complete_removals(self.settings, self.library, self.queue)

@@ -43,8 +43,9 @@ class JobSettings(BaseModel):
     steps: str = Field(
         "auto",
         alias="KB_STEPS",
-        description="Steps that follow the words, separated by commas: speakers (who speaks), "
-        "screen (text on the screen); auto takes those whose parts a machine at work has "
+        description="Steps besides the words, separated by commas: sound (fingerprints, by which "
+        "the same sound is found again), speakers (who speaks), screen (text on the screen); auto "
+        "takes those whose parts a machine at work has "
         "(see kb doctor), none takes none.",
     )
     fetch_picture: bool = Field(
@@ -67,6 +68,18 @@ class JobSettings(BaseModel):
         description="Hours for which a queued publication to a remote knowledge base waits for the "
         "steps of its item, so that the item is sent once; 0 does not wait. kb publish sends at "
         "once.",
+    )
+    same_sound: bool = Field(
+        True,
+        alias="KB_SAME_SOUND",
+        description="Let auto in KB_STEPS take the step sound where ffmpeg has chromaprint.",
+    )
+    reuse_words: bool = Field(
+        True,
+        alias="KB_REUSE_WORDS",
+        description="Take the words of a recording that is there already over into one with the "
+        "same sound, such as an upload again or a cut; all other speech is recognized. Off: only "
+        "the link between both is kept.",
     )
     voice_profiles: bool = Field(
         False,

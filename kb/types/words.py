@@ -76,8 +76,10 @@ class SegmentDecoding:
 class Segment:
     """A phrase with the recognizer's boundaries, and its words.
 
-    `speaker` is the name or label of the person, None where the transcript names none. `decoding`
-    is not stored: None in a transcript of the library, and for a model without tokens.
+    `speaker` is the name or label of the person, None where the transcript names none. `taken_from`
+    is the id of the item whose transcript has these words of the same sound, None for words that
+    were recognized here. `decoding` is not stored: None in a transcript of the library, and for a
+    model without tokens.
     """
 
     start_s: float
@@ -86,4 +88,5 @@ class Segment:
     words: tuple[Word, ...]
     language: str | None = None
     speaker: str | None = None
+    taken_from: str | None = None
     decoding: SegmentDecoding | None = field(default=None, compare=False, repr=False)

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kb.enrich import STEPS
+from kb.enrich.sound.fingerprint import Fingerprint, to_document
 from kb.errors import LibraryError
 from kb.library import Library
 from kb.library.extras import Extras
@@ -23,6 +25,9 @@ from tests.support.raising import raises
 
 QUOTE = {"text": "the ferry leaves", "start": 1.0, "end": 2.0, "segment": 0}
 RESULTS: dict[str, dict[str, Any]] = {
+    "sound": to_document(
+        Fingerprint(np.arange(100, dtype=np.uint32) * 65_537, np.ones(100, np.bool_), 15.0)
+    ),
     "speakers": {
         "speakers": ["Speaker 1"],
         "turns": [{"start": 0.0, "end": 9999.0, "speaker": "Speaker 1"}],

@@ -49,8 +49,8 @@ class WrittenSteps(ItemSteps):
 
     plain_url = ""
 
-    def _recognize(self, row: ItemRow, media: LocalMedia) -> Transcript:
-        return WORDS
+    def _recognize(self, row: ItemRow, media: LocalMedia) -> tuple[Transcript, dict[str, object]]:
+        return WORDS, {}
 
     def _ensure_media(self, row: ItemRow) -> LocalMedia:
         if self.plain_url and hashlib.sha256(row.id.encode()).digest()[0] % 40:

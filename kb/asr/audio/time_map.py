@@ -40,6 +40,16 @@ class TimestampMap:
         """Return the medium's time of an end at `at_s`."""
         return at_s + self._removed[bisect_left(self._cuts, at_s)]
 
+    def trimmed(self, at_s: float) -> float:
+        """Return the time of the trimmed sound for one of the medium, the cut's in a removed pause.
+
+        It is the inverse of `start` and `end`.
+        """
+        ends = [cut + removed for cut, removed in zip(self._cuts, self._removed[1:], strict=False)]
+        piece = bisect_right(ends, at_s)
+        found = at_s - self._removed[piece]
+        return min(found, self._cuts[piece]) if piece < len(self._cuts) else found
+
     def span(self, start_s: float, end_s: float) -> tuple[float, float]:
         """Return the medium's start and end time of a span of the trimmed sound, in seconds."""
         return round(self.start(start_s), 3), round(self.end(end_s), 3)

@@ -26,12 +26,14 @@ class LanguageVote:
     decoded: it is the same in every run.
     """
 
-    def __init__(self, fixed: str | None, allowed: Sequence[str] = ()) -> None:
+    def __init__(self, fixed: str | None, allowed: Sequence[str] = (), expected: str = "") -> None:
         """`fixed`: the requested language; then there is no vote.
 
         `allowed`: the languages among which is chosen; empty for all that the model knows.
+        `expected`: the language of the words that are known before, if there is no vote.
         """
         self.fixed = fixed
+        self._known = expected
         self.allowed = frozenset(allowed)
         self._arrived = _Sums()
         self._settled = _Sums()
@@ -123,12 +125,12 @@ class LanguageVote:
     @property
     def language(self) -> str:
         """The item's language by the windows that have arrived."""
-        return self.fixed or self._arrived.language or "en"
+        return self.fixed or self._arrived.language or self._known or "en"
 
     @property
     def known_language(self) -> str:
         """The requested language, or the item's by the settled windows; empty without any."""
-        return self.fixed or self._settled.language
+        return self.fixed or self._settled.language or self._known
 
     @property
     def settled_language(self) -> str:

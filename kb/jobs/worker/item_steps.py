@@ -28,7 +28,7 @@ from kb.jobs.queue.request_settings import asked_of, settings_of
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.retention import record_source
-from kb.jobs.worker import enrich_steps
+from kb.jobs.worker import enrich_steps, known_sound
 from kb.jobs.worker.context import LANE_POLL_S, WorkerStopping, block_forever
 from kb.jobs.worker.item_attempt import ItemAttempt
 from kb.jobs.worker.preparation import slot
@@ -36,7 +36,7 @@ from kb.jobs.worker.source_terms import require_turn
 from kb.library import LibraryEntry
 from kb.library.left_out import LeftOut
 from kb.options import RunOptions
-from kb.pipeline import captions, hold, stages
+from kb.pipeline import captions, hold, same_sound, stages
 from kb.pipeline.adoption import brought_transcript, damage
 from kb.pipeline.publish_record import in_other_project
 from kb.pipeline.stored_media import StoredMedia
@@ -98,7 +98,7 @@ class ItemSteps(ItemAttempt):
             context.require_room()
             media = self._ensure_media(row)
             brought = brought_transcript(self._library, replace(media, item=row.item))
-            transcript = brought or self._recognize(row, media)
+            transcript, facts = (brought, None) if brought else self._recognize(row, media)
             context.check(self._key)
             self._require_ownership("write")
             settings = self._settings_of(row)
@@ -110,6 +110,7 @@ class ItemSteps(ItemAttempt):
                     self._library, media.item, transcript, settings.hold_below, run=row.run,
                     keep_corrections=not RunOptions.from_dict(row.options).drop_corrections,
                     parts=parts_of(row.item), hold_errors=settings.hold_errors,
+                    facts=facts,
                 )
             )  # fmt: skip
             with contextlib.suppress(KBError):  # for display only
@@ -120,8 +121,10 @@ class ItemSteps(ItemAttempt):
             return StepResult.CONTINUE
         return StepResult.ENDED
 
-    def _recognize(self, row: item_states.ItemRow, media: LocalMedia) -> Transcript:
-        """Return the transcript of the medium's sound."""
+    def _recognize(
+        self, row: item_states.ItemRow, media: LocalMedia
+    ) -> tuple[Transcript, dict[str, Any]]:
+        """Return the transcript of the medium's sound, and facts for the metadata."""
         context = self._context
         run, asked = RunOptions.from_dict(row.options), asked_of(row.options, context.settings)
         options = context.inference_session.transcription_options(
@@ -132,9 +135,14 @@ class ItemSteps(ItemAttempt):
         )
         check_aligner(options, context.settings)
         self._require_model(options)
+        key = same_sound.words_key(options, context.settings)  # the same for all with these options
         options = replace(options, hotwords=self._hotwords(row, media.item))
         with context.prepared(media):
-            return self._decode(media, options, row.deaths)
+            options = known_sound.with_known_words(
+                context, self._library, row, media, options, lambda: context.check(self._key)
+            )
+            transcript = self._decode(media, options, row.deaths)
+        return transcript, same_sound.facts_about(self._library, transcript, key)
 
     def publish(self) -> StepResult:
         """Publish to the local index; remote knowledge bases have their own workflows."""
@@ -207,7 +215,7 @@ class ItemSteps(ItemAttempt):
     def _submit_steps(self, row: item_states.ItemRow) -> None:
         """Queue the steps that follow the words, unless the item was cancelled meanwhile."""
         context = self._context
-        names = enrich_steps.wanted(context, row)
+        names = known_sound.still_to_do(self._library, row, enrich_steps.wanted(context, row))
         with context.items.database.begin() as connection:
             if context.items.is_owned_by(connection, self._id, self._serial, context.executor):
                 enrich_steps.submit(context, connection, row, names)

@@ -11,7 +11,8 @@ from kb.types import CaptionAgreement, MinuteAgreement, Revision, Segment, TextC
 def segment_document(segment: Segment) -> dict[str, Any]:
     """Return a segment with its words.
 
-    `language` and `speaker`, and the `speaker` of a word, are there if they are known.
+    `language` and `speaker`, and the `speaker` of a word, are there if they are known; `from` is
+    the id of the item whose words they are, where they were taken over.
     """
     document: dict[str, Any] = {
         "start": segment.start_s,
@@ -32,6 +33,8 @@ def segment_document(segment: Segment) -> dict[str, Any]:
         document["language"] = segment.language
     if segment.speaker is not None:
         document["speaker"] = segment.speaker
+    if segment.taken_from is not None:
+        document["from"] = segment.taken_from
     return document
 
 
@@ -53,6 +56,7 @@ def segment_of(row: Fields) -> Segment:
         ),
         language=row.text("language", None),
         speaker=row.text("speaker", None),
+        taken_from=row.text("from", None),
     )
 
 

@@ -6,6 +6,27 @@ _CHOICE = "Another one is chosen in the field “Recognizer” of the tab “Ing
 _INCOMPLETE = "Das Repository ist unvollständig; ein anderes Modell wählen."
 
 DE: dict[str, tuple[str, str]] = {
+    "sound.no_muxer": (
+        "Diesem ffmpeg fehlt chromaprint: Derselbe Ton wird nicht wiedergefunden, nur gleiche "
+        "Dateien.",
+        "Das mitgelieferte neu installieren: pip install --force-reinstall imageio-ffmpeg",
+    ),
+    "sound.not_decodable": (
+        "ffmpeg kann von {path} keinen Fingerabdruck machen: {cause}.",
+        "Die Datei abspielen, um zu sehen, ob sie beschädigt ist; die Worte hängen nicht davon ab.",
+    ),
+    "sound.damaged": (
+        "Der Fingerabdruck von {item_id} ist beschädigt.",
+        "Neu machen: kb enrich {item_id} --steps sound --again",
+    ),
+    "sound.index": (
+        "Das Verzeichnis der Fingerabdrücke {path} ist nicht benutzbar: {cause}.",
+        "Die Datei beiseitelegen; sie wird aus dem Bibliotheksordner neu gemacht.",
+    ),
+    "transcript.known_words": (
+        "Die Worte des anderen Transkripts sind nicht benutzbar: {cause}.",
+        "Ohne sie transkribieren: kb ingest … --again",
+    ),
     "speakers.no_voice": (
         "In {path} spricht niemand.",
         "Eine Aufnahme einer Person geben, die spricht.",

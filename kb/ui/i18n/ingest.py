@@ -148,8 +148,8 @@ EN: dict[str, str] = {
     "option_captions_first_help": "Captions of the source can be searched at once, until the "
     "transcript is there.",
     "option_steps": "Steps after the words",
-    "option_steps_help": "speakers, screen, auto (what this machine has the parts for) or none. An "
-    "item is done before they start.",
+    "option_steps_help": "sound, speakers, screen, auto (what this machine has the parts for) or "
+    "none. An item is done before they start.",
     "option_speaker_count": "Number of speakers",
     "option_speaker_count_help": "How many people speak, where it is known: it helps to tell their "
     "voices apart.",
@@ -379,8 +379,8 @@ DE: dict[str, str] = {
     "option_captions_first_help": "Untertitel der Quelle sind sofort durchsuchbar, bis das "
     "Transkript da ist.",
     "option_steps": "Schritte nach den Worten",
-    "option_steps_help": "speakers, screen, auto (wofür auf diesem Rechner alles da ist) oder "
-    "none. Ein Eintrag ist fertig, bevor sie beginnen.",
+    "option_steps_help": "sound, speakers, screen, auto (wofür auf diesem Rechner alles da ist) "
+    "oder none. Ein Eintrag ist fertig, bevor sie beginnen.",
     "option_speaker_count": "Zahl der Sprecher",
     "option_speaker_count_help": "Wie viele sprechen, wo es bekannt ist: das hilft, die Stimmen "
     "auseinanderzuhalten.",
