@@ -12,6 +12,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby, pairwise
 
 from kb.asr.audio.time_map import TimestampMap
@@ -38,6 +39,7 @@ class WindowText:
     decoded: DecodingResult
 
 
+@lru_cache(maxsize=4096)  # the words of a few windows are compared many times
 def normalize_word(text: str) -> str:
     """Return a word without case and punctuation, for comparison."""
     kept = (c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
