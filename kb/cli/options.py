@@ -24,6 +24,9 @@ from kb.types import SubtitleLayout
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
+Sure = Annotated[
+    bool, typer.Option("--yes", help="Also where more than 20 published items change.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Overwrite = Annotated[
     bool,

@@ -11,14 +11,15 @@ from functools import cached_property
 
 from kb.database import Database
 from kb.errors import CredentialsRefused, KBError, LibraryError, UsageError, restored
+from kb.jobs.documents import build_sync_item
+from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.outbox import FIRST_POLL_S, Outbox
 from kb.jobs.queue.outbox_states import HELD, SYNCED, SYNCING
 from kb.jobs.queue.workflow_ids import publish_lane
 from kb.library import Library, LibraryEntry
 from kb.library.fencing import Fence
-from kb.pipeline import publish_record, stages
-from kb.pipeline.speakers import named
+from kb.pipeline import publish_record
 from kb.settings import Settings
 from kb.sinks import REMOTE, check_sink, open_sink
 from kb.sinks.markdown_folder import FolderSink
@@ -36,23 +37,12 @@ from kb.sinks.odin.sync import (
     publish_many,
 )
 from kb.sinks.odin.transport import check_credentials
-from kb.transcript.passages import passages
 from kb.types import MediaItem, Passage, Published
 
 log = logging.getLogger(__name__)
 
 ItemProgress = Callable[[str, str, int, int], None]
 """Called with item id, result (`done`, `waiting` or `failed`), number of ended items and total."""
-
-
-def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
-    """Return an item as a document for knowledge bases.
-
-    Raises LibraryError without a transcript.
-    """
-    transcript = stages.read_transcript(library, entry)
-    found = passages(transcript, entry.item, path=entry.medium_place)
-    return SyncItem(entry.item, found, publish_record.facts_of(transcript, named(library, entry)))
 
 
 class HeldForReview(UsageError):
@@ -189,7 +179,7 @@ class Publisher:
                 published = sink.publish(
                     found.item, found.passages, facts=found.facts, extra_metadata=metadata
                 )
-                publish_record.record_published(self.library, found.item, published)
+                self._record(self.library, published, found.item.id)
                 result.done.append(item_id)
             except CredentialsRefused:
                 raise
@@ -319,7 +309,7 @@ class Publisher:
                 found.item, found.passages, facts=found.facts, extra_metadata=metadata
             )
         library = self.library.fenced(fence) if fence else self.library
-        publish_record.record_published(library, found.item, published)
+        self._record(library, published, item_id)
         return published
 
     def _status_recorder(self, sink: str) -> OnItemDone:
@@ -358,12 +348,21 @@ class Publisher:
             names = ", ".join(record.names)
             project = self.settings.odin_project_id
             held = Published(sink, names, record.content_sha256, record.status, project)
-            publish_record.record_published(self.library, entry.item, held)
+            self._record(self.library, held, item_id)
         if state == "waiting":
             due_at = self.database.time() + FIRST_POLL_S
             self._outbox.record(sink, item_id, SYNCING, due_at, started_at=started_at)
         else:
             self._outbox.record(sink, item_id, SYNCED, started_at=started_at)
+
+    def _record(self, library: Library, published: Published, item_id: str) -> None:
+        """Record what a knowledge base has of an item, and which words that is made from."""
+        entry = self.library.find(item_id)
+        if entry is None:
+            return
+        content = PublishedContent(self.settings, self.library, self.database)
+        words = content.words_of(entry, published.sink, published.content_sha256)
+        publish_record.record_published(library, entry.item, published, words)
 
     def _open_lane(self, sink: str) -> None:
         """Open the sink's lane if it is paused: after this upload workers can upload too."""

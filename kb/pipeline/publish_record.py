@@ -9,6 +9,8 @@ from kb.errors import KBError
 from kb.library import Library
 from kb.types import DocumentFacts, MediaItem, Published, Transcript
 
+WORDS_SHA256 = "words_sha256"  # key of the hash of what is sent again without being asked
+
 
 def facts_of(transcript: Transcript, speakers: Sequence[str] = ()) -> DocumentFacts:
     """Return the facts about a transcript that are part of its document's content.
@@ -30,11 +32,17 @@ def facts_of(transcript: Transcript, speakers: Sequence[str] = ()) -> DocumentFa
     )
 
 
-def record_published(library: Library, item: MediaItem, published: Published) -> None:
-    """Record in the item's metadata which document a knowledge base has of it."""
+def record_published(
+    library: Library, item: MediaItem, published: Published, words_sha256: str = ""
+) -> None:
+    """Record in the item's metadata which document a knowledge base has of it.
+
+    `words_sha256` is the hash of its words and metadata, without the results of steps.
+    """
     record = {
         "remote_id": published.remote_id,
         "content_sha256": published.content_sha256,
+        WORDS_SHA256: words_sha256 or None,
         "status": published.status,
         "project": published.project or None,
         "error": None,

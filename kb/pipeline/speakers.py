@@ -16,6 +16,7 @@ from kb.transcript.spoken_spans import SpokenSpans, longest, spans_of
 from kb.types import Transcript
 
 STEP = "speakers"
+_LEAST_S = 1.0  # of a speaker in a passage: less may be the end of what was said before
 _MOMENT_S = 0.5  # behind a second, within which its speaker is looked for
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,28 @@ def speakers_at(library: Library, entry: LibraryEntry, seconds: Sequence[float])
     for at_s in seconds:
         near = spoken.seconds(at_s, at_s + _MOMENT_S)
         found.append(longest(near) if near else "")
+    return tuple(found)
+
+
+def names_in(
+    library: Library, entry: LibraryEntry, spans: Sequence[tuple[float, float]]
+) -> tuple[tuple[str, ...], ...]:
+    """Return the named speakers of each of these spans, in order of their first words there.
+
+    Speakers without a name are left out, and so are damaged results, which are logged.
+    """
+    try:
+        names = names_of(entry)
+        known = set(names.spoken)
+        spoken = shown_spans(_spoken(library, entry), names) if known else SpokenSpans(())
+    except LibraryError as error:
+        log.warning("%s: %s", entry.item.id, error.message)
+        return ((),) * len(spans)
+    found = []
+    for start_s, end_s in spans:
+        least = min(_LEAST_S, (end_s - start_s) / 2)
+        own = spoken.seconds(start_s, end_s).items()
+        found.append(tuple(name for name, seconds in own if name in known and seconds >= least))
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from kb.errors import KBError, LibraryError, UsageError
 from kb.library import LibraryEntry
 from kb.pipeline import stages
 from kb.pipeline.vocabulary import ALL_CHANNELS, known_channels
+from kb.service.published_changes import require_sure
 from kb.service.revisions import Revisions
 from kb.transcript.chunks import collapse_whitespace
 from kb.transcript.editing import correct
@@ -59,12 +60,18 @@ class Corrections:
                 continue
             yield from _changes(entry, correct(transcript.segments, wrong, right)[1])
 
-    def apply(self, channel: str, wrong: str, right: str, *, by: str = "") -> Corrected:
+    def apply(
+        self, channel: str, wrong: str, right: str, *, by: str = "", sure: bool = False
+    ) -> Corrected:
         """Make the changes, one revision per item.
 
         An item that cannot be changed is skipped and returned in `failed`. Raises as `preview`
-        does.
+        does, and unless `sure` if many published items would change.
         """
+        if not sure:
+            ids = {change.item_id for change in self.preview(channel, wrong, right)}
+            entries = [entry for entry in self._entries(channel) if entry.item.id in ids]
+            require_sure(entries, self.revisions.settings, sure=sure)
         self._check(wrong, right)
         done: list[Correction] = []
         failed: list[tuple[str, KBError]] = []

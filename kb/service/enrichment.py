@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kb.errors import KBError, UsageError
+from kb.jobs.documents import IN_DOCUMENTS
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import DONE, HELD
 from kb.jobs.queue.machine_needs import steps_elsewhere
@@ -18,6 +19,7 @@ from kb.pipeline import enrichment, fetched_picture
 from kb.pipeline.enrichment import StepState
 from kb.pipeline.screen_text import screen_text
 from kb.service.items import Items
+from kb.service.published_changes import require_sure
 from kb.types import Transcript
 from kb.types.notes import Notes
 from kb.types.screen import ScreenText
@@ -78,12 +80,14 @@ class Enrichment:
         speakers: int | None = None,
         sample_rate: int | None = None,
         fetch_picture: bool | None = None,
+        sure: bool = False,
     ) -> EnrichReport:
         """Queue steps of finished items, of all of them without `ids`.
 
         `fetch_picture` fetches the picture of what is kept as sound; None takes the setting. What
         has its result already is left, unless `again`. Raises UsageError for an unknown id or step,
-        or if no step of `auto` can be carried out here.
+        if no step of `auto` can be carried out here, and unless `sure` if the results would change
+        many published items. Such an item is marked as changed and sent by an act alone.
         """
         elsewhere = steps_elsewhere(self.queue.database)
         chosen = enrichment.expand(names, elsewhere)
@@ -117,6 +121,9 @@ class Enrichment:
                     report.queued.append(key)
         if enrichment.sends_text(chosen):
             options[enrichment.RUN] = uuid.uuid4().hex
+        queued = {item_id for step, item_id in report.queued if step in IN_DOCUMENTS}
+        changed = (entry for entry in entries if entry.item.id in queued)
+        require_sure(changed, self.items.settings, sure=sure)
         self.queue.request_steps(report.queued, options)
         return report
 

@@ -167,7 +167,7 @@ class Search:
                 if row.sink != "local"
                 and row.status == SYNCED
                 and entry.state != HELD
-                and content.differs(entry, row.sink)
+                and content.needs_sending(entry, row.sink)
             ]
             self.queue.send(item_id, changed)
 

@@ -24,10 +24,9 @@ from kb.pipeline.speakers import names_of
 from kb.pipeline.voices import VoiceProfile
 from kb.service.backup import ASIDE
 from kb.service.items import Items
+from kb.service.published_changes import published_change
 from kb.service.speaker_names import SpeakerActs
 from kb.storage.places import remove_file
-
-MOST_UNASKED = 20  # published items that an act changes without a confirmation
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +91,9 @@ class VoiceProfiles:
             # A speaker who is more like another profile is not of this one.
             if any(each.name == name for each in voices.suggestions(self.library, entry, known))
         ]
-        published = [entry for entry in entries if voices.is_published(entry)]
-        if len(published) > MOST_UNASKED and not sure:
-            rate = self.items.settings.odin_credits_per_10k_words
-            cost = sum(map(_words, published)) / 10_000 * rate
-            return NamedVoices((), len(entries), len(published), round(cost, 2))
+        change = published_change(entries, self.items.settings)
+        if change.needs_confirmation and not sure:
+            return NamedVoices((), len(entries), change.items, change.credits)
         named = tuple(
             entry.item.id
             for entry in entries
@@ -104,7 +101,7 @@ class VoiceProfiles:
         )
         if named:
             self.queue.record("speakers", list(named), name=name, by="voice")
-        return NamedVoices(named, 0, len(published))
+        return NamedVoices(named, 0, change.items)
 
     def delete(self, name: str) -> int:
         """Delete the voices of a person in all items, those in the trash included.
@@ -165,11 +162,6 @@ class VoiceProfiles:
                 hint="Switch them on: KB_VOICE_PROFILES=true in .env, then kb enrich --all "
                 "--steps speakers. Voices are biometric data: ask those who speak.",
             )
-
-
-def _words(entry: LibraryEntry) -> int:
-    words = entry.transcribed.get("words")
-    return words if isinstance(words, int) else 0
 
 
 def _unknown(name: str, known: Mapping[str, VoiceProfile]) -> UsageError:

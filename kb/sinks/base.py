@@ -98,7 +98,7 @@ def content_sha256(passages: Sequence[Passage], speakers: str = "") -> str:
     `speakers` are the names that a document has beside them.
     """
     # Empty values of later fields are omitted: published passages without them keep their hash.
-    later = ("tier", "unsure", "origin")
+    later = ("tier", "unsure", "origin", "speakers")
     fields = [
         {name: value for name, value in asdict(passage).items() if name not in later or value}
         for passage in passages

@@ -23,16 +23,21 @@ class SpokenSpans:
             self._latest.append(max(self._latest[-1], end_s))
 
     def seconds(self, start_s: float, end_s: float) -> dict[str, float]:
-        """Return the seconds of each label between two times."""
+        """Return the seconds of each label between two times, in order of their first span."""
         spoken: dict[str, float] = {}
+        for begin, end, label in self._between(start_s, end_s):
+            spoken[label] = spoken.get(label, 0.0) + min(end, end_s) - max(begin, start_s)
+        return spoken
+
+    def _between(self, start_s: float, end_s: float) -> list[LabelledSpan]:
+        found = []
         place = bisect_left(self.spans, (end_s,))
         while place > 0 and self._latest[place] > start_s:
             place -= 1
-            begin, end, label = self.spans[place]
-            shared = min(end, end_s) - max(begin, start_s)
-            if shared > 0:
-                spoken[label] = spoken.get(label, 0.0) + shared
-        return spoken
+            begin, end, _ = self.spans[place]
+            if min(end, end_s) > max(begin, start_s):
+                found.append(self.spans[place])
+        return found[::-1]
 
     def totals(self) -> dict[str, float]:
         """Return the seconds of each label, in order of their first span."""

@@ -16,8 +16,9 @@ class Passage:
 
     `word_starts_s` contains the second at which each word of `text` begins (words are separated by
     spaces); empty if unknown. `origin` is `screen` for text on the screen, empty for words that are
-    spoken. `tier` names the substitute for a transcript (`automatic captions`);
-    empty for a transcript. `unsure` are the spans in which many words are likely wrong.
+    spoken. `tier` names the substitute for a transcript (`automatic captions`); empty for a
+    transcript. `unsure` are the spans in which many words are likely wrong. `speakers` are the
+    names of those who speak, set for documents alone.
 
     `id` is `<item_id>#<NNNN>`: stable for the same transcript, so that writing a passage twice
     replaces it.
@@ -38,6 +39,7 @@ class Passage:
     tier: str = ""
     unsure: tuple[UnsurePassage, ...] = ()
     origin: str = ""
+    speakers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,8 @@ class DocumentFacts:
 
     `coverage` is the covered share of the speech, 0..1, `grade` the transcript's mark for readers;
     `expected_errors` is the share of words that are likely wrong, 0..1, given where it lowers the
-    grade; `speakers` are the names of those who speak, as a person gave them. None and empty values
-    are omitted from the document.
+    grade; `speakers` are the names of those who speak, as a person gave them; `on_screen` are the
+    first lines of the pages on the screen. None and empty values are omitted from the document.
     """
 
     language: str = ""
@@ -120,3 +122,4 @@ class DocumentFacts:
     duration_s: float | None = None
     expected_errors: float | None = None
     speakers: str = ""
+    on_screen: str = ""

@@ -13,8 +13,8 @@ import pytest
 
 from kb.cli import run
 from kb.errors import UsageError
+from kb.jobs.documents import build_sync_item
 from kb.jobs.published_content import PublishedContent
-from kb.jobs.publisher import build_sync_item
 from kb.library.extras import Extras
 from kb.pipeline.publish_record import record_published
 from kb.service import Service

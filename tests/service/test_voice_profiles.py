@@ -17,7 +17,7 @@ from kb.cli import run
 from kb.enrich import get_step
 from kb.enrich.base import StepInput
 from kb.errors import UsageError
-from kb.jobs.publisher import build_sync_item
+from kb.jobs.documents import build_sync_item
 from kb.library.extras import Extras
 from kb.library.trash import Trash
 from kb.media import sha256_of

@@ -18,7 +18,8 @@ from kb.enrich import get_step
 from kb.enrich.speakers import weights
 from kb.library.extras import Extras
 from kb.options import RunOptions
-from kb.service import Service
+from kb.pipeline.publish_record import record_published
+from kb.service import Service, published_changes
 from kb.service.export_request import ExportRequest
 from kb.settings import get_settings
 from kb.storage import write_json
@@ -29,6 +30,7 @@ from kb.types import (
     Chapter,
     Coverage,
     ExpectedErrors,
+    Published,
     QualityFlag,
     Segment,
     SoundFacts,
@@ -570,4 +572,39 @@ def test_a_name_suggested_by_a_voice_is_answered_on_the_page(
     shown = {each.shown: each.suggested for each in service.speakers.of(item_id)}
     assert shown == ({"Anna": ""} if answer == "yes" else {"Anna": "", "Speaker 2": ""})
     assert ("Confirmed: Anna." if answer == "yes" else "Anna is not suggested") in page_text(app)
+    service.close()
+
+
+@pytest.mark.parametrize(("answer", "lang"), [("yes", "de"), ("no", "en")])
+def test_naming_many_published_recordings_is_confirmed_on_the_page(
+    answer: str, lang: str, item_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_VOICE_PROFILES", "true")
+    monkeypatch.setattr(published_changes, "MOST_UNASKED", 0)
+    get_settings.cache_clear()
+    service = Service()
+    second = next(path for path in sorted(HARBOUR.parent.glob("*.mp4")) if path != HARBOUR)
+    other = service.items.entry(add_item(second))
+    extras, model = Extras(service.library), get_step("speakers").model
+    for entry in (service.items.entry(item_id), other):
+        about = {"basis": {"sha256": entry.sha256}}
+        spans = {"Speaker 1": (0.0, 2.0), "Speaker 2": (2.0, 5.0)}
+        turns = [{"start": a, "end": b, "speaker": label} for label, (a, b) in spans.items()]
+        extras.write(entry, "speakers", {**about, "turns": turns}, lambda: nullcontext())
+        rows = [{"spans": [span], "vector": [1.0, 0.0]} for span in spans.values()]
+        found = {**about, "model": model, "voices": rows}
+        extras.write(entry, "voices", found, lambda: nullcontext())
+    record_published(service.library, other.item, Published("folder", "x", "00", "synced"))
+    service.speakers.name(item_id, "S1", "Anna")
+    app = page(tab="Library", item=item_id, lang=lang)
+    app.button(f"speaker-yes|{item_id}|Speaker 2").click()
+    run_page(app)
+    (said,) = [each.value for each in app.warning if "Anna" in each.value]
+    assert "Credits" in said if lang == "de" else "credits" in said
+    assert [each.shown for each in service.speakers.of(other.item.id)] == ["Speaker 2", "Speaker 1"]
+    app.button(f"speaker-waiting-{answer}").click()
+    run_page(app)
+    shown = [each.shown for each in service.speakers.of(other.item.id)]
+    assert shown == (["Anna"] if answer == "yes" else ["Speaker 2", "Speaker 1"])
+    assert not [each for each in app.warning if "Anna" in each.value]
     service.close()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Json
+from kb.cli.options import FAILED, Json, Sure
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
 from kb.errors import UsageError
@@ -55,6 +55,7 @@ def enrich(
         bool,
         typer.Option("--wait", help="Follow until all is done; starts a worker if none is alive."),
     ] = False,
+    yes: Sure = False,
     as_json: Json = False,
 ) -> None:
     """Find out more about what is in the library: who speaks, what is on the screen."""
@@ -65,6 +66,7 @@ def enrich(
     report = service.enrichment.run(
         chosen, parse_names(steps), again=again, speakers=speakers, sample_rate=sample_rate,
         fetch_picture=fetch_picture,
+        sure=yes,
     )  # fmt: skip
     item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
     if wait:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from kb.cli.options import FAILED, Json, Overwrite, with_run_options
+from kb.cli.options import FAILED, Json, Overwrite, Sure, with_run_options
 from kb.cli.output import console
 from kb.errors import KBError, UsageError
 from kb.options import RunOptions
@@ -323,13 +323,14 @@ def correct(
     apply: Annotated[
         bool, typer.Option("--apply", help="Make the changes that are shown.")
     ] = False,
+    yes: Sure = False,
     as_json: Json = False,
 ) -> None:
     """Correct a wording in all transcripts of a channel; every change is shown first."""
     service = Service.of_existing_library()
     failed: tuple[tuple[str, KBError], ...] = ()
     if apply:
-        done = service.corrections.apply(channel, wrong, right)
+        done = service.corrections.apply(channel, wrong, right, sure=yes)
         changes, failed = list(done.changes), done.failed
     else:
         changes = list(service.corrections.preview(channel, wrong, right))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import Json
+from kb.cli.options import Json, Sure
 from kb.cli.output import console
 from kb.errors import UsageError
 from kb.service import Service
@@ -18,11 +18,6 @@ from kb.types.sentences import counted
 if TYPE_CHECKING:
     from kb.service.speaker_names import Speaker
     from kb.service.voice_profiles import NamedVoices
-
-
-Sure = Annotated[
-    bool, typer.Option("--yes", help="Also where more than 20 published items change.")
-]
 
 
 def register(app: typer.Typer) -> None:

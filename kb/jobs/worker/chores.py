@@ -186,8 +186,8 @@ def empty_trash(context: WorkerContext) -> None:
 def follow_changes(context: WorkerContext) -> None:
     """Publish items again whose text has changed since they were published, also on disk.
 
-    Held items and items in the queue are left out, and publications that a person cancelled. Items
-    whose files were deleted by hand are noted first.
+    Results of steps are no reason. Held items and items in the queue are left out, and publications
+    that a person cancelled. Items whose files were deleted by hand are noted first.
     """
     content = PublishedContent(context.settings, context.library, context.items.database)
     read = library_cache(context.library.media_folder).listing
@@ -201,7 +201,9 @@ def follow_changes(context: WorkerContext) -> None:
         if active.get(entry.item.id) in ACTIVE:
             continue
         for row in rows.get(entry.item.id, ()):
-            if row.status != SYNCED or not content.differs_since(entry, row.sink, row.updated_at):
+            if row.status != SYNCED or not content.needs_sending_since(
+                entry, row.sink, row.updated_at
+            ):
                 continue
             if is_local_sink(row.sink):
                 transcript = stages.read_transcript(context.library, entry)

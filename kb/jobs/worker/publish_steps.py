@@ -102,7 +102,7 @@ class PublishSteps:
         if not names:
             return None
         return KBError(
-            outbox_states.AWAITS_STEPS,
+            "publish.awaits_steps",  # outbox_states.AWAITS_STEPS
             "It is sent when its steps have ended: {steps}.",
             hint="After {hours} hours at the latest (KB_PUBLISH_WAIT_HOURS); now: "
             "kb publish {item_id} --to {sink}",

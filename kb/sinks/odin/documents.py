@@ -5,6 +5,8 @@ r"""Markdown documents of an item: passages under headings, each preceded by a t
     - Channel: ...                              [02:03](https://youtu.be/ID?t=123) Words of the
     - Coverage: 99.1 % of the speech (A)        passage ...
 
+A passage whose speakers are named begins with `**Anna Weber:** `. The pages on the screen follow
+the words under a heading of their own.
 `parse_passages` restores the passages exactly: `escape` escapes only the characters that Markdown
 would interpret, each with one backslash.
 """
@@ -22,6 +24,7 @@ from typing import Any
 from kb.errors import UsageError
 from kb.library.filenames import UNDATED, UNTITLED, file_id
 from kb.types import DocumentFacts, MediaItem, Passage
+from kb.types.passages import ON_SCREEN
 from kb.types.quality import likely_wrong
 from kb.types.safe_text import printable, web_address
 
@@ -29,6 +32,7 @@ from kb.types.safe_text import printable, web_address
 # documents again.
 FORMAT = 1
 HEADING_EVERY_S = 300
+ON_SCREEN_HEADING = "## On the screen\n\n"
 TITLE_LENGTH = 80  # characters of the title in a document's name
 HASH_LENGTH = 8  # hexadecimal digits of the content's hash in a document's name
 
@@ -38,7 +42,7 @@ RESERVED_KEYS = frozenset(
     (
         *("producer", "id", "url", "title", "channel", "published", "description"),
         *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
-        *("expected_errors", "speakers"),
+        *("expected_errors", "speakers", "on_screen"),
         *("content_sha256", "part", "parts", "words"),
         *("passages_sha256", "written_sha256"),  # used by the sink `folder`
     )
@@ -48,7 +52,10 @@ _NAME = re.compile(r"_([0-9a-f]{8})(?:_p(\d{2,}))?\.md")
 _INLINE = re.compile(r"([\\`*<\[])")
 _LINE_START = re.compile(r"^(\s*)([#>+\-=|~_]|\d+(?=[.)](?:\s|$)))", re.MULTILINE)
 _ESCAPED = re.compile(r"\\([\\`*<\[#>+\-=|~_.)])")
-_PASSAGE = re.compile(r"^\[(\d+(?::\d\d)+)\]\((<[^>\n]*>|[^)\s]*)\)(?: |$)", re.MULTILINE)
+_PASSAGE = re.compile(
+    r"^\[(\d+(?::\d\d)+)\]\((<[^>\n]*>|[^)\s]*)\)(?: \*\*(?:\\.|[^\\*\n])+:\*\*)?(?: |$)",
+    re.MULTILINE,
+)
 _PASSAGE_END = re.compile(r"\n\n(## [^\n]*\n\n)?\Z")
 _TRANSLITERATED = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"}
@@ -110,7 +117,11 @@ def make_documents(
     header = _header(item, facts)
     cut = _split_into_parts(item, passages, limit - len(_bytes(header)) - 400)
     about = {**_metadata(item, facts), **extra}
-    seen = [[p.start_s, p.end_s, p.text, p.deep_link] for p in passages]
+    # Values of later kinds are added where there are any: other documents keep their hash.
+    seen = [
+        [p.start_s, p.end_s, p.text, p.deep_link, *filter(None, (p.speakers, p.origin))]
+        for p in passages
+    ]
     chapters = [[chapter.start_s, chapter.title] for chapter in item.chapters]
     exact = json.dumps(
         [FORMAT, about, chapters, [len(part) for part in cut], seen],
@@ -207,7 +218,9 @@ def _split_into_parts(item: MediaItem, passages: Sequence[Passage], room: int) -
     chapters = sorted(item.chapters, key=lambda chapter: chapter.start_s)
     heading = shown = ""
     for passage in passages:
-        if item.chapters:
+        if passage.origin == ON_SCREEN:
+            heading = ON_SCREEN_HEADING
+        elif item.chapters:
             # A chapter seldom begins exactly with a passage: a passage belongs to the chapter that
             # contains its larger part.
             while chapters and chapters[0].start_s <= (passage.start_s + passage.end_s) / 2:
@@ -216,7 +229,8 @@ def _split_into_parts(item: MediaItem, passages: Sequence[Passage], room: int) -
             start = int(max(0.0, passage.start_s)) // HEADING_EVERY_S * HEADING_EVERY_S
             heading = f"## {format_timestamp(start)}\n\n"
         link = _target(web_address(passage.deep_link))
-        block = f"[{format_timestamp(passage.start_s)}]({link}) {escape(passage.text)}\n\n"
+        said = f"{_who(passage)}{escape(passage.text)}"
+        block = f"[{format_timestamp(passage.start_s)}]({link}) {said}\n\n"
         size = len(_bytes(block)) + (len(_bytes(heading)) if heading != shown else 0)
         if used + size > room and parts[-1]:
             parts.append([])
@@ -230,6 +244,12 @@ def _split_into_parts(item: MediaItem, passages: Sequence[Passage], room: int) -
     if not passages:
         parts[0].append("No words were found in this medium.\n")
     return parts
+
+
+def _who(passage: Passage) -> str:
+    """Return the names of a passage's speakers as they stand before its words."""
+    names = ", ".join(_one_line(name) for name in passage.speakers)
+    return f"**{escape(names)}:** " if names else ""
 
 
 def _header(item: MediaItem, facts: DocumentFacts) -> str:

@@ -247,6 +247,11 @@ DE: dict[str, tuple[str, str]] = {
         "Wird gesendet, wenn die Schritte des Eintrags zu Ende sind: {steps}.",
         "Spätestens nach {hours} Stunden (KB_PUBLISH_WAIT_HOURS).",
     ),
+    "publish.many_changed": (
+        "{count} veröffentlichte Einträge würden sich ändern; sie neu zu senden kostet höchstens "
+        "{credits} Credits.",
+        "Es wurde nichts geändert. Auf der Befehlszeile mit --yes.",
+    ),
     "publish.held": (
         "{item_id} ist zur Durchsicht zurückgehalten: {cause}",
         "Auf seiner Seite in der Bibliothek annehmen, oder im Reiter Aufnehmen neu lesen lassen.",

@@ -130,9 +130,11 @@ EN: dict[str, str] = {
     "speakers_yes": "Yes",
     "speakers_no": "No",
     "speakers_confirmed": "Confirmed: {name}. Other recordings named by this voice: {count}.",
-    "speakers_waiting": "Confirmed: {name}. {count} other recordings have this voice; {published} "
-    "of them are published, and sending these again costs about {credits} credits at most. To name "
-    "them, too: kb voices --apply NAME --yes",
+    "speakers_waiting": "{count} other recordings have the voice of {name}; {published} of them "
+    "are published, and sending these again costs about {credits} credits at most.",
+    "speakers_waiting_yes": "Name them, too",
+    "speakers_waiting_no": "Leave them",
+    "speakers_applied": "{name} was named in {count} other recordings.",
     "speakers_refused": "{name} is not suggested for this voice again.",
     "speakers_named": "Named: {name}.",
     "speakers_unnamed": "The name {name} was taken away.",
@@ -346,9 +348,11 @@ DE: dict[str, str] = {
     "speakers_no": "Nein",
     "speakers_confirmed": "Bestätigt: {name}. Nach dieser Stimme benannte weitere Aufnahmen: "
     "{count}.",
-    "speakers_waiting": "Bestätigt: {name}. {count} weitere Aufnahmen haben diese Stimme; "
-    "{published} davon sind veröffentlicht, und sie neu zu senden kostet höchstens etwa {credits} "
-    "Credits. Um auch sie zu benennen: kb voices --apply NAME --yes",
+    "speakers_waiting": "{count} weitere Aufnahmen haben die Stimme von {name}; {published} davon "
+    "sind veröffentlicht, und sie neu zu senden kostet höchstens etwa {credits} Credits.",
+    "speakers_waiting_yes": "Auch sie benennen",
+    "speakers_waiting_no": "So lassen",
+    "speakers_applied": "{name} ist in {count} weiteren Aufnahmen benannt.",
     "speakers_refused": "{name} wird für diese Stimme nicht wieder vorgeschlagen.",
     "speakers_named": "Benannt: {name}.",
     "speakers_unnamed": "Der Name {name} ist weg.",

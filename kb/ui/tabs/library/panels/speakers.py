@@ -20,6 +20,7 @@ from kb.ui.widgets import messages
 
 MOST = 20  # speakers that are listed
 
+_WAITING = "speaker-waiting-for-answer"  # key of the naming that waits for a confirmation
 _FROM, _TO, _WHO = "speaker-from", "speaker-to", "speaker-who"
 
 
@@ -41,6 +42,7 @@ def render(
         return
     st.markdown(f"**{text('speakers_title')}**")
     st.caption(text("speakers_help"))
+    _confirmation(entry.item.id, place)
     for number, speaker in enumerate(found[:MOST]):
         with st.container(border=True, key=f"speaker-{number}", gap="xsmall"):
             _speaker(entry.item.id, speaker, found, place)
@@ -185,14 +187,48 @@ def _confirm(item_id: str, speaker: Speaker, place: str) -> None:
     name = messages.escape_markdown(speaker.suggested)
     said = text("speakers_confirmed", name=name, count=format_number(len(report.named)))
     if report.waiting:
-        said = text(
-            "speakers_waiting",
-            name=name,
-            count=format_number(report.waiting),
-            published=format_number(report.published),
-            credits=format_number(report.credits, 2),
-        )
+        st.session_state[_WAITING] = (item_id, speaker.suggested, report)
     messages.flash(place, said)
+
+
+def _confirmation(item_id: str, place: str) -> None:
+    """Draw what naming the other recordings changes, to be done or left after a confirmation."""
+    owner, name, report = st.session_state.get(_WAITING) or ("", "", None)
+    if report is None or owner != item_id:
+        return
+    with st.container(border=True, key="speaker-waiting"):
+        st.warning(
+            text(
+                "speakers_waiting",
+                name=messages.escape_markdown(name),
+                count=format_number(report.waiting),
+                published=format_number(report.published),
+                credits=format_number(report.credits, 2),
+            )
+        )
+        with st.container(horizontal=True):
+            for answer in ("yes", "no"):
+                st.button(
+                    text(f"speakers_waiting_{answer}"),
+                    key=f"speaker-waiting-{answer}",
+                    on_click=_answer,
+                    args=(name, answer == "yes", place),
+                )
+
+
+def _answer(name: str, agreed: bool, place: str) -> None:
+    st.session_state.pop(_WAITING, None)
+    if not agreed:
+        return
+    try:
+        report = session.service().voices.apply(name, sure=True)
+    except KBError as error:
+        messages.flash_error(place, error)
+        return
+    shown = messages.escape_markdown(name)
+    messages.flash(
+        place, text("speakers_applied", name=shown, count=format_number(len(report.named)))
+    )
 
 
 def _refuse(item_id: str, speaker: Speaker, place: str) -> None:
