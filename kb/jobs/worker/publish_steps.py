@@ -104,12 +104,9 @@ class PublishSteps:
         return KBError(
             "publish.awaits_steps",  # outbox_states.AWAITS_STEPS
             "It is sent when its steps have ended: {steps}.",
-            hint="After {hours} hours at the latest (KB_PUBLISH_WAIT_HOURS); now: "
-            "kb publish {item_id} --to {sink}",
+            hint="After {hours} hours at the latest (KB_PUBLISH_WAIT_HOURS); at once: kb publish ID",
             steps=", ".join(names),
             hours=f"{hours:g}",
-            item_id=self._id,
-            sink=self._sink,
         )
 
     def _pause_lane_for_credentials(
