@@ -104,7 +104,7 @@ class PublishSteps:
         return KBError(
             "publish.awaits_steps",  # outbox_states.AWAITS_STEPS
             "It is sent when its steps have ended: {steps}.",
-            hint="After {hours} hours at the latest (KB_PUBLISH_WAIT_HOURS); at once: kb publish ID",
+            hint="After {hours} hours at the latest (KB_PUBLISH_WAIT_HOURS); now: kb publish ID",
             steps=", ".join(names),
             hours=f"{hours:g}",
         )
