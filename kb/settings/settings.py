@@ -32,6 +32,7 @@ from kb.settings.object_storage import ObjectStorageSettings
 from kb.settings.odin import OdinSettings
 from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
+from kb.settings.screen import ScreenSettings
 from kb.storage.validation import first_mistake
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
@@ -63,6 +64,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "api": ApiSettings,
     "object_storage": ObjectStorageSettings,
     "language_models": LanguageModelSettings,
+    "screen": ScreenSettings,
 }
 """The groups of settings, in the order of `.env.example` and of the Settings tab."""
 
@@ -80,6 +82,7 @@ class Settings(
     ApiSettings,
     ObjectStorageSettings,
     LanguageModelSettings,
+    ScreenSettings,
 ):
     """Every setting with its default; the field's alias is its name in the environment."""
 

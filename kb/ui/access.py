@@ -43,6 +43,7 @@ MACHINE_SETTINGS = frozenset(
             "s3_secret",
         ),
         *("llm_url", "llm_adapter", "llm_table", "llm_prompts", "llm_token_caps", "llm_price_caps"),
+        *("screen_reader", "vision_url", "vision_key", "vision_account"),
     )
 )
 

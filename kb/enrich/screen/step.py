@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from kb.enrich.base import Progress, Step, StepInput
-from kb.enrich.screen import parts
+from kb.enrich.screen import google_vision, parts
 from kb.errors import KBError
 from kb.media.probe import probe
+from kb.settings import Settings, get_settings
 from kb.transcript.screen_text import read_screen_text
 from kb.types import Transcript
 
@@ -29,9 +30,13 @@ class Screen(Step):
 
     @property
     def model(self) -> str:
-        return parts.MODEL
+        settings = get_settings()
+        return google_vision.model(settings) if _is_online(settings) else parts.MODEL
 
     def missing(self) -> KBError | None:
+        settings = get_settings()
+        if _is_online(settings):
+            return google_vision.missing(settings)
         return None if parts.models() else parts.missing()
 
     def add(self) -> str:
@@ -45,7 +50,10 @@ class Screen(Step):
         if not found.has_video:
             return {"picture": False, "pages": []}
         rate = given.options.get("sample_rate")
-        read = read_pages(found, every=rate if isinstance(rate, int) else None, progress=progress)
+        settings = get_settings()
+        reader = google_vision.GoogleVision(settings) if _is_online(settings) else None
+        every = rate if isinstance(rate, int) else None
+        read = read_pages(found, every=every, reader=reader, progress=progress)
         return {
             "picture": True,
             "engine": read.engine,
@@ -86,3 +94,7 @@ class Screen(Step):
         """Return the transcript as it is: pages are not among its words."""
         read_screen_text(document)
         return transcript
+
+
+def _is_online(settings: Settings) -> bool:
+    return settings.screen_reader == "google"

@@ -30,6 +30,8 @@ EN: dict[str, str] = {
     "Webhooks): whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is "
     "set.",
     "secret_use_kb_s3_secret": "Secret of KB_S3_KEY_ID.",
+    "secret_use_kb_vision_key": "Google Vision: API key, sent as a header only. Empty takes the "
+    "service account of KB_VISION_ACCOUNT.",
     "secret_use_kb_llm_key": "Language model: key, sent as a header only. Where it is empty, "
     "OPENAI_API_KEY or GEMINI_API_KEY of the environment is taken, if the address is that "
     "provider's.",
@@ -72,6 +74,8 @@ DE: dict[str, str] = {
     "Rechten und Kontingenten. Ein Schlüssel ist nötig, wo kb serve über diesen Rechner hinaus "
     "lauscht; ohne einen darf jedes Programm dieses Rechners sie aufrufen.",
     "secret_use_kb_s3_secret": "Geheimnis zu KB_S3_KEY_ID.",
+    "secret_use_kb_vision_key": "Google Vision: API-Schlüssel, nur als Kopfzeile gesendet. Ist er "
+    "leer, gilt das Dienstkonto aus KB_VISION_ACCOUNT.",
     "secret_use_kb_llm_key": "Sprachmodell: Schlüssel, nur als Kopfzeile gesendet. Ist er leer, "
     "gilt OPENAI_API_KEY oder GEMINI_API_KEY der Umgebung, wenn die Adresse die dieses Anbieters "
     "ist.",

@@ -60,6 +60,32 @@ DE: dict[str, tuple[str, str]] = {
         "nicht auf diesem Rechner.",
         "Holen: {command}",
     ),
+    "vision.no_key": (
+        "Der Leser google braucht einen API-Schlüssel oder die Datei eines Dienstkontos.",
+        "KB_VISION_KEY oder KB_VISION_ACCOUNT setzen; oder auf diesem Rechner lesen: "
+        "KB_SCREEN_READER=rapidocr",
+    ),
+    "vision.account": (
+        "Das Dienstkonto aus KB_VISION_ACCOUNT ist nicht zu gebrauchen: {reason}",
+        "In der Konsole von Google Cloud einen neuen Schlüssel dafür erzeugen.",
+    ),
+    "vision.answer": (
+        "Google Vision gab eine Antwort von anderer Form.",
+        "KB_VISION_URL prüfen, und was zwischen ihr und diesem Rechner steht.",
+    ),
+    "vision.busy": (
+        "Google Vision antwortet jetzt nicht: {reason}",
+        "Es wird später noch einmal versucht.",
+    ),
+    "vision.refused": (
+        "Google Vision hat ein Bild abgelehnt: {reason}",
+        "Den Schlüssel und sein Kontingent prüfen, und ob die Vision API in seinem Projekt "
+        "eingeschaltet ist.",
+    ),
+    "vision.unreachable": (
+        "Google Vision ist nicht erreichbar: {cause}.",
+        "Netz, Proxy und KB_VISION_URL prüfen.",
+    ),
     "screen.not_fetched": (
         "{package} konnte nicht installiert werden: {cause}",
         "Netz oder den Paketindex von pip prüfen; dann noch einmal: {command}",
