@@ -29,6 +29,7 @@ from kb.cli.commands import (
     serve,
     sources,
     speakers,
+    video,
 )
 from kb.cli.commands.export import (
     CsvOption,
@@ -101,6 +102,7 @@ assistant.register(app)
 health.register(app)
 serve.register(app)
 keys.register(app)
+video.register(app)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import imageio_ffmpeg
@@ -26,10 +27,13 @@ def binary() -> str:
         ) from error
 
 
-def start(command: list[str], *, messages: bool = True) -> subprocess.Popen[bytes]:
+def start(
+    command: list[str], *, messages: bool = True, folder: Path | None = None
+) -> subprocess.Popen[bytes]:
     """Start ffmpeg with pipes for its output and its messages. Raises UsageError.
 
-    The reader must read both to their end, or leave the messages out.
+    The reader must read both to their end, or leave the messages out. Relative names of the command
+    are those in `folder`.
     """
     # ffmpeg runs in its own process group: otherwise Ctrl-C would reach it first, and its end
     # would be reported as an early end of the file.
@@ -43,6 +47,7 @@ def start(command: list[str], *, messages: bool = True) -> subprocess.Popen[byte
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if messages else subprocess.DEVNULL,
+            cwd=folder,
             **options,
         )
     except OSError as error:

@@ -254,7 +254,7 @@ class Review:
         from kb.media.clip import default_name
 
         entry = self.revisions.entry_of(item_id)
-        source = self._medium(entry)
+        source = self.medium_of(entry)
         path = target or Path(default_name(entry.stem, start_s, end_s, video=_has_video(source)))
         named = Target(
             path, _clip_source(entry, start_s, end_s), overwrite=overwrite, chosen=True,
@@ -266,7 +266,7 @@ class Review:
         from kb.media.clip import cut
 
         self._files.check(target)
-        source = self._medium(entry)
+        source = self.medium_of(entry)
         with self._files.draft(target) as draft:
             cut(source, start_s, end_s, target.path, _tracks_of(entry), draft=draft.path)
         return draft.target
@@ -288,7 +288,7 @@ class Review:
         if not found.spans:
             raise _no_spans(found)
         entry = self.revisions.entry_of(item_id)
-        claims = probe(self._medium(entry))
+        claims = probe(self.medium_of(entry))
         end_s = claims.duration_s or entry.duration_s or found.spans[-1].end_s
         suffix = ".mp4" if claims.has_video else ".mp3"
         sheet = self._sheet(found, folder, overwrite=overwrite)
@@ -327,7 +327,11 @@ class Review:
             judge=review_sheet.judge(found.item.id, source),
         )
 
-    def _medium(self, entry: LibraryEntry) -> Path:
+    def medium_of(self, entry: LibraryEntry) -> Path:
+        """Return the medium of an item's transcript, fetched from object storage where it is.
+
+        Raises UsageError if it is not there, MediaUnavailable if it is another one by now.
+        """
         if entry.stored and entry.media_path is None:
             entry = StoredMedia.of(self.library, self.settings).bring_back(
                 entry, lambda need: self.settings.free_space.require(self.library.home, need)

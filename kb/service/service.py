@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kb.service.subscriptions import Subscriptions
     from kb.service.transcription import Transcription
     from kb.service.verification import Verification
+    from kb.service.video import Videos
     from kb.service.voice_profiles import VoiceProfiles
     from kb.service.workers import Workers
 
@@ -248,6 +249,13 @@ class Service:
         from kb.service.revisions import Revisions
 
         return Revisions(self.settings, self.library, self.queue)
+
+    @cached_property
+    def videos(self) -> Videos:
+        """Films in which the words of a transcript are drawn."""
+        from kb.service.video import Videos
+
+        return Videos(self.settings, self.library, self.items, self.review)
 
     @cached_property
     def corrections(self) -> Corrections:

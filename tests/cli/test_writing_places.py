@@ -40,12 +40,14 @@ PLACES = {
     "kb/service/verification/": LIBRARY,
     "kb/service/voice_profiles.py": LIBRARY,
     "kb/settings/env_file.py": EDITED,
+    "kb/service/video.py": USERS,
     "kb/sinks/local/": LIBRARY,
     "kb/sources/": f"{LIBRARY}; keys: {EDITED}; rate_limit: {STATE}",
     "kb/storage/": MECHANISM,
     "kb/transcript/formats/office_package.py": "nothing: it packs a document in memory",
     "kb/ui/tabs/gpu/presets.py": EDITED,
     "kb/ui/web/upload_route.py": LIBRARY,
+    "kb/video/": SCRATCH,
 }
 
 _WRITERS = frozenset((

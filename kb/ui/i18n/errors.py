@@ -21,6 +21,7 @@ from kb.ui.i18n import (
     errors_sinks,
     errors_sources,
     errors_storage,
+    errors_video,
 )
 
 FAMILIES: tuple[ModuleType, ...] = (
@@ -34,6 +35,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     errors_llm,
     errors_storage,
     errors_service,
+    errors_video,
 )
 
 DE: dict[str, tuple[str, str]] = {

@@ -1,0 +1,114 @@
+"""The command `video`: the words of a transcript drawn into a film."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kb.cli.options import Json, Overwrite
+from kb.cli.output import console
+from kb.cli.output.progress import media_progress
+from kb.errors import MediaUnavailable, UsageError
+from kb.service import Service
+from kb.service.video import STYLES, MadeVideo, Wish
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(video)
+
+
+def video(
+    target: Annotated[str, typer.Argument(metavar="ID|FILE", help="An item, or any medium.")],
+    captions: Annotated[bool, typer.Option("--captions", help="Draw captions.")] = False,
+    karaoke: Annotated[
+        bool, typer.Option("--karaoke", help="Draw lines that are filled with colour as spoken.")
+    ] = False,
+    soft: Annotated[
+        bool,
+        typer.Option("--soft", help="With --captions: a track that a player switches on."),
+    ] = False,
+    transcript: Annotated[
+        Path | None,
+        typer.Option("--transcript", help="Transcript of a FILE: json, srt, vtt and others."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File: .mp4, .mkv or .mov.")
+    ] = None,
+    style: Annotated[
+        str, typer.Option("--style", help=f"{', '.join(STYLES)}, or a YAML file of your own.")
+    ] = "",
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="A still (PNG, JPEG) under the words.")
+    ] = None,
+    size: Annotated[
+        str, typer.Option("--size", help="WIDTHxHEIGHT over a still or sound alone.")
+    ] = "",
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, max=256, help="0: as many as there are cores.")
+    ] = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Draw the words of a transcript into a film: captions or karaoke."""
+    if captions == karaoke:
+        raise UsageError(
+            "video.which",
+            "What is to be drawn?",
+            hint="Give one of --captions and --karaoke.",
+        )
+    if soft and karaoke:
+        raise UsageError(
+            "video.soft_karaoke",
+            "Karaoke cannot be a track that a player switches on.",
+            hint="Leave --soft out, or take --captions --soft.",
+        )
+    wish = Wish("soft" if soft else "karaoke" if karaoke else "captions", style, picture, size,
+                threads)  # fmt: skip
+    medium = Path(target).expanduser()
+    if transcript is None and medium.is_file():
+        raise UsageError(
+            "video.no_transcript",
+            "The transcript of {file} is not named.",
+            hint="Give it with --transcript T. To make one: "
+            "kb transcribe FILE --format json -o FOLDER",
+            file=target,
+        )
+    with media_progress(medium.name, shown=sys.stderr.isatty()) as (progress, _):
+        made = _make(target, transcript, wish, output, overwrite, progress)
+    if as_json:
+        console.print_json(
+            {"video": str(made.path), "notes": [each.record() for each in made.notes]}
+        )
+        return
+    for each in made.notes:
+        console.print_warning(f"{each.message} {each.hint}")
+    console.print_note(f"Written: {made.path}")
+
+
+def _make(
+    target: str,
+    transcript: Path | None,
+    wish: Wish,
+    output: Path | None,
+    overwrite: bool,
+    progress: Callable[[float], None],
+) -> MadeVideo:
+    if transcript is None:
+        videos = Service.of_existing_library().videos
+        return videos.of_item(target, wish, output, overwrite=overwrite, progress=progress)
+    service = Service()
+    try:
+        return service.videos.of_file(
+            Path(target).expanduser(), transcript.expanduser(), wish, output,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    except MediaUnavailable as error:
+        # The only input cannot be used, so this is a usage error.
+        raise error.recast(UsageError) from error
+    finally:
+        service.close()

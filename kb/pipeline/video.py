@@ -1,0 +1,79 @@
+"""Pictures of words, joined with the rest; the only module that names `kb.video`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kb.errors import KBError, UsageError
+from kb.types import Transcript
+from kb.video.caption_style import KARAOKE, PLAIN, load_style, style_names
+from kb.video.captioned import USUAL_SIZE, FilmRequest, check_film_name, make_film
+from kb.video.picture import MAX_SIDE, MIN_SIDE, fitting
+from kb.video.soft_tracks import add_track
+
+Kind = Literal["captions", "karaoke", "soft"]
+
+STYLES = style_names()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A film that a user asks for.
+
+    `style` is a name or a file, empty for the usual one; `picture` a still; `size` such as
+    `1280x720`, empty for the usual one; `threads` 0 for as many as there are cores.
+    """
+
+    kind: Kind
+    style: str = ""
+    picture: Path | None = None
+    size: str = ""
+    threads: int = 0
+
+    def check(self, target: Path) -> None:
+        """Raise UsageError for values that cannot be, before any work is done."""
+        check_film_name(target)
+        self.request()
+        if self.kind == "soft" and (self.style or self.picture or self.size):
+            raise UsageError(
+                "video.soft_looks",
+                "The player draws a soft track: style, picture and size have no part in it.",
+                hint="Leave them out, or leave --soft out.",
+            )
+
+    def request(self) -> FilmRequest:
+        """Return the wish with its style read. Raises UsageError."""
+        words: Literal["captions", "karaoke"] = "karaoke" if self.kind == "karaoke" else "captions"
+        style = load_style(self.style or (KARAOKE if words == "karaoke" else PLAIN))
+        size = USUAL_SIZE
+        if self.size:
+            wide, cross, high = self.size.lower().partition("x")
+            sides = [int(side) if side.isdecimal() else 0 for side in (wide, high)]
+            if not cross or not all(MIN_SIDE <= side <= MAX_SIDE for side in sides):
+                raise UsageError(
+                    "video.size",
+                    "{size!r} is no size of a picture.",
+                    hint="Write width and height in pixels: 1280x720",
+                    size=self.size,
+                )
+            size = fitting(*sides)
+        return FilmRequest(words, style, self.picture, size, self.threads)
+
+
+def make(
+    medium: Path,
+    transcript: Transcript,
+    wish: Wish,
+    draft: Path,
+    *,
+    target: Path,
+    progress: Callable[[float], None] = lambda _: None,
+) -> tuple[KBError, ...]:
+    """Make the film at `draft`; return remarks for the user. Raises as the makers do."""
+    if wish.kind == "soft":
+        return add_track(medium, transcript, draft, target=target, progress=progress).notes
+    request = wish.request()
+    return make_film(medium, transcript, request, draft, target=target, progress=progress).notes

@@ -1,0 +1,86 @@
+"""German of the errors of `kb.video` and of its command, by code."""
+
+DE: dict[str, tuple[str, str]] = {
+    "video.which": (
+        "Was soll gezeichnet werden?",
+        "Eines von --captions und --karaoke angeben.",
+    ),
+    "video.soft_karaoke": (
+        "Karaoke kann keine Spur sein, die ein Abspieler einschaltet.",
+        "--soft weglassen, oder --captions --soft nehmen.",
+    ),
+    "video.no_transcript": (
+        "Das Transkript von {file} ist nicht genannt.",
+        "Mit --transcript T angeben. Eines herstellen: kb transcribe FILE --format json -o FOLDER",
+    ),
+    "video.soft_looks": (
+        "Eine zuschaltbare Spur zeichnet der Abspieler: Stil, Bild und Größe haben daran keinen "
+        "Teil.",
+        "Diese weglassen, oder --soft weglassen.",
+    ),
+    "video.size": (
+        "{size!r} ist keine Größe eines Bildes.",
+        "Breite und Höhe in Bildpunkten angeben: 1280x720",
+    ),
+    "video.unknown_kind": ("Unbekannte Art von Video: {name!r}.", "Möglich sind: {known}"),
+    "video.unknown_style": (
+        "Unbekannter Stil: {name!r}.",
+        "Bekannt: {known}; oder eine eigene Datei nennen, die auf .yaml endet.",
+    ),
+    "video.style_mistake": (
+        "{path} ist kein Stil: {reason}.",
+        "Einen mitgelieferten kopieren und ändern: {example}",
+    ),
+    "video.no_font": (
+        "Keine Schrift dieses Rechners hat die Buchstaben {characters}.",
+        "Eine installieren, die sie hat, etwa eine der Noto-Schriften (Debian: fonts-noto, "
+        "fonts-noto-cjk), oder Untertitel nehmen, die der Abspieler zeichnet: --soft",
+    ),
+    "video.no_filter": (
+        "Das ffmpeg dieses Rechners kann das nicht zeichnen: ihm fehlt {names}.",
+        "Das mitgelieferte nehmen: pip install --upgrade imageio-ffmpeg, ohne "
+        "IMAGEIO_FFMPEG_EXE. Untertitel als Datei brauchen keines: kb export ID --format ass",
+    ),
+    "video.failed": (
+        "{name} lässt sich nicht zeichnen: {cause}.",
+        "Prüfen, ob es in einem Medienspieler läuft; wenn nicht, noch einmal herunterladen oder "
+        "kopieren.",
+    ),
+    "video.no_still": (
+        "{path} ist kein Standbild, das sich lesen lässt: {reason}.",
+        "Eine PNG- oder JPEG-Datei angeben.",
+    ),
+    "video.no_words": (
+        "Das Transkript von {name} hat keine Wörter: es gibt nichts zu zeichnen.",
+        "Das Medium anhören; ein Video ohne Sprache braucht keine Untertitel.",
+    ),
+    "video.no_picture_no_sound": (
+        "{name} hat weder ein Bild, das sich lesen lässt, noch Ton.",
+        "Prüfen, ob es in einem Medienspieler läuft.",
+    ),
+    "note.video_other_font": (
+        "{family} hat keine Buchstaben für {characters}: sie sind in {other} gezeichnet.",
+        "Ein Stil darf eine andere Schrift nennen.",
+    ),
+    "note.video_left_out": (
+        "Keine Schrift hat die Zeichen {characters}: sie fehlen im Bild.",
+        "Das Transkript behält sie.",
+    ),
+    "note.video_font_absent": (
+        "Dieser Rechner hat keine Schrift {family!r}: es ist {other} genommen.",
+        "Die Schrift installieren, oder im Stil eine andere nennen.",
+    ),
+    "note.video_estimated_words": (
+        "Das Transkript hat keine Zeiten der Wörter: sie sind aus seinen Zeilen geschätzt.",
+        "Mit einem Transkript von hier: kb transcribe FILE --format json",
+    ),
+    "note.video_no_picture": (
+        "{name} hat kein Bild: die Wörter stehen über der Welle seines Tons.",
+        "Ein Bild angeben mit --picture FILE.png",
+    ),
+    "note.video_ends_early": (
+        "Der Film endet bei {made:.1f} s, aber {name} sagt, dass es {length:.1f} s dauert.",
+        "Das Medium ist vielleicht beschädigt oder abgeschnitten; die Enden vergleichen.",
+    ),
+}
+EN_PAGE: dict[str, tuple[str, str]] = {}

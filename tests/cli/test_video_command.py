@@ -1,0 +1,87 @@
+"""`kb video`: films of files without a library, and what is refused before any work."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kb.cli.main import app
+from kb.errors import UsageError
+from kb.media.probe import probe
+from kb.transcript.formats.json_document import render
+from tests.support import films
+from tests.support.commands import run_command
+from tests.support.films import grey, spoken, tone
+from tests.support.raising import raises
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "KB_HOME": str(tmp_path / "library")}
+
+
+@pytest.mark.slow
+def test_films_without_a_library(tmp_path: Path, environment: dict[str, str]) -> None:
+    films.make(tmp_path / "talk.mp4", *grey(2.5, "320x180", 10), *tone(2.5))
+    (tmp_path / "talk.json").write_text(render(spoken(["Words of a talk"])), encoding="utf-8")
+    common = ["video", "talk.mp4", "--transcript", "talk.json", "--threads", "1"]
+    drawn = run_command(
+        [*common, "--captions", "--style", "bold", "-o", "out/shown.mp4", "--json"],
+        environment,
+        tmp_path,
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    made = tmp_path / "out" / "shown.mp4"
+    assert json.loads(drawn.stdout) == {"video": str(made), "notes": []}
+    assert films.near(films.frame_at(made, 1.0), "#FFFFFF") > 50
+    assert films.near(films.frame_at(made, 0.1), "#FFFFFF") == 0
+    for options, name in ((["--captions", "--soft"], "talk captions.mp4"),
+                          (["--karaoke"], "talk karaoke.mp4")):  # fmt: skip
+        again = run_command([*common, *options], environment, tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert (tmp_path / name).is_file()
+    assert [kind for kind, _, _ in films.streams(tmp_path / "talk captions.mp4")][2:] == [
+        "subtitle"
+    ]
+    assert probe(tmp_path / "talk karaoke.mp4").has_audio
+    assert not (tmp_path / "library").exists()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"talk.mp4", "talk.json", "out", "talk captions.mp4", "talk karaoke.mp4"}
+
+    # The user's own file is not replaced, nor is the medium.
+    (tmp_path / "own.mp4").write_bytes(b"mine")
+    for name in ("own.mp4", "talk.mp4"):
+        refused = run_command([*common, "--captions", "-o", name], environment, tmp_path)
+        assert refused.returncode == 2
+    assert (tmp_path / "own.mp4").read_bytes() == b"mine"
+    assert probe(tmp_path / "talk.mp4").duration_s == pytest.approx(2.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["talk.mp4"], "video.which"),
+        (["talk.mp4", "--captions", "--karaoke"], "video.which"),
+        (["talk.mp4", "--karaoke", "--soft"], "video.soft_karaoke"),
+        (["talk.mp4", "--captions"], "video.no_transcript"),
+        (["talk.mp4", "--captions", "--transcript", "t.txt", "-o", "x.gif"], "video.unknown_kind"),
+        (["talk.mp4", "--captions", "--transcript", "t.txt", "--style", "x"],
+         "video.unknown_style"),
+        (["talk.mp4", "--captions", "--transcript", "t.txt", "--size", "big"], "video.size"),
+        (["talk.mp4", "--captions", "--soft", "--style", "box", "--transcript", "t.txt"],
+         "video.soft_looks"),
+        (["talk.mp4", "--captions", "--transcript", "t.txt"], "media.text"),
+        (["gone.mp4", "--captions", "--transcript", "t.txt"], "media.missing"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: str
+) -> None:
+    (tmp_path / "talk.mp4").write_bytes(b"no film at all")
+    (tmp_path / "t.txt").write_text("Words", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with raises(UsageError, code):
+        app(["video", *arguments], standalone_mode=False)
