@@ -24,6 +24,7 @@ from kb.cli.commands import (
     jobs,
     keys,
     machine,
+    notes,
     publish,
     review,
     serve,
@@ -91,6 +92,7 @@ app = typer.Typer(
 )
 jobs.register(app)
 enrich.register(app)
+notes.register(app)
 speakers.register(app)
 sources.register(app)
 publish.register(app)

@@ -1,7 +1,7 @@
 """Steps after the words, joined with the library: which are wanted, carried out, stored and shown.
 
-This is the only module that names `kb.enrich`. A result is current as long as the medium, the
-model and the options that it was made from are the same.
+This module and `language_model` alone name `kb.enrich`. A result is current as long as the medium,
+the model and the options that it was made from are the same.
 """
 
 from __future__ import annotations

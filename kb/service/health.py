@@ -34,6 +34,7 @@ from kb.service.health_database import check_server
 from kb.service.health_hardware import check_hardware
 from kb.service.health_sources import check_sources
 from kb.service.health_storage import check_storage
+from kb.service.language_model import NO_ADDRESS, check_language_model
 from kb.service.presets import Presets
 from kb.service.setting_choices import choice_mistakes
 from kb.settings import Settings, current_sources, tolerated_mistakes
@@ -70,6 +71,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         *_embedder(settings),
         _detector(),
         *_steps(settings),
+        *_language_model(settings),
         _presets(settings),
         _library(settings),
         *_rights(settings),
@@ -249,9 +251,23 @@ def _steps(settings: Settings) -> list[HealthCheck]:
             detail = step.model if is_on else f"{step.model}; off (KB_STEPS)"
             found.append(HealthCheck(f"Step {step.name}", "ok", detail))
             continue
+        if step.lacking.code == NO_ADDRESS and step.name not in asked:
+            continue  # one line says it for all of them: see `_language_model`
         state: Literal["ok", "warn"] = "warn" if step.name in asked else "ok"
         words = f"{step.lacking.message} The step is left out until then."
         found.append(HealthCheck(f"Step {step.name}", state, words, step.lacking.hint))
+    return found
+
+
+def _language_model(settings: Settings) -> list[HealthCheck]:
+    """Check the language model: where texts go, and at what price. Nothing is asked."""
+    found = []
+    for each in check_language_model(settings):
+        if isinstance(each, KBError):
+            found.append(_failed("Language model", each))
+        else:
+            state: Literal["ok", "warn"] = "ok" if each[0] == "ok" else "warn"
+            found.append(HealthCheck("Language model", state, each[1], each[2]))
     return found
 
 

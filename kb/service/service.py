@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kb.service.ingest import Ingest
     from kb.service.items import Items
     from kb.service.keys import Keys
+    from kb.service.language_model import LanguageModels
     from kb.service.logs import Logs
     from kb.service.machines import Machines
     from kb.service.models import Models
@@ -263,6 +264,13 @@ class Service:
         from kb.service.corrections import Corrections
 
         return Corrections(self.revisions)
+
+    @cached_property
+    def language_model(self) -> LanguageModels:
+        """The configured language model, and the notes that it made about items."""
+        from kb.service.language_model import LanguageModels
+
+        return LanguageModels(self.library, self.queue, self.items, self.vocabulary)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kb.cli.options import FAILED, Json, Sure
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
-from kb.errors import UsageError
+from kb.errors import KBError, UsageError
 from kb.options import parse_names
 from kb.service import Service
 from kb.types.sentences import counted
+
+if TYPE_CHECKING:
+    from kb.service.language_model import Estimate
 
 
 def register(app: typer.Typer) -> None:
@@ -68,6 +72,7 @@ def enrich(
         fetch_picture=fetch_picture,
         sure=yes,
     )  # fmt: skip
+    estimate = _say_estimate(service, report.queued)
     item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
     if wait:
         service.follow.wait_for_steps(item_ids)
@@ -80,6 +85,7 @@ def enrich(
                 "under_way": [list(key) for key in report.under_way],
                 "without_words": report.without_words,
                 "lacking": {name: error.record() for name, error in report.lacking.items()},
+                "estimate": asdict(estimate) if estimate else None,
                 "items": [status_document(item) for item in items],
             }
         )
@@ -91,6 +97,24 @@ def enrich(
             print_step_problems(items)
     if wait and any(step.status == "failed" for item in items for step in item.steps):
         raise typer.Exit(FAILED)
+
+
+def _say_estimate(service: Service, queued: list[tuple[str, str]]) -> Estimate | None:
+    """Say what is sent to a language model, where to and for how much; return it."""
+    try:
+        names, ids = dict.fromkeys(step for step, _ in queued), dict.fromkeys(i for _, i in queued)
+        estimate = service.language_model.estimate(list(ids), list(names))
+        if estimate is None:
+            return None
+        facts = service.language_model.facts()
+    except KBError:
+        return None  # the step itself says what is missing
+    price = "at an unknown price" if estimate.price is None else f"{estimate.price:.2f} USD"
+    console.print_note(
+        f"Transcripts go to {facts.model} at {facts.place}: at most {estimate.tokens:,} tokens, "
+        f"{price}."
+    )
+    return estimate
 
 
 def _print(

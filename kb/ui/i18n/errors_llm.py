@@ -10,6 +10,10 @@ DE: dict[str, tuple[str, str]] = {
         "Das Paket {package} ist nicht installiert.",
         "Installieren: pip install '{requirement}'",
     ),
+    "notes.no_names": (
+        "Für {item_id} gibt es keine Namen zum Hinzufügen.",
+        "Sie finden mit: kb enrich {item_id} --steps terms",
+    ),
     "llm.table": (
         "Die Tabelle der Sprachmodelle {path} ist nicht zu gebrauchen: {reason}.",
         "Sie oder KB_LLM_TABLE berichtigen; kb/enrich/llm/models.yaml erklärt die Form.",

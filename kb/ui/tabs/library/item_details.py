@@ -15,7 +15,7 @@ from kb.types.safe_text import printable, web_address
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.i18n.error_messages import flag_label
-from kb.ui.tabs.library.panels import screen, speakers, steps
+from kb.ui.tabs.library.panels import notes, screen, speakers, steps
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
 from kb.ui.widgets.tables import guarded_table
@@ -32,6 +32,7 @@ def render(
     _published(service, entry, place, ready=transcript is not None)
     steps.render(service, entry)
     speakers.render(service, entry, transcript, place=place)
+    notes.render(service, entry, transcript)
     screen.render(service, entry, transcript)
     if transcript is not None:
         _quality_table(transcript)

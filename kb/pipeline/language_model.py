@@ -1,0 +1,90 @@
+"""The configured language model for the faces: where texts go, at what price, what was used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+
+from kb.database import Database
+from kb.enrich import STEPS, get_step
+from kb.enrich.llm.endpoint import find_endpoint
+from kb.enrich.llm.ledger import Booked, Ledger
+from kb.enrich.llm.windows import SHARED, WORDS
+from kb.library import LibraryEntry
+from kb.settings import Settings
+
+_FORM_BYTES = 6_000  # of a window's instructions and the form of its answer
+_SUMMARY_BYTES = 30_000  # of the statements that a summary is made of
+_LEAST_WINDOW_BYTES = 12_000  # a window has 3,000 words, of four bytes and more
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelFacts:
+    """A service and its model. Prices are for a million tokens, None is not known.
+
+    `is_local`: what is sent stays on this machine; `is_plain`: it leaves without encryption.
+    """
+
+    place: str
+    model: str
+    has_key: bool
+    is_local: bool
+    is_plain: bool
+    input_price: float | None
+    output_price: float | None
+    priced_at: date
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Upper bounds of what steps would send and get; `price` is None if it is not known."""
+
+    tokens: int
+    price: float | None
+
+
+def facts(settings: Settings) -> LanguageModelFacts:
+    """Return the configured service. Raises ModelUnavailable without one, and SettingsError."""
+    found = find_endpoint(settings)
+    return LanguageModelFacts(
+        place=found.place,
+        model=found.model,
+        has_key=bool(found.key),
+        is_local=found.is_local,
+        is_plain=found.is_plain,
+        input_price=found.row.input,
+        output_price=found.row.output,
+        priced_at=found.priced_at,
+    )
+
+
+def text_steps() -> tuple[str, ...]:
+    """Return the names of the steps that send an item's words to the language model."""
+    return tuple(name for name in STEPS if get_step(name).needs_text)
+
+
+def estimate(settings: Settings, entries: Sequence[LibraryEntry], names: Sequence[str]) -> Estimate:
+    """Return upper bounds for these steps of items: a token for each byte, the longest answers.
+
+    Raises as `facts` does. Steps of one item share their questions.
+    """
+    row = find_endpoint(settings).row
+    sent = received = 0
+    for entry in entries:
+        size = 0
+        with suppress(OSError):
+            size = entry.text_path.stat().st_size if entry.text_path else 0
+        windows = 1 + size // _LEAST_WINDOW_BYTES
+        shared = 1 + SHARED / WORDS
+        sent += int(size * shared) + windows * _FORM_BYTES
+        received += windows * row.answer
+        if "summary" in names:
+            sent, received = sent + _SUMMARY_BYTES, received + row.answer
+    return Estimate(sent + received, row.price(sent, received))
+
+
+def booked(settings: Settings, database: Database) -> Booked:
+    """Return what was used this month. Raises LibraryError when the database fails."""
+    return Ledger(database, {}, {}).booked(month=True)

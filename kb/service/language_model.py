@@ -1,0 +1,108 @@
+"""The language model for the faces: where texts go, what that costs, and what was noted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kb.errors import KBError, UsageError
+from kb.jobs.queue.client import JobQueue
+from kb.library import Library
+from kb.library.metadata import LibraryEntry
+from kb.pipeline import enrichment, language_model
+from kb.pipeline.language_model import Estimate as Estimate
+from kb.pipeline.language_model import LanguageModelFacts
+from kb.pipeline.vocabulary import LONGEST, Vocabulary
+from kb.service.items import Items
+from kb.settings import Settings
+from kb.types.notes import Notes
+
+NO_ADDRESS = "llm.no_address"  # code of the error of a model that is not configured
+
+
+@dataclass
+class LanguageModels:
+    """The configured language model and the notes that it made."""
+
+    library: Library
+    queue: JobQueue
+    items: Items
+    vocabulary: Vocabulary
+
+    def facts(self) -> LanguageModelFacts:
+        """Return the configured service. Raises ModelUnavailable without one, SettingsError."""
+        return language_model.facts(self.items.settings)
+
+    def estimate(self, ids: Sequence[str], names: Sequence[str]) -> Estimate | None:
+        """Return upper bounds of tokens and price for steps of items; None if none asks a model.
+
+        Raises as `facts` does.
+        """
+        asked = [name for name in names if name in language_model.text_steps()]
+        if not asked or not ids:
+            return None
+        entries = [self.items.entry(item_id) for item_id in ids]
+        return language_model.estimate(self.items.settings, entries, asked)
+
+    def notes(self, entry: LibraryEntry) -> Notes:
+        """Return what was noted about an item. Raises LibraryError for damaged results."""
+        transcript = self.items.transcript(entry.item.id)
+        return enrichment.notes(self.library, entry, transcript)
+
+    def add_terms(self, item_id: str) -> tuple[str, ...]:
+        """Add the names that were found in an item to its channel's vocabulary; return the new.
+
+        Raises UsageError for an item without a channel or without names.
+        """
+        entry = self.items.entry(item_id)
+        found = [
+            term.text
+            for term in self.notes(entry).terms
+            if term.kind != "term" and len(term.text) <= LONGEST
+        ]
+        if not entry.item.channel or not found:
+            raise UsageError(
+                "notes.no_names",
+                "There are no names to add for {item_id}.",
+                hint="Find them with: kb enrich {item_id} --steps terms",
+                item_id=entry.item.id,
+            )
+        known = {word.casefold() for word in self.vocabulary.words(entry.item.channel)}
+        new = tuple(word for word in found if word.casefold() not in known)
+        if new:
+            self.vocabulary.change(entry.item.channel, new)
+        return new
+
+
+def check_language_model(settings: Settings) -> Iterator[tuple[str, str, str] | KBError]:
+    """Yield state, finding and next step of the configured language model, or its error."""
+    if not settings.llm_url:
+        yield "ok", "None is configured (KB_LLM_URL): no text leaves this machine.", ""
+        return
+    try:
+        found = language_model.facts(settings)
+    except KBError as error:
+        yield error
+        return
+    what = "transcripts of items whose steps ask for it"
+    where = "which is this machine" if found.is_local else "elsewhere"
+    detail = (
+        f"{found.model} at {found.place}, {where}: it gets {what}"
+        f"{'' if found.has_key else ', without a key'}; {price_words(found)}"
+    )
+    if found.is_plain:
+        yield "warn", f"{detail}; nothing is encrypted on the way", "Take an address with https."
+    else:
+        yield "ok", detail, ""
+
+
+def price_words(found: LanguageModelFacts) -> str:
+    """Return the price of a service as a clause."""
+    if found.input_price is None or found.output_price is None:
+        return "its price is not in the table"
+    if not found.input_price and not found.output_price:
+        return "free of charge"
+    return (
+        f"{found.input_price:g} USD for a million tokens sent and {found.output_price:g} USD for "
+        f"a million received (table of {found.priced_at})"
+    )
