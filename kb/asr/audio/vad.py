@@ -30,7 +30,7 @@ CUT_THRESHOLD = 0.35  # for cutting windows: lower than Silero's 0.5, because mi
 SURE_THRESHOLD = 0.7  # 0.1 % of spoken words are outside, half of those that are invented on noises
 CLEAR_THRESHOLD = 0.95  # nine in ten of the unlikely words at the end of a stretch reach it
 LEDGER_THRESHOLD = 0.25  # for the coverage ledger: lower, to find missed speech
-TOGETHER = 16  # most sounds of one batch
+TOGETHER = 4  # sounds of one batch; more need longer silences at their ends and gain nothing
 HYSTERESIS = 0.15  # speech ends this far below its start threshold (Silero's value)
 MIN_SILENCE_S = 0.1  # shorter dips stay inside a span
 

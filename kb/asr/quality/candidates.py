@@ -19,6 +19,7 @@ from kb.asr.quality.word_places import (
     FLAG_S,
     LONGEST_EMPTY_S,
     NEIGHBOUR_S,
+    PLACE_CHECKS,
     WORD_CHECKS,
     OpenPlace,
     has_word,
@@ -197,11 +198,12 @@ class RepairCandidate:
     def resolve_if_agreed(self) -> bool:
         """Return whether the last attempt agrees with the first; resolve its flags if it does.
 
-        Both the whole text and each flagged place must agree: an invented phrase is a small
+        Both the whole text and each place of those flags must agree: an invented phrase is a small
         part of a window.
         """
         first, last = self.results[0], self.results[-1]
-        places = [(s.start_s, s.end_s) for s in self.attempts[0].flags]
+        own = [s for s in self.attempts[0].flags if s.name not in PLACE_CHECKS]
+        places = [(s.start_s, s.end_s) for s in own or self.attempts[0].flags]
         if any(similarity(first, last, *place) < AGREEMENT for place in ((0.0, math.inf), *places)):
             return False
         self._resolve(RESOLVED_BY_AGREEMENT)

@@ -2,10 +2,12 @@
 
 The steps: the places of single words that may be lost, doubled or invented
 (`kb.asr.quality.word_places`), and nothing more if nothing else is suspect; the window with shifted
-borders; the parts that still have no words, each as a window; such places, if nothing else is left;
-then, unless only single words are suspect, the window at rising temperatures (openai/whisper's
-fall-back, transcribe.py); then with beams; then by another engine, if one is set. An attempt with
-shifted borders that agrees with the first one ends the repair: a third attempt would agree too.
+borders; the parts that still have no words, short ones together with places of other windows; such
+places, if nothing else is left; then, unless only single words are suspect, the window at rising
+temperatures (openai/whisper's fall-back, transcribe.py); then with beams; then by another engine,
+if one is set. An attempt with shifted borders that agrees with the first one ends the repair: a
+third attempt would agree too. Where most words are misheard, the parts come first, and the repair
+ends with them and the shifted borders.
 
 Speech that only the looser detection marks, outside of all windows, is decoded twice, as windows
 of its own with other ends (`kb.asr.windows.residual_speech`); the words of both texts are put in.
@@ -18,7 +20,14 @@ from dataclasses import dataclass, replace
 
 from kb.asr.coverage import clip_spans, gaps
 from kb.asr.engines.base import DecodingOptions, DecodingResult
-from kb.asr.quality.candidates import PARTS, PLACES, SHIFTED, UNCOVERED, RepairCandidate
+from kb.asr.quality.candidates import (
+    DISAGREEMENT,
+    PARTS,
+    PLACES,
+    SHIFTED,
+    UNCOVERED,
+    RepairCandidate,
+)
 from kb.asr.quality.doubled_words import doubled
 from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
 from kb.asr.quality.place_sounds import after_words, alone, with_other_ends
@@ -82,8 +91,12 @@ def repair_steps(candidate: RepairCandidate, options: StepOptions) -> RequestSte
     if not candidate.flags:
         return
     places_first = all(flag.name in PLACE_CHECKS for flag in candidate.flags)
+    filled = False
     if places_first:
         yield from _read_places(candidate, language)
+        if is_misheard(candidate.best_context.words) and not candidate.only_single_words:
+            filled = True
+            yield from _fill(candidate, options.limit_s)
         if not candidate.flags or candidate.only_single_words:
             return
     again = shift_window(window, options.limit_s)
@@ -92,11 +105,12 @@ def repair_steps(candidate: RepairCandidate, options: StepOptions) -> RequestSte
         if candidate.add_attempt(SHIFTED, decoded):
             return
     agreed = candidate.resolve_if_agreed()
-    if any(flag.name == UNCOVERED for flag in candidate.flags):
+    has_holes = any(flag.name == UNCOVERED for flag in candidate.flags)
+    if has_holes and (not filled or candidate.attempts[candidate.best].method == SHIFTED):
         yield from _fill(candidate, options.limit_s)
     if not places_first and candidate.only_single_words:
         yield from _read_places(candidate, language)
-    if agreed or candidate.only_single_words:
+    if agreed or candidate.only_single_words or _is_misheard_only(candidate):
         return
     escalation = [
         DecodingOptions(t)
@@ -240,6 +254,15 @@ def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
         )
 
 
+def _is_misheard_only(candidate: RepairCandidate) -> bool:
+    """Return whether only single words and holes of a misheard window are in doubt.
+
+    Measured in noise: no reading at another temperature or with beams was better there (9 tried).
+    """
+    single = all(flag.name in PLACE_CHECKS | {DISAGREEMENT} for flag in candidate.flags)
+    return single and is_misheard(candidate.best_context.words)
+
+
 def is_misheard(words: Sequence[Word]) -> bool:
     """Return whether so many words of a window are unlikely that other readings mishear, too.
 
@@ -287,7 +310,9 @@ def _fill(candidate: RepairCandidate, limit_s: float) -> RequestSteps:
     parts = find_missing_speech(window, first, part=False)[:MOST_REPAIRS]
     left = MOST_REPAIRS - len(parts)
     while parts:
-        requests = [RepairRequest(part, first.language, part=True) for part in parts]
+        # Short parts share windows with those of others, as places do.
+        short = all(part.duration_s <= LONGEST_PLACE_S for part in parts)
+        requests = [RepairRequest(part, first.language, part=True, place=short) for part in parts]
         if sum(request.cost(limit_s) for request in requests) > MOST_FOR_PARTS:
             break
         results = yield requests
