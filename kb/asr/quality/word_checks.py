@@ -18,6 +18,7 @@ from kb.types import QualityFlag, SpeechSpan, Word
 
 TOUCHING_S = 0.05  # words this near share a border that may be in the wrong place
 EQUAL_SHARE = 0.8  # of the limit of a stretched word, for words beside equal ones
+LAST_SHARE = 0.6  # of its time: the last of equal words has less sound where a pause follows
 ENDING_PAUSE_S = 0.3  # a longer pause ends a stretch
 FIRST_MARGIN = 0.15  # detection is late: first words of a stretch have less
 INNER_MARGIN = 0.05  # inside of a stretch
@@ -84,7 +85,7 @@ def stutter(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
     Such a word is not spoken: a decoder doubles a word, often its neighbour, or finds no place
     for it (our rule). Equal words in a row are flagged as well where their sound is too short for
-    the last of them; the value is the seconds of sound.
+    the last of them, or that of the last one ends in a pause; the value is the seconds of sound.
     """
     found = [
         make_flag("stutter", word.start_s, word.end_s, word.end_s - word.start_s, limits.stutter_s)
@@ -93,10 +94,15 @@ def stutter(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     ]
     for row in _equal_words(context.words):
         own = [context.words[n] for n in row]
-        sound_s = sum(inside_s(word, context.speech) for word in own)
-        limit_s = (len(own) - 0.5) * context.pace.expected_s(own[:1])
-        if sound_s < limit_s:
-            found.append(make_flag("stutter", own[0].start_s, own[-1].end_s, sound_s, limit_s))
+        sounds = [inside_s(word, context.speech) for word in own]
+        needed_s = context.pace.expected_s(own[:1])
+        for sound_s, limit_s in (
+            (sum(sounds), (len(own) - 0.5) * needed_s),
+            (sounds[-1], LAST_SHARE * needed_s),
+        ):
+            if sound_s < limit_s:
+                found.append(make_flag("stutter", own[0].start_s, own[-1].end_s, sound_s, limit_s))
+                break
     return found
 
 
