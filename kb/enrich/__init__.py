@@ -1,4 +1,4 @@
-"""Steps that follow an item's words: who speaks, and later what is on the screen and what it means.
+"""Steps that follow an item's words: who speaks, what is on the screen, what it means.
 
 A new step is one file with a subclass of `Step` (`kb/enrich/base.py`) and one line in `STEPS`. Its
 result is one document, `extras/<stem>/<name>.json`; its parts are imported when it runs, in a
@@ -18,6 +18,7 @@ STEPS: dict[str, str] = {
     "sound": "kb.enrich.sound.step:Sound",
     "speakers": "kb.enrich.speakers.step:Speakers",
     "screen": "kb.enrich.screen.step:Screen",
+    "meaning": "kb.enrich.meaning:Meaning",
     "summary": "kb.enrich.summary:Summary",
     "chapters": "kb.enrich.chapters:Chapters",
     "highlights": "kb.enrich.highlights:Highlights",

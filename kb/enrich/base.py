@@ -34,7 +34,7 @@ class StepInput:
 
     `medium` is None if its file is not there; `track` is the number of the sound track that the
     words are from, None for the chosen one; `options` are those of the request, by name; `text` is
-    given to a step that needs it.
+    given to a step that needs it, the last result as `before` to one that continues it.
     """
 
     medium: Path | None
@@ -42,6 +42,7 @@ class StepInput:
     track: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     text: ItemText | None = None
+    before: Mapping[str, Any] | None = None
 
 
 class Step(ABC):
@@ -58,6 +59,7 @@ class Step(ABC):
     needs_medium: bool = True
     needs_picture: bool = False  # where only sound is kept, the picture is fetched for it
     needs_text: bool = False
+    continues: bool = False  # parts of its last result are taken over
     is_indexed: bool = False  # a part of its result is found by searches
     options: tuple[str, ...] = ()  # names of the options of a request that change the result
     private: tuple[str, ...] = ()  # further documents, made only where a setting asks for them

@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,9 @@ def run_step(
             entry, lambda need: settings.free_space.require(library.home, need)
         )
     given = _input(library, entry, name, {**asked, **dict.fromkeys(wanted, True)}, settings)
+    if step.continues:
+        with suppress(LibraryError):  # a damaged result is made again
+            given = replace(given, before=extras.read(entry, name))
     if step.needs_medium:
         _require_medium(entry, given)
     started = time.monotonic()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from kb import storage
 from kb.asr.quality.expected_errors import with_expected_errors
@@ -29,10 +29,10 @@ from kb.library import Library, LibraryEntry
 from kb.library.fencing import number_in
 from kb.library.versions import Versions
 from kb.media import sha256_of, shown
-from kb.pipeline import captions
+from kb.pipeline import captions, meaning, screen_text
 from kb.pipeline.hold import HoldDecision, decide
 from kb.pipeline.publish_record import facts_of, record_published
-from kb.pipeline.screen_text import changed_ns, indexed_passages
+from kb.pipeline.screen_text import indexed_passages
 from kb.settings import Settings
 from kb.sinks import open_sink
 from kb.sources import get_source
@@ -44,6 +44,9 @@ from kb.transcript.formats import json_document
 from kb.transcript.passages import passages
 from kb.types import LocalMedia, MediaItem, Published, Revision, Transcript
 from kb.types.quality import ERRORS_C
+
+if TYPE_CHECKING:
+    from kb.sinks.local.sink import LocalSink
 
 DOWNLOADS = "downloads"  # folder for incomplete downloads
 
@@ -369,23 +372,31 @@ def publish(
         item = entry.item
         with library.guard(item.id):  # a late attempt ends here
             pass
-        before = changed_ns(library, entry)
-        found = (
-            indexed_passages(library, entry, transcript)
-            if target.is_local
-            else passages(transcript, item, path=entry.medium_place)
-        )
-        published = target.publish(item, found, facts=facts_of(transcript))
+        before = _changed_ns(library, entry)
+        if target.is_local:
+            published = cast("LocalSink", target).publish(
+                item,
+                indexed_passages(library, entry, transcript),
+                vectors=meaning.vectors_of(library, entry),
+            )
+        else:
+            found = passages(transcript, item, path=entry.medium_place)
+            published = target.publish(item, found, facts=facts_of(transcript))
         now = library.find(item.id)
         if now is None:  # removed meanwhile
             if target.is_local:
                 target.delete(item.id)
             return published
         is_same = number_in(now.record) == number_in(entry.record)
-        if (is_same and before == changed_ns(library, now)) or now.transcript_path is None:
+        if (is_same and before == _changed_ns(library, now)) or now.transcript_path is None:
             record_published(library, item, published)
             return published
         entry, transcript = now, read_transcript(library, now)
+
+
+def _changed_ns(library: Library, entry: LibraryEntry) -> tuple[int, int]:
+    """Return the times of the last change of the results that the local index has a part of."""
+    return screen_text.changed_ns(library, entry), meaning.changed_ns(library, entry)
 
 
 def read_transcript(library: Library, entry: LibraryEntry) -> Transcript:

@@ -71,6 +71,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         *_embedder(settings),
         _detector(),
         *_steps(settings),
+        *_meaning(settings),
         *_language_model(settings),
         _presets(settings),
         _library(settings),
@@ -174,12 +175,13 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
 
 
 def _embedder(settings: Settings) -> list[HealthCheck]:
-    """Check the model of KB_EMBEDDING_MODEL, if it is one of the hub."""
+    """Check the embedding model, if it is one of the hub."""
     from kb.inference.downloads import DAMAGED, READY, REFUSED, UNVERIFIED, model_state
+    from kb.sinks.local.embedding_choice import chosen_model
     from kb.sinks.local.embedding_files import EMBEDDER, repository_of
 
-    name = settings.embedding_model
-    repository = repository_of(name) if name else ""
+    name = chosen_model(settings.embedding_model)
+    repository = repository_of(name)
     if not repository:
         return []
     state = model_state(repository, EMBEDDER)
@@ -189,11 +191,29 @@ def _embedder(settings: Settings) -> list[HealthCheck]:
         READY: ", cached and verified",
         UNVERIFIED: ", cached; its digests are compared at the first use",
         DAMAGED: " has changed since it was verified",
-        "": " is not on this machine yet; the first search by meaning fetches it",
+        "": " is not on this machine yet",
     }
     found = words[state] if state in words else _progress(repository)
     fix = "" if state in (READY, UNVERIFIED) else f"Fetch it now: kb models pull {name}"
     return [HealthCheck("Embedding model", "warn" if fix else "ok", repository + found, fix)]
+
+
+def _meaning(settings: Settings) -> list[HealthCheck]:
+    """Check that the index has vectors of all items, of the model that is here."""
+    from kb.sinks.local.sink import LocalSink
+
+    if not has_library(settings.home):
+        return []
+    try:
+        found = LocalSink(settings).vector_states()
+    except KBError:
+        return []  # the check of the library reports the error
+    if not found.model or not found.items:
+        return []  # the step `meaning` says what is missing
+    have = found.items - len(found.lacking)
+    detail = f"{have} of {counted(found.items, 'item')} can be found by meaning ({found.model})"
+    fix = "The others by: kb enrich --all --steps meaning" if found.lacking else ""
+    return [HealthCheck("Meaning", "warn" if fix else "ok", detail, fix)]
 
 
 def _refused(check: str, repository: str, kind: ModelKind) -> HealthCheck:

@@ -40,7 +40,7 @@ class Models:
         from kb.inference.model_rows import with_own_rows
 
         room = self.memory_room()
-        found = list_models(self.session.model_name(), room, self.settings.embedding_model)
+        found = list_models(self.session.model_name(), room, self._embedder())
         return with_own_rows(found, self.settings, room)
 
     def _model(self, name: str) -> str:
@@ -94,7 +94,7 @@ class Models:
         conduct = within_floor(self.settings)
         return pull(
             self._model(name),
-            embedder=self.settings.embedding_model,
+            embedder=self._embedder(),
             again=again,
             report=report,
             cancelled=cancelled,
@@ -107,7 +107,7 @@ class Models:
         """Compare all files of a model with their digests. Raises ModelUnavailable."""
         from kb.inference.downloads import verify_model
 
-        return verify_model(self._model(name), moved, self.settings.embedding_model)
+        return verify_model(self._model(name), moved, self._embedder())
 
     def remove(self, name: str, *, shared: bool = False) -> Removal:
         """Remove a fetched model, with `shared` also one that another program has fetched.
@@ -116,9 +116,7 @@ class Models:
         """
         from kb.inference.downloads import remove_model
 
-        return remove_model(
-            self._model(name), shared=shared, embedder=self.settings.embedding_model
-        )
+        return remove_model(self._model(name), shared=shared, embedder=self._embedder())
 
     def fetches(self) -> Sequence[FetchState]:
         """Return the fetches that are not complete, sorted by name."""
@@ -139,13 +137,20 @@ class Models:
         failed = {state.name for state in states if state.state == "failed"}
         if not failed:
             return frozenset()
-        needed = {repository_of(self.settings.embedding_model)}
+        needed = {repository_of(self._embedder())}
         if has_library(self.settings.home):
             for engine, model in wanted_models(self.queue.database):
                 with suppress(ModelUnavailable):  # a setting that the item refuses itself
                     name = model or self.session.model_name()
                     needed |= targets(engine or self.settings.engine, name)
         return frozenset(failed - needed)
+
+    def _embedder(self) -> str:
+        """Return the model that KB_EMBEDDING_MODEL means here, empty for one without files."""
+        from kb.sinks.local.embedding_choice import NANO, chosen_model
+
+        chosen = chosen_model(self.settings.embedding_model)
+        return "" if chosen == NANO else chosen
 
     def stop_fetch(self, name: str, what: Request) -> None:
         """Ask the process that fetches a model to pause or to cancel. Raises ModelUnavailable."""
@@ -168,7 +173,7 @@ class Models:
             if known is not None:
                 kinds.setdefault(known.kind, []).append(known.name)
                 continue
-            ref, kind = find(self._model(name), self.settings.embedding_model)
+            ref, kind = find(self._model(name), self._embedder())
             if not ref.local:
                 kinds.setdefault(kind.name, []).append(ref.target)
         for kind_name, targets in kinds.items():

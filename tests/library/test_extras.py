@@ -25,6 +25,7 @@ from tests.support.raising import raises
 
 QUOTE = {"text": "the ferry leaves", "start": 1.0, "end": 2.0, "segment": 0}
 RESULTS: dict[str, dict[str, Any]] = {
+    "meaning": {"model": "a model", "dimension": 2, "texts": ["one"], "vectors": "ADwAAA=="},
     "sound": to_document(
         Fingerprint(np.arange(100, dtype=np.uint32) * 65_537, np.ones(100, np.bool_), 15.0)
     ),

@@ -18,6 +18,7 @@ from kb.service import Service
 from kb.service.verification import VerifyReport
 from kb.settings import Settings, get_settings
 from kb.sinks.local.sink import LocalSink
+from kb.sinks.local.tables import schema
 from tests.library.test_version_before import ARCHIVE, CORRECTED, DONE, HELD
 from tests.support.items import item
 
@@ -115,7 +116,7 @@ def lost_passages(home: Path) -> None:
 def other_passages(home: Path) -> None:
     """The head row of the item is right, and a passage is missing."""
     sink = LocalSink(Settings(KB_HOME=str(home)))
-    sink._tables.write(lambda table: table.delete(f"item_id = '{DONE}' AND seq = 0"), sink._schema)
+    sink._tables.write(lambda table: table.delete(f"item_id = '{DONE}' AND seq = 0"), schema)
 
 
 def leftover(home: Path) -> None:

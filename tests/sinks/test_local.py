@@ -12,6 +12,7 @@ from kb.errors import UsageError
 from kb.settings import Settings
 from kb.sinks import SINKS, open_search, open_sink
 from kb.sinks.base import SearchableSink, Sink, content_sha256
+from kb.sinks.local import tables
 from kb.sinks.local.marks import snippet
 from kb.sinks.local.sink import LocalSink
 from kb.sinks.local.terms import parse_query
@@ -115,8 +116,8 @@ def test_no_query_raises(local: LocalSink, query: str) -> None:
         ((" \n",), "search.query_empty"),
         (("a", "fuzzy"), "search.mode_unknown"),
         (("a", "keyword", 0), "search.limit"),
-        (("a", "semantic"), "search.model_missing"),
-        (("a", "hybrid"), "search.model_missing"),
+        (("a", "semantic"), "meaning.no_model"),
+        (("a", "hybrid"), "meaning.no_model"),
     ],
 )
 def test_wrong_use_is_named(local: LocalSink, arguments: tuple[str], code: str) -> None:
@@ -231,7 +232,7 @@ def test_an_index_of_an_older_version_takes_unsure_passages(local: LocalSink) ->
     item = make_item("test:one")
     (passage,) = make_passages(item, ["the harbour lantern"])
     before = local.publish(item, [passage]).content_sha256
-    local._tables.write(lambda table: table.drop_columns(["unsure"]), local._schema)
+    local._tables.write(lambda table: table.drop_columns(["unsure"]), tables.schema)
     (hit,) = local.search("lantern")
     assert hit.expected_errors is None
     unsure = replace(passage, unsure=(UnsurePassage(0.0, 30.0, 0.4),))

@@ -13,6 +13,7 @@ from kb.service.notation import format_timestamp
 from kb.types import Hit
 from kb.types.passages import ON_SCREEN
 from kb.types.quality import likely_wrong
+from kb.types.sentences import counted
 
 
 def search_document(result: SearchResult) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def search_document(result: SearchResult) -> dict[str, Any]:
                 **({"speaker": hit.speaker} if hit.speaker else {}),
                 **({"tier": hit.tier} if hit.tier else {}),
                 **({"origin": hit.origin} if hit.origin else {}),
+                **({"by_meaning": True} if hit.by_meaning else {}),
                 **(
                     {"expected_errors": hit.expected_errors}
                     if hit.expected_errors is not None
@@ -52,14 +54,17 @@ def search_document(result: SearchResult) -> dict[str, Any]:
         ],
         **({"has_more": True} if result.has_more else {}),
         **({"unknown_words": unknown} if unknown else {}),
+        **({"words_alone": result.words_alone.record()} if result.words_alone else {}),
+        **({"without_meaning": result.without_meaning} if result.without_meaning else {}),
     }
 
 
 def print_search(result: SearchResult) -> None:
     """Print hits: title and time, the snippet with the hit in bold, the link.
 
-    Passages with all words come first, those with some of them below a heading.
+    Passages with all words come first, those with some of them or of like meaning below a heading.
     """
+    _print_meaning(result)
     for unknown in result.unknown:
         similar = f" Did you mean {', '.join(unknown.similar)}?" if unknown.similar else ""
         print_note(f"No passage has {unknown.word!r}.{similar}")
@@ -69,14 +74,31 @@ def print_search(result: SearchResult) -> None:
     for number, hit in enumerate(result.complete, start=1):
         _print_hit(number, hit)
     if result.partial:
-        out.print(Text(f"With some of the words ({len(result.partial)}):", style="bold"))
+        out.print(Text(f"{_partial_words(result)} ({len(result.partial)}):", style="bold"))
     for number, hit in enumerate(result.partial, start=len(result.complete) + 1):
         _print_hit(number, hit)
     found = len(result.complete)
-    some = f", {len(result.partial)} with some words" if result.partial else ""
+    near = " or of like meaning" if result.mode == "hybrid" else ""
+    some = f", {len(result.partial)} with some words{near}" if result.partial else ""
     noun = "passage" if found == 1 else "passages"
     more = " There are more: raise --limit." if result.has_more else ""
     print_note(f"{found} {noun}{some} in {result.elapsed_ms:.0f} ms.{more}")
+
+
+def _print_meaning(result: SearchResult) -> None:
+    """Say where passages were searched by their words alone."""
+    if (problem := result.words_alone) is not None:
+        print_note(f"Searched by words alone: {problem.message} {problem.hint}")
+    if result.without_meaning:
+        print_note(
+            f"{counted(result.without_meaning, 'item')} searched by words alone: no vectors of the "
+            "present text and model. A worker makes them: kb enrich --all --steps meaning"
+        )
+
+
+def _partial_words(result: SearchResult) -> str:
+    like = " or of like meaning" if result.mode == "hybrid" else ""
+    return f"With some of the words{like}"
 
 
 def _print_hit(number: int, hit: Hit) -> None:
@@ -87,6 +109,7 @@ def _print_hit(number: int, hit: Hit) -> None:
             f"  [{format_timestamp(hit.at_s)}]",
             (f"  {hit.speaker}" if hit.speaker else "", "cyan"),
             (f"  {hit.tier}" if hit.tier else "", "yellow"),
+            ("  by meaning" if hit.by_meaning else "", "magenta"),
             ("  on screen" if hit.origin == ON_SCREEN else "", "cyan"),
             (f"  without: {', '.join(hit.missing)}" if hit.missing else "", "yellow"),
             (

@@ -14,7 +14,14 @@ from kb.errors import LibraryError
 from kb.jobs import retention
 from kb.jobs.digest.schedule import write_due
 from kb.jobs.published_content import PublishedContent
-from kb.jobs.queue import failed_items, heartbeat, left_out, listing_jobs, workflow_ids
+from kb.jobs.queue import (
+    failed_items,
+    heartbeat,
+    left_out,
+    listing_jobs,
+    step_states,
+    workflow_ids,
+)
 from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
 from kb.jobs.queue.lanes import LanePause
@@ -24,7 +31,8 @@ from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare
 from kb.library.cache import library_cache
 from kb.library.clock_leaps import record_time
-from kb.pipeline import stages
+from kb.pipeline import enrichment, stages
+from kb.pipeline.meaning import KIND as MEANING
 from kb.pipeline.stored_media import StoredMedia
 from kb.sinks import is_local_sink
 from kb.sources.ytdlp.version import as_written, installed_version, newer_version
@@ -214,6 +222,25 @@ def follow_changes(context: WorkerContext) -> None:
             found.append(entry.item.id)
     if found:
         log.info("changed in the library folder, published again: %s", found)
+
+
+def complete_vectors(context: WorkerContext) -> None:
+    """Queue the step `meaning` of items whose text has changed since: an edit, another transcript.
+
+    Items that never had it, or where it failed or was cancelled, are left to `kb enrich`.
+    """
+    if "local" not in context.settings.sink_names or enrichment.lacking(MEANING) is not None:
+        return
+    from kb.sinks.local.sink import LocalSink
+
+    ids = LocalSink(context.settings).partial_ids()
+    keys = [
+        (row.step, item_id)
+        for item_id, rows in context.steps.for_items(ids).items()
+        for row in rows
+        if row.step == MEANING and row.status == step_states.DONE
+    ]
+    context.steps.request(keys, context.client.step)
 
 
 def notice_update(context: WorkerContext) -> None:

@@ -305,6 +305,7 @@ class Worker:
             (PUBLISH_EVERY_S, lambda: enrich_steps.requeue_due(context)),
             (NEEDS_EVERY_S, lambda: serving.record_answers(context)),
             (CHANGES_EVERY_S, lambda: chores.follow_changes(context)),
+            (CHANGES_EVERY_S, lambda: chores.complete_vectors(context)),
         ]
         # All chores run at once at first, except the search for lost items: an item that was
         # started just now would be taken for a lost one.

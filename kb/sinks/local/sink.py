@@ -9,7 +9,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from kb.errors import KnowledgeBaseError, UsageError
 from kb.settings import Settings
 from kb.sinks.base import SEARCH_MODES, Hits, SearchMode, check_query, content_sha256
 from kb.sinks.local import ranking
-from kb.sinks.local.embedding import Vectors, load_embedder
-from kb.sinks.local.errors import model_error, vectors_error
+from kb.sinks.local.embedding import Embedder, load_embedder
+from kb.sinks.local.embedding_choice import chosen_model, identity_of, missing_part
+from kb.sinks.local.errors import no_vectors_error
 from kb.sinks.local.remote_tables import tables_of
 from kb.sinks.local.tables import (
     FIRST_TABLE,
@@ -31,12 +33,19 @@ from kb.sinks.local.tables import (
     add_later_columns,
     columns_of,
     item_filter,
-    model_of,
     passage_of,
     rows,
     schema,
 )
 from kb.sinks.local.terms import Term, expand, parse_query, suggestions
+from kb.sinks.local.vector_columns import add_vector_column, column_of, stored_vectors
+from kb.sinks.local.vectors import (
+    LACKING,
+    NO_TEXTS,
+    TextVectors,
+    meant_texts,
+    state_of,
+)
 from kb.sinks.local.vocabulary import Vocabulary, VocabularyCache
 from kb.types import DocumentFacts, MediaItem, Passage, Published, UnknownWord
 
@@ -44,6 +53,20 @@ log = logging.getLogger(__name__)
 
 FOLDER_NAME = "index.lance"
 REBUILD_BATCH = 2_000  # passages written at once: about 2 MB, and 3 MB of vectors
+MOST_QUERY_CHARS = 2_000  # of a query are compared by meaning
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStates:
+    """The items of the index by their vectors.
+
+    `model` is that of this machine, empty if it has none; `lacking` are the ids of those of `items`
+    that do not have all their vectors of it.
+    """
+
+    model: str
+    items: int
+    lacking: tuple[str, ...]
 
 
 class LocalSink:
@@ -58,9 +81,8 @@ class LocalSink:
     is_local = True
 
     def __init__(self, settings: Settings) -> None:
-        self._model = settings.embedding_model
+        self._setting = settings.embedding_model
         self._device = settings.device
-        self._warned = False
         self._tables = tables_of(settings, settings.home / FOLDER_NAME)
 
     def publish(
@@ -69,17 +91,18 @@ class LocalSink:
         passages: Sequence[Passage],
         facts: DocumentFacts | None = None,
         extra_metadata: Mapping[str, str] | None = None,
+        *,
+        vectors: TextVectors | None = None,
     ) -> Published:
         """Replace the item's passages by these; unchanged passages cost one query.
 
-        `facts` and `extra_metadata` are not stored, because searches do not use them.
-
-        Raises ModelUnavailable when an embedding model is set and cannot be loaded.
+        `facts` and `extra_metadata` are not stored, because searches do not use them. `vectors`
+        are those of the item's texts, as far as they were made.
         """
         sha256 = content_sha256(passages)
         with self._tables.held() as tables:
             tables.write(
-                lambda table: self._write_item(tables, table, item.id, passages), self._schema
+                lambda table: self._write_item(tables, table, item.id, passages, vectors), schema
             )
         return Published(self.name, item.id, sha256, "synced")
 
@@ -98,7 +121,7 @@ class LocalSink:
         """Remove the item; a missing item is no error."""
         if self.status(item_id).status != "missing":
             with self._tables.held() as tables:
-                tables.write(lambda table: table.delete(item_filter(item_id)), self._schema)
+                tables.write(lambda table: table.delete(item_filter(item_id)), schema)
 
     def count(self) -> int:
         """Return the number of stored passages."""
@@ -121,9 +144,9 @@ class LocalSink:
         `Hit.missing` names the others. Case and accents are ignored; `kb.sinks.local.terms`
         defines the other forms in which a word is found, `kb.sinks.local.ranking` the scores.
 
-        Raises UsageError for an empty query, an unknown mode, a limit below 1 or a mode for
-        which no embedding model is set; ModelUnavailable when it cannot be loaded;
-        KnowledgeBaseError when the index is empty, damaged or made with another model.
+        Raises UsageError for an empty query, an unknown mode or a limit below 1;
+        KnowledgeBaseError when the index is empty or damaged; in the other modes also what
+        `require_meaning` raises.
         """
         check_query(query, limit)
         if mode not in SEARCH_MODES:
@@ -135,14 +158,14 @@ class LocalSink:
                 known=", ".join(SEARCH_MODES),
             )
         terms = expand(parse_query(query), self._vocabulary())
-        vector = None if mode == "keyword" else self._query_vector(query, mode)
+        meaning = None if mode == "keyword" else self._query_vector(query)
 
         def ask(table: Any) -> list[ranking.Row]:
-            if vector is None:
+            if meaning is None:
                 return ranking.keyword(table, terms, limit)
             if mode == "semantic":
-                return ranking.semantic(table, vector, limit)
-            return ranking.hybrid(table, terms, vector, limit)
+                return ranking.semantic(table, meaning, limit)
+            return ranking.hybrid(table, terms, meaning, limit)
 
         found = self._tables.read(ask) or []
         if not found and self.count() == 0:
@@ -152,7 +175,7 @@ class LocalSink:
                 hint="`kb ingest FILE` fills it; `kb reindex` rebuilds it from the library folder.",
                 folder=self._tables.shown,
             )
-        return [ranking.hit(row, terms, by_words=vector is None) for row in found]
+        return [ranking.hit(row, terms, by_words=mode != "semantic") for row in found]
 
     def unknown_words(self, query: str) -> Sequence[UnknownWord]:
         """Return the words of a query that no passage has, each with similar words of the index."""
@@ -175,18 +198,27 @@ class LocalSink:
 
         return self._tables.read(read) or Vocabulary({})
 
-    def rebuild(self, items: Iterable[tuple[MediaItem, Sequence[Passage]]]) -> int:
+    def rebuild(
+        self,
+        items: Iterable[tuple[MediaItem, Sequence[Passage]]],
+        vectors: Callable[[str], TextVectors | None] = lambda item_id: None,
+    ) -> int:
         """Replace the whole index by these items; return the number of passages.
+
+        `vectors` returns those of an item's texts by its id.
 
         The new index is built in another table and becomes current in one step: searches use
         the old one until then, and after a crash the old one is current. Changes by other
         processes during the rebuild are repeated. A rebuild repairs a damaged index.
         """
         with self._tables.held() as tables:
-            return self._rebuild(tables, items)
+            return self._rebuild(tables, items, vectors)
 
     def _rebuild(
-        self, tables: PassageTables, items: Iterable[tuple[MediaItem, Sequence[Passage]]]
+        self,
+        tables: PassageTables,
+        items: Iterable[tuple[MediaItem, Sequence[Passage]]],
+        vectors: Callable[[str], TextVectors | None],
     ) -> int:
         old = _old_table(tables)
         before = _heads(old) if old is not None else {}
@@ -196,8 +228,8 @@ class LocalSink:
             on_failure.callback(tables.remove, name)
             with tables.wrap_errors("rebuild"):
                 tables.make_folder()
-                table = tables.create(name, self._schema(), with_indices=False)
-            written = self._fill(tables, table, items)
+                table = tables.create(name, schema(), with_indices=False)
+            written = self._fill(tables, table, items, vectors)
             with tables.wrap_errors("rebuild"):
                 tables.ensure_indices(table)
                 tables.maintain(table, force=True)
@@ -219,40 +251,37 @@ class LocalSink:
         tables: PassageTables,
         table: Any,
         items: Iterable[tuple[MediaItem, Sequence[Passage]]],
+        vectors: Callable[[str], TextVectors | None],
     ) -> dict[str, str]:
         """Write all items into an empty table; return the hash of each."""
         written: dict[str, str] = {}
         for batch in _batches(items, written):
-            vectors = self._vectors([passage.text for _, found in batch for passage in found])
-            chunks, start = [], 0
-            for item_id, found in batch:
-                own = None if vectors is None else vectors[start : start + len(found)]
-                start += len(found)
-                chunks.append(rows(item_id, found, written[item_id], table.schema, own))
+            found = [(item_id, passages, vectors(item_id)) for item_id, passages in batch]
             with tables.wrap_errors("rebuild"):
+                for each in {own.model: own for _, _, own in found if own is not None}.values():
+                    add_vector_column(table, each)
+                chunks = [
+                    rows(item_id, passages, written[item_id], table.schema, own)
+                    for item_id, passages, own in found
+                ]
                 table.add(pa.concat_tables(chunks), on_bad_vectors="null")
         return written
 
     def _write_item(
-        self, tables: PassageTables, table: Any, item_id: str, passages: Sequence[Passage]
+        self,
+        tables: PassageTables,
+        table: Any,
+        item_id: str,
+        passages: Sequence[Passage],
+        vectors: TextVectors | None,
     ) -> None:
         sha256 = content_sha256(passages)
-        model = model_of(table)
-        if model != self._model and not self._warned:
-            self._warned = True
-            log.warning(
-                "The index was made with embedding model %r and %r is set: new passages are "
-                "found by keyword only until `kb reindex`.",
-                model,
-                self._model,
-            )
-        target_model = model if model == self._model else ""
-        head = _heads(table, item_id).get(item_id)
-        # A process without the model does not delete vectors that another process computed.
-        if head and head[0] == sha256 and target_model in ("", head[1]):
+        state = state_of(meant_texts(passages), vectors)
+        if _heads(table, item_id).get(item_id) == (sha256, state):
             return
         add_later_columns(table, passages)
-        vectors = self._vectors([passage.text for passage in passages]) if target_model else None
+        if vectors is not None:
+            add_vector_column(table, vectors)
         (
             table.merge_insert("id")
             .when_matched_update_all()
@@ -262,39 +291,54 @@ class LocalSink:
         )
         tables.maintain(table)
 
-    def _schema(self) -> pa.Schema:
-        if not self._model:
-            return schema()
-        return schema(self._model, load_embedder(self._model, self._device).dimension)
+    def vector_states(self) -> VectorStates:
+        """Return how many items have vectors of this machine's model. Raises KnowledgeBaseError."""
+        model = identity_of(self._setting)
+        heads = self._tables.read(_heads) or {}
+        states = {item_id: state for item_id, (_, state) in heads.items() if state != NO_TEXTS}
+        return VectorStates(
+            model,
+            len(states),
+            tuple(sorted(item_id for item_id, state in states.items() if state != model)),
+        )
 
-    def _vectors(self, texts: Sequence[str]) -> Vectors | None:
-        """Return the embeddings of texts, or None when no model is set."""
-        if not self._model:
-            return None
-        return load_embedder(self._model, self._device).passages(texts)
+    def partial_ids(self) -> Sequence[str]:
+        """Return the ids of the items that have vectors for some of their passages alone."""
+        where = f"seq = {HEAD} AND embedding_model LIKE '%{LACKING}%'"
 
-    def _query_vector(self, query: str, mode: str) -> Vectors:
-        """Check that the index has vectors of the model; return the vector of a query."""
-        if not self._model:
-            raise UsageError(
-                "search.model_missing",
-                "{mode} search needs an embedding model, and none is set.",
-                hint="Set KB_EMBEDDING_MODEL (for example "
-                "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2) and run "
-                "`kb reindex`; or search with --mode keyword.",
-                mode=mode.capitalize(),
-            )
-        if error := self._tables.read(self._vector_error):
-            raise error
-        return load_embedder(self._model, self._device).query(query)
+        def read(table: Any) -> Sequence[str]:
+            found = table.search().where(where).select(["item_id"]).to_arrow()
+            return sorted(found["item_id"].to_pylist())
 
-    def _vector_error(self, table: Any) -> KnowledgeBaseError | None:
-        """Return the error for a table that lacks vectors of the model, None if it has all."""
-        folder, made_with = self._tables.shown, model_of(table)
-        if made_with != self._model:
-            return model_error(folder, made_with, self._model)
-        without = table.count_rows(f"seq = {HEAD} AND embedding_model = ''")
-        return vectors_error(folder, without) if without else None
+        return self._tables.read(read) or ()
+
+    def lacking_count(self) -> int:
+        """Return the number of items without all their vectors of this machine's model."""
+        model = identity_of(self._setting).replace("'", "''")
+        where = f"seq = {HEAD} AND embedding_model NOT IN ('{model}', '{NO_TEXTS}')"
+        return self._tables.read(lambda table: int(table.count_rows(where))) or 0
+
+    def require_meaning(self) -> None:
+        """Raise the error of what a search by meaning lacks.
+
+        ModelUnavailable or UsageError for the model, KnowledgeBaseError for an index without its
+        vectors.
+        """
+        if (problem := missing_part(self._setting)) is not None:
+            raise problem
+        model = identity_of(self._setting)
+        if not (self._tables.read(lambda table: column_of(model) in table.schema.names)):
+            raise no_vectors_error(model)
+
+    def _query_vector(self, query: str) -> ranking.Meaning:
+        """Return the vector of a query with what is needed to compare it."""
+        self.require_meaning()
+        embedder: Embedder = load_embedder(chosen_model(self._setting), self._device)
+        return ranking.Meaning(
+            embedder.query(query[:MOST_QUERY_CHARS]),
+            column_of(identity_of(self._setting)),
+            embedder.least_similarity,
+        )
 
     def _replay_changes(
         self,
@@ -317,7 +361,8 @@ class LocalSink:
             if not changed or new_heads.get(item_id, ("", ""))[0] != written.get(item_id, ""):
                 continue
             if item_id in now:
-                self._write_item(tables, table, item_id, _passages(old, item_id))
+                vectors = stored_vectors(old, item_filter(item_id))
+                self._write_item(tables, table, item_id, _passages(old, item_id), vectors)
                 written[item_id] = now[item_id][0]
             else:
                 table.delete(item_filter(item_id))
@@ -345,7 +390,7 @@ def _heads(table: Any, item_id: str | None = None) -> _Heads:
     where = f"seq = {HEAD}" if item_id is None else f"seq = {HEAD} AND {item_filter(item_id)}"
     columns = ["item_id", "content_sha256", "embedding_model"]
     found = table.search().where(where).select(columns).to_arrow().to_pylist()
-    return {row["item_id"]: (row["content_sha256"], row["embedding_model"]) for row in found}
+    return {row["item_id"]: (row["content_sha256"], row["embedding_model"] or "") for row in found}
 
 
 def _passages(table: Any, item_id: str) -> list[Passage]:

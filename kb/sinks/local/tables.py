@@ -27,15 +27,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lancedb
-import numpy as np
 import pyarrow as pa
-from lancedb.index import FTS, BTree, IvfFlat
+from lancedb.index import FTS, BTree
 
 from kb import storage
 from kb.errors import KnowledgeBaseError
-from kb.sinks.local.embedding import Vectors
-from kb.sinks.local.errors import Action, index_error, is_lost_race
+from kb.sinks.local.errors import STORE_ERRORS, Action, index_error, is_lost_race
 from kb.sinks.local.tokenizer import tokens
+from kb.sinks.local.vector_columns import column_of, column_values, index_vectors
+from kb.sinks.local.vectors import TextVectors, meant_texts, state_of
 from kb.types import Passage, UnsurePassage
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,6 @@ FIRST_TABLE = "passages"
 POINTER = "current"
 WORDS_SUFFIX = ".words.feather"
 HEAD = -1
-MODEL_KEY = b"kb.embedding_model"
 
 # Full-text search reads rows outside the index one by one: 2,000 cost about 5 ms per query.
 MAX_UNINDEXED_ROWS = 2_000
@@ -52,21 +51,19 @@ MAX_FRAGMENTS = 64
 MAX_OLD_VERSIONS = 64
 # A reader uses a version during one query; files of older versions can be deleted.
 KEEP_VERSIONS = timedelta(minutes=2)
-# The comparison of a query with every vector takes 2 to 3 s per million; fewer need no index.
-VECTOR_INDEX_FROM = 50_000
 LEFTOVER_AGE_S = 24 * 3600.0
 WRITE_ATTEMPTS = 8
-
-# LanceDB has no error classes: its core raises RuntimeError, its Python part raises the others.
-_STORE_ERRORS = (OSError, RuntimeError, ValueError, pa.ArrowException)
 
 Result = TypeVar("Result")
 
 
-def schema(model: str = "", dimension: int = 0) -> pa.Schema:
-    """Return the table's columns; with a dimension also a column of vectors."""
+def schema() -> pa.Schema:
+    """Return the columns of a new table; those of vectors are added with the first vectors.
+
+    A table of an earlier version may have a column `vector`, which is not used any more.
+    """
     primary_key = {"lance-schema:unenforced-primary-key": "true"}
-    fields = [
+    return pa.schema([
         pa.field("id", pa.string(), nullable=False, metadata=primary_key),
         pa.field("item_id", pa.string()),
         pa.field("seq", pa.int32()),
@@ -86,15 +83,7 @@ def schema(model: str = "", dimension: int = 0) -> pa.Schema:
         pa.field("origin", pa.string()),
         pa.field("content_sha256", pa.string()),
         pa.field("embedding_model", pa.string()),
-    ]
-    if dimension:
-        fields.append(pa.field("vector", pa.list_(pa.float32(), dimension)))
-    return pa.schema(fields, metadata={MODEL_KEY: model.encode()})
-
-
-def model_of(table: Any) -> str:
-    """Return the embedding model that the table was made for, or an empty string."""
-    return ((table.schema.metadata or {}).get(MODEL_KEY) or b"").decode()
+    ])  # fmt: skip
 
 
 def rows(
@@ -102,18 +91,17 @@ def rows(
     passages: Sequence[Passage],
     sha256: str,
     into: pa.Schema,
-    vectors: Vectors | None = None,
+    vectors: TextVectors | None = None,
 ) -> pa.Table:
     """Return the head row and one row per passage, in the schema `into`."""
     count = len(passages) + 1
-    model = "" if vectors is None else (into.metadata or {}).get(MODEL_KEY, b"").decode()
     columns: dict[str, Any] = {
         "id": [_utf8(f"{item_id}#"), *(_utf8(passage.id) for passage in passages)],
         "item_id": [_utf8(item_id)] * count,
         "seq": list(range(HEAD, count - 1)),
         "tokens": [None, *(" ".join(tokens(passage.text)) for passage in passages)],
         "content_sha256": [sha256] * count,
-        "embedding_model": [model] * count,
+        "embedding_model": [state_of(meant_texts(passages), vectors)] * count,
     }
     for name in ("start_s", "end_s"):
         columns[name] = [None, *(getattr(passage, name) for passage in passages)]
@@ -132,10 +120,8 @@ def rows(
     columns["unsure"] = [None, *(_unsure_text(passage) for passage in passages)]
     columns["word_starts_s"] = [None, *(list(passage.word_starts_s) for passage in passages)]
     if vectors is not None:
-        kind = into.field("vector").type
-        flat = np.concatenate([np.zeros(kind.list_size, np.float32), vectors.ravel()])
-        mask = pa.array([True] + [False] * (count - 1))  # True means null
-        columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind, mask=mask)
+        name = column_of(vectors.model)
+        columns[name] = column_values(passages, vectors, into.field(name).type)
     return pa.Table.from_arrays(
         [
             pa.array(columns[field.name], field.type)
@@ -263,7 +249,7 @@ class PassageTables:
                 try:
                     table = self._open(name)  # an empty table is false, so compare with None
                     action(self.create(name, make()) if table is None else table)
-                except _STORE_ERRORS as error:
+                except STORE_ERRORS as error:
                     lost_a_race = is_lost_race(str(error)) or self.current() != name
                     if not lost_a_race or attempt == WRITE_ATTEMPTS:
                         raise
@@ -376,9 +362,9 @@ class PassageTables:
             due = unindexed >= MAX_UNINDEXED_ROWS or fragments >= MAX_FRAGMENTS
             if not (force or due or self._old_versions(table) >= MAX_OLD_VERSIONS):
                 return
-            self._index_vectors(table)
+            index_vectors(table)
             table.optimize(cleanup_older_than=KEEP_VERSIONS)
-        except _STORE_ERRORS as error:
+        except STORE_ERRORS as error:
             log.info("Index upkeep was put off: %s", _first_line(error))
 
     def _old_versions(self, table: Any) -> int:
@@ -387,15 +373,6 @@ class PassageTables:
         with os.scandir(self.folder / f"{table.name}.lance" / "_versions") as files:
             ages = [now - file.stat().st_mtime for file in files]
         return sum(age >= KEEP_VERSIONS.total_seconds() for age in ages)
-
-    @staticmethod
-    def _index_vectors(table: Any) -> None:
-        if "vector" not in table.schema.names:
-            return
-        if any(index.columns == ["vector"] for index in table.list_indices()):
-            return
-        if table.count_rows("vector IS NOT NULL") >= VECTOR_INDEX_FROM:
-            table.create_index("vector", config=IvfFlat(distance_type="cosine"))
 
     def _connect(self) -> Any:
         # With an interval of zero, every query first checks for commits of other processes.
@@ -429,7 +406,7 @@ class PassageTables:
         """Raise the errors of LanceDB during an action as KnowledgeBaseError."""
         try:
             yield
-        except _STORE_ERRORS as error:
+        except STORE_ERRORS as error:
             reason = _first_line(error).replace(str(self.folder), str(self.shown))
             raise index_error(self.shown, action, reason) from error
 

