@@ -145,7 +145,7 @@ class RandomEmbedder:
     """Random vectors of a small model's length: they show the time of a search, not its quality."""
 
     dimension = 384
-    least_similarity = -1.0
+    most_behind = 2.0
 
     def __init__(self, model: str, device: str) -> None:
         self._rng = np.random.default_rng(5)

@@ -31,7 +31,7 @@ class LetterEmbedder:
     """Hashed character trigrams: crude, but `singing` and `singer` are similar."""
 
     dimension = 256
-    least_similarity = -1.0
+    most_behind = 2.0
 
     def __init__(self, model: str, device: str) -> None:
         if model == "broken":

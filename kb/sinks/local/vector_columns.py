@@ -7,12 +7,14 @@ without being rebuilt.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from lancedb.index import IvfFlat
+from numpy.typing import NDArray
 
 from kb.sinks.local.errors import STORE_ERRORS
 from kb.sinks.local.vectors import TextVectors, has_meaning, model_in, text_key
@@ -21,6 +23,10 @@ from kb.types import Passage
 COLUMN = "vector_"
 # The comparison of a query with every vector takes 2 to 3 s per million; fewer need no index.
 VECTOR_INDEX_FROM = 50_000
+_SAMPLE, _LEAST_SAMPLE = 400, 20  # vectors of which a mean is taken
+_KEPT_S = 300.0
+# (index, table, column) -> time, mean
+_MEANS: dict[tuple[str, str, str], tuple[float, NDArray[np.float32]]] = {}
 
 
 def column_of(model: str) -> str:
@@ -74,6 +80,21 @@ def stored_vectors(table: Any, where_item: str) -> TextVectors | None:
         for text, vector in zip(found["text"].to_pylist(), found[name], strict=True)
     }
     return TextVectors(model, dimension, by_text)
+
+
+def mean_vector(table: Any, column: str, place: str) -> NDArray[np.float32] | None:
+    """Return the mean of some vectors of a column, kept for a while; None if there are too few."""
+    key = (place, table.name, column)
+    made_at, mean = _MEANS.get(key, (-_KEPT_S, None))
+    if mean is None or time.monotonic() - made_at > _KEPT_S:
+        where = f"{column} IS NOT NULL"
+        found = table.search().where(where).select([column]).limit(_SAMPLE).to_arrow()[column]
+        if len(found) < _LEAST_SAMPLE:
+            return None
+        rows = np.stack([np.asarray(each.as_py(), np.float32) for each in found])
+        mean = rows.mean(axis=0)
+        _MEANS[key] = (time.monotonic(), mean)
+    return mean
 
 
 def index_vectors(table: Any) -> None:

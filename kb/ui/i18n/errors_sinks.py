@@ -95,6 +95,10 @@ DE: dict[str, tuple[str, str]] = {
         "{package} konnte nicht installiert werden: {cause}",
         "Netz oder den Paketindex von pip prüfen; dann noch einmal: {command}",
     ),
+    "meaning.load_failed": (
+        "Das Modell für die Suche nach der Bedeutung lässt sich nicht laden: {reason}",
+        "Neu installieren: pip install --force-reinstall {requirement}",
+    ),
     "meaning.no_vectors": (
         "Noch keine Aufnahme hat Vektoren von {model}.",
         "Ein Worker macht sie: kb enrich --all --steps meaning",
