@@ -50,7 +50,8 @@ class Meaning(Step):
 
     @property
     def model(self) -> str:
-        return identity_of(get_settings().embedding_model)
+        setting = get_settings().embedding_model
+        return identity_of(setting) or chosen_model(setting) or nano_e5.NAME
 
     def missing(self) -> KBError | None:
         return missing_part(get_settings().embedding_model)
@@ -102,7 +103,8 @@ class Meaning(Step):
 
 
 def _texts(given: StepInput) -> list[str]:
-    assert given.text is not None
+    if given.text is None:
+        return []
     return meant_texts(passages(given.text.transcript, given.text.item))
 
 

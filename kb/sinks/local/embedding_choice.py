@@ -37,7 +37,7 @@ def identity_of(setting: str) -> str:
     if missing_part(setting) is not None:
         return ""
     if model == NANO:
-        return nano_e5.model_name()
+        return nano_e5.NAME
     return model if _is_of_another_engine(model) else model_identity(_plain(model))
 
 

