@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import regex  # type: ignore[import-untyped]
 import sqlalchemy as sa
 
 from kb import storage
@@ -20,6 +19,8 @@ from kb.database.repeating import repeated
 from kb.errors import LibraryError, UsageError
 from kb.library import Library
 from kb.library.metadata import item_from_document
+from kb.pipeline.screen_names import names_on_screens
+from kb.pipeline.sentences import split_sentences
 from kb.transcript.chunks import collapse_whitespace
 from kb.types import MediaItem
 
@@ -30,23 +31,25 @@ LONGEST = 80  # characters of one entry
 _MAX_ITEMS = 1000  # items of a channel
 _DESCRIPTION = 2000  # characters: the rest is mostly links and thanks
 
-_LINK = regex.compile(r"https?://\S+|\S+@\S+|#\S+|www\.\S+")
-_TOKEN = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}'’\-]*|[.!?:;|\n•()\[\]\"“”„]")
-
 
 @dataclass(frozen=True, slots=True)
 class ChannelWords:
-    """A channel's own list, and the names that were detected in addition."""
+    """A channel's own list, and the names that were detected in addition.
+
+    `on_screen` are those that stand on its slides and are not among the others.
+    """
 
     channel: str
     words: tuple[str, ...]
     names: tuple[str, ...]
+    on_screen: tuple[str, ...] = ()
 
 
 class Vocabulary:
     """The lists of one library. Methods raise LibraryError for a damaged or unwritable file."""
 
     def __init__(self, library: Library) -> None:
+        self._library = library
         self._path = library.home / FILE_NAME
 
     def channels(self) -> dict[str, tuple[str, ...]]:
@@ -106,13 +109,15 @@ class Vocabulary:
         storage.write_json(self._path, {"version": 1, "channels": kept})
         return tuple(words)
 
-    def hotwords_for(self, item: MediaItem, database: Database) -> tuple[str, ...]:
+    def hotwords_for(
+        self, item: MediaItem, database: Database, *, with_screens: bool = True
+    ) -> tuple[str, ...]:
         """Return the words for the recognizer's prompt of an item, the most important first.
 
         The result is empty for a channel that has no list (and without a list for all channels): a
         prompt costs time, and a list shows that it is wanted. Else: the list, names of the item,
-        names of the channel. A channel that has an id keeps its list under a new name, and another
-        channel of the same name does not get it.
+        names of the channel, and `with_screens` those on its slides. A channel that has an id keeps
+        its list under a new name, and another channel of the same name does not get it.
         """
         lists = self.channels()
         if not lists:
@@ -125,12 +130,19 @@ class Vocabulary:
         if not words:
             return ()
         others = channel_items(database, item.channel, channel_id) if item.channel else []
-        return tuple(dict.fromkeys((*words, *names_of([item], others), *names_of(others))))
+        shown = self._on_screens(others) if with_screens else ()
+        return tuple(dict.fromkeys((*words, *names_of([item], others), *names_of(others), *shown)))
 
     def for_channel(self, channel: str, database: Database) -> ChannelWords:
         """Return a channel's list and the names detected in its items."""
-        found = names_of(channel_items(database, channel))
-        return ChannelWords(channel, self.words(channel), found)
+        own, words = channel_items(database, channel), self.words(channel)
+        found = names_of(own)
+        shown = (name for name in self._on_screens(own) if name not in {*words, *found})
+        return ChannelWords(channel, words, found, tuple(shown))
+
+    def _on_screens(self, media_items: Sequence[MediaItem]) -> tuple[str, ...]:
+        entries = (self._library.find(item.id) for item in media_items)
+        return names_on_screens(self._library, (entry for entry in entries if entry))
 
 
 def list_names(database: Database, channel: str, channel_id: str) -> tuple[str, ...]:
@@ -194,9 +206,9 @@ def names_of(
     noun.)
     """
     sentences = [
-        words for item in media_items for text in _texts(item) for words in _sentences(text)
+        words for item in media_items for text in _texts(item) for words in split_sentences(text)
     ]
-    about = [words for item in context for text in _texts(item) for words in _sentences(text)]
+    about = [words for item in context for text in _texts(item) for words in split_sentences(text)]
     small = {w for words in (*sentences, *about) for w in words if w[0].islower()}
     inside = {w for words in (*sentences, *about) for w in words[1:] if w[0].isupper()}
     counted: Counter[str] = Counter()
@@ -225,18 +237,6 @@ def _texts(item: MediaItem) -> Iterable[str]:
     yield item.description[:_DESCRIPTION]
     for chapter in item.chapters:
         yield chapter.title
-
-
-def _sentences(text: str) -> Iterable[list[str]]:
-    words: list[str] = []
-    for token in _TOKEN.findall(_LINK.sub(" | ", text)):
-        if token[0].isalnum():
-            words.append(token.strip("'’-"))
-        elif words:
-            yield words
-            words = []
-    if words:
-        yield words
 
 
 @repeated

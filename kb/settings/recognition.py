@@ -74,6 +74,12 @@ class RecognitionSettings(BaseModel):
         "(kb vocabulary) and names from its titles; 0 for none. Channels without a list get "
         "no prompt.",
     )
+    screen_names: bool = Field(
+        True,
+        alias="KB_SCREEN_NAMES",
+        description="Names on the slides of a channel that has a list (kb vocabulary) go behind it "
+        "in the recognizer's prompt.",
+    )
     device: Annotated[str, DEVICE] = Field(
         "auto",
         alias="KB_DEVICE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from kb.asr.windows.windowing import Window
 from kb.cli import run
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.item_states import LibraryRow
-from kb.pipeline import stages
+from kb.library.extras import Extras
+from kb.pipeline import screen_names, stages
 from kb.pipeline.vocabulary import Vocabulary, names_of
 from kb.service import Service
 from kb.settings import Settings, get_settings
@@ -50,6 +52,11 @@ def test_names_are_what_is_never_written_small() -> None:
     assert not {"Winter", "Harbour", "Winter Harbour", "Thanks", "In", "Nothing", "NATO"} & {*found}
     assert names_of([]) == ()
     assert len(names_of([item(n, f"about Name{n:03d}x it") for n in range(28)] * 9)) <= 60
+
+
+def seen_in(lines: list[str], said: str, language: str) -> screen_names._Seen:
+    segments = (Segment(0.0, 1.0, said, ()),) if said else ()
+    return screen_names.seen_words(lines, segments, language)
 
 
 @pytest.fixture
@@ -109,6 +116,60 @@ def test_hotwords_begin_with_the_list_and_need_one(service: Service) -> None:
     assert len(set(found)) == len(found)
     assert hotwords_for(TALKS[2], service.queue.database) == ()
     assert hotwords_for(replace(TALKS[2], channel=""), service.queue.database) == ()
+
+
+SLIDES = [
+    # lines of the slides of one talk, what is said in it, its language, the names that are taken
+    (["Tom Keller, Ewan Vance", "Ewan Vance: rings of glass"], "", "en", ("Ewan Vance",)),
+    (["Ada Morgan, host"], "I am Ada Morgan from the coast", "en", ("Ada Morgan",)),
+    (["Ada Morgan, host"], "nobody says it", "en", ()),  # read once
+    (["The Fresnel lens"], "It is the Fresnel lens", "en", ("Fresnel",)),
+    (["Fresnel lens"], "It is a Fresnel lens", "en", ()),  # any word may begin a line
+    (["The Fresne1 lens", "old Fresne1 lens"], "", "en", ()),  # no letter
+    (["by Moore * ll", "of Moore"], "", "en", ("Moore",)),
+    (["Ferry Timetable", "New Timetable"], "the ferry has a timetable", "en", ()),
+    (["see Ferry Timetable now", "a Ferry Timetable"], "", "en", ("Ferry Timetable",)),
+    (["A Title Where Each Word Begins So", "Each Word Begins So too"], "", "en", ()),
+    (["Lantern Bay Talks, 1"], "to Lantern Bay Talks on the bay", "en", ()),  # part of a heading
+    (["by ACME", "of ACME"], "", "en", ()),  # a heading may be written so
+    (["die Fähre im Hafen", "am Hafen", "im Hafen"], "", "de", ()),  # nouns
+    (["mit Anna Bell", "von Anna Bell"], "", "de", ("Anna Bell",)),
+    (["Lantern Bay Talks", "LanternBay Talks"], "", "en", ()),  # one line, read twice
+    (["by McDonald", "the Saint-Exupery", "a Saint-Exupery"], "", "en", ("Saint-Exupery",)),
+    (["by Ox", "of Ox"], "", "en", ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "said", "language", "names"), SLIDES)
+def test_names_on_slides_are_taken_with_evidence(
+    lines: list[str], said: str, language: str, names: tuple[str, ...]
+) -> None:
+    assert screen_names._names([seen_in(lines, said, language)]) == names
+
+
+def test_names_on_slides_follow_those_of_titles(service: Service) -> None:
+    """What is written small in one talk of a channel is no name in the others."""
+    service.vocabulary.change("Talks", add=["Grossmünster"])
+    database = service.queue.database
+    for talk, lines in (
+        (TALKS[0], ["by Tom Keller", "by Zwingli Moore"]),
+        (TALKS[1], ["with Tom Keller", "of Zwingli Moore", "a moore"]),
+    ):
+        entry = service.library.find(talk.id)
+        assert entry is not None
+        page = {
+            "showings": [{"start": 0.0, "end": 5.0}],
+            "lines": [{"text": line, "start": 0.0} for line in lines],
+        }
+        sha256 = stages.read_transcript(service.library, entry).media.sha256
+        document = {"basis": {"sha256": sha256}, "picture": True, "pages": [page]}
+        Extras(service.library).write(entry, "screen", document, nullcontext)
+    found = service.vocabulary.hotwords_for(TALKS[0], database)
+    assert found[-1] == "Tom Keller" and found[0] == "Grossmünster"
+    off = service.vocabulary.hotwords_for(TALKS[0], database, with_screens=False)
+    assert found == (*off, "Tom Keller")
+    assert service.vocabulary.for_channel("Talks", database).on_screen == ("Tom Keller",)
+    assert service.vocabulary.for_channel("Another", database).on_screen == ()
 
 
 def test_a_correction_is_shown_and_then_made_across_the_channel(service: Service) -> None:

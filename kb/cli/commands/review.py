@@ -312,6 +312,9 @@ def vocabulary(
         )
         if found.names:
             console.print_note(f"Names found: {', '.join(found.names[:12])}")
+    if found.on_screen:
+        used = "" if service.settings.screen_names else " (not used: KB_SCREEN_NAMES)"
+        console.print_note(f"On its slides{used}: {', '.join(found.on_screen[:12])}")
 
 
 def correct(

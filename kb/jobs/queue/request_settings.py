@@ -33,7 +33,7 @@ OF_THE_MACHINE = frozenset((
 # Settings of recognition that concern the words, beside those of checks and repair.
 OF_THE_WORDS = (
     "preset", "model", "engine", "language", "normalize_loudness", "longest_pause_s", "max_hours",
-    "prompt_tokens", "qwen_aligner",
+    "prompt_tokens", "screen_names", "qwen_aligner",
 )  # fmt: skip
 # What becomes of a transcript, beside its words.
 _OF_THE_RUN = (

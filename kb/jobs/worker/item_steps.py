@@ -243,11 +243,13 @@ class ItemSteps(ItemAttempt):
 
     def _hotwords(self, row: item_states.ItemRow, item: MediaItem) -> tuple[str, ...]:
         """Return the hotwords for the item; none if they cannot be read."""
-        context = self._context
-        if not self._settings_of(row).prompt_tokens:
+        context, asked = self._context, self._settings_of(row)
+        if not asked.prompt_tokens:
             return ()
         try:
-            return Vocabulary(context.library).hotwords_for(item, context.items.database)
+            return Vocabulary(context.library).hotwords_for(
+                item, context.items.database, with_screens=asked.screen_names
+            )
         except KBError as error:
             context.warn_throttled(error)
             return ()
