@@ -10,13 +10,15 @@ from typing import Literal
 from kb.errors import KBError, UsageError
 from kb.types import Transcript
 from kb.video.caption_style import KARAOKE, PLAIN, load_style, style_names
-from kb.video.captioned import USUAL_SIZE, FilmRequest, check_film_name, make_film
+from kb.video.captioned import USUAL_SIZE, FilmRequest, Words, check_film_name, make_film
 from kb.video.picture import MAX_SIDE, MIN_SIDE, fitting
+from kb.video.reel import MOST_STRETCHES, SHORTEST_S, Stretch, make_reel
 from kb.video.soft_tracks import add_track
 
-Kind = Literal["captions", "karaoke", "soft"]
+Kind = Literal["captions", "karaoke", "soft", "reel"]
 
 STYLES = style_names()
+__all__ = ["MOST_STRETCHES", "STYLES", "Kind", "Stretch", "Wish", "Words", "make"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Wish:
     """A film that a user asks for.
 
     `style` is a name or a file, empty for the usual one; `picture` a still; `size` such as
-    `1280x720`, empty for the usual one; `threads` 0 for as many as there are cores.
+    `1280x720`, empty for the usual one; `threads` 0 for as many as there are cores. `stretches`,
+    `length_s` (the reel lasts no longer) and `words` are those of a reel.
     """
 
     kind: Kind
@@ -32,11 +35,27 @@ class Wish:
     picture: Path | None = None
     size: str = ""
     threads: int = 0
+    stretches: tuple[Stretch, ...] = ()
+    length_s: float | None = None
+    words: Words | None = None
 
     def check(self, target: Path) -> None:
         """Raise UsageError for values that cannot be, before any work is done."""
         check_film_name(target)
         self.request()
+        if self.kind == "reel" and self.picture:
+            raise UsageError(
+                "reel.picture",
+                "A reel has the picture of its medium.",
+                hint="Leave --picture out.",
+            )
+        if self.length_s is not None and self.length_s < SHORTEST_S:
+            raise UsageError(
+                "reel.length",
+                "A reel of {seconds:g} s is too short.",
+                hint="Give --length in seconds, such as 60.",
+                seconds=self.length_s,
+            )
         if self.kind == "soft" and (self.style or self.picture or self.size):
             raise UsageError(
                 "video.soft_looks",
@@ -46,7 +65,9 @@ class Wish:
 
     def request(self) -> FilmRequest:
         """Return the wish with its style read. Raises UsageError."""
-        words: Literal["captions", "karaoke"] = "karaoke" if self.kind == "karaoke" else "captions"
+        words: Words | None = "karaoke" if self.kind == "karaoke" else "captions"
+        if self.kind == "reel":
+            words = self.words
         style = load_style(self.style or (KARAOKE if words == "karaoke" else PLAIN))
         size = USUAL_SIZE
         if self.size:
@@ -76,4 +97,9 @@ def make(
     if wish.kind == "soft":
         return add_track(medium, transcript, draft, target=target, progress=progress).notes
     request = wish.request()
+    if wish.kind == "reel":
+        return make_reel(
+            medium, transcript, wish.stretches, request, draft, target=target,
+            length_s=wish.length_s, progress=progress,
+        ).notes  # fmt: skip
     return make_film(medium, transcript, request, draft, target=target, progress=progress).notes

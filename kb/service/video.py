@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb.errors import KBError, UsageError
-from kb.library import Library
-from kb.pipeline import stages
-from kb.pipeline.video import STYLES, Wish, make
+from kb.library import Library, LibraryEntry
+from kb.pipeline import enrichment, stages
+from kb.pipeline.video import MOST_STRETCHES, STYLES, Stretch, Wish, Words, make
 from kb.service.items import Items
 from kb.service.review import Review
 from kb.settings import Settings
@@ -17,8 +17,11 @@ from kb.storage import Target
 from kb.transcript.foreign.reader import read
 from kb.transcript.time_order import check_times
 from kb.types import MediaRef, Transcript
+from kb.types.notes import Cited
 
-__all__ = ["STYLES", "MadeVideo", "Videos", "Wish"]
+__all__ = ["STYLES", "MadeVideo", "Stretch", "Videos", "Wish", "Words"]
+
+AROUND_S = 0.25  # before and after the segments of a highlight
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,24 @@ class Videos:
         target = target or default_target(entry.stem, wish)
         wish.check(target)
         words = stages.read_transcript(self.library, entry)
+        if wish.kind == "reel" and not wish.stretches:
+            wish = replace(wish, stretches=self._highlights(entry, words))
         medium = self.review.medium_of(entry)
         source = f"video:{entry.item.id}"
         return self._make(medium, words, wish, target, source, overwrite, progress)
+
+    def _highlights(self, entry: LibraryEntry, transcript: Transcript) -> tuple[Stretch, ...]:
+        """Return the highlights that were found in an item as stretches. Raises UsageError."""
+        found = enrichment.notes(self.library, entry, transcript).highlights
+        if not found:
+            raise UsageError(
+                "reel.no_highlights",
+                "No highlights of {item_id} are known.",
+                hint='Name stretches (--take "1:05-1:20=Title"), or have them found: '
+                "kb enrich {item_id} --steps highlights",
+                item_id=entry.item.id,
+            )
+        return highlight_stretches(found, transcript)
 
     def _make(
         self,
@@ -99,6 +117,25 @@ class Videos:
         with files.draft(named) as draft:
             notes = make(medium, transcript, wish, draft.path, target=target, progress=progress)
         return MadeVideo(draft.target, notes)
+
+
+def highlight_stretches(highlights: Sequence[Cited], transcript: Transcript) -> tuple[Stretch, ...]:
+    """Return the whole segments around each highlight's words, in order of time.
+
+    Those that touch are one stretch, with the title of the first.
+    """
+    found: list[Stretch] = []
+    for each in sorted(highlights, key=lambda cited: cited.quotes[0].start_s):
+        start_s, end_s = each.quotes[0].start_s, each.quotes[0].end_s
+        around = [s for s in transcript.segments if s.start_s < end_s and s.end_s > start_s]
+        start_s = max(0.0, min([start_s, *(s.start_s for s in around)]) - AROUND_S)
+        end_s = max([end_s, *(s.end_s for s in around)]) + AROUND_S
+        end_s = min(end_s, max(transcript.media.duration_s, end_s - AROUND_S))
+        if found and start_s <= found[-1].end_s:
+            found[-1] = replace(found[-1], end_s=max(end_s, found[-1].end_s))
+        else:
+            found.append(Stretch(start_s, end_s, each.text))
+    return tuple(found[:MOST_STRETCHES])
 
 
 def default_target(stem: str, wish: Wish) -> Path:

@@ -26,6 +26,8 @@ from kb.video.glyphs import FontFile
 _SIDE_PERCENT = 6  # space at both sides of the picture that captions leave
 _COLUMN_EM = 0.57  # mean width of a letter, in the font's size between lines
 _LINE_EM = 1.36  # height of a line of Noto Sans; the format gives sizes as such heights
+_TITLE_SIZE = 1.3  # of the captions' size
+_TITLE_FADE_MS = 300
 _ALIGNMENTS = {"bottom": 2, "middle": 5, "top": 8}
 
 _COMMAND = re.compile(r"\\(?=[Nnh{}\\]|$)")
@@ -44,6 +46,8 @@ Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outli
 Alignment, MarginL, MarginR, MarginV, Encoding
 Style: Default,{font},{size:g},{primary},{secondary},{outline},{back},{bold},0,0,0,100,100,0,0,\
 {border},{outline_width:g},{shadow:g},{alignment},{side},{side},{margin},1
+Style: Title,{font},{title_size:g},{secondary},{secondary},{outline},{back},-1,0,0,0,100,100,0,0,\
+{border},{outline_width:g},{shadow:g},{title_alignment},{side},{side},{margin},1
 
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
@@ -62,12 +66,28 @@ class Size:
         return min(self.width, self.height)
 
 
-def caption_script(
-    transcript: Transcript, style: CaptionStyle, fonts: FontChoice, size: Size, *, karaoke: bool
-) -> str:
-    """Return the document; only its head if there are no words.
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A title over the picture, with its times in seconds."""
 
-    `karaoke`: each word is filled with the style's `sung` colour in its time.
+    start_s: float
+    end_s: float
+    text: str
+
+
+def caption_script(
+    transcript: Transcript,
+    style: CaptionStyle,
+    fonts: FontChoice,
+    size: Size,
+    *,
+    karaoke: bool,
+    titles: Sequence[Title] = (),
+) -> str:
+    """Return the document; only its head if there are no words and no titles.
+
+    `karaoke`: each word is filled with the style's `sung` colour in its time. Titles are at the
+    other end of the picture than the words.
     """
     layout = _layout(transcript, style, size)
     if karaoke:
@@ -80,6 +100,11 @@ def caption_script(
         effect = _animation(style, size, moves=not alone)
         times = f"{_time(cue.start_ms)},{_time(cue.end_ms)}"
         lines.append(f"Dialogue: 0,{times},Default,,0,0,0,,{effect}{text}\n")
+    for title in titles:
+        times = f"{_time(round(title.start_s * 1000))},{_time(round(title.end_s * 1000))}"
+        fade = rf"{{\fad({_TITLE_FADE_MS},{_TITLE_FADE_MS})}}"
+        text = _in_fonts(" ".join(title.text.split()), fonts)
+        lines.append(f"Dialogue: 1,{times},Title,,0,0,0,,{fade}{text}\n")
     return "".join(lines)
 
 
@@ -107,6 +132,8 @@ def _head(style: CaptionStyle, font: FontFile, size: Size, *, karaoke: bool) -> 
         outline_width=style.outline_width * unit,
         shadow=style.shadow * unit,
         alignment=_ALIGNMENTS[style.place],
+        title_size=style.size * unit * _TITLE_SIZE,
+        title_alignment=_ALIGNMENTS["bottom" if style.place == "top" else "top"],
         side=round(size.width * _SIDE_PERCENT / 100),
         margin=round(style.margin * unit),
     )

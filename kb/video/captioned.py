@@ -32,20 +32,20 @@ SCRIPT, FONTS = "words.ass", "fonts"  # names in the folder of a command
 USUAL_SIZE = Size(1280, 720)
 _COPIED_SOUND = frozenset({"aac", "mp3"})  # what every player takes in these kinds of files
 _LENGTH_LEEWAY_S, _LENGTH_LEEWAY = 1.0, 0.01
-_GROUND = "0x14181F"
-_WAVE = "0x6FA8FF"
+GROUND = "0x14181F"
+WAVE = "0x6FA8FF"
 _WAVE_PERCENT = 20  # of the picture's height
 
 
 @dataclass(frozen=True, slots=True)
 class FilmRequest:
-    """A film to make.
+    """A film to make; `words` may be None for a reel alone.
 
     `still`: the picture under the words, else that of the medium, else a plain ground. `size` is
     for films without a video's picture. `threads` 0: as many as there are cores.
     """
 
-    words: Words
+    words: Words | None
     style: CaptionStyle
     still: Path | None = None
     size: Size = USUAL_SIZE
@@ -104,7 +104,7 @@ def make_film(
     karaoke = request.words == "karaoke"
     script = caption_script(transcript, style, fonts, picture.size, karaoke=karaoke)
     notes = fonts.notes + _notes(medium, transcript, request, has_picture=film is not None)
-    track = f"0:a:{_track(found, transcript)}"
+    track = f"0:a:{sound_track(found, transcript)}"
     length_s = found.duration_s or transcript.segments[-1].end_s
     with storage.scratch_folder() as folder:
         lay_script(folder, script, fonts)
@@ -130,11 +130,13 @@ def lay_script(folder: Path, script: str, fonts: FontChoice) -> None:
         shutil.copyfile(path, folder / FONTS / f"{number}{path.suffix.lower()}")
 
 
-def output_arguments(found: MediaProbe, target: Path, threads: int) -> list[str]:
+def output_arguments(
+    found: MediaProbe, target: Path, threads: int, *, copies_sound: bool = True
+) -> list[str]:
     """Return the arguments for picture and sound of a film at `target`."""
     sound = (
         ["-c:a", "copy"]
-        if found.audio_codec in _COPIED_SOUND
+        if copies_sound and found.audio_codec in _COPIED_SOUND
         else ["-c:a", "aac", "-b:a", "160k", "-ar", "48000", "-ac", "2"]
     )
     return [
@@ -168,7 +170,7 @@ def _picture(found: MediaProbe, request: FilmRequest, film: Picture | None) -> P
     return Picture(request.size, USUAL_RATE)
 
 
-_DRAWN = f"ass=filename={SCRIPT}:fontsdir={FONTS}"
+DRAWN = f"ass=filename={SCRIPT}:fontsdir={FONTS}"
 
 
 def _over_film(
@@ -178,7 +180,7 @@ def _over_film(
     # A constant rate: a recording of a screen may stand still while its captions change.
     graph = (
         f"[0:V:0]fps={film.frames_per_s:.6f}:start_time=0,"
-        f"scale={film.size.width}:{film.size.height},setsar=1,{_DRAWN}[out]"
+        f"scale={film.size.width}:{film.size.height},setsar=1,{DRAWN}[out]"
     )
     arguments = [*thread_arguments(request.threads), *input_arguments(found)]
     arguments += ["-filter_complex", graph, "-map", "[out]"]
@@ -200,22 +202,22 @@ def _over_wave(
     band = max(2, round(high * _WAVE_PERCENT / 100 / 2) * 2)
     inputs = [*thread_arguments(request.threads), *input_arguments(found)]
     if request.still is None:
-        ground, centre = f"color=c={_GROUND}:s={wide}x{high}:r={rate}[ground]", 0.45
+        ground, centre = f"color=c={GROUND}:s={wide}x{high}:r={rate}[ground]", 0.45
     else:
         inputs += ["-protocol_whitelist", "file", "-i", media_url(request.still)]
         # One picture is scaled once and then repeated.
         ground, centre = (
             (
                 f"[1:v]scale={wide}:{high}:force_original_aspect_ratio=decrease,"
-                f"pad={wide}:{high}:(ow-iw)/2:(oh-ih)/2:color={_GROUND},setsar=1,format=yuv420p,"
+                f"pad={wide}:{high}:(ow-iw)/2:(oh-ih)/2:color={GROUND},setsar=1,format=yuv420p,"
                 f"loop=loop=-1:size=1,setpts=N/({rate}*TB),fps={rate}[ground]"
             ),
             0.66,
         )
     graph = (
-        f"{ground};[{track}]showwaves=s={wide}x{band}:mode=cline:draw=full:scale=sqrt:rate={rate}:colors={_WAVE}[wave];"
+        f"{ground};[{track}]showwaves=s={wide}x{band}:mode=cline:draw=full:scale=sqrt:rate={rate}:colors={WAVE}[wave];"
         f"[ground][wave]overlay=x=0:y={round(high * centre - band / 2)}:eof_action=pass,"
-        f"{_DRAWN}[out]"
+        f"{DRAWN}[out]"
     )
     arguments = [*inputs, "-filter_complex", graph, "-map", "[out]", "-map", track]
     arguments += ["-t", f"{length_s:.3f}", *output_arguments(found, draft, request.threads)]
@@ -223,7 +225,7 @@ def _over_wave(
     return [*arguments, *start_arguments(found)], filters
 
 
-def _track(found: MediaProbe, transcript: Transcript) -> int:
+def sound_track(found: MediaProbe, transcript: Transcript) -> int:
     """Return the number, from 0, of the sound track that was read, or is read by default."""
     known = {track.number for track in found.tracks}
     read = [number for number in transcript.media.tracks if number in known]

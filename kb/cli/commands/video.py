@@ -14,7 +14,8 @@ from kb.cli.output import console
 from kb.cli.output.progress import media_progress
 from kb.errors import MediaUnavailable, UsageError
 from kb.service import Service
-from kb.service.video import STYLES, MadeVideo, Wish
+from kb.service.notation import parse_time
+from kb.service.video import STYLES, MadeVideo, Stretch, Wish, Words
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +33,17 @@ def video(
         bool,
         typer.Option("--soft", help="With --captions: a track that a player switches on."),
     ] = False,
+    reel: Annotated[
+        bool,
+        typer.Option("--reel", help="Join stretches, or the highlights that were found."),
+    ] = False,
+    take: Annotated[
+        list[str] | None,
+        typer.Option("--take", help="A stretch of a reel: 1:05-1:20, or 1:05-1:20=Title."),
+    ] = None,
+    length: Annotated[
+        float | None, typer.Option("--length", help="Seconds that a reel lasts at most.")
+    ] = None,
     transcript: Annotated[
         Path | None,
         typer.Option("--transcript", help="Transcript of a FILE: json, srt, vtt and others."),
@@ -54,21 +66,18 @@ def video(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Draw the words of a transcript into a film: captions or karaoke."""
-    if captions == karaoke:
+    """Draw the words of a transcript into a film, or join stretches of it to a reel."""
+    words = _words(captions, karaoke, soft, reel)
+    if not reel and (take or length is not None):
         raise UsageError(
-            "video.which",
-            "What is to be drawn?",
-            hint="Give one of --captions and --karaoke.",
+            "video.take_without_reel",
+            "--take and --length are for a reel.",
+            hint="Add --reel.",
         )
-    if soft and karaoke:
-        raise UsageError(
-            "video.soft_karaoke",
-            "Karaoke cannot be a track that a player switches on.",
-            hint="Leave --soft out, or take --captions --soft.",
-        )
-    wish = Wish("soft" if soft else "karaoke" if karaoke else "captions", style, picture, size,
-                threads)  # fmt: skip
+    wish = Wish(
+        "reel" if reel else "soft" if soft else words or "captions", style, picture, size, threads,
+        tuple(map(_stretch, take or ())), length, words,
+    )  # fmt: skip
     medium = Path(target).expanduser()
     if transcript is None and medium.is_file():
         raise UsageError(
@@ -88,6 +97,37 @@ def video(
     for each in made.notes:
         console.print_warning(f"{each.message} {each.hint}")
     console.print_note(f"Written: {made.path}")
+
+
+def _words(captions: bool, karaoke: bool, soft: bool, reel: bool) -> Words | None:
+    """Return how words are drawn, None for a reel without. Raises UsageError."""
+    if captions == karaoke and not (reel and not captions):
+        raise UsageError(
+            "video.which",
+            "What is to be drawn?",
+            hint="Give one of --captions and --karaoke, or --reel with one of them or none.",
+        )
+    if soft and (karaoke or reel):
+        raise UsageError(
+            "video.soft_karaoke",
+            "Only captions of a whole medium can be a track that a player switches on.",
+            hint="Leave --soft out, or take --captions --soft.",
+        )
+    return "karaoke" if karaoke else "captions" if captions else None
+
+
+def _stretch(text: str) -> Stretch:
+    """Return the stretch of `1:05-1:20=Title`. Raises UsageError."""
+    times, _, title = text.partition("=")
+    start, dash, end = times.partition("-")
+    if not dash:
+        raise UsageError(
+            "reel.take",
+            "{text!r} is no stretch.",
+            hint='Write --take "1:05-1:20=Title".',
+            text=text,
+        )
+    return Stretch(parse_time(start), parse_time(end), title)
 
 
 def _make(

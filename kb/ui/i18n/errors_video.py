@@ -3,11 +3,48 @@
 DE: dict[str, tuple[str, str]] = {
     "video.which": (
         "Was soll gezeichnet werden?",
-        "Eines von --captions und --karaoke angeben.",
+        "Eines von --captions und --karaoke angeben, oder --reel mit einem davon oder keinem.",
     ),
     "video.soft_karaoke": (
-        "Karaoke kann keine Spur sein, die ein Abspieler einschaltet.",
+        "Nur Untertitel eines ganzen Mediums können eine Spur sein, die ein Abspieler einschaltet.",
         "--soft weglassen, oder --captions --soft nehmen.",
+    ),
+    "video.take_without_reel": (
+        "--take und --length sind für eine Zusammenstellung.",
+        "--reel dazunehmen.",
+    ),
+    "reel.take": (
+        "{text!r} ist kein Abschnitt.",
+        'So angeben: --take "1:05-1:20=Titel".',
+    ),
+    "reel.number": (
+        "Eine Zusammenstellung hat 1 bis {most} Abschnitte, nicht {number}.",
+        'Sie nennen: --take "1:05-1:20=Titel", für jeden einmal.',
+    ),
+    "reel.short": (
+        "Von {start_s:g} s bis {end_s:g} s ist zu kurz für eine Zusammenstellung.",
+        "Ein Abschnitt dauert mindestens eine Sekunde.",
+    ),
+    "reel.outside": (
+        "{name} endet bei {length:.1f} s: von {start_s:g} bis {end_s:g} s ist nichts.",
+        "Zeiten innerhalb des Mediums angeben.",
+    ),
+    "reel.picture": (
+        "Eine Zusammenstellung hat das Bild ihres Mediums.",
+        "--picture weglassen.",
+    ),
+    "reel.length": (
+        "Eine Zusammenstellung von {seconds:g} s ist zu kurz.",
+        "--length in Sekunden angeben, etwa 60.",
+    ),
+    "reel.no_highlights": (
+        "Von {item_id} sind keine Höhepunkte bekannt.",
+        'Abschnitte nennen (--take "1:05-1:20=Titel"), oder sie finden lassen: '
+        "kb enrich {item_id} --steps highlights",
+    ),
+    "note.reel_left_out": (
+        "{number} Abschnitte fehlen: die Zusammenstellung hat ihre Länge ohne sie.",
+        "Eine längere: --length SECONDS",
     ),
     "video.no_transcript": (
         "Das Transkript von {file} ist nicht genannt.",
