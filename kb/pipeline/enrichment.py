@@ -229,6 +229,7 @@ def run_step(
             given = replace(given, before=extras.read(entry, name))
     if step.needs_medium:
         _require_medium(entry, given)
+    deleted = voices.last_deletion(library) if wanted else ""
     started = time.monotonic()
     fetch = fetch_picture if step.needs_picture else None
     if not fetched_picture.is_wanted(options, settings):
@@ -245,6 +246,8 @@ def run_step(
         error.retryable = error.retryable or bool(given.medium and not given.medium.exists())
         raise
     private = result.pop(PRIVATE, {})
+    if private and voices.last_deletion(library) != deleted:
+        private = {}  # deleted meanwhile
     document = {
         _BASIS: step.basis(given),
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -262,6 +265,10 @@ def run_step(
             extras.write(entry, kind, about, guard)
         else:  # that of other labels, or made before the setting was changed
             extras.remove(entry, kind, guard)
+    if private and voices.last_deletion(library) != deleted:
+        for kind in private:  # deleted between the look above and the writing
+            extras.remove(entry, kind, guard)
+        private = {}
     extras.write(entry, name, document, guard)
     if step.is_indexed:
         _index(library, entry, settings)

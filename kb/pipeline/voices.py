@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -33,9 +34,12 @@ from kb.transcript.speaker_names import (
     GivenName,
     Spans,
     SpeakerNames,
+    names_record,
+    read_names,
 )
 from kb.transcript.spoken_spans import SpokenSpans
 
+_DELETED = "voices_deleted"  # key of `library.json`: a mark of the last deletion
 SURE = 0.85  # cosine from which a voice is that of a profile
 
 Vector = npt.NDArray[np.float32]
@@ -86,22 +90,48 @@ def read(library: Library, entry: LibraryEntry) -> tuple[StoredVoice, ...]:
 
 def read_file(path: Path, entry: LibraryEntry) -> tuple[StoredVoice, ...]:
     """As `read`, for an item of the trash, too."""
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError:
+    stamp = _stamp(path)
+    if not stamp:
         return ()
     return _read(path, stamp, entry.item.id, entry.sha256, get_step(STEP).model)
+
+
+def spans_named(path: Path, entry: LibraryEntry, name: str) -> set[Spans]:
+    """Return the spans of the stored voices that have a name, those of any model and medium.
+
+    Raises LibraryError for damaged documents.
+    """
+    stamp = _stamp(path)
+    if not stamp:
+        return set()
+    found = _read(path, stamp, entry.item.id, "", "")
+    basis = storage.read_json(path).get("basis")
+    sha256 = str(basis.get("sha256") or "") if isinstance(basis, dict) else ""
+    names = read_names(entry.record, sha256 or entry.sha256, f"{entry.stem}.json")
+    labels = label_voices(found, names)
+    return {voice.spans for voice, label in zip(found, labels, strict=True) if label == name}
+
+
+def _stamp(path: Path) -> int:
+    """Return the time of change of a file in ns, 0 if it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=4096)
 def _read(
     path: Path, _stamp: int, item_id: str, sha256: str, model: str
 ) -> tuple[StoredVoice, ...]:
+    """Return the voices of a document, none of another item, medium or model; "" is any."""
     document = storage.read_json(path)
     fields = Fields(document, str(path), hint="Remove the file; it is made again on request.")
-    if fields.text("model", "") != model or fields.text("id", "") != item_id:
+    if fields.text("model", "") != (model or fields.text("model", "")):
         return ()
-    if fields.inner("basis").text("sha256", "") != sha256:
+    if fields.text("id", "") != item_id:
+        return ()
+    if sha256 and fields.inner("basis").text("sha256", "") != sha256:
         return ()
     found = []
     for row in fields.objects("voices", required=True):
@@ -112,12 +142,48 @@ def _read(
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The profiles of one library, and the files that they were made from."""
+
+    entries: tuple[LibraryEntry, ...]
+    stamps: tuple[int, ...]
+    model: str
+    profiles: Mapping[str, VoiceProfile]
+
+    def is_of(self, entries: Sequence[LibraryEntry], stamps: Sequence[int], model: str) -> bool:
+        # An entry is another object once its file has changed, see `library_cache`.
+        same = len(entries) == len(self.entries) and self.model == model
+        return (
+            same
+            and self.stamps == tuple(stamps)
+            and all(one is other for one, other in zip(entries, self.entries, strict=True))
+        )
+
+
+_known: dict[Path, _Known] = {}
+
+
 def profiles(library: Library) -> dict[str, VoiceProfile]:
-    """Return the profiles of all persons whom a person named, by name. Raises LibraryError."""
+    """Return the profiles of all persons whom a person named, by name. Raises LibraryError.
+
+    They are computed again once a file that they are made from has changed: a page asks for them
+    each time that it is drawn.
+    """
+    listed = library_cache(library.media_folder).listing().entries
+    entries = tuple(entry for entry in listed if KEY in entry.record)
+    extras, model = Extras(library), get_step(STEP).model
+    stamps = tuple(_stamp(extras.path(entry.stem, VOICES)) for entry in entries)
+    known = _known.get(library.home)
+    if known is None or not known.is_of(entries, stamps, model):
+        known = _Known(entries, stamps, model, _profiles(library, entries))
+        _known[library.home] = known
+    return dict(known.profiles)
+
+
+def _profiles(library: Library, entries: Sequence[LibraryEntry]) -> dict[str, VoiceProfile]:
     sums: dict[str, list[tuple[float, Vector, str, bool]]] = {}
-    for entry in library_cache(library.media_folder).listing().entries:
-        if KEY not in entry.record:
-            continue
+    for entry in entries:
         voices, names = _of(library, entry)
         for voice, given in zip(voices, _given(voices, names), strict=True):
             if given is not None and given.name and given.by != VOICE:
@@ -197,11 +263,21 @@ def name_known(
             added = tuple(GivenName(each.spans, each.name, by=VOICE, at=at) for each in found)
             names = names_of(entry)
             names = replace(names, sha256=entry.sha256, names=(*names.names, *added))
-            library.amend(item_id, {KEY: names.record()})
+            library.amend(item_id, {KEY: names_record(names, entry.record.get(KEY))})
     except LibraryError as error:
         log.warning("%s: %s", item_id, error.message)
         return ()
     return tuple(dict.fromkeys(each.name for each in found))
+
+
+def last_deletion(library: Library) -> str:
+    """Return a mark of the last deletion of voices, empty if there was none."""
+    return str(library.read_facts().get(_DELETED) or "")
+
+
+def mark_deletion(library: Library) -> None:
+    """Record that voices are deleted: a step that began before writes none."""
+    library.write_facts({_DELETED: uuid.uuid4().hex})
 
 
 def is_published(entry: LibraryEntry) -> bool:

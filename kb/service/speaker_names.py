@@ -28,6 +28,7 @@ from kb.transcript.speaker_names import (
     SpeakerNames,
     label_of,
     longest_spans,
+    names_record,
     shown_spans,
     with_names,
 )
@@ -230,7 +231,7 @@ class SpeakerActs:
             names = change(seen)
             if names != seen.names:
                 names = replace(names, sha256=seen.entry.sha256)
-                self.library.amend(item_id, {KEY: names.record()})
+                self.library.amend(item_id, {KEY: names_record(names, seen.entry.record.get(KEY))})
                 self.queue.record("speakers", [item_id], **facts)
         return self.of(item_id)
 

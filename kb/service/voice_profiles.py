@@ -20,7 +20,6 @@ from kb.library.metadata import entry_from_record
 from kb.library.trash import FILES, Trash
 from kb.library.trash import FOLDER as TRASH
 from kb.pipeline import voices
-from kb.pipeline.speakers import names_of
 from kb.pipeline.voices import VoiceProfile
 from kb.service.backup import ASIDE
 from kb.service.items import Items
@@ -108,6 +107,7 @@ class VoiceProfiles:
 
         Return their number. The names stay.
         """
+        voices.mark_deletion(self.library)
         deleted, extras = 0, Extras(self.library)
         for entry in self.items.listing().entries:
             deleted += self._delete_in(extras.path(entry.stem, VOICES), entry, name)
@@ -126,6 +126,7 @@ class VoiceProfiles:
 
         Return the number of files that had any. Backups made before still have them.
         """
+        voices.mark_deletion(self.library)
         home, deleted = self.library.home, 0
         for folder in (home / EXTRAS, home / TRASH, *home.glob(f"{ASIDE}-*")):
             for path in sorted(folder.rglob(f"{VOICES}.json")):
@@ -139,9 +140,7 @@ class VoiceProfiles:
         return deleted
 
     def _delete_in(self, path: Path, entry: LibraryEntry, name: str) -> int:
-        found = voices.read_file(path, entry)
-        labels = voices.label_voices(found, names_of(entry))
-        own = {voice.spans for voice, label in zip(found, labels, strict=True) if label == name}
+        own = voices.spans_named(path, entry, name)
         if not own:
             return 0
         with self.library.guard(entry.item.id):

@@ -25,6 +25,7 @@ from kb.storage import Fields
 from kb.transcript.spoken_spans import SpokenSpans, longest, spans_of
 from kb.types import Segment, Transcript, Word
 
+_EARLIER = "earlier"  # key of the names of other media
 KEY = "speakers"  # of the item's metadata
 HAND, CONFIRMED, VOICE = "hand", "confirmed", "voice"  # where a name is from
 MOST_SPANS = 20
@@ -119,10 +120,14 @@ def read_names(record: Mapping[str, Any], sha256: str, source: str) -> SpeakerNa
     found = record.get(KEY)
     if not isinstance(found, Mapping):
         return SpeakerNames(sha256)
-    fields = Fields(found, source, hint="Repair or remove the key speakers there.")
+    hint = "Repair or remove the key speakers there."
+    fields = Fields(found, source, hint=hint)
     given_for = fields.text("sha256", "")
     if given_for and sha256 and given_for != sha256:
-        return SpeakerNames(sha256)
+        own = [row for row in _earlier(found) if row.get("sha256") == sha256]
+        if not own:
+            return SpeakerNames(sha256)
+        fields, given_for = Fields(own[-1], source, hint=hint), sha256
     return SpeakerNames(
         given_for or sha256,
         tuple(_name_of(row) for row in fields.objects("names")),
@@ -132,6 +137,29 @@ def read_names(record: Mapping[str, Any], sha256: str, source: str) -> SpeakerNa
         ),
         tuple(_name_of(row) for row in fields.objects("refused")),
     )
+
+
+def names_record(names: SpeakerNames, before: object) -> dict[str, Any] | None:
+    """Return names as JSON values for the item's metadata, which had `before`.
+
+    The names of other media of the item stay: its earlier version may come back.
+    """
+    known = before if isinstance(before, Mapping) else {}
+    now = {key: value for key, value in known.items() if key != _EARLIER}
+    others = [
+        dict(row)
+        for row in (*_earlier(known), now)
+        if row.get("sha256") not in (None, "", names.sha256) and len(row) > 1
+    ]
+    own = names.record()
+    if not others:
+        return own
+    return {**(own or {"sha256": names.sha256}), _EARLIER: others}
+
+
+def _earlier(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    rows = found.get(_EARLIER)
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
 def with_names(transcript: Transcript, names: SpeakerNames) -> Transcript:

@@ -24,9 +24,11 @@ from kb.settings import get_settings
 from kb.sinks import open_sink
 from kb.sinks.odin.documents import make_documents
 from kb.transcript.speaker_names import (
+    KEY,
     GivenName,
     Part,
     SpeakerNames,
+    names_record,
     read_names,
     shown_spans,
     with_names,
@@ -194,6 +196,40 @@ def test_a_folder_of_documents_has_the_names_and_is_marked_as_changed(service: S
     service.speakers.unname(ITEM.id, "Anna")
     assert is_changed()
     assert "Anna" not in publish() and not is_changed()
+
+
+def test_an_act_on_a_new_medium_keeps_the_names_of_the_earlier_one(service: Service) -> None:
+    """A medium that was replaced at its source may come back, or be taken back."""
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    first = shown(service)
+    other, third = "cd" * 32, "ef" * 32
+
+    def replace_medium(sha256: str) -> None:
+        service.library.amend(ITEM.id, {"media": {"sha256": sha256}})
+
+    def names() -> tuple[str, ...]:
+        entry = service.items.entry(ITEM.id)
+        return read_names(entry.record, entry.sha256, "x.json").spoken
+
+    assert "Anna" in first
+    for sha256, name in ((other, "Ben"), (third, "Carl")):
+        replace_medium(sha256)
+        assert names() == ()
+        with service.library.metadata_lock(ITEM.id):
+            entry = service.items.entry(ITEM.id)
+            made = SpeakerNames(sha256, (GivenName(((0.0, 5.0),), name),))
+            service.library.amend(ITEM.id, {KEY: names_record(made, entry.record.get(KEY))})
+    for sha256, expected in ((SHA, ("Anna",)), (other, ("Ben",)), (third, ("Carl",))):
+        replace_medium(sha256)
+        assert names() == expected
+    replace_medium(SHA)
+    assert shown(service) == first
+    service.speakers.name(ITEM.id, "Anna", "Ada")
+    assert "Ada" in shown(service)
+    service.speakers.unname(ITEM.id, "Ada")  # no name is left of this one
+    assert names() == ()
+    replace_medium(other)
+    assert names() == ("Ben",)
 
 
 def test_names_outlive_database_index_and_results(service: Service, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,6 +229,89 @@ def test_voices_are_deleted_one_by_one_and_all(
     assert run(["voices", "--delete-all", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["voices"] == []
     assert not list(service.library.home.rglob("voices.json"))
+
+
+def test_a_voice_of_another_model_or_medium_is_deleted_too(service: Service) -> None:
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    service.speakers.name(OTHER.id, "S1", "Anna")
+    path = Extras(service.library).path(service.items.entry(OTHER.id).stem, "voices")
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "model": "another one"}))
+    service.library.amend(ITEM.id, {"media": {"sha256": "cd" * 32}})  # another version of it
+    assert service.voices.list() == ()
+    assert service.voices.delete("Anna") == 2
+    for item_id in (ITEM.id, OTHER.id):
+        place = Extras(service.library).path(service.items.entry(item_id).stem, "voices")
+        assert len(json.loads(place.read_text())["voices"]) == 2, item_id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("everyone", [True, False])
+def test_a_step_under_way_writes_no_voices_that_were_deleted(
+    everyone: bool, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KB_STEP_MODELS")
+    get_settings.cache_clear()
+    require_weights()
+    item = replace(numbered(7), id="file:00000000000a", source="file", url="")
+    medium = Path(shutil.copy(VOICES / "flite2.opus", service.library.home / "in.opus"))
+    sha256 = sha256_of(medium)
+    said = panel()
+    write(service, replace(said, media=replace(said.media, sha256=sha256)), item)
+    service.library.add_media(item, medium, sha256=sha256)
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    entry = service.items.entry(item.id)
+    path = Extras(service.library).path(entry.stem, "voices")
+
+    def delete(_share: float) -> None:
+        with suppress(UsageError):  # progress is reported more than once
+            service.voices.delete_all() if everyone else service.voices.delete("Anna")
+
+    def run(progress: Callable[[float], None]) -> None:
+        enrichment.run_step(
+            service.library, entry, "speakers", {"again": True}, settings=service.settings,
+            progress=progress,
+        )  # fmt: skip
+
+    run(delete)
+    assert Extras(service.library).read(entry, "speakers") is not None
+    assert not path.exists()
+    run(lambda _: None)  # asked for again while the setting is on
+    assert path.exists()
+
+
+def test_profiles_are_computed_once_a_change(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The panel of an item asks for them each time that it is drawn."""
+    service.speakers.name(ITEM.id, "S1", "Anna")
+    made: list[int] = []
+    compute = voices._profiles
+
+    def counted(*given: Any) -> Any:
+        made.append(1)
+        return compute(*given)
+
+    monkeypatch.setattr(voices, "_profiles", counted)
+
+    def computed(act: Callable[[], object] = lambda: None) -> int:
+        made.clear()
+        act()
+        for _ in range(3):
+            service.speakers.of(OTHER.id)
+        return len(made)
+
+    assert computed() <= 1 and computed() == 0
+    acts: dict[str, Callable[[], object]] = {
+        "a name": lambda: service.speakers.name(ITEM.id, "S2", "Ben"),
+        "a name taken away": lambda: service.speakers.unname(ITEM.id, "Ben"),
+        "a voice deleted": lambda: service.voices.delete("Anna"),
+        "voices made again": lambda: write_voices(service, {"Speaker 1": ANNA}),
+    }
+    for case, act in acts.items():
+        assert computed(act) == 1, case
+        fresh = compute(service.library, service.items.listing().entries)
+        assert [each.name for each in service.voices.list()] == sorted(fresh), case
 
 
 def test_the_voice_of_a_removed_item_is_deleted_with_its_name(service: Service) -> None:
