@@ -11,8 +11,9 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
@@ -24,6 +25,8 @@ POLL_S = 0.5  # interval at which the caller checks whether the result is still 
 END_S = 5.0  # for a process to end by itself
 _NICE = 10
 
+Result = TypeVar("Result")
+
 
 def run_apart(
     name: str,
@@ -34,14 +37,31 @@ def run_apart(
 ) -> dict[str, Any]:
     """Return the result of a step, run in a process of its own.
 
-    Raises the KBError of the step, Cancelled once `is_wanted` returns False, and an error that may
+    Raises as `call_apart` does.
+    """
+    work = partial(_run_step, name, given)
+    return call_apart(name, work, progress=progress, is_wanted=is_wanted)
+
+
+def _run_step(name: str, given: StepInput, progress: Progress) -> dict[str, Any]:
+    return get_step(name).run(given, progress)
+
+
+def call_apart(
+    name: str,
+    work: Callable[[Progress], Result],
+    *,
+    progress: Progress = lambda _: None,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> Result:
+    """Return the result of `work`, called in a process of its own; `name` is that of the process.
+
+    Raises the KBError of the work, Cancelled once `is_wanted` returns False, and an error that may
     pass if the process was ended from outside.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(
-        target=_serve, args=(theirs, name, given), name=f"kb-{name}", daemon=True
-    )
+    process = context.Process(target=_serve, args=(theirs, work), name=f"kb-{name}", daemon=True)
     process.start()
     theirs.close()
     try:
@@ -52,7 +72,7 @@ def run_apart(
                 except EOFError:
                     raise _crashed(name, process) from None
                 if kind == "result":
-                    found: dict[str, Any] = value
+                    found: Result = value
                     return found
                 if kind == "error":
                     raise value
@@ -79,15 +99,15 @@ def _crashed(name: str, process: Any) -> KBError:
     )
 
 
-def _serve(connection: Connection, name: str, given: StepInput) -> None:
-    """Run a step and send its progress and its result; the function of the process."""
+def _serve(connection: Connection, work: Callable[[Progress], Any]) -> None:
+    """Do the work and send its progress and its result; the function of the process."""
     # The other end is closed when the caller does not want the result any more, or was killed.
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     with contextlib.suppress(psutil.Error, OSError):
         own = psutil.Process()
         own.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else _NICE)
     try:
-        result = get_step(name).run(given, lambda share: connection.send(("progress", share)))
+        result = work(lambda share: connection.send(("progress", share)))
     except KBError as error:
         connection.send(("error", error))
     except Exception as error:

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 from kb.database import Database
 from kb.enrich import STEPS, get_step
+from kb.enrich.llm.answering import Answered, Question, answer
+from kb.enrich.llm.answering import AskedPassage as AskedPassage
 from kb.enrich.llm.endpoint import find_endpoint
 from kb.enrich.llm.ledger import Booked, Ledger
 from kb.enrich.llm.windows import SHARED, WORDS
@@ -83,6 +86,17 @@ def estimate(settings: Settings, entries: Sequence[LibraryEntry], names: Sequenc
         if "summary" in names:
             sent, received = sent + _SUMMARY_BYTES, received + row.answer
     return Estimate(sent + received, row.price(sent, received))
+
+
+def ask(settings: Settings, question: str, passages: Sequence[AskedPassage], run: str) -> Answered:
+    """Return the answer to a question from passages, asked in a process of its own.
+
+    Raises ModelUnavailable, BadAnswer, UsageError and errors that may pass.
+    """
+    from kb.enrich.process import call_apart
+
+    asked = Question(question, tuple(passages), settings, run)
+    return call_apart("answer", partial(answer, asked))
 
 
 def booked(settings: Settings, database: Database) -> Booked:

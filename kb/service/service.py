@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kb.jobs.queue.machine_needs import UnmetNeed
     from kb.pipeline.vocabulary import Vocabulary
     from kb.service.access_keys import Access
+    from kb.service.answers import Answers
     from kb.service.api_jobs import ApiJobs
     from kb.service.asking import Asking
     from kb.service.backup import Backup
@@ -264,6 +265,13 @@ class Service:
         from kb.service.corrections import Corrections
 
         return Corrections(self.revisions)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Questions to this library, answered from its passages."""
+        from kb.service.answers import Answers
+
+        return Answers(self.search, self.items)
 
     @cached_property
     def language_model(self) -> LanguageModels:

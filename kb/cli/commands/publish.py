@@ -15,7 +15,7 @@ from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.library import new_library_note
 from kb.cli.output.progress import count_progress
-from kb.cli.output.search import print_search, search_document
+from kb.cli.output.search import answer_document, print_local_answer
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service
@@ -111,19 +111,17 @@ def sync(
 
 def ask(
     question: Annotated[str, typer.Argument()],
-    to: Annotated[
-        str, typer.Option("--to", help=f"{REMOTE}, or local: the passages that fit.")
-    ] = REMOTE,
+    to: Annotated[str, typer.Option("--to", help=f"{REMOTE}, or local: this library.")] = REMOTE,
     as_json: Json = False,
 ) -> None:
     """Ask a knowledge base; sources lead to video and second."""
     service = Service.of_existing_library() if to == "local" else Service.for_reading()
     if to == "local":
-        found = service.search.run(question, limit=5)
+        local = service.answers.ask(question)
         if as_json:
-            console.print_json(search_document(found))
+            console.print_json(answer_document(local))
         else:
-            print_search(found)
+            print_local_answer(local)
         return
     if to != REMOTE:
         raise UsageError(

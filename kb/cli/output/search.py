@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from kb.cli.output.console import out, print_note
+from kb.cli.output.console import out, print_note, print_warning
 from kb.service import SearchResult
 from kb.service.notation import format_timestamp
 from kb.types import Hit
 from kb.types.passages import ON_SCREEN
 from kb.types.quality import likely_wrong
 from kb.types.sentences import counted
+
+if TYPE_CHECKING:
+    from kb.service.answers import LocalAnswer
 
 
 def search_document(result: SearchResult) -> dict[str, Any]:
@@ -99,6 +103,42 @@ def _print_meaning(result: SearchResult) -> None:
 def _partial_words(result: SearchResult) -> str:
     like = " or of like meaning" if result.mode == "hybrid" else ""
     return f"With some of the words{like}"
+
+
+def answer_document(answer: LocalAnswer) -> dict[str, Any]:
+    """Return the document that `kb ask --to local --json` prints: the hits, and the answer."""
+    return {
+        **search_document(answer.found),
+        "sentences": [asdict(sentence) for sentence in answer.sentences],
+        "model": answer.model,
+        "place": answer.place,
+        "dropped": answer.dropped,
+        "problem": answer.problem.record() if answer.problem else None,
+    }
+
+
+def print_local_answer(answer: LocalAnswer) -> None:
+    """Print the sentences with their sources; without any, the passages that fit."""
+    for sentence in answer.sentences:
+        cited = sentence.citation
+        out.print(Text(sentence.text))
+        out.print(Text(f"    “{cited.text}”", style="dim"))
+        out.print(Text(f"    {cited.title}, {format_timestamp(cited.start_s)}  {cited.deep_link}",
+                       style="dim"))  # fmt: skip
+    if answer.dropped:
+        print_note(
+            f"Dropped, because it is not in the passages: {answer.dropped} of its sentences."
+        )
+    if answer.sentences:
+        print_note(f"Written by {answer.model} at {answer.place} from {len(answer.found.hits)} "
+                   "passages.")  # fmt: skip
+        return
+    if answer.problem is not None:
+        print_warning(f"{answer.problem.message} {answer.problem.hint}")
+    elif answer.model:
+        print_note(f"{answer.model} at {answer.place} finds no answer in the library. The passages "
+                   "that fit best:")  # fmt: skip
+    print_search(answer.found)
 
 
 def _print_hit(number: int, hit: Hit) -> None:

@@ -10,6 +10,10 @@ DE: dict[str, tuple[str, str]] = {
         "Das Paket {package} ist nicht installiert.",
         "Installieren: pip install '{requirement}'",
     ),
+    "answers.question": (
+        "Eine Frage hat 1 bis {most} Zeichen.",
+        "Sie in einem Satz stellen.",
+    ),
     "notes.no_names": (
         "Für {item_id} gibt es keine Namen zum Hinzufügen.",
         "Sie finden mit: kb enrich {item_id} --steps terms",

@@ -1,0 +1,146 @@
+"""Answers over the local library: proven sentences, passages, or "not in the library"."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.cli import run
+from kb.enrich.llm.answering import AskedPassage, QuestionReply, proven
+from kb.errors import UsageError
+from kb.pipeline import stages
+from kb.service import Service
+from kb.settings import get_settings
+from tests.enrich.test_notes import SENTENCES, spoken
+from tests.fakes.chat import KEY, Asked, ChatServer
+from tests.support.raising import raises
+from tests.support.spoken_items import ITEM, panel, write
+
+SEGMENTS = spoken(SENTENCES)
+QUOTE = "The ferry to Kiruna leaves at noon on weekdays"
+
+
+def reply(*sentences: tuple[str, str, int], found: bool = True) -> str:
+    rows = [{"text": t, "quote": q, "passage": p} for t, q, p in sentences]
+    return json.dumps({"found": found, "sentences": rows})
+
+
+def numbered(asked: Asked, words: str) -> int:
+    """Return the number of the passage that has these words; 1 if none has."""
+    passages = re.split(r"^\[(\d+)\??\] ", asked.text, flags=re.MULTILINE)
+    pairs = zip(passages[1::2], passages[2::2], strict=True)
+    return next((int(number) for number, text in pairs if words in text), 1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ChatServer]:
+    with ChatServer() as made:
+        yield made
+
+
+@pytest.fixture
+def service(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
+    server.faults.clear()
+    server.asked.clear()
+    for name, value in {
+        "KB_HOME": str(tmp_path / "library"), "KB_MODEL": "demo", "KB_LLM_URL": server.url,
+        "KB_LLM_MODEL": "tiny", "KB_LLM_KEY": KEY,
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    made = Service()
+    said = panel(*SEGMENTS)
+    write(made, said)
+    made.queue.items.states()
+    stages.publish(made.library, made.settings, made.items.entry(ITEM.id), said, "local")
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+def test_an_answer_leads_to_its_words(
+    service: Service, server: ChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer = lambda asked: reply(
+        ("It leaves at noon.", QUOTE, numbered(asked, "Kiruna")),
+        ("It leaves at one.", QUOTE.replace("noon", "one"), numbered(asked, "Kiruna")),
+        ("Look at http://evil.example", QUOTE, numbered(asked, "Kiruna")),
+        ("The ferry is red.", "the ferry is painted red and white", 1),
+    )
+    found = service.answers.ask("When does the ferry leave?")
+    (sentence,) = found.sentences
+    assert sentence.text == "It leaves at noon." and found.dropped == 3
+    assert sentence.citation.text == f"{QUOTE}."
+    # The second is that of the first word.
+    assert sentence.citation.start_s == SEGMENTS[1].words[0].start_s
+    assert sentence.citation.deep_link.endswith(f"t={int(sentence.citation.start_s)}")
+    assert len(server.asked) == 1
+    assert run(["ask", "When does the ferry leave?", "--to", "local"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "It leaves at noon." in said and "evil.example" not in said
+    assert len(server.asked) == 1
+
+
+@pytest.mark.slow
+def test_without_an_answer_the_passages_are_shown(
+    service: Service, server: ChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The passages do not say it; then the model fails; then there is none, and nothing to read.
+    server.answer = lambda _: reply(found=False)
+    found = service.answers.ask("Which lighthouse is the tallest?")
+    assert not found.sentences and found.model == "tiny" and found.found.hits
+    server.faults = ["wrong_key"]
+    found = service.answers.ask("Who repairs the lighthouse?")
+    assert found.problem is not None and found.problem.code == "llm.key" and found.found.hits
+    calls = len(server.asked)
+    assert service.answers.ask("zebra crossing").found.hits == ()
+    service.items.settings = service.settings.replace(llm_url="")
+    found = service.answers.ask("Who repairs the lighthouse?")
+    assert found.found.hits and not found.model and found.problem is None
+    assert len(server.asked) == calls
+    with raises(UsageError, "answers.question"):
+        service.answers.ask("  ")
+    assert run(["ask", "Which lighthouse is the tallest?", "--to", "local", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["sentences"] == [] and document["hits"] and document["model"] == "tiny"
+
+
+PASSAGES = [AskedPassage("A", SEGMENTS[1]), AskedPassage("B", SEGMENTS[2])]
+
+CASES: list[tuple[tuple[str, str, int], tuple[int, str] | None]] = [
+    (("It leaves at noon.", QUOTE, 1), (0, f"{QUOTE}.")),
+    # Found in another passage than the one it names.
+    (("It leaves at noon.", QUOTE, 2), (0, f"{QUOTE}.")),
+    (("It leaves at noon.", QUOTE, 99), (0, f"{QUOTE}.")),
+    (("It leaves at noon.", QUOTE, -5), (0, f"{QUOTE}.")),
+    # Two words count in the passage that is named, and in no other one.
+    (("In Kiruna.", "to Kiruna", 1), (0, "to Kiruna")),
+    (("In Kiruna.", "to Kiruna", 2), None),
+    (("It falls.", "The price of copper will fall before March", 2), None),
+    (("It stays.", "The price of copper will not fall before March", 2), (1, SENTENCES[2])),
+    (("<b>It</b> leaves.", QUOTE, 1), None),
+]
+
+
+@pytest.mark.parametrize(("sentence", "kept"), CASES)
+def test_a_sentence_is_kept_with_words_of_a_passage(
+    sentence: tuple[str, str, int], kept: tuple[int, str] | None
+) -> None:
+    answer: Any = QuestionReply.model_validate(json.loads(reply(sentence)))
+    found = proven(answer, PASSAGES)
+    assert [(each.passage, each.quote) for each in found.sentences] == ([kept] if kept else [])
+    assert found.dropped == (0 if kept else 1)
+
+
+def test_sentences_of_an_answer_that_is_none_do_not_count() -> None:
+    answer = QuestionReply.model_validate(json.loads(reply(CASES[0][0], found=False)))
+    assert proven(answer, PASSAGES).sentences == ()
+    assert proven(answer, [replace(PASSAGES[0], title="")]).dropped == 0
