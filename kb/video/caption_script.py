@@ -75,8 +75,27 @@ class Title:
     text: str
 
 
-def caption_script(
+def caption_cues(
     transcript: Transcript,
+    style: CaptionStyle,
+    size: Size,
+    *,
+    karaoke: bool,
+    end_s: float | None = None,
+) -> tuple[Cue, ...]:
+    """Return the words in cues that fit the picture; none is shown after `end_s`."""
+    layout = _layout(transcript, style, size)
+    if karaoke:
+        layout = replace(layout, gap_s=0.0)  # the last word of a line is filled to its end
+    cues = phrase_cues(replace(transcript, layout=layout))
+    if end_s is None:
+        return cues
+    end_ms = round(end_s * 1000)
+    return tuple(replace(c, end_ms=min(c.end_ms, end_ms)) for c in cues if c.start_ms < end_ms)
+
+
+def caption_script(
+    cues: Sequence[Cue],
     style: CaptionStyle,
     fonts: FontChoice,
     size: Size,
@@ -89,10 +108,6 @@ def caption_script(
     `karaoke`: each word is filled with the style's `sung` colour in its time. Titles are at the
     other end of the picture than the words.
     """
-    layout = _layout(transcript, style, size)
-    if karaoke:
-        layout = replace(layout, gap_s=0.0)  # the last word of a line is filled to its end
-    cues = phrase_cues(replace(transcript, layout=layout))
     crowded = _crowded(cues)
     lines = [_head(style, fonts.main, size, karaoke=karaoke)]
     for cue, alone in zip(cues, crowded, strict=True):

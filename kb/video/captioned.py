@@ -19,7 +19,7 @@ from kb.media.tracks import by_preference
 from kb.transcript.cleaning import cleaned_transcript
 from kb.transcript.time_order import in_time_order
 from kb.types import Transcript
-from kb.video.caption_script import Size, caption_script, shown_text
+from kb.video.caption_script import Size, caption_cues, caption_script, shown_text
 from kb.video.caption_style import CaptionStyle
 from kb.video.encoder import Progress, encode
 from kb.video.font_choice import FontChoice, choose_fonts
@@ -102,7 +102,8 @@ def make_film(
     style = request.style
     fonts = choose_fonts(shown_text(transcript), style.font, bold=style.bold)
     karaoke = request.words == "karaoke"
-    script = caption_script(transcript, style, fonts, picture.size, karaoke=karaoke)
+    cues = caption_cues(transcript, style, picture.size, karaoke=karaoke)
+    script = caption_script(cues, style, fonts, picture.size, karaoke=karaoke)
     notes = fonts.notes + _notes(medium, transcript, request, has_picture=film is not None)
     track = f"0:a:{sound_track(found, transcript)}"
     length_s = found.duration_s or transcript.segments[-1].end_s

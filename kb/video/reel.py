@@ -17,10 +17,11 @@ from kb.media.probe import MediaProbe, input_arguments, probe, start_arguments
 from kb.media.section import is_exact
 from kb.transcript.chunks import Piece, join, pieces
 from kb.transcript.cleaning import cleaned_transcript
+from kb.transcript.formats.subtitle_cues import Cue
 from kb.transcript.time_order import in_time_order
 from kb.types import Segment, Transcript, Word
 from kb.types.safe_text import clean
-from kb.video.caption_script import Title, caption_script, shown_text
+from kb.video.caption_script import Title, caption_cues, caption_script, shown_text
 from kb.video.captioned import (
     DRAWN,
     GROUND,
@@ -131,14 +132,13 @@ def placed(stretches: Sequence[Stretch]) -> tuple[Placed, ...]:
     return tuple(found)
 
 
-def moved(transcript: Transcript, places: Sequence[Placed]) -> Transcript:
-    """Return the words of the stretches at their times in the reel."""
+def moved(transcript: Transcript, place: Placed) -> Transcript:
+    """Return the words of a stretch at their times in the reel."""
     segments: list[Segment] = []
-    for place in places:
-        for segment in transcript.segments:
-            inside = [piece for piece in pieces(segment) if _is_inside(piece, place.stretch)]
-            if inside:
-                segments.append(_segment(segment, inside, place))
+    for segment in transcript.segments:
+        inside = [piece for piece in pieces(segment) if _is_inside(piece, place.stretch)]
+        if inside:
+            segments.append(_segment(segment, inside, place))
     return replace(transcript, segments=tuple(segments))
 
 
@@ -186,21 +186,24 @@ def make_reel(
     check_stretches(chosen, found.duration_s, shown(medium.name))
     places = placed(chosen)
     whole_s = places[-1].at_s + places[-1].stretch.length_s
-    spoken = moved(transcript, places) if request.words else replace(transcript, segments=())
     titles = [
-        Title(each.at_s, each.at_s + min(_TITLE_S, each.stretch.length_s), text)
+        Title(each.at_s, each.at_s + min(_TITLE_S, each.stretch.length_s - FADE_S), text)
         for each in places
         if (text := clean(each.stretch.title).strip())
     ]
     film = read_picture(medium) if found.has_video else None
     picture = film or Picture(request.size, USUAL_RATE)
     style = request.style
-    # Titles are always bold.
-    letters = shown_text(spoken) + "".join(title.text for title in titles)
+    karaoke = request.words == "karaoke"
+    spoken = [moved(transcript, each) for each in places] if request.words else []
+    letters = "".join([*map(shown_text, spoken), *(title.text for title in titles)])
     fonts = choose_fonts(letters, style.font, bold=style.bold)
-    script = caption_script(
-        spoken, style, fonts, picture.size, karaoke=request.words == "karaoke", titles=titles
-    )
+    cues: list[Cue] = []
+    for words, place in zip(spoken, places, strict=False):
+        # The words of a stretch go with its picture.
+        end_s = place.at_s + place.stretch.length_s - FADE_S / 2
+        cues += caption_cues(words, style, picture.size, karaoke=karaoke, end_s=end_s)
+    script = caption_script(cues, style, fonts, picture.size, karaoke=karaoke, titles=titles)
     notes = fonts.notes + (_left_out_note(left_out) if left_out else ())
     with storage.scratch_folder() as folder:
         lay_script(folder, script, fonts)

@@ -11,7 +11,7 @@ import pytest
 
 from kb.errors import UsageError
 from kb.types import Transcript
-from kb.video.caption_script import Size, caption_script, shown_text
+from kb.video.caption_script import Size, caption_cues, caption_script, shown_text
 from kb.video.caption_style import CaptionStyle, load_style, style_names
 from kb.video.font_choice import FONT_FOLDER, FontChoice, choose_fonts
 from kb.video.glyphs import read_font
@@ -28,9 +28,15 @@ def fonts_for(transcript: Transcript) -> FontChoice:
 def script(
     transcript: Transcript, style: str = "plain", size: Size = SMALL, *, karaoke: bool = False
 ) -> str:
-    return caption_script(
-        transcript, load_style(style), fonts_for(transcript), size, karaoke=karaoke
-    )
+    return script_in(transcript, load_style(style), fonts_for(transcript), size, karaoke=karaoke)
+
+
+def script_in(
+    transcript: Transcript, style: CaptionStyle, fonts: FontChoice, size: Size = SMALL, *,
+    karaoke: bool = False,
+) -> str:  # fmt: skip
+    cues = caption_cues(transcript, style, size, karaoke=karaoke)
+    return caption_script(cues, style, fonts, size, karaoke=karaoke)
 
 
 def events(document: str) -> list[pysubs2.SSAEvent]:
@@ -102,7 +108,7 @@ def test_animations_and_colours() -> None:
     assert "\\t(0,150,\\fscx100\\fscy100)" in script(words, "bold")
     assert "\\move(320," in script(words, "slide")
     style = CaptionStyle(colour="#123456", box="#FFFFFF", box_opacity=0.5)
-    document = caption_script(words, style, fonts_for(words), SMALL, karaoke=False)
+    document = script_in(words, style, fonts_for(words))
     assert "&H00563412" in document and "&H80FFFFFF" in document
 
 
@@ -121,7 +127,7 @@ def test_letters_that_no_font_has_are_refused_and_emoji_left_out() -> None:
     words = spoken(["Good 😀 words"])
     found = fonts_for(words)
     assert [note.code for note in found.notes] == ["note.video_left_out"]
-    assert "😀" not in caption_script(words, CaptionStyle(), found, SMALL, karaoke=False)
+    assert "😀" not in script_in(words, CaptionStyle(), found)
 
 
 def font_of(family: str, *ranges: tuple[int, int]) -> bytes:
@@ -147,7 +153,7 @@ def test_another_font_is_taken_and_named(tmp_path: Path) -> None:
     assert found.main.family == "Lack Sans"
     assert [note.code for note in found.notes] == ["note.video_other_font"]
     assert set(found.others) == {"ö", "ß", "ä"} and len(found.files) == 2
-    text = caption_script(words, CaptionStyle(), found, SMALL, karaoke=False).splitlines()[-1]
+    text = script_in(words, CaptionStyle(), found).splitlines()[-1]
     assert text.endswith(r"Gr{\fnNoto Sans}öß{\fn}e z{\fnNoto Sans}ä{\fn}hlt")
     absent = choose_fonts("Words", "No Such Font", bold=True, folders=())
     assert [note.code for note in absent.notes] == ["note.video_font_absent"]

@@ -12,7 +12,7 @@ from kb.media.decode import decode
 from kb.media.probe import probe
 from kb.service.video import highlight_stretches
 from kb.types.notes import Cited, QuotedWords
-from kb.video.caption_script import Size
+from kb.video.caption_script import Size, caption_cues
 from kb.video.caption_style import load_style
 from kb.video.captioned import FilmRequest
 from kb.video.reel import Stretch, fitted, make_reel, moved, placed
@@ -94,12 +94,15 @@ def test_a_wanted_length() -> None:
     assert fitted(stretches, 5.2, words) == (stretches[:1], 2)
 
 
-def test_words_move_with_their_stretch() -> None:
+def test_words_stay_with_their_stretch() -> None:
     words = spoken(["one two three four five six seven"], start_s=0.0)
-    found = moved(words, placed((Stretch(0.35, 1.15), Stretch(2.0, 2.8))))
-    assert [segment.text for segment in found.segments] == ["two three", "six seven"]
-    assert found.segments[0].words[0].start_s == pytest.approx(0.05)
-    assert found.segments[1].words[0].start_s == pytest.approx(0.3)
+    places = placed((Stretch(0.35, 1.15), Stretch(2.0, 2.8)))
+    first, second = (moved(words, place) for place in places)
+    assert (first.text, second.text) == ("two three", "six seven")
+    assert first.words[0].start_s == pytest.approx(0.05)
+    assert second.words[0].start_s == pytest.approx(0.3)
+    cues = caption_cues(first, load_style("plain"), Size(320, 180), karaoke=False, end_s=0.6)
+    assert [(cue.text, cue.end_ms) for cue in cues] == [("two three", 600)]
 
 
 @pytest.mark.parametrize(
