@@ -457,6 +457,7 @@ class InferenceSession:
                 throttle=lambda: self._governor.now,
                 window_bytes=memory.window_bytes,
                 growth=self._preparation_growth(manager),
+                on_card=self._settings.batches_on_card,
             )
             self._model_lock.mark_loaded(model_key)
         elif not self._model_lock.busy and self._options != options:

@@ -129,6 +129,14 @@ class RecognitionSettings(BaseModel):
         alias="KB_CUDA_GRAPHS",
         description="Record the decoder's step once as a CUDA graph and replay it (NVIDIA).",
     )
+    batches_on_card: int = Field(
+        2,
+        alias="KB_BATCHES_ON_CARD",
+        ge=1,
+        le=3,
+        description="Batches on the card at once, at most (NVIDIA): with 2 the next one is encoded "
+        "while one is decoded, with 3 another one where memory has room; 1 one after the other.",
+    )
     compile_encoder: bool = Field(
         False,
         alias="KB_COMPILE_ENCODER",

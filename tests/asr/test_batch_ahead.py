@@ -86,8 +86,17 @@ class Preparing:
 
 
 @contextmanager
-def batcher(engine: Preparing, rest: float = 0.0) -> Iterator[Batcher]:
-    made = Batcher(engine, GPUManager("cpu", cpu_threads=1), SIZE, throttle=lambda: Throttle(rest))
+def batcher(
+    engine: Preparing, rest: float = 0.0, *, on_card: int = 2, window_bytes: int = 0
+) -> Iterator[Batcher]:
+    made = Batcher(
+        engine,
+        GPUManager("cpu", cpu_threads=1),
+        SIZE,
+        throttle=lambda: Throttle(rest),
+        window_bytes=window_bytes,
+        on_card=on_card,
+    )
     try:
         yield made
     finally:
@@ -124,6 +133,38 @@ def test_a_full_batch_is_prepared_beside_and_taken_in_its_turn() -> None:
         assert answers(found) == [1, 2, 3, 4]
         assert names(engine) == ["encode", "prepare", "take"]
         assert made.state().batches == 2 and made.state().windows == 4
+
+
+@pytest.mark.parametrize(
+    ("on_card", "window_bytes", "ahead"),
+    [
+        (1, 1, 0),
+        (2, 1, 1),
+        (3, 1, 2),
+        (3, 2**50, 1),  # memory has no room for a third batch
+        (3, 0, 1),  # nothing is known about the memory of a window
+    ],
+)
+def test_memory_and_the_setting_decide_how_many_batches_are_prepared(
+    on_card: int, window_bytes: int, ahead: int
+) -> None:
+    engine = Preparing()
+    with batcher(engine, on_card=on_card, window_bytes=window_bytes) as made:
+        found = submit(made, [1, 2])
+        until(lambda: names(engine) == ["encode"])
+        found += submit(made, [3, 4])
+        until(lambda: names(engine).count("prepare") == min(ahead, 1))
+        found += submit(made, [5, 6])
+        until(lambda: names(engine).count("prepare") == ahead)
+        if ahead == 2:  # (else the queue is full)
+            found += submit(made, [7, 8])
+        assert made.state().waiting == len(found) - SIZE * (1 + ahead)
+        engine.leave.release(4)
+        assert answers(found) == [*range(1, len(found) + 1)]
+        taken = [numbers for name, numbers in engine.steps if name != "prepare"]
+        assert taken == [[n, n + 1] for n in range(1, len(found), SIZE)]
+    if not ahead:
+        assert names(engine) == ["encode"] * 3
 
 
 def test_urgent_windows_overtake_a_prepared_batch_but_not_for_ever() -> None:

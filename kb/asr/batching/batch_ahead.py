@@ -1,4 +1,4 @@
-"""The next batch goes through the encoder while the present one is decoded.
+"""The next batches go through the encoder while the present one is decoded.
 
 Only a full batch is taken ahead of its turn: windows that arrive while the present batch is decoded
 would otherwise be left out of one that could have had them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -39,7 +40,7 @@ class Held(Generic[J]):
 
 
 class BatchAhead(Generic[J]):
-    """A thread that prepares one batch at a time. All attributes belong to the lock `changed`."""
+    """A thread that prepares batch after batch. All attributes belong to the lock `changed`."""
 
     def __init__(
         self,
@@ -48,37 +49,42 @@ class BatchAhead(Generic[J]):
         take: Callable[[], list[J]],
         window_of: Callable[[J], Window],
         apply: Callable[[], object],
+        has_room: Callable[[int], bool] = lambda held: held < 1,
     ) -> None:
         """`take` is called with the lock held; it returns a full batch, or no job.
 
-        `apply` sets up the thread for the device.
+        `apply` sets up the thread for the device; `has_room` is called with the lock held and with
+        the number of batches that are held; it returns whether there is room for another one.
         """
-        self.held: Held[J] | None = None
+        self.held: deque[Held[J]] = deque()  # in the order in which they were taken
         self.allowed = False  # a batch is being decoded
         self._engine = engine
         self._changed = changed
         self._take = take
         self._window_of = window_of
         self._apply = apply
+        self._has_room = has_room
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
 
     def next_of(self, *, urgent: bool) -> Held[J] | None:
         """Return the batch whose turn it is, or None; `urgent`: urgent windows wait."""
-        held = self.held
-        if held is None:
+        if not self.held:
             return None
+        held = self.held[0]
         if urgent and held.passed < MOST_PASSED:
             held.passed += 1
             return None
-        self.held = None
-        return held
+        # One more may be prepared now.
+        self._changed.notify_all()
+        return self.held.popleft()
 
     def drop(self) -> list[J]:
-        """Give up the batch that is held; return its jobs."""
-        held, self.held = self.held, None
-        return held.jobs if held else []
+        """Give up the batches that are held; return their jobs."""
+        jobs = [job for held in self.held for job in held.jobs]
+        self.held.clear()
+        return jobs
 
     def close(self) -> None:
         """End the thread, without the lock held; a batch under way is finished first."""
@@ -98,11 +104,12 @@ class BatchAhead(Generic[J]):
         """Wait for a full batch to prepare; return None at the end."""
         with self._changed:
             while not self._ended:
-                jobs = self._take() if self.allowed and self.held is None else []
+                wanted = self.allowed and self._has_room(len(self.held))
+                jobs = self._take() if wanted else []
                 if jobs:
-                    self.held = Held(jobs)
+                    self.held.append(Held(jobs))
                     self._changed.notify_all()  # there is room in the queue
-                    return self.held
+                    return self.held[-1]
                 self._changed.wait()
             return None
 

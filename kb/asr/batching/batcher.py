@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 BESIDE_URGENT = "short requests are expected"
 
 PATIENCE_S = 0.03  # wait of an incomplete batch for more windows
+USUAL_ON_CARD = 2  # batches on the device at once: one in the decoder, one in the encoder
 QUEUED_BATCHES = 2  # most full batches in the queue; 16 windows of 30 s are 31 MB
 IDLE_S = 20.0  # after so long without work the memory that no tensor uses is returned to the device
 URGENT_EXPECTED_S = 60.0  # after an urgent request, another one is expected for so long
@@ -86,12 +87,13 @@ class Batcher:
         throttle: Callable[[], Throttle] = Throttle,
         window_bytes: int = 0,
         growth: PreparationGrowth | None = None,
+        on_card: int = USUAL_ON_CARD,
     ) -> None:
         """`ceiling`: most windows in a batch, by the preset or by the device.
 
         `max_batch`: the present limit by memory; `throttle`: the share of the time that the device
         rests; `window_bytes`: the computed memory of one window, for display; `growth`: counts how
-        well the batches are fed.
+        well the batches are fed; `on_card`: most batches on the device at once, 1 to 3.
         """
         self.engine = engine
         self.device_error: DeviceLost | None = None  # set once the device's context is broken
@@ -108,9 +110,15 @@ class Batcher:
         self._changed = threading.Condition()
         self._closing = False
         self._ahead: BatchAhead[_Job] | None = None
-        if isinstance(engine, PreparingEngine) and engine.prepares:
+        self._on_card = on_card
+        if on_card > 1 and isinstance(engine, PreparingEngine) and engine.prepares:
             self._ahead = BatchAhead(
-                engine, self._changed, self._take_full, lambda job: job.window, manager.apply
+                engine,
+                self._changed,
+                self._take_full,
+                lambda job: job.window,
+                manager.apply,
+                self._has_room,
             )
         self._thread = threading.Thread(target=self._work, name="recognizer", daemon=True)
         self._thread.start()
@@ -307,6 +315,17 @@ class Batcher:
             self._changed.notify_all()
             return batch, None
 
+    def _has_room(self, held: int) -> bool:
+        """Return True if a batch may be prepared beside the one under way and `held` others.
+
+        The memory of a window counts its part in the decoder and in the encoder, so that it has
+        room for one batch ahead; a second one needs as much again to be free.
+        """
+        if held == 0 or held >= self._on_card - 1:
+            return held == 0
+        needed = self._size.size * self._window_bytes
+        return needed > 0 and self._manager.memory().free >= needed
+
     def _take_full(self) -> list[_Job]:
         """Return the next batch if it is full; called with the lock held."""
         if self._closing or len(self._scheduler) < self.size:
@@ -319,13 +338,14 @@ class Batcher:
         return [job for job in batch if job.future.set_running_or_notify_cancel()]
 
     def _let_ahead_finish(self) -> None:
-        """Before the device rests, wait for the batch that is being prepared beside."""
+        """Before the device rests, wait for the batches that are being prepared beside."""
         with self._changed:
-            held = self._ahead.held if self._ahead else None
+            held = list(self._ahead.held) if self._ahead else []
             if self._ahead is not None:
                 self._ahead.allowed = False
-        if held is not None and self._throttle().rest > 0:
-            held.ready.wait()
+        if held and self._throttle().rest > 0:
+            for each in held:
+                each.ready.wait()
 
     def _wait_for_work(self, timeout_s: float | None) -> bool:
         """Wait for a window or for `close`; return False if neither came in time."""
@@ -335,7 +355,7 @@ class Batcher:
                 lambda: (
                     len(self._scheduler) > 0
                     or self._closing
-                    or (ahead is not None and ahead.held is not None)
+                    or (ahead is not None and len(ahead.held) > 0)
                 ),
                 timeout_s,
             )

@@ -28,7 +28,7 @@ Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 OF_THE_MACHINE = frozenset((
     "presets_file", "models_file", "device", "cpu_threads", "gpu_reserve_gb",
     "gpu_max_temperature_c", "gpu_max_utilisation", "gpu_give_way", "cuda_graphs",
-    "compile_encoder", "dtype", "compute_type", "model_cache", "readers",
+    "batches_on_card", "compile_encoder", "dtype", "compute_type", "model_cache", "readers",
 ))  # fmt: skip
 # Settings of recognition that concern the words, beside those of checks and repair.
 OF_THE_WORDS = (
