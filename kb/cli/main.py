@@ -59,6 +59,7 @@ from kb.cli.output.library import print_new_libraries
 from kb.cli.output.machine import print_checks
 from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.progress import media_progress
+from kb.cli.output.same_sound import print_sound_links
 from kb.cli.output.search import print_search, search_document
 from kb.cli.output.untranscribed import (
     show_untranscribed,
@@ -264,6 +265,7 @@ def show(
                 "asked": service.items.asked_settings(entry.item.id),
                 "machine": service.items.machine_of(entry.item.id),
                 **tries_document(status),
+                "same_sound": [each.as_dict() for each in service.enrichment.sound_links(entry)],
                 "transcript": service.items.document(transcript) if transcript else None,
                 # Captions replace the transcript until it exists.
                 **({"captions": service.items.document(captions)} if captions else {}),
@@ -299,6 +301,7 @@ def show(
     if entry.retention:
         day = str(entry.retention.get("at", ""))[:10]
         console.print_note(f"medium deleted by retention on {day} ({entry.retention.get('rule')})")
+    print_sound_links(service.enrichment.sound_links(entry))
     print_expected_errors(transcript)
     if transcript.witness:
         console.print_note(f"Agreement with {transcript.witness.source}: "

@@ -42,6 +42,7 @@ _DOUBTFUL_SHARE = 0.2
 _BESIDES = ("longest_pause_s", "prompt_tokens", "qwen_aligner", "sound_filters")
 
 Kind = Literal["from", "again", "contains", "doubtful"]
+_ORDER: tuple[Kind, ...] = ("from", "contains", "again", "doubtful")
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +253,8 @@ def links(library: Library, entry: LibraryEntry) -> list[SoundLink]:
         other = library.find(item_id)
         shown = other.item.title if other else title
         found.append(SoundLink(item_id, shown, "from", (), taken_s, gone=other is None))
-    return found
+    # What the words are from comes first.
+    return sorted(found, key=lambda each: (-each.taken_s, _ORDER.index(each.kind), -each.seconds))
 
 
 def kind_of(match: Match, own_s: float) -> Kind | None:

@@ -17,6 +17,8 @@ from kb.jobs.queue.steps import StepKey
 from kb.library import Library, LibraryEntry
 from kb.pipeline import enrichment, fetched_picture
 from kb.pipeline.enrichment import StepState
+from kb.pipeline.same_sound import SoundLink as SoundLink
+from kb.pipeline.same_sound import links
 from kb.pipeline.screen_text import screen_text
 from kb.service.items import Items
 from kb.service.published_changes import require_sure
@@ -56,6 +58,13 @@ class Enrichment:
     def add(self, name: str) -> str:
         """Fetch the model of a step; return its path. Raises UsageError and ModelUnavailable."""
         return enrichment.add_parts(name)
+
+    def sound_links(self, entry: LibraryEntry) -> list[SoundLink]:
+        """Return the other items with sound of this one, and those whose words it has.
+
+        Raises LibraryError if fingerprint or index cannot be used.
+        """
+        return links(self.library, entry)
 
     def screen_text(self, entry: LibraryEntry, transcript: Transcript) -> ScreenText | None:
         """Return what was read on the screen of an item, None if nothing was yet.

@@ -379,6 +379,24 @@ def test_pages_of_the_screen_are_shown_and_played(
     service.close()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lang", "gone", "taken"),
+    [
+        ("en", "Old *talk* is gone from the library", "Words of 01:01 are from there."),
+        ("de", "Old *talk* ist nicht mehr in der Bibliothek", "Worte von 01:01 sind von dort."),
+    ],
+)
+def test_words_of_a_removed_item_are_named(lang: str, gone: str, taken: str, item_id: str) -> None:
+    service = Service()
+    entry = service.items.entry(item_id)
+    row = {"id": "file:gone", "title": "Old *talk*", "seconds": 61.0}
+    service.library.amend(item_id, {"transcribed": {**entry.transcribed, "taken": [row]}})
+    said = page_text(page(tab="Library", item=item_id, lang=lang))
+    assert gone in said and taken in said
+    service.close()
+
+
 def test_exports_are_offered_and_metadata_is_shown(home: Path) -> None:
     item_id = add_item(channel="Harbour talks", description="Read *me*", tags=("sea", "ice"))
     app = page(tab="Library", item=item_id)

@@ -24,6 +24,7 @@ from kb.ui.i18n import (
     library,
     notes,
     queue,
+    same_sound,
     screen_text,
     settings,
 )
@@ -35,6 +36,7 @@ TABLES: tuple[ModuleType, ...] = (
     library,
     notes,
     screen_text,
+    same_sound,
     exports,
     export_options,
     knowledge,

@@ -1,0 +1,33 @@
+"""Prints where the sound of an item is heard, too."""
+
+from __future__ import annotations
+
+from kb.cli.output import console
+from kb.service.enrichment import SoundLink
+from kb.service.notation import format_timestamp
+
+_WORDS = {
+    "from": "From {title} ({id})",
+    "again": "Heard again in {title} ({id})",
+    "contains": "Contains parts of {title} ({id})",
+    "doubtful": "Perhaps the sound of {title} ({id}) at another speed or changed",
+}
+MOST_STRETCHES = 3
+
+
+def print_sound_links(links: list[SoundLink]) -> None:
+    """Print one line for each link."""
+    for link in links:
+        words = _WORDS[link.kind].format(title=link.title or "an item", id=link.item_id)
+        if link.gone:
+            words += ", which is gone from the library"
+        places = [
+            f"{format_timestamp(each.start_s)}-{format_timestamp(each.end_s)} is there at "
+            f"{format_timestamp(max(0.0, each.other_s))}"
+            for each in link.stretches[:MOST_STRETCHES]
+        ]
+        if (more := len(link.stretches) - MOST_STRETCHES) > 0:
+            places.append(f"{more} more")
+        if link.taken_s:
+            places.append(f"words of {format_timestamp(link.taken_s)} are from there")
+        console.print_note(": ".join(filter(None, (words, "; ".join(places)))))

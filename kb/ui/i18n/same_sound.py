@@ -1,0 +1,30 @@
+"""Texts about the same sound in several items."""
+
+EN: dict[str, str] = {
+    "sound_title": "The same sound",
+    "sound_from": "From {title}",
+    "sound_again": "Heard again in {title}",
+    "sound_contains": "Contains parts of {title}",
+    "sound_doubtful": "Perhaps the sound of {title}, at another speed or changed",
+    "sound_unnamed": "an item without a title",
+    "sound_gone": "{title} is gone from the library; its words stay here.",
+    "sound_taken": "Words of {time} are from there.",
+    "sound_place": "{start}-{end} here is {there} there.",
+    "sound_places_more": "{count} more stretches",
+    "sound_places_more_one": "1 more stretch",
+    "sound_open": "Open",
+}
+DE: dict[str, str] = {
+    "sound_title": "Derselbe Ton",
+    "sound_from": "Aus {title}",
+    "sound_again": "Noch einmal zu hören in {title}",
+    "sound_contains": "Enthält Teile von {title}",
+    "sound_doubtful": "Vielleicht der Ton von {title}, in anderem Tempo oder verändert",
+    "sound_unnamed": "einem Eintrag ohne Titel",
+    "sound_gone": "{title} ist nicht mehr in der Bibliothek; die Worte bleiben hier.",
+    "sound_taken": "Worte von {time} sind von dort.",
+    "sound_place": "{start}-{end} hier ist {there} dort.",
+    "sound_places_more": "{count} weitere Abschnitte",
+    "sound_places_more_one": "1 weiterer Abschnitt",
+    "sound_open": "Öffnen",
+}
