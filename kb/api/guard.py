@@ -34,16 +34,19 @@ DRAIN_S, DRAIN_BYTES = 5.0, 1 << 30  # what is still read of a request that was 
 UNCHECKED_BYTES = 1 << 20  # smaller bodies are read without a look at the disk
 SPARE_BYTES = 1 << 30  # bytes that recordings must leave free
 LEAST_KEY = 20  # characters
-# The scope that a stored key needs, by the beginning of the path; others need a key alone.
+# The scopes that a stored key needs, by the beginning of the path; others need a key alone.
 SCOPE_OF = (
     ("/v1/audio/", "speech"),
     ("/v1/jobs", "jobs"),
     ("/v1/uploads", "jobs"),
+    ("/v1/items", "search"),
     ("/process", "jobs"),
     ("/status/", "jobs"),
     ("/result/", "jobs"),
     ("/metrics", "admin"),
 )
+# What changes the library needs this one, too.
+WRITE_SCOPE_OF = (("/v1/items", "jobs"),)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _KEY_NAMES = frozenset(("key", "api_key", "api-key", "apikey", "token", "access_token"))
 _UPLOAD = re.compile(re.escape(UPLOADS_PATH) + r"/[^/]+$")
@@ -201,6 +204,8 @@ class ApiGuard:
             )
         scope["state"]["key"] = matched
         of_path = [each for start, each in SCOPE_OF if _path(scope).startswith(start)]
+        if scope["method"] not in ("GET", "HEAD"):
+            of_path += [each for start, each in WRITE_SCOPE_OF if _path(scope).startswith(start)]
         for each in (*self._scopes, *of_path):
             if each not in scopes:
                 raise ApiError(

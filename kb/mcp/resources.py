@@ -35,4 +35,5 @@ def add_resources(server: MCPServer[object], library: LibraryAccess) -> None:
 
 def _document(found: Stretch) -> str:
     head = [found.title, found.url, f"Doubtful: {found.doubtful}" if found.doubtful else ""]
-    return "\n".join([*filter(None, head), "", found.text])
+    shown = ["", "On the screen:", found.on_screen] if found.on_screen else []
+    return "\n".join([*filter(None, head), "", found.text, *shown])

@@ -16,6 +16,7 @@ from pydantic import Field
 from kb import __version__
 from kb.mcp.library_access import LibraryAccess
 from kb.mcp.resources import add_resources
+from kb.mcp.speakers import ItemSpeakers, speakers_of
 from kb.mcp.tool_errors import answered
 from kb.mcp.write_tools import WriteTools
 from kb.service import Service
@@ -48,10 +49,14 @@ Cursor = Annotated[
 
 @dataclass(frozen=True)  # the schema of an answer is made from a class without slots
 class SearchResults:
-    """Passages, best first; `has_more` is True if more of them match."""
+    """Passages, best first; `has_more` is True if more of them match.
+
+    `words_alone` says why the meaning of the query was not searched for; empty if it was.
+    """
 
     results: tuple[FoundPassage, ...]
     has_more: bool
+    words_alone: str
 
 
 class LibraryTools:
@@ -62,7 +67,9 @@ class LibraryTools:
 
     def search(
         self,
-        query: Annotated[str, Field(description='Words; "in quotes" for a phrase.')],
+        query: Annotated[
+            str, Field(description='Words or a question in any language; "in quotes" a phrase.')
+        ],
         limit: Annotated[int, Field(ge=1, le=20)] = 10,
         source: Annotated[
             str, Field(description="A kind of source (youtube, file) or a channel's name.")
@@ -86,7 +93,10 @@ class LibraryTools:
         id: Annotated[str, Field(description="The id of a search result or of an item.")],
         around_s: Annotated[float, Field(ge=5, le=600)] = 60.0,
     ) -> Stretch:
-        """Read the transcript around a search result, or the beginning of an item's."""
+        """Read the transcript around a search result, or the beginning of an item's.
+
+        With the text that was on the screen meanwhile.
+        """
         return self._ask(lambda service: service.reading.stretch(id, around_s))
 
     def list_items(
@@ -115,6 +125,12 @@ class LibraryTools:
         """Read a transcript or a span of it, at most 20,000 characters at once."""
         return self._ask(lambda service: service.reading.part(item, format, start_s, end_s, cursor))
 
+    def speakers(
+        self, item: Annotated[str, Field(description="The id of an item.")]
+    ) -> ItemSpeakers:
+        """List who speaks in a recording, how long, and what each says."""
+        return self._ask(lambda service: speakers_of(service, item))
+
     def ask(
         self, question: Annotated[str, Field(description="A question in a sentence.")]
     ) -> SourcedAnswer:
@@ -138,7 +154,9 @@ def make_server(
     server: MCPServer[object] = MCPServer(
         "kb-ingest", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING"
     )
-    for tool in (tools.search, tools.fetch, tools.list_items, tools.get_transcript):
+    for tool in (
+        tools.search, tools.fetch, tools.list_items, tools.get_transcript, tools.speakers,
+    ):  # fmt: skip
         server.add_tool(tool, annotations=_READS, structured_output=True)
     if answers_questions(chosen):
         server.add_tool(tools.ask, annotations=_ASKS, structured_output=True)

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from kb.mcp.library_access import LibraryAccess
+from kb.mcp.speakers import (
+    ItemSpeakers,
+    RequestedSteps,
+    merge_speakers,
+    name_speaker,
+    request_steps,
+)
 from kb.mcp.tool_errors import answered
 from kb.service.requests import Requested
 
 Id = Annotated[str, Field(description="The id of an item, or of an answer of ingest.")]
+Item = Annotated[str, Field(description="The id of an item.")]
+Speaker = Annotated[str, Field(description="A name or a label of `speakers`, such as S1.")]
 _INGEST = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
 )
 _STATUS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _RETRY = _INGEST
+_CHANGE = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
 _CANCEL = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
@@ -54,13 +66,46 @@ class WriteTools:
         """Stop a medium that is queued, waiting or running; retry takes it back."""
         return answered(lambda: self._library.ask(lambda service: service.requests.cancel(job)))
 
+    def enrich(
+        self,
+        item: Item,
+        steps: Annotated[
+            list[Literal["auto", "sound", "speakers", "screen", "meaning"]],
+            Field(min_length=1, description="auto: those that can be carried out here."),
+        ],
+    ) -> RequestedSteps:
+        """Queue steps that find out more about a recording: who speaks, what is on the screen."""
+        return answered(
+            lambda: self._library.ask(lambda service: request_steps(service, item, steps))
+        )
+
+    def name_speaker(
+        self,
+        item: Item,
+        speaker: Speaker,
+        name: Annotated[str, Field(max_length=100, description="Empty takes the name away.")],
+    ) -> ItemSpeakers:
+        """Name a speaker everywhere in a recording, only as the user said."""
+        return answered(
+            lambda: self._library.ask(lambda service: name_speaker(service, item, speaker, name))
+        )
+
+    def merge_speakers(self, item: Item, speaker: Speaker, into: Speaker) -> ItemSpeakers:
+        """Make two speakers of a recording one, only as the user said."""
+        return answered(
+            lambda: self._library.ask(lambda service: merge_speakers(service, item, speaker, into))
+        )
+
     def add_to(self, server: MCPServer[object]) -> None:
         """Add the tools to a server."""
-        tools: tuple[tuple[Callable[..., Requested], ToolAnnotations], ...] = (
+        tools: tuple[tuple[Callable[..., object], ToolAnnotations], ...] = (
             (self.ingest, _INGEST),
             (self.status, _STATUS),
             (self.retry, _RETRY),
             (self.cancel, _CANCEL),
+            (self.enrich, _CHANGE),
+            (self.name_speaker, _CHANGE),
+            (self.merge_speakers, _CHANGE),
         )
         for tool, hints in tools:
             server.add_tool(tool, annotations=hints, structured_output=True)

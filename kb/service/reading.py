@@ -5,7 +5,7 @@ All answers are bounded, and text of strangers is cleaned of controls and hidden
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -14,13 +14,17 @@ from kb.errors import UsageError
 from kb.jobs.queue.item_states import HELD
 from kb.library import LibraryEntry, deep_link
 from kb.service.items import Items
+from kb.service.results import SearchResult
 from kb.service.search import Search
 from kb.transcript import render
 from kb.transcript.chunks import chunks, format_timestamp
 from kb.types import Hit, Transcript
 from kb.types.safe_text import clean
+from kb.types.screen import ScreenText
+from kb.types.sentences import counted
 
 MOST_CHARACTERS = 20_000  # of the text in one answer
+MOST_SCREEN_CHARACTERS = 10_000  # of text on the screen in one answer
 LONGEST_QUERY = 1_000  # characters
 _MOST_CANDIDATES = 1_000  # hits that filters choose from
 _LINE_S = 15.0  # of text behind one mark of time
@@ -73,7 +77,7 @@ class FoundPassage:
 
     `doubtful` is the reason to check the text against the sound; empty without one. `speaker` is
     who speaks at that second, empty if it is not known. `origin` is `screen` for text on the
-    screen, empty for words that are spoken.
+    screen, empty for words that are spoken. `by_meaning`: it has none of the query's words.
     """
 
     id: str
@@ -89,11 +93,15 @@ class FoundPassage:
     doubtful: str
     speaker: str = ""
     origin: str = ""
+    by_meaning: bool = False
 
 
 @dataclass(frozen=True)  # the schema of an answer is made from a class without slots
 class Stretch:
-    """A part of a transcript, with a mark of time before each line."""
+    """A part of a transcript, with a mark of time before each line.
+
+    `on_screen` is the text that was shown meanwhile, with the times of its showings.
+    """
 
     id: str
     title: str
@@ -104,6 +112,7 @@ class Stretch:
     language: str
     grade: str
     doubtful: str
+    on_screen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +156,14 @@ class Reading:
 
     items: Items
     finder: Search
+    screen: Callable[[LibraryEntry, Transcript], ScreenText | None]
 
     def search(
         self, query: str, chosen: ItemFilter, limit: int = 10
-    ) -> tuple[tuple[FoundPassage, ...], bool]:
-        """Return at most `limit` passages, best first, and True if more match.
+    ) -> tuple[tuple[FoundPassage, ...], bool, str]:
+        """Return at most `limit` passages, best first, True if more match, and a note.
+
+        The note says why the library was searched by words alone; it is empty otherwise.
 
         With a filter the best 1,000 passages are looked through. Raises KnowledgeBaseError too.
         """
@@ -186,11 +198,12 @@ class Reading:
                 "" if hit.origin else doubt(entry, unsure=_is_unsure(hit), tier=hit.tier),
                 clean(hit.speaker),
                 hit.origin,
+                hit.by_meaning,
             )
             for hit in self.finder.with_speakers(hits[:limit])
             for entry in (entries[hit.item_id],)
         ]
-        return tuple(found), len(hits) > limit or result.has_more
+        return tuple(found), len(hits) > limit or result.has_more, _words_alone(result)
 
     def stretch(self, place: str, around_s: float = 60.0) -> Stretch:
         """Return the text around a place: an item's id, `#` and a second.
@@ -203,6 +216,7 @@ class Reading:
         transcript, tier = self._text(entry)
         if second is not None:
             transcript = _between(transcript, second - around_s, second + around_s)
+        shown = self._on_screen(entry, second, around_s)
         parts = chunks(transcript, _LINE_S)
         lines = "\n".join(f"[{format_timestamp(each.start_s)}] {each.text}" for each in parts)
         return Stretch(
@@ -215,7 +229,25 @@ class Reading:
             _language(entry),
             entry.grade,
             doubt(entry, tier=tier),
+            shown,
         )
+
+    def _on_screen(self, entry: LibraryEntry, second: int | None, around_s: float) -> str:
+        """Return the pages of the screen that were shown around a second, or at the beginning."""
+        if entry.transcript_path is None:
+            return ""
+        found = self.screen(entry, self.items.transcript(entry.item.id))
+        at_s = float(second or 0)
+        pages = []
+        for page in found.pages if found is not None else ():
+            shown = [
+                f"{format_timestamp(start)} - {format_timestamp(end)}"
+                for start, end in page.showings
+                if start <= at_s + around_s and end >= at_s - around_s
+            ]
+            if shown:
+                pages.append(f"[{', '.join(shown)}]\n" + "\n".join(page.rows()))
+        return clean("\n\n".join(pages))[:MOST_SCREEN_CHARACTERS]
 
     def page(self, order: Order, chosen: ItemFilter, limit: int = 20, cursor: str = "") -> ItemPage:
         """Return items of the library in an order, those after `cursor`.
@@ -327,6 +359,14 @@ def doubt(entry: LibraryEntry, *, unsure: bool = False, tier: str = "") -> str:
     if entry.grade == "C":
         return "grade C: much of the text is missing or likely wrong"
     return "many words here are likely wrong" if unsure else ""
+
+
+def _words_alone(result: SearchResult) -> str:
+    if result.words_alone is not None:
+        return clean(f"{result.words_alone.message} {result.words_alone.hint}")
+    if result.without_meaning:
+        return f"{counted(result.without_meaning, 'recording')} were searched by words alone."
+    return ""
 
 
 def _is_unsure(hit: Hit) -> bool:

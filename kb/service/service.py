@@ -236,7 +236,7 @@ class Service:
         """Bounded answers for programs that read the library: passages, texts, lists."""
         from kb.service.reading import Reading
 
-        return Reading(self.items, self.search)
+        return Reading(self.items, self.search, self.enrichment.screen_text)
 
     @cached_property
     def review(self) -> Review:

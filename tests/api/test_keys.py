@@ -130,14 +130,20 @@ def test_scopes_decide_about_each_route(site: Site) -> None:
                    ("POST", "/v1/audio/vad")],
         "jobs": [("GET", "/v1/jobs"), ("POST", "/v1/jobs"), ("POST", "/process"),
                  ("GET", "/status/job_1"), ("GET", "/result/job_1"), ("POST", "/v1/uploads")],
+        "search": [("GET", "/v1/items/a/steps"), ("GET", "/v1/items/a/speakers"),
+                   ("GET", "/v1/items/a/screen")],
         "admin": [("GET", "/metrics")],
     }  # fmt: skip
     described = httpx.get(
         f"{site.url}/openapi.json", headers={"Authorization": f"Bearer {SETTING_KEY}"}
     ).json()["paths"]
-    _, none = site.key("search")
+    for method, path in (("POST", "/v1/items/a/steps"), ("POST", "/v1/items/a/speakers")):
+        for scope in ("search", "jobs"):
+            assert site.get(path, site.key(scope)[1], method).status_code == 403
+        assert site.get(path, site.key("search", "jobs")[1], method).status_code != 403
     for scope, places in routes.items():
         _, secret = site.key(scope)
+        _, none = site.key("search" if scope != "search" else "jobs")
         for method, path in places:
             refused = site.get(path, none, method)
             assert refused.status_code == 403, path
@@ -146,7 +152,9 @@ def test_scopes_decide_about_each_route(site: Site) -> None:
             assert site.get(path, SETTING_KEY, method).status_code != 403
     open_to_all = [
         path for path in described
-        if not path.startswith(("/v1/audio", "/v1/jobs", "/v1/uploads", "/status", "/result"))
+        if not path.startswith(
+            ("/v1/audio", "/v1/jobs", "/v1/uploads", "/v1/items", "/status", "/result")
+        )
         and path not in ("/process", "/metrics")
     ]  # fmt: skip
     assert all(path.startswith(("/health", "/v1/models")) for path in open_to_all), open_to_all

@@ -137,8 +137,10 @@ def test_text_on_the_screen_is_found_and_follows_its_item(home: Path) -> None:
     assert found(service) == on_screen
     (hit,) = service.search.run("timetable").hits
     assert hit.text == "Timetable of ferries" and not hit.speaker
-    (passage,), _ = service.reading.search("timetable", ItemFilter())
+    (passage,), *_ = service.reading.search("timetable", ItemFilter())
     assert passage.origin == "screen"
+    near = service.reading.stretch(passage.id)
+    assert "Timetable of ferries" in near.on_screen and "Timetable" not in near.text
     findings = service.verification.run().findings
     assert not [each.kind for each in findings if each.kind.startswith("index")]
     # Its result is gone: so is its page, once the index was mended; and the other way round.

@@ -18,7 +18,9 @@ from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import fake_key
 from tests.support.mcp_calls import call
 
-WRITES = {"ingest", "status", "retry", "cancel"}
+WRITES = {
+    "ingest", "status", "retry", "cancel", "enrich", "name_speaker", "merge_speakers",
+}  # fmt: skip
 CHANNEL = "https://www.youtube.com/@talks"
 
 
