@@ -19,6 +19,7 @@ from kb.cli.commands import (
     assistant,
     care,
     enrich,
+    evidence,
     export,
     health,
     jobs,
@@ -106,6 +107,7 @@ health.register(app)
 serve.register(app)
 keys.register(app)
 video.register(app)
+evidence.register(app)
 
 
 @app.command()

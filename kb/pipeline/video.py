@@ -1,4 +1,4 @@
-"""Pictures of words, joined with the rest; the only module that names `kb.video`."""
+"""Films of words, joined with the rest of the pipeline."""
 
 from __future__ import annotations
 

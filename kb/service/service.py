@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kb.service.backup import Backup
     from kb.service.corrections import Corrections
     from kb.service.enrichment import Enrichment
+    from kb.service.evidence import Evidence
     from kb.service.exports import Exports
     from kb.service.follow import Follow
     from kb.service.follows import Follows
@@ -251,6 +252,13 @@ class Service:
         from kb.service.revisions import Revisions
 
         return Revisions(self.settings, self.library, self.queue)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Evidence packs."""
+        from kb.service.evidence import Evidence
+
+        return Evidence(self.settings, self.library, self.items, self.review)
 
     @cached_property
     def videos(self) -> Videos:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kb.errors import KBError, UsageError
 from kb.library import Library, LibraryEntry
-from kb.pipeline import enrichment, stages
+from kb.pipeline import enrichment
 from kb.pipeline.video import MOST_STRETCHES, STYLES, Stretch, Wish, Words, make
 from kb.service.items import Items
 from kb.service.review import Review
@@ -79,7 +79,7 @@ class Videos:
         entry = self.items.entry(item_id)
         target = target or default_target(entry.stem, wish)
         wish.check(target)
-        words = stages.read_transcript(self.library, entry)
+        words = self.items.transcript(entry.item.id)
         if wish.kind == "reel" and not wish.stretches:
             wish = replace(wish, stretches=self._highlights(entry, words))
         medium = self.review.medium_of(entry)

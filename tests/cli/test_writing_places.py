@@ -29,6 +29,7 @@ PLACES = {
     "kb/pipeline/": LIBRARY,
     "kb/service/backup.py": f"{USERS}; {SCRATCH}; {LIBRARY} (a restore)",
     "kb/service/brought_transcripts.py": LIBRARY,
+    "kb/service/evidence.py": f"{USERS}; {SCRATCH}",
     "kb/service/exports.py": USERS,
     "kb/service/health.py": SCRATCH,
     "kb/service/presets.py": EDITED,

@@ -35,6 +35,12 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
+    pack: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="An evidence pack, a ZIP or a folder; else the library."
+        ),
+    ] = None,
     repair: Annotated[
         bool,
         typer.Option("--repair", help="Also replace damaged files; the old ones are kept."),
@@ -43,6 +49,9 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check every file against its hash, every transcript, the index and the queue's rows."""
+    if pack is not None:
+        _verify_pack(pack, as_json)
+        return
     service = Service.of_existing_library()
     with byte_progress("checking", shown=sys.stderr.isatty()) as progress:
         report = service.verification.run(mend=not dry_run, repair=repair, progress=progress)
@@ -69,6 +78,25 @@ def verify(
             noun = "medium" if count == 1 else "media"
             console.print_note(f"{count} {noun} deleted by retention.")
     if faults:
+        raise typer.Exit(FAILED)
+
+
+def _verify_pack(path: Path, as_json: bool) -> None:
+    from kb.service.evidence import check_pack  # loads the decoders of media
+
+    found = check_pack(path)
+    if as_json:
+        console.print_json({**asdict(found), "whole": found.is_whole})
+    else:
+        for state in ("changed", "missing", "unknown"):
+            for name in getattr(found, state):
+                console.out.print(f"{state:8} {printable(name)}", markup=False)
+        console.print_note(
+            f"{counted(found.checked, 'file')} compared with {path.name}'s own hashes: "
+            f"{'all are as they were' if found.is_whole else 'not as they were'}. "
+            "Hashes show damage, not forgery."
+        )
+    if not found.is_whole:
         raise typer.Exit(FAILED)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,12 @@ from kb.cli.output.progress import media_progress
 from kb.errors import MediaUnavailable, UsageError
 from kb.service import Service
 from kb.service.notation import parse_time
-from kb.service.video import STYLES, MadeVideo, Stretch, Wish, Words
+
+# Its modules load the decoders of media, which other commands need not wait for.
+if TYPE_CHECKING:
+    from kb.service.video import MadeVideo, Stretch, Wish, Words
+
+STYLES = "bold, box, karaoke, plain, slide"
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +57,7 @@ def video(
         Path | None, typer.Option("-o", "--output", help="File: .mp4, .mkv or .mov.")
     ] = None,
     style: Annotated[
-        str, typer.Option("--style", help=f"{', '.join(STYLES)}, or a YAML file of your own.")
+        str, typer.Option("--style", help=f"{STYLES}, or a YAML file of your own.")
     ] = "",
     picture: Annotated[
         Path | None, typer.Option("--picture", help="A still (PNG, JPEG) under the words.")
@@ -67,6 +72,8 @@ def video(
     as_json: Json = False,
 ) -> None:
     """Draw the words of a transcript into a film, or join stretches of it to a reel."""
+    from kb.service.video import Wish
+
     words = _words(captions, karaoke, soft, reel)
     if not reel and (take or length is not None):
         raise UsageError(
@@ -118,6 +125,8 @@ def _words(captions: bool, karaoke: bool, soft: bool, reel: bool) -> Words | Non
 
 def _stretch(text: str) -> Stretch:
     """Return the stretch of `1:05-1:20=Title`. Raises UsageError."""
+    from kb.service.video import Stretch
+
     times, _, title = text.partition("=")
     start, dash, end = times.partition("-")
     if not dash:

@@ -9,6 +9,14 @@ DE: dict[str, tuple[str, str]] = {
         "Nur Untertitel eines ganzen Mediums können eine Spur sein, die ein Abspieler einschaltet.",
         "--soft weglassen, oder --captions --soft nehmen.",
     ),
+    "evidence.no_words": (
+        "Von {start} bis {end} wird nichts gesagt.",
+        "Die Zeiten ansehen: kb show {item_id}",
+    ),
+    "evidence.no_pack": (
+        "{path} ist kein Belegpaket, das sich lesen lässt: {reason}.",
+        "Das ZIP oder den Ordner nennen, den kb evidence schrieb.",
+    ),
     "video.take_without_reel": (
         "--take und --length sind für eine Zusammenstellung.",
         "--reel dazunehmen.",

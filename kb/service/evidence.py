@@ -1,0 +1,243 @@
+"""Evidence packs: a quote with its source, as a folder or a ZIP that checks itself.
+
+`SHA256SUMS` has the form of `sha256sum`, so that `sha256sum -c SHA256SUMS` checks a folder without
+this program. Hashes show damage, not forgery: who changes a file can change its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from kb import storage
+from kb.errors import UsageError
+from kb.library import Library
+from kb.media.clip import default_name
+from kb.pipeline import evidence
+from kb.service.items import Items
+from kb.service.review import Review
+from kb.settings import Settings
+from kb.storage import Target
+from kb.transcript.chunks import format_exact_time
+from kb.types.safe_text import clean
+
+SUMS, README = "SHA256SUMS", "README.txt"
+MAX_FILES = 1000
+MAX_SUMS_BYTES = 2**20
+_BLOCK_BYTES = 2**20
+_SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+
+_README = """{title}
+{line}
+
+What was said from {start} to {end}:
+
+{quote}
+Where: {link}
+
+quote.txt               the words with their times
+facts.json              the source, its SHA-256, and which model read the words, and when
+{clip:<23} the stretch as it is in the medium
+clip-with-captions.mp4  the same with its words
+{frame}
+To check the files:     sha256sum -c SHA256SUMS
+or the ZIP:             kb verify FILE.zip
+
+A hash shows that a file is damaged or was changed by accident. It does not show a forgery: who
+changes a file can write its new hash, too. Compare the medium's SHA-256 in facts.json with the
+source itself.
+
+The words were read by a machine ({engine}, {model}) and may be wrong: listen to the clip.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PackCheck:
+    """The result of a check; each list has names of files."""
+
+    checked: int
+    changed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """True if every file is there, as it was."""
+        return not (self.changed or self.missing)
+
+
+class Evidence:
+    """Makes evidence packs of items."""
+
+    def __init__(self, settings: Settings, library: Library, items: Items, review: Review) -> None:
+        self.settings = settings
+        self.library = library
+        self.items = items
+        self.review = review
+
+    def make(
+        self,
+        item_id: str,
+        start_s: float,
+        end_s: float,
+        target: Path | None = None,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> Path:
+        """Write a pack; return the ZIP, or the folder if `target` does not end in `.zip`.
+
+        The default is a ZIP in the working directory, named after item and stretch. Raises
+        UsageError for times without words and for files in the way, MediaUnavailable and
+        LibraryError.
+        """
+        entry = self.items.entry(item_id)
+        if target is None:
+            name = default_name(entry.stem, start_s, end_s, video=True)
+            target = Path(name).with_suffix(".zip")
+        transcript = self.items.transcript(entry.item.id)
+        medium = self.review.medium_of(entry)
+        source = f"evidence:{entry.item.id}:{start_s:.3f}-{end_s:.3f}"
+        made_at = datetime.now(UTC).isoformat(timespec="seconds")
+        found = evidence.quoted(entry, transcript, start_s, end_s, made_at)
+        is_zip = target.suffix.lower() == ".zip"
+        named = Target(target, source, overwrite=overwrite, chosen=True)
+        if is_zip:
+            self.items.files.check(named)
+        with storage.scratch_folder() as folder:
+            names = evidence.write_parts(
+                folder, found, medium, transcript, start_s, end_s, progress=progress
+            )
+            storage.write_text(folder / README, _readme(found, names, start_s, end_s))
+            names = (README, *names)
+            storage.write_text(folder / SUMS, _sums(folder, names))
+            names = (*names, SUMS)
+            if is_zip:
+                with (
+                    self.items.files.draft(named) as draft,
+                    zipfile.ZipFile(draft.path, "x", zipfile.ZIP_DEFLATED) as archive,
+                ):
+                    for name in names:
+                        archive.write(folder / name, name)
+                return draft.target
+            self._write_folder(folder, names, target, source, overwrite)
+        return target
+
+    def _write_folder(
+        self, folder: Path, names: Sequence[str], target: Path, source: str, overwrite: bool
+    ) -> None:
+        wanted = [Target(target / name, source, overwrite=overwrite, chosen=True) for name in names]
+        for each in wanted:  # before the first one is written
+            self.items.files.check(each)
+        for each in wanted:
+            with (
+                self.items.files.draft(each) as draft,
+                (folder / each.path.name).open("rb") as origin,
+                draft.path.open("xb") as copy,
+            ):
+                while block := origin.read(_BLOCK_BYTES):
+                    copy.write(block)
+
+
+def is_pack(path: Path) -> bool:
+    """Return True for a ZIP or a folder that has the list of hashes of a pack."""
+    if path.is_dir():
+        return (path / SUMS).is_file()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return SUMS in archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return False
+
+
+def check_pack(path: Path) -> PackCheck:
+    """Compare the files of a pack, a ZIP or a folder, with its list of hashes.
+
+    Nothing is unpacked. Raises UsageError for a file that is no pack.
+    """
+    try:
+        with _opened(path) as (names, read):
+            if SUMS not in names or len(names) > MAX_FILES:
+                raise ValueError(f"it has no {SUMS}")
+            with closing(read(SUMS)) as file:
+                listed = _listed(file.read(MAX_SUMS_BYTES + 1))
+            missing = tuple(sorted(listed.keys() - names))
+            unknown = tuple(sorted(names - listed.keys() - {SUMS}))
+            changed = tuple(
+                name
+                for name, digest in sorted(listed.items())
+                if name in names and not _has_digest(read, name, digest)
+            )
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise UsageError(
+            "evidence.no_pack",
+            "{path} is no evidence pack that can be read: {reason}.",
+            hint="Name the ZIP or the folder that kb evidence wrote.",
+            path=path,
+            reason=str(error).rstrip(".") or type(error).__name__,
+        ) from error
+    return PackCheck(len(listed), changed, missing, unknown)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[frozenset[str], Callable[[str], IO[bytes]]]]:
+    """Yield the names of a pack's files and a function that opens one of them."""
+    if path.is_dir():
+        names = frozenset(each.name for each in path.iterdir() if each.is_file())
+        yield names, lambda name: (path / name).open("rb")
+        return
+    with zipfile.ZipFile(path) as archive:
+        yield frozenset(archive.namelist()), archive.open
+
+
+def _has_digest(read: Callable[[str], IO[bytes]], name: str, digest: str) -> bool:
+    found = hashlib.sha256()
+    try:
+        with closing(read(name)) as file:
+            while block := file.read(_BLOCK_BYTES):
+                found.update(block)
+    except (zipfile.BadZipFile, EOFError):  # the ZIP's own checksum
+        return False
+    return found.hexdigest() == digest
+
+
+def _listed(data: bytes) -> dict[str, str]:
+    """Return the digest of each name. Raises ValueError for another form."""
+    if len(data) > MAX_SUMS_BYTES:
+        raise ValueError(f"its {SUMS} is too large")
+    found: dict[str, str] = {}
+    for line in data.decode("utf-8").splitlines():
+        match = _SUM.fullmatch(line)
+        if match is None or "/" in match[2] or "\\" in match[2]:
+            raise ValueError(f"its {SUMS} has the line {line[:80]!r}")
+        found[match[2]] = match[1]
+    if not found:
+        raise ValueError(f"its {SUMS} is empty")
+    return found
+
+
+def _sums(folder: Path, names: Sequence[str]) -> str:
+    lines = []
+    for name in names:
+        with (folder / name).open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+    return "".join(lines)
+
+
+def _readme(found: evidence.Quoted, names: Sequence[str], start_s: float, end_s: float) -> str:
+    item, reading = found.facts["item"], found.facts["reading"]
+    title = " ".join(clean(item["title"]).split())
+    frame = f"{evidence.FRAME:<23} the picture in the middle\n" if evidence.FRAME in names else ""
+    return _README.format(
+        title=title, line="=" * min(len(title), 78), start=format_exact_time(start_s),
+        end=format_exact_time(end_s), quote=found.text, link=item["link"] or item["url"],
+        clip=next(name for name in names if Path(name).stem == evidence.CLIP), frame=frame,
+        engine=clean(reading["engine"]), model=clean(reading["model"]),
+    )  # fmt: skip
