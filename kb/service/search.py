@@ -27,6 +27,8 @@ from kb.sinks.base import SearchMode, content_sha256
 from kb.sinks.local.vectors import TextVectors
 from kb.types import Hit, MediaItem, Published, UnknownWord
 
+MOST_NAMED = 3  # words of a query by meaning of which those that are nowhere are named
+
 
 class LocalSearch:
     """A search of the local index, by words where one by meaning cannot be carried out."""
@@ -95,7 +97,9 @@ class Search:
         if words_alone is not None and words_alone.code == "meaning.off" and mode == "hybrid":
             words_alone = None  # the user's own setting
         unknown: Sequence[UnknownWord] = ()
-        if done != "semantic" and all(hit.missing or hit.by_meaning for hit in hits):
+        # The words of a question need not occur anywhere.
+        by_words = done == "keyword" or (done == "hybrid" and len(query.split()) <= MOST_NAMED)
+        if by_words and all(hit.missing or hit.by_meaning for hit in hits):
             unknown = sink.index.unknown_words(query)
         found = self.with_speakers(hits[:limit]) if speakers else hits[:limit]
         elapsed_ms = round((time.perf_counter() - started_at) * 1000, 1)

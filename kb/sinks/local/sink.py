@@ -61,7 +61,7 @@ REBUILD_BATCH = 2_000  # passages written at once: about 2 MB, and 3 MB of vecto
 MOST_QUERY_CHARS = 2_000  # of a query are compared by meaning
 # A cosine above that of the mean passage. Of 25 paraphrases in two languages the right passage had
 # 0.055 and more in 24; the best passage for a name that was nowhere had 0.03 to 0.06.
-ABOVE_MEAN = 0.03
+ABOVE_MEAN = 0.045
 
 
 @dataclass(frozen=True, slots=True)
