@@ -60,6 +60,13 @@ class JobSettings(BaseModel):
         description="Folder with the models of these steps; empty takes the one beside the "
         "installed packages, which kb models add fills.",
     )
+    speaker_model: str = Field(
+        "",
+        alias="KB_SPEAKER_MODEL",
+        description="Folder with the model Nemotron-3-Diarization, for the step speakers; empty "
+        "takes nemotron-3-diarization in the folder of the steps' models if it is there, else "
+        "Resemblyzer's. With a number of speakers and with KB_VOICE_PROFILES it is Resemblyzer's.",
+    )
     publish_wait_hours: float = Field(
         24.0,
         alias="KB_PUBLISH_WAIT_HOURS",

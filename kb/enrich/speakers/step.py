@@ -7,11 +7,12 @@ hold for a later transcript of the same medium too. Segments get their speaker w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kb.enrich.base import PRIVATE, Progress, Step, StepInput
-from kb.enrich.speakers import weights
+from kb.enrich.speakers import engines, weights
 from kb.enrich.speakers.labels import turns_of, with_labels
 from kb.errors import KBError
 from kb.library.extras import VOICES
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Speakers(Step):
-    """Speaker diarization with Resemblyzer's network; the number of speakers is an option.
+    """Speaker diarization with one of the engines; the number of speakers is an option.
 
     For a file outside the library `references` are pairs of a name and a recording of that voice.
     """
@@ -35,35 +36,32 @@ class Speakers(Step):
 
     @property
     def model(self) -> str:
-        return f"{weights.PACKAGE} {weights.VERSION}"
+        """Of the voices that are kept; `basis` names the engine that found the turns."""
+        return engines.RESEMBLYZER
 
     def missing(self) -> KBError | None:
-        return None if weights.find() else weights.missing()
+        return engines.missing()
+
+    def basis(self, given: StepInput) -> dict[str, Any]:
+        found = super().basis(given)
+        with suppress(KBError):  # named when the step runs
+            engine, place = engines.engine_for(given.options)
+            found["model"] = engine.model(place)
+        return found
 
     def add(self) -> str:
         return str(weights.add())
 
     def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:
-        from kb.enrich.speakers.diarization import diarize
         from kb.enrich.speakers.references import names_of
 
-        path = weights.find()
-        if path is None:
-            raise weights.missing()
-        assert given.medium is not None
-        number = given.options.get("speakers")
-        found = diarize(
-            given.medium,
-            path,
-            track=given.track,
-            speakers=number if isinstance(number, int) else None,
-            progress=progress,
-        )
+        engine, path = engines.engine_for(given.options)
+        found = engine.diarize(given, path, progress)
         references = [(name, Path(file)) for name, file in given.options.get("references", ())]
         names = names_of(found.voices, references, path) if references else {}
         labels = [names.get(number) or label(number) for number in range(found.speakers)]
         turns = [(turn.start_s, turn.end_s, label(turn.speaker)) for turn in found.turns]
-        private = {VOICES: self._voices(found, turns)} if given.options.get(VOICES) else {}
+        private = {VOICES: self._voices(found, turns)} if _keeps(given, engine) else {}
         return {
             **({PRIVATE: private} if private else {}),
             "speakers": labels,
@@ -93,6 +91,10 @@ class Speakers(Step):
 
     def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
         return with_labels(transcript, turns_of(document))
+
+
+def _keeps(given: StepInput, engine: engines.SpeakerEngine) -> bool:
+    return bool(given.options.get(VOICES)) and engine.gives_voices
 
 
 def label(number: int) -> str:

