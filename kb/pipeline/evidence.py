@@ -15,7 +15,7 @@ from kb.media.clip import cut
 from kb.media.probe import probe
 from kb.transcript.chunks import format_exact_time
 from kb.types import Transcript
-from kb.types.safe_text import clean
+from kb.types.safe_text import clean, web_address
 from kb.video.caption_style import PLAIN, load_style
 from kb.video.captioned import FilmRequest
 from kb.video.frame import write_frame
@@ -58,10 +58,11 @@ def quoted(
         for change in revision.changes
     )
     item = entry.item
+    # The pack is handed on: a path of this machine and a password of an address are left out.
     facts = {
         "item": {
             "id": item.id, "title": item.title, "channel": item.channel,
-            "published": item.published, "url": item.url,
+            "published": item.published, "url": web_address(item.url),
             "link": deep_link(item, start_s),
         },
         "medium": {
