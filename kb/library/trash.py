@@ -27,6 +27,7 @@ from kb.errors import LibraryError
 from kb.library.directory import is_metadata, list_directory
 from kb.library.extras import FOLDER as EXTRAS
 from kb.library.library import LOCK_FOLDER, Library
+from kb.library.products import forget_products
 from kb.library.versions import Versions
 from kb.storage import Fields
 
@@ -148,6 +149,7 @@ class Trash:
             _move(self.library.media_folder / name, item.folder / folder / name)
         # What is written afterwards replaces what is in the trash already: both are the item's.
         self._move_extras(self._extras_of(item), item.folder / EXTRAS)
+        forget_products(self.library.home, item.stem)
 
     def check_names(self, item: RemovedItem) -> None:
         """Raise LibraryError if another file has a name of the item's files."""

@@ -22,7 +22,7 @@ from kb.storage import Draft, Standing, Target
 MEDIA_FOLDER = "media"
 OWN_FOLDERS = (
     MEDIA_FOLDER, "extras", "trash", "uploads", "versions", "logs", "backups", "markdown",
-    "index.lance", "index.words",
+    "index.lance", "index.words", "products",
 )  # fmt: skip
 _ASIDE = "before-restore-"  # a restore keeps what it replaces in such a folder
 _DATABASE = "kb.sqlite"

@@ -7,18 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import imageio_ffmpeg
+
+from kb import __version__
 from kb.errors import KBError, UsageError
+from kb.library.products import product_name
+from kb.media import sha256_of
+from kb.transcript.formats import json_document
 from kb.types import Transcript
 from kb.video.caption_style import KARAOKE, PLAIN, load_style, style_names
 from kb.video.captioned import USUAL_SIZE, FilmRequest, Words, check_film_name, make_film
+from kb.video.font_choice import FONT_FOLDER
 from kb.video.picture import MAX_SIDE, MIN_SIDE, fitting
 from kb.video.reel import MOST_STRETCHES, SHORTEST_S, Stretch, make_reel
 from kb.video.soft_tracks import add_track
 
 Kind = Literal["captions", "karaoke", "soft", "reel"]
 
+FILM_VERSION = 1  # goes up when a film of the same inputs looks different
 STYLES = style_names()
-__all__ = ["MOST_STRETCHES", "STYLES", "Kind", "Stretch", "Wish", "Words", "make"]
+__all__ = ["MOST_STRETCHES", "STYLES", "Kind", "Stretch", "Wish", "Words", "made_from", "make"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,30 @@ class Wish:
                 )
             size = fitting(*sides)
         return FilmRequest(words, style, self.picture, size, self.threads)
+
+
+def made_from(wish: Wish, transcript: Transcript, medium_sha256: str, suffix: str) -> str:
+    """Return the name of the film that a wish gives: the hash of inputs, options and versions.
+
+    The number of threads has no part in it. Raises UsageError as `Wish.request` does.
+    """
+    request = wish.request()
+    return product_name(
+        {
+            "medium": medium_sha256,
+            "words": json_document.to_document(transcript),
+            "kind": wish.kind,
+            "drawn": request.words,
+            "style": request.style.model_dump(),
+            "still": sha256_of(request.still) if request.still else "",
+            "size": [request.size.width, request.size.height],
+            "stretches": [[s.start_s, s.end_s, s.title] for s in wish.stretches],
+            "length_s": wish.length_s,
+            "suffix": suffix,
+            "fonts": sorted(sha256_of(path) for path in FONT_FOLDER.glob("*.ttf")),
+            "versions": [FILM_VERSION, __version__, imageio_ffmpeg.get_ffmpeg_version()],
+        }
+    )
 
 
 def make(

@@ -28,6 +28,7 @@ from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.telemetry import read_machines
 from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
+from kb.library.products import Products
 from kb.options import parse_names
 from kb.service.existing import has_library
 from kb.service.health_database import check_server
@@ -76,6 +77,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         _presets(settings),
         _library(settings),
         *_rights(settings),
+        *_products(settings),
         *_storage(settings),
         *_database(settings),
         *(server := _server(settings)),
@@ -333,6 +335,18 @@ def _rights(settings: Settings) -> list[HealthCheck]:
         fix += "; or, for a library that a group shares, set KB_GROUP_ACCESS=true."
     detail = f"{found} can be read by other accounts of this machine"
     return [HealthCheck("Rights", "warn", detail, fix)]
+
+
+def _products(settings: Settings) -> list[HealthCheck]:
+    """Return the number and size of kept films; none without a film."""
+    found = Products(settings.home, settings.products_gb, settings.products_days).use()
+    if not found.count:
+        return []
+    detail = (
+        f"{counted(found.count, 'film')}, {size_text(found.size_bytes)} of at most "
+        f"{settings.products_gb:g} GB, kept for {settings.products_days:g} days after its last use"
+    )
+    return [HealthCheck("Products", "ok", detail)]
 
 
 def _storage(settings: Settings) -> list[HealthCheck]:

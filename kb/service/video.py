@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kb.errors import KBError, UsageError
+from kb.errors import KBError, UsageError, restored
 from kb.library import Library, LibraryEntry
+from kb.library.products import Product, Products
 from kb.pipeline import enrichment
-from kb.pipeline.video import MOST_STRETCHES, STYLES, Stretch, Wish, Words, make
+from kb.pipeline.video import MOST_STRETCHES, STYLES, Stretch, Wish, Words, made_from, make
 from kb.service.items import Items
 from kb.service.review import Review
 from kb.settings import Settings
@@ -75,7 +77,10 @@ class Videos:
         overwrite: bool = False,
         progress: Callable[[float], None] = lambda _: None,
     ) -> MadeVideo:
-        """Draw the words of an item of the library. Raises as `of_file` does."""
+        """Draw the words of an item of the library, or return a copy of the film made before.
+
+        Raises as `of_file` does.
+        """
         entry = self.items.entry(item_id)
         target = target or default_target(entry.stem, wish)
         wish.check(target)
@@ -83,8 +88,31 @@ class Videos:
         if wish.kind == "reel" and not wish.stretches:
             wish = replace(wish, stretches=self._highlights(entry, words))
         medium = self.review.medium_of(entry)
-        source = f"video:{entry.item.id}"
-        return self._make(medium, words, wish, target, source, overwrite, progress)
+        named = Target(
+            target, f"video:{entry.item.id}:{wish.kind}", overwrite=overwrite, chosen=True,
+            never=medium,
+        )  # fmt: skip
+        files = self.items.files
+        files.check(named)
+        suffix = target.suffix.lower()
+        name = made_from(wish, words, entry.sha256, suffix)
+        product = self.products.find(entry.stem, name, suffix)
+        if product is None:
+            self.settings.free_space.require(self.library.home)
+            with self.products.draft(entry.stem, suffix) as path:
+                notes = make(medium, words, wish, path, target=target, progress=progress)
+                remarks = [note.record() for note in notes]
+                product = self.products.keep(path, entry.stem, name, remarks)
+        with files.draft(named) as draft:
+            # A copy: a change of the user's file must not reach the kept one.
+            shutil.copyfile(product.path, draft.path)
+        self.products.trim()
+        return MadeVideo(draft.target, _notes(product))
+
+    @property
+    def products(self) -> Products:
+        """The films that are kept, so that none is made twice."""
+        return Products(self.library.home, self.settings.products_gb, self.settings.products_days)
 
     def _highlights(self, entry: LibraryEntry, transcript: Transcript) -> tuple[Stretch, ...]:
         """Return the highlights that were found in an item as stretches. Raises UsageError."""
@@ -117,6 +145,16 @@ class Videos:
         with files.draft(named) as draft:
             notes = make(medium, transcript, wish, draft.path, target=target, progress=progress)
         return MadeVideo(draft.target, notes)
+
+
+def _notes(product: Product) -> tuple[KBError, ...]:
+    """Return the stored remarks about a film."""
+    found = product.remarks if isinstance(product.remarks, list) else []
+    return tuple(
+        restored(str(each.get("error", "")), str(each.get("hint", "")), each.get("problem"))
+        for each in found
+        if isinstance(each, dict)
+    )
 
 
 def highlight_stretches(highlights: Sequence[Cited], transcript: Transcript) -> tuple[Stretch, ...]:

@@ -58,6 +58,19 @@ class LibrarySettings(BaseModel):
         description="Space, in GB, that stays free on the disks of the library and of the models: "
         "downloads and other work wait until there is room; 0 for no limit.",
     )
+    products_gb: float = Field(
+        5.0,
+        alias="KB_PRODUCTS_GB",
+        ge=0,
+        description="Films of the library's items (kb video) are kept up to this size in GB, so "
+        "that none is made twice; the longest unused ones go first.",
+    )
+    products_days: float = Field(
+        30.0,
+        alias="KB_PRODUCTS_DAYS",
+        ge=0,
+        description="Kept films go when they have not been asked for in so many days.",
+    )
     group_access: bool = Field(
         False,
         alias="KB_GROUP_ACCESS",

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from kb.errors import UsageError
+from kb.library.trash import RemovedItem, Trash
 from kb.media import sha256_of
 from kb.media.probe import probe
 from kb.pipeline import stages
-from kb.service import Service
+from kb.service import Service, health
 from kb.service.evidence import SUMS, check_pack
 from kb.service.video import Wish
 from kb.settings import Settings
@@ -135,3 +136,43 @@ def test_a_film_of_an_item(service: Service, tmp_path: Path) -> None:
     with raises(UsageError, "reel.no_highlights", item_id=ITEM.id):
         service.videos.of_item(ITEM.id, Wish("reel"), tmp_path / "reel.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_a_film_is_made_once(service: Service, tmp_path: Path) -> None:
+    """The kept film is found by all that it was made from; another wish is another film."""
+    made: list[float] = []
+    wish = Wish("captions", style="box", threads=1)
+    first = service.videos.of_item(ITEM.id, wish, tmp_path / "1.mp4", progress=made.append)
+    assert made
+    made.clear()
+    again = service.videos.of_item(
+        ITEM.id, replace(wish, threads=2), tmp_path / "2.mp4", progress=made.append
+    )
+    assert made == []
+    assert again.path.read_bytes() == first.path.read_bytes()
+    kept = service.videos.products
+    before = kept.use()
+    for other in (replace(wish, style="slide"), Wish("karaoke", threads=1)):
+        made.clear()
+        service.videos.of_item(ITEM.id, other, tmp_path / f"{other.kind}.mp4",
+                               progress=made.append)  # fmt: skip
+        assert made
+    assert kept.use().count == before.count + 2
+    (line,) = health._products(service.settings)
+    assert line.detail.startswith(f"{before.count + 2} films")
+
+    # Half a film, whose maker was killed, is none.
+    stem = service.items.entry(ITEM.id).stem
+    (kept.folder / stem / f"{'0' * 64}.mp4").write_bytes(b"half")
+    assert kept.find(stem, "0" * 64, ".mp4") is None
+
+
+def test_the_films_of_a_removed_item_go_with_it(service: Service, tmp_path: Path) -> None:
+    entry = service.items.entry(ITEM.id)
+    service.videos.of_item(ITEM.id, Wish("captions", threads=1), tmp_path / "film.mp4")
+    folder = service.library.home / "trash" / "one"
+    removed = RemovedItem(ITEM.id, ITEM.title, 0.0, "removing", entry.stem, {}, (), (), folder)
+    assert service.videos.products.use().count
+    Trash(service.library).move_in(removed)
+    assert service.videos.products.use().count == 0
+    Trash(service.library).move_out(removed)
