@@ -72,6 +72,43 @@ def recorded_voices() -> bool:
     return met
 
 
+def composed_voices(folder: Path) -> bool:
+    """Measure talks of one, three and twenty voices, of two at once, and music alone."""
+    import soundfile
+
+    from benchmarks.support import composed_voices as made
+    from tests.support.voices import error_rate
+
+    voices = made.pieces()
+    names = list(voices)
+    cases = {
+        "one voice": (made.talk({names[0]: voices[names[0]]}, 12), True),
+        "three voices": (made.talk({name: voices[name] for name in names[:3]}, 24), True),
+        "twenty voices, of four at five speeds": (made.talk(made.many(20), 80), False),
+        "two voices, one second of each turn at once": (made.at_once(), False),
+    }
+    met = True
+    for title, ((samples, true), is_promised) in cases.items():
+        path = folder / "composed.flac"
+        soundfile.write(path, samples, RATE_HZ, subtype="PCM_16")
+        found, _, _ = measured(path)
+        number = len({turn.voice for turn in true})
+        if is_promised:
+            met &= figure(f"speakers, {title}: found too many or too few",
+                          abs(found.speakers - number), "speakers", at_most=0)  # fmt: skip
+        else:
+            figure(f"speakers, {title}: found", found.speakers, "speakers")
+        if max(number, found.speakers) <= 8:  # all ways to match them are tried
+            error = 100 * error_rate(true, found.turns)
+            limit = {"at_most": 5} if is_promised else {}
+            met &= figure(
+                f"speakers, {title}: diarization error, collar 0.25 s", error, "%", **limit
+            )
+    soundfile.write(folder / "composed.flac", made.music(), RATE_HZ, subtype="PCM_16")
+    found, _, _ = measured(folder / "composed.flac")
+    return met & figure("speakers, music alone: found", found.speakers, "speakers", at_most=0)
+
+
 def hours_of_talk(folder: Path, hours: int) -> bool:
     """Measure the voices of both recordings, one after the other, for so many hours."""
     import soundfile
@@ -196,6 +233,7 @@ def main() -> int:
     else:
         met &= passages_of_an_hour()
     with tempfile.TemporaryDirectory() as name:
+        met &= composed_voices(Path(name))
         met &= talk_with_slides(Path(name))
         for hours in (1, 12) if full else (1,):
             met &= hours_of_talk(Path(name), hours)
