@@ -194,6 +194,7 @@ def test_a_passage_found_by_meaning_is_marked_and_what_is_missing_is_said(
     service = Service()
     entry, library = service.items.entry(item_id), service.library
     assert "kb enrich --all --steps meaning" in page_text(page(**asked))
+    assert service.enrichment.without("meaning") == 1
     words, step = stages.read_transcript(library, entry), get_step("meaning")
     given = StepInput(None, "", text=ItemText(entry.item, words, service.settings))
     Extras(library).write(

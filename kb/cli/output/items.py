@@ -109,6 +109,14 @@ def status_head(service: Service) -> list[Text]:
     for step, found in service.queue.steps.counts().items():
         words = "  ".join(f"{count} {status}" for status, count in found.items())
         lines.append(Text(f"Step {step}: {words}", style="dim"))
+    if count := service.enrichment.without("meaning"):
+        lines.append(
+            Text(
+                f"Not found by meaning yet: {counted(count, 'item')}; for all: "
+                "kb enrich --all --steps meaning",
+                style="dim",
+            )
+        )
     for loop in service.queue.crash_loops():
         lines.append(Text(crash_loop_text(loop, service.workers.log_file), style="red"))
     fetches = service.models.fetches()
