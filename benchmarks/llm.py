@@ -1,8 +1,10 @@
-"""Language models: quotes that are found again, on an hour of composed talk.
+"""Language models: quotes that are found again, and calls that are booked.
 
     python benchmarks/llm.py
 
-No model is asked: quotes are true, altered in one negation, number or name, and invented.
+Quotes from an hour of composed talk are true, altered in one negation, number or name, and
+invented. Calls go to a server on loopback that fails in one of five, while the process that asks is
+killed; no model is asked.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure
+from benchmarks.support.llm_calls import again, overhead, with_kills
 from benchmarks.support.quoted_talk import cases, talk
 from kb.transcript.quotes import QuoteFinder
 
 EACH = 50
 NEAR_S = 1.0
 MOST_MS = 0.5
+CALLS, KILLS = 1_000, 5
 
 
 def quotes() -> bool:
@@ -57,5 +61,28 @@ def quotes() -> bool:
     return all(met)
 
 
+def calls() -> bool:
+    """Print how the bookings of 1,000 questions with faults and kills compare with the server's."""
+    found = with_kills(CALLS, KILLS)
+    booked = found.booked
+    return all(
+        (
+            figure("calls that reached the server", found.calls, "calls", at_least=CALLS),
+            figure(
+                "usable answers that were not booked",
+                found.usable - booked.calls, "answers", at_least=0, at_most=KILLS,
+            ),
+            figure("calls that were repeated", found.repeated, "calls", at_most=KILLS),
+            figure("tokens booked", booked.tokens, "tokens", at_most=found.tokens),
+            figure(
+                "tokens booked and unknown",
+                booked.tokens + booked.unknown_tokens, "tokens", at_least=found.tokens,
+            ),
+            figure("calls of a second run", again(50), "calls", at_most=0),
+            figure("own time beside 500 ms a call", 100 * overhead(20, 0.5), "%", at_most=5),
+        )
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
-    sys.exit(0 if quotes() else 1)
+    sys.exit(0 if all([quotes(), calls()]) else 1)

@@ -74,6 +74,7 @@ class Counted:
 class _State:
     asked: list[Asked] = field(default_factory=list)
     counted: Counted = field(default_factory=Counted)
+    served: list[list[dict[str, Any]]] = field(default_factory=list)
 
 
 class ChatServer(Loopback):
@@ -139,6 +140,11 @@ class ChatServer(Loopback):
     def counted(self) -> Counted:
         return self._state.counted
 
+    @property
+    def served(self) -> list[list[dict[str, Any]]]:
+        """The messages of each answer that leaves whole and says what it used."""
+        return self._state.served
+
     def __exit__(self, *arguments: Any) -> None:
         self.end.set()
         super().__exit__(*arguments)
@@ -173,7 +179,7 @@ class ChatServer(Loopback):
         elif fault == "no_message":
             handler.send(200, self._document(asked, {}, with_message=False))
         elif fault == "half":
-            whole = self._document(asked, good)
+            whole = self._document(asked, good, is_cut=True)
             handler.send(200, whole[: len(whole) // 2])
         else:
             message, ending, usage = self._message(fault, good)
@@ -206,13 +212,15 @@ class ChatServer(Loopback):
 
     def _document(
         self, asked: Asked, message: dict[str, Any] | None, *, ending: str = "stop",
-        usage: object = True, with_message: bool = True,
+        usage: object = True, with_message: bool = True, is_cut: bool = False,
     ) -> bytes:  # fmt: skip
         used = {
             "prompt_tokens": len(json.dumps(asked.body["messages"])) // 4,
             "completion_tokens": len(json.dumps(message)) // 4,
         }
         with self._lock:
+            if usage is True and not is_cut:
+                self.served.append(asked.body["messages"])
             self.counted.answers += 1
             self.counted.tokens += used["prompt_tokens"] + used["completion_tokens"]
         choice: dict[str, Any] = {"index": 0, "finish_reason": ending}
