@@ -60,6 +60,7 @@ LEAST_HEARD = 0.8  # mean probability of the words; less is grade C for the expe
 LONGEST_FADING_S = 0.4  # speech that only the looser detection marks, behind a word
 MOST_SURE_S = 0.1  # of it that the stricter detection marks
 LEAST_WORDS = 8  # fewer may all be invented
+PHRASE_WORDS = 3  # so many more words than before stay in doubt
 MOST_FOR_PARTS = 2.0  # if the parts cost more, the whole window is cheaper
 
 RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
@@ -142,6 +143,9 @@ def _read_residual(candidate: RepairCandidate, language: str, limit_s: float) ->
     put_in = [word for segment in both.segments for word in segment.words]
     spoken_s = sum(inside_s(word, candidate.context.speech) for word in put_in)
     if both.segments and spoken_s >= candidate.context.speech_s / 2:  # they explain the sound
+        short = candidate.context.speech_s <= LONGEST_PLACE_S
+        if short and len(put_in) >= PHRASE_WORDS:  # a noise may have been answered with a sentence
+            candidate.doubt(put_in[0].start_s, put_in[-1].end_s)
         candidate.add_attempt(SHIFTED, both)
     heard = [word for decoded in results for s in decoded.segments for word in s.words]
     empty = [
@@ -292,8 +296,10 @@ def _settle(
     if texts(found) == texts(old):
         candidate.answer(place.start_s, place.end_s)
     holes = [SpeechSpan(f.start_s, f.end_s) for f in place.flags if f.name == "uncovered"]
-    if len(found) > len(old) and gaps(holes, found, limits.uncovered_s):
-        candidate.doubt(found[0].start_s, found[-1].end_s)  # they do not explain the sound
+    phrase = len(found) - len(old) >= PHRASE_WORDS
+    if phrase or (len(found) > len(old) and gaps(holes, found, limits.uncovered_s)):
+        # They do not explain the sound, or are as many as a sentence that was not spoken.
+        candidate.doubt(found[0].start_s, found[-1].end_s)
     if found != old:
         changes.append((place, found))
         speech_s = sum(s.duration_s for s in clip_spans(sure, place.start_s, place.end_s))
@@ -306,12 +312,14 @@ def _settle(
 def _fill(candidate: RepairCandidate, limit_s: float) -> RequestSteps:
     """Decode the parts without words as windows of their own, and insert their texts."""
     window, first = candidate.window, candidate.best_result
+    together = is_misheard(candidate.best_context.words)
     read_texts = [WindowText(window.index, window.start_s, window.overlap_s, first)]
     parts = find_missing_speech(window, first, part=False)[:MOST_REPAIRS]
     left = MOST_REPAIRS - len(parts)
     while parts:
-        # Short parts share windows with those of others, as places do.
-        short = all(part.duration_s <= LONGEST_PLACE_S for part in parts)
+        # Short parts share windows with those of others, as places do; an engine that stops before
+        # the end of a window would lose words there, too.
+        short = together and all(part.duration_s <= LONGEST_PLACE_S for part in parts)
         requests = [RepairRequest(part, first.language, part=True, place=short) for part in parts]
         if sum(request.cost(limit_s) for request in requests) > MOST_FOR_PARTS:
             break
