@@ -48,6 +48,8 @@ OWN: dict[tuple[str, ...], list[str]] = {
     ("restore",): ["{out}/none.zip"],
     ("enrich",): ["--all", "--steps", "speakers"],
     ("models", "add"): ["speakers"],
+    ("verify",): [],
+    ("video",): ["{item}", "--captions", "--soft", "-o", "{out}/film.mp4"],
     ("keys", "add"): ["me"],
     ("keys", "revoke"): ["me"],
 }
