@@ -24,7 +24,7 @@ WORKDIR /app
 # The packages change less often than the code, and have a layer of their own.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY kb/__init__.py kb/__init__.py
-RUN pip install -c constraints.txt ".[mcp,s3,screen]" && pip uninstall -y kb-ingest
+RUN pip install -c constraints.txt ".[mcp,s3,screen,meaning]" && pip uninstall -y kb-ingest
 COPY . .
 RUN pip install --no-deps -e . && python -m compileall -q kb gpu
 

@@ -135,15 +135,17 @@ _STYLE = """<style>
 def _assignment(item_id: str, found: list[Speaker], place: str) -> None:
     st.caption(text("speakers_assign_help"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input(text("speakers_from"), placeholder="1:05", key=_FROM, width=120)
-        st.text_input(text("speakers_to"), placeholder="1:12.5", key=_TO, width=120)
+        for label, example, key in (
+            ("speakers_from", "1:05", _FROM), ("speakers_to", "1:12.5", _TO),
+        ):  # fmt: skip
+            st.text_input(text(label), placeholder=example, key=f"{key}|{item_id}", width=120)
         st.selectbox(
             text("speakers_who"),
             [each.shown for each in found],
             index=None,
             placeholder=text("speakers_found"),
             accept_new_options=True,
-            key=_WHO,
+            key=f"{_WHO}|{item_id}",
         )
         st.button(
             text("speakers_assign_now"), key="speaker-assign-now",
@@ -262,15 +264,15 @@ def _merge(item_id: str, shown: str, key: str, place: str) -> None:
 
 
 def _assign(item_id: str, place: str) -> None:
-    state = st.session_state
+    state, keys = st.session_state, [f"{key}|{item_id}" for key in (_FROM, _TO, _WHO)]
+    start, end, who = (str(state.get(key) or "") for key in keys)
     try:
-        start_s = parse_time(str(state.get(_FROM) or ""))
-        end_s = parse_time(str(state.get(_TO) or ""))
-        session.service().speakers.assign(item_id, start_s, end_s, str(state.get(_WHO) or ""))
+        start_s, end_s = parse_time(start), parse_time(end)
+        session.service().speakers.assign(item_id, start_s, end_s, who)
     except KBError as error:
         messages.flash_error(place, error)
         return
-    for key in (_FROM, _TO, _WHO):
+    for key in keys:
         state.pop(key, None)
     span = f"{format_timestamp(start_s)}–{format_timestamp(end_s)}"
     messages.flash(place, text("speakers_assigned", span=span))
