@@ -1,6 +1,7 @@
 """Results of the steps that follow an item's words, one document of each kind.
 
     <home>/extras/<stem>/speakers.json     the stem is that of the item's files in `media/`
+                         meaning.json      the vectors of its passages
                          voices.json       the voices of its speakers, if a setting asks for them
 
 They are the primary record, as the files in `media/` are: backups have them, and they go with the
