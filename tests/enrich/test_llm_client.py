@@ -83,6 +83,8 @@ OUTCOMES = {
     "busy": ("", 2, 0),
     "busy_wait": ("", 2, 0),
     "busy_long": ("llm.busy", 1, 0),
+    "busy_for_ever": ("llm.busy", 1, 0),
+    "busy_nan": ("", 2, 0),
     "error": ("", 2, 1),
     "error_page": ("", 2, 1),
     "page": ("llm.page", 1, 1),
@@ -159,11 +161,15 @@ def test_a_fault_that_stays_ends_after_three_calls(
     assert model.ledger.booked().unknown_calls == (0 if fault == "busy" else 3)
 
 
-def test_a_long_wait_is_left_to_the_queue(model: LanguageModel, server: ChatServer) -> None:
-    server.faults.append("busy_long")
+@pytest.mark.parametrize(("fault", "wait_s"), [("busy_long", 3600), ("busy_for_ever", 86_400)])
+def test_a_long_wait_is_left_to_the_queue(
+    fault: str, wait_s: float, model: LanguageModel, server: ChatServer
+) -> None:
+    server.faults.append(fault)
     with pytest.raises(RetryLater) as caught:
         ask(model)
     assert caught.value.until is not None
+    assert 0 <= model.ledger.now() + wait_s - caught.value.until < 300
 
 
 @pytest.mark.parametrize("fault", ["prose", "foreign", "tool", "length", "declined"])
@@ -265,8 +271,15 @@ def test_a_price_that_is_not_known_is_not_taken_for_free(
 
 
 def test_workers_together_stay_below_a_limit(database: Database, tmp_path: Path) -> None:
-    """Each with connections of its own, all at the same moment."""
-    ledgers = [Ledger(Database.open(settings(tmp_path)), {"month": 1000.0}, {}) for _ in range(6)]
+    assert booked_at_once(settings(tmp_path)) == 10
+
+
+def booked_at_once(known: Settings) -> int:
+    """Return the calls that six workers book at the same moment where ten have room.
+
+    Each has connections of its own.
+    """
+    ledgers = [Ledger(Database.open(known), {"month": 1000.0}, {}) for _ in range(6)]
     start = threading.Barrier(6)
 
     def book(ledger: Ledger) -> int:
@@ -281,9 +294,10 @@ def test_workers_together_stay_below_a_limit(database: Database, tmp_path: Path)
         return booked
 
     with ThreadPoolExecutor(6) as threads:
-        assert sum(threads.map(book, ledgers)) == 10
+        total = sum(threads.map(book, ledgers))
     for ledger in ledgers:
         ledger._database.close()
+    return total
 
 
 # What leaves, and to where

@@ -22,6 +22,8 @@ FAULTS = {
     "busy": "429 without Retry-After",
     "busy_wait": "429 with Retry-After: 0.01",
     "busy_long": "429 with Retry-After: 3600",
+    "busy_for_ever": "429 with Retry-After: inf",
+    "busy_nan": "429 with Retry-After: nan",
     "error": "500",
     "error_page": "502 with a page of HTML",
     "page": "200 with a page of HTML",
@@ -153,7 +155,10 @@ class ChatServer(Loopback):
         good = {"content": self.answer(asked)}
         refusals = {
             "busy": (429, {}), "busy_wait": (429, {"Retry_After": "0.01"}),
-            "busy_long": (429, {"Retry_After": "3600"}), "error": (500, {}),
+            "busy_long": (429, {"Retry_After": "3600"}),
+            "busy_for_ever": (429, {"Retry_After": "inf"}),
+            "busy_nan": (429, {"Retry_After": "nan"}),
+            "error": (500, {}),
             "no_model": (404, {}), "bad_request": (400, {}),
         }  # fmt: skip
         if fault in refusals:

@@ -16,6 +16,7 @@ from kb.jobs.queue.library_tie import LibraryTie
 from kb.library import Library
 from kb.pipeline import stages
 from kb.settings import Settings
+from tests.enrich.test_llm_client import booked_at_once
 from tests.fakes.database_proxy import DatabaseProxy
 from tests.jobs.test_fences import ITEM, SECOND, Bench
 from tests.jobs.test_published_content import transcript
@@ -130,3 +131,10 @@ def test_numbers_and_identity_are_those_of_the_server(
     assert found is not None and found.code == "library.database_older"
     tie.adopt()
     assert tie.problem() is None and two.take_over("two").fencing_token > 999
+
+
+def test_limits_of_language_models_hold_for_workers_at_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    """On SQLite one writes at a time; here a lock of the transaction keeps them apart."""
+    assert booked_at_once(Settings(home=tmp_path, KB_DATABASE_URL=database_url)) == 10

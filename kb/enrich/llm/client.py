@@ -144,7 +144,7 @@ class LanguageModel:
         longest = LONGEST_WAIT_S
         if not error.retryable or number >= TRIES or (wait_s or 0.0) > longest:
             if isinstance(error, RetryLater) and wait_s is not None:
-                error.until = time.time() + wait_s
+                error.until = self.ledger.now() + wait_s
             raise error
         own_s = PAUSE_S * 2 ** (number - 1) * random.uniform(1.0, 1.5)
         self._pause(own_s if wait_s is None else wait_s)

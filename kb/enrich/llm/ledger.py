@@ -74,6 +74,10 @@ class Ledger:
         self._database = database
         self._token_caps, self._price_caps = token_caps, price_caps
 
+    def now(self) -> float:
+        """Return the time by the clock of the database."""
+        return self._database.time()
+
     @repeated
     def reserve(self, plan: Plan) -> str:
         """Book a call before it is made; return its id.

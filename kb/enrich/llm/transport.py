@@ -21,6 +21,7 @@ from kb.types.safe_text import shown
 
 MOST_BYTES = 8_000_000  # of an answer
 LONGEST_REASON = 200
+LONGEST_WAIT_S = 24 * 3600.0  # that a service may ask for
 
 Message = Mapping[str, str]
 
@@ -283,7 +284,8 @@ def _refusal(endpoint: Endpoint, status: int, response: Any) -> NotSentError | L
 
 def _wait_s(response: Any) -> float | None:
     try:
-        return max(0.0, float(response.headers.get("retry-after", "")))
+        asked = float(response.headers.get("retry-after", ""))
+        return min(asked, LONGEST_WAIT_S) if asked >= 0 else None  # NaN is not, either
     except (AttributeError, ValueError, TypeError):
         return None
 

@@ -149,7 +149,8 @@ EN: dict[str, str] = {
     "transcript is there.",
     "option_steps": "Steps after the words",
     "option_steps_help": "sound, speakers, screen, auto (what this machine has the parts for) or "
-    "none. An item is done before they start.",
+    "none; with a language model: summary, chapters, highlights, terms, questions. An item is done "
+    "before they start.",
     "option_speaker_count": "Number of speakers",
     "option_speaker_count_help": "How many people speak, where it is known: it helps to tell their "
     "voices apart.",
@@ -380,7 +381,8 @@ DE: dict[str, str] = {
     "Transkript da ist.",
     "option_steps": "Schritte nach den Worten",
     "option_steps_help": "sound, speakers, screen, auto (wofür auf diesem Rechner alles da ist) "
-    "oder none. Ein Eintrag ist fertig, bevor sie beginnen.",
+    "oder none; mit einem Sprachmodell: summary, chapters, highlights, terms, questions. Ein "
+    "Eintrag ist fertig, bevor sie beginnen.",
     "option_speaker_count": "Zahl der Sprecher",
     "option_speaker_count_help": "Wie viele sprechen, wo es bekannt ist: das hilft, die Stimmen "
     "auseinanderzuhalten.",
