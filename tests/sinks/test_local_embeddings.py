@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from kb.errors import KBError, KnowledgeBaseError, LibraryError, ModelUnavailable
 from kb.settings import Settings
-from kb.sinks.local import embedding, nano_e5, vector_columns
+from kb.sinks.local import embedding, nano_e5, tables, vector_columns
 from kb.sinks.local.embedding import Vectors, load_embedder
 from kb.sinks.local.embedding_choice import chosen_model, identity_of, missing_part
 from kb.sinks.local.sink import LocalSink
@@ -170,6 +172,34 @@ def test_a_rebuild_takes_the_vectors_over(tmp_path: Path) -> None:
     assert sink.rebuild(library, own.get) == 2
     assert found(sink.search("some", "semantic")) == ["some words"]
     assert sink.vector_states().lacking == ("test:two",)
+
+
+@pytest.mark.usefixtures("letters")
+def test_an_index_of_the_version_before_gets_vectors_beside_its_own(tmp_path: Path) -> None:
+    sink = opened(tmp_path, "letters:one")
+    put(sink, "test:one", "some words")
+    before = pa.field("vector", pa.list_(pa.float32(), 4))
+    sink._tables.write(lambda table: table.add_columns(before), tables.schema)
+    put(sink, "test:two", "other words")
+    assert len(sink.search("words")) == 2 and sink.lacking_count() == 2
+    put_with(sink, "letters:one", "test:one", "some words")
+    assert found(sink.search("words", "semantic")) == ["some words"]
+    assert len(sink.search("words", "hybrid")) == 2 and sink.lacking_count() == 1
+
+
+@pytest.mark.usefixtures("letters")
+def test_writers_beside_each_other_bring_the_first_vectors(tmp_path: Path) -> None:
+    put(opened(tmp_path, "letters:one"), "test:old", "an old text")
+    texts = {f"test:{number}": f"text number {number}" for number in range(6)}
+
+    def write(item_id: str) -> None:
+        put_with(opened(tmp_path, "letters:one"), "letters:one", item_id, texts[item_id])
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write, texts))
+    sink = opened(tmp_path, "letters:one")
+    assert sorted(found(sink.search("text number", "semantic"))) == sorted(texts.values())
+    assert sink.vector_states().lacking == ("test:old",)
 
 
 @pytest.mark.usefixtures("letters")
