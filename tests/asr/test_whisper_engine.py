@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,23 @@ def read(
 ) -> list[DecodingResult]:
     heard = engine.encode(windows)
     return [text.read() for text in engine.decode(heard, [language] * len(windows))]
+
+
+@pytest.mark.slow
+def test_batches_prepared_ahead_in_another_thread_have_the_words_of_their_turn(
+    demo: WhisperEngine,
+) -> None:
+    first, second = talks()[1:3], talks()[3:]
+    expected = [read(demo, batch) for batch in (first, second)]
+    assert all(result.segments for batch in expected for result in batch)
+    with ThreadPoolExecutor(1) as other:
+        ahead = other.submit(lambda: [demo.prepare(batch) for batch in (first, second)])
+        read(demo, first)  # the batch that is decoded meanwhile
+        prepared = ahead.result()
+    for batch, results in zip(prepared, expected, strict=True):
+        encoded = demo.encode_prepared(batch)
+        texts = demo.decode(encoded, ["en"] * len(batch.windows))
+        assert [text.read() for text in texts] == results
 
 
 # Features
