@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py          20 files of 5 s to 5 min
     python benchmarks/accuracy.py --full   60 files
+    python benchmarks/accuracy.py --filters   only those of KB_SOUND_FILTERS, on noisy files
 
 The files are composed from the recognizer's known voices: with and without pauses, clean and
 noisy, in English, in German and in both languages. The figures of unknown voices are printed
@@ -15,6 +16,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +84,35 @@ class Tally:
         return 100 * self.errors / self.spoken
 
 
+def noisy_files() -> Iterator[Composition]:
+    """Yield a minute of speech in each of six noises, two of them rumble."""
+    noises = [("brown", 5.0), ("hum", 0.0), ("pink", 10.0), ("white", 10.0), ("pink", 5.0),
+              ("white", 5.0)]  # fmt: skip
+    for number, (kind, noise_db) in enumerate(noises):
+        rng = np.random.default_rng((3, number))
+        plan = random_plan(bank(), 90, rng)
+        yield compose(bank(), plan, rng=rng, noise_db=noise_db, noise_kind=kind)
+
+
+def compare_filters(recognition: InferenceSession, folder: Path) -> None:
+    """Print the errors with each choice of KB_SOUND_FILTERS; for information."""
+    said = list(noisy_files())
+    for filters in ((), ("highpass",), ("afftdn",), ("highpass", "afftdn")):
+        tally = read_all(recognition, folder, said, "optimiert", filters)
+        name = " and ".join(filters) or "no filter"
+        figure(f"word error rate in noise, {name}", tally.wer, "%")
+
+
 def read_all(
-    recognition: InferenceSession, folder: Path, said: list[Composition], preset: str
+    recognition: InferenceSession,
+    folder: Path,
+    said: list[Composition],
+    preset: str,
+    filters: tuple[str, ...] = (),
 ) -> Tally:
     tally = Tally()
     options = recognition.transcription_options(RunOptions(model="demo", preset=preset))
+    options = replace(options, filters=filters)
     for number, composition in enumerate(said):
         path = folder / f"{number}.flac"
         if not path.exists():
@@ -99,11 +125,18 @@ def read_all(
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="60 files instead of 20")
-    count = 60 if parser.parse_args().full else 20
+    parser.add_argument("--filters", action="store_true", help="the filters alone")
+    asked = parser.parse_args()
+    count = 60 if asked.full else 20
     recognition = InferenceSession(get_settings())
     met = True
     with tempfile.TemporaryDirectory() as name, recognition:
         folder = Path(name)
+        noisy = folder / "noisy"
+        noisy.mkdir()
+        compare_filters(recognition, noisy)
+        if asked.filters:
+            return 0
         said = list(files(count, known=True, seed=1))
         figure("composed speech", sum(c.seconds for c in said) / 60, "min")
         tallies: dict[str, Tally] = {}

@@ -1,6 +1,8 @@
 """Steps after the words: their errors, processor time and memory.
 
-    python benchmarks/enrich.py            recorded voices, and an hour of them; a talk with slides
+    python benchmarks/enrich.py            recorded voices, and an hour of them; a talk with slides;
+                                           the same sound in 192 talks
+    python benchmarks/enrich.py --sound    the same sound alone
     python benchmarks/enrich.py --full     twelve hours as well
 
 Processor time is that of one core, ffmpeg included; memory is the peak of the step's process.
@@ -220,11 +222,19 @@ def passages_of_an_hour() -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="twelve hours as well")
-    full = parser.parse_args().full
+    parser.add_argument("--sound", action="store_true", help="the same sound alone")
+    asked = parser.parse_args()
+    full = asked.full
+    from benchmarks.support.same_sound import same_sound
+
+    with tempfile.TemporaryDirectory() as name:
+        met = same_sound(Path(name))
+    if asked.sound:
+        return 0 if met else 1
     if weights.find() is None:
         print(f"No speaker model here: {weights.COMMAND}", file=sys.stderr)
         return 2
-    met = recorded_voices()
+    met &= recorded_voices()
     if parts.models() is None:
         print(f"No reader of text here: {parts.COMMAND}", file=sys.stderr)
         return 2

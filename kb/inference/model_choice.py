@@ -74,6 +74,7 @@ def transcription_options(
         language=options.language or settings.language,
         detect_speech=options.detect_speech,
         normalize=settings.normalize_loudness,
+        filters=tuple(settings.sound_filters.split(",")) if settings.sound_filters else (),
         track=options.sound_track(),
         languages=found.languages,
         dtype=found.dtype,

@@ -87,6 +87,7 @@ def read_medium(
         options.track,
         read,
         normalize=options.normalize,
+        filters=options.filters,
         longest_s=(options.settings or settings).longest_s,
     )
     elapsed_s = round(time.perf_counter() - began, 3)

@@ -25,6 +25,7 @@ def transcribe_tracks(
     read: Callable[[AudioStream], Transcript],
     *,
     normalize: bool,
+    filters: Sequence[str] = (),
     longest_s: float = math.inf,
 ) -> Transcript:
     """Return the transcript of a medium's sound, with remarks about the sound.
@@ -36,7 +37,9 @@ def transcribe_tracks(
     """
 
     def read_track(number: int | None) -> Transcript:
-        with decode(path, normalize=normalize, track=number, longest_s=longest_s) as stream:
+        with decode(
+            path, normalize=normalize, filters=filters, track=number, longest_s=longest_s
+        ) as stream:
             return _with_remarks(read(stream), stream, normalize)
 
     every = decode(path).probe.tracks

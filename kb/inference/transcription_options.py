@@ -40,6 +40,7 @@ class TranscriptionOptions:
     language: str = "auto"
     detect_speech: bool = True
     normalize: bool = False
+    filters: tuple[str, ...] = ()  # of kb.media.loudness.CLEANING, before recognition
     track: str = ""  # number of a sound track, `all`, or empty to choose
     hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
     temperature: float = 0.0  # of the first reading; 0 takes the likeliest words

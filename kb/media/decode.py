@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,7 +24,7 @@ from kb.media.boxes import BOXED, empty_edits
 from kb.media.clocked_reader import ClockedReader
 from kb.media.damage import Damage, clock, find_damage
 from kb.media.losses import Loss, clock_warnings, find_losses, length_warning, loss_warnings
-from kb.media.loudness import LevelMeter, even_out, in_blocks
+from kb.media.loudness import LevelMeter, clean, even_out, in_blocks
 from kb.media.mixdown import Mixdown, cancelled_warnings
 from kb.media.probe import MediaProbe, probe
 from kb.media.tracks import Track, by_preference
@@ -38,18 +38,19 @@ def decode(
     path: str | Path,
     *,
     normalize: bool = False,
+    filters: Sequence[str] = (),
     block_s: float = BLOCK_S,
     track: int | None = None,
     longest_s: float = math.inf,
 ) -> AudioStream:
     """Open a medium's sound and return a stream, whose iteration yields the samples.
 
-    `normalize` evens out the loudness (dynamic, one pass) without moving a sample. `track` is the
-    number of a sound track, from 1. Without it the track is decoded that the container marks as
-    default, else the one with the most channels; a commentary or an audio description is the last
-    choice. Raises MediaUnavailable naming the file when it is missing,
-    empty, no medium, declares more than `longest_s` seconds, or has no sound or no such track, and
-    UsageError without an ffmpeg binary.
+    `normalize` evens out the loudness (dynamic, one pass) without moving a sample; before that,
+    `filters` take rumble and noise away (see `kb.media.loudness.clean`). `track` is the number of a
+    sound track, from 1. Without it the track is decoded that the container marks as default,
+    else the one with the most channels; a commentary or an audio description is the last choice.
+    Raises MediaUnavailable naming the file when it is missing, empty, no medium, declares more than
+    `longest_s` seconds, or has no sound or no such track, and UsageError without an ffmpeg binary.
     """
     found = probe(path)
     if not found.has_audio:
@@ -61,8 +62,9 @@ def decode(
         )
     check_length(found.path, found.duration_s or 0.0, longest_s)
     return AudioStream(
-        found, _track(found, track), normalize=normalize, block_s=block_s, longest_s=longest_s
-    )
+        found, _track(found, track), normalize=normalize, filters=filters, block_s=block_s,
+        longest_s=longest_s,
+    )  # fmt: skip
 
 
 def _track(found: MediaProbe, number: int | None) -> Track:
@@ -96,6 +98,7 @@ class AudioStream:
         track: Track,
         *,
         normalize: bool = False,
+        filters: Sequence[str] = (),
         block_s: float = BLOCK_S,
         longest_s: float = math.inf,
     ) -> None:
@@ -103,6 +106,7 @@ class AudioStream:
         self.track = track
         self.probe = found.for_track(track)
         self._normalize = normalize
+        self._filters = tuple(filters)
         self._longest_s = longest_s
         self._block_samples = max(1, round(block_s * SAMPLE_RATE_HZ))
         self._reset()
@@ -194,6 +198,8 @@ class AudioStream:
         reader = ClockedReader(self.probe, self.track, self._block_samples)
         try:
             blocks = self._mixed(reader)
+            if self._filters:
+                blocks = in_blocks(clean(blocks, self._filters), self._block_samples)
             if self._normalize:
                 blocks = in_blocks(even_out(blocks), self._block_samples)
             for block in blocks:

@@ -50,6 +50,12 @@ class RecognitionSettings(BaseModel):
         alias="KB_NORMALIZE_LOUDNESS",
         description="Bring the sound to an even loudness before recognition.",
     )
+    sound_filters: Annotated[str, one_of("", "highpass", "afftdn", "highpass,afftdn")] = Field(
+        "",
+        alias="KB_SOUND_FILTERS",
+        description="Filters of ffmpeg before recognition: highpass (no rumble below 80 Hz), "
+        "afftdn (less steady noise), or highpass,afftdn; empty takes none.",
+    )
     longest_pause_s: float = Field(
         1.0,
         alias="KB_LONGEST_PAUSE_S",

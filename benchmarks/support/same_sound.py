@@ -1,0 +1,90 @@
+"""The step `sound`: processor time, clips that are found again, and sound that is not there."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.support.common import figure
+from kb import storage
+from kb.enrich.sound.fingerprint import fingerprint, to_document
+from kb.enrich.sound.index import Match, SoundIndex
+from tests.support.compose import compose, random_plan, write_wav
+from tests.support.same_sound import coded
+from tests.support.speech import bank
+
+FILES, CLIPS, FOREIGN = 192, 48, 48
+WORDS = 90  # about a minute
+CLIP_S = 8.0
+OFFSET_S = 0.1
+
+
+def _processor_s() -> float:
+    rows = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(row.ru_utime + row.ru_stime for row in rows)
+
+
+def _talk(folder: Path, number: int) -> tuple[Path, float]:
+    """Write a talk of one of six voices over the same words, so that sounds recur."""
+    rng = np.random.default_rng((7, number))
+    voices = sorted(bank().voices("en", known=True))[:6]
+    plan = random_plan(bank(), WORDS, rng)
+    said = compose(bank(), plan, {"en": voices[number % len(voices)]}, rng, noise_db=35)
+    return write_wav(folder / f"{number}.wav", said), said.seconds
+
+
+def _is_same(matches: list[Match]) -> bool:
+    return any(match.same_s > 0 for match in matches)
+
+
+def same_sound(folder: Path) -> bool:
+    """Measure the library of short talks."""
+    index = SoundIndex(folder, folder / "extras")
+    talks = [_talk(folder, number) for number in range(FILES + FOREIGN)]
+    hours = sum(seconds for _, seconds in talks[:FILES]) / 3600
+    began = _processor_s()
+    for number, (path, _) in enumerate(talks[:FILES]):
+        about = {"version": 1, "id": str(number), "basis": {"sha256": ""}}
+        document = {**about, **to_document(fingerprint(path))}
+        storage.write_json(folder / "extras" / str(number) / "sound.json", document)
+    made_s = _processor_s() - began
+    began = _processor_s()
+    index.count()
+    entered_s = _processor_s() - began
+
+    rng = np.random.default_rng(8)
+    right = wrong = 0
+    asked_s = queried_s = 0.0
+    for number in rng.choice(FILES, CLIPS, replace=False).tolist():
+        path, seconds = talks[number]
+        at_s = float(rng.uniform(1.0, seconds - CLIP_S - 1.0))
+        options = ("-ss", f"{at_s:.3f}", "-t", f"{CLIP_S}", "-b:a", "64k")
+        clip = fingerprint(coded(path, folder / "clip.m4a", *options))
+        began = _processor_s()
+        matches = [each for each in index.find("new", clip) if each.same_s > 0]
+        queried_s += _processor_s() - began
+        asked_s += CLIP_S
+        own = [each for each in matches if each.item_id == str(number)]
+        wrong += len(matches) - len(own)
+        right += any(
+            abs(s.other_s - s.start_s - at_s) <= OFFSET_S for each in own for s in each.stretches
+        )
+    false = 0
+    for path, _ in talks[FILES:]:
+        false += _is_same(index.find("new", fingerprint(path)))
+        clip = coded(path, folder / "clip.m4a", "-ss", "20", "-t", f"{CLIP_S}", "-b:a", "64k")
+        false += _is_same(index.find("new", fingerprint(clip)))
+
+    title = f"sound, {FILES} talks, {hours:.1f} h"
+    met = figure(f"{title}: clips of {CLIP_S:.0f} s found at their place", right, "clips",
+                 at_least=CLIPS)  # fmt: skip
+    met &= figure(f"{title}: clips found elsewhere, too", wrong, "clips", at_most=0)
+    met &= figure(f"{title}: {2 * FOREIGN} foreign talks and clips found", false, "", at_most=0)
+    met &= figure(f"{title}: processor time an hour, index included", (made_s + entered_s) / hours,
+                  "s", at_most=3)  # fmt: skip
+    figure(f"{title}: a query, for a minute of sound", 60_000 * queried_s / asked_s, "ms")
+    size = index.path.stat().st_size / hours
+    figure(f"{title}: index, for an hour", size / 1e6, "MB")
+    return met
