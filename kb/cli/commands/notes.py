@@ -68,7 +68,8 @@ def origin(found: Notes) -> str:
     """Return who made the notes, and what was left out, as a sentence."""
     words = f"Written by {found.model} at {found.place}; the quotes are the transcript's own words."
     if found.dropped:
-        words += f" Dropped because it was not found there: {counted(found.dropped, 'statement')}."
+        dropped = counted(found.dropped, "statement")
+        words += f" Dropped without a proof, or for links or markup: {dropped}."
     if found.parts_unread:
         words += f" Without a usable answer: {found.parts_unread} of {found.parts} parts."
     return words

@@ -3,8 +3,10 @@
 EN: dict[str, str] = {
     "notes_title": "Noted by a language model",
     "notes_origin": "Written by {model} at {place}. The quotes are the transcript's own words.",
-    "notes_dropped": "{count} statements were dropped: they were not found in the transcript.",
-    "notes_dropped_one": "1 statement was dropped: it was not found in the transcript.",
+    "notes_dropped": "{count} statements were dropped: the transcript does not prove them, or "
+    "they had links or markup.",
+    "notes_dropped_one": "1 statement was dropped: the transcript does not prove it, or it had "
+    "links or markup.",
     "notes_unread": "{count} of {parts} parts got no usable answer.",
     "notes_short": "In one sentence",
     "notes_medium": "In a paragraph",
@@ -16,8 +18,10 @@ DE: dict[str, str] = {
     "notes_title": "Von einem Sprachmodell notiert",
     "notes_origin": "Geschrieben von {model} auf {place}. Die Zitate sind die Worte des "
     "Transkripts.",
-    "notes_dropped": "{count} Aussagen fielen weg: Sie stehen nicht im Transkript.",
-    "notes_dropped_one": "1 Aussage fiel weg: Sie steht nicht im Transkript.",
+    "notes_dropped": "{count} Aussagen fielen weg: Das Transkript belegt sie nicht, oder "
+    "sie hatten Links oder Auszeichnungen.",
+    "notes_dropped_one": "1 Aussage fiel weg: Das Transkript belegt sie nicht, oder sie "
+    "hatte Links oder Auszeichnungen.",
     "notes_unread": "{count} von {parts} Teilen bekamen keine brauchbare Antwort.",
     "notes_short": "In einem Satz",
     "notes_medium": "In einem Absatz",
