@@ -39,7 +39,7 @@ TAKEN = "taken"  # of the metadata: the items whose words were taken over
 WHOLE_SHARE = 0.6  # of the shorter item: a re-upload, or a cut
 LEAST_SHARED_S = 20.0  # less is an intro and no link
 _DOUBTFUL_SHARE = 0.2
-_BESIDES = ("longest_pause_s", "prompt_tokens", "qwen_aligner", "sound_filters")
+_BESIDES = ("longest_pause_s", "prompt_tokens", "screen_names", "qwen_aligner", "sound_filters")
 
 Kind = Literal["from", "again", "contains", "doubtful"]
 _ORDER: tuple[Kind, ...] = ("from", "contains", "again", "doubtful")

@@ -33,12 +33,12 @@ OF_THE_MACHINE = frozenset((
 # Settings of recognition that concern the words, beside those of checks and repair.
 OF_THE_WORDS = (
     "preset", "model", "engine", "language", "normalize_loudness", "longest_pause_s", "max_hours",
-    "prompt_tokens", "screen_names", "qwen_aligner",
+    "prompt_tokens", "screen_names", "qwen_aligner", "sound_filters",
 )  # fmt: skip
 # What becomes of a transcript, beside its words.
 _OF_THE_RUN = (
     "sinks", "hold_below", "hold_errors", "keep", "witness", "captions", "captions_first",
-    "thumbnail", "steps", "fetch_picture",
+    "thumbnail", "steps", "fetch_picture", "reuse_words",
 )  # fmt: skip
 # Shown with an item, and stored even where they are the default.
 SHOWN = ("preset", "model", "engine", "language")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from kb.errors import Cancelled, KBError, Superseded
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.jobs.queue.item_states import ItemRow
+from kb.jobs.queue.request_settings import settings_of
 from kb.jobs.worker import enrich_steps
 from kb.jobs.worker.context import WorkerContext
 from kb.library import Library
@@ -48,9 +49,10 @@ def with_known_words(
     try:
         same_sound.add_fingerprint(library, entry, media.path, media.sha256, options.track, goes_on)
         again = RunOptions.from_dict(row.options).again or entry.transcript_path is not None
-        if again or not context.settings.reuse_words:
+        settings = settings_of(row.options, context.settings)
+        if again or not settings.reuse_words:
             return options
-        known = same_sound.known_words(library, entry, options, context.settings)
+        known = same_sound.known_words(library, entry, options, settings)
     except (Cancelled, Superseded):
         raise
     except (KBError, OSError) as error:
