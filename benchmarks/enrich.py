@@ -1,7 +1,7 @@
 """Steps after the words: their errors, processor time and memory.
 
     python benchmarks/enrich.py            recorded voices, and an hour of them; a talk with slides;
-                                           the same sound in 192 talks
+                                           words beside steps; the same sound in 192 talks
     python benchmarks/enrich.py --sound    the same sound alone
     python benchmarks/enrich.py --full     twelve hours as well
 
@@ -219,6 +219,17 @@ def passages_of_an_hour() -> bool:
     return met & figure("meaning: right passage among the first 3", share, "share", at_least=0.85)
 
 
+def words_beside_steps(folder: Path) -> bool:
+    """Measure how much later words are searchable where steps follow those of other items."""
+    from benchmarks.support.search_delay import seconds
+
+    found = seconds(folder)
+    figure("words of 6 talks searchable, steps off", found["none"], "s")
+    figure("words of 6 talks searchable, steps on", found["auto"], "s")
+    ratio = found["auto"] / found["none"]
+    return figure("words searchable: steps on, divided by off", ratio, "", at_most=1.05)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="twelve hours as well")
@@ -244,6 +255,7 @@ def main() -> int:
         met &= passages_of_an_hour()
     with tempfile.TemporaryDirectory() as name:
         met &= composed_voices(Path(name))
+        met &= words_beside_steps(Path(name) / "labs")
         met &= talk_with_slides(Path(name))
         for hours in (1, 12) if full else (1,):
             met &= hours_of_talk(Path(name), hours)

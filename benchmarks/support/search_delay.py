@@ -1,0 +1,34 @@
+"""The time until the words of many items are searchable, with steps after the words and without."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from tests.support.voices import VOICES
+from tests.support.workers import Lab, write_talks
+
+TALKS, WORDS, ROUNDS = 6, 40, 2
+
+
+def seconds(folder: Path) -> dict[str, float]:
+    """Return the seconds until all words are searchable, by the steps: `none` and `auto`.
+
+    Both are measured in turn, so that a load of the machine meets both.
+    """
+    paths = write_talks(folder / "in", TALKS, words=WORDS)
+    total = {"none": 0.0, "auto": 0.0}
+    for number in range(ROUNDS):
+        order = list(total) if number % 2 == 0 else list(total)[::-1]
+        for steps in order:
+            home = folder / f"{steps}-{number}"
+            with Lab(home, KB_STEPS=steps) as lab:
+                lab.start()
+                # The recognizer and the process of the steps are loaded before.
+                first = Path(shutil.copy(VOICES / "flite2.opus", home / "first.opus"))
+                lab.wait_finished(lab.ingest([first]))
+                start = time.monotonic()
+                lab.wait_finished(lab.ingest(paths))
+                total[steps] += time.monotonic() - start
+    return total
