@@ -118,6 +118,17 @@ def test_words_as_they_were_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("letters")
+def test_passages_with_some_of_the_words_stay_in_a_search_by_both(tmp_path: Path) -> None:
+    sink, one = opened(tmp_path, "letters:one"), "letters:one"
+    others = [f"nothing of interest is said in sentence {number}" for number in range(30)]
+    put_with(sink, one, "test:one", *others, "the zeppelin carried a cello over the bay")
+    query = "where did a zeppelin land with its cello"
+    by_words, both = (found(sink.search(query, mode, 40)) for mode in ("keyword", "hybrid"))
+    assert set(by_words) <= set(both)
+    assert by_words[0] == both[0] == "the zeppelin carried a cello over the bay"
+
+
+@pytest.mark.usefixtures("letters")
 def test_vectors_of_two_models_are_never_compared(tmp_path: Path) -> None:
     one, two = opened(tmp_path, "letters:one"), opened(tmp_path, "letters:two")
     put(one, "test:one", "some words")

@@ -119,10 +119,11 @@ def hybrid(table: Any, terms: Sequence[Term], meaning: Meaning, limit: int) -> l
     fused: dict[str, Row] = {}
     for rank, row in enumerate(full, start=1):
         fused[row["id"]] = {**row, "score": 1.0 + 1.0 / (_RRF_K + rank)}
+    first = frozenset(fused)
     if len(full) < limit and not any(term.pattern for term in terms):
         near = _near(table, terms, meaning, depth)
         for ranking in (partial, near):
-            behind = [row for row in ranking if fused.get(row["id"], row)["score"] < 1.0]
+            behind = [row for row in ranking if row["id"] not in first]
             for rank, row in enumerate(behind, start=1):
                 entry = fused.setdefault(row["id"], {**row, "score": 0.0})
                 entry["score"] += 1.0 / (_RRF_K + rank)
