@@ -358,6 +358,7 @@ _UNFENCED = {
     "kb/library/left_out.py": "acts on items that the library does not have",
     "kb/library/library.py": "the mechanism",
     "kb/library/records.py": "the mechanism; a damaged record, kept beside itself",
+    "kb/library/products.py": "films, each named by the hash of all that it was made from",
     "kb/library/archive.py": "a restore, without workers",
     "kb/library/trash.py": "the trash",
     "kb/library/versions.py": "earlier versions of items, each in a folder of its own",

@@ -25,6 +25,7 @@ NO_HINT: dict[str, str] = {
     "item.cancelled_publish": "a stop that was asked for",
     "page.replaced": "never shown: another look took the place of this one",
     "page.nothing_taken": "nothing is wrong: the reason says where the medium is",
+    "download.no_picture": "never shown: the caller takes it for an item without a picture",
     "lane.paused_by_hand": "a part of a sentence that has the next step",
     "clause.and_more": "a part of a sentence",
     "clause.no_new_video": "a part of a sentence",

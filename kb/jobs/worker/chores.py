@@ -229,7 +229,7 @@ def complete_vectors(context: WorkerContext) -> None:
 
     Items that never had it, or where it failed or was cancelled, are left to `kb enrich`.
     """
-    if "local" not in context.settings.sink_names or enrichment.lacking(MEANING) is not None:
+    if enrichment.lacking(MEANING) is not None:
         return
     from kb.sinks.local.sink import LocalSink
 
