@@ -29,10 +29,14 @@ class KnownSpan:
 
 @dataclass(frozen=True, slots=True)
 class KnownWords:
-    """The spans of one medium whose words are known, and their language."""
+    """The spans of one medium whose words are known, and their language.
+
+    `track` is the number of the sound track that they are of, None for the only one.
+    """
 
     spans: tuple[KnownSpan, ...]
     language: str
+    track: int | None = None
 
     def read(self, window: Window) -> DecodingResult | None:
         """Return a window's text, None if not all of its speech is in one of the spans."""

@@ -102,7 +102,6 @@ class Recognizer:
         repair_budget: RepairBudget | None = None,
         urgent: bool = False,
         speech_limits: SpeechLimits | None = None,
-        known_words: KnownWords | None = None,
     ) -> None:
         """Initialise the recognizer.
 
@@ -113,8 +112,7 @@ class Recognizer:
         `languages`, if there are any. `task`: transcribe, or translate into English.
         `repair_budget` is shared by all media of a run (default: by those of this object).
         `urgent`: the windows come before those of media that are not. `speech_limits` are those of
-        a caller for the detection. `known_words` are those of spans whose sound another transcript
-        has: their windows are checked as all others, and decoded only where they are suspect.
+        a caller for the detection.
 
         Raises SettingsError if the model does not support the requested language, temperature or
         task.
@@ -158,7 +156,6 @@ class Recognizer:
         self.repair_budget = repair_budget or RepairBudget()
         self.urgent = urgent
         self.speech_limits = speech_limits
-        self.known_words = known_words
         self.longest_pause_s = settings.longest_pause_s or math.inf
         if not detect_speech:
             self.longest_pause_s = math.inf
@@ -206,16 +203,18 @@ class Recognizer:
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
         on_text: OnText | None = None,
+        known_words: KnownWords | None = None,
     ) -> Transcript:
         """Return the transcript of one medium.
 
         `blocks`: float32 arrays of 16 kHz mono sound in order; `expected_s`: the medium's nominal
         duration, for `progress` (0..1); `on_text` gets the first reading of each stretch, in order
-        of time. Raises Cancelled when `cancelled` returns true, and
-        TranscriptionError or GPUError when the engine fails. Errors raised by `blocks` are not
-        caught.
+        of time. `known_words` are those of spans whose sound another transcript has: their windows
+        are checked as all others, and decoded only where they are suspect. Raises Cancelled when
+        `cancelled` returns true, and TranscriptionError or GPUError when the engine fails. Errors
+        raised by `blocks` are not caught.
         """
-        run = _Run(self, expected_s, progress, cancelled, on_text)
+        run = _Run(self, expected_s, progress, cancelled, on_text, known_words)
         began = time.perf_counter()
         try:
             segments = run.read_all(blocks)
@@ -271,17 +270,16 @@ class _Run:
         progress: Progress | None,
         cancelled: Callable[[], bool] | None,
         on_text: OnText | None,
+        known_words: KnownWords | None,
     ) -> None:
         self._owner = owner
+        self._known_words = known_words
         self._first_readings = FirstReadings(on_text)
         self._expected_s = expected_s
         self._progress = progress
         self._cancelled = cancelled
         self._release_slot: SlotRelease = nullcontext
-        known = owner.known_words
-        self.vote = LanguageVote(
-            owner.fixed_language, owner.languages, known.language if known else ""
-        )
+        self.vote = LanguageVote(owner.fixed_language, owner.languages)
         self.asr_s = self.align_s = 0.0
         engine = owner.batcher.engine
         self.source = WindowSource(
@@ -355,8 +353,9 @@ class _Run:
 
     def _submit(self, window: Window) -> _PendingWindow:
         owner = self._owner
-        known = owner.known_words.submit(window) if owner.known_words else None
+        known = self._known_words.submit(window) if self._known_words else None
         if known is not None:
+            self.vote.add_known(window, known.result().decoded.language)
             return _PendingWindow(window, known)
         future = self._queue(owner.batcher, window, self.vote, owner.first_options)
         return _PendingWindow(window, future)

@@ -69,10 +69,12 @@ def read_medium(
         repair_budget=budget,
         urgent=options.urgent,
         speech_limits=options.speech_limits,
-        known_words=options.known_words,
     )
+    known = options.known_words
 
     def read(stream: AudioStream) -> Transcript:
+        # They are of the sound of one track, whichever others are read.
+        is_known = known is not None and known.track in (None, stream.track.number)
         return recognizer.transcribe(
             stream,
             MediaRef(shown_as or str(path), sha256, 0.0),
@@ -80,6 +82,7 @@ def read_medium(
             progress=progress,
             cancelled=cancelled,
             on_text=on_text,
+            known_words=known if is_known else None,
         )
 
     transcript = transcribe_tracks(

@@ -166,12 +166,16 @@ def known_words(
         transcript = stages.read_transcript(library, source)
         if any(not segment.words for segment in transcript.segments):
             continue
+        # Its words may be of another track than its fingerprint, or of all.
+        if transcript.media.tracks != _tracks_of(library, source):
+            continue
         for stretch in match.stretches:
             taken = any(s.start_s < stretch.end_s and stretch.start_s < s.end_s for s in spans)
             if stretch.is_same and not taken:
                 spans.append(_span(transcript, match.item_id, stretch))
                 language = language or transcript.language
-    return KnownWords(tuple(spans), language) if spans else None
+    track = next(iter(_tracks_of(library, entry)), None)
+    return KnownWords(tuple(spans), language, track) if spans else None
 
 
 def _hands_over(source: LibraryEntry, match: Match, key: str) -> bool:
@@ -286,6 +290,16 @@ def _taken(entry: LibraryEntry) -> dict[str, tuple[str, float]]:
             length_s = float(seconds) if isinstance(seconds, int | float) else 0.0
             found[row["id"]] = (str(row.get("title", "")), length_s)
     return found
+
+
+def _tracks_of(library: Library, entry: LibraryEntry) -> tuple[int, ...]:
+    """Return the number of the track that an item's fingerprint is of; empty for the only one.
+
+    It has the form of a transcript's `media.tracks`. Raises LibraryError for a damaged document.
+    """
+    basis = (Extras(library).read(entry, STEP) or {}).get("basis")
+    track = basis.get("track") if isinstance(basis, dict) else None
+    return (track,) if isinstance(track, int) else ()
 
 
 def _fingerprint_of(library: Library, entry: LibraryEntry) -> Fingerprint | None:

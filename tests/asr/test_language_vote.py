@@ -48,6 +48,31 @@ def test_a_window_in_another_language_is_read_in_it_unless_one_was_asked_for() -
     assert LanguageVote(None).choose(window(), {}) == "en"  # a model with one language
 
 
+KNOWN_BESIDE = {  # seconds of known words in German, those read in English, and the language
+    "known alone": (60, 0, "de"),
+    "a foreign minute in a known hour": (3600, 60, "de"),
+    "a known minute in a foreign hour": (60, 3600, "en"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN_BESIDE)
+def test_known_words_decide_about_the_language_as_others(name: str) -> None:
+    known_s, read_s, language = KNOWN_BESIDE[name]
+    vote, known, read = LanguageVote(None), window(0, known_s), window(known_s, read_s)
+    vote.add_known(known, "de")
+    assert vote.language == "de"
+    if read_s:
+        assert vote.choose(read, {"en": -0.01, "de": -5.0}) == "en"
+        vote.add(read, {"en": -0.01, "de": -5.0})
+    vote.settle([known, read])
+    assert vote.language == vote.settled_language == vote.known_language == language
+    assert vote.settled_choice(known) is None and vote.settled_choice(read) is None
+    assert vote.best_guess(known) == ("", 0.0)
+    probability = {"en": -0.01, "de": -5.0}[language]
+    expected = pytest.approx(np.exp(probability)) if read_s else None
+    assert vote.probability == expected
+
+
 SURE_DE, UNSURE_DE, UNSURE_EN = (
     {"de": -0.01, "en": -5.0}, {"de": -0.6, "en": -0.8}, {"de": -1.5, "en": -0.25},
 )  # fmt: skip

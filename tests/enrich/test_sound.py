@@ -132,12 +132,23 @@ def test_an_item_is_at_its_place(studio: Path) -> None:
     assert whole.duration_s == pytest.approx(seconds, abs=0.3)
 
 
+DAMAGED: list[tuple[str, object]] = [
+    ("fingerprint", "AAAA"),
+    ("items", 5),
+    ("items", -1),
+    ("items", 10**15),
+    ("items", float("inf")),
+    ("heard", None),
+    ("duration_s", "long"),
+]
+
+
 @pytest.mark.slow
 def test_documents(studio: Path, first: Fingerprint) -> None:
     document = to_document(first)
     again = from_document(document)
     assert (again.items == first.items).all() and (again.heard == first.heard).all()
-    for name, value in (("fingerprint", "AAAA"), ("items", 5), ("heard", None)):
+    for name, value in DAMAGED:
         with raises(LibraryError, "sound.damaged"):
             from_document({**document, name: value})
     text = studio / "text.mp3"
@@ -162,6 +173,21 @@ def test_the_index_follows_the_documents(index: Index, first: Fingerprint) -> No
     assert [match.item_id for match in index.find(first)] == ["renamed"]
     index.index.clear()
     assert [match.item_id for match in index.find(first)] == ["renamed"]
+
+
+@pytest.mark.slow
+def test_an_index_that_lost_one_table_is_made_again(index: Index, first: Fingerprint) -> None:
+    """Nothing waits for the disk: after a loss of power, only one table may have been written."""
+    assert [match.item_id for match in index.find(first)] == ["first"]
+    with index.index._open() as connection:
+        number = connection.execute("SELECT number FROM items WHERE stem = 'first'").fetchone()[0]
+        rows = connection.execute("SELECT * FROM places WHERE item = ?", (number,)).fetchall()
+        assert rows
+        connection.executemany(
+            "INSERT INTO places VALUES (?, 999, ?)", [(k, p) for k, _, p in rows]
+        )
+    assert [match.item_id for match in index.find(first)] == ["first"]
+    assert index.index.count() == 2
 
 
 @pytest.mark.slow

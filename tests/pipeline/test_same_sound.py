@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from tests.support.same_sound import SoundLibrary, coded, talk
 pytestmark = pytest.mark.slow
 
 FIRST, NEW, OTHER = talk(120, 1), talk(70, 2), talk(70, 3)
+SHORT = talk(40, 5)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,40 @@ def test_what_is_never_taken_over(shelf: SoundLibrary) -> None:
         shelf.library.amend("file:first", {"state": "done"})
         shelf.library.amend("file:first", changes)
         assert shelf.known(path, "again") is None
+
+
+BED = (chords(50, np.random.default_rng(1)) * 0.3).astype(np.float32)
+TRACKS = {  # tracks and request of an earlier item and of a new one; whether words are taken
+    "speech behind the same music": ([BED, SHORT], "", [BED, NEW], "", False),
+    "the earlier one has the words of all": ([SHORT, NEW], "all", [SHORT], "", False),
+    "the earlier one has those of another": ([SHORT, NEW], "2", [SHORT], "", False),
+    "the same one of two": ([SHORT, NEW], "", [SHORT, OTHER], "", True),
+    "the one of two": ([SHORT, NEW], "1", [SHORT], "", True),
+    "the second of two": ([SHORT], "", [NEW, SHORT], "2", True),
+}
+
+
+@pytest.mark.parametrize("name", TRACKS)
+def test_words_are_of_the_track_that_is_alike(
+    name: str, session: InferenceSession, tmp_path: Path
+) -> None:
+    """A recording of music or of a game on one track, and another voice on the second one."""
+    earlier, wanted, later, own, is_taken = TRACKS[name]
+    made = SoundLibrary(tmp_path, session)
+    made.item(several(made, earlier), "earlier", track=wanted)
+    _, found = made.item(several(made, later), "later", track=own)
+    said = later[int(own or 1) - 1]
+    said = said if isinstance(said, Composition) else NEW
+    assert words(found) == spoken(said)
+    assert sources(found) == ({"file:earlier"} if is_taken else {None})
+
+
+def several(shelf: SoundLibrary, tracks: Sequence[Composition | np.ndarray]) -> Path:
+    """Write a medium with several sound tracks."""
+    first, *others = (shelf.write(each) for each in tracks)
+    inputs = [part for path in others for part in ("-i", str(path))]
+    maps = [part for number in range(len(tracks)) for part in ("-map", f"{number}:a")]
+    return coded(first, first.with_suffix(".m4a"), *inputs, *maps, "-b:a", "64k")
 
 
 def test_a_removed_twin_leaves_its_words(shelf: SoundLibrary) -> None:

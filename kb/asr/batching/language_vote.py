@@ -26,14 +26,12 @@ class LanguageVote:
     decoded: it is the same in every run.
     """
 
-    def __init__(self, fixed: str | None, allowed: Sequence[str] = (), expected: str = "") -> None:
+    def __init__(self, fixed: str | None, allowed: Sequence[str] = ()) -> None:
         """`fixed`: the requested language; then there is no vote.
 
         `allowed`: the languages among which is chosen; empty for all that the model knows.
-        `expected`: the language of the words that are known before, if there is no vote.
         """
         self.fixed = fixed
-        self._known = expected
         self.allowed = frozenset(allowed)
         self._arrived = _Sums()
         self._settled = _Sums()
@@ -54,6 +52,16 @@ class LanguageVote:
         vote = _Vote(dict(languages), best, float(np.exp(languages[best])), weight_s)
         self._waiting[place] = vote
         self._votes[place] = replace(vote, logprobs={})
+        self._arrived.add(vote)
+
+    def add_known(self, window: Window, language: str) -> None:
+        """Add a window whose words are known before, in this language, without probabilities.
+
+        It decides about the item's language as others do, and is not decoded in another one.
+        """
+        weight_s = sum(s.duration_s for s in window.speech) or window.duration_s
+        vote = _Vote({}, language, 1.0, weight_s)
+        self._waiting[_place(window)] = vote
         self._arrived.add(vote)
 
     @property
@@ -125,12 +133,12 @@ class LanguageVote:
     @property
     def language(self) -> str:
         """The item's language by the windows that have arrived."""
-        return self.fixed or self._arrived.language or self._known or "en"
+        return self.fixed or self._arrived.language or "en"
 
     @property
     def known_language(self) -> str:
         """The requested language, or the item's by the settled windows; empty without any."""
-        return self.fixed or self._settled.language or self._known
+        return self.fixed or self._settled.language
 
     @property
     def settled_language(self) -> str:
@@ -147,7 +155,10 @@ def _place(window: Window) -> _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Vote:
-    """A window's log-probabilities by language, its likeliest one, and its seconds of speech."""
+    """A window's log-probabilities by language, its likeliest one, and its seconds of speech.
+
+    One without log-probabilities is surely in its language.
+    """
 
     logprobs: Mapping[str, float]
     best: str
@@ -161,11 +172,15 @@ class _Sums:
 
     sums: dict[str, float] = field(default_factory=dict)
     spoken_s: dict[str, float] = field(default_factory=dict)
+    known_s: dict[str, float] = field(default_factory=dict)  # without log-probabilities
 
-    weight_s: float = 0.0
+    weight_s: float = 0.0  # with log-probabilities
 
     def add(self, vote: _Vote) -> None:
-        self.weight_s += vote.weight_s
+        if vote.logprobs:
+            self.weight_s += vote.weight_s
+        else:
+            self.known_s[vote.best] = self.known_s.get(vote.best, 0.0) + vote.weight_s
         for code, logprob in vote.logprobs.items():
             value = vote.weight_s * max(logprob, LEAST_LOGPROB)
             self.sums[code] = self.sums.get(code, 0.0) + value
@@ -173,15 +188,23 @@ class _Sums:
 
     @property
     def probability(self) -> float | None:
-        """The geometric mean of the probabilities of that language; None without votes."""
-        if not self.sums:
+        """The geometric mean of that language's probabilities; None where it has none."""
+        if self.language not in self.sums:
             return None
         return float(np.exp(self.sums[self.language] / max(self.weight_s, 1e-9)))
 
     @property
     def language(self) -> str:
         """The language with the largest sum, empty without votes."""
-        return max(self.sums, key=self.sums.__getitem__) if self.sums else ""
+        if not self.known_s:
+            return max(self.sums, key=self.sums.__getitem__) if self.sums else ""
+        known_s = sum(self.known_s.values())
+
+        def total(code: str) -> float:
+            heard = self.sums.get(code, LEAST_LOGPROB * self.weight_s)
+            return heard + LEAST_LOGPROB * (known_s - self.known_s.get(code, 0.0))
+
+        return max({**self.sums, **self.known_s}, key=total)
 
 
 class FixedLanguage:

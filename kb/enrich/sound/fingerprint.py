@@ -7,7 +7,6 @@ encoded again, is quieter, or has lost its low frequencies.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import subprocess
 import zlib
@@ -165,12 +164,13 @@ def from_document(document: Mapping[str, Any]) -> Fingerprint:
         texts = str(document["fingerprint"]), str(document["heard"])
         data = [zlib.decompress(base64.b64decode(text, validate=True)) for text in texts]
         differences = np.frombuffer(data[0], "<u4").astype(np.uint32)
-        heard = np.unpackbits(np.frombuffer(data[1], np.uint8), count=count).astype(np.bool_)
-        if differences.size != count or heard.size != count:
+        bits = np.frombuffer(data[1], np.uint8)
+        if differences.size != count or bits.size != -(-count // 8):
             raise ValueError("sizes differ")
+        heard = np.unpackbits(bits, count=count).astype(np.bool_)
         items = np.bitwise_xor.accumulate(differences) if count else differences
         return Fingerprint(items, heard, float(document["duration_s"]))
-    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, zlib.error) as error:
         raise LibraryError(
             "sound.damaged",
             "The fingerprint of {item_id} is damaged.",

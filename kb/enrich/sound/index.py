@@ -36,6 +36,7 @@ _MOST_PER_ITEM = 4  # in one
 _MOST_OFFSETS = 12  # of one other item that are compared
 _MOST_COMPARED = 240  # in all
 _LEAST_VOTES = 2
+_AT_ONCE = 50  # documents that are entered in one transaction
 
 _SCHEMA = """
 CREATE TABLE items (
@@ -156,18 +157,19 @@ class SoundIndex:
         present = dict(self._documents())
         gone = [stem for stem in entered if stem not in present]
         changed = [stem for stem, stamp in present.items() if entered.get(stem, ())[:2] != stamp]
-        if not gone and not changed:
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for stem in (*gone, *changed):
-                _remove(connection, stem)
-            for stem in changed:
-                self._enter(connection, stem, present[stem])
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        # In parts: a large library does not shut others out, and a killed process goes on there.
+        stems = [*gone, *changed]
+        for start in range(0, len(stems), _AT_ONCE):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for stem in stems[start : start + _AT_ONCE]:
+                    _remove(connection, stem)
+                    if stem in present:
+                        self._enter(connection, stem, present[stem])
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
 
     def _documents(self) -> Iterator[tuple[str, tuple[int, int]]]:
         try:
@@ -236,9 +238,13 @@ def _remove(connection: sqlite3.Connection, stem: str) -> None:
 
 def _read(connection: sqlite3.Connection, number: int) -> tuple[str, str, Fingerprint]:
     """Return id, hash of the medium and fingerprint of an entered item."""
-    item_id, sha256, duration_s, data, bits = connection.execute(
+    row = connection.execute(
         "SELECT item_id, sha256, duration_s, items, heard FROM items WHERE number = ?", (number,)
     ).fetchone()
+    # After a loss of power one table may lack what the other has: the index is made again.
+    if row is None:
+        raise sqlite3.DatabaseError(f"no item {number}")
+    item_id, sha256, duration_s, data, bits = row
     items = np.frombuffer(data, "<u4").astype(np.uint32)
     heard = np.unpackbits(np.frombuffer(bits, np.uint8), count=items.size).astype(np.bool_)
     return item_id, sha256, Fingerprint(items, heard, duration_s)

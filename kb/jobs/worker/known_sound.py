@@ -59,6 +59,10 @@ def with_known_words(
         check()
         log.warning("%s: %s", row.id, error.message if isinstance(error, KBError) else error)
         return options
+    except Exception:  # its words come from the recognizer all the same
+        check()
+        log.exception("%s: the same sound is not looked for", row.id)
+        return options
     if known is not None:
         seconds = sum(span.end_s - span.start_s for span in known.spans)
         log.info("%s: the words of %.0f s are known from other items", row.id, seconds)
