@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ from kb.types.safe_text import clean
 SUMS, README = "SHA256SUMS", "README.txt"
 MAX_FILES = 1000
 MAX_SUMS_BYTES = 2**20
+MOST_TIMES_LARGER = 100  # unpacked than the ZIP: films and sound are hardly packed at all
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# The ZIP's own checksum, its packed data, and its end.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 _BLOCK_BYTES = 2**20
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
@@ -146,17 +151,6 @@ class Evidence:
                     copy.write(block)
 
 
-def is_pack(path: Path) -> bool:
-    """Return True for a ZIP or a folder that has the list of hashes of a pack."""
-    if path.is_dir():
-        return (path / SUMS).is_file()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return SUMS in archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError):
-        return False
-
-
 def check_pack(path: Path) -> PackCheck:
     """Compare the files of a pack, a ZIP or a folder, with its list of hashes.
 
@@ -164,8 +158,10 @@ def check_pack(path: Path) -> PackCheck:
     """
     try:
         with _opened(path) as (names, read):
-            if SUMS not in names or len(names) > MAX_FILES:
+            if SUMS not in names:
                 raise ValueError(f"it has no {SUMS}")
+            if len(names) > MAX_FILES:
+                raise ValueError(f"it has more than {MAX_FILES} files")
             with closing(read(SUMS)) as file:
                 listed = _listed(file.read(MAX_SUMS_BYTES + 1))
             missing = tuple(sorted(listed.keys() - names))
@@ -175,7 +171,7 @@ def check_pack(path: Path) -> PackCheck:
                 for name, digest in sorted(listed.items())
                 if name in names and not _has_digest(read, name, digest)
             )
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, ValueError, NotImplementedError, RuntimeError, *_DAMAGED) as error:
         raise UsageError(
             "evidence.no_pack",
             "{path} is no evidence pack that can be read: {reason}.",
@@ -194,7 +190,23 @@ def _opened(path: Path) -> Iterator[tuple[frozenset[str], Callable[[str], IO[byt
         yield names, lambda name: (path / name).open("rb")
         return
     with zipfile.ZipFile(path) as archive:
+        _check_archive(path, archive.infolist())
         yield frozenset(archive.namelist()), archive.open
+
+
+def _check_archive(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Raise ValueError for a ZIP whose check would mislead, or need much time or memory."""
+    if len(members) > MAX_FILES:
+        raise ValueError(f"it has more than {MAX_FILES} files")
+    names = [each.filename for each in members]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        # One program unpacks the first, another one the last.
+        raise ValueError(f"it has two files {twice[0][:80]!r}")
+    if any(each.compress_type not in _METHODS for each in members):
+        raise ValueError("its files are packed in another way than deflate")
+    whole = sum(each.file_size for each in members)
+    if whole > MAX_SUMS_BYTES + path.stat().st_size * MOST_TIMES_LARGER:
+        raise ValueError(f"it would be more than {MOST_TIMES_LARGER} times larger unpacked")
 
 
 def _has_digest(read: Callable[[str], IO[bytes]], name: str, digest: str) -> bool:
@@ -203,7 +215,7 @@ def _has_digest(read: Callable[[str], IO[bytes]], name: str, digest: str) -> boo
         with closing(read(name)) as file:
             while block := file.read(_BLOCK_BYTES):
                 found.update(block)
-    except (zipfile.BadZipFile, EOFError):  # the ZIP's own checksum
+    except _DAMAGED:
         return False
     return found.hexdigest() == digest
 
@@ -217,6 +229,8 @@ def _listed(data: bytes) -> dict[str, str]:
         match = _SUM.fullmatch(line)
         if match is None or "/" in match[2] or "\\" in match[2]:
             raise ValueError(f"its {SUMS} has the line {line[:80]!r}")
+        if match[2] in found:
+            raise ValueError(f"its {SUMS} names {match[2][:80]!r} twice")
         found[match[2]] = match[1]
     if not found:
         raise ValueError(f"its {SUMS} is empty")
