@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,28 @@ def start(
         ) from error
     _enlarge_pipe(process)
     return process
+
+
+@cache
+def ended_with_this() -> tuple[str, ...]:
+    """Return the words before a command that end its process with the thread that started it.
+
+    A process that writes a file does not notice that nobody reads its messages any more: without
+    them, it would go on for the whole length of a film after a kill. Empty where the system has no
+    such request, which is one of Linux.
+    """
+    tool = shutil.which("setpriv") if sys.platform == "linux" else None
+    if tool is None:
+        return ()
+    words = (tool, "--pdeathsig", "KILL", "--")
+    try:  # that of busybox has not this option
+        trial = subprocess.run(
+            [*words, tool, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=10, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return words if trial.returncode == 0 else ()
 
 
 def _enlarge_pipe(process: subprocess.Popen[bytes]) -> None:

@@ -38,12 +38,13 @@ def encode(
     `source` and `target` are named in errors; `length_s` is that of the output, for the progress;
     `filters` are those that the arguments use.
     Raises UsageError if this ffmpeg lacks one, LibraryError for a full disk, MediaUnavailable if
-    ffmpeg fails, and what `progress` raises. The process has ended then.
+    ffmpeg fails, and what `progress` raises. The process has ended then; on Linux it ends with a
+    caller that is killed, too.
     """
     check_filters(filters)
     command = [ffmpeg.binary(), *("-nostdin", "-hide_banner", "-nostats", "-loglevel", "warning")]
     command += ["-progress", "pipe:1", "-y", *arguments]
-    process = ffmpeg.start(command, folder=folder)
+    process = ffmpeg.start([*ffmpeg.ended_with_this(), *command], folder=folder)
     messages: list[str] = []
     reader = threading.Thread(target=_collect, args=(process, messages), daemon=True)
     reader.start()
