@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import ValidationError
 
 from kb.enrich import StepInput, get_step
-from kb.enrich.screen.google_vision import LONGEST_WAIT_S, TRIES, GoogleVision
+from kb.enrich.screen.google_vision import LONGEST_WAIT_S, TRIES, GoogleVision, lines_of, missing
+from kb.enrich.screen.reader import Reading
 from kb.errors import KBError, ModelUnavailable
 from kb.service.health import _steps
 from kb.settings import Settings, get_settings
@@ -64,6 +66,22 @@ OK = {"responses": [annotation(LINES)]}
 BUSY = {"responses": [{"error": {"code": 8, "message": "Quota exceeded"}}]}
 DENIED = {"responses": [{"error": {"code": 7, "message": "The caller has no permission"}}]}
 QUOTES = json.dumps({"error": {"message": f"API key {KEY} not valid"}}).encode()
+
+
+def _of_word(**values: object) -> dict:
+    words = [{"symbols": [{"text": "A"}], **values}]
+    return {"fullTextAnnotation": {"pages": [{"blocks": [{"paragraphs": [{"words": words}]}]}]}}
+
+
+ODD = [
+    {"fullTextAnnotation": "text"},
+    {"fullTextAnnotation": {"pages": [None]}},
+    {"error": {"code": 1e999}},
+    _of_word(symbols=[1]),
+    _of_word(confidence=None),
+    _of_word(confidence=10**400),
+    _of_word(boundingBox={"vertices": [{"x": "left"}]}),
+]
 ANSWERS = [
     # the answers, the waits between them, the error's code (empty: it is read) and if it may pass
     ([Raw(429, headers={"Retry-After": "7"}), OK], [7.0], "", False),
@@ -77,6 +95,7 @@ ANSWERS = [
     ([Raw(200)], [], "vision.answer", True),
     ([Raw(200, b"[" * 100_000)], [], "vision.answer", True),
     ([{"responses": []}], [], "vision.answer", True),
+    *(([{"responses": [found]}], [], "vision.answer", True) for found in ODD),
     ([DENIED], [], "vision.refused", False),
     ([BUSY], [], "vision.busy", True),
 ]
@@ -96,6 +115,20 @@ def test_an_answer_is_waited_for_or_named(
         assert caught.value.retryable == passes
         assert KEY not in f"{caught.value} {caught.value.hint} {caught.value.values}"
     assert waited == waits and len(vision.requests) == len(waits) + 1 <= TRIES
+
+
+def test_text_is_shown_without_controls_and_a_confidence_that_is_no_number_is_doubtful() -> None:
+    odd = [{"text": "\x1b"}, {"text": "A"}, {"text": "\ud800"}, {"text": "\u202e"}]
+    (line,) = lines_of(_of_word(symbols=odd), 9, 9).lines
+    assert line.text == "A\ufffd"
+    assert lines_of(_of_word(confidence=math.nan), 9, 9) == Reading((), 1)
+
+
+@pytest.mark.parametrize("key", ["AIza schlüssel", "AIza\nmore", "AIza\u200b"])
+def test_a_key_that_cannot_be_sent_is_named_and_not_shown(key: str) -> None:
+    problem = missing(Settings(vision_key=key))
+    assert problem is not None and problem.code == "vision.key_form"
+    assert "AIza" not in f"{problem} {problem.hint} {problem.values}"
 
 
 def test_an_unreachable_service_is_tried_again_later() -> None:

@@ -331,6 +331,27 @@ def test_a_provider_s_key_is_for_that_provider_alone(
         assert key not in repr(endpoint(tmp_path, url)) or not key
 
 
+@pytest.mark.parametrize("key", ["sk-1 2", "sk-1\n2", "sk-schlüssel", "sk-1\u200b"])
+def test_a_key_that_cannot_be_sent_is_named_and_not_shown(key: str, tmp_path: Path) -> None:
+    with raises(ModelUnavailable, "llm.key_form") as caught:
+        find_endpoint(
+            settings(tmp_path, KB_LLM_URL="http://127.0.0.1:9/v1", KB_LLM_MODEL="a", KB_LLM_KEY=key)
+        )
+    assert "sk-" not in f"{caught.value} {caught.value.hint} {caught.value.values}"
+
+
+@pytest.mark.parametrize("text", ["a\ud800b", "a\0b", "\udcff"])
+def test_half_characters_and_zeros_neither_end_a_question_nor_an_answer(
+    text: str, database: Database, tmp_path: Path
+) -> None:
+    with ChatServer(lambda _: f'{{"words": ["{text}"]}}') as made:
+        model = model_of(made, database, tmp_path, KB_LLM_KEY=f" {KEY}\n")
+        (word,) = ask(model, text).words
+        assert ask(model, text).words == [word] and len(made.asked) == 1  # it is kept
+    assert word and word.isprintable()
+    assert model.ledger.booked().unknown_calls == 0
+
+
 def test_only_the_question_leaves(
     model: LanguageModel, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

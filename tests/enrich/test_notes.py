@@ -305,6 +305,11 @@ def test_windows_have_whole_segments_and_share_some() -> None:
         ("javascript:a", None), ("data:text/html,a", None), ("mailto:a@b.example", None),
         ("&lt;b&gt;", None), ("&#60;", None), ("```sh", None), ("{{a}}", None), ("$(rm)", None),
         ("", None), (" \n", None),
+        # Signs that are hidden between two others are not shown, and hide nothing.
+        ("https:\u202a//a.example", None), ("https:\x01//a.example", None),
+        ("www\u2066.a.example", None), ("java\u202escript:a", None), ("[a]\u2069(b)", None),
+        ("<\u202cscript>", None), ("``\U000e0041`sh", None), ("{\x7f{a}}", None),
+        ("a\u202eb \x1b[31mc", "ab [31mc"),
     ],
 )  # fmt: skip
 def test_a_model_s_text_is_plain(text: str, shown: str | None) -> None:

@@ -73,6 +73,6 @@ class SummaryAnswer(_Form):
 
 def plain(text: str) -> str | None:
     """Return a model's text as one line of plain text; None if it has a link or markup, or none."""
-    if _MARKUP.search(text):
-        return None
-    return " ".join(printable(clean(text)).split()) or None
+    # Marks that nobody sees are taken out first: between two signs they would hide a link.
+    shown = " ".join(printable(clean(text)).split())
+    return None if _MARKUP.search(shown) else shown or None

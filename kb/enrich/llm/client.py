@@ -24,7 +24,7 @@ from kb.enrich.llm.endpoint import Endpoint, find_endpoint
 from kb.enrich.llm.errors import BadAnswer, CutAnswer, Declined
 from kb.enrich.llm.ledger import Ledger, Plan, StoredAnswer, Usage
 from kb.enrich.llm.prompts import Prompt
-from kb.enrich.llm.transport import Arrived, LostError, NotSentError, send
+from kb.enrich.llm.transport import Arrived, LostError, NotSentError, send, whole
 from kb.errors import KBError, RetryLater
 from kb.settings import Settings
 from kb.settings.language_models import read_caps
@@ -83,7 +83,10 @@ class LanguageModel:
         Raises BadAnswer (cut, declined, of another form), UsageError (a limit, a key) and errors
         that may pass.
         """
-        messages = prompt.messages(**values)
+        messages = [
+            {name: whole(text) for name, text in message.items()}
+            for message in prompt.messages(**values)
+        ]
         form = strict_schema(schema)
         asked = f"{prompt.name} {prompt.version}"
         found = self._answer(prompt, messages, form, scope, asked)

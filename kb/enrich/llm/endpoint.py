@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -72,7 +73,7 @@ def find_endpoint(settings: Settings) -> Endpoint:
         row=found.row,
         priced_at=found.at,
         timeout_s=settings.llm_timeout_s,
-        key=settings.llm_key.get_secret_value() or _provider_key(url),
+        key=_key(settings),
     )
 
 
@@ -93,10 +94,24 @@ def missing(settings: Settings) -> KBError | None:
             package=package,
             requirement=PACKAGES[package],
         )
+    # The HTTP library's own error would contain the text of a value that cannot be a header.
+    if not re.fullmatch(r"[!-~]*", _key(settings)):
+        return ModelUnavailable(
+            "llm.key_form",
+            "The key of the language model holds characters that no key has (spaces, line breaks, "
+            "letters with accents).",
+            hint="Check KB_LLM_KEY, or the provider's own variable.",
+        )
     return None
+
+
+def _key(settings: Settings) -> str:
+    """Return the key, of the settings or of the provider's own variable."""
+    own = settings.llm_key.get_secret_value().strip()
+    return own or _provider_key(settings.llm_url.rstrip("/"))
 
 
 def _provider_key(url: str) -> str:
     parts = urlsplit(url)
     name = PROVIDER_KEYS.get(parts.hostname or "")
-    return os.environ.get(name, "") if name and parts.scheme == "https" else ""
+    return os.environ.get(name, "").strip() if name and parts.scheme == "https" else ""

@@ -216,12 +216,17 @@ def read_answer(endpoint: Endpoint, body: bytes) -> Arrived:
             )
         ) from None
     return Arrived(
-        content if isinstance(content, str) else "",
-        ending if isinstance(ending, str) else "",
+        whole(content) if isinstance(content, str) else "",
+        whole(ending) if isinstance(ending, str) else "",
         usage,
         was_declined=bool(refusal) or ending == "content_filter",
         calls_tools=bool(message.get("tool_calls") or message.get("function_call")),
     )
+
+
+def whole(text: str) -> str:
+    """Return a text as UTF-8 and each database hold it: without half characters and zeros."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _usage(value: object) -> Usage | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from kb.enrich.screen.reader import LEAST_SCORE, Line, Reading
 from kb.errors import KBError, ModelUnavailable
 from kb.settings import Settings
 from kb.storage.http_answers import Answer, AnswerTooLarge, read_answer
+from kb.types.safe_text import clean
 
 FEATURE = "DOCUMENT_TEXT_DETECTION"
 SCOPE = "https://www.googleapis.com/auth/cloud-vision"
@@ -34,6 +36,7 @@ _QUALITY = 90  # of the JPEG: letters stay sharp
 _PASSING = (408, 429, 500, 502, 503, 504)
 _Corners = Sequence[Mapping[str, Any]]
 _Word = tuple[str, _Corners, float]  # its text, its corners in pixels, the service's confidence
+_OF_ANOTHER_FORM = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 _LINE_ENDS = ("EOL_SURE_SPACE", "LINE_BREAK", "HYPHEN")
 
 
@@ -44,8 +47,16 @@ def model(settings: Settings) -> str:
 
 def missing(settings: Settings) -> ModelUnavailable | None:
     """Return the error of what is not configured; None if nothing is. Nothing is asked."""
-    if settings.vision_key.get_secret_value():
-        return None
+    if key := settings.vision_key.get_secret_value().strip():
+        if re.fullmatch(r"[!-~]+", key):
+            return None
+        # The HTTP library's own error would contain the text of a value that cannot be a header.
+        return ModelUnavailable(
+            "vision.key_form",
+            "The key of Google Vision holds characters that no key has (spaces, line breaks, "
+            "letters with accents).",
+            hint="Check KB_VISION_KEY.",
+        )
     account = settings.vision_account
     if account and Path(account).expanduser().is_file():
         return None
@@ -65,7 +76,7 @@ class GoogleVision:
             raise problem
         self.name = f"Google Vision {FEATURE}"
         self._address = f"{settings.vision_url}/v1/images:annotate"
-        self._key = settings.vision_key.get_secret_value()
+        self._key = settings.vision_key.get_secret_value().strip()
         self._account = settings.vision_account
         self._credentials: Any = None
         self._sleep = sleep
@@ -80,7 +91,11 @@ class GoogleVision:
             "image": {"content": base64.b64encode(picture.getvalue()).decode()},
             "features": [{"type": FEATURE}],
         }
-        return lines_of(self._ask({"requests": [request]}), image.shape[1], image.shape[0])
+        result = self._ask({"requests": [request]})
+        try:
+            return lines_of(result, image.shape[1], image.shape[0])
+        except _OF_ANOTHER_FORM:
+            raise _other_form() from None
 
     def _ask(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the result for the one picture of a request; answers that pass are waited for."""
@@ -142,13 +157,13 @@ def lines_of(result: Mapping[str, Any], width: int, height: int) -> Reading:
 
     def end() -> None:
         nonlocal unread
-        text = " ".join("".join(said for said, _, _ in words).split())
+        text = " ".join(clean("".join(said for said, _, _ in words)).split())
         if any(sign.isalnum() for sign in text):
             score = sum(each for _, _, each in words) / len(words)
-            if score < LEAST_SCORE:
-                unread += 1
-            else:
+            if score >= LEAST_SCORE:
                 lines.append(Line(text, _box([box for _, box, _ in words], width, height), score))
+            else:  # NaN, too
+                unread += 1
         words.clear()
 
     annotation = result.get("fullTextAnnotation") or {}
@@ -189,19 +204,23 @@ def _result(answer: Answer, key: str) -> Mapping[str, Any]:
         problem = result.get("error")
         if problem is not None:
             code, reason = int(problem.get("code", 0)), str(problem.get("message", ""))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise KBError(
-            "vision.answer",
-            "Google Vision gave an answer of another form.",
-            hint="Check KB_VISION_URL, and what stands between it and this machine.",
-            retryable=True,
-        ) from None
+    except _OF_ANOTHER_FORM:
+        raise _other_form() from None
     if problem is not None:
         raise _error(
             reason, key, code in (4, 8, 13, 14)
         )  # gRPC: deadline, quota, internal, unavailable
     found: Mapping[str, Any] = result
     return found
+
+
+def _other_form() -> KBError:
+    return KBError(
+        "vision.answer",
+        "Google Vision gave an answer of another form.",
+        hint="Check KB_VISION_URL, and what stands between it and this machine.",
+        retryable=True,
+    )
 
 
 def _refused(answer: Answer, key: str) -> KBError:

@@ -10,6 +10,11 @@ DE: dict[str, tuple[str, str]] = {
         "Das Paket {package} ist nicht installiert.",
         "Installieren: pip install '{requirement}'",
     ),
+    "llm.key_form": (
+        "Der Schlüssel des Sprachmodells enthält Zeichen, die kein Schlüssel hat (Leerzeichen, "
+        "Zeilenumbrüche, Buchstaben mit Akzenten).",
+        "KB_LLM_KEY oder die eigene Variable des Anbieters prüfen.",
+    ),
     "answers.question": (
         "Eine Frage hat 1 bis {most} Zeichen.",
         "Sie in einem Satz stellen.",

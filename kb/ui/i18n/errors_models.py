@@ -75,6 +75,11 @@ DE: dict[str, tuple[str, str]] = {
         "KB_VISION_KEY oder KB_VISION_ACCOUNT setzen; oder auf diesem Rechner lesen: "
         "KB_SCREEN_READER=rapidocr",
     ),
+    "vision.key_form": (
+        "Der Schlüssel von Google Vision enthält Zeichen, die kein Schlüssel hat (Leerzeichen, "
+        "Zeilenumbrüche, Buchstaben mit Akzenten).",
+        "KB_VISION_KEY prüfen.",
+    ),
     "vision.account": (
         "Das Dienstkonto aus KB_VISION_ACCOUNT ist nicht zu gebrauchen: {reason}",
         "In der Konsole von Google Cloud einen neuen Schlüssel dafür erzeugen.",
