@@ -68,9 +68,9 @@ def start(
 def ended_with_this() -> tuple[str, ...]:
     """Return the words before a command that end its process with the thread that started it.
 
-    A process that writes a file does not notice that nobody reads its messages any more: without
-    them, it would go on for the whole length of a film after a kill. Empty where the system has no
-    such request, which is one of Linux.
+    Without them, an ffmpeg that writes a file goes on after a kill of this program: it ignores that
+    its messages are not read any more. Empty where the system has no such request, which is one of
+    Linux.
     """
     tool = shutil.which("setpriv") if sys.platform == "linux" else None
     if tool is None:

@@ -73,6 +73,6 @@ class SummaryAnswer(_Form):
 
 def plain(text: str) -> str | None:
     """Return a model's text as one line of plain text; None if it has a link or markup, or none."""
-    # Marks that nobody sees are taken out first: between two signs they would hide a link.
+    # Invisible marks are taken out first: between two signs they would hide a link.
     shown = " ".join(printable(clean(text)).split())
     return None if _MARKUP.search(shown) else shown or None
