@@ -44,6 +44,7 @@ from kb.service.health import _worker
 from kb.settings import get_settings
 from kb.types import Coverage, MediaRef, Timing, Transcript
 from tests.support.fake_cuda import FakeCuda, FakeTorch
+from tests.support.kept_transcripts import said
 from tests.support.live_worker import lasting_signs
 from tests.support.raising import raises
 from tests.support.speech import Oracle, preset
@@ -53,6 +54,13 @@ __all__ = ["lasting_signs"]
 GB = 2**30
 CARD = Device("cuda:0", "CUDA", "A Card", "bfloat16", budget_bytes=22 * GB)
 CPU = Device("cpu", "CPU", "A Processor", "float32")
+
+
+def with_taken_words(transcript: Transcript) -> Transcript:
+    """Return a transcript whose words are of another item, for most of its sound."""
+    taken = replace(said("A ferry leaves."), taken_from="file:1")
+    timing = replace(transcript.timing, asr_s=0.01, align_s=0.0)
+    return replace(transcript, segments=(taken, said("At noon.", 5.0)), timing=timing)
 
 
 def rows(*figures: tuple[int, float]) -> tuple[BatchSpeed, ...]:
@@ -164,6 +172,7 @@ def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
         Timing(asr_s=3.0, align_s=1.0, total_s=9.0, media_s=120.0),
     )  # fmt: skip
     record_throughput(catalogue, "one", "file:1", 1, transcript)
+    record_throughput(catalogue, "one", "file:2", 1, with_taken_words(transcript))
     past = {f.preset: f for f in service.machines.estimates(options)}
     assert past["max"].rtfx == 30.0 and "1 items" in past["max"].basis
     assert service.machines.estimates(RunOptions(model="medium"))[0].rtfx is None
@@ -279,6 +288,10 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
     assert (machine.rtfx_hour, machine.items_hour, machine.media_hour_s) == (60.0, 2, 1200.0)
     assert [speed.rtfx for speed in read_speeds(catalogue, item_ids=["file:1"])] == [60.0, 60.0]
     assert read_speeds(catalogue, item_ids=["file:2"]) == []
+    record_throughput(catalogue, presence.executor, "file:3", 1, with_taken_words(transcript))
+    assert read_speeds(catalogue, item_ids=["file:3"])[0].rtfx == 0
+    (machine,) = read_machines(catalogue)
+    assert (machine.rtfx_hour, machine.items_hour, machine.media_hour_s) == (60.0, 3, 1800.0)
     document = json.loads(json.dumps(machine.as_dict()))
     assert document["batch"]["reason"] == "room for 16" and len(document["history"]) == 3
     service = Service(settings)

@@ -83,6 +83,9 @@ def record_throughput(
     timing, now = transcript.timing, database.time()
     if timing.media_s <= 0:
         return
+    # With words of other items, the length of the sound says nothing about the model's time.
+    taken = any(segment.taken_from is not None for segment in transcript.segments)
+    asr_s = 0.0 if taken else timing.asr_s + timing.align_s
     values = {
         "ended_at": now,
         "executor_id": executor,
@@ -91,7 +94,7 @@ def record_throughput(
         "model": transcript.model,
         "preset": transcript.preset,
         "media_s": timing.media_s,
-        "asr_s": timing.asr_s + timing.align_s,
+        "asr_s": asr_s,
         "total_s": timing.total_s,
     }
     with database.begin() as connection:
@@ -183,12 +186,13 @@ def _machine(name: str, host: str, row: sa.Row[tuple[object, ...]] | None, now: 
 
 
 def _with_hour(machine: Machine, finished: Sequence[Speed]) -> Machine:
-    media_s, asr_s = sum(s.media_s for s in finished), sum(s.asr_s for s in finished)
+    measured = [s for s in finished if s.asr_s > 0]
+    asr_s = sum(s.asr_s for s in measured)
     return replace(
         machine,
-        rtfx_hour=media_s / asr_s if asr_s > 0 else None,
+        rtfx_hour=sum(s.media_s for s in measured) / asr_s if measured else None,
         items_hour=len(finished),
-        media_hour_s=media_s,
+        media_hour_s=sum(s.media_s for s in finished),
     )
 
 
