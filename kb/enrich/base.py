@@ -59,6 +59,7 @@ class Step(ABC):
     needs_medium: bool = True
     needs_picture: bool = False  # where only sound is kept, the picture is fetched for it
     needs_text: bool = False
+    sends_text: bool = False  # to a language model, which may be elsewhere and cost money
     continues: bool = False  # parts of its last result are taken over
     is_indexed: bool = False  # a part of its result is found by searches
     options: tuple[str, ...] = ()  # names of the options of a request that change the result

@@ -160,7 +160,7 @@ def lacking(name: str) -> KBError | None:
 
 def sends_text(names: Sequence[str]) -> bool:
     """Return True if one of these steps sends an item's words to a language model."""
-    return any(get_step(name).needs_text for name in names)
+    return any(get_step(name).sends_text for name in names)
 
 
 def notes(library: Library, entry: LibraryEntry, transcript: Transcript) -> Notes:

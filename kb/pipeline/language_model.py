@@ -65,7 +65,7 @@ def facts(settings: Settings) -> LanguageModelFacts:
 
 def text_steps() -> tuple[str, ...]:
     """Return the names of the steps that send an item's words to the language model."""
-    return tuple(name for name in STEPS if get_step(name).needs_text)
+    return tuple(name for name in STEPS if get_step(name).sends_text)
 
 
 def estimate(settings: Settings, entries: Sequence[LibraryEntry], names: Sequence[str]) -> Estimate:

@@ -152,4 +152,7 @@ def test_the_price_is_said_before(service: Service, monkeypatch: pytest.MonkeyPa
         estimate = service.language_model.estimate([ITEM.id], ["summary", "speakers"])
         assert estimate is not None and estimate.tokens > 10_000
         assert (estimate.price is None) == (state == "warn")
-    assert service.language_model.estimate([ITEM.id], ["speakers"]) is None
+    # What reads a text without sending it costs nothing.
+    others = [name for name in enrichment.step_names() if name not in KINDS]
+    assert "meaning" in others and not enrichment.sends_text(others)
+    assert service.language_model.estimate([ITEM.id], others) is None

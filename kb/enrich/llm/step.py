@@ -21,6 +21,7 @@ class TextStep(Step):
     is_default = False
     needs_medium = False
     needs_text = True
+    sends_text = True
     options = ("again", "run")
     prompts: tuple[str, ...] = ("window",)
 
