@@ -6,6 +6,7 @@ Without a model the passages themselves are the answer. "Not in the library" is 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kb.errors import KBError, LibraryError, UsageError
@@ -15,7 +16,7 @@ from kb.pipeline.language_model import AskedPassage
 from kb.service.items import Items
 from kb.service.results import SearchResult
 from kb.service.search import Search
-from kb.types import Segment
+from kb.types import Segment, Word
 from kb.types.passages import Hit
 
 PASSAGES = 12  # that the model gets
@@ -85,7 +86,8 @@ class Answers:
         hits = list(found.hits)
         try:
             facts = language_model.facts(settings)
-            passages = [self._passage(hit) for hit in hits]
+            words = {hit.item_id: self._words(hit.item_id) for hit in hits if not hit.origin}
+            passages = [_passage(hit, words.get(hit.item_id, ())) for hit in hits]
             run = uuid.uuid4().hex
             answered = language_model.ask(settings, question, passages, run)
         except KBError as error:
@@ -93,8 +95,7 @@ class Answers:
         sentences = []
         for sentence in answered.sentences:
             hit = hits[sentence.passage]
-            entry = self.items.entry(hit.item_id)
-            link = deep_link(entry.item, sentence.start_s)
+            link = self._link(hit, sentence.start_s)
             sentences.append(
                 AnsweredSentence(
                     sentence.text,
@@ -103,22 +104,26 @@ class Answers:
             )
         return LocalAnswer(found, tuple(sentences), facts.model, facts.place, answered.dropped)
 
-    def _passage(self, hit: Hit) -> AskedPassage:
-        """Return a passage with the transcript's words, so that quotes of it have exact times."""
-        is_doubtful = hit.expected_errors is not None
-        if not hit.origin:
-            try:
-                transcript = self.items.transcript(hit.item_id)
-            except LibraryError:
-                transcript = None
-            words = tuple(
-                word
-                for word in (transcript.words if transcript else ())
-                if hit.start_s <= word.start_s < hit.end_s
-            )
-            if words:
-                text = " ".join(word.text for word in words)
-                return AskedPassage(
-                    hit.title, Segment(hit.start_s, hit.end_s, text, words), is_doubtful
-                )
-        return AskedPassage(hit.title, Segment(hit.start_s, hit.end_s, hit.text, ()), is_doubtful)
+    def _words(self, item_id: str) -> tuple[Word, ...]:
+        """Return the words of an item with their times, none if it has no transcript or is gone."""
+        try:
+            return self.items.transcript(item_id).words
+        except (LibraryError, UsageError):
+            return ()
+
+    def _link(self, hit: Hit, start_s: float) -> str:
+        try:
+            return deep_link(self.items.entry(hit.item_id).item, start_s)
+        except (LibraryError, UsageError):  # its files were deleted since it was indexed
+            return hit.deep_link
+
+
+def _passage(hit: Hit, words: Sequence[Word]) -> AskedPassage:
+    """Return a passage with the transcript's words, so that quotes of it have exact times.
+
+    Without them, and for text on the screen, it has the text of the index.
+    """
+    own = () if hit.origin else tuple(w for w in words if hit.start_s <= w.start_s < hit.end_s)
+    text = " ".join(word.text for word in own) or hit.text
+    segment = Segment(hit.start_s, hit.end_s, text, own)
+    return AskedPassage(hit.title, segment, hit.expected_errors is not None)

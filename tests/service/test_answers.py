@@ -87,6 +87,15 @@ def test_an_answer_leads_to_its_words(
     said = " ".join(capsys.readouterr().out.split())
     assert "It leaves at noon." in said and "evil.example" not in said
     assert len(server.asked) == 1
+    # Its files were deleted, and the index has its passages until a worker notices.
+    entry = service.items.entry(ITEM.id)
+    for path in service.library.media_folder.glob(f"{entry.stem}*"):
+        path.unlink()
+    with pytest.raises(UsageError):
+        service.items.entry(ITEM.id)
+    again = service.answers.ask("When does the ferry leave?")
+    assert [each.text for each in again.sentences] == ["It leaves at noon."]
+    assert again.sentences[0].citation.deep_link == again.found.hits[0].deep_link
 
 
 @pytest.mark.slow
