@@ -17,7 +17,7 @@ from kb.asr.quality.report import WindowResult, quality_report
 from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.settings import Settings
 from kb.types import QualityFlag, Segment, SpeechSpan, Word
-from tests.support.known_evidence import HUM, NOISE, PLAIN, STEADY_NOISE, VOWEL, Scores
+from tests.support.known_evidence import HUM, NOISE, PLAIN, SHORT_WORD, STEADY_NOISE, VOWEL, Scores
 
 LIMITS = Thresholds.of(Settings())
 SENTENCE = "the harbour is quiet in winter and the captain explains every story to his guests"
@@ -422,6 +422,48 @@ def test_a_weak_word_that_touches_invented_ones_is_invented(
     assert [w.start_s for w in words if any(f.start_s <= w.start_s < f.end_s for f in removed)] == (
         invented
     )
+
+
+@pytest.mark.parametrize(
+    ("sound", "probability", "scores", "removed", "doubted"),
+    [
+        # The sound of a German "acht" that the detector hardly hears: voiced, and it moves.
+        (SHORT_WORD, 0.99, {1.5: 0.6}, [], [1.5]),
+        (SHORT_WORD, 0.4, {1.5: 0.6}, [1.5], []),  # unlikely
+        (NOISE, 0.99, {1.5: 0.6}, [1.5], []),  # without a voice
+        (HUM, 0.99, {1.5: 0.6}, [1.5], []),  # one sound
+        (SHORT_WORD, 0.99, {1.5: 0.6, 2.0: 0.6}, [1.5, 2.0], []),  # two words in a row
+        (SHORT_WORD, 0.99, {1.5: 0.6, 2.0: 0.6, 2.5: 0.6}, [1.5, 2.0, 2.5], []),  # up to the end
+        (SHORT_WORD, 0.99, {2.5: 0.6}, [2.5], []),  # at the end
+        (SHORT_WORD, 0.99, {1.0: 0.6}, [1.0], []),  # at the beginning
+    ],
+)
+def test_a_voiced_word_alone_between_clear_ones_is_only_in_doubt(
+    sound: WordSound,
+    probability: float,
+    scores: dict[float, float],
+    removed: list[float],
+    doubted: list[float],
+) -> None:
+    words = [
+        Word(at_s, at_s + 0.4, "acht", probability if at_s in scores else 0.99)
+        for at_s in (1.0, 1.5, 2.0, 2.5)
+    ]
+    detected = [SpeechSpan(w.start_s, w.end_s) for w in words if w.start_s not in scores]
+    known: dict[str, Any] = {
+        "speech": ((0.0, 9.0),),
+        "clear": tuple(detected),
+        "evidence": Scores(scores, dict.fromkeys(scores, sound)),
+        "spoken_sound": SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
+    }
+    found = word_checks.ending(evidence(*words, **known), LIMITS)
+    for expected, flags in (
+        (removed, [f for f in found if f.value > 0]),
+        (doubted, [f for f in found if f.value == 0]),
+    ):
+        assert [
+            w.start_s for w in words if any(f.start_s <= w.start_s < f.end_s for f in flags)
+        ] == expected
 
 
 @pytest.mark.parametrize(

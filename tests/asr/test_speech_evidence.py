@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from kb.asr.audio.speech_evidence import SPOKEN, SpeechEvidence, SpokenLevel
 from kb.types import Word
-from tests.support.compose import Composition, compose, join, without_speech
-from tests.support.speech import bank, detector
+from tests.support.compose import Composition, compose, join, without_speech, write_wav
+from tests.support.speech import bank, detector, transcribe_demo
 from tests.support.tails import SOUNDS
 
 SAID = "harbour winter garden planet mountain"
@@ -90,3 +92,15 @@ def test_a_window_of_a_few_words_has_the_sound_of_the_others(known: int, own: bo
 def test_a_first_window_of_a_few_words_has_its_own_sound() -> None:
     said = compose(bank(), SAID, bank().voices("en")[0], np.random.default_rng(3))
     assert SpokenLevel().of(_words(said)[1:4], _evidence(said), 4).score > 0.8
+
+
+@pytest.mark.slow
+def test_a_spoken_word_that_the_detector_hardly_hears_stays_in_doubt(tmp_path: Path) -> None:
+    """The detector hardly hears the word "acht" of this voice."""
+    spoken = "eins zehn vier null acht sechs drei zehn sieben acht zehn eins vier sechs acht zehn"
+    rng = np.random.default_rng(1)
+    said = compose(bank(), spoken, "de+Alicia-p54-s181", rng, gap=(0.06, 0.12))
+    write_wav(tmp_path / "talk.wav", said)
+    found = transcribe_demo(tmp_path / "talk.wav", language="de")
+    assert [word.text.strip(" .,").lower() for word in found.words] == spoken.split()
+    assert any(flag.name == "ending" for row in found.windows for flag in row.flags)

@@ -13,6 +13,7 @@ NOISE = WordSound(voicing=0.5, movement=1.5)
 STEADY_NOISE = WordSound(voicing=0.5, movement=0.7)
 HUM = WordSound(voicing=1.0, movement=0.5)
 VOWEL = WordSound(voicing=1.0, movement=1.2)
+SHORT_WORD = WordSound(voicing=0.85, movement=1.24)
 
 
 @dataclass

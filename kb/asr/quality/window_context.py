@@ -126,12 +126,13 @@ class WindowContext:
         least = self.spoken_sound.score - margin
         return not self.evidence or self.evidence.scores([word])[0] >= least
 
-    def is_weak(self, word: Word) -> bool:
+    def is_weak(self, word: Word, steady_share: float = STEADY_SHARE) -> bool:
         """Return whether a word may be invented though there is evidence for its sound.
 
         Its sound has no voice, or is one steady sound, unlike that of spoken words.
         """
-        return self.evidence is not None and self.spoken_sound.is_weak(word, self.evidence)
+        known = self.evidence
+        return known is not None and self.spoken_sound.is_weak(word, known, steady_share)
 
     def is_invented_beside(self, word: Word, *, between: bool) -> bool:
         """Return whether a word that touches invented ones is one of them, by its own sound.

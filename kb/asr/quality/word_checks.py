@@ -11,6 +11,7 @@ from itertools import groupby, takewhile
 
 import numpy as np
 
+from kb.asr.audio.speech_evidence import BESIDE_SHARE
 from kb.asr.quality.pace import letters
 from kb.asr.quality.window_context import Thresholds, WindowContext, inside_s, make_flag
 from kb.asr.stitching import normalize_word
@@ -115,7 +116,8 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     words anywhere of whose sound detection is not quite sure.
 
     Value: the seconds of words that are removed. It is 0 where words are only in doubt: their sound
-    is speech but has no voice, or is a steady one, or it is a short one with pauses on both sides.
+    is speech but has no voice, or is a steady one, or it is a short one with pauses on both sides;
+    or it is hardly detected, but stands alone between clear words, with a voice and movement.
     """
     found: list[QualityFlag] = []
     known = context.evidence is not None and context.spoken_sound.score > 0
@@ -123,8 +125,8 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     if context.evidence and stretches:
         context.evidence.prepare(_edges(stretches, context))
     for stretch in stretches:
-        invented = _invented(stretch, context)
-        doubtful = _doubtful(stretch, invented, context)
+        invented, uncertain = _invented(stretch, context)
+        doubtful = _doubtful(stretch, invented, context, uncertain)
         signs = zip(stretch, invented, doubtful, strict=True)
         for (is_invented, is_doubtful), part in groupby(signs, lambda sign: sign[1:]):
             row = [word for word, *_ in part]
@@ -153,19 +155,28 @@ def _unclear(words: Sequence[Word], context: WindowContext) -> list[Word]:
 
 
 def _doubtful(
-    stretch: Sequence[Word], invented: Sequence[bool], context: WindowContext
+    stretch: Sequence[Word],
+    invented: Sequence[bool],
+    context: WindowContext,
+    uncertain: Sequence[int],
 ) -> list[bool]:
-    """Return for each word at the edges of a stretch, or of what is spoken, whether it is weak."""
+    """Return for each word at the edges of a stretch, or of what is spoken, whether it is weak.
+
+    The `uncertain` ones are in doubt as well.
+    """
     spoken = [n for n in range(len(stretch)) if not invented[n]]
-    found = [False] * len(stretch)
+    found = [n in uncertain for n in range(len(stretch))]
     for order in (spoken, spoken[::-1]):
         for n in takewhile(lambda n: context.is_weak(stretch[n]), order[:MOST_ENDING]):
             found[n] = True
     return found
 
 
-def _invented(stretch: Sequence[Word], context: WindowContext) -> list[bool]:
-    """Return for each word of a stretch whether it may be invented."""
+def _invented(stretch: Sequence[Word], context: WindowContext) -> tuple[list[bool], list[int]]:
+    """Return for each word of a stretch whether it may be invented, and the uncertain ones.
+
+    Those stay: they seem to be invented by their evidence alone.
+    """
     first = _without_evidence(stretch, context, margin=FIRST_MARGIN)
     end = _without_evidence(stretch[::-1], context)
     invented = [n < first or n >= len(stretch) - end for n in range(len(stretch))]
@@ -183,7 +194,25 @@ def _invented(stretch: Sequence[Word], context: WindowContext) -> list[bool]:
                 touches = second.start_s - first_word.end_s < TOUCHING_S
                 between = all(invented[max(0, n - 1) : n + 2 : 2]) and 0 < n < len(stretch) - 1
                 invented[n] = touches and context.is_invented_beside(stretch[n], between=between)
-    return invented
+    uncertain = [n for n in range(len(stretch)) if _is_uncertain(n, stretch, invented, context)]
+    for n in uncertain:
+        invented[n] = False
+    return invented, uncertain
+
+
+def _is_uncertain(
+    place: int, stretch: Sequence[Word], invented: Sequence[bool], context: WindowContext
+) -> bool:
+    """Return whether a word without evidence may be spoken: likely, alone between clear words.
+
+    The detector hardly hears some short words of some voices, whose sound has a voice and moves
+    all the same (measured: a German "acht"). An invented sentence has several words in a row.
+    """
+    if not invented[place] or not 0 < place < len(stretch) - 1:
+        return False
+    word, around = stretch[place], (place - 1, place + 1)
+    alone = not any(invented[n] or context.is_unclear(stretch[n]) for n in around)
+    return alone and word.probability >= LIKELY and not context.is_weak(word, BESIDE_SHARE)
 
 
 def _without_evidence(words: Sequence[Word], context: WindowContext, *, margin: float = 0.0) -> int:
