@@ -20,26 +20,32 @@ _LEAST_PROBABILITY = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class KnownSpan:
-    """A span of the medium whose words are known; `segments` have times of the medium."""
+    """A span of the medium whose words are known, and their language.
+
+    `segments` have times of the medium; `language` is that of segments that name none.
+    """
 
     start_s: float
     end_s: float
     segments: tuple[Segment, ...]
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
 class KnownWords:
-    """The spans of one medium whose words are known, and their language.
+    """The spans of one medium whose words are known.
 
     `track` is the number of the sound track that they are of, None for the only one.
     """
 
     spans: tuple[KnownSpan, ...]
-    language: str
     track: int | None = None
 
     def read(self, window: Window) -> DecodingResult | None:
-        """Return a window's text, None if not all of its speech is in one of the spans."""
+        """Return a window's text, None if not all of its speech is in one of the spans.
+
+        None, too, without a word: what the other transcript lacks may be missing there.
+        """
         times = window.time_map
         if window.speech:
             first, last = window.speech[0].start_s, window.speech[-1].end_s
@@ -49,7 +55,8 @@ class KnownWords:
         start_s = max(0.0, start_s)
         for span in self.spans:
             if span.start_s <= start_s and end_s <= span.end_s:
-                return self._decoded(window, span)
+                decoded = self._decoded(window, span)
+                return decoded if decoded.segments else None
         return None
 
     def submit(self, window: Window) -> Future[BatchedWindow] | None:
@@ -72,7 +79,7 @@ class KnownWords:
         logprobs = [math.log(max(word.probability, _LEAST_PROBABILITY)) for word in words]
         return DecodingResult(
             segments,
-            next((each.language for each in segments if each.language), self.language),
+            next((each.language for each in segments if each.language), span.language),
             sum(logprobs) / len(logprobs) if logprobs else 0.0,
             0.0,
             max((word.end_s for word in words), default=window.start_s),

@@ -156,7 +156,7 @@ def known_words(
     own = _fingerprint_of(library, entry)
     if own is None:
         return None
-    key, spans, language = words_key(options, settings), list[KnownSpan](), ""
+    key, spans = words_key(options, settings), list[KnownSpan]()
     for match in index_of(library).find(entry.item.id, own):
         if kind_of(match, own.duration_s) in (None, "doubtful"):
             continue
@@ -171,11 +171,11 @@ def known_words(
             continue
         for stretch in match.stretches:
             taken = any(s.start_s < stretch.end_s and stretch.start_s < s.end_s for s in spans)
-            if stretch.is_same and not taken:
-                spans.append(_span(transcript, match.item_id, stretch))
-                language = language or transcript.language
+            span = _span(transcript, match.item_id, stretch)
+            if stretch.is_same and not taken and span.segments:
+                spans.append(span)
     track = next(iter(_tracks_of(library, entry)), None)
-    return KnownWords(tuple(spans), language, track) if spans else None
+    return KnownWords(tuple(spans), track) if spans else None
 
 
 def _hands_over(source: LibraryEntry, match: Match, key: str) -> bool:
@@ -196,7 +196,7 @@ def _span(transcript: Transcript, item_id: str, stretch: Stretch) -> KnownSpan:
         before_s=stretch.other_s + stretch.duration_s,
     )
     moved = tuple(_moved(segment, shift_s, item_id) for segment in kept)
-    return KnownSpan(stretch.start_s, stretch.end_s, moved)
+    return KnownSpan(stretch.start_s, stretch.end_s, moved, transcript.language)
 
 
 def _moved(segment: Segment, shift_s: float, item_id: str) -> Segment:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kb.asr.stitching import keep_words
 from kb.inference.session import InferenceSession
 from kb.library.extras import Extras
-from kb.pipeline import same_sound
+from kb.pipeline import same_sound, stages
 from kb.settings import Settings
 from kb.storage.places import remove_tree
 from kb.types import Transcript
@@ -168,6 +170,31 @@ def test_what_is_never_taken_over(shelf: SoundLibrary) -> None:
         shelf.library.amend("file:first", {"state": "done"})
         shelf.library.amend("file:first", changes)
         assert shelf.known(path, "again") is None
+
+
+LACKING = {  # seconds of the talk that the other transcript has words for, and its language
+    "no word": (0.0, "und"),
+    "the first sentences": (8.0, "en"),
+    "all": (60.0, "en"),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_speech_without_a_known_word_is_read(
+    name: str, session: InferenceSession, tmp_path: Path
+) -> None:
+    """The other recording may be music to its recognizer, and this one is speech to ours."""
+    until_s, language = LACKING[name]
+    made = SoundLibrary(tmp_path, session)
+    path = made.write(SHORT)
+    entry, found = made.item(path, "earlier")
+    segments = keep_words(found.segments, before_s=until_s)
+    lacking = replace(found, segments=segments, language=language)
+    key = entry.transcribed[same_sound.WORDS_KEY]
+    stages.write(made.library, entry.item, lacking, 0.0, facts={same_sound.WORDS_KEY: key})
+    _, later = made.item(path, "later")
+    assert words(later) == spoken(SHORT)
+    assert later.language == "en" and later.grade == "A"
 
 
 BED = (chords(50, np.random.default_rng(1)) * 0.3).astype(np.float32)
