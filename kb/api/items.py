@@ -143,6 +143,22 @@ def router(context: ApiContext) -> APIRouter:
             rows, read=found is not None, picture=found.has_picture if found is not None else None
         )
 
+    @routes.get("/{item_id}/recurring")
+    def get_recurring(item_id: ItemId) -> dict[str, Any]:
+        """List what recurs in the item's channel, such as an intro, with its times."""
+        found = service.enrichment.recurring(service.items.entry(item_id))
+        rows = [
+            {
+                "start_s": each.start_s,
+                "end_s": each.end_s,
+                "items": each.items,
+                "by_sound": each.by_sound,
+                "by_text": each.by_text,
+            }
+            for each in found
+        ]
+        return listed(rows)
+
     return routes
 
 

@@ -60,7 +60,7 @@ from kb.cli.output.library import print_new_libraries
 from kb.cli.output.machine import print_checks
 from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.progress import media_progress
-from kb.cli.output.same_sound import print_sound_links
+from kb.cli.output.same_sound import print_recurring, print_sound_links
 from kb.cli.output.search import print_search, search_document
 from kb.cli.output.untranscribed import (
     show_untranscribed,
@@ -195,6 +195,14 @@ def search(
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 10,
     mode: Annotated[str, typer.Option("--mode", help=", ".join(SEARCH_MODES))] = "hybrid",
     remote: Annotated[bool, typer.Option("--remote", help="Search the ODIN project.")] = False,
+    leave_out_recurring: Annotated[
+        bool | None,
+        typer.Option(
+            "--leave-out-recurring/--with-recurring",
+            help="Without intros and sponsor reads of a channel (step recurring); by default "
+            "KB_LEAVE_OUT_RECURRING.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find passages, to the second."""
@@ -215,7 +223,12 @@ def search(
             mode=mode,
             known=", ".join(SEARCH_MODES),
         )
-    result = Service.of_existing_library().search.run(query, mode, limit)  # type: ignore[arg-type]
+    result = Service.of_existing_library().search.run(
+        query,
+        mode,  # type: ignore[arg-type]
+        limit,
+        leave_out_recurring=leave_out_recurring,
+    )
     if as_json:
         console.print_json(search_document(result))
     else:
@@ -268,6 +281,7 @@ def show(
                 "machine": service.items.machine_of(entry.item.id),
                 **tries_document(status),
                 "same_sound": [each.as_dict() for each in service.enrichment.sound_links(entry)],
+                "recurring": [each.as_dict() for each in service.enrichment.recurring(entry)],
                 "transcript": service.items.document(transcript) if transcript else None,
                 # Captions replace the transcript until it exists.
                 **({"captions": service.items.document(captions)} if captions else {}),
@@ -304,6 +318,7 @@ def show(
         day = str(entry.retention.get("at", ""))[:10]
         console.print_note(f"medium deleted by retention on {day} ({entry.retention.get('rule')})")
     print_sound_links(service.enrichment.sound_links(entry))
+    print_recurring(service.enrichment.recurring(entry))
     print_expected_errors(transcript)
     if transcript.witness:
         console.print_note(f"Agreement with {transcript.witness.source}: "

@@ -16,6 +16,7 @@ from kb.errors import UsageError
 # Name of a step -> "module:class". A module is imported on its first use.
 STEPS: dict[str, str] = {
     "sound": "kb.enrich.sound.step:Sound",
+    "recurring": "kb.enrich.recurring.step:Recurring",
     "speakers": "kb.enrich.speakers.step:Speakers",
     "screen": "kb.enrich.screen.step:Screen",
     "meaning": "kb.enrich.meaning:Meaning",

@@ -29,12 +29,35 @@ class ItemText:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Another item of the same channel: its transcript, and the folder of its results."""
+
+    item_id: str
+    sha256: str
+    transcript: Path
+    results: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The other items of an item's channel that have words, the nearest by date first.
+
+    `home` is the library's folder, `results` that of the item's results.
+    """
+
+    home: Path
+    results: Path
+    peers: tuple[Peer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StepInput:
     """The data of one item for a step.
 
     `medium` is None if its file is not there; `track` is the number of the sound track that the
     words are from, None for the chosen one; `options` are those of the request, by name; `text` is
-    given to a step that needs it, the last result as `before` to one that continues it.
+    given to a step that needs it, the last result as `before` to one that continues it, `channel`
+    to one that compares items.
     """
 
     medium: Path | None
@@ -43,6 +66,7 @@ class StepInput:
     options: Mapping[str, Any] = field(default_factory=dict)
     text: ItemText | None = None
     before: Mapping[str, Any] | None = None
+    channel: Channel | None = None
 
 
 class Step(ABC):
@@ -60,6 +84,7 @@ class Step(ABC):
     needs_picture: bool = False  # where only sound is kept, the picture is fetched for it
     needs_text: bool = False
     sends_text: bool = False  # to a language model, which may be elsewhere and cost money
+    compares: bool = False  # with the channel's other items: made again at each request
     continues: bool = False  # parts of its last result are taken over
     is_indexed: bool = False  # a part of its result is found by searches
     options: tuple[str, ...] = ()  # names of the options of a request that change the result

@@ -14,6 +14,8 @@ from dataclasses import replace
 from kb.errors import LibraryError
 from kb.library import Library, LibraryEntry
 from kb.pipeline import publish_record, stages
+from kb.pipeline.recurring import STEP as RECURRING
+from kb.pipeline.recurring import left_out
 from kb.pipeline.screen_text import screen_text
 from kb.pipeline.speakers import named, names_in
 from kb.sinks import REMOTE
@@ -25,14 +27,17 @@ from kb.transcript.screen_text import screen_passages
 from kb.types import DocumentFacts, Passage, Transcript
 from kb.types.screen import ScreenText
 
-IN_DOCUMENTS = ("speakers", "screen")  # steps whose results are in a document
+# Steps whose results are in a document; `recurring` where its stretches are left out.
+IN_DOCUMENTS = ("speakers", "screen", RECURRING)
 TITLES_LENGTH = 500  # characters of the pages' first lines in the metadata
 
 log = logging.getLogger(__name__)
 
 
-def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
-    """Return an item as a document for knowledge bases.
+def build_sync_item(
+    library: Library, entry: LibraryEntry, *, leave_out_recurring: bool = False
+) -> SyncItem:
+    """Return an item as a document for knowledge bases, all of it or without what recurs.
 
     Raises LibraryError without a transcript.
     """
@@ -40,7 +45,10 @@ def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
     words = _words(library, entry, transcript)
     shown = _screen_text(library, entry, transcript)
     pages = screen_passages(shown, entry.item, path=entry.medium_place) if shown else ()
-    spoken = _with_speakers(library, entry, words.passages)
+    said = words.passages
+    if leave_out_recurring:
+        said = left_out(library, entry, said)
+    spoken = _with_speakers(library, entry, said)
     facts = replace(words.facts or DocumentFacts(), on_screen=_titles(shown))
     return SyncItem(entry.item, (*spoken, *pages), facts)
 

@@ -98,7 +98,9 @@ class PublishedContent:
             # It has no speakers: a hit's speaker is looked up when it is found.
             transcript = stages.read_transcript(self.library, entry)
             return content_sha256(indexed_passages(self.library, entry, transcript))
-        source = build_sync_item(self.library, entry)
+        source = build_sync_item(
+            self.library, entry, leave_out_recurring=self.settings.leave_out_recurring
+        )
         return document_sha256(source, sink, extra, self.settings.odin_document_bytes)
 
     def _has_changed(self, entry: LibraryEntry, since: float, results: Sequence[Path] = ()) -> bool:

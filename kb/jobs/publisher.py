@@ -273,16 +273,20 @@ class Publisher:
                 )
             if entry.state == HELD:
                 raise _held(entry)
-            return build_sync_item(self.library, entry)
+            return self._document(entry)
 
         return load
+
+    def _document(self, entry: LibraryEntry) -> SyncItem:
+        leave_out = self.settings.leave_out_recurring
+        return build_sync_item(self.library, entry, leave_out_recurring=leave_out)
 
     def _passages(self, item_id: str) -> Sequence[Passage]:
         entry = self.library.find(item_id)
         if entry is None or entry.transcript_path is None:
             return ()
         try:
-            return build_sync_item(self.library, entry).passages
+            return self._document(entry).passages
         except KBError:
             return ()  # damaged: the answer is kept without this source's second
 

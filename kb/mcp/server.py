@@ -52,11 +52,13 @@ class SearchResults:
     """Passages, best first; `has_more` is True if more of them match.
 
     `words_alone` says why the meaning of the query was not searched for; empty if it was.
+    `left_out` is the number of passages left out because they recur in their channel.
     """
 
     results: tuple[FoundPassage, ...]
     has_more: bool
     words_alone: str
+    left_out: int = 0
 
 
 class LibraryTools:
@@ -78,12 +80,19 @@ class LibraryTools:
         before: Day = "",
         language: Annotated[str, Field(description="A code such as en; empty: any.")] = "",
         grade_at_least: LeastGrade | None = None,
+        leave_out_recurring: Annotated[
+            bool | None,
+            Field(description="Without intros and advertisements; null: the library's setting."),
+        ] = None,
     ) -> SearchResults:
         """Find passages in all recordings, each with a link that opens at its second."""
         return self._ask(
             lambda service: SearchResults(
                 *service.reading.search(
-                    query, ItemFilter(source, after, before, language, grade_at_least), limit
+                    query,
+                    ItemFilter(source, after, before, language, grade_at_least),
+                    limit,
+                    leave_out_recurring,
                 )
             )
         )

@@ -70,7 +70,7 @@ class WriteTools:
         self,
         item: Item,
         steps: Annotated[
-            list[Literal["auto", "sound", "speakers", "screen", "meaning"]],
+            list[Literal["auto", "sound", "recurring", "speakers", "screen", "meaning"]],
             Field(min_length=1, description="auto: those that can be carried out here."),
         ],
     ) -> RequestedSteps:

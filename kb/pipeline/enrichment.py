@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kb.enrich import STEPS, StepInput, get_step
-from kb.enrich.base import PRIVATE, ItemText
+from kb.enrich.base import PRIVATE, Channel, ItemText, Peer
 from kb.errors import KBError, LibraryError, MediaUnavailable, UsageError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
@@ -179,8 +179,11 @@ def is_current(
     """Return whether an item has the result that the step would give now.
 
     Without `options` those of the result count, so that it is not made again for another request's
-    sake. A damaged result is not current.
+    sake. A damaged result is not current, nor is one that depends on the channel's other items:
+    these change without a sign at this one.
     """
+    if get_step(name).compares:
+        return False
     try:
         found = Extras(library).read(entry, name)
         asked = _own(name, options or {})
@@ -411,10 +414,31 @@ def _input(
     track = media.tracks[0] if media.tracks else None
     there = entry.media_path if entry.media_path and entry.media_path.exists() else None
     text = None
-    if get_step(name).needs_text:
+    step, sha256 = get_step(name), media.sha256 or entry.sha256
+    if step.needs_text or step.compares:
         names = Vocabulary(library).words(entry.item.channel)
         text = ItemText(entry.item, transcript, settings, names)
-    return StepInput(there, media.sha256 or entry.sha256, track, dict(options), text)
+    channel = _channel(library, entry) if step.compares else None
+    return StepInput(there, sha256, track, dict(options), text, channel=channel)
+
+
+def _channel(library: Library, entry: LibraryEntry) -> Channel:
+    """Return the other items of an item's channel that have words, the nearest by date first."""
+    folder = Extras(library).folder
+    own = entry.item
+    among = [
+        each
+        for each in (library.entries() if own.channel else ())
+        if each.item.channel == own.channel and (each.transcript_path or each.item.id == own.id)
+    ]
+    at = next((n for n, each in enumerate(among) if each.item.id == own.id), 0)
+    order = sorted(range(len(among)), key=lambda n: (abs(n - at), n))
+    peers = tuple(
+        Peer(each.item.id, each.sha256, each.transcript_path, folder / each.stem)
+        for each in (among[n] for n in order)
+        if each.item.id != own.id and each.transcript_path is not None
+    )
+    return Channel(library.home, folder / entry.stem, peers)
 
 
 def _require_medium(entry: LibraryEntry, given: StepInput) -> None:

@@ -17,6 +17,8 @@ from kb.jobs.queue.steps import StepKey
 from kb.library import Library, LibraryEntry
 from kb.pipeline import enrichment, fetched_picture
 from kb.pipeline.enrichment import StepState
+from kb.pipeline.recurring import STEP as RECURRING
+from kb.pipeline.recurring import stretches
 from kb.pipeline.same_sound import SoundLink as SoundLink
 from kb.pipeline.same_sound import links
 from kb.pipeline.screen_text import screen_text
@@ -24,6 +26,7 @@ from kb.service.items import Items
 from kb.service.published_changes import require_sure
 from kb.types import Transcript
 from kb.types.notes import Notes
+from kb.types.recurring import RecurringStretch
 from kb.types.screen import ScreenText
 
 
@@ -76,6 +79,10 @@ class Enrichment:
         Raises LibraryError if fingerprint or index cannot be used.
         """
         return links(self.library, entry)
+
+    def recurring(self, entry: LibraryEntry) -> tuple[RecurringStretch, ...]:
+        """Return what of an item recurs in its channel. Raises LibraryError for a damaged one."""
+        return stretches(self.library, entry)
 
     def screen_text(self, entry: LibraryEntry, transcript: Transcript) -> ScreenText | None:
         """Return what was read on the screen of an item, None if nothing was yet.
@@ -141,7 +148,10 @@ class Enrichment:
                     report.queued.append(key)
         if enrichment.sends_text(chosen):
             options[enrichment.RUN] = uuid.uuid4().hex
-        queued = {item_id for step, item_id in report.queued if step in IN_DOCUMENTS}
+        in_documents = set(IN_DOCUMENTS)
+        if not self.items.settings.leave_out_recurring:
+            in_documents.discard(RECURRING)
+        queued = {item_id for step, item_id in report.queued if step in in_documents}
         changed = (entry for entry in entries if entry.item.id in queued)
         require_sure(changed, self.items.settings, sure=sure)
         self.queue.request_steps(report.queued, options)

@@ -78,6 +78,7 @@ class FoundPassage:
     `doubtful` is the reason to check the text against the sound; empty without one. `speaker` is
     who speaks at that second, empty if it is not known. `origin` is `screen` for text on the
     screen, empty for words that are spoken. `by_meaning`: it has none of the query's words.
+    `recurring`: what was found recurs in the channel, as an intro or an advertisement does.
     """
 
     id: str
@@ -94,6 +95,7 @@ class FoundPassage:
     speaker: str = ""
     origin: str = ""
     by_meaning: bool = False
+    recurring: bool = False
 
 
 @dataclass(frozen=True)  # the schema of an answer is made from a class without slots
@@ -159,11 +161,16 @@ class Reading:
     screen: Callable[[LibraryEntry, Transcript], ScreenText | None]
 
     def search(
-        self, query: str, chosen: ItemFilter, limit: int = 10
-    ) -> tuple[tuple[FoundPassage, ...], bool, str]:
-        """Return at most `limit` passages, best first, True if more match, and a note.
+        self,
+        query: str,
+        chosen: ItemFilter,
+        limit: int = 10,
+        leave_out_recurring: bool | None = None,
+    ) -> tuple[tuple[FoundPassage, ...], bool, str, int]:
+        """Return at most `limit` passages, best first, True if more match, a note, a number.
 
-        The note says why the library was searched by words alone; it is empty otherwise.
+        The note says why the library was searched by words alone; it is empty otherwise. The number
+        is that of passages left out because they recur (None takes the setting).
 
         With a filter the best 1,000 passages are looked through. Raises KnowledgeBaseError too.
         """
@@ -177,7 +184,9 @@ class Reading:
             )
         entries = {entry.item.id: entry for entry in self.items.listing().entries}
         candidates = limit if chosen == ItemFilter() else _MOST_CANDIDATES
-        result = self.finder.run(query, limit=candidates, speakers=False)
+        result = self.finder.run(
+            query, limit=candidates, speakers=False, leave_out_recurring=leave_out_recurring
+        )
         hits = [
             hit
             for hit in result.hits
@@ -199,11 +208,13 @@ class Reading:
                 clean(hit.speaker),
                 hit.origin,
                 hit.by_meaning,
+                hit.recurring,
             )
             for hit in self.finder.with_speakers(hits[:limit])
             for entry in (entries[hit.item_id],)
         ]
-        return tuple(found), len(hits) > limit or result.has_more, _words_alone(result)
+        has_more = len(hits) > limit or result.has_more
+        return tuple(found), has_more, _words_alone(result), result.left_out
 
     def stretch(self, place: str, around_s: float = 60.0) -> Stretch:
         """Return the text around a place: an item's id, `#` and a second.

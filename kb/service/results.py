@@ -110,7 +110,8 @@ class SearchResult:
     Hits with all words come first. `has_more` is True if more passages match than were asked for.
     `unknown` are the words that no passage has. `mode` is the one that was carried out: where a
     search by meaning was asked for and could not be, `words_alone` is the error that says why.
-    `without_meaning` is the number of items that were searched by their words alone.
+    `without_meaning` is the number of items that were searched by their words alone, `left_out`
+    that of passages that would be here if what recurs in a channel was not left out.
     """
 
     query: str
@@ -121,6 +122,7 @@ class SearchResult:
     unknown: tuple[UnknownWord, ...] = ()
     words_alone: KBError | None = None
     without_meaning: int = 0
+    left_out: int = 0
 
     @property
     def complete(self) -> tuple[Hit, ...]:

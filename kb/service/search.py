@@ -14,7 +14,7 @@ from kb.jobs.queue.fences import Fences
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.outbox_states import SYNCED
 from kb.library import Library, LibraryEntry
-from kb.pipeline import adoption, captions, meaning, publish_record, stages
+from kb.pipeline import adoption, captions, meaning, publish_record, recurring, stages
 from kb.pipeline.same_sound import index_of
 from kb.pipeline.screen_text import indexed_passages
 from kb.pipeline.speakers import speakers_at
@@ -27,6 +27,7 @@ from kb.sinks.base import SearchMode, content_sha256
 from kb.sinks.local.vectors import TextVectors
 from kb.types import Hit, MediaItem, Published, UnknownWord
 
+_MOST_LOOKED_AT = 4000  # passages of a search that leaves out what recurs
 MOST_NAMED = 3  # words of a query by meaning of which those that are nowhere are named
 
 
@@ -84,16 +85,22 @@ class Search:
         limit: int = 20,
         *,
         speakers: bool = True,
+        leave_out_recurring: bool | None = None,
     ) -> SearchResult:
         """Return at most `limit` passages that match a query, best first.
 
         A search by meaning that cannot be carried out is one by words, and the result says why.
         Without `speakers`, those of the hits are left open: each item's result is a file to read.
+        With `leave_out_recurring` (None takes the setting) passages are left out whose words recur
+        in their channel.
         Raises UsageError or KnowledgeBaseError.
         """
         sink = LocalSearch(self.settings)
         started_at = time.perf_counter()
-        hits, done, words_alone = sink.search(query, mode, limit + 1)
+        leave_out = self.settings.leave_out_recurring
+        if leave_out_recurring is not None:
+            leave_out = leave_out_recurring
+        hits, done, words_alone, dropped = self._hits(sink, query, mode, limit + 1, leave_out)
         if words_alone is not None and words_alone.code == "meaning.off" and mode == "hybrid":
             words_alone = None  # the user's own setting
         unknown: Sequence[UnknownWord] = ()
@@ -112,14 +119,33 @@ class Search:
             tuple(unknown),
             words_alone,
             0 if done == "keyword" else sink.index.lacking_count(),
+            dropped,
         )
+
+    def _hits(
+        self, sink: LocalSearch, query: str, mode: SearchMode, wanted: int, leave_out: bool
+    ) -> tuple[list[Hit], SearchMode, KBError | None, int]:
+        """Return hits, mode and error as `LocalSearch.search`, and how many hits were left out.
+
+        Where an intro takes the first places, further ones are looked at.
+        """
+        asked = wanted
+        while True:
+            hits, done, problem = sink.search(query, mode, asked)
+            if not leave_out:
+                return hits, done, problem, 0
+            found = recurring.tagged(self.library, hits)
+            kept = [hit for hit in found if not hit.recurring]
+            if len(kept) >= wanted or len(hits) < asked or asked >= _MOST_LOOKED_AT:
+                return kept[:wanted], done, problem, len(found) - len(kept)
+            asked = min(4 * asked, max(_MOST_LOOKED_AT, wanted))
 
     def meaning_problem(self) -> KBError | None:
         """Return the error of what a search by meaning lacks, None if it can be carried out."""
         return LocalSearch(self.settings).problem()
 
     def with_speakers(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return hits with who speaks at their second."""
+        """Return hits with who speaks at their second, and the tag of those that recur."""
         ids = {hit.item_id for hit in hits if not hit.origin}
         by_item = {each: [hit.at_s for hit in hits if hit.item_id == each] for each in ids}
         found: dict[tuple[str, float], str] = {}
@@ -127,10 +153,11 @@ class Search:
             seconds = by_item[entry.item.id]
             for at_s, who in zip(seconds, speakers_at(self.library, entry, seconds), strict=True):
                 found[entry.item.id, at_s] = who
-        return [
+        found_hits = [
             hit if hit.origin else replace(hit, speaker=found.get((hit.item_id, hit.at_s), ""))
             for hit in hits
         ]
+        return recurring.tagged(self.library, found_hits)
 
     def reindex(self, *, judge: bool = True) -> ReindexReport:
         """Adopt files that the user put into the folder, and rebuild the index.

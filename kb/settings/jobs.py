@@ -45,8 +45,8 @@ class JobSettings(BaseModel):
         alias="KB_STEPS",
         description="Steps besides the words, separated by commas: sound (fingerprints, by which "
         "the same sound is found again), speakers (who speaks), screen (text on the screen), "
-        "meaning (search by meaning); auto takes those whose parts a machine at work has "
-        "(see kb doctor), none takes none.",
+        "meaning (search by meaning), recurring (intros and the like); auto takes those whose "
+        "parts a machine at work has (see kb doctor), none takes none.",
     )
     fetch_picture: bool = Field(
         True,
@@ -87,6 +87,13 @@ class JobSettings(BaseModel):
         description="Take the words of a recording that is there already over into one with the "
         "same sound, such as an upload again or a cut; all other speech is recognized. Off: only "
         "the link between both is kept.",
+    )
+    leave_out_recurring: bool = Field(
+        False,
+        alias="KB_LEAVE_OUT_RECURRING",
+        description="Leave what recurs in a channel (intros, sponsor reads) out of searches and of "
+        "documents for ODIN, and let auto in KB_STEPS take the step recurring, which finds it. "
+        "Nothing is deleted: off, all of it is found again.",
     )
     voice_profiles: bool = Field(
         False,

@@ -61,6 +61,7 @@ class Hit:
     as in `Passage`. `expected_errors` is the share of words that are likely wrong around the words
     found, 0..1; None if the text there is not unsure. `speaker` speaks at `at_s`: a name or label,
     empty if it is not known. `by_meaning`: none of the query's words was looked for in it.
+    `recurring`: what was found recurs in the item's channel, as an intro does.
     """
 
     item_id: str
@@ -80,6 +81,7 @@ class Hit:
     origin: str = ""
     speaker: str = ""
     by_meaning: bool = False
+    recurring: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     service.search.reindex()
     entry = service.items.entry(DONE)
     basis = {"sha256": service.items.transcript(DONE).media.sha256}
-    for kind in ("speakers", "screen"):
+    for kind in ("speakers", "screen", "recurring"):
         Extras(service.library).write(
             entry, kind, {"basis": basis, **RESULTS[kind]}, lambda: service.library.guard(DONE)
         )
@@ -103,6 +103,12 @@ def test_what_was_on_the_screen_has_its_times(site: Site) -> None:
     ]
 
 
+def test_what_recurs_in_the_channel_has_its_times(site: Site) -> None:
+    assert site.ask("GET", f"{DONE}/recurring")["data"] == [
+        {"start_s": 0.0, "end_s": 5.0, "items": 3, "by_sound": True, "by_text": False}
+    ]
+
+
 def test_steps_are_asked_for_and_have_a_state(site: Site) -> None:
     asked = site.ask("POST", f"{DONE}/steps", 202, json={"steps": ["speakers"], "again": True})
     assert asked["queued"] == ["speakers"] and "hint" in asked["lacking"]["speakers"]
@@ -114,7 +120,7 @@ def test_steps_are_asked_for_and_have_a_state(site: Site) -> None:
     assert site.ask("POST", f"{DONE}/steps", 400, json={"steps": []})["error"]["param"]
 
 
-@pytest.mark.parametrize("part", ["steps", "speakers", "screen"])
+@pytest.mark.parametrize("part", ["steps", "speakers", "screen", "recurring"])
 def test_an_unknown_item_is_refused(site: Site, part: str) -> None:
     site.ask("GET", f"{MISSING}/{part}", 400)
 

@@ -29,6 +29,11 @@ RESULTS: dict[str, dict[str, Any]] = {
     "sound": to_document(
         Fingerprint(np.arange(100, dtype=np.uint32) * 65_537, np.ones(100, np.bool_), 15.0)
     ),
+    "recurring": {
+        "stretches": [{"start": 0.0, "end": 5.0, "items": 3, "by_sound": True, "by_text": False}],
+        "copies": [],
+        "words": "",
+    },
     "speakers": {
         "speakers": ["Speaker 1"],
         "turns": [{"start": 0.0, "end": 9999.0, "speaker": "Speaker 1"}],

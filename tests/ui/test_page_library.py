@@ -423,6 +423,30 @@ def test_words_of_a_removed_item_are_named(lang: str, gone: str, taken: str, ite
     service.close()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lang", "title", "place", "badge"),
+    [
+        ("en", "Recurs in the channel", "in 3 items, found by its sound", "recurs in the channel"),
+        ("de", "Kehrt im Kanal wieder", "in 3 Einträgen, gefunden am Ton", "kehrt im Kanal wieder"),
+    ],
+)
+def test_what_recurs_in_the_channel_is_listed_and_marked_in_hits(
+    lang: str, title: str, place: str, badge: str, item_id: str
+) -> None:
+    service = Service()
+    entry = service.items.entry(item_id)
+    stretch = {"start": 0.0, "end": 9999.0, "items": 3, "by_sound": True, "by_text": False}
+    document = {"basis": {"sha256": entry.sha256}, "stretches": [stretch]}
+    Extras(service.library).write(
+        entry, "recurring", document, lambda: service.library.guard(item_id)
+    )
+    service.close()
+    shown = page_text(page(tab="Library", item=item_id, lang=lang))
+    assert title in shown and place in shown
+    assert badge in page_text(page(tab="Library", q="granite castle", lang=lang))
+
+
 def test_exports_are_offered_and_metadata_is_shown(home: Path) -> None:
     item_id = add_item(channel="Harbour talks", description="Read *me*", tags=("sea", "ice"))
     app = page(tab="Library", item=item_id)

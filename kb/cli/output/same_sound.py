@@ -1,10 +1,14 @@
-"""Prints where the sound of an item is heard, too."""
+"""Prints where the sound of an item is heard, too, and what of it recurs in its channel."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from kb.cli.output import console
 from kb.service.enrichment import SoundLink
 from kb.service.notation import format_timestamp
+from kb.types.recurring import RecurringStretch
+from kb.types.sentences import counted
 
 _WORDS = {
     "from": "From {title} ({id})",
@@ -31,3 +35,21 @@ def print_sound_links(links: list[SoundLink]) -> None:
         if link.taken_s:
             places.append(f"words of {format_timestamp(link.taken_s)} are from there")
         console.print_note(": ".join(filter(None, (words, "; ".join(places)))))
+
+
+def print_recurring(found: Sequence[RecurringStretch]) -> None:
+    """Print one line with the stretches that recur; nothing without any."""
+    places = [
+        f"{format_timestamp(each.start_s)}-{format_timestamp(each.end_s)} "
+        f"(in {counted(each.items, 'item')}, by {found_by(each)})"
+        for each in found
+    ]
+    if places:
+        console.print_note(f"Recurs in the channel: {'; '.join(places)}")
+
+
+def found_by(stretch: RecurringStretch) -> str:
+    """Return how a stretch was found."""
+    if stretch.by_sound and stretch.by_text:
+        return "sound and words"
+    return "sound" if stretch.by_sound else "words"

@@ -43,6 +43,7 @@ def search_document(result: SearchResult) -> dict[str, Any]:
                 **({"tier": hit.tier} if hit.tier else {}),
                 **({"origin": hit.origin} if hit.origin else {}),
                 **({"by_meaning": True} if hit.by_meaning else {}),
+                **({"recurring": True} if hit.recurring else {}),
                 **(
                     {"expected_errors": hit.expected_errors}
                     if hit.expected_errors is not None
@@ -60,6 +61,7 @@ def search_document(result: SearchResult) -> dict[str, Any]:
         **({"unknown_words": unknown} if unknown else {}),
         **({"words_alone": result.words_alone.record()} if result.words_alone else {}),
         **({"without_meaning": result.without_meaning} if result.without_meaning else {}),
+        **({"left_out": result.left_out} if result.left_out else {}),
     }
 
 
@@ -72,6 +74,9 @@ def print_search(result: SearchResult) -> None:
     for unknown in result.unknown:
         similar = f" Did you mean {', '.join(unknown.similar)}?" if unknown.similar else ""
         print_note(f"No passage has {unknown.word!r}.{similar}")
+    if result.left_out:
+        left_out = counted(result.left_out, "passage")
+        print_note(f"Left out of what recurs in a channel: {left_out}. With it: --with-recurring")
     if not result.hits:
         print_note(f"Nothing found for {result.query!r}.")
         return
@@ -150,6 +155,7 @@ def _print_hit(number: int, hit: Hit) -> None:
             (f"  {hit.speaker}" if hit.speaker else "", "cyan"),
             (f"  {hit.tier}" if hit.tier else "", "yellow"),
             ("  by meaning" if hit.by_meaning else "", "magenta"),
+            ("  recurs in the channel" if hit.recurring else "", "yellow"),
             ("  on screen" if hit.origin == ON_SCREEN else "", "cyan"),
             (f"  without: {', '.join(hit.missing)}" if hit.missing else "", "yellow"),
             (

@@ -13,6 +13,13 @@ EN: dict[str, str] = {
     "sound_places_more": "{count} more stretches",
     "sound_places_more_one": "1 more stretch",
     "sound_open": "Open",
+    "recurring_title": "Recurs in the channel",
+    "recurring_place": "{start}-{end}, in {count} items, found by {way}",
+    "recurring_sound": "its sound",
+    "recurring_text": "its words",
+    "recurring_both": "its sound and its words",
+    "recurring_more": "{count} more stretches",
+    "recurring_more_one": "1 more stretch",
 }
 DE: dict[str, str] = {
     "sound_title": "Derselbe Ton",
@@ -27,4 +34,11 @@ DE: dict[str, str] = {
     "sound_places_more": "{count} weitere Abschnitte",
     "sound_places_more_one": "1 weiterer Abschnitt",
     "sound_open": "Öffnen",
+    "recurring_title": "Kehrt im Kanal wieder",
+    "recurring_place": "{start}-{end}, in {count} Einträgen, gefunden am {way}",
+    "recurring_sound": "Ton",
+    "recurring_text": "Wortlaut",
+    "recurring_both": "Ton und am Wortlaut",
+    "recurring_more": "{count} weitere Abschnitte",
+    "recurring_more_one": "1 weiterer Abschnitt",
 }

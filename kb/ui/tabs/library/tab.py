@@ -82,6 +82,8 @@ def _search_results(query: str, mode: SearchMode) -> None:
         messages.error(error)
         return
     _meaning_note(result)
+    if result.left_out:
+        st.caption(plural_text("search_left_out", result.left_out))
     for unknown in result.unknown:
         _unknown_word(unknown, query)
     if not result.hits:
@@ -159,6 +161,7 @@ def _search_hit(place: int, hit: Hit) -> None:
         st.markdown(
             _screen_badge(hit)
             + _meaning_badge(hit)
+            + _recurring_badge(hit)
             + _tier_badge(hit)
             + _unsure_badge(hit)
             + _speaker(hit)
@@ -201,6 +204,11 @@ def _screen_badge(hit: Hit) -> str:
 def _meaning_badge(hit: Hit) -> str:
     """Return a badge where none of the words occurs."""
     return f":violet-badge[{text('search_by_meaning')}] " if hit.by_meaning else ""
+
+
+def _recurring_badge(hit: Hit) -> str:
+    """Return a badge for what recurs in its channel, as an intro does."""
+    return f":gray-badge[{text('search_recurring')}] " if hit.recurring else ""
 
 
 def _unsure_badge(hit: Hit) -> str:

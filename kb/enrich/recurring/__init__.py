@@ -1,0 +1,1 @@
+"""Intros and sponsor reads that recur in a channel, found by their sound and by their words."""
