@@ -147,6 +147,24 @@ WRITERS = {
         lambda place, out: ["export", place.items[0], "--format=srt", "-o", out, *EN],
         lambda place: f"{place.stem()}.en.srt",
     ),
+    "video": Writer(
+        lambda place, out: [
+            "video",
+            place.items[0],
+            "--captions",
+            "--size=320x180",
+            "--threads=1",
+            "-o",
+            out / "film.mp4",
+        ],
+        lambda place: "film.mp4",
+        slow=True,
+    ),
+    "evidence": Writer(
+        lambda place, out: ["evidence", place.items[0], "--from=0", "--to=1", "-o", out / "e.zip"],
+        lambda place: "e.zip",
+        slow=True,
+    ),
     "backup": Writer(
         lambda place, out: ["backup", out / "b.zip"], lambda place: "b.zip", rewrites=False
     ),

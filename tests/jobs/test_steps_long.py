@@ -84,7 +84,7 @@ def test_who_speaks_is_known_after_the_words(tmp_path: Path, models: Path) -> No
         lab.kb("enrich", item_id, "--speakers", "1", "--wait")
         assert json.loads(document.read_text("utf-8"))["speakers"] == ["Speaker 1"]
         again = json.loads(lab.kb("enrich", "--all", "--json").stdout)
-        assert again["queued"] == [] and again["current"] == [["speakers", item_id]]
+        assert again["queued"] == [] and ["speakers", item_id] in again["current"]
 
 
 def test_a_machine_without_the_model_says_so(tmp_path: Path) -> None:

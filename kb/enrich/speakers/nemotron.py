@@ -62,10 +62,14 @@ class Model:
         torch.set_num_threads(1)
         try:
             self._features = NemotronAsrStreamingFeatureExtractor.from_pretrained(
-                folder, local_files_only=True
+                folder, local_files_only=True, trust_remote_code=False
             )
             self._network, about = Nemotron3DiarizationForAudioFrameClassification.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
             )
         except Exception as error:  # transformers has no common class for what a bad file raises
             raise bad_model(folder, str(error) or type(error).__name__) from error
