@@ -145,11 +145,11 @@ def test_a_search_for_assistants_reads_the_speakers_of_what_it_returns_alone(
     service.search.reindex()
     caplog.clear()
     ours = ItemFilter(source=ITEM.channel)
-    (said,), more, _ = service.reading.search('"lantern0 lantern1"', ours, 1)
+    (said,), more, *_ = service.reading.search('"lantern0 lantern1"', ours, 1)
     assert said.id.startswith(f"{ITEM.id}#") and said.speaker.startswith("Speaker") and more
     assert said.doubtful.startswith("held")
     assert other.id not in caplog.text
-    (shown,), more, _ = service.reading.search("projector", ours, 1)
+    (shown,), more, *_ = service.reading.search("projector", ours, 1)
     # What is held is the speech: it says nothing about the text in the picture.
     assert (shown.origin, shown.speaker, shown.doubtful, more) == ("screen", "", "", False)
     service.search.run("lantern0")
