@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kb.jobs.queue.client import JobQueue
@@ -14,6 +15,9 @@ from kb.service.items import Items, status_of
 from kb.service.results import ItemListener, ItemStatus
 from kb.service.worker_supervisor import WorkerSupervisor
 from kb.service.workers import Workers
+
+StepListener = Callable[[Mapping[str, int]], None]
+"""Called with the number of items of each step that is waited for."""
 
 SHORT_WAIT_S = 60.0  # the first retry of a transient error; longer waits are only listed
 
@@ -33,13 +37,15 @@ class Follow:
         every_s: float = 0.5,
         options: RunOptions | None = None,
         on_look: Callable[[], None] = lambda: None,
+        on_steps: StepListener = lambda _: None,
     ) -> list[ItemStatus]:
         """Wait until none of the items is queued or running; return the status of each.
 
         The steps that follow their words are waited for too.
 
         A worker is started if none is alive. `listener` is called with every change, `on_look` at
-        every look. Raises LibraryError when no worker stays alive.
+        every look, `on_steps` as in `wait_for_steps`. Raises LibraryError when no worker stays
+        alive.
         """
         last: dict[str, ItemStatus] = {}
         pending = list(ids)
@@ -57,7 +63,7 @@ class Follow:
                 break
             supervisor.ensure_running(self, options)
             time.sleep(every_s)
-        self.wait_for_steps(ids, supervisor, every_s, options, on_look)
+        self.wait_for_steps(ids, supervisor, every_s, options, on_look, on_steps)
         return self.items.with_publications([last[item_id] for item_id in ids if item_id in last])
 
     def wait_for_steps(
@@ -67,23 +73,33 @@ class Follow:
         every_s: float = 0.5,
         options: RunOptions | None = None,
         on_look: Callable[[], None] = lambda: None,
+        on_steps: StepListener = lambda _: None,
     ) -> None:
         """Wait until no step of these items is queued or running, or waits for a short time.
 
-        A worker is started if none is alive. Raises LibraryError when no worker stays alive.
+        `on_steps` is called with the number of items of each step that is waited for, once and
+        whenever a number changes. A worker is started if none is alive. Raises LibraryError when
+        no worker stays alive.
         """
         supervisor = supervisor or WorkerSupervisor()
-        while self._has_steps_under_way(ids):
+        said: Mapping[str, int] = {}
+        while counts := self._steps_under_way(ids):
+            if counts != said:
+                on_steps(counts)
+                said = counts
             on_look()
             supervisor.ensure_running(self, options)
             time.sleep(every_s)
 
-    def _has_steps_under_way(self, ids: Sequence[str]) -> bool:
+    def _steps_under_way(self, ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the number of items of each step that is to end soon; empty if there is none."""
         soon = time.time() + SHORT_WAIT_S
-        return any(
-            row.status in STEP_IN_PROGRESS or (row.status == WAITING and (row.due_at or 0.0) < soon)
+        return Counter(
+            row.step
             for rows in self.queue.steps.for_items(ids).values()
             for row in rows
+            if row.status in STEP_IN_PROGRESS
+            or (row.status == WAITING and (row.due_at or 0.0) < soon)
         )
 
 

@@ -10,6 +10,7 @@ from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import DONE, HELD, SkipCode, Skipped
 from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.partial_files import parts_of, with_parts
+from kb.jobs.queue.request_settings import ASKED, SHOWN
 from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_medium
 from kb.library import Library
 from kb.options import RunOptions
@@ -28,8 +29,11 @@ from kb.sources.listing.scan import Scan, disk_shortage, media_bytes, picture_by
 from kb.sources.listing.selection import filters_key
 from kb.types import MediaItem
 from kb.types.safe_text import command_argument
+from kb.types.sentences import counted
 
 _FINISHED = (DONE, HELD)
+_QUEUED = (SkipCode.QUEUED, SkipCode.WAITING, SkipCode.PAUSED)
+_IDS_NAMED = 5  # in a sentence about several items
 
 
 @dataclass
@@ -117,12 +121,13 @@ class Ingest:
         remarks = [named.remark for item_id, named in brought.items() if item_id in queued]
         kept = {each.id for each in passed if each.code in (SkipCode.DONE, SkipCode.HELD)}
         remarks += [named.remark_known for item_id, named in brought.items() if item_id in kept]
+        others = self._other_requests(passed, options)
         return IngestReport(
             tuple(queued_ids),
             tuple(skipped),
             tuple(self.items.statuses(ids=queued_ids)),
             tuple(refused),
-            tuple(dict.fromkeys((*_sentences(listings, remarks), *copies))),
+            tuple(dict.fromkeys((*_sentences(listings, remarks), *copies, *others))),
             rejected=sum(each.rejected for each in listings),
             has_filters=any(filters_key(each.filters) for each in listings),
             unavailable=sum(each.report.unavailable for each in listings),
@@ -170,6 +175,28 @@ class Ingest:
             )
         self.removals.replace_parts(parts, whole.id)
         return f"{begin}that item was replaced. {back}"
+
+    def _other_requests(self, passed: Sequence[Skipped], options: RunOptions) -> tuple[str, ...]:
+        """Return a sentence for each option of this request that items in the queue do not have.
+
+        Such items keep the options that they were queued with, `again` or not.
+        """
+        given = [name for name in SHOWN if getattr(options, name) is not None]
+        ids = [each.id for each in passed if each.code in _QUEUED] if given else []
+        if not ids:
+            return ()
+        wanted = self.queue.stored(options)[ASKED]["settings"]
+        found: dict[tuple[str, str], list[str]] = {}
+        for row in self.queue.items.rows(ids):
+            asked = row.options.get(ASKED)
+            stored = asked.get("settings") if isinstance(asked, Mapping) else None
+            for name in given if isinstance(stored, Mapping) else ():
+                if (value := stored.get(name)) and value != wanted[name]:
+                    found.setdefault((name, str(value)), []).append(row.id)
+        return tuple(
+            _other_request(name, value, str(wanted[name]), ids)
+            for (name, value), ids in found.items()
+        )
 
     def corrections(self, ids: Collection[str]) -> dict[str, int]:
         """Return the number of changes by hand of those of these items that have any, by id.
@@ -342,6 +369,16 @@ class Ingest:
             from kb.jobs.publisher import check_ready
 
             check_ready(sinks, self.settings, options.metadata)
+
+
+def _other_request(name: str, value: str, wanted: str, ids: Sequence[str]) -> str:
+    """Return the sentence about queued items whose option is not the wanted one."""
+    verb, keep = ("is", "keeps") if len(ids) == 1 else ("are", "keep")
+    named = " ".join(ids[:_IDS_NAMED]) + (" …" if len(ids) > _IDS_NAMED else "")
+    return (
+        f"{counted(len(ids), 'item')} {verb} queued already with {name} {value} and {keep} it, "
+        f"instead of {wanted}. To change it: kb cancel {named}, then the same kb ingest again."
+    )
 
 
 def _sentences(listings: Sequence[Listing], remarks: Sequence[KBError | None]) -> list[str]:

@@ -125,7 +125,7 @@ class Models:
         return fetches()
 
     def unneeded(self, states: Sequence[FetchState]) -> frozenset[str]:
-        """Return the names of failed fetches that neither an item nor a setting needs.
+        """Return the names of failed fetches that no item and no setting of this library needs.
 
         Raises LibraryError.
         """

@@ -10,6 +10,7 @@ import typer
 from kb.cli.options import FAILED, Json, Sure
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
+from kb.cli.output.progress import print_steps
 from kb.errors import KBError, UsageError
 from kb.options import parse_names
 from kb.service import Service
@@ -75,7 +76,7 @@ def enrich(
     estimate = _say_estimate(service, report.queued)
     item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
     if wait:
-        service.follow.wait_for_steps(item_ids)
+        service.follow.wait_for_steps(item_ids, on_steps=print_steps)
     items = service.items.statuses(ids=item_ids) if item_ids else []
     if as_json:
         console.print_json(

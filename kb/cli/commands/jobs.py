@@ -27,7 +27,7 @@ from kb.cli.output.items import (
 from kb.cli.output.library import new_library_note
 from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.overview import print_overview, print_unwell
-from kb.cli.output.progress import ingest_progress
+from kb.cli.output.progress import ingest_progress, print_steps
 from kb.errors import KBError, UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
@@ -80,6 +80,8 @@ def ingest(
     if needed is not None:
         print_fetch_notice(needed)
     if wait:
+        for note in report.notes:  # before the wait: they may be a reason to end it
+            console.print_note(note)
         # The wait includes requested items that were in the queue before. An item that waits for
         # a later time is followed only if that time is near (`Follow.run`).
         ids = [*report.enqueued, *(each.id for each in report.skipped if each.is_pending)]
@@ -92,15 +94,18 @@ def ingest(
                 service.follow.run(
                     ids, listener, options=options,
                     on_look=lambda: display.show_all(service.models.fetches()),
+                    on_steps=print_steps,
                 )
             )  # fmt: skip
             # Steps of what was there already, which an earlier request may have left.
-            service.follow.wait_for_steps([each.id for each in report.skipped], options=options)
+            service.follow.wait_for_steps(
+                [each.id for each in report.skipped], options=options, on_steps=print_steps
+            )
         report = replace(report, items=items)
     if as_json:
         console.print_json(report_document(report))
     else:
-        print_report(report, waited=wait)
+        print_report(replace(report, notes=()) if wait else report, waited=wait)
         if wait and any(item.state == "waiting" for item in items):
             console.print_note(
                 "What waits goes on by itself while a worker runs: kb worker --detach"

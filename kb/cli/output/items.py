@@ -150,11 +150,14 @@ def need_line(unmet: UnmetNeed) -> str:
 
 
 def fetch_notes(service: Service) -> list[Text]:
-    """Return the lines about failed fetches that nothing needs, with their next step."""
+    """Return the lines about failed fetches that this library does not need, with their next step.
+
+    Other libraries of this user share the fetches; what they need is not known here.
+    """
     return [
         Text(
-            f"Not fetched, and nothing waits for it: the model {name}. Try again: kb models pull "
-            f"{name}; or forget it: kb models cancel {name}",
+            f"Not fetched, and nothing in this library waits for it: the model {name}. Try again: "
+            f"kb models pull {name}; or forget it: kb models cancel {name}",
             style="dim",
         )
         for name in sorted(service.models.unneeded(service.models.fetches()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, err
+from kb.cli.output.times import with_next_try
 from kb.errors import restored
 from kb.service import ItemListener, ItemStatus
 from kb.types.sentences import counted, decimal_size
@@ -91,7 +92,7 @@ class FetchDisplay:
 
 def fetch_line(state: FetchState, *, left: bool = True) -> str:
     """Return the state of a fetch as one line, with the time that is `left`."""
-    what: str = state.state
+    what: str = "the last try failed" if state.state == "failed" else state.state
     if state.state == "fetching" and state.done and not state.bytes_per_s:
         what = "fetching, and no bytes arrive"
     words = [f"Model {state.name}: {what}"]
@@ -118,13 +119,15 @@ def byte_progress(what: str, *, shown: bool) -> Iterator[Callable[[int, int], No
 def ingest_progress(total: int, *, shown: bool) -> Iterator[tuple[ItemListener, FetchDisplay]]:
     """Show a bar for each running item and one for all items; print a line for each ended item.
 
+    An item that waits has a line for each reason, with the time of the next try.
+
     Yield the listener of items, and the display for the fetches of their models.
     """
     with _bars(shown) as bars:
         overall = bars.add_task(f"{'all':10} {counted(total, 'item')}", total=float(total))
         tasks: dict[str, TaskID] = {}
         finished: set[str] = set()
-        waiting: set[str] = set()
+        waiting: set[tuple[str, str]] = set()
 
         def listen(status: ItemStatus) -> None:
             if status.state in ("queued", "running"):
@@ -138,16 +141,32 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[tuple[ItemListener, 
             if status.id in tasks:
                 bars.remove_task(tasks.pop(status.id))
             if status.state == "waiting":
-                if status.id in waiting:
+                if (status.id, status.error) in waiting:
                     return
-                waiting.add(status.id)
+                waiting.add((status.id, status.error))
             else:
                 finished.add(status.id)
             bars.update(overall, completed=float(len(finished)))
             style = STATE_STYLES.get(status.state, "")
-            bars.console.print(Text.assemble((f"{status.state:9}", style), status.title))
+            reason = _reason(status) if status.state == "waiting" else ""
+            line = Text.assemble((f"{status.state:9}", style), status.title, reason)
+            bars.console.print(line, soft_wrap=True)
 
         yield listen, FetchDisplay(bars)
+
+
+def _reason(status: ItemStatus) -> str:
+    """Return why an item waits, and until when, after its title; empty if neither is known."""
+    if not status.error and status.wait_until is None:
+        return ""
+    return f": {with_next_try(status.error, status.wait_until).strip()}"
+
+
+def print_steps(counts: Mapping[str, int]) -> None:
+    """Print which steps after the words are waited for, and of how many items."""
+    each = [f"{step} of {counted(counts[step], 'item')}" for step in sorted(counts)]
+    what = "step" if len(each) == 1 else "steps"
+    err.print(Text(f"Waiting for the {what} {', '.join(each)}", style="dim"), soft_wrap=True)
 
 
 @contextmanager

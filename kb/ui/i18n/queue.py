@@ -116,7 +116,7 @@ EN: dict[str, str] = {
     "fetch_paused": "The fetch of the model {model} is paused",
     "fetch_stopped": "The model {model} has not arrived completely; the next use continues it",
     "fetch_failed": "The model {model} could not be fetched",
-    "fetch_unneeded": "Not fetched, and nothing waits for it: the model {model}.",
+    "fetch_unneeded": "Not fetched, and nothing in this library waits for it: the model {model}.",
     "fetch_bytes": "{done} of {size} MB",
     "fetch_place": "From {source} to {folder}",
     "fetch_speed": "{speed} MB/s",
@@ -252,7 +252,8 @@ DE: dict[str, str] = {
     "fetch_stopped": "Das Modell {model} ist noch nicht ganz da; der nächste Gebrauch holt den "
     "Rest",
     "fetch_failed": "Das Modell {model} ließ sich nicht holen",
-    "fetch_unneeded": "Nicht geholt, und nichts wartet darauf: das Modell {model}.",
+    "fetch_unneeded": "Nicht geholt, und nichts in dieser Bibliothek wartet darauf: "
+    "das Modell {model}.",
     "fetch_bytes": "{done} von {size} MB",
     "fetch_place": "Von {source} nach {folder}",
     "fetch_speed": "{speed} MB/s",
