@@ -189,8 +189,9 @@ class Ingest:
         found: dict[tuple[str, str], list[str]] = {}
         for row in self.queue.items.rows(ids):
             asked = row.options.get(ASKED)
-            stored = asked.get("settings") if isinstance(asked, Mapping) else None
-            for name in given if isinstance(stored, Mapping) else ():
+            # Rows of a version before have no settings of their request.
+            stored = asked.get("settings", {}) if isinstance(asked, Mapping) else {}
+            for name in given:
                 if (value := stored.get(name)) and value != wanted[name]:
                     found.setdefault((name, str(value)), []).append(row.id)
         return tuple(
