@@ -8,7 +8,7 @@ import pytest
 
 from kb.options import RunOptions
 from kb.service import Service
-from kb.settings import Settings
+from kb.settings import get_settings
 
 FIRST = RunOptions(model="openai/whisper-base", language="de")
 CASES = {
@@ -26,7 +26,7 @@ def test_other_options_of_a_queued_item_are_named(
 ) -> None:
     talk = tmp_path / "talk.wav"
     talk.write_bytes(b"RIFF" + bytes(2000))
-    service = Service(Settings(home=tmp_path / "home", model="demo"))
+    service = Service(get_settings().replace(home=tmp_path / "home", model="demo"))
     try:
         (item_id,) = service.ingest.run([str(talk)], FIRST).enqueued
         report = service.ingest.run([str(talk)], options)
