@@ -33,7 +33,7 @@ from kb.cli.output.progress import ingest_progress  # noqa: E402
 from kb.errors import KBError  # noqa: E402
 from kb.options import RunOptions  # noqa: E402
 from kb.service import ItemStatus, Service  # noqa: E402
-from kb.transcript.chunks import format_timestamp  # noqa: E402
+from kb.transcript.chunks import format_length, format_timestamp  # noqa: E402
 from kb.types import Hit  # noqa: E402
 
 QUESTION = "What did the engineer discover under the snowfall?"
@@ -82,7 +82,7 @@ def ingest(service: Service) -> list[ItemStatus]:
             service.follow.run(report.enqueued, listener)
     ids = [*report.enqueued, *(skipped.id for skipped in report.skipped)]
     statuses = service.items.statuses(ids=ids)
-    words = sum(len(service.items.transcript(s.id).words) for s in statuses if s.state in OK_STATES)
+    words = sum(service.items.transcript(s.id).word_count for s in statuses if s.state in OK_STATES)
     if report.enqueued:
         say(f"  {len(statuses)} talks, {words} words.")
     else:
@@ -121,7 +121,7 @@ def show_conversation(service: Service, statuses: Sequence[ItemStatus]) -> None:
                 service.speakers.name(status.id, segment.speaker, introduced[1])
         for speaker in service.speakers.of(status.id):
             said = next((each.text for each in speaker.excerpts if each.text), "")
-            say(f"  {speaker.shown}, {speaker.seconds:.0f} s: {said}")
+            say(f"  {speaker.shown}, {format_length(speaker.seconds)}: {said}")
         shown = service.enrichment.screen_text(service.items.entry(status.id), transcript)
         for page in shown.pages if shown else ():
             say(f"  [{format_timestamp(page.showings[0][0])}] {' | '.join(page.rows())}", "dim")

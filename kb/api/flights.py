@@ -185,4 +185,4 @@ class Flights:
 
 
 def _words(flight: Flight) -> int:
-    return len(flight.transcript.words) if flight.transcript else 0
+    return flight.transcript.word_count if flight.transcript else 0

@@ -299,7 +299,6 @@ def show(
         return
     transcript = service.items.transcript(item_id)
     found = transcript.coverage
-    words = sum(len(segment.words) or len(segment.text.split()) for segment in transcript.segments)
     checked = (
         f"grade {transcript.grade} · {found.ratio:.1%} of speech covered"
         if transcript.coverage_known
@@ -307,8 +306,8 @@ def show(
     )
     console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
     console.print_note(
-        f"{transcript.language} · {transcript.model} · {counted(words, 'word')} · {checked} · "
-        f"{entry.state}"
+        f"{transcript.language} · {transcript.model} · {counted(transcript.word_count, 'word')} · "
+        f"{checked} · {entry.state}"
     )
     if asked := service.items.asked_settings(entry.item.id):
         console.print_note(f"asked for: {' · '.join(f'{k} {v}' for k, v in asked.items())}")

@@ -125,7 +125,7 @@ class Publisher:
         """Return an upper limit of the cost of sending these items; no request is made."""
         item_ids = frozenset(ids)
         chosen = [entry for entry in self.library.entries() if entry.item.id in item_ids]
-        words = sum(_words(entry) for entry in chosen)
+        words = sum(entry.word_count or 0 for entry in chosen)
         cost = words / 10_000 * self.settings.odin_credits_per_10k_words
         return CostEstimate(len(chosen), words, cost)
 
@@ -388,8 +388,3 @@ def check_ready(
     check_own_metadata(metadata or {})
     if REMOTE in sinks:
         check_credentials(settings)
-
-
-def _words(entry: LibraryEntry) -> int:
-    words = entry.transcribed.get("words")
-    return words if isinstance(words, int) else 0

@@ -108,6 +108,12 @@ class LibraryEntry:
         return value if isinstance(value, dict) else {}
 
     @property
+    def word_count(self) -> int | None:
+        """The number of words of the transcript; None without one."""
+        words = self.transcribed.get("words")
+        return words if isinstance(words, int) else None
+
+    @property
     def grade(self) -> str:
         """The transcript's grade (A, B, C); empty without one."""
         coverage = self.transcribed.get("coverage")

@@ -219,7 +219,6 @@ def _write(
     if not library.path(entry, TEXT_SUFFIX).exists():
         library.write_text(entry, TEXT_SUFFIX, render(transcript, "txt", item=entry.item))
     library.write_text(entry, target.name.removeprefix(entry.stem), render(transcript, "json"))
-    words = sum(len(segment.text.split()) for segment in transcript.segments)
     transcribed = {
         **entry.transcribed,
         "run": entry.transcribed.get("run", 1),
@@ -227,7 +226,7 @@ def _write(
         "model": transcript.model,
         "preset": transcript.preset,
         "language": transcript.language,
-        "words": words,
+        "words": transcript.word_count,
         "coverage": json_document.to_document(transcript)["coverage"],
         "expected_errors": None,
         "warnings": list(transcript.warnings),

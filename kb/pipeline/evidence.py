@@ -14,7 +14,7 @@ from kb.library import LibraryEntry, deep_link
 from kb.media.clip import cut
 from kb.media.probe import probe
 from kb.transcript.chunks import format_exact_time
-from kb.types import Transcript
+from kb.types import IMPORTED, Transcript
 from kb.types.safe_text import clean, web_address
 from kb.video.caption_style import PLAIN, load_style
 from kb.video.captioned import FilmRequest
@@ -57,7 +57,7 @@ def quoted(
         for revision in transcript.revisions
         for change in revision.changes
     )
-    item = entry.item
+    item, is_taken = entry.item, transcript.engine == IMPORTED
     # The pack is handed on: a path of this machine and a password of an address are left out.
     facts = {
         "item": {
@@ -77,7 +77,17 @@ def quoted(
             for segment in spoken.segments
             for word in segment.words
         ],
+        "lines": [
+            {
+                "start_s": round(segment.start_s, 3), "end_s": round(segment.end_s, 3),
+                "text": segment.text, "speaker": segment.speaker,
+                "has_word_times": bool(segment.words),
+            }
+            for segment in spoken.segments
+        ],
         "reading": {
+            "is_taken_in": is_taken,
+            "file": entry.transcribed.get("imported_from") if is_taken else None,
             "engine": transcript.engine, "model": transcript.model, "preset": transcript.preset,
             "language": transcript.language, "grade": transcript.grade,
             "transcribed_at": entry.transcribed.get("at"),

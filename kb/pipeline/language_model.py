@@ -13,6 +13,7 @@ from kb.enrich import STEPS, get_step
 from kb.enrich.llm.answering import Answered, Question, answer
 from kb.enrich.llm.answering import AskedPassage as AskedPassage
 from kb.enrich.llm.endpoint import find_endpoint
+from kb.enrich.llm.endpoint import missing as missing
 from kb.enrich.llm.ledger import Booked, Ledger
 from kb.enrich.llm.windows import SHARED, WORDS
 from kb.library import LibraryEntry

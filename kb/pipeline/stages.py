@@ -277,7 +277,7 @@ def write(
                 "model": transcript.model,
                 "preset": transcript.preset,
                 "language": transcript.language,
-                "words": len(transcript.words) or len(transcript.text.split()),
+                "words": transcript.word_count,
                 "coverage": document["coverage"],
                 "expected_errors": document["expected_errors"],
                 "timing": document["timing"],

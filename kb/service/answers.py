@@ -47,7 +47,8 @@ class LocalAnswer:
 
     `model` and `place` are empty if no model was asked, because none is configured or nothing was
     found. Without `sentences` a model that was asked found no answer in the passages. `dropped`
-    sentences had no proof. `problem` is the error of a model that did not answer.
+    sentences had no proof. `problem` is the error of a model that did not answer; `no_model` is the
+    error of a model that is not configured.
     """
 
     found: SearchResult
@@ -56,6 +57,7 @@ class LocalAnswer:
     place: str = ""
     dropped: int = 0
     problem: KBError | None = None
+    no_model: KBError | None = None
 
 
 @dataclass
@@ -81,7 +83,9 @@ class Answers:
             )
         settings = self.items.settings
         found = self.search.run(question, limit=PASSAGES if settings.llm_url else SHOWN)
-        if not settings.llm_url or not found.hits:
+        if not settings.llm_url:
+            return LocalAnswer(found, no_model=language_model.missing(settings))
+        if not found.hits:
             return LocalAnswer(found)
         hits = list(found.hits)
         try:

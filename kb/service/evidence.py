@@ -10,12 +10,12 @@ import hashlib
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from kb import storage
 from kb.errors import UsageError
@@ -47,8 +47,8 @@ What was said from {start} to {end}:
 {quote}
 Where: {link}
 
-quote.txt               the words with their times
-facts.json              the source, its SHA-256, and which model read the words, and when
+quote.txt               the lines with their times and speakers
+facts.json              the source, its SHA-256, the words, and where they come from
 {clip:<23} the stretch as it is in the medium
 clip-with-captions.mp4  the same with its words
 {frame}
@@ -59,8 +59,14 @@ A hash shows that a file is damaged or was changed by accident. It does not show
 changes a file can write its new hash, too. Compare the medium's SHA-256 in facts.json with the
 source itself.
 
-The words were read by a machine ({engine}, {model}) and may be wrong: listen to the clip.
+{origin}
 """
+_READ = "The words were read by a machine ({engine}, {model}) and may be wrong: listen to the clip."
+_TAKEN = """The words were not read here. They were taken in from {file}, which
+another program or a person wrote, and may be wrong: listen to the clip."""
+_LINE_TIMES = """Not every line has the times of its words: where the stretch cuts such a line, its
+time is estimated."""
+_REVISED = "Words of this stretch were changed by hand."
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +252,28 @@ def _sums(folder: Path, names: Sequence[str]) -> str:
 
 
 def _readme(found: evidence.Quoted, names: Sequence[str], start_s: float, end_s: float) -> str:
-    item, reading = found.facts["item"], found.facts["reading"]
+    item = found.facts["item"]
     title = " ".join(clean(item["title"]).split())
     frame = f"{evidence.FRAME:<23} the picture in the middle\n" if evidence.FRAME in names else ""
     return _README.format(
         title=title, line="=" * min(len(title), 78), start=format_exact_time(start_s),
         end=format_exact_time(end_s), quote=found.text, link=item["link"] or item["url"],
         clip=next(name for name in names if Path(name).stem == evidence.CLIP), frame=frame,
-        engine=clean(reading["engine"]), model=clean(reading["model"]),
+        origin=_origin(found.facts),
     )  # fmt: skip
+
+
+def _origin(facts: Mapping[str, Any]) -> str:
+    """Return where the words come from, in sentences."""
+    reading = facts["reading"]
+    model = clean(reading["model"])
+    if not reading["is_taken_in"]:
+        lines = [_READ.format(engine=clean(reading["engine"]), model=model)]
+    else:
+        file = " ".join(clean(str(reading["file"] or "")).split()) or f"a file ({model})"
+        lines = [_TAKEN.format(file=file)]
+    if not all(line["has_word_times"] for line in facts["lines"]):
+        lines.append(_LINE_TIMES)
+    if reading["revised_by_hand"]:
+        lines.append(_REVISED)
+    return "\n".join(lines)

@@ -33,6 +33,11 @@ class LanguageModels:
         """Return the configured service. Raises ModelUnavailable without one, SettingsError."""
         return language_model.facts(self.items.settings)
 
+    @property
+    def lacking(self) -> KBError | None:
+        """The error of what is missing for a question to a language model, None if nothing is."""
+        return language_model.missing(self.items.settings)
+
     def estimate(self, ids: Sequence[str], names: Sequence[str]) -> Estimate | None:
         """Return upper bounds of tokens and price for steps of items; None if none asks a model.
 

@@ -10,5 +10,6 @@ from kb.sources.listing.filters import VideoFilters as VideoFilters
 from kb.sources.listing.filters import parse_span as parse_span
 from kb.transcript import FORMAT_GROUPS as FORMAT_GROUPS
 from kb.transcript import FORMATS as FORMATS
+from kb.transcript.chunks import format_length as format_length
 from kb.transcript.chunks import format_timestamp as format_timestamp
 from kb.transcript.chunks import parse_time as parse_time

@@ -31,7 +31,8 @@ class PublishedChange:
 def published_change(entries: Iterable[LibraryEntry], settings: Settings) -> PublishedChange:
     """Return how many of these items are published, and the cost of sending them again."""
     published = [entry for entry in entries if is_published(entry)]
-    cost = sum(map(_words, published)) / 10_000 * settings.odin_credits_per_10k_words
+    words = sum(entry.word_count or 0 for entry in published)
+    cost = words / 10_000 * settings.odin_credits_per_10k_words
     return PublishedChange(len(published), round(cost, 2))
 
 
@@ -47,8 +48,3 @@ def require_sure(entries: Iterable[LibraryEntry], settings: Settings, *, sure: b
             count=found.items,
             credits=f"{found.credits:.1f}",
         )
-
-
-def _words(entry: LibraryEntry) -> int:
-    words = entry.transcribed.get("words")
-    return words if isinstance(words, int) else 0

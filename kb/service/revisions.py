@@ -268,7 +268,7 @@ class Revisions:
         document = json_document.to_document(revised)
         transcribed: Mapping[str, Any] = {
             **entry.transcribed,
-            "words": len(revised.words),
+            "words": revised.word_count,
             "coverage": document["coverage"],
             "expected_errors": document["expected_errors"],
             **about,

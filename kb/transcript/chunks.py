@@ -60,6 +60,11 @@ def format_timestamp(seconds: float, *, hours: bool | None = None) -> str:
     return f"{whole // HOUR_S}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+def format_length(seconds: float) -> str:
+    """Return a length, not a place in a medium, as `format_timestamp` does, but rounded."""
+    return format_timestamp(round(seconds))
+
+
 def format_exact_time(seconds: float) -> str:
     """Return `MM:SS.mmm`, or `H:MM:SS.mmm` from one hour on."""
     whole, milliseconds = divmod(max(0, round(seconds * 1000)), 1000)

@@ -169,6 +169,11 @@ class Transcript:
         return tuple(word for segment in self.segments for word in segment.words)
 
     @property
+    def word_count(self) -> int:
+        """The number of words, also of lines whose words have no times."""
+        return sum(segment.word_count for segment in self.segments)
+
+    @property
     def text(self) -> str:
         """The plain text, segments joined by one space."""
         return " ".join(segment.text for segment in self.segments)

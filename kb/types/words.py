@@ -90,3 +90,8 @@ class Segment:
     speaker: str | None = None
     taken_from: str | None = None
     decoding: SegmentDecoding | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def word_count(self) -> int:
+        """The number of words: of those with times, else of the text."""
+        return len(self.words) or len(self.text.split())

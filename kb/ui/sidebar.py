@@ -118,7 +118,7 @@ def _totals(service: Service) -> None:
         ),
         (
             "total_words",
-            i18n.format_number(sum(word_count(entry.transcribed) for entry in listing.entries)),
+            i18n.format_number(sum(entry.word_count or 0 for entry in listing.entries)),
         ),
         ("total_running", i18n.format_number(counts["running"])),
         ("total_waiting", i18n.format_number(waiting)),
@@ -130,12 +130,6 @@ def _totals(service: Service) -> None:
 def _table(rows: list[tuple[str, str]]) -> str:
     cells = "".join(f"<dt>{text(key)}</dt><dd>{value}</dd>" for key, value in rows)
     return f'<dl class="kb-totals" aria-label="{text("totals")}">{cells}</dl>'
-
-
-def word_count(transcribed: object) -> int:
-    """Return the number of words in an entry's metadata; 0 if it is missing."""
-    words = transcribed.get("words") if isinstance(transcribed, dict) else None
-    return words if isinstance(words, int) else 0
 
 
 def _preset(service: Service) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kb.cli import run
+from kb.cli.output.search import print_local_answer
 from kb.enrich.llm.answering import AskedPassage, QuestionReply, proven
 from kb.errors import UsageError
 from kb.pipeline import stages
@@ -114,6 +115,11 @@ def test_without_an_answer_the_passages_are_shown(
     service.items.settings = service.settings.replace(llm_url="")
     found = service.answers.ask("Who repairs the lighthouse?")
     assert found.found.hits and not found.model and found.problem is None
+    assert found.no_model is not None and found.no_model.code == "llm.no_address"
+    print_local_answer(found)
+    printed = capsys.readouterr()
+    (first, *_) = (printed.err or printed.out).splitlines()
+    assert first.startswith("No language model is configured. Set KB_LLM_URL")
     assert len(server.asked) == calls
     with raises(UsageError, "answers.question"):
         service.answers.ask("  ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ from kb.cli.output.items import print_step_problems, status_document
 from kb.cli.output.progress import print_steps
 from kb.errors import KBError, UsageError
 from kb.options import parse_names
-from kb.service import Service
+from kb.service import ItemStatus, Service
 from kb.types.sentences import counted
 
 if TYPE_CHECKING:
@@ -91,7 +93,8 @@ def enrich(
             }
         )
     else:
-        _print(service, report.queued, report.current, report.without_words, waited=wait)
+        _print(service, report.queued, report.current, report.without_words,
+               ended=items if wait else None)  # fmt: skip
         for error in () if wait else report.lacking.values():
             console.print_warning(f"{error.message} {error.hint}")
         if wait:
@@ -124,7 +127,7 @@ def _print(
     current: list[tuple[str, str]],
     without_words: list[str],
     *,
-    waited: bool,
+    ended: Sequence[ItemStatus] | None,
 ) -> None:
     if current:
         console.print_note(f"There already: {counted(len(current), 'result')}.")
@@ -135,9 +138,19 @@ def _print(
         )
     if not queued:
         console.print_note("Nothing to do.")
-    elif waited:
-        console.print_note(f"{counted(len(queued), 'step')} carried out.")
+    elif ended is not None:
+        console.print_note(_outcome(queued, ended))
     else:
         console.print_note(f"{counted(len(queued), 'step')} queued.")
         if not service.queue.workers():
             console.print_note("No worker is running. Start one with: kb worker --detach")
+
+
+def _outcome(queued: Sequence[tuple[str, str]], items: Sequence[ItemStatus]) -> str:
+    """Return how many of the steps were done, and how many ended in each other way."""
+    status = {(step.step, item.id): step.status for item in items for step in item.steps}
+    found = Counter(status.get(key, "removed") for key in queued)
+    done = found.pop("done", 0)
+    parts = [f"{counted(done, 'step')} carried out"] if done or not found else []
+    parts += [f"{counted(count, 'step')} {each}" for each, count in sorted(found.items())]
+    return f"{', '.join(parts)}."

@@ -38,9 +38,12 @@ def notes(
     if as_json:
         console.print_json({"id": entry.item.id, **asdict(found)})
     elif found.is_empty:
-        console.print_note(
-            f"Nothing was noted yet: kb enrich {entry.item.id} --steps summary,chapters"
-        )
+        command = f"kb enrich {entry.item.id} --steps summary,chapters"
+        if (problem := service.language_model.lacking) is None:
+            console.print_note(f"Nothing was noted yet: {command}")
+        else:
+            console.print_note(f"Nothing was noted yet. {problem.message} {problem.hint}")
+            console.print_note(f"Then: {command}")
     else:
         _print(found)
 

@@ -12,7 +12,7 @@ from kb.cli.options import Json, Sure
 from kb.cli.output import console
 from kb.errors import UsageError
 from kb.service import Service
-from kb.service.notation import format_timestamp, parse_time
+from kb.service.notation import format_length, format_timestamp, parse_time
 from kb.types.sentences import counted
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _print(speaker: Speaker) -> None:
     share = f"{speaker.share:.0%}"
     also = "" if speaker.labels in ((), (speaker.shown,)) else f" ({', '.join(speaker.labels)})"
     line = Text(speaker.shown, style="bold")
-    line.append(f"{also}  {format_timestamp(speaker.seconds)}  {share}", "none")
+    line.append(f"{also}  {format_length(speaker.seconds)}  {share}", "none")
     if speaker.suggested:
         line.append(f"  suggested: {speaker.suggested} ({speaker.similarity:.2f})", "yellow")
     console.out.print(line)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kb.cli.output import console
 from kb.service.enrichment import SoundLink
-from kb.service.notation import format_timestamp
+from kb.service.notation import format_length, format_timestamp
 from kb.types.recurring import RecurringStretch
 from kb.types.sentences import counted
 
@@ -33,7 +33,7 @@ def print_sound_links(links: list[SoundLink]) -> None:
         if (more := len(link.stretches) - MOST_STRETCHES) > 0:
             places.append(f"{more} more")
         if link.taken_s:
-            places.append(f"words of {format_timestamp(link.taken_s)} are from there")
+            places.append(f"words of {format_length(link.taken_s)} are from there")
         console.print_note(": ".join(filter(None, (words, "; ".join(places)))))
 
 

@@ -119,6 +119,7 @@ def answer_document(answer: LocalAnswer) -> dict[str, Any]:
         "place": answer.place,
         "dropped": answer.dropped,
         "problem": answer.problem.record() if answer.problem else None,
+        "no_model": answer.no_model.record() if answer.no_model else None,
     }
 
 
@@ -138,7 +139,10 @@ def print_local_answer(answer: LocalAnswer) -> None:
         print_note(f"Written by {answer.model} at {answer.place} from {len(answer.found.hits)} "
                    "passages.")  # fmt: skip
         return
-    if answer.problem is not None:
+    if answer.no_model is not None:
+        fitting = " The passages that fit best:" if answer.found.hits else ""
+        print_note(f"{answer.no_model.message} {answer.no_model.hint}{fitting}")
+    elif answer.problem is not None:
         print_warning(f"{answer.problem.message} {answer.problem.hint}")
     elif answer.model:
         print_note(f"{answer.model} at {answer.place} finds no answer in the library. The passages "

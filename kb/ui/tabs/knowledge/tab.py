@@ -200,7 +200,7 @@ def _table(
         "state": [
             f"{messages.PUBLISHED_SIGNS.get(s, '…')} {messages.published(s)}" for _, s in shown
         ],
-        "words": [entry.transcribed.get("words") for entry, _ in shown],
+        "words": [entry.word_count for entry, _ in shown],
         "since": [messages.format_datetime(until) if until else "" for until in waits],
         "error": [
             error_messages.translate_stored(found[i]).message if i in found else "" for i in ids
@@ -267,11 +267,7 @@ def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) ->
     if not ids:
         return ""
     selected = frozenset(ids)
-    words = sum(
-        count
-        for entry, _ in states
-        if entry.item.id in selected and isinstance(count := entry.transcribed.get("words"), int)
-    )
+    words = sum(entry.word_count or 0 for entry, _ in states if entry.item.id in selected)
     rate = session.service().settings.odin_credits_per_10k_words
     return text(
         "knowledge_estimate",

@@ -325,7 +325,7 @@ def _facts(transcript: Transcript) -> None:
     gaps, repaired = format_number(len(coverage.gaps)), format_number(coverage.repaired)
     facts: list[tuple[str, str, str | None]] = [
         ("fact_length", messages.format_length(transcript.media.duration_s), None),
-        ("fact_words", format_number(len(transcript.words)), None),
+        ("fact_words", format_number(transcript.word_count), None),
         ("fact_language", transcript.language or "–", None),
         (
             "fact_coverage",

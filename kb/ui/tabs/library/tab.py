@@ -254,7 +254,7 @@ def _totals(entries: Sequence[LibraryEntry], counts: Counter[str]) -> None:
     figures = [
         ("items", format_number(len(entries))),
         ("hours", messages.format_length(sum(entry.duration_s or 0.0 for entry in entries))),
-        ("words", format_number(sum(_words(entry) or 0 for entry in entries))),
+        ("words", format_number(sum(entry.word_count or 0 for entry in entries))),
     ]
     figures += [(state, format_number(counts[state])) for state in ("held", "failed")]
     with st.container(horizontal=True, key="figures-library"):
@@ -296,7 +296,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
         "coverage": [_coverage_ratio(entry) for entry in entries],
         "errors": [_percent(entry.expected_errors) for entry in entries],
         "length": [messages.format_length(entry.duration_s) for entry in entries],
-        "words": [_words(entry) for entry in entries],
+        "words": [entry.word_count for entry in entries],
         "channel": [entry.item.channel for entry in entries],
         "language": [str(entry.transcribed.get("language", "")) for entry in entries],
         "date": [entry.item.published for entry in entries],
@@ -349,11 +349,6 @@ def _on_select(table_key: str) -> None:
 
 def _percent(share: float | None) -> int | None:
     return None if share is None else round(100 * share)
-
-
-def _words(entry: LibraryEntry) -> int | None:
-    words = entry.transcribed.get("words")
-    return words if isinstance(words, int) else None
 
 
 def _coverage_ratio(entry: LibraryEntry) -> float | None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from kb.errors import KBError
 from kb.service import Service
-from kb.service.notation import format_timestamp, parse_time
+from kb.service.notation import format_length, format_timestamp, parse_time
 from kb.service.speaker_names import LONGEST_NAME, Excerpt, Speaker
 from kb.service.views import LibraryEntry
 from kb.types import Transcript
@@ -58,7 +58,7 @@ def render(
 
 
 def _speaker(item_id: str, speaker: Speaker, found: list[Speaker], place: str) -> None:
-    share = f"{format_timestamp(speaker.seconds)} · {format_number(100 * speaker.share)} %"
+    share = f"{format_length(speaker.seconds)} · {format_number(100 * speaker.share)} %"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = f"speaker-name|{item_id}|{speaker.shown}"
         st.text_input(
