@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kb.cli.output import console
-from kb.service.enrichment import SoundLink
 from kb.service.notation import format_length, format_timestamp
 from kb.types.recurring import RecurringStretch
 from kb.types.sentences import counted
+
+if TYPE_CHECKING:
+    from kb.service.enrichment import SoundLink
 
 _WORDS = {
     "from": "From {title} ({id})",
