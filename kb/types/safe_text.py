@@ -29,6 +29,7 @@ _UNSAFE = re.compile(
     r"no.?check.?certificates?|pickle_load|dangerous",
     re.IGNORECASE,
 )
+_HEADER_VALUE = re.compile("[!-~]*")  # printable ASCII without the space
 BYTE_ORDER_MARK = "\ufeff"
 HIDDEN = "…"
 
@@ -115,6 +116,14 @@ def command_argument(text: str) -> str:
         safe = re.sub(r'["`$%]', "", safe)
         return safe if re.fullmatch(r"[\w@+=:,./\\-]+", safe) else f'"{safe}"'
     return shlex.quote(safe)
+
+
+def is_header_value(text: str) -> bool:
+    """Return True if a secret can be sent in an HTTP header; the empty text can.
+
+    The error that an HTTP library raises for another one contains the text.
+    """
+    return _HEADER_VALUE.fullmatch(text) is not None
 
 
 def clean(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -14,6 +13,7 @@ from kb.enrich.llm.table import Row, find_row
 from kb.errors import KBError, ModelUnavailable
 from kb.settings import Settings
 from kb.types.addresses import is_loopback
+from kb.types.safe_text import is_header_value
 
 PACKAGES = {"openai": "kb-ingest[llm]", "litellm": "kb-ingest[litellm]"}
 # A provider's own variable is read for that provider's host alone, and only encrypted.
@@ -94,8 +94,7 @@ def missing(settings: Settings) -> KBError | None:
             package=package,
             requirement=PACKAGES[package],
         )
-    # The HTTP library's own error would contain the text of a value that cannot be a header.
-    if not re.fullmatch(r"[!-~]*", _key(settings)):
+    if not is_header_value(_key(settings)):
         return ModelUnavailable(
             "llm.key_form",
             "The key of the language model holds characters that no key has (spaces, line breaks, "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from kb.enrich.screen.reader import LEAST_SCORE, Line, Reading
 from kb.errors import KBError, ModelUnavailable
 from kb.settings import Settings
 from kb.storage.http_answers import Answer, AnswerTooLarge, read_answer
-from kb.types.safe_text import clean
+from kb.types.safe_text import clean, is_header_value
 
 FEATURE = "DOCUMENT_TEXT_DETECTION"
 SCOPE = "https://www.googleapis.com/auth/cloud-vision"
@@ -48,9 +47,8 @@ def model(settings: Settings) -> str:
 def missing(settings: Settings) -> ModelUnavailable | None:
     """Return the error of what is not configured; None if nothing is. Nothing is asked."""
     if key := settings.vision_key.get_secret_value().strip():
-        if re.fullmatch(r"[!-~]+", key):
+        if is_header_value(key):
             return None
-        # The HTTP library's own error would contain the text of a value that cannot be a header.
         return ModelUnavailable(
             "vision.key_form",
             "The key of Google Vision holds characters that no key has (spaces, line breaks, "

@@ -37,6 +37,7 @@ from kb.sinks.odin.errors import (
 )
 from kb.sinks.odin.multipart import FormStream
 from kb.storage import Answer, AnswerTooLarge, is_lasting, read_answer
+from kb.types.safe_text import is_header_value
 
 CONNECT_TIMEOUT_S = 15.0
 LONGEST_PAUSE_S = 120.0  # between two attempts, unless the service requires a longer pause
@@ -129,8 +130,7 @@ def check_credentials(settings: Settings) -> None:
     credentials = {"API_KEY": settings.odin_api_key, "API_SECRET": settings.odin_api_secret}
     plain = {name: secret.get_secret_value().strip() for name, secret in credentials.items()}
     missing = [name for name, secret in plain.items() if not secret]
-    # The HTTP library's own error would contain the text of a value that cannot be a header.
-    odd = [name for name, secret in plain.items() if not re.fullmatch(r"[!-~]*", secret)]
+    odd = [name for name, secret in plain.items() if not is_header_value(secret)]
     plain.clear()
     if len(missing) > 1:
         raise CredentialsMissing(
