@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import psutil
 
+from gpu.threads import limit_started_processes
 from kb.enrich import get_step
 from kb.enrich.base import Progress, StepInput
 from kb.errors import Cancelled, KBError
@@ -59,6 +60,7 @@ def call_apart(
     Raises the KBError of the work, Cancelled once `is_wanted` returns False, and an error that may
     pass if the process was ended from outside.
     """
+    limit_started_processes()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), name=f"kb-{name}", daemon=True)

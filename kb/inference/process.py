@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from gpu.devices import unrequested_cpu
 from gpu.monitor import Sample
 from gpu.status import Snapshot
+from gpu.threads import limit_started_processes
 from gpu.throughput import Calibration
 from kb.errors import Cancelled, KBError, RetryLater
 from kb.inference.crash import InferenceProcessCrashed
@@ -267,6 +268,7 @@ class InferenceProcess:
             ) from error
 
     def _start(self) -> None:
+        limit_started_processes()
         context = multiprocessing.get_context("spawn")
         parent_connection, child_connection = context.Pipe()
         process = context.Process(

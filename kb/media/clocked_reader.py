@@ -271,6 +271,9 @@ def _command(found: MediaProbe, track: Track, start: int) -> list[str]:
     return [
         *(ffmpeg.binary(), "-nostdin", "-hide_banner", "-nostats"),
         *("-loglevel", "repeat+level+warning"),
+        # One thread decodes sound faster than anything reads it, and several recordings are decoded
+        # at once: by itself, each ffmpeg takes a thread for each core, for decoder and filters.
+        *("-filter_threads", "1", "-threads", "1"),
         *input_arguments(found, start),
         *track_arguments(track, SAMPLE_RATE_HZ),
         *("-c:a", "pcm_f32le", "-f", "nut", "pipe:1"),

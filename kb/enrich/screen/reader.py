@@ -48,8 +48,10 @@ class RapidReader:
     """A reader with both networks loaded, for one thread."""
 
     def __init__(self) -> None:
+        import cv2
         from rapidocr import RapidOCR
 
+        cv2.setNumThreads(1)
         models = parts.models()
         if models is None:
             raise parts.missing()

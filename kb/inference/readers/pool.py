@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, cast
 
+from gpu.threads import one_thread
 from kb.asr.batching.window_queue import BatchedWindow
 from kb.asr.engines.errors import recognizer_closed
 from kb.asr.quality.repair_budget import Figures
@@ -271,6 +272,9 @@ def _crash(code: int | None, *, started: bool) -> InferenceProcessCrashed:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of a reader, which finds its modules where this process does."""
+    """Return the environment of a reader.
+
+    It finds its modules where this process does, and computes with one thread.
+    """
     here = [os.path.abspath(folder) for folder in sys.path]  # noqa: PTH100 - "" is this folder
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(here)}
+    return {**os.environ, **one_thread(), "PYTHONPATH": os.pathsep.join(here)}
