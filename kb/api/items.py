@@ -81,7 +81,9 @@ def router(context: ApiContext) -> APIRouter:
         """List the steps that follow the item's words, with their states."""
         known = service.items.entry(item_id).item.id
         found = service.items.statuses(ids=[known])
-        return listed([_step(each) for status in found for each in status.steps])
+        return listed(
+            [_step(each) for status in found for each in status.steps if not each.is_product]
+        )
 
     @routes.post("/{item_id}/steps", status_code=202)
     def request_steps(item_id: ItemId, asked: StepsRequest) -> dict[str, Any]:

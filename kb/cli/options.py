@@ -28,6 +28,12 @@ Sure = Annotated[
     bool, typer.Option("--yes", help="Also where more than 20 published items change.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+NoWait = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait", help="Queue it for a worker. The same command without it writes the file then."
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

@@ -1,7 +1,7 @@
-"""Films that were made of items, kept so that none is made twice.
+"""Films and packs that were made of items, kept so that none is made twice.
 
-    <home>/products/<stem>/<name>.mp4      <name> is the hash of all that the film was made from
-                           <name>.json     remarks about it
+    <home>/products/<stem>/<name>.mp4      <name> is the hash of all that it was made from
+                           <name>.json     facts and remarks about it
 
 They can be made again: no backup has them, and they go when their item is removed, when they have
 not been asked for in `KB_PRODUCTS_DAYS` days, and the longest unused ones first where all together
@@ -14,9 +14,9 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,11 @@ _NAME = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{2,4}")
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A kept film; `remarks` is the JSON value that its maker stored with it."""
+    """A kept film or pack; `remarks` and `about` are the JSON values stored with it."""
 
     path: Path
     remarks: Any
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,23 @@ class Products:
         """Return a kept film, None if it is to be made. It counts as used now."""
         path = self.folder / stem / f"{name}{suffix}"
         try:
-            remarks = storage.read_json(path.with_suffix(".json"))
+            product = _read(path)
             os.utime(path)
         except (OSError, LibraryError):
             return None
-        return Product(path, remarks.get("remarks"))
+        return product
+
+    def of_item(self, stem: str) -> Sequence[Product]:
+        """Return the kept products of an item, the newest first. Raises nothing."""
+        found: list[tuple[float, Product]] = []
+        with suppress(OSError):
+            for path in (self.folder / stem).iterdir() if stem else ():
+                if _is_product(path):
+                    with suppress(OSError, LibraryError):
+                        # Its facts are written last, and only once.
+                        made_at = path.with_suffix(".json").stat().st_mtime
+                        found.append((made_at, _read(path)))
+        return [product for _, product in sorted(found, key=lambda each: each[0], reverse=True)]
 
     @contextmanager
     def draft(self, stem: str, suffix: str) -> Iterator[Path]:
@@ -90,15 +103,23 @@ class Products:
         with storage.scratch_folder(folder) as scratch:
             yield scratch / f"film{suffix}"
 
-    def keep(self, draft: Path, stem: str, name: str, remarks: Any) -> Product:
+    def keep(
+        self,
+        draft: Path,
+        stem: str,
+        name: str,
+        remarks: Any,
+        about: Mapping[str, Any] | None = None,
+    ) -> Product:
         """Put a finished film in place and return it. Raises LibraryError."""
         path = self.folder / stem / f"{name}{draft.suffix}"
         storage.link_or_copy(draft, path, link=True)
         with suppress(OSError):
             os.utime(path)
         # The remarks come last: a film without them is not found.
-        storage.write_json(path.with_suffix(".json"), {"remarks": remarks})
-        return Product(path, remarks)
+        document = {"remarks": remarks, "about": dict(about or {})}
+        storage.write_json(path.with_suffix(".json"), document)
+        return Product(path, remarks, document["about"])
 
     def trim(self) -> int:
         """Remove what is too old or too much; return the number of films. Raises nothing."""
@@ -134,6 +155,18 @@ class Products:
         for folder in self._folders():
             with suppress(OSError):
                 for path in folder.iterdir():
-                    if _NAME.fullmatch(path.name) and path.suffix != ".json":
+                    if _is_product(path):
                         status = path.stat()
                         yield status.st_mtime, status.st_size, path
+
+
+def _is_product(path: Path) -> bool:
+    return _NAME.fullmatch(path.name) is not None and path.suffix != ".json"
+
+
+def _read(path: Path) -> Product:
+    """Return the product of a file. Raises OSError and LibraryError if it is not whole."""
+    path.stat()
+    document = storage.read_json(path.with_suffix(".json"))
+    about = document.get("about")
+    return Product(path, document.get("remarks"), about if isinstance(about, dict) else {})

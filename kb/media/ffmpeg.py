@@ -14,6 +14,7 @@ from typing import Any
 import imageio_ffmpeg
 
 from kb.errors import UsageError
+from kb.media.low_priority import lower
 
 _PIPE_BYTES = 2**20  # 3 s of the sound that a reader gets
 
@@ -60,6 +61,7 @@ def start(
             hint="Install it again with: pip install --force-reinstall imageio-ffmpeg",
             cause=error.strerror,
         ) from error
+    lower(process.pid)
     _enlarge_pipe(process)
     return process
 

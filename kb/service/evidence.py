@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from kb import storage
 from kb.errors import UsageError
 from kb.library import Library
 from kb.media.clip import default_name
-from kb.pipeline import evidence
+from kb.pipeline.evidence_pack import SUMS, write_pack
+from kb.pipeline.products import EVIDENCE, Order, obtain
+from kb.pipeline.video import Stretch
 from kb.service.items import Items
 from kb.service.review import Review
 from kb.settings import Settings
 from kb.storage import Target
-from kb.transcript.chunks import format_exact_time
-from kb.types.safe_text import clean
 
-SUMS, README = "SHA256SUMS", "README.txt"
 MAX_FILES = 1000
 MAX_SUMS_BYTES = 2**20
 MOST_TIMES_LARGER = 100  # unpacked than the ZIP: films and sound are hardly packed at all
@@ -38,35 +37,6 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 _BLOCK_BYTES = 2**20
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
-
-_README = """{title}
-{line}
-
-What was said from {start} to {end}:
-
-{quote}
-Where: {link}
-
-quote.txt               the lines with their times and speakers
-facts.json              the source, its SHA-256, the words, and where they come from
-{clip:<23} the stretch as it is in the medium
-clip-with-captions.mp4  the same with its words
-{frame}
-To check the files:     sha256sum -c SHA256SUMS
-or the ZIP:             kb verify FILE.zip
-
-A hash shows that a file is damaged or was changed by accident. It does not show a forgery: who
-changes a file can write its new hash, too. Compare the medium's SHA-256 in facts.json with the
-source itself.
-
-{origin}
-"""
-_READ = "The words were read by a machine ({engine}, {model}) and may be wrong: listen to the clip."
-_TAKEN = """The words were not read here. They were taken in from {file}, which
-another program or a person wrote, and may be wrong: listen to the clip."""
-_LINE_TIMES = """Not every line has the times of its words: where the stretch cuts such a line, its
-time is estimated."""
-_REVISED = "Words of this stretch were changed by hand."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,33 +83,25 @@ class Evidence:
         if target is None:
             name = default_name(entry.stem, start_s, end_s, video=True)
             target = Path(name).with_suffix(".zip")
+        source = f"evidence:{entry.item.id}:{start_s:.3f}-{end_s:.3f}"
+        if target.suffix.lower() == ".zip":
+            order = self.order(start_s, end_s)
+            named = Target(target, source, overwrite=overwrite, chosen=True)
+            self.items.files.check(named)
+            product = obtain(self.library, self.settings, entry, order, progress=progress)
+            with self.items.files.draft(named) as draft:
+                shutil.copyfile(product.path, draft.path)
+            return draft.target
         transcript = self.items.transcript(entry.item.id)
         medium = self.review.medium_of(entry)
-        source = f"evidence:{entry.item.id}:{start_s:.3f}-{end_s:.3f}"
-        made_at = datetime.now(UTC).isoformat(timespec="seconds")
-        found = evidence.quoted(entry, transcript, start_s, end_s, made_at)
-        is_zip = target.suffix.lower() == ".zip"
-        named = Target(target, source, overwrite=overwrite, chosen=True)
-        if is_zip:
-            self.items.files.check(named)
         with storage.scratch_folder() as folder:
-            names = evidence.write_parts(
-                folder, found, medium, transcript, start_s, end_s, progress=progress
-            )
-            storage.write_text(folder / README, _readme(found, names, start_s, end_s))
-            names = (README, *names)
-            storage.write_text(folder / SUMS, _sums(folder, names))
-            names = (*names, SUMS)
-            if is_zip:
-                with (
-                    self.items.files.draft(named) as draft,
-                    zipfile.ZipFile(draft.path, "x", zipfile.ZIP_DEFLATED) as archive,
-                ):
-                    for name in names:
-                        archive.write(folder / name, name)
-                return draft.target
+            names = write_pack(folder, entry, transcript, medium, start_s, end_s, progress=progress)
             self._write_folder(folder, names, target, source, overwrite)
         return target
+
+    def order(self, start_s: float, end_s: float) -> Order:
+        """Return the order of a pack for the queue (`ItemProducts.request`)."""
+        return Order(EVIDENCE, stretches=(Stretch(start_s, end_s),), suffix=".zip")
 
     def _write_folder(
         self, folder: Path, names: Sequence[str], target: Path, source: str, overwrite: bool
@@ -241,39 +203,3 @@ def _listed(data: bytes) -> dict[str, str]:
     if not found:
         raise ValueError(f"its {SUMS} is empty")
     return found
-
-
-def _sums(folder: Path, names: Sequence[str]) -> str:
-    lines = []
-    for name in names:
-        with (folder / name).open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
-    return "".join(lines)
-
-
-def _readme(found: evidence.Quoted, names: Sequence[str], start_s: float, end_s: float) -> str:
-    item = found.facts["item"]
-    title = " ".join(clean(item["title"]).split())
-    frame = f"{evidence.FRAME:<23} the picture in the middle\n" if evidence.FRAME in names else ""
-    return _README.format(
-        title=title, line="=" * min(len(title), 78), start=format_exact_time(start_s),
-        end=format_exact_time(end_s), quote=found.text, link=item["link"] or item["url"],
-        clip=next(name for name in names if Path(name).stem == evidence.CLIP), frame=frame,
-        origin=_origin(found.facts),
-    )  # fmt: skip
-
-
-def _origin(facts: Mapping[str, Any]) -> str:
-    """Return where the words come from, in sentences."""
-    reading = facts["reading"]
-    model = clean(reading["model"])
-    if not reading["is_taken_in"]:
-        lines = [_READ.format(engine=clean(reading["engine"]), model=model)]
-    else:
-        file = " ".join(clean(str(reading["file"] or "")).split()) or f"a file ({model})"
-        lines = [_TAKEN.format(file=file)]
-    if not all(line["has_word_times"] for line in facts["lines"]):
-        lines.append(_LINE_TIMES)
-    if reading["revised_by_hand"]:
-        lines.append(_REVISED)
-    return "\n".join(lines)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ENDED
-from kb.jobs.queue.step_states import STEP_IN_PROGRESS, WAITING
+from kb.jobs.queue.step_states import STEP_IN_PROGRESS, WAITING, is_product
 from kb.options import RunOptions
 from kb.service.items import Items, status_of
 from kb.service.results import ItemListener, ItemStatus
@@ -98,8 +98,11 @@ class Follow:
             row.step
             for rows in self.queue.steps.for_items(ids).values()
             for row in rows
-            if row.status in STEP_IN_PROGRESS
-            or (row.status == WAITING and (row.due_at or 0.0) < soon)
+            if not is_product(row.step)
+            and (
+                row.status in STEP_IN_PROGRESS
+                or (row.status == WAITING and (row.due_at or 0.0) < soon)
+            )
         )
 
 

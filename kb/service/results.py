@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kb.errors import KBError, StoredProblem
 from kb.jobs.queue.item_states import Skipped
+from kb.jobs.queue.step_states import is_product, shown_step
 from kb.types import Hit, UnknownWord
 
 
@@ -45,6 +46,16 @@ class StepStatus:
     hint: str = ""
     wait_until: float | None = None
     problem: StoredProblem | None = None
+
+    @property
+    def is_product(self) -> bool:
+        """True for a product, such as a film, that is made or was made."""
+        return is_product(self.step)
+
+    @property
+    def shown(self) -> str:
+        """The name for a person: of a product, its kind."""
+        return shown_step(self.step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from kb.errors import LibraryError, StoredProblem, UsageError, restored
@@ -19,7 +18,7 @@ from kb.library.user_files import UserFiles
 from kb.options import RunOptions
 from kb.pipeline import stages
 from kb.pipeline.hold import is_asked, is_misheard, uncertain_s, waits_for_review
-from kb.pipeline.stored_media import StoredMedia
+from kb.pipeline.item_medium import medium_of
 from kb.service import review_sheet
 from kb.service.removal import Removals
 from kb.service.revisions import Revisions, current_user, now, run_of
@@ -28,7 +27,7 @@ from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript.chunks import format_timestamp
 from kb.types import MediaItem
-from kb.types.safe_text import command_argument, spreadsheet_cell
+from kb.types.safe_text import spreadsheet_cell
 
 log = logging.getLogger(__name__)
 
@@ -328,34 +327,8 @@ class Review:
         )
 
     def medium_of(self, entry: LibraryEntry) -> Path:
-        """Return the medium of an item's transcript, fetched from object storage where it is.
-
-        Raises UsageError if it is not there, MediaUnavailable if it is another one by now.
-        """
-        if entry.stored and entry.media_path is None:
-            entry = StoredMedia.of(self.library, self.settings).bring_back(
-                entry, lambda need: self.settings.free_space.require(self.library.home, need)
-            )
-        if entry.media_path is None and (deleted := entry.retention):
-            raise UsageError(
-                "review.medium_deleted",
-                "The medium of {item_id} was deleted by retention on {day}.",
-                hint="Fetch it again: kb ingest {url} --again",
-                item_id=entry.item.id,
-                day=str(deleted.get("at", ""))[:10],
-                url=command_argument(entry.item.url),
-            )
-        if entry.media_path is None:
-            raise UsageError(
-                "review.medium_gone",
-                "The medium of {item_id} is not in {folder}.",
-                hint="Put it back beside its metadata, or ingest it again.",
-                item_id=entry.item.id,
-                folder=self.library.media_folder,
-            )
-        # The times of the transcript belong to the sound it was made from.
-        stages.check_unchanged(entry.media_path, entry.sha256, _transcribed_at_s(entry))
-        return entry.media_path
+        """Return the medium of an item's transcript; see `kb.pipeline.item_medium`."""
+        return medium_of(self.library, self.settings, entry)
 
 
 def _row(number: int, item: MediaItem, span: UncertainSpan, clip: Path) -> review_sheet.Row:
@@ -383,14 +356,6 @@ def _tracks_of(entry: LibraryEntry) -> tuple[int, ...]:
     value = entry.transcribed.get("tracks")
     found = value if isinstance(value, list) else []
     return tuple(n for n in found if isinstance(n, int) and not isinstance(n, bool))
-
-
-def _transcribed_at_s(entry: LibraryEntry) -> float | None:
-    """Return when the transcript was made, in seconds since 1970, or None."""
-    try:
-        return datetime.fromisoformat(str(entry.transcribed.get("at"))).timestamp()
-    except ValueError:
-        return None
 
 
 def _has_video(path: Path) -> bool:

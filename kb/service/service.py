@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kb.service.machines import Machines
     from kb.service.models import Models
     from kb.service.presets import Presets
+    from kb.service.products import ItemProducts
     from kb.service.publisher import Publisher
     from kb.service.queue_move import QueueMove
     from kb.service.reading import Reading
@@ -266,6 +267,13 @@ class Service:
         from kb.service.video import Videos
 
         return Videos(self.settings, self.library, self.items, self.review)
+
+    @cached_property
+    def products(self) -> ItemProducts:
+        """Films and evidence packs of items, made by workers."""
+        from kb.service.products import ItemProducts
+
+        return ItemProducts(self.settings, self.library, self.queue, self.items, self.workers)
 
     @cached_property
     def corrections(self) -> Corrections:

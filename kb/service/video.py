@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kb.errors import KBError, UsageError, restored
-from kb.library import Library, LibraryEntry
-from kb.library.products import Product, Products
-from kb.pipeline import enrichment
-from kb.pipeline.video import MOST_STRETCHES, STYLES, Stretch, Wish, Words, made_from, make
+from kb.errors import KBError, UsageError
+from kb.library import Library
+from kb.library.products import Products
+from kb.pipeline.products import KEPT, STILL, WAVE, Order, needs_picture, obtain
+from kb.pipeline.video import STYLES, Stretch, Wish, Words, make
 from kb.service.items import Items
+from kb.service.products import notes_of
 from kb.service.review import Review
 from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript.foreign.reader import read
 from kb.transcript.time_order import check_times
 from kb.types import MediaRef, Transcript
-from kb.types.notes import Cited
 
 __all__ = ["STYLES", "MadeVideo", "Stretch", "Videos", "Wish", "Words"]
-
-AROUND_S = 0.25  # before and after the segments of a highlight
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,7 @@ class MadeVideo:
 
     path: Path
     notes: tuple[KBError, ...]
+    picture: str = ""  # where it is from: kept, fetched, still or wave; empty: not known
 
 
 class Videos:
@@ -66,7 +65,9 @@ class Videos:
         words = read(transcript, MediaRef(str(medium), "", found.duration_s or 0.0))
         check_times(words, str(transcript), UsageError)
         source = f"video:{medium.resolve()}"
-        return self._make(medium, words, wish, target, source, overwrite, progress)
+        picture = STILL if wish.picture else KEPT if found.has_video else WAVE
+        made = self._make(medium, words, wish, target, source, overwrite, progress)
+        return replace(made, picture=picture)
 
     def of_item(
         self,
@@ -75,57 +76,47 @@ class Videos:
         target: Path | None = None,
         *,
         overwrite: bool = False,
+        fetch: bool = False,
         progress: Callable[[float], None] = lambda _: None,
     ) -> MadeVideo:
         """Draw the words of an item of the library, or return a copy of the film made before.
+
+        With `fetch` the film is one that a worker made with a fetched picture.
 
         Raises as `of_file` does.
         """
         entry = self.items.entry(item_id)
         target = target or default_target(entry.stem, wish)
         wish.check(target)
-        words = self.items.transcript(entry.item.id)
-        if wish.kind == "reel" and not wish.stretches:
-            wish = replace(wish, stretches=self._highlights(entry, words))
-        medium = self.review.medium_of(entry)
         named = Target(
             target, f"video:{entry.item.id}:{wish.kind}", overwrite=overwrite, chosen=True,
-            never=medium,
+            never=entry.media_path,
         )  # fmt: skip
         files = self.items.files
         files.check(named)
-        suffix = target.suffix.lower()
-        name = made_from(wish, words, entry.sha256, suffix)
-        product = self.products.find(entry.stem, name, suffix)
-        if product is None:
-            self.settings.free_space.require(self.library.home)
-            with self.products.draft(entry.stem, suffix) as path:
-                notes = make(medium, words, wish, path, target=target, progress=progress)
-                remarks = [note.record() for note in notes]
-                product = self.products.keep(path, entry.stem, name, remarks)
+        order = Order.of_film(wish, target.suffix.lower(), fetch=fetch)
+        product = obtain(
+            self.library, self.settings, entry, order, target=target, progress=progress
+        )
         with files.draft(named) as draft:
             # A copy: a change of the user's file must not reach the kept one.
             shutil.copyfile(product.path, draft.path)
-        self.products.trim()
-        return MadeVideo(draft.target, _notes(product))
+        return MadeVideo(draft.target, notes_of(product), str(product.about.get("picture_is", "")))
 
     @property
     def products(self) -> Products:
         """The films that are kept, so that none is made twice."""
         return Products(self.library.home, self.settings.products_gb, self.settings.products_days)
 
-    def _highlights(self, entry: LibraryEntry, transcript: Transcript) -> tuple[Stretch, ...]:
-        """Return the highlights that were found in an item as stretches. Raises UsageError."""
-        found = enrichment.notes(self.library, entry, transcript).highlights
-        if not found:
-            raise UsageError(
-                "reel.no_highlights",
-                "No highlights of {item_id} are known.",
-                hint='Name stretches (--take "1:05-1:20=Title"), or have them found: '
-                "kb enrich {item_id} --steps highlights",
-                item_id=entry.item.id,
-            )
-        return highlight_stretches(found, transcript)
+    def order(self, wish: Wish, suffix: str = ".mp4", *, fetch: bool = False) -> Order:
+        """Return the order of a film for the queue (`ItemProducts.request`)."""
+        return Order.of_film(wish, suffix.lower(), fetch=fetch)
+
+    def lacks_picture(self, item_id: str, wish: Wish) -> bool:
+        """Return True if an item's picture is not kept and can be asked for at its source."""
+        entry = self.items.entry(item_id)
+        medium = self.review.medium_of(entry)
+        return needs_picture(entry, Order.of_film(wish, ".mp4"), medium)
 
     def _make(
         self,
@@ -145,35 +136,6 @@ class Videos:
         with files.draft(named) as draft:
             notes = make(medium, transcript, wish, draft.path, target=target, progress=progress)
         return MadeVideo(draft.target, notes)
-
-
-def _notes(product: Product) -> tuple[KBError, ...]:
-    """Return the stored remarks about a film."""
-    found = product.remarks if isinstance(product.remarks, list) else []
-    return tuple(
-        restored(str(each.get("error", "")), str(each.get("hint", "")), each.get("problem"))
-        for each in found
-        if isinstance(each, dict)
-    )
-
-
-def highlight_stretches(highlights: Sequence[Cited], transcript: Transcript) -> tuple[Stretch, ...]:
-    """Return the whole segments around each highlight's words, in order of time.
-
-    Those that touch are one stretch, with the title of the first.
-    """
-    found: list[Stretch] = []
-    for each in sorted(highlights, key=lambda cited: cited.quotes[0].start_s):
-        start_s, end_s = each.quotes[0].start_s, each.quotes[0].end_s
-        around = [s for s in transcript.segments if s.start_s < end_s and s.end_s > start_s]
-        start_s = max(0.0, min([start_s, *(s.start_s for s in around)]) - AROUND_S)
-        end_s = max([end_s, *(s.end_s for s in around)]) + AROUND_S
-        end_s = min(end_s, max(transcript.media.duration_s, end_s - AROUND_S))
-        if found and start_s <= found[-1].end_s:
-            found[-1] = replace(found[-1], end_s=max(end_s, found[-1].end_s))
-        else:
-            found.append(Stretch(start_s, end_s, each.text))
-    return tuple(found[:MOST_STRETCHES])
 
 
 def default_target(stem: str, wish: Wish) -> Path:

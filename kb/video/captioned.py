@@ -246,15 +246,18 @@ def _notes(
             )
         )
     if request.still is None and not has_picture:
-        notes.append(
-            KBError(
-                "note.video_no_picture",
-                "{name} has no picture: the words are drawn over a wave of its sound.",
-                hint="Give a picture with --picture FILE.png",
-                name=shown(medium.name),
-            )
-        )
+        notes.append(no_picture_note(medium))
     return tuple(notes)
+
+
+def no_picture_note(medium: Path) -> KBError:
+    """Return the remark about a film over a wave of the sound."""
+    return KBError(
+        "note.video_no_picture",
+        "{name} has no picture: the words are drawn over a wave of its sound.",
+        hint="Give a still with --picture FILE.png, or --fetch for an item whose source has one.",
+        name=shown(medium.name),
+    )
 
 
 def _ends_early(medium: Path, made_s: float, length_s: float) -> KBError:

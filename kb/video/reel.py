@@ -30,6 +30,7 @@ from kb.video.captioned import (
     MadeFilm,
     check_film_name,
     lay_script,
+    no_picture_note,
     output_arguments,
     sound_track,
     thread_arguments,
@@ -205,6 +206,7 @@ def make_reel(
         cues += caption_cues(words, style, picture.size, karaoke=karaoke, end_s=end_s)
     script = caption_script(cues, style, fonts, picture.size, karaoke=karaoke, titles=titles)
     notes = fonts.notes + (_left_out_note(left_out) if left_out else ())
+    notes += () if film else (no_picture_note(medium),)
     with storage.scratch_folder() as folder:
         lay_script(folder, script, fonts)
         arguments, filters = _arguments(

@@ -35,7 +35,7 @@ def test_films_without_a_library(tmp_path: Path, environment: dict[str, str]) ->
     )
     assert drawn.returncode == 0, drawn.stderr
     made = tmp_path / "out" / "shown.mp4"
-    assert json.loads(drawn.stdout) == {"video": str(made), "notes": []}
+    assert json.loads(drawn.stdout) == {"video": str(made), "picture": "kept", "notes": []}
     assert films.near(films.frame_at(made, 1.0), "#FFFFFF") > 50
     assert films.near(films.frame_at(made, 0.1), "#FFFFFF") == 0
     for options, name in ((["--captions", "--soft"], "talk captions.mp4"),
@@ -89,3 +89,24 @@ def test_what_is_refused(
     monkeypatch.chdir(tmp_path)
     with raises(UsageError, code):
         app(["video", *arguments], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["verify", "pack.zip", "--repair"], "verify.pack_options"),
+        (["verify", "pack.zip", "--dry-run"], "verify.pack_options"),
+        (["video", "talk.mp4", "--captions", "--transcript", "t.txt", "--no-wait"],
+         "video.not_of_file"),
+        (["video", "talk.mp4", "--captions", "--transcript", "t.txt", "--fetch"],
+         "video.not_of_file"),
+    ],
+)  # fmt: skip
+def test_options_that_have_no_part_in_it_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: str
+) -> None:
+    (tmp_path / "pack.zip").write_bytes(b"no pack at all")
+    (tmp_path / "talk.mp4").write_bytes(b"no film at all")
+    monkeypatch.chdir(tmp_path)
+    with raises(UsageError, code):
+        app(arguments, standalone_mode=False)

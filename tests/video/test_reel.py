@@ -10,7 +10,7 @@ import pytest
 from kb.errors import UsageError
 from kb.media.decode import decode
 from kb.media.probe import probe
-from kb.service.video import highlight_stretches
+from kb.pipeline.products import highlight_stretches
 from kb.types.notes import Cited, QuotedWords
 from kb.video.caption_script import Size, caption_cues
 from kb.video.caption_style import load_style

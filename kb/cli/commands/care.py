@@ -50,6 +50,12 @@ def verify(
 ) -> None:
     """Check every file against its hash, every transcript, the index and the queue's rows."""
     if pack is not None:
+        if repair or dry_run:
+            raise UsageError(
+                "verify.pack_options",
+                "--repair and --dry-run are for the library: a pack is compared, never changed.",
+                hint="kb verify FILE.zip alone; a damaged pack is made again by kb evidence.",
+            )
         _verify_pack(pack, as_json)
         return
     service = Service.of_existing_library()

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import Json, Overwrite
+from kb.cli.options import Json, NoWait, Overwrite
 from kb.cli.output import console
+from kb.cli.output.products import say_queued
 from kb.cli.output.progress import media_progress
+from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import parse_time
 
@@ -28,16 +30,27 @@ def evidence(
         Path | None,
         typer.Option("-o", "--output", help="A file that ends in .zip, or a folder."),
     ] = None,
+    no_wait: NoWait = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Pack what was said: words, source, clip, frame and hashes, as a ZIP or a folder."""
     service = Service.of_existing_library()
+    start_s, end_s = parse_time(start), parse_time(end)
+    if no_wait:
+        if output is not None and output.suffix.lower() != ".zip":
+            raise UsageError(
+                "evidence.queued_folder",
+                "A worker makes a pack as a ZIP, not as a folder.",
+                hint="Leave --no-wait out, or name a file that ends in .zip.",
+            )
+        step = service.products.request(item_id, service.evidence.order(start_s, end_s))
+        say_queued(service, step, as_json=as_json)
+        return
     with media_progress(item_id, shown=sys.stderr.isatty()) as (progress, _):
         made = service.evidence.make(
-            item_id, parse_time(start), parse_time(end), output,
-            overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            item_id, start_s, end_s, output, overwrite=overwrite, progress=progress
+        )
     if as_json:
         console.print_json({"evidence": str(made)})
     else:

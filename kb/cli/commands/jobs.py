@@ -281,6 +281,7 @@ def status(
                 "look_counts": service.queue.listing_counts(),
                 "publications": service.queue.outbox.counts(),
                 "steps": service.queue.steps.counts(),
+                "products": service.queue.steps.product_counts(),
                 "fetches": fetch_documents(service),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
                 "follows": service.follows.documents(DAYS),

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import Json, Overwrite
+from kb.cli.options import Json, NoWait, Overwrite
 from kb.cli.output import console
+from kb.cli.output.products import say_queued
 from kb.cli.output.progress import media_progress
 from kb.errors import MediaUnavailable, UsageError
 from kb.service import Service
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from kb.service.video import MadeVideo, Stretch, Wish, Words
 
 STYLES = "bold, box, karaoke, plain, slide"
+_PICTURES = {
+    "fetched": " (its picture was fetched)",
+    "still": " (over a still picture)",
+    "wave": " (over a wave of its sound)",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -68,6 +74,14 @@ def video(
     threads: Annotated[
         int, typer.Option("--threads", min=0, max=256, help="0: as many as there are cores.")
     ] = 0,
+    fetch: Annotated[
+        bool | None,
+        typer.Option(
+            "--fetch/--no-fetch",
+            help="Fetch the picture of an item that is kept as sound; else it is asked.",
+        ),
+    ] = None,
+    no_wait: NoWait = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -94,16 +108,54 @@ def video(
             "kb transcribe FILE --format json -o FOLDER",
             file=target,
         )
+    if transcript is not None and (fetch or no_wait):
+        raise UsageError(
+            "video.not_of_file",
+            "--fetch and --no-wait are for items of the library.",
+            hint="Leave them out.",
+        )
+    if transcript is None:
+        service = Service.of_existing_library()
+        fetch = _is_to_be_fetched(service, target, wish, fetch, ask=not as_json)
+        if fetch or no_wait:
+            order = service.videos.order(wish, output.suffix if output else ".mp4", fetch=fetch)
+            step = service.products.request(target, order)
+            if no_wait:
+                say_queued(service, step, as_json=as_json)
+                return
+            with media_progress(target, shown=sys.stderr.isatty()) as (progress, _):
+                service.products.wait(target, step, progress)
     with media_progress(medium.name, shown=sys.stderr.isatty()) as (progress, _):
-        made = _make(target, transcript, wish, output, overwrite, progress)
+        made = _make(target, transcript, wish, output, overwrite, progress, fetch=bool(fetch))
     if as_json:
         console.print_json(
-            {"video": str(made.path), "notes": [each.record() for each in made.notes]}
+            {
+                "video": str(made.path),
+                "picture": made.picture or None,
+                "notes": [each.record() for each in made.notes],
+            }
         )
         return
     for each in made.notes:
         console.print_warning(f"{each.message} {each.hint}")
-    console.print_note(f"Written: {made.path}")
+    console.print_note(f"Written: {made.path}{_PICTURES.get(made.picture, '')}")
+
+
+def _is_to_be_fetched(
+    service: Service, item_id: str, wish: Wish, fetch: bool | None, *, ask: bool
+) -> bool:
+    """Return whether the picture of an item is to be fetched; a person is asked."""
+    if fetch is False or not service.videos.lacks_picture(item_id, wish):
+        return False
+    if fetch is not None:
+        return fetch
+    return (
+        ask
+        and sys.stdin.isatty()
+        and typer.confirm(
+            "The picture is not kept. Fetch it once from its source?", default=False, err=True
+        )
+    )
 
 
 def _words(captions: bool, karaoke: bool, soft: bool, reel: bool) -> Words | None:
@@ -146,10 +198,14 @@ def _make(
     output: Path | None,
     overwrite: bool,
     progress: Callable[[float], None],
+    *,
+    fetch: bool,
 ) -> MadeVideo:
     if transcript is None:
         videos = Service.of_existing_library().videos
-        return videos.of_item(target, wish, output, overwrite=overwrite, progress=progress)
+        return videos.of_item(
+            target, wish, output, overwrite=overwrite, fetch=fetch, progress=progress
+        )
     service = Service()
     try:
         return service.videos.of_file(

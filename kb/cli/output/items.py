@@ -109,6 +109,9 @@ def status_head(service: Service) -> list[Text]:
     for step, found in service.queue.steps.counts().items():
         words = "  ".join(f"{count} {status}" for status, count in found.items())
         lines.append(Text(f"Step {step}: {words}", style="dim"))
+    for kind, found in service.queue.steps.product_counts().items():
+        words = "  ".join(f"{count} {status}" for status, count in found.items())
+        lines.append(Text(f"Product {kind}: {words}", style="dim"))
     if count := service.enrichment.without("meaning"):
         lines.append(
             Text(
@@ -299,7 +302,7 @@ def print_step_problems(items: Sequence[ItemStatus]) -> None:
     """Print why steps after the words failed, wait or were skipped, and the next steps."""
     for item in items:
         for step in item.steps:
-            _print_problem(f"{step.step} {step.status}", item.title, step.error, step.hint)
+            _print_problem(f"{step.shown} {step.status}", item.title, step.error, step.hint)
 
 
 def print_named_error(state: str, title: str, error: str, others: str = "") -> None:

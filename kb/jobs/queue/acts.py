@@ -7,7 +7,7 @@ Every face calls these. What is cancelled or dismissed is recorded in the librar
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -144,11 +144,15 @@ class Acts:
         )
 
     def request_steps(
-        self, keys: Sequence[StepKey], options: Mapping[str, Any] | None = None
+        self,
+        keys: Sequence[StepKey],
+        options: Mapping[str, Any] | None = None,
+        *,
+        act: str = "enrich",
     ) -> None:
-        """Queue steps of items, whatever their state is."""
+        """Queue steps of items, whatever their state is; `act` is recorded."""
         if keys:
-            self.record("enrich", list(dict.fromkeys(item_id for _, item_id in keys)))
+            self.record(act, list(dict.fromkeys(item_id for _, item_id in keys)))
             self.steps.request(keys, self._client.step, options)
 
     def _looks_of_unfollowed(self, ids: Sequence[str]) -> set[str]:
@@ -218,12 +222,14 @@ class Acts:
             self.record("cancel" if state == CANCELLED else "pause", ended)
         return ended
 
-    def cancel_steps(self, ids: Sequence[str]) -> list[StepKey]:
-        """Cancel these items' unfinished steps; return (step, item id) of each.
+    def cancel_steps(
+        self, ids: Sequence[str], names: Collection[str] | None = None
+    ) -> list[StepKey]:
+        """Cancel these items' unfinished steps, or some by name; return (step, item id) of each.
 
         One that runs stops within two seconds and leaves no result.
         """
-        dropped = self.steps.cancel(ids)
+        dropped = self.steps.cancel(ids, names)
         self._client.cancel(
             [
                 workflow_ids.step_id(row.step, row.item_id, row.serial)

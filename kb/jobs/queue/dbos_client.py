@@ -17,7 +17,7 @@ from kb.jobs.queue.dbos_tables import make_tables
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.queue.items import Enqueue
 from kb.jobs.queue.outbox_states import IN_PROGRESS
-from kb.jobs.queue.step_states import STEP_IN_PROGRESS
+from kb.jobs.queue.step_states import STEP_IN_PROGRESS, is_product
 
 _GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that DBOS will still run
 
@@ -120,11 +120,15 @@ class DbosClient:
     def step(
         self, connection: sa.Connection, step: str, item_id: str, serial: int, priority: int
     ) -> None:
-        """Queue a step's workflow in the caller's transaction; a used id has no effect."""
+        """Queue a step's workflow in the caller's transaction; a used id has no effect.
+
+        What makes a product has a lane of its own.
+        """
         workflow_id = workflow_ids.step_id(step, item_id, serial)
+        workflow = workflow_ids.PRODUCT if is_product(step) else workflow_ids.STEP
         self._client.enqueue_in_transaction(
             connection,
-            _options(workflow_ids.STEP, workflow_ids.STEP_QUEUE, workflow_id, priority),
+            _options(workflow, workflow_ids.queue_of(workflow_id), workflow_id, priority),
             step,
             item_id,
             serial,

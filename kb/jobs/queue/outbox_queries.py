@@ -19,7 +19,7 @@ from kb.jobs.queue.outbox_states import (
     WAITING,
     OutboxEntry,
 )
-from kb.jobs.queue.step_states import UNFINISHED
+from kb.jobs.queue.step_states import PRODUCT, UNFINISHED
 from kb.types.clock import SLACK_S
 
 
@@ -85,7 +85,10 @@ def due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[boo
     c = deliveries.c
     # A row whose time of change is later than now was changed before the clock was set back.
     in_time = sa.or_(c.due_at <= now, c.updated_at > now + SLACK_S)
-    unfinished = sa.exists().where(steps.c.item_id == c.item_id, steps.c.status.in_(UNFINISHED))
+    unfinished = sa.exists().where(
+        steps.c.item_id == c.item_id, steps.c.status.in_(UNFINISHED),
+        steps.c.step.not_like(f"{PRODUCT}%"),
+    )  # fmt: skip
     ended = sa.and_(
         c.status == WAITING, c.problem["code"].as_string() == AWAITS_STEPS, sa.not_(unfinished)
     )

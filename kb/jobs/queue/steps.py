@@ -19,17 +19,21 @@ from kb.jobs.queue.numbered_rows import NO_ERROR, Enqueue, NumberedRows
 from kb.jobs.queue.step_states import (
     CANCELLED,
     DONE,
+    PRODUCT,
     RUNNING,
     SKIPPED,
     STEP_IN_PROGRESS,
     UNFINISHED,
     WAITING,
     StepRow,
+    shown_step,
 )
 from kb.types.clock import SLACK_S
 
 StepKey = tuple[str, str]
 """The name of a step and an item's id."""
+
+_PRODUCTS = f"{PRODUCT}%"
 
 
 class StepStore:
@@ -55,13 +59,22 @@ class StepStore:
 
     @repeated
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of items in each state, by step."""
+        """Return the number of items in each state, by step; products are left out."""
+        return self._counts(steps.c.step.not_like(_PRODUCTS))
+
+    @repeated
+    def product_counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of products in each state, by kind."""
+        return self._counts(steps.c.step.like(_PRODUCTS))
+
+    def _counts(self, which: sa.ColumnElement[bool]) -> dict[str, dict[str, int]]:
         c = steps.c
-        query = sa.select(c.step, c.status, sa.func.count()).group_by(c.step, c.status)
+        query = sa.select(c.step, c.status, sa.func.count()).where(which).group_by(c.step, c.status)
         found: dict[str, dict[str, int]] = {}
         with self._database.begin() as connection:
             for step, status, count in connection.execute(query.order_by(c.step, c.status)):
-                found.setdefault(str(step), {})[str(status)] = int(count)
+                counts = found.setdefault(shown_step(str(step)), {})
+                counts[str(status)] = counts.get(str(status), 0) + int(count)
         return found
 
     @repeated
@@ -146,13 +159,13 @@ class StepStore:
         )
 
     @repeated
-    def cancel(self, ids: Sequence[str]) -> list[StepRow]:
-        """Cancel the unfinished steps of these items; return the rows as they were."""
+    def cancel(self, ids: Sequence[str], names: Collection[str] | None = None) -> list[StepRow]:
+        """Cancel the unfinished steps of these items, with `names` these; return the old rows."""
         item_ids, dropped = frozenset(ids), []
         query = sa.select(steps).where(steps.c.status.in_(UNFINISHED))
         with self._database.begin() as connection:
             for row in connection.execute(query.with_for_update()).all():
-                if row.item_id in item_ids:
+                if row.item_id in item_ids and (names is None or row.step in names):
                     change = sa.update(steps).where(_key(row.step, row.item_id))
                     now = self._database.time(connection)
                     values = {**NO_ERROR, "due_at": None, "updated_at": now}
@@ -206,6 +219,16 @@ class StepStore:
                 )
             )  # fmt: skip
             return bool(done.rowcount)
+
+    @repeated
+    def forget_products(self, before: float) -> int:
+        """Delete the rows of products that ended before a time; return their number."""
+        c = steps.c
+        old = sa.delete(steps).where(
+            c.step.like(_PRODUCTS), c.status.not_in(UNFINISHED), c.updated_at < before
+        )
+        with self._database.begin() as connection:
+            return int(connection.execute(old).rowcount)
 
     def report(self, row: StepRow, progress: float) -> None:
         """Record the finished share of a running step."""

@@ -4,6 +4,8 @@ A workflow with a wrong name or queue would stay queued for ever without an erro
 are defined only here. A workflow whose steps change their order gets a new name (`_v2`).
 """
 
+from kb.jobs.queue import step_states
+
 APPLICATION = "kb-ingest"
 APPLICATION_VERSION = "1"  # fixed: by default it is a hash of the source code
 
@@ -11,12 +13,14 @@ ITEM_QUEUE = "items"
 PUBLISH_QUEUE = "publish"
 CAPTIONS_QUEUE = "captions"
 STEP_QUEUE = "steps"
-QUEUES = (ITEM_QUEUE, PUBLISH_QUEUE, CAPTIONS_QUEUE, STEP_QUEUE)
+PRODUCT_QUEUE = "products"
+QUEUES = (ITEM_QUEUE, PUBLISH_QUEUE, CAPTIONS_QUEUE, STEP_QUEUE, PRODUCT_QUEUE)
 
 INGEST = "ingest_v1"
 PUBLISH = "publish_v1"
 CAPTIONS = "captions_v1"
 STEP = "step_v1"
+PRODUCT = "product_v1"
 
 ITEM_LANE = "items"
 DOWNLOAD_LANE = "download"
@@ -60,6 +64,8 @@ def queue_of(workflow_id: str) -> str:
     """Return the queue of a workflow, to queue it again."""
     if workflow_id.startswith("captions:"):
         return CAPTIONS_QUEUE
+    if workflow_id.startswith(f"step:{step_states.PRODUCT}"):
+        return PRODUCT_QUEUE
     if workflow_id.startswith("step:"):
         return STEP_QUEUE
     return PUBLISH_QUEUE if workflow_id.startswith("publish:") else ITEM_QUEUE

@@ -127,6 +127,7 @@ def requeue_lost(context: WorkerContext, idle_before: set[Key]) -> set[Key]:
 def delete_old_records(context: WorkerContext) -> None:
     """Delete the records of workflows that ended longer ago than the setting allows."""
     context.client.delete_finished(context.now() - context.settings.keep_records_days * DAY_S)
+    context.steps.forget_products(context.now() - context.settings.products_days * DAY_S)
 
 
 def back_up_database(context: WorkerContext) -> None:

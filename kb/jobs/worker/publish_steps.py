@@ -11,7 +11,7 @@ from kb.jobs.publisher import HeldForReview
 from kb.jobs.queue import outbox_states
 from kb.jobs.queue.outbox import FIRST_POLL_S
 from kb.jobs.queue.outbox_states import OutboxEntry
-from kb.jobs.queue.step_states import UNFINISHED
+from kb.jobs.queue.step_states import UNFINISHED, is_product
 from kb.jobs.queue.workflow_ids import publish_lane
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import WorkerContext, block_forever
@@ -98,7 +98,7 @@ class PublishSteps:
         if context.now() >= outbox_entry.since + hours * HOUR_S:
             return None
         rows = context.steps.for_items([self._id]).get(self._id, ())
-        names = [row.step for row in rows if row.status in UNFINISHED]
+        names = [row.step for row in rows if row.status in UNFINISHED and not is_product(row.step)]
         if not names:
             return None
         return KBError(

@@ -81,6 +81,7 @@ LIBRARY_MISSING_TIMEOUT_S, LIBRARY_MISSING_IDLE_TIMEOUT_S = 120.0, 20.0
 PUBLISHERS = 4
 CAPTIONERS = 2  # they mostly wait in the lane of downloads
 ENRICHERS = 1  # each has a process of its own, beside the recognizer
+PRODUCERS = 1  # of films; ffmpeg takes the cores that the recognizer leaves
 
 
 class Worker:
@@ -197,7 +198,7 @@ class Worker:
         self._do(share.refresh)
         limit_queues({workflow_ids.ITEM_QUEUE: share.limit})
         dbos_delays.follow_database_clock(database)
-        threads = in_flight + PUBLISHERS + CAPTIONERS + ENRICHERS + 4
+        threads = in_flight + PUBLISHERS + CAPTIONERS + ENRICHERS + PRODUCERS + 4
         DBOS(config=config(database, context.executor, threads))
         DBOS.listen_queues(list(workflow_ids.QUEUES))
         with database.errors():
@@ -218,6 +219,11 @@ class Worker:
             DBOS.register_queue(
                 workflow_ids.STEP_QUEUE,
                 worker_concurrency=ENRICHERS,
+                polling_interval_sec=PUBLISH_POLL_S,
+            )
+            DBOS.register_queue(
+                workflow_ids.PRODUCT_QUEUE,
+                worker_concurrency=PRODUCERS,
                 polling_interval_sec=PUBLISH_POLL_S,
             )
         log.info("worker %s: %d items in flight", context.executor, in_flight)

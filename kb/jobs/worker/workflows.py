@@ -12,6 +12,7 @@ from kb.jobs.worker.caption_steps import CaptionSteps
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.enrich_steps import EnrichSteps
 from kb.jobs.worker.item_steps import ItemSteps, StepResult
+from kb.jobs.worker.product_steps import ProductSteps
 from kb.jobs.worker.publish_steps import PublishSteps
 
 # A killed worker is not an error of the item: no number of recoveries fails it.
@@ -90,3 +91,14 @@ def follow_words(step: str, item_id: str, serial: int) -> None:
 @DBOS.step(name="enrich")
 def enrich(step: str, item_id: str, serial: int) -> str:
     return EnrichSteps(_require_context(), step, item_id, serial).run()
+
+
+@DBOS.workflow(name=workflow_ids.PRODUCT, max_recovery_attempts=_UNLIMITED)
+def make_product(step: str, item_id: str, serial: int) -> None:
+    """Make one product of an item."""
+    produce(step, item_id, serial)
+
+
+@DBOS.step(name="product")
+def produce(step: str, item_id: str, serial: int) -> str:
+    return ProductSteps(_require_context(), step, item_id, serial).run()

@@ -9,6 +9,34 @@ DE: dict[str, tuple[str, str]] = {
         "Nur Untertitel eines ganzen Mediums können eine Spur sein, die ein Abspieler einschaltet.",
         "--soft weglassen, oder --captions --soft nehmen.",
     ),
+    "video.not_of_file": (
+        "--fetch und --no-wait sind für Einträge der Bibliothek.",
+        "Sie weglassen.",
+    ),
+    "video.no_transcript_yet": (
+        "{item_id} hat kein fertiges Transkript.",
+        "Warten, bis es fertig ist: kb status",
+    ),
+    "video.cancelled": (
+        "Das Erzeugnis von {item_id} wurde abgebrochen.",
+        "Es noch einmal bestellen.",
+    ),
+    "video.not_fetched": (
+        "Das Bild von {title!r} lässt sich nicht holen: {reason}",
+        "Ohne --fetch stehen die Wörter über einer Welle des Tons.",
+    ),
+    "video.unknown_order": (
+        "Dieses Erzeugnis ist hier nicht bekannt: {kind!r}.",
+        "Bekannt sind: {known}. Eine neuere Fassung des Programms kann es eingereiht haben.",
+    ),
+    "evidence.queued_folder": (
+        "Ein Worker macht ein Paket als ZIP, nicht als Ordner.",
+        "--no-wait weglassen, oder eine Datei nennen, die auf .zip endet.",
+    ),
+    "verify.pack_options": (
+        "--repair und --dry-run sind für die Bibliothek: ein Paket wird verglichen, nie geändert.",
+        "kb verify FILE.zip allein; ein beschädigtes Paket macht kb evidence noch einmal.",
+    ),
     "evidence.no_words": (
         "Von {start} bis {end} wird nichts gesagt.",
         "Die Zeiten ansehen: kb show {item_id}",
@@ -121,7 +149,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "note.video_no_picture": (
         "{name} hat kein Bild: die Wörter stehen über der Welle seines Tons.",
-        "Ein Bild angeben mit --picture FILE.png",
+        "Ein Standbild angeben mit --picture FILE.png, oder --fetch, wo die Quelle ein Bild hat.",
     ),
     "note.video_ends_early": (
         "Der Film endet bei {made:.1f} s, aber {name} sagt, dass es {length:.1f} s dauert.",

@@ -17,7 +17,7 @@ def render(service: Service, entry: LibraryEntry) -> None:
     """Draw the steps; nothing for an item without any."""
     try:
         found = [each for status in service.items.statuses(ids=[entry.item.id])
-                 for each in status.steps]  # fmt: skip
+                 for each in status.steps if not each.is_product]  # fmt: skip
     except KBError as error:
         messages.error(error)
         return
