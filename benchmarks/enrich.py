@@ -3,6 +3,7 @@
     python benchmarks/enrich.py            recorded voices, and an hour of them; a talk with slides;
                                            words beside steps; the same sound in 192 talks
     python benchmarks/enrich.py --sound    the same sound alone
+    python benchmarks/enrich.py --screen   the text on the screen alone
     python benchmarks/enrich.py --full     twelve hours as well
 
 Processor time is that of one core, ffmpeg included; memory is the peak of the step's process.
@@ -234,8 +235,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="twelve hours as well")
     parser.add_argument("--sound", action="store_true", help="the same sound alone")
+    parser.add_argument("--screen", action="store_true", help="the text on the screen alone")
     asked = parser.parse_args()
     full = asked.full
+    if asked.screen:
+        with tempfile.TemporaryDirectory() as name:
+            return 0 if talk_with_slides(Path(name)) else 1
     from benchmarks.support.same_sound import same_sound
 
     with tempfile.TemporaryDirectory() as name:

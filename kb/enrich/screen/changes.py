@@ -82,11 +82,14 @@ def changed_tiles(one: Grey, other: Grey) -> npt.NDArray[np.bool_]:
 def is_changed(one: Grey, other: Grey) -> bool:
     """Return True if the pictures differ by more than a moving corner."""
     tiles = changed_tiles(one, other)
-    in_all = int(tiles.sum())
+    return outside_corner(tiles) >= _OUTSIDE or int(tiles.sum()) >= _IN_ALL
+
+
+def outside_corner(tiles: npt.NDArray[np.bool_]) -> int:
+    """Return the number of changed tiles, without those of the corner in which most have."""
     rows, columns = _CORNER
     corners = (tiles[:rows, -columns:], tiles[-rows:, -columns:])
-    outside = in_all - max(int(corner.sum()) for corner in corners)
-    return outside >= _OUTSIDE or in_all >= _IN_ALL
+    return int(tiles.sum()) - max(int(corner.sum()) for corner in corners)
 
 
 def is_same(one: Grey, other: Grey) -> bool:

@@ -1,13 +1,14 @@
-"""Samples of a video's picture: the first frame of each second, or every Nth frame.
+"""Samples of a video's picture: at most one a second, or every Nth frame.
 
-Frames that no other frame needs are not decoded, which halves the work. One thread decodes: the
-recognizer of speech may need the others.
+Frames that no other frame needs are not decoded, nor stretches in which the picture stands. One
+thread decodes: the recognizer of speech may need the others.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -16,7 +17,9 @@ import numpy.typing as npt
 from av.stream import Disposition
 from PIL import Image
 
-from kb.enrich.screen.changes import HEIGHT, WIDTH, Sample
+from kb.enrich.screen.changes import Sample
+from kb.enrich.screen.decoding import decoded, grey, packets, time_of
+from kb.enrich.screen.stretches import Stretches
 from kb.errors import MediaUnavailable
 from kb.media import shown
 from kb.media.probe import LOCAL_ONLY, MediaProbe, media_url
@@ -48,49 +51,25 @@ def samples(found: MediaProbe, *, every: int | None = None) -> Iterator[Sample]:
             size = f"{stream.codec_context.width}x{stream.codec_context.height}"
             raise _unreadable(found.path, ValueError(f"{size} is too large"))
         stream.thread_type = "NONE"
-        if every is None:
-            stream.codec_context.skip_frame = "NONREF"
-        yield from _chosen(container, stream, found.start_s, every)
+        if every is not None:
+            yield from _every(container, stream, found.start_s, every)
+            return
+        stream.codec_context.skip_frame = "NONREF"
+        yield from Stretches(container, stream, found.start_s).samples()
 
 
-def _chosen(
-    container: av.container.InputContainer,
-    stream: av.VideoStream,
-    zero_s: float,
-    every: int | None,
+def _every(
+    container: av.container.InputContainer, stream: av.VideoStream, zero_s: float, every: int
 ) -> Iterator[Sample]:
-    count, due_s, latest_s = 0, 0.0, -1.0
-    for packet in _packets(container, stream):
-        try:
-            frames = packet.decode()
-        except (av.error.FFmpegError, ValueError, MemoryError):
-            continue  # a damaged part
-        for frame in frames:
-            assert isinstance(frame, av.VideoFrame)
+    count, latest_s = 0, -1.0
+    for packet in chain(packets(container, stream), (None,)):
+        for frame in decoded(stream, packet):
             count += 1
-            if frame.pts is None or frame.time_base is None:
-                continue
-            at_s = max(0.0, float(frame.pts * frame.time_base) - zero_s)
-            if at_s <= latest_s:
-                continue  # a clock that began again: what was seen has its time
-            is_due = at_s >= due_s if every is None else (count - 1) % every == 0
-            if is_due:
-                due_s, latest_s = float(int(at_s) + 1), at_s
-                yield Sample(at_s, _grey(frame), frame)
-
-
-def _packets(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[av.Packet[av.VideoStream]]:
-    try:
-        yield from container.demux(stream)
-    except (av.error.FFmpegError, OSError):
-        return  # a file that is cut off has its picture up to there
-
-
-def _grey(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    small = frame.reformat(WIDTH, HEIGHT, "gray", interpolation="AREA")
-    return np.asarray(small.to_ndarray(), dtype=np.uint8)
+            at_s = time_of(stream, frame, zero_s)
+            # A clock that began again: what was seen has its time.
+            if at_s is not None and at_s > latest_s and (count - 1) % every == 0:
+                latest_s = at_s
+                yield Sample(at_s, grey(frame), frame)
 
 
 def picture(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
