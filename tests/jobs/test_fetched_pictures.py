@@ -7,11 +7,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from kb.jobs.queue.item_states import DONE as ITEM_DONE
+from kb.jobs.queue.source_factory import measure_picture
 from kb.jobs.queue.step_states import CANCELLED, DONE, SKIPPED, WAITING, StepRow
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.enrich_steps import EnrichSteps
@@ -24,11 +27,12 @@ from kb.settings import Settings, get_settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.listing.scan import picture_bytes, scan
-from kb.sources.ytdlp.picture import smallest_picture
+from kb.sources.ytdlp.length_check import DamagedFile
+from kb.sources.ytdlp.picture import PictureCheck, smallest_picture
 from tests.fakes.media import FakeMedia
 from tests.jobs.test_published_content import transcript
 from tests.support.items import item
-from tests.support.slides import Showing, require_reader, text_picture, write_video
+from tests.support.slides import Showing, noise, require_reader, text_picture, write_video
 from tests.support.waiting import WAIT_S, until
 
 SHORT_ID = "abcdefghijk"
@@ -165,6 +169,65 @@ def test_a_picture_that_cannot_be_fetched_is_reported(
     assert left(online) == []
     item_row = online.items.read(ITEM.id)
     assert item_row is not None and item_row.state == ITEM_DONE
+
+
+@pytest.mark.slow
+def test_a_picture_that_arrives_cut_off_is_fetched_again(
+    online: WorkerContext, site: FakeMedia
+) -> None:
+    site.script[PICTURE] = ["truncate", "ok"]
+    assert carry_out(online).status == DONE
+    assert LINE in str(result(online)["pages"])
+    assert len(site.requests_of("media")) == 2 and left(online) == []
+
+    # It never arrives whole: that is reported, and what was read before stays.
+    before = result(online)
+    site.script[PICTURE] = ["truncate"]
+    row = carry_out(online, again=True)
+    assert row.status == WAITING and row.problem is not None
+    assert result(online) == before and left(online) == []
+
+
+CUTS = [
+    # end of the file's name, options of its container, share of the bytes that arrived
+    ("mp4", {"movflags": "faststart"}, 0.6),
+    ("mp4", {"movflags": "faststart"}, 0.97),
+    ("mp4", {}, 0.6),  # its index is at the end
+    ("webm", {}, 0.6),
+    ("mkv", {}, 0.6),
+]
+
+
+@pytest.mark.parametrize(("ending", "options", "share"), CUTS)
+def test_a_cut_off_picture_is_not_whole(
+    tmp_path: Path, ending: str, options: dict[str, str], share: float
+) -> None:
+    path = tmp_path / f"in.{ending}"
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libvpx-vp9" if ending == "webm" else "libx264", rate=4)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for number in range(40):
+            frame = av.VideoFrame.from_image(noise(number).resize((320, 180)))
+            frame.pts, frame.time_base = number, Fraction(1, 4)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert measure_picture(path) == (pytest.approx(10, abs=0.3), False, 0)
+    tries = 3
+    PictureCheck(replace(ITEM, duration_s=10.0), measure_picture, tries).check(path, {})
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(DamagedFile):
+        PictureCheck(replace(ITEM, duration_s=10.0), measure_picture, tries).check(path, {})
+
+
+def test_a_picture_that_ends_before_the_sound_is_taken_the_second_time(
+    tmp_path: Path, video: bytes
+) -> None:
+    path = tmp_path / "in.mp4"
+    path.write_bytes(video)
+    check = PictureCheck(replace(ITEM, duration_s=60.0), measure_picture, 3)
+    with pytest.raises(DamagedFile):
+        check.check(path, {})
+    check.check(path, {})
 
 
 def test_a_cancelled_download_leaves_nothing(online: WorkerContext, site: FakeMedia) -> None:

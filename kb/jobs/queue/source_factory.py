@@ -40,6 +40,13 @@ def measure(path: Path, *, longest_s: float = math.inf) -> Measured:
     return Measured(stream.duration_s, stream.truncated, lost_s)
 
 
+def measure_picture(path: Path) -> Measured:
+    """Return the length of a file's picture. Raises MediaUnavailable."""
+    from kb.media.picture_length import picture_length
+
+    return Measured(*picture_length(path))
+
+
 def _facts(path: Path) -> RecordingFacts:
     from kb.media.recording_facts import recording_facts
 
@@ -138,6 +145,7 @@ class SourceFactory:
             "settings": settings,
             "database": self.database,
             "measure": partial(measure, longest_s=settings.longest_s),
+            "measure_picture": measure_picture,
         }
 
 

@@ -22,7 +22,8 @@ class OnlineSource:
     """The base of all sources that download. Settings and database are opened on first use.
 
     `measure` returns the decoded length of a file; without it a download is not
-    compared with the declared duration. `clock` returns epoch seconds, `sleep` waits;
+    compared with the declared duration; `measure_picture` does so for a picture that is fetched
+    alone. `clock` returns epoch seconds, `sleep` waits;
     without a clock the database's own counts.
     """
 
@@ -32,12 +33,14 @@ class OnlineSource:
         database: Database | None = None,
         *,
         measure: Measure | None = None,
+        measure_picture: Measure | None = None,
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
         self._database = database
         self._measure = measure
+        self._measure_picture = measure_picture
         self._given_clock = clock
         self._sleep = sleep
 
@@ -71,7 +74,13 @@ class OnlineSource:
     ) -> Path | None:
         """Download the picture alone; see `kb.sources.ytdlp.picture.PictureDownloader`."""
         plain = self.settings.replace(witness=False, captions="", thumbnail=False)
-        downloader = PictureDownloader(plain, self.database, clock=self._clock, sleep=self._sleep)
+        downloader = PictureDownloader(
+            plain,
+            self.database,
+            measure=self._measure_picture,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
         return downloader.picture(item, folder, progress)
 
     def _downloader(self) -> Downloader:

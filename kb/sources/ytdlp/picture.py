@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kb.errors import MediaUnavailable
+from kb.errors import KBError, MediaUnavailable
 from kb.sources.base import Progress, no_progress
+from kb.sources.remote_fields import number
 from kb.sources.ytdlp.download import Downloader
+from kb.sources.ytdlp.errors import YtdlpFailure
+from kb.sources.ytdlp.length_check import DamagedFile, Measure, tolerance_s
 from kb.types import MediaItem
 
 LEAST_LINES = 360  # text of a slide is still read at this height, and not below
@@ -28,7 +31,8 @@ class PictureDownloader(Downloader):
         """
         self._check_available(item)
         try:
-            return self._checked(item, folder, progress, "audio", lambda *_: None)[0]
+            check = PictureCheck(item, self._measure, self._settings.download_attempts)
+            return self._checked(item, folder, progress, "audio", check.check)[0]
         except MediaUnavailable as error:
             if error.code != NO_PICTURE:
                 raise
@@ -37,6 +41,40 @@ class PictureDownloader(Downloader):
     def _options(self, item: MediaItem, folder: Path, keep: str, fresh: bool) -> dict[str, Any]:
         options = super()._options(item, folder, "audio", fresh)
         return options | {"format": _smallest}
+
+
+class PictureCheck:
+    """The check that a picture has arrived whole; `attempts` is the largest number of downloads."""
+
+    def __init__(self, item: MediaItem, measure: Measure | None, attempts: int) -> None:
+        self._item, self._measure, self._attempts = item, measure, attempts
+        self._size = -1
+
+    def check(self, path: Path, info: Mapping[str, Any]) -> None:
+        """Raise DamagedFile if the file is to be downloaded once more from its beginning.
+
+        A picture may end before the sound: a whole file that arrives twice with the same size is
+        taken as it is.
+        """
+        if self._measure is None:
+            return
+        try:
+            measured = self._measure(path)
+        except KBError as error:
+            raise DamagedFile(YtdlpFailure("transient", "damaged", error=error)) from None
+        expected_s = number(info.get("duration")) or self._item.duration_s
+        size = path.stat().st_size
+        repeated, self._size = size == self._size, size
+        is_short = bool(expected_s and measured.duration_s < expected_s - tolerance_s(expected_s))
+        if not measured.truncated and (not is_short or repeated or self._attempts == 1):
+            return
+        raise DamagedFile(
+            YtdlpFailure(
+                "transient", "short", measured_s=measured.duration_s, declared_s=expected_s
+            )
+            if expected_s and is_short
+            else YtdlpFailure("transient", "damaged")
+        )
 
 
 def _smallest(context: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
