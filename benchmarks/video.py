@@ -17,9 +17,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
+
 from benchmarks.support.common import figure
+from kb.media.pcm import Pcm
+from kb.media.probe import probe
+from kb.types import Transcript
 from kb.video.caption_style import load_style
 from kb.video.captioned import FilmRequest, Words, make_film
+from kb.video.dub_fitting import Line, lay_out
+from kb.video.dub_mix import mix
 from kb.video.reel import FADE_S, Stretch, make_reel
 from kb.video.soft_tracks import add_track
 from tests.support import films
@@ -71,7 +78,29 @@ def measure(folder: Path, seconds: float) -> tuple[bool, float]:
     used_s, _ = cost(lambda: make_reel(film, words, stretches, request, target, target=target))
     made_s = sum(each.length_s for each in stretches) - 2 * FADE_S
     figure(f"a reel of three stretches, {made_s:g} s", made_s / used_s, "x real time")
+    met &= dub(folder, film, words, seconds)
     return met, peak
+
+
+def dub(folder: Path, film: Path, words: Transcript, seconds: float) -> bool:
+    """Measure the fitting of lines and the mix of a dub, without the voice; return True if met."""
+    sound = (9000 * np.sin(np.arange(22_050 * 6) / 12)).astype(np.int16)
+
+    def say(_text: str, _voice: str, speed: float) -> Pcm:
+        # Each line is too long and is compressed, which is the most work.
+        return Pcm(22_050, sound[: round(22_050 * 3.4 / speed)])
+
+    lines = [Line(s.start_s, s.end_s, s.text, "") for s in words.segments]
+    found, track, target = probe(film), folder / "voice.raw", folder / "dub.m4a"
+
+    def make() -> None:
+        lay_out(lines, seconds, say, track)
+        mix(found, 0, track, "de", target, target=target, length_s=seconds, threads=1)
+
+    used_s, _ = cost(make)
+    return figure(
+        f"fitting and mix of a dub, {seconds:g} s", seconds / used_s, "x real time", at_least=10.0
+    )
 
 
 def main() -> int:

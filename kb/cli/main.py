@@ -30,6 +30,7 @@ from kb.cli.commands import (
     review,
     serve,
     sources,
+    speak,
     speakers,
     video,
 )
@@ -96,6 +97,7 @@ jobs.register(app)
 enrich.register(app)
 notes.register(app)
 speakers.register(app)
+speak.register(app)
 sources.register(app)
 publish.register(app)
 machine.register(app)

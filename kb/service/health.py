@@ -6,7 +6,7 @@ import platform
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -38,6 +38,7 @@ from kb.service.health_storage import check_storage
 from kb.service.language_model import NO_ADDRESS, check_language_model
 from kb.service.presets import Presets
 from kb.service.setting_choices import choice_mistakes
+from kb.service.speech import check_speech
 from kb.settings import Settings, current_sources, tolerated_mistakes
 from kb.storage import permissions
 from kb.storage.free_space import size_text
@@ -74,6 +75,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         *_steps(settings),
         *_meaning(settings),
         *_language_model(settings),
+        *_voices(settings),
         _presets(settings),
         _library(settings),
         *_rights(settings),
@@ -283,13 +285,23 @@ def _steps(settings: Settings) -> list[HealthCheck]:
 
 def _language_model(settings: Settings) -> list[HealthCheck]:
     """Check the language model: where texts go, and at what price. Nothing is asked."""
+    return _found("Language model", check_language_model(settings))
+
+
+def _voices(settings: Settings) -> list[HealthCheck]:
+    """Check the engines of voices; those of this machine are asked for their voices."""
+    return _found("Voices", check_speech(settings))
+
+
+def _found(name: str, results: Iterable[tuple[str, str, str] | KBError]) -> list[HealthCheck]:
+    """Return a check for each state with its finding and next step, or error."""
     found = []
-    for each in check_language_model(settings):
+    for each in results:
         if isinstance(each, KBError):
-            found.append(_failed("Language model", each))
+            found.append(_failed(name, each))
         else:
             state: Literal["ok", "warn"] = "ok" if each[0] == "ok" else "warn"
-            found.append(HealthCheck("Language model", state, each[1], each[2]))
+            found.append(HealthCheck(name, state, each[1], each[2]))
     return found
 
 

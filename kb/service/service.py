@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kb.service.asking import Asking
     from kb.service.backup import Backup
     from kb.service.corrections import Corrections
+    from kb.service.dubbing import Dubbing
     from kb.service.enrichment import Enrichment
     from kb.service.evidence import Evidence
     from kb.service.exports import Exports
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from kb.service.revisions import Revisions
     from kb.service.search import Search
     from kb.service.speaker_names import SpeakerActs
+    from kb.service.speech import Speech
     from kb.service.subscriptions import Subscriptions
     from kb.service.transcription import Transcription
     from kb.service.verification import Verification
@@ -274,6 +276,20 @@ class Service:
         from kb.service.products import ItemProducts
 
         return ItemProducts(self.settings, self.library, self.queue, self.items, self.workers)
+
+    @cached_property
+    def speech(self) -> Speech:
+        """Texts read aloud, and the voices that can."""
+        from kb.service.speech import Speech
+
+        return Speech(self.settings, self.items, self.language_model)
+
+    @cached_property
+    def dubbing(self) -> Dubbing:
+        """Media in another language, spoken over their own sound."""
+        from kb.service.dubbing import Dubbing
+
+        return Dubbing(self.settings, self.library, self.items, self.review)
 
     @cached_property
     def corrections(self) -> Corrections:

@@ -33,6 +33,7 @@ from kb.settings.odin import OdinSettings
 from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
 from kb.settings.screen import ScreenSettings
+from kb.settings.speech import SpeechSettings
 from kb.storage.validation import first_mistake
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,6 +66,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "object_storage": ObjectStorageSettings,
     "language_models": LanguageModelSettings,
     "screen": ScreenSettings,
+    "speech": SpeechSettings,
 }
 """The groups of settings, in the order of `.env.example` and of the Settings tab."""
 
@@ -83,6 +85,7 @@ class Settings(
     ObjectStorageSettings,
     LanguageModelSettings,
     ScreenSettings,
+    SpeechSettings,
 ):
     """Every setting with its default; the field's alias is its name in the environment."""
 

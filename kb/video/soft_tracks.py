@@ -27,6 +27,11 @@ _LANGUAGES = {
 }  # fmt: skip
 
 
+def track_language(language: str) -> str:
+    """Return the name of a language in a track, `und` for one that is not known."""
+    return _LANGUAGES.get(language[:2], "und")
+
+
 def add_track(
     medium: Path,
     transcript: Transcript,
@@ -57,7 +62,7 @@ def add_track(
             *("-protocol_whitelist", "file", "-i", _CAPTIONS),
             *("-map", "0:V?", "-map", "0:a?", "-map", "1:s", "-c", "copy"),
             *("-c:s", _CODECS.get(target.suffix.lower(), _MOVIE_TEXT)),
-            *("-metadata:s:s:0", f"language={_LANGUAGES.get(transcript.language[:2], 'und')}"),
+            *("-metadata:s:s:0", f"language={track_language(transcript.language)}"),
             *("-disposition:s:0", "default", "-movflags", "+faststart"),
             *("-max_muxing_queue_size", "4096", f"file:{draft.absolute()}"),
             *start_arguments(found),

@@ -19,6 +19,7 @@ EN: dict[str, str] = {
     "check_rights": "Rights",
     "check_settings": "Settings",
     "check_speech_detection": "Speech detection",
+    "check_voices": "Voices",
     "check_worker": "Worker",
     "check_workers": "Workers",
     "check_youtube_data_api_keys": "YouTube Data API keys",
@@ -37,6 +38,8 @@ EN: dict[str, str] = {
     "secret_use_kb_llm_key": "Language model: key, sent as a header only. Where it is empty, "
     "OPENAI_API_KEY or GEMINI_API_KEY of the environment is taken, if the address is that "
     "provider's.",
+    "secret_use_kb_speech_key": "Service of voices: key, sent as a header only. Where it is empty, "
+    "OPENAI_API_KEY of the environment is taken, if the address is OpenAI's.",
     "secret_use_kb_digest_webhook": "Address that the digest is sent to as JSON (POST).",
     "secret_use_kb_smtp_password": "Password for the sign-in at the e-mail server.",
     "secret_use_api_key": "ODIN: key of the API, sent as a header only. ODIN_API_KEY is the same "
@@ -68,6 +71,7 @@ DE: dict[str, str] = {
     "check_rights": "Zugriffsrechte",
     "check_settings": "Einstellungen",
     "check_speech_detection": "Finden von Sprache",
+    "check_voices": "Stimmen",
     "check_worker": "Arbeiter",
     "check_workers": "Arbeiter",
     "check_youtube_data_api_keys": "Schlüssel der YouTube Data API",
@@ -83,6 +87,8 @@ DE: dict[str, str] = {
     "secret_use_kb_llm_key": "Sprachmodell: Schlüssel, nur als Kopfzeile gesendet. Ist er leer, "
     "gilt OPENAI_API_KEY oder GEMINI_API_KEY der Umgebung, wenn die Adresse die dieses Anbieters "
     "ist.",
+    "secret_use_kb_speech_key": "Dienst mit Stimmen: Schlüssel, nur als Kopfzeile gesendet. Ist er "
+    "leer, gilt OPENAI_API_KEY der Umgebung, wenn die Adresse die von OpenAI ist.",
     "secret_use_kb_webhook_secret": "Geheimnis, mit dem Nachrichten über beendete Aufträge "
     "unterschrieben werden (Standard Webhooks): whsec_ und 24 bis 64 Bytes in Base64. Ein Auftrag "
     "darf einen Webhook nur nennen, wo es gesetzt ist.",

@@ -20,6 +20,7 @@ from kb.ui.i18n import (
     errors_service,
     errors_sinks,
     errors_sources,
+    errors_speech,
     errors_storage,
     errors_video,
 )
@@ -36,6 +37,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     errors_storage,
     errors_service,
     errors_video,
+    errors_speech,
 )
 
 DE: dict[str, tuple[str, str]] = {

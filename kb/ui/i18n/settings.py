@@ -67,6 +67,7 @@ EN: dict[str, str] = {
     "group_object_storage": "Object storage (S3)",
     "group_language_models": "Language models",
     "group_screen": "Text on the screen",
+    "group_speech": "Voices",
     # Subscriptions
     "follow_help": "The worker looks at each again and again and ingests what is new.",
     "follow_none": "Nothing is followed yet.",
@@ -275,6 +276,7 @@ DE: dict[str, str] = {
     "group_object_storage": "Objektspeicher (S3)",
     "group_language_models": "Sprachmodelle",
     "group_screen": "Text auf dem Bildschirm",
+    "group_speech": "Stimmen",
     "follow_help": "Der Arbeiter sieht jedes immer wieder nach und nimmt auf, was neu ist.",
     "follow_none": "Noch wird nichts verfolgt.",
     "follow_new": "Kanal, Playlist oder Ordner",
