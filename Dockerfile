@@ -23,6 +23,11 @@ RUN case "$FLAVOUR" in \
 WORKDIR /app
 # The packages change less often than the code, and have a layer of their own.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY presets.yaml models.yaml streamlit_app.py ./
+COPY .streamlit/config.toml .streamlit/config.toml
+COPY models models
+COPY samples samples
+COPY tools/build_data.py tools/build_data.py
 COPY kb/__init__.py kb/__init__.py
 RUN pip install -c constraints.txt ".[mcp,s3,screen,meaning]" && pip uninstall -y kb-ingest
 COPY . .

@@ -325,7 +325,7 @@ def whole(manager: GPUManager, until: float, *, tiny: bool) -> int:
     settings = get_settings()
     presets = ["max"]
     if not tiny:
-        presets += [name for name in load_presets(settings.presets_file) if name != "max"]
+        presets += [name for name in load_presets(settings.presets_path) if name != "max"]
     with TemporaryDirectory() as name:
         rows = measure_whole(
             (TOY,) if tiny else (TURBO, LARGE),

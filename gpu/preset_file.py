@@ -69,8 +69,12 @@ def without_preset(text: str, name: str, path: Path) -> str:
     return changed
 
 
-def write_text(path: Path, text: str, *, expected: str) -> dict[str, Preset]:
+def write_text(
+    path: Path, text: str, *, expected: str, target: Path | None = None
+) -> dict[str, Preset]:
     """Write a checked text in place of the `expected` one; return its presets.
+
+    With `target` the text is written there, and `path` stays as it is.
 
     Raises SettingsError for a text with a mistake, UsageError if the file no longer has the
     `expected` text, and LibraryError if it cannot be written.
@@ -84,7 +88,7 @@ def write_text(path: Path, text: str, *, expected: str) -> dict[str, Preset]:
             path=path,
         )
     try:
-        with storage.user_path(path) as temporary:
+        with storage.user_path(target or path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="")
     except LibraryError as error:
         raise LibraryError(

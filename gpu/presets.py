@@ -16,14 +16,15 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from gpu.preset_figures import FIGURE_OPTIONS, Preset, figure_problem, quote
 from kb.errors import SettingsError
 from kb.storage import UnreadableText, read_user_text, unreadable_reason
+from kb.storage.bundled import BUNDLED
 
-PRESETS_FILE = Path(__file__).resolve().parents[1] / "presets.yaml"
+PRESETS_FILE = BUNDLED / "presets.yaml"
 
 
 def load_presets(path: str | Path | None = None) -> dict[str, Preset]:
     """Return all presets by name, in the file's order.
 
-    Without a path they come from the project's `presets.yaml`. Raises SettingsError with file,
+    Without a path they come from the program's own file. Raises SettingsError with file,
     line, preset and key, the cause and the accepted values.
     """
     path = presets_path(path)
@@ -31,7 +32,7 @@ def load_presets(path: str | Path | None = None) -> dict[str, Preset]:
 
 
 def presets_path(path: str | Path | None = None) -> Path:
-    """Return the preset file at `path`, or the project's if `path` is empty."""
+    """Return the preset file at `path`, or the program's own if `path` is empty."""
     return Path(path).expanduser() if path else PRESETS_FILE
 
 

@@ -191,7 +191,7 @@ class RunOptions:
 
         Raises SettingsError for an unknown preset or a figure out of range.
         """
-        presets = load_presets(settings.presets_file)
+        presets = load_presets(settings.presets_path)
         figures = {each: getattr(self, each) for each, o in OPTIONS.items() if o.is_preset_figure}
         return override(find_preset(self.preset or settings.preset, presets), **figures)
 

@@ -77,7 +77,7 @@ from kb.service.export_request import ExportRequest, parse_formats
 from kb.service.notation import SEARCH_MODES
 from kb.service.private_files import private_files
 from kb.service.setting_choices import check_choices
-from kb.settings import PROJECT_ROOT, get_settings, python_command, tolerant_settings
+from kb.settings import BUNDLED, get_settings, python_command, tolerant_settings
 from kb.types import SubtitleLayout
 from kb.types.guarded_output import GuardedFormatter, guarded_output
 from kb.types.quality import likely_wrong
@@ -394,7 +394,7 @@ def open_app(
     home = get_settings().home
     if not has_library(home):
         console.print_note(f"There is no library in {home} yet; the dashboard makes one there.")
-    command = python_command("-m", "streamlit", "run", str(PROJECT_ROOT / "streamlit_app.py"))
+    command = python_command("-m", "streamlit", "run", str(BUNDLED / "streamlit_app.py"))
     reason = open_browser.unavailable_reason(os.environ)
     if reason and not no_browser:
         console.print_note(
@@ -405,7 +405,7 @@ def open_app(
     # Streamlit and the settings read their files from the working directory. The server has
     # another working directory, and must use the library of the current one.
     environment = {**os.environ, "KB_HOME": str(get_settings().home)}
-    done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False)
+    done = subprocess.run(command, cwd=BUNDLED, env=environment, check=False)
     raise typer.Exit(done.returncode)
 
 

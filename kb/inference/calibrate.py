@@ -30,7 +30,7 @@ from kb.errors import MediaUnavailable
 from kb.inference.memory_fit import estimate_memory
 from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
-from kb.settings import PROJECT_ROOT
+from kb.storage.bundled import BUNDLED
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kb.asr.engines.base import Engine
     from kb.asr.windows.windowing import Window
 
-SAMPLES = PROJECT_ROOT / "samples"
+SAMPLES = BUNDLED / "samples"
 BATCHES = (1, 2, 4, 8, 16, 32, 56, 112, 224)
 PREPARE_SHARE = 0.1  # of the time, for each of reading and detection
 LIBRARIES = ("torch", "transformers", "ctranslate2", "faster-whisper", "onnxruntime")

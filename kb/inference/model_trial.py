@@ -21,11 +21,11 @@ from kb.asr.windows.windowing import Window
 from kb.errors import KBError, ModelUnavailable
 from kb.hub import cache
 from kb.hub.refusals import remember
-from kb.settings import PROJECT_ROOT
+from kb.storage.bundled import BUNDLED
 from kb.types.safe_text import printable, without_unsafe_advice
 
 TRIAL = "trial-1"
-SPEECH = PROJECT_ROOT / "samples" / "The harbour in winter.mp4"
+SPEECH = BUNDLED / "samples" / "The harbour in winter.mp4"
 SPEECH_S = 4.0
 
 

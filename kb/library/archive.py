@@ -29,7 +29,7 @@ from kb.storage import Fields
 MANIFEST = "manifest.json"
 FORMAT = 1
 FOLDERS = ("media", "extras", "trash", "uploads", "versions")
-DOCUMENTS = (".json", ".jsonl")  # files of the library folder itself
+DOCUMENTS = (".json", ".jsonl", ".yaml")  # files of the library folder itself
 BLOCK_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]

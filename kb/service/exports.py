@@ -126,7 +126,7 @@ class Exports:
         if transcript.timestamps != "word":
             return False
         with suppress(KBError):
-            preset = load_presets(self.items.settings.presets_file).get(transcript.preset)
+            preset = load_presets(self.items.settings.presets_path).get(transcript.preset)
             return preset is not None and preset.timestamps == "word"
         return False
 

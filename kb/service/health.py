@@ -314,7 +314,7 @@ def _presets(settings: Settings) -> HealthCheck:
 
 
 def _load_presets(settings: Settings) -> dict[str, Preset]:
-    return load_presets(settings.presets_file)
+    return load_presets(settings.presets_path)
 
 
 def _library(settings: Settings) -> HealthCheck:

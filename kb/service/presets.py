@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gpu import preset_file
 from gpu.preset_figures import Preset
-from gpu.presets import check_presets, find_preset, load_presets, presets_path, read_preset_file
+from gpu.presets import check_presets, find_preset, load_presets, read_preset_file
 from kb.errors import KBError
 from kb.settings import Settings
 
@@ -42,8 +42,13 @@ class Presets:
 
     @property
     def file(self) -> Path:
-        """The preset file: the setting KB_PRESETS_FILE, or the project's."""
-        return presets_path(self.settings.presets_file)
+        """The preset file that holds: KB_PRESETS_FILE, the library's, or the program's."""
+        return self.settings.presets_path
+
+    @property
+    def target(self) -> Path:
+        """The preset file that changes are written to, which may not be there yet."""
+        return self.settings.own_presets
 
     def read_text(self) -> str:
         """Return the file's text."""
@@ -67,5 +72,5 @@ class Presets:
         self.write_text(changed, expected=expected)
 
     def write_text(self, text: str, *, expected: str) -> None:
-        """Replace the file's text, which is `expected`; raises as `save` does."""
-        preset_file.write_text(self.file, text, expected=expected)
+        """Write `target`; the text that holds is `expected`. Raises as `save` does."""
+        preset_file.write_text(self.file, text, expected=expected, target=self.target)

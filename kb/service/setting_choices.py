@@ -56,7 +56,7 @@ def _presets(settings: Settings) -> Sequence[str] | None:
     None if the file cannot be read: whatever uses it reports the error.
     """
     try:
-        presets = load_presets(settings.presets_file)
+        presets = load_presets(settings.presets_path)
     except KBError:
         return None
     try:

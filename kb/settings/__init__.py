@@ -14,8 +14,10 @@ from kb.settings.settings import (
     tolerant_settings,
     tolerated_mistakes,
 )
+from kb.storage.bundled import BUNDLED
 
 __all__ = [
+    "BUNDLED",
     "LIBRARY_ENVIRONMENT",
     "PROJECT_ROOT",
     "Settings",

@@ -20,7 +20,8 @@ class RecognitionSettings(BaseModel):
     presets_file: str = Field(
         "",
         alias="KB_PRESETS_FILE",
-        description="Another presets.yaml; empty takes the one in the project.",
+        description="Another presets.yaml. Empty: presets.yaml in the library folder, where the "
+        "dashboard writes changes; if there is none, the one of the program.",
     )
     model: str = Field(
         "",

@@ -34,9 +34,11 @@ from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
 from kb.settings.screen import ScreenSettings
 from kb.settings.speech import SpeechSettings
+from kb.storage.bundled import BUNDLED
 from kb.storage.validation import first_mistake
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
+PRESETS_NAME = "presets.yaml"  # in the library folder, for presets of its own
 # The folder of an installed package is not for files of the user.
 ENV_FOLDER = (
     PROJECT_ROOT
@@ -102,6 +104,20 @@ class Settings(
     def sink_names(self) -> tuple[str, ...]:
         """`sinks` as a tuple of names, without empty ones."""
         return tuple(name.strip() for name in self.sinks.split(",") if name.strip())
+
+    @property
+    def own_presets(self) -> Path:
+        """The preset file that is changed on request: KB_PRESETS_FILE, or the library's."""
+        named = self.presets_file
+        return Path(named).expanduser() if named else self.home / PRESETS_NAME
+
+    @property
+    def presets_path(self) -> Path:
+        """The preset file that holds: `own_presets`; the program's if the library has none."""
+        own = self.own_presets
+        # False for any error: that of the library folder is reported where it is used.
+        there = os.path.isfile(own)  # noqa: PTH113
+        return own if self.presets_file or there else BUNDLED / PRESETS_NAME
 
     @property
     def longest_s(self) -> float:

@@ -12,7 +12,7 @@ from streamlit.runtime.secrets import secrets_singleton
 from kb.errors import SettingsError
 from kb.service.sessions import COOKIE, Sessions
 from kb.service.views import current_user
-from kb.settings import PROJECT_ROOT, Settings, get_settings
+from kb.settings import BUNDLED, Settings, env_folder, get_settings
 from kb.settings.env_file import env_file
 
 # What people elsewhere may not change: folders and files of this machine, addresses to which keys
@@ -64,7 +64,7 @@ def check_secrets_files() -> None:
     it is the project's, the account's own or has the trusted `.env`.
     """
     here = Path.cwd()
-    if here in (PROJECT_ROOT, env_file().resolve().parent, Path.home()):
+    if here in (BUNDLED, env_file().resolve().parent, Path.home()):
         return
     folder = here / ".streamlit"
     named_by = Path(config.get_where_defined("secrets.files"))
@@ -73,12 +73,14 @@ def check_secrets_files() -> None:
     if named_by.parent == folder:
         foreign.append(named_by)
     if foreign:
+        # The folder of an installed package is not for files of the user.
+        trusted = BUNDLED if env_folder() == BUNDLED else Path.home()
         raise SettingsError(
             "setting.untrusted_secrets",
             "{path} comes with the current folder and may not set secrets of the dashboard.",
             hint="Start the dashboard by kb app, or move the file to {trusted}.",
             path=foreign[0],
-            trusted=PROJECT_ROOT / ".streamlit",
+            trusted=trusted / ".streamlit",
         )
 
 

@@ -22,7 +22,8 @@ from kb.hub.conduct import Conduct
 from kb.hub.fetch_progress import Report
 from kb.hub.models import ready
 from kb.hub.weights import weights_files
-from kb.settings import PROJECT_ROOT, get_settings
+from kb.settings import get_settings
+from kb.storage.bundled import BUNDLED
 from kb.storage.model_names import check_no_folder_here, is_path
 from kb.types.safe_text import without_unsafe_advice
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
 DEMO = "demo"
-DEMO_FOLDER = PROJECT_ROOT / "models" / "demo-whisper"
+DEMO_FOLDER = BUNDLED / "models" / "demo-whisper"
 MOST_NAMED = 5  # models in the hint of an error
 
 

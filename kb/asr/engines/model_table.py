@@ -16,12 +16,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from gpu.preset_figures import RANGES
 from kb.asr.engines import ENGINES
 from kb.errors import SettingsError
-from kb.settings import PROJECT_ROOT, Settings
+from kb.settings import Settings
 from kb.settings.choices import LANGUAGES
 from kb.storage import UnreadableText, read_user_text, unreadable_reason
+from kb.storage.bundled import BUNDLED
 from kb.storage.validation import first_mistake
 
-MODELS_FILE = PROJECT_ROOT / "models.yaml"
+MODELS_FILE = BUNDLED / "models.yaml"
 DEFAULT = "default"  # the row of the names that stand for the default model
 
 _BATCH = RANGES["batch_size"]

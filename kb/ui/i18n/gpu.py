@@ -82,6 +82,7 @@ EN: dict[str, str] = {
     "gpu_windows": "Windows at once",
     # Presets
     "gpu_presets": "Presets",
+    "gpu_presets_bundled": "These came with the program. A change is kept in {path}.",
     "gpu_presets_file": "Kept in {path}; comments in it stay. A run takes them when it begins.",
     "gpu_preset_choose": "Preset to change",
     "gpu_preset_new": "New preset …",
@@ -193,6 +194,7 @@ DE: dict[str, str] = {
     "gpu_calibrated_never": "Noch nicht gemessen.",
     "gpu_windows": "Fenster zugleich",
     "gpu_presets": "Presets",
+    "gpu_presets_bundled": "Sie kamen mit dem Programm. Eine Änderung steht dann in {path}.",
     "gpu_presets_file": "Stehen in {path}; Kommentare darin bleiben. Ein Lauf nimmt sie, wenn er "
     "beginnt.",
     "gpu_preset_choose": "Preset, das geändert wird",

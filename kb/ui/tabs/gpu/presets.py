@@ -26,8 +26,10 @@ def render() -> None:
     """Draw the editor."""
     st.markdown(f"##### {text('gpu_presets')}")
     service = session.service()
-    path = service.presets.file
-    st.caption(text("gpu_presets_file", path=messages.escape_markdown(messages.display_path(path))))
+    held_by = service.presets.file
+    path = service.presets.target
+    key = "gpu_presets_file" if held_by == path else "gpu_presets_bundled"
+    st.caption(text(key, path=messages.escape_markdown(messages.display_path(path))))
     messages.show_flash(_FLASH_KEY)
     try:
         content = service.presets.read_text()
@@ -197,6 +199,6 @@ def _save_text(seen: str) -> None:
         _FLASH_KEY,
         text(
             "gpu_preset_text_saved",
-            path=messages.escape_markdown(messages.display_path(presets.file)),
+            path=messages.escape_markdown(messages.display_path(presets.target)),
         ),
     )
