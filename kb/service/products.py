@@ -121,6 +121,16 @@ class ItemProducts:
         rows = sorted(self._rows(item_id), key=lambda row: row.since, reverse=True)
         return [_ordered(row, now) for row in rows]
 
+    def under_way(self, most: int) -> list[tuple[str, OrderedProduct]]:
+        """Return the id of the item and the state of each product that has not ended.
+
+        The running ones come first. Raises LibraryError.
+        """
+        now = self.queue.database.time()
+        return [
+            (row.item_id, _ordered(row, now)) for row in self.queue.steps.products_under_way(most)
+        ]
+
     def kept(self, entry: LibraryEntry) -> list[KeptProduct]:
         """Return the products that are there, the newest first."""
         return [_kept(entry, each) for each in self._products.of_item(entry.stem)]

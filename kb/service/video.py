@@ -21,7 +21,7 @@ from kb.transcript.foreign.reader import read
 from kb.transcript.time_order import check_times
 from kb.types import MediaRef, Transcript
 
-__all__ = ["STYLES", "MadeVideo", "Stretch", "Videos", "Wish", "Words"]
+__all__ = ["STYLES", "MadeVideo", "Order", "Stretch", "Videos", "Wish", "Words"]
 
 
 @dataclass(frozen=True, slots=True)

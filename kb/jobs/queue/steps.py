@@ -67,6 +67,16 @@ class StepStore:
         """Return the number of products in each state, by kind."""
         return self._counts(steps.c.step.like(_PRODUCTS))
 
+    @repeated
+    def products_under_way(self, most: int) -> list[StepRow]:
+        """Return the products that have not ended, the running ones first; at most `most`."""
+        c = steps.c
+        which = sa.and_(c.step.like(_PRODUCTS), c.status.in_(UNFINISHED))
+        order = (c.status != RUNNING, c.since, c.step, c.item_id)
+        query = sa.select(steps).where(which).order_by(*order).limit(most)
+        with self._database.begin() as connection:
+            return [_step_row(row) for row in connection.execute(query)]
+
     def _counts(self, which: sa.ColumnElement[bool]) -> dict[str, dict[str, int]]:
         c = steps.c
         query = sa.select(c.step, c.status, sa.func.count()).where(which).group_by(c.step, c.status)

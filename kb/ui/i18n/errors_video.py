@@ -30,13 +30,14 @@ DE: dict[str, tuple[str, str]] = {
         "Bekannt sind: {known}. Eine neuere Fassung des Programms kann es eingereiht haben.",
     ),
     "evidence.queued_folder": (
-        "Ein Worker macht ein Paket als ZIP, nicht als Ordner.",
+        "Ein Arbeiter macht ein Paket als ZIP, nicht als Ordner.",
         "--no-wait weglassen, oder eine Datei nennen, die auf .zip endet.",
     ),
     "verify.pack_options": (
         "--repair und --dry-run sind für die Bibliothek: ein Paket wird verglichen, nie geändert.",
         "kb verify FILE.zip allein; ein beschädigtes Paket macht kb evidence noch einmal.",
     ),
+    "produce.times": ("Beide Zeiten angeben, etwa 1:05 und 1:20.", ""),
     "evidence.no_words": (
         "Von {start} bis {end} wird nichts gesagt.",
         "Die Zeiten ansehen: kb show {item_id}",

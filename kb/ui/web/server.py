@@ -31,7 +31,14 @@ from kb.settings import Settings, get_settings
 from kb.types.addresses import is_loopback
 from kb.types.guarded_output import guarded_output
 from kb.ui import access
-from kb.ui.web import export_route, media_route, oidc, request_guard, upload_route
+from kb.ui.web import (
+    export_route,
+    media_route,
+    oidc,
+    product_route,
+    request_guard,
+    upload_route,
+)
 from kb.ui.web.sign_in_limits import TrustedProxies
 
 if TYPE_CHECKING:
@@ -64,6 +71,7 @@ def routes() -> list[BaseRoute]:
     return [
         *_api_routes(get_settings()),
         Route(f"/{media_route.PREFIX}/{{item_id}}", _media, methods=["GET"]),
+        Route(f"/{product_route.PREFIX}/{{item_id}}/{{name}}", _product, methods=["GET"]),
         Route(f"/{export_route.PREFIX}/{{key}}", _export, methods=["GET"]),
         Route(f"/{UPLOAD}", _upload, methods=["PUT"]),
     ]
@@ -189,6 +197,14 @@ def _media(request: Request) -> Response:
     if not media_route.has_token(request, f"media {request.path_params['item_id']}"):
         return PlainTextResponse(_REFUSED, 403)
     return media_route.serve_media(request)
+
+
+def _product(request: Request) -> Response:
+    if not oidc.is_request_allowed(get_settings(), request):
+        return PlainTextResponse("Sign in first.", 401)
+    if not product_route.is_allowed(request):
+        return PlainTextResponse(_REFUSED, 403)
+    return product_route.serve_product(request)
 
 
 def _export(request: Request) -> Response:

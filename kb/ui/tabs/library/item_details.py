@@ -15,7 +15,15 @@ from kb.types.safe_text import printable, web_address
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.i18n.error_messages import flag_label
-from kb.ui.tabs.library.panels import notes, recurring, same_sound, screen, speakers, steps
+from kb.ui.tabs.library.panels import (
+    notes,
+    products,
+    recurring,
+    same_sound,
+    screen,
+    speakers,
+    steps,
+)
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
 from kb.ui.widgets.tables import guarded_table
@@ -33,6 +41,7 @@ def render(
     steps.render(service, entry)
     speakers.render(service, entry, transcript, place=place)
     notes.render(service, entry, transcript)
+    products.render(service, entry, transcript, place=place)
     screen.render(service, entry, transcript)
     same_sound.render(service, entry)
     recurring.render(service, entry)

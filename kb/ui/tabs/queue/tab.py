@@ -23,6 +23,7 @@ from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.queue.needs_note import show_needs
+from kb.ui.tabs.queue.products_note import show_products
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
@@ -104,6 +105,10 @@ def _board() -> None:
         if going(figures) and not working and worker_supervisor().view(service).state != "starting":
             messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
         _rows(service, figures, lanes, several=several)
+        try:
+            show_products(service)
+        except KBError as error:
+            messages.error(error)
     show_unneeded([state for state in fetches if state.name in unneeded])
     both = (figures.counts, figures.listings)
     busy = working and any(each["running"] + each["queued"] for each in both)

@@ -10,7 +10,7 @@ from kb.service.views import LibraryEntry
 from kb.ui.i18n import has_text, text
 from kb.ui.widgets import messages
 
-_SIGNS = {"done": "synced", "failed": "failed", "skipped": "held", "cancelled": "cancelled"}
+SIGNS = {"done": "synced", "failed": "failed", "skipped": "held", "cancelled": "cancelled"}
 
 
 def render(service: Service, entry: LibraryEntry) -> None:
@@ -27,7 +27,7 @@ def render(service: Service, entry: LibraryEntry) -> None:
     for each in found:
         name = text(f"step_{each.step}") if has_text(f"step_{each.step}") else each.step
         share = f" ({each.progress:.0%})" if each.status == "running" and each.progress else ""
-        sign = messages.publish_sign(_SIGNS.get(each.status, each.status))
+        sign = messages.publish_sign(SIGNS.get(each.status, each.status))
         st.markdown(f"{sign} {name}: {text(f'step_{each.status}')}{share}")
         if each.error:
             messages.stored_error(each, severe=each.status == "failed")
