@@ -11,7 +11,18 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from kb import __version__
-from kb.api import errors, health, items, jobs, metrics, models, speech, transcriptions, vad
+from kb.api import (
+    errors,
+    health,
+    items,
+    jobs,
+    metrics,
+    models,
+    questions,
+    speech,
+    transcriptions,
+    vad,
+)
 from kb.api import uploads as upload_routes
 from kb.api.context import ApiContext
 from kb.api.guard import ApiGuard
@@ -52,7 +63,9 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
         responses=errors.RESPONSES,
     )  # fmt: skip
     errors.install(app)
-    for part in (transcriptions, vad, speech, jobs, upload_routes, items, models, health):
+    for part in (
+        transcriptions, vad, speech, jobs, upload_routes, items, questions, models, health,
+    ):  # fmt: skip
         app.include_router(part.router(context))
     registry = metrics.registry_of(context)
     app.include_router(metrics.router(registry))

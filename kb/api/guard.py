@@ -21,8 +21,10 @@ from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kb.api.context import ApiContext
 from kb.api.errors import ApiError, api_error
 from kb.errors import KBError, SettingsError
 from kb.service.access_keys import SCOPES, Access
@@ -40,6 +42,7 @@ SCOPE_OF = (
     ("/v1/jobs", "jobs"),
     ("/v1/uploads", "jobs"),
     ("/v1/items", "search"),
+    ("/v1/answers", "search"),
     ("/process", "jobs"),
     ("/status/", "jobs"),
     ("/result/", "jobs"),
@@ -47,6 +50,7 @@ SCOPE_OF = (
 )
 # What changes the library needs this one, too.
 WRITE_SCOPE_OF = (("/v1/items", "jobs"),)
+PAID = "paid"  # scope of what may cost money: asked for by `require_paid`, not by the path
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _KEY_NAMES = frozenset(("key", "api_key", "api-key", "apikey", "token", "access_token"))
 _UPLOAD = re.compile(re.escape(UPLOADS_PATH) + r"/[^/]+$")
@@ -175,7 +179,7 @@ class ApiGuard:
         return self._most_upload_bytes if _is_upload(scope) else self._most_bytes
 
     def _check_key(self, scope: Scope, headers: Headers, has_origin: bool) -> None:
-        scope["state"]["key"] = ""
+        scope["state"].update(key="", scopes=SCOPES)
         # Others reach a server that answers to any name: each request there needs a key.
         if self._hosts and not self._digests and not (self._access and self._access.any_made()):
             if has_origin:
@@ -202,18 +206,13 @@ class ApiGuard:
                 hint="Send it as a header: Authorization: Bearer KEY",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        scope["state"]["key"] = matched
+        scope["state"].update(key=matched, scopes=scopes)
         of_path = [each for start, each in SCOPE_OF if _path(scope).startswith(start)]
         if scope["method"] not in ("GET", "HEAD"):
             of_path += [each for start, each in WRITE_SCOPE_OF if _path(scope).startswith(start)]
         for each in (*self._scopes, *of_path):
             if each not in scopes:
-                raise ApiError(
-                    403,
-                    "insufficient_scope",
-                    f"The key has no scope {each}.",
-                    hint=f"Make another one: kb keys add NAME --scope {each}",
-                )
+                raise lacking_scope(each)
 
     def _bounded(self, receive: Receive, most_bytes: int) -> Receive:
         """Return a reader of the body that ends at the limits of size and time."""
@@ -236,6 +235,22 @@ class ApiGuard:
             return message
 
         return read
+
+
+def lacking_scope(name: str, why: str = "") -> ApiError:
+    """Return the refusal of a key without a scope; `why` says what needs it."""
+    return ApiError(
+        403,
+        "insufficient_scope",
+        f"The key has no scope {name}{why}.",
+        hint=f"Make another one: kb keys add NAME --scope {name}",
+    )
+
+
+def require_paid(context: ApiContext, request: Request, why: str) -> None:
+    """Raise ApiError if the key of a request may not ask for what can cost money."""
+    if PAID not in request.state.scopes and not context.settings.paid_requests:
+        raise lacking_scope(PAID, why)
 
 
 def _path(scope: Scope) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from kb.api.context import ApiContext
+from kb.api.guard import require_paid
+from kb.service.answer_views import notes_view
 from kb.service.results import StepStatus
 from kb.service.speaker_names import Speaker
 from kb.types.safe_text import clean
@@ -86,9 +88,15 @@ def router(context: ApiContext) -> APIRouter:
         )
 
     @routes.post("/{item_id}/steps", status_code=202)
-    def request_steps(item_id: ItemId, asked: StepsRequest) -> dict[str, Any]:
-        """Queue steps of an item for a worker; `lacking` names what no machine at work has."""
+    def request_steps(item_id: ItemId, asked: StepsRequest, request: Request) -> dict[str, Any]:
+        """Queue steps of an item for a worker; `lacking` names what no machine at work has.
+
+        Steps that ask a service which may cost money need a key with the scope `paid`, unless
+        `KB_PAID_REQUESTS` is on.
+        """
         known = service.items.entry(item_id).item.id
+        if paid := service.enrichment.may_cost_money(asked.steps):
+            require_paid(context, request, f", which {', '.join(paid)} need")
         report = service.enrichment.run(
             [known], asked.steps, again=asked.again, speakers=asked.speakers,
             sample_rate=asked.sample_rate, sure=asked.sure,
@@ -144,6 +152,14 @@ def router(context: ApiContext) -> APIRouter:
         return listed(
             rows, read=found is not None, picture=found.has_picture if found is not None else None
         )
+
+    @routes.get("/{item_id}/notes")
+    def get_notes(item_id: ItemId) -> dict[str, Any]:
+        """Return what a language model noted: summary, chapters, highlights, answers, terms.
+
+        Each statement has the transcript's own words, and a link that opens them.
+        """
+        return asdict(notes_view(service, item_id))
 
     @routes.get("/{item_id}/recurring")
     def get_recurring(item_id: ItemId) -> dict[str, Any]:

@@ -101,6 +101,11 @@ class Step(ABC):
         It is asked for every item, so it looks at names and sizes and loads nothing.
         """
 
+    @property
+    def may_cost_money(self) -> bool:
+        """True if the step asks a service that may cost money, as it is configured here."""
+        return self.sends_text
+
     def add(self) -> str:
         """Fetch the parts that are missing, and return their place.
 

@@ -20,6 +20,7 @@ from kb.mcp.speakers import ItemSpeakers, speakers_of
 from kb.mcp.tool_errors import answered
 from kb.mcp.write_tools import WriteTools
 from kb.service import Service
+from kb.service.answer_views import ItemNotes, LibraryAnswer, answer_view, notes_view
 from kb.service.asking import SourcedAnswer, answers_questions
 from kb.service.reading import (
     FoundPassage,
@@ -140,6 +141,28 @@ class LibraryTools:
         """List who speaks in a recording, how long, and what each says."""
         return self._ask(lambda service: speakers_of(service, item))
 
+    def notes(self, item: Annotated[str, Field(description="The id of an item.")]) -> ItemNotes:
+        """Read what a language model noted about a recording: summary, chapters, highlights.
+
+        Quotes are the transcript's own words; cite their url.
+        """
+        return self._ask(lambda service: notes_view(service, item))
+
+    def ask_library(
+        self, question: Annotated[str, Field(description="A question in a sentence.")]
+    ) -> LibraryAnswer:
+        """Let the library answer a question, each sentence with its source; else the passages.
+
+        `outcome` not_in_library means that the recordings do not answer it.
+        """
+        with_model = self._library.settings.paid_requests
+
+        def answer(service: Service) -> LibraryAnswer:
+            found = service.answers.ask(question, with_model=with_model)
+            return answer_view(service, question, found)
+
+        return self._ask(answer)
+
     def ask(
         self, question: Annotated[str, Field(description="A question in a sentence.")]
     ) -> SourcedAnswer:
@@ -165,8 +188,13 @@ def make_server(
     )
     for tool in (
         tools.search, tools.fetch, tools.list_items, tools.get_transcript, tools.speakers,
+        tools.notes,
     ):  # fmt: skip
         server.add_tool(tool, annotations=_READS, structured_output=True)
+    asks_model = chosen.paid_requests and bool(chosen.llm_url)
+    server.add_tool(
+        tools.ask_library, annotations=_ASKS if asks_model else _READS, structured_output=True
+    )
     if answers_questions(chosen):
         server.add_tool(tools.ask, annotations=_ASKS, structured_output=True)
     if chosen.mcp_write if write is None else write:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kb.errors import UsageError
 from kb.service import Service
 from kb.types.safe_text import clean
 
@@ -79,8 +80,20 @@ def merge_speakers(service: Service, item_id: str, speaker: str, into: str) -> I
     return speakers_of(service, known)
 
 
-def request_steps(service: Service, item_id: str, steps: Sequence[str]) -> RequestedSteps:
-    """Queue steps of an item. Raises UsageError and LibraryError."""
+def request_steps(
+    service: Service, item_id: str, steps: Sequence[str], *, paid: bool
+) -> RequestedSteps:
+    """Queue steps of an item; without `paid` none that may cost money.
+
+    Raises UsageError and LibraryError.
+    """
+    if not paid and (costly := service.enrichment.may_cost_money(steps)):
+        raise UsageError(
+            "enrich.paid",
+            "These steps may cost money, and assistants may not ask for them: {steps}.",
+            hint="Ask for them with kb enrich, or allow it: KB_PAID_REQUESTS=true",
+            steps=", ".join(costly),
+        )
     known = service.items.entry(item_id).item.id
     report = service.enrichment.run([known], steps)
     return RequestedSteps(

@@ -22,6 +22,10 @@ from kb.service.requests import Requested
 
 Id = Annotated[str, Field(description="The id of an item, or of an answer of ingest.")]
 Item = Annotated[str, Field(description="The id of an item.")]
+Step = Literal[
+    "auto", "sound", "recurring", "speakers", "screen", "meaning", "summary", "chapters",
+    "highlights", "terms", "questions",
+]  # fmt: skip
 Speaker = Annotated[str, Field(description="A name or a label of `speakers`, such as S1.")]
 _INGEST = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
@@ -70,13 +74,21 @@ class WriteTools:
         self,
         item: Item,
         steps: Annotated[
-            list[Literal["auto", "sound", "recurring", "speakers", "screen", "meaning"]],
-            Field(min_length=1, description="auto: those that can be carried out here."),
+            list[Step],
+            Field(
+                min_length=1,
+                description="auto: those that can be carried out here. summary, chapters, "
+                "highlights, terms and questions are a language model's and may cost money: only "
+                "as the user said, and where the library's owner allows it.",
+            ),
         ],
     ) -> RequestedSteps:
         """Queue steps that find out more about a recording: who speaks, what is on the screen."""
+        paid = self._library.settings.paid_requests
         return answered(
-            lambda: self._library.ask(lambda service: request_steps(service, item, steps))
+            lambda: self._library.ask(
+                lambda service: request_steps(service, item, steps, paid=paid)
+            )
         )
 
     def name_speaker(

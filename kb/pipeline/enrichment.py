@@ -163,6 +163,11 @@ def sends_text(names: Sequence[str]) -> bool:
     return any(get_step(name).sends_text for name in names)
 
 
+def may_cost_money(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of these steps that ask a service which may cost money."""
+    return tuple(name for name in names if get_step(name).may_cost_money)
+
+
 def notes(library: Library, entry: LibraryEntry, transcript: Transcript) -> Notes:
     """Return what a language model noted about an item. Raises LibraryError for a damaged result.
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from kb.database import Database
 from kb.enrich import STEPS, get_step
-from kb.enrich.llm.answering import Answered, Question, answer
+from kb.enrich.llm.answering import Answered, Question, answer, most_tokens
 from kb.enrich.llm.answering import AskedPassage as AskedPassage
 from kb.enrich.llm.endpoint import find_endpoint
 from kb.enrich.llm.endpoint import missing as missing
@@ -86,6 +86,16 @@ def estimate(settings: Settings, entries: Sequence[LibraryEntry], names: Sequenc
         received += windows * row.answer
         if "summary" in names:
             sent, received = sent + _SUMMARY_BYTES, received + row.answer
+    return Estimate(sent + received, row.price(sent, received))
+
+
+def estimate_question(settings: Settings, question: str) -> Estimate:
+    """Return upper bounds for an answer to a question over the library, its repair included.
+
+    Raises as `facts` does.
+    """
+    row = find_endpoint(settings).row
+    sent, received = most_tokens(len(question.encode("utf-8", "replace")), settings, row.answer)
     return Estimate(sent + received, row.price(sent, received))
 
 

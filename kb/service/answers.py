@@ -8,11 +8,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from kb.errors import KBError, LibraryError, UsageError
 from kb.library import deep_link
 from kb.pipeline import language_model
-from kb.pipeline.language_model import AskedPassage
+from kb.pipeline.language_model import AskedPassage, Estimate
 from kb.service.items import Items
 from kb.service.results import SearchResult
 from kb.service.search import Search
@@ -22,6 +23,9 @@ from kb.types.passages import Hit
 PASSAGES = 12  # that the model gets
 SHOWN = 5  # without a model
 LONGEST_QUESTION = 2_000
+
+
+Outcome = Literal["answered", "not_in_library", "passages"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,13 @@ class LocalAnswer:
     problem: KBError | None = None
     no_model: KBError | None = None
 
+    @property
+    def outcome(self) -> Outcome:
+        """`answered` in sentences, `not_in_library`, or the `passages` alone."""
+        if self.sentences:
+            return "answered"
+        return "not_in_library" if self.model or not self.found.hits else "passages"
+
 
 @dataclass
 class Answers:
@@ -67,8 +78,15 @@ class Answers:
     search: Search
     items: Items
 
-    def ask(self, question: str) -> LocalAnswer:
-        """Return the answer to a question.
+    def estimate(self, question: str) -> Estimate:
+        """Return upper bounds of tokens and price of the answer to a question.
+
+        Raises ModelUnavailable without a language model, and SettingsError.
+        """
+        return language_model.estimate_question(self.items.settings, question)
+
+    def ask(self, question: str, *, with_model: bool = True) -> LocalAnswer:
+        """Return the answer to a question; without a model it is the passages that fit.
 
         Raises UsageError for an empty or overlong question, KnowledgeBaseError if the index cannot
         be read. A model that fails is a `problem` of the answer, which then has the passages.
@@ -82,8 +100,11 @@ class Answers:
                 most=LONGEST_QUESTION,
             )
         settings = self.items.settings
-        found = self.search.run(question, limit=PASSAGES if settings.llm_url else SHOWN)
-        if not settings.llm_url:
+        asks = with_model and bool(settings.llm_url)
+        found = self.search.run(question, limit=PASSAGES if asks else SHOWN)
+        if not with_model:
+            return LocalAnswer(found)
+        if not asks:
             return LocalAnswer(found, no_model=language_model.missing(settings))
         if not found.hits:
             return LocalAnswer(found)

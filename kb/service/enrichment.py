@@ -58,6 +58,13 @@ class Enrichment:
         """Return all steps, and what this machine lacks for them."""
         return enrichment.step_states()
 
+    def may_cost_money(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of these steps that ask a service which may cost money.
+
+        Raises UsageError for an unknown step.
+        """
+        return enrichment.may_cost_money(enrichment.expand(names, enrichment.step_names()))
+
     def without(self, name: str) -> int:
         """Return how many finished items never had a step whose parts are on this machine.
 

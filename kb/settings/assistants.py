@@ -1,4 +1,4 @@
-"""Settings of the server for assistants (`kb mcp`)."""
+"""Settings of the server for assistants (`kb mcp`), and of requests that may cost money."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from pydantic import BaseModel, Field
 class AssistantSettings(BaseModel):
     """Settings of the server for assistants (`kb mcp`)."""
 
+    paid_requests: bool = Field(
+        False,
+        alias="KB_PAID_REQUESTS",
+        description="Assistants (kb mcp), and every key of the HTTP API, may ask for what can cost "
+        "money: answers and steps of a language model, text on the screen read by Google. Off: a "
+        "key needs the scope paid, and assistants get the passages of the library alone.",
+    )
     mcp_write: bool = Field(
         False,
         alias="KB_MCP_WRITE",

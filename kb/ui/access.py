@@ -31,7 +31,8 @@ MACHINE_SETTINGS = frozenset(
         *("yt_api_endpoint", "yt_watch_url", "yt_api_keys_file", "cookies_file", "proxy"),
         *("odin_base_url", "password", "users", "trusted_proxies", "public_url", "shared"),
         *("ingest_folders", "private_hosts", "upload_max_gb", "uploads_at_once", "upload_idle_s"),
-        *("mcp_write", "group_access", "digest_webhook", "smtp_host", "smtp_port", "smtp_security"),
+        *("mcp_write", "paid_requests", "group_access"),
+        *("digest_webhook", "smtp_host", "smtp_port", "smtp_security"),
         *("api_keys", "api_max_mb", "api_waiting", "api_uploads", "webhook_secret"),
         *(
             "index_url",

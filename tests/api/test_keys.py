@@ -131,7 +131,8 @@ def test_scopes_decide_about_each_route(site: Site) -> None:
         "jobs": [("GET", "/v1/jobs"), ("POST", "/v1/jobs"), ("POST", "/process"),
                  ("GET", "/status/job_1"), ("GET", "/result/job_1"), ("POST", "/v1/uploads")],
         "search": [("GET", "/v1/items/a/steps"), ("GET", "/v1/items/a/speakers"),
-                   ("GET", "/v1/items/a/screen"), ("GET", "/v1/items/a/recurring")],
+                   ("GET", "/v1/items/a/screen"), ("GET", "/v1/items/a/recurring"),
+                   ("GET", "/v1/items/a/notes"), ("POST", "/v1/answers")],
         "admin": [("GET", "/metrics")],
     }  # fmt: skip
     described = httpx.get(
@@ -153,7 +154,8 @@ def test_scopes_decide_about_each_route(site: Site) -> None:
     open_to_all = [
         path for path in described
         if not path.startswith(
-            ("/v1/audio", "/v1/jobs", "/v1/uploads", "/v1/items", "/status", "/result")
+            ("/v1/audio", "/v1/jobs", "/v1/uploads", "/v1/items", "/v1/answers", "/status",
+             "/result")
         )
         and path not in ("/process", "/metrics")
     ]  # fmt: skip

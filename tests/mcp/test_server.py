@@ -177,7 +177,8 @@ def test_every_tool_only_reads(settings: Settings) -> None:
         async with Client(make_server(settings)) as client:
             tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == {
-            "search", "fetch", "list_items", "get_transcript", "speakers",
+            "search", "fetch", "list_items", "get_transcript", "speakers", "notes",
+            "ask_library",
         }  # fmt: skip
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
 

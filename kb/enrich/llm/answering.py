@@ -10,9 +10,15 @@ from typing import Annotated
 from pydantic import Field
 
 from kb.enrich.llm.answers import Text, _Form, plain
+from kb.enrich.llm.errors import BadAnswer
+from kb.enrich.llm.prompts import read_prompt
 from kb.settings import Settings
 from kb.transcript.quotes import QuoteFinder
 from kb.types import Segment
+
+_REPAIR_BYTES = 400  # of the request to repair an answer, with the reason
+LONGEST_ANSWER = 8_192  # tokens, those of a model's thoughts included
+MOST_BYTES = 40_000  # of the passages of one question
 
 
 class AnswerSentence(_Form):
@@ -72,12 +78,11 @@ def answer(question: Question, progress: Callable[[float], None]) -> Answered:
     """
     from kb.database import Database
     from kb.enrich.llm.client import LanguageModel, Scope
-    from kb.enrich.llm.prompts import read_prompt
 
     prompt = read_prompt("answer", question.settings)
     database = Database.open(question.settings, create=False)
     try:
-        model = LanguageModel.open(question.settings, database)
+        model = LanguageModel.open(question.settings, database, LONGEST_ANSWER)
         shown = _that_fit(question.passages, model, prompt.instructions)
         values = {"question": " ".join(question.text.split()), "passages": _lines(shown)}
         reply = model.ask(prompt, values, QuestionReply, Scope(run=question.run))
@@ -111,14 +116,39 @@ def proven(reply: QuestionReply, passages: Sequence[AskedPassage]) -> Answered:
 def _that_fit(
     passages: Sequence[AskedPassage], model: object, instructions: str
 ) -> list[AskedPassage]:
-    """Return the first passages, as many as fit into one question."""
+    """Return the first passages, as many as fit into one question. Raises BadAnswer."""
     from kb.enrich.llm.client import LanguageModel
 
     assert isinstance(model, LanguageModel)
     shown = list(passages)
-    while len(shown) > 1 and not model.fits(f"{instructions}{_lines(shown)}"):
+    while shown and (
+        len(_lines(shown).encode("utf-8", "replace")) > MOST_BYTES
+        or not model.fits(f"{instructions}{_lines(shown)}")
+    ):
         shown.pop()
+    if not shown:
+        raise BadAnswer(
+            "llm.too_long",
+            "A part of the transcript does not fit into one question.",
+            hint="Enter a larger `context` for the model in KB_LLM_TABLE.",
+        )
     return shown
+
+
+def most_tokens(question_bytes: int, settings: Settings, answer: int) -> tuple[int, int]:
+    """Return the most tokens that a question sends and gets, its one repair included.
+
+    `answer` is the longest answer of the model, in tokens.
+    """
+    from kb.enrich.llm.client import OVERHEAD_TOKENS, strict_schema, upper_bound
+
+    prompt = read_prompt("answer", settings)
+    form = strict_schema(QuestionReply)
+    texts = [{"content": prompt.instructions}, {"content": prompt.question}]
+    sent = upper_bound(texts, form) + question_bytes + MOST_BYTES
+    longest = min(answer, LONGEST_ANSWER)
+    repair = sent + longest + _REPAIR_BYTES + 2 * OVERHEAD_TOKENS
+    return sent + repair, 2 * longest
 
 
 def _lines(passages: Sequence[AskedPassage]) -> str:

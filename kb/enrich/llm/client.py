@@ -14,7 +14,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -70,10 +70,19 @@ class LanguageModel:
         self._pause = pause
 
     @classmethod
-    def open(cls, settings: Settings, database: Database) -> LanguageModel:
-        """Return the client of the configured service. Raises ModelUnavailable, SettingsError."""
+    def open(
+        cls, settings: Settings, database: Database, longest_answer: int | None = None
+    ) -> LanguageModel:
+        """Return the client of the configured service. Raises ModelUnavailable, SettingsError.
+
+        An answer has at most `longest_answer` tokens, or as many as the table of models says.
+        """
         caps = read_caps(settings.llm_token_caps), read_caps(settings.llm_price_caps)
-        return cls(find_endpoint(settings), Ledger(database, *caps))
+        endpoint = find_endpoint(settings)
+        if longest_answer is not None and longest_answer < endpoint.row.answer:
+            row = endpoint.row.model_copy(update={"answer": longest_answer})
+            endpoint = replace(endpoint, row=row)
+        return cls(endpoint, Ledger(database, *caps))
 
     def ask(
         self, prompt: Prompt, values: Mapping[str, object], schema: type[Answer], scope: Scope

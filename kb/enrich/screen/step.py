@@ -39,6 +39,10 @@ class Screen(Step):
             return google_vision.missing(settings)
         return None if parts.models() else parts.missing()
 
+    @property
+    def may_cost_money(self) -> bool:
+        return _is_online(get_settings())
+
     def add(self) -> str:
         return str(parts.add())
 

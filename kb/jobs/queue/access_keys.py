@@ -16,7 +16,7 @@ from kb.database import Database, access_keys, access_use, api_jobs
 from kb.database.repeating import repeated
 from kb.jobs.queue.api_jobs import ApiJob
 
-SCOPES = ("speech", "jobs", "search", "admin")
+SCOPES = ("speech", "jobs", "search", "paid", "admin")
 PREFIX = "kbk_"
 _MONTH_TEXT = 7  # characters of 2026-11
 

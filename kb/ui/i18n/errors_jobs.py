@@ -84,6 +84,10 @@ DE: dict[str, tuple[str, str]] = {
         "In {text!r} fehlt ein Gleichheitszeichen mit etwas davor.",
         "Zum Beispiel: {example}",
     ),
+    "enrich.paid": (
+        "Diese Schritte können Geld kosten, und Assistenten dürfen sie nicht anfordern: {steps}.",
+        "Mit kb enrich anfordern, oder es erlauben: KB_PAID_REQUESTS=true",
+    ),
     "enrich.no_steps": ("Kein Schritt ist genannt.", "Bekannt: {known}"),
     "enrich.no_items": ("Welche Einträge?", "kb enrich ID…, oder --all"),
     "extras.other_item": ("{path} gehört nicht zu {item_id}.", "Die Datei wegbewegen."),
