@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from kb.database import Database
-from kb.enrich.llm import transport
+from kb.enrich.llm import protocol
 from kb.enrich.llm.client import LanguageModel, Scope, strict_schema, upper_bound
 from kb.enrich.llm.endpoint import Endpoint, find_endpoint, missing
 from kb.enrich.llm.ledger import Booked, Ledger, Plan
@@ -127,7 +127,7 @@ def test_a_fault_is_reported_booked_and_passed(
         model.endpoint = replace(patient, timeout_s=1.0)
         # Only the first call is given up so soon: this machine may be slow.
         model._pause = lambda _: setattr(model, "endpoint", patient)
-    monkeypatch.setattr(transport, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(protocol, "MOST_BYTES", 1_000_000)
     server.faults.append(fault)
     with caplog.at_level(logging.DEBUG):
         try:

@@ -65,7 +65,10 @@ def find_endpoint(settings: Settings) -> Endpoint:
     url = settings.llm_url.rstrip("/")
     host = urlsplit(url).hostname or ""
     own = Path(settings.llm_table).expanduser() if settings.llm_table else None
-    found = find_row(host, settings.llm_model, own)
+    name = settings.llm_model
+    if settings.llm_adapter == "litellm":  # its names begin with the provider
+        name = name.rpartition("/")[2]
+    found = find_row(host, name, own)
     return Endpoint(
         url=url,
         model=settings.llm_model,

@@ -73,8 +73,9 @@ def find_row(host: str, model: str, own: Path | None) -> Found:
             continue
         table = _read(path)
         for row in table.models:
-            if fnmatchcase(host.lower(), row.host.lower()) and fnmatchcase(
-                model.lower(), row.model.lower()
+            names = row.model.lower().split("|")
+            if fnmatchcase(host.lower(), row.host.lower()) and any(
+                fnmatchcase(model.lower(), name.strip()) for name in names
             ):
                 return Found(row, table.date)
     raise AssertionError("the last row of the program's table is for every model")

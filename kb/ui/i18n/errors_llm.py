@@ -69,6 +69,11 @@ DE: dict[str, tuple[str, str]] = {
         "{place} ist nicht zu erreichen: {reason}",
         "KB_LLM_URL und das Netz prüfen. Es wird noch einmal gefragt.",
     ),
+    "llm.no_provider": (
+        "litellm kennt den Anbieter von {model} nicht.",
+        "Ihn vor den Namen setzen: KB_LLM_MODEL=openai/{model}, für jeden Dienst mit OpenAIs "
+        "Protokoll.",
+    ),
     "llm.no_answer": (
         "{place} hat in {seconds:g} s nicht geantwortet.",
         "Es wird noch einmal gefragt; KB_LLM_TIMEOUT_S gibt mehr Zeit.",
