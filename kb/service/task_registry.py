@@ -109,6 +109,22 @@ def ask(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Ma
         return asdict(service.publisher.ask(str(arguments["question"])))
 
 
+def ask_library(
+    settings: Settings, arguments: dict[str, Any], progress: Progress
+) -> Mapping[str, Any]:
+    """Return the library's answer to `question` with its sources, as `LibraryAnswer` has it."""
+    from kb.service.answer_views import answer_view
+
+    question = str(arguments["question"])
+    with _service(settings) as service:
+        answer = service.answers.ask(question)
+        problem = answer.problem or answer.no_model
+        return {
+            **asdict(answer_view(service, question, answer)),
+            "problem": problem.problem if problem is not None else None,
+        }
+
+
 def doctor(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Return the results of all checks of this machine."""
     from kb.service.health import check_all
@@ -147,6 +163,7 @@ TASKS: dict[str, Task] = {
     "sync": sync,
     "upload": upload,
     "ask": ask,
+    "ask_library": ask_library,
     "doctor": doctor,
     "calibrate": calibrate,
     "test_key": test_key,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from kb.enrich.llm import litellm_adapter, protocol
@@ -62,6 +62,14 @@ def _import_openai() -> None:
     import openai  # noqa: F401
 
 
+@cache
+def _certificates() -> Any:
+    """Return the certificates to trust; reading them takes longer than all else of a call."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
 def _ask_openai(
     endpoint: Endpoint, messages: Sequence[Message], schema: Mapping[str, Any], most_tokens: int
 ) -> Arrived:
@@ -71,6 +79,7 @@ def _ask_openai(
     with httpx2.Client(
         timeout=endpoint.timeout_s,
         follow_redirects=False,
+        verify=_certificates(),
         event_hooks={"response": [partial(protocol.bound, httpx2)]},
     ) as http:
         client = openai.OpenAI(

@@ -85,6 +85,21 @@ EN: dict[str, str] = {
     "knowledge_sources": "Sources",
     "knowledge_no_sources": "The answer names no source.",
     "knowledge_elsewhere": "not in this library",
+    # Ask this library
+    "ask_library": "Ask this library",
+    "ask_library_label": "Question to the recordings of this library",
+    "ask_library_no_model": "No language model is configured (KB_LLM_URL): the passages that fit "
+    "best are shown, and nothing leaves this machine.",
+    "ask_library_terms": "The passages that fit go to {place}: at most {tokens} tokens, {price}, "
+    "for a question. A try that gets no answer may be paid again.",
+    "ask_library_price": "{price} USD",
+    "ask_library_unknown_price": "at an unknown price",
+    "ask_library_absent": "The recordings of this library do not answer it.",
+    "ask_library_dropped": "{count} sentences were dropped: no passage proves them, or they had "
+    "links or markup.",
+    "ask_library_dropped_one": "1 sentence was dropped: no passage proves it, or it had links or "
+    "markup.",
+    "ask_library_passages": "Passages that were looked at",
     # Tasks
     "task_running": "Under way",
     "task_check": "Asking ODIN",
@@ -92,6 +107,7 @@ EN: dict[str, str] = {
     "task_sync": "Bringing into step",
     "task_upload": "Uploading",
     "task_ask": "ODIN is reading",
+    "task_ask_library": "Searching and reading",
     "task_doctor": "Looking at this machine",
     "task_test_key": "Asking YouTube",
     "task_calibrate": "Measuring this machine",
@@ -181,12 +197,27 @@ DE: dict[str, str] = {
     "knowledge_sources": "Quellen",
     "knowledge_no_sources": "Die Antwort nennt keine Quelle.",
     "knowledge_elsewhere": "nicht in dieser Bibliothek",
+    "ask_library": "Diese Bibliothek fragen",
+    "ask_library_label": "Frage an die Aufnahmen dieser Bibliothek",
+    "ask_library_no_model": "Es ist kein Sprachmodell eingerichtet (KB_LLM_URL): Die passendsten "
+    "Stellen werden gezeigt, und nichts verlässt diesen Rechner.",
+    "ask_library_terms": "Die passenden Stellen gehen an {place}: höchstens {tokens} Tokens, "
+    "{price}, je Frage. Ein Versuch ohne Antwort kann noch einmal kosten.",
+    "ask_library_price": "{price} USD",
+    "ask_library_unknown_price": "zu einem unbekannten Preis",
+    "ask_library_absent": "Die Aufnahmen dieser Bibliothek beantworten das nicht.",
+    "ask_library_dropped": "{count} Sätze fielen weg: Keine Stelle belegt sie, oder sie hatten "
+    "Links oder Auszeichnungen.",
+    "ask_library_dropped_one": "1 Satz fiel weg: Keine Stelle belegt ihn, oder er hatte Links oder "
+    "Auszeichnungen.",
+    "ask_library_passages": "Durchgesehene Stellen",
     "task_running": "Läuft",
     "task_check": "ODIN wird gefragt",
     "task_plan": "Es wird verglichen",
     "task_sync": "Es wird abgeglichen",
     "task_upload": "Es wird hochgeladen",
     "task_ask": "ODIN liest",
+    "task_ask_library": "Es wird gesucht und gelesen",
     "task_doctor": "Dieser Rechner wird angesehen",
     "task_test_key": "YouTube wird gefragt",
     "task_calibrate": "Dieser Rechner wird gemessen",

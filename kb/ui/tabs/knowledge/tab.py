@@ -1,7 +1,7 @@
 """The Knowledge base tab: the ODIN project, its state of each item, and its answers.
 
-This package sends no request to ODIN: questions, comparisons and uploads are tasks
-(`kb.ui.widgets.task_progress`), and items are sent by the worker.
+This package sends no request to ODIN or a language model: questions, comparisons and uploads are
+tasks (`kb.ui.widgets.task_progress`), and items are sent by the worker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kb.service.views import (
 from kb.settings import Settings
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
-from kb.ui.tabs.knowledge import ask, sync, upload
+from kb.ui.tabs.knowledge import ask, ask_library, sync, upload
 from kb.ui.widgets import messages, row_selection, task_progress
 from kb.ui.widgets.tables import guarded_table
 
@@ -50,6 +50,8 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 def render() -> None:
     """Draw the tab."""
     settings = session.service().settings
+    with messages.steady():
+        ask_library.render()
     ready = _connection(settings)
     _show_flash()
     if ready:

@@ -1,0 +1,132 @@
+"""Questions to this library, answered in a process of their own; each source plays from its second.
+
+The model's sentences and the recordings' words are shown as plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.service.language_model import NO_ADDRESS
+from kb.types.safe_text import printable
+from kb.ui import session
+from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.widgets import messages, task_progress
+from kb.ui.widgets.player import format_timestamp
+
+TASK = "ask_library"
+_QUESTION = "library_question"
+
+
+def render() -> None:
+    """Draw the question, what it would send and cost, and the newest answer."""
+    st.markdown(f"##### {text('ask_library')}")
+    _terms()
+    with (
+        st.form(TASK, border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        st.text_input(
+            text("ask_library_label"),
+            key=_QUESTION,
+            placeholder=text("knowledge_question"),
+            max_chars=2_000,
+            persist_state="session",
+        )
+        st.form_submit_button(
+            text("knowledge_ask_button"),
+            type="primary",
+            on_click=_ask,
+            disabled=task_progress.running(TASK),
+            key="ask-library",
+        )
+    task = task_progress.task_status(TASK)
+    if task is not None and task.state == "done":
+        _answer(task.result)
+
+
+def _terms() -> None:
+    """Say where the passages of a question go, and the most that its answer costs."""
+    service = session.service()
+    if (lacking := service.language_model.lacking) is not None:
+        if lacking.code == NO_ADDRESS:
+            st.caption(text("ask_library_no_model"))
+        else:
+            messages.error(lacking, severe=False)
+        return
+    try:
+        facts = service.language_model.facts()
+        bound = service.answers.estimate("x" * 200)
+    except KBError as error:
+        messages.error(error)
+        return
+    place = messages.escape_markdown(f"{facts.model} ({facts.place})")
+    price = text("ask_library_unknown_price")
+    if bound.price is not None:
+        shown = format_number(bound.price, 2 if bound.price >= 0.01 or not bound.price else 4)
+        price = text("ask_library_price", price=shown)
+    st.caption(
+        text("ask_library_terms", place=place, tokens=format_number(bound.tokens), price=price)
+    )
+
+
+def _ask() -> None:
+    task_progress.start(TASK, {"question": st.session_state.get(_QUESTION, "")})
+
+
+def _answer(answer: Mapping[str, Any]) -> None:
+    sentences = answer.get("sentences") or []
+    passages = answer.get("passages") or []
+    with st.container(border=True, key="library-answer"):
+        question = messages.escape_markdown(printable(str(answer.get("question", ""))))
+        st.caption(text("knowledge_asked", question=question))
+        code = (answer.get("problem") or {}).get("code")
+        if answer.get("reason") and code != NO_ADDRESS:  # which is said above
+            messages.stored_error(_problem(answer), severe=False)
+        elif answer.get("outcome") == "not_in_library":
+            st.info(text("ask_library_absent"))
+        for number, sentence in enumerate(sentences):
+            st.text(printable(str(sentence["text"])))
+            _source(f"sentence-{number}", sentence["source"], quoted=True)
+        if dropped := answer.get("dropped"):
+            st.caption(plural_text("ask_library_dropped", int(dropped)))
+        if answer.get("model"):
+            place = (printable(str(answer[name])) for name in ("model", "place"))
+            st.text(text("notes_origin", **dict(zip(("model", "place"), place, strict=True))))
+        if passages:
+            _passages(passages, expanded=not sentences)
+
+
+def _passages(passages: Sequence[Mapping[str, Any]], *, expanded: bool) -> None:
+    with st.expander(text("ask_library_passages"), expanded=expanded):
+        for number, passage in enumerate(passages):
+            _source(f"passage-{number}", passage)
+
+
+def _source(key: str, source: Mapping[str, Any], *, quoted: bool = False) -> None:
+    item_id = str(source["id"]).rpartition("#")[0]
+    start_s = float(source["start_s"])
+    title = messages.escape_markdown(printable(str(source["title"])))
+    with st.container(key=f"library-{key}", gap="xxsmall"):
+        st.button(
+            f"▶ **{format_timestamp(start_s)}** · {title}",
+            key=f"library-open-{key}",
+            type="tertiary",
+            on_click=session.open_item,
+            args=(item_id, start_s),
+        )
+        words = printable(str(source["text"]))
+        st.caption(messages.escape_markdown(f"“{words}”" if quoted else words))
+
+
+def _problem(answer: Mapping[str, Any]) -> Any:
+    return SimpleNamespace(
+        error=str(answer["reason"]),
+        hint=str(answer.get("hint") or ""),
+        problem=answer.get("problem"),
+    )
