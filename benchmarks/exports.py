@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -35,6 +36,7 @@ from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript import FORMATS, render, render_document
 from kb.types import Chapter, Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
+from kb.types.notes import Cited, Notes, QuotedWords
 
 TARGET_S = 1.0
 MEMORY_TARGET_MB = 10.0
@@ -89,7 +91,9 @@ def formats(transcript: Transcript, segments: int) -> bool:
         "web:made:1", "web", "https://example.org/1", "A talk", "2026-01-31",
         chapters=(Chapter(0.0, "Start"), Chapter(60.0, "End")),
     )  # fmt: skip
-    small = make_transcript(1)
+    quote = QuotedWords("words", 0.0, 1.0)
+    notes = Notes({}, highlights=(Cited("A statement.", (quote,)),) * 30)
+    small, transcript = (replace(each, notes=notes) for each in (make_transcript(1), transcript))
     met = []
     for name in FORMATS:
         started = time.process_time()

@@ -30,7 +30,8 @@ _MARKS = frozenset({
     "auto", "forced", "sdh", "cc", "hi", "default", "foreign",
     "plain", "verbose", "labels", "markers",
 })  # fmt: skip
-_OTHERS = ("chapters",)  # exports under an item's name that have no transcript
+# Exports under an item's name that have no transcript, by the last part of their stem.
+_OTHERS = {"chapters": None, "notes": (".md", ".json")}  # None: with any ending
 _TOKEN = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 # Lists in the JSON of recognizers; metadata of a medium has none of them.
 _LISTS = (
@@ -51,7 +52,10 @@ class TranscriptName:
 
 def may_hold_transcript(name: str) -> bool:
     """Return False for a file under an item's name that is known to be something else."""
-    return Path(name).stem.rpartition(".")[2].lower() not in _OTHERS
+    path = Path(name)
+    part = path.stem.rpartition(".")[2].lower()
+    endings = _OTHERS.get(part, ())
+    return endings is not None and path.suffix.lower() not in endings
 
 
 def split_name(name: str) -> TranscriptName:

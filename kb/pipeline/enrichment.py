@@ -337,13 +337,18 @@ def with_results(
     is logged.
     """
     extras = Extras(library)
+    noted: dict[str, Mapping[str, Any]] = {}
     for name in STEPS:
         try:
             document = extras.read(entry, name)
             if document is not None and _is_of(document, transcript):
                 transcript = get_step(name).apply(document, transcript)
+                if name in KINDS:
+                    noted[name] = document
         except LibraryError as error:
             log.warning("%s: %s", entry.item.id, error.message)
+    if noted and not (found := read_notes(noted)).is_empty:
+        transcript = replace(transcript, notes=found)
     return transcript if labels else named_speakers(entry, transcript)
 
 

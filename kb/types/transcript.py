@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kb.types.media import MediaRef
+from kb.types.notes import Notes
 from kb.types.quality import (
     CaptionAgreement,
     Coverage,
@@ -103,6 +104,7 @@ class Transcript:
     warning gives the time; `cpu_reason`: why the CPU instead of a requested GPU. `layout` (of
     subtitles), `times_each_word` (text for people gives the time of each word), `frame_rate` (of an
     EDL, per second) and `table_form` (that of CSV) are chosen for one export and not stored.
+    `notes` of a language model are put in by readers, and stored apart.
     `expected_errors` is None if it was not measured for the engine, `sound` if the sound was not
     measured. `serving` is not stored.
     """
@@ -129,6 +131,7 @@ class Transcript:
     table_form: TableForm = PLAIN_TABLE
     expected_errors: ExpectedErrors | None = None
     sound: SoundFacts | None = None
+    notes: Notes | None = field(default=None, compare=False, repr=False)
     serving: Serving = field(default=Serving(), compare=False, repr=False)
 
     @property

@@ -20,12 +20,15 @@ import typer
 from kb.cli import run
 from kb.cli.main import app
 from kb.library import Library
+from kb.library.extras import Extras
 from kb.library.user_files import is_read_beside
+from kb.service import Service
 from kb.service.notation import FORMATS, format_timestamp
 from kb.service.review_sheet import SHEET
 from kb.settings import get_settings
 from kb.transcript import format_named
 from kb.types import Chapter, Coverage, QualityFlag, SpeechSpan, Transcript, WindowReport
+from tests.library.test_extras import RESULTS
 from tests.support.compose import write_wav
 from tests.support.library_pages import add_item
 
@@ -70,8 +73,19 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, li
             medium.with_suffix(".truth.json").write_text(f'{{"words": [{words}]}}')
             chapters = (Chapter(0.0, "one"), Chapter(1.5, "two"))
             ids.append(add_item(medium, change=with_doubts, chapters=chapters))
+            add_notes(ids[-1])
     get_settings.cache_clear()
     yield folder / "home", ids, folder
+
+
+def add_notes(item_id: str) -> None:
+    service = Service()
+    entry = service.items.entry(item_id)
+    basis = {"sha256": service.items.transcript(item_id).media.sha256}
+    document = {"basis": basis, **RESULTS["summary"]}
+    extras = Extras(service.library)
+    extras.write(entry, "summary", document, lambda: service.library.guard(item_id))
+    service.close()
 
 
 def with_doubts(transcript: Transcript) -> Transcript:

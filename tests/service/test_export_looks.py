@@ -191,7 +191,9 @@ def test_stdout_and_file_hold_the_same(
     talk = make_transcript((Segment(0.0, 2.0, odd, ()),))
     stages.write(service.library, replace(ITEM, title=odd), talk, 0.0)
     for format in FORMATS:
-        if "openxml" in format_named(format).mime_type or format == "rttm":
+        if "openxml" in format_named(format).mime_type or format in (
+            "rttm", "notes", "notes_json",
+        ):  # fmt: skip
             continue
         assert run(["export", ITEM.id, "--format", format]) == 0, format
         printed = capsys.readouterr().out

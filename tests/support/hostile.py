@@ -18,6 +18,7 @@ from kb.types import (
     Transcript,
     Word,
 )
+from kb.types.notes import Answered, Cited, NotedChapter, Notes, QuotedWords, Term
 
 ESC, BEL, CSI = "\x1b", "\x07", "\x9b"
 TITLE_SEQUENCE = f"{ESC}]0;PWNED{BEL}"
@@ -79,7 +80,13 @@ def hostile_transcript(timestamps: str = "segment") -> Transcript:
         timing=Timing(),
         warnings=(EVIL,),
         timestamps=timestamps,  # type: ignore[arg-type]
-    )
+        notes=Notes(
+            {"short": (Cited(EVIL, (QuotedWords(EVIL, 0.0, 3.0),)),)},
+            (NotedChapter(EVIL, 0.0),), terms=(Term(EVIL, EVIL, 0.0, 1),),
+            questions=(Answered(EVIL, Cited(EVIL, (QuotedWords(EVIL, 0.0, 3.0),))),),
+            model=EVIL, place=EVIL,
+        ),
+    )  # fmt: skip
 
 
 def unpacked(document: bytes) -> str:

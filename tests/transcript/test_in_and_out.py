@@ -121,7 +121,7 @@ KEEPS: dict[str, Kept] = {
     "audacity": Kept(words=WORD, mixed=WORD),
 }
 # Formats without words, which cannot be read as a transcript.
-NO_WORDS = {"rttm", "chapters"}
+NO_WORDS = {"rttm", "chapters", "notes", "notes_json"}
 
 
 def test_every_format_is_in_this_table() -> None:

@@ -34,7 +34,8 @@ NAMES: dict[str, tuple[Timestamps, ...]] = {
 }  # fmt: skip
 # A name would be spoken text there, or they have no text.
 NO_NAMES = {
-    "txt", "plain", "srt", "sbv", "lrc", "tsv", "chapters", "edl", "markers", "audacity",
+    "txt", "plain", "srt", "sbv", "lrc", "tsv", "chapters", "edl", "markers", "audacity", "notes",
+    "notes_json",
 }  # fmt: skip
 ONLY_NAMES = {"rttm"}
 MEDIA = MediaRef("media/talk.wav", "", 20.0)
@@ -79,7 +80,9 @@ def test_any_name_is_kept_as_it_is(tmp_path: Path, format: str, name: str) -> No
     assert kept == {shown}
 
 
-@pytest.mark.parametrize("format", [*NAMES, *sorted(NO_NAMES - {"chapters"})])
+@pytest.mark.parametrize(
+    "format", [*NAMES, *sorted(NO_NAMES - {"chapters", "notes", "notes_json"})]
+)
 def test_without_speakers_nothing_is_said_of_them(format: str) -> None:
     nameless = replace(TALK, segments=tuple(replace(s, speaker=None) for s in TALK.segments))
     blank = replace(TALK, segments=tuple(replace(s, speaker=" \n ") for s in TALK.segments))
@@ -90,7 +93,7 @@ def test_without_speakers_nothing_is_said_of_them(format: str) -> None:
         assert "speaker" not in first.lower().replace('"speaker": null', "")
 
 
-@pytest.mark.parametrize("format", sorted(NO_NAMES - {"chapters"}))
+@pytest.mark.parametrize("format", sorted(NO_NAMES - {"chapters", "notes", "notes_json"}))
 def test_formats_without_a_place_have_the_spoken_words_alone(format: str) -> None:
     assert "Anna" not in render(TALK, format)
 

@@ -75,10 +75,10 @@ def _time(chunk: Chunk, item: MediaItem | None) -> str:
 
 def _linked(time: str, start_s: float, item: MediaItem | None) -> str:
     link = deep_link(item, start_s) if item else ""
-    return f"[{time}]({_target(link)})" if link else time
+    return f"[{time}]({link_target(link)})" if link else time
 
 
-def _target(link: str) -> str:
+def link_target(link: str) -> str:
     """Return a link target, inside `<>` when it contains brackets or spaces."""
     if not re.search(r"[\s()<>]", link):
         return link

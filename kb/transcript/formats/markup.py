@@ -59,6 +59,9 @@ def subrip(text: str, *, with_tags: bool = False) -> str:
     return "\n".join(map(_without_times, text.split("\n")))
 
 
+_LINK_MARKS = re.compile(r"(?<!\\):(?=//)|(?<=www)\.|(?<!\\)@", re.IGNORECASE)
+
+
 def webvtt(text: str) -> str:
     """Return the text of a WebVTT cue with the escapes of the format."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -81,6 +84,15 @@ def markdown(text: str) -> str:
             done = found.start() + len(address)
     parts.append(_escaped(text[done:]))
     return _LINE_START.sub(r"\1\\", "".join(parts))
+
+
+def markdown_text(text: str) -> str:
+    """Return text on one line that Markdown shows unchanged, without links of its own.
+
+    Programs that look for addresses find none behind the escapes.
+    """
+    escaped = _LINE_START.sub(r"\1\\", _escaped(" ".join(text.split())))
+    return _LINK_MARKS.sub(r"\\\g<0>", escaped)
 
 
 def substation(text: str) -> str:

@@ -178,8 +178,12 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "format.no_chapters": (
         "Es gibt keine Kapitel, die sich als {format!r} schreiben ließen.",
-        "Kapitel kommen von der Seite des Mediums oder aus seinen Angaben; andere Formate brauchen "
-        "keine.",
+        "Kapitel kommen von der Seite des Mediums oder aus seinen Angaben, oder von einem "
+        "Sprachmodell: kb enrich ID --steps chapters",
+    ),
+    "format.no_notes": (
+        "Kein Sprachmodell hat etwas notiert, das sich als {format!r} schreiben ließe.",
+        "Zuerst Notizen machen: kb enrich ID --steps summary,chapters,highlights",
     ),
     "format.no_speakers": (
         "Das Transkript nennt keine Sprecher, aus denen {format!r} besteht.",

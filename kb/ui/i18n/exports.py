@@ -56,6 +56,8 @@ EN: dict[str, str] = {
     "format_textgrid": "Praat and ELAN: tiers of segments and words",
     "format_rttm": "The spans of each speaker, for speech research",
     "format_chapters": "Chapters for the description of a video on YouTube",
+    "format_notes": "Summary, chapters, highlights and answers of a language model, with quotes",
+    "format_notes_json": "The same notes, for programs of your own",
     "format_edl": "Markers for DaVinci Resolve, counted in frames (see the options)",
     "format_markers": "Markers for Adobe Audition and other programs (CSV with tabs)",
     "format_audacity": "Labels for Audacity",
@@ -116,6 +118,9 @@ DE: dict[str, str] = {
     "format_textgrid": "Praat und ELAN: Ebenen mit Segmenten und Wörtern",
     "format_rttm": "Die Abschnitte jedes Sprechers, für die Sprachforschung",
     "format_chapters": "Kapitel für die Beschreibung eines Videos auf YouTube",
+    "format_notes": "Zusammenfassung, Kapitel, Höhepunkte und Antworten eines Sprachmodells, mit "
+    "Zitaten",
+    "format_notes_json": "Dieselben Notizen, für eigene Programme",
     "format_edl": "Marken für DaVinci Resolve, in Bildern gezählt (siehe Optionen)",
     "format_markers": "Marken für Adobe Audition und andere Programme (CSV mit Tabulatoren)",
     "format_audacity": "Textmarken für Audacity",
