@@ -32,6 +32,7 @@ from kb.cli.commands import (
     sources,
     speak,
     speakers,
+    translate,
     video,
 )
 from kb.cli.commands.export import (
@@ -96,6 +97,7 @@ app = typer.Typer(
 jobs.register(app)
 enrich.register(app)
 notes.register(app)
+translate.register(app)
 speakers.register(app)
 speak.register(app)
 sources.register(app)

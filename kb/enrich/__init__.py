@@ -25,6 +25,7 @@ STEPS: dict[str, str] = {
     "highlights": "kb.enrich.highlights:Highlights",
     "terms": "kb.enrich.terms:Terms",
     "questions": "kb.enrich.questions:Questions",
+    "translate": "kb.enrich.translation.step:Translate",
 }
 
 

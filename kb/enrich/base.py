@@ -13,6 +13,8 @@ from kb.settings import Settings
 from kb.types import MediaItem, Transcript
 
 PRIVATE = "private"  # key of the private documents in what `run` returns
+FURTHER = "further"  # key of the further documents in what `run` returns
+BASIS = "basis"  # key of a stored document: what it was made from
 
 Progress = Callable[[float], None]
 """Called with the finished share, 0..1."""
@@ -57,7 +59,8 @@ class StepInput:
     `medium` is None if its file is not there; `track` is the number of the sound track that the
     words are from, None for the chosen one; `options` are those of the request, by name; `text` is
     given to a step that needs it, the last result as `before` to one that continues it, `channel`
-    to one that compares items.
+    to one that compares items. `stored` are the further documents that are there, by name;
+    `heard` is the recognizer's own translation for a step that `hears`.
     """
 
     medium: Path | None
@@ -67,6 +70,8 @@ class StepInput:
     text: ItemText | None = None
     before: Mapping[str, Any] | None = None
     channel: Channel | None = None
+    stored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    heard: Transcript | None = None
 
 
 class Step(ABC):
@@ -75,7 +80,8 @@ class Step(ABC):
     `name` is that of the result's document and of the switch. A step that `is_default` is carried
     out wherever its parts are there, unless a setting or a run says otherwise. `model` identifies
     model and version: a result of another one is made again on request. `private` documents are
-    returned under `PRIVATE`, by name, if the option of that name is given.
+    returned under `PRIVATE`, by name, if the option of that name is given. What `further` names is
+    returned under `FURTHER`, by name, each with its own basis.
     """
 
     name: str
@@ -94,6 +100,14 @@ class Step(ABC):
     @abstractmethod
     def model(self) -> str: ...
 
+    def hears(self, given: StepInput) -> bool:
+        """Return True if the recognizer's translation of the sound is wanted, as `heard`."""
+        return False
+
+    def further(self, given: StepInput) -> tuple[str, ...]:
+        """Return the names of the further documents of a result."""
+        return ()
+
     @abstractmethod
     def missing(self) -> KBError | None:
         """Return the error, with the command that brings it, if a part is missing; else None.
@@ -105,6 +119,10 @@ class Step(ABC):
     def may_cost_money(self) -> bool:
         """True if the step asks a service that may cost money, as it is configured here."""
         return self.sends_text
+
+    def missing_for(self, options: Mapping[str, Any]) -> KBError | None:
+        """As `missing`, for a request with these options."""
+        return self.missing()
 
     def add(self) -> str:
         """Fetch the parts that are missing, and return their place.
@@ -123,6 +141,10 @@ class Step(ABC):
         """Return what a result is made from: it is current as long as this stays the same."""
         asked = {name: given.options[name] for name in self.options if name in given.options}
         return {"sha256": given.sha256, "track": given.track, "model": self.model, **asked}
+
+    def is_current(self, given: StepInput, document: Mapping[str, Any]) -> bool:
+        """Return True if a result is the one that the step would give now."""
+        return bool(document.get(BASIS) == self.basis(given))
 
     def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
         """Return the transcript with a result put in, for readers and exports; nothing is stored.

@@ -141,6 +141,19 @@ def check_machine(options: TranscriptionOptions, kind: MachineKind) -> None:
         )
 
 
+def check_translates(options: TranscriptionOptions, settings: Settings) -> None:
+    """Raise SettingsError for a model whose row says that it was not trained to translate."""
+    row = row_of(options.model, settings)
+    if row is not None and not row.translate:
+        raise SettingsError(
+            "translation.not_trained",
+            "The model {model} was not trained to translate.",
+            hint="Set KB_TRANSLATE_MODEL to a multilingual Whisper model that was, such as small "
+            "or large-v3.",
+            model=options.model,
+        )
+
+
 def check_aligner(options: TranscriptionOptions, settings: Settings) -> None:
     """Raise KBError if a request wants its words timed by another model than this machine's."""
     asked = options.settings.qwen_aligner if options.settings else settings.qwen_aligner

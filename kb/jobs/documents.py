@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from kb.errors import LibraryError
 from kb.library import Library, LibraryEntry
-from kb.pipeline import publish_record, stages
+from kb.pipeline import publish_record, stages, translations
+from kb.pipeline.language_model import TRANSLATE
 from kb.pipeline.recurring import STEP as RECURRING
 from kb.pipeline.recurring import left_out
 from kb.pipeline.screen_text import screen_text
@@ -27,30 +28,39 @@ from kb.transcript.screen_text import screen_passages
 from kb.types import DocumentFacts, Passage, Transcript
 from kb.types.screen import ScreenText
 
-# Steps whose results are in a document; `recurring` where its stretches are left out.
-IN_DOCUMENTS = ("speakers", "screen", RECURRING)
+# Steps whose results are in a document; `recurring` where its stretches are left out, `translate`
+# where translations are published.
+IN_DOCUMENTS = ("speakers", "screen", RECURRING, TRANSLATE)
 TITLES_LENGTH = 500  # characters of the pages' first lines in the metadata
 
 log = logging.getLogger(__name__)
 
 
 def build_sync_item(
-    library: Library, entry: LibraryEntry, *, leave_out_recurring: bool = False
+    library: Library,
+    entry: LibraryEntry,
+    *,
+    leave_out_recurring: bool = False,
+    languages: Sequence[str] = (),
 ) -> SyncItem:
     """Return an item as a document for knowledge bases, all of it or without what recurs.
 
-    Raises LibraryError without a transcript.
+    `languages` are those whose translations it gets, where they are of its words. Raises
+    LibraryError without a transcript.
     """
     transcript = stages.read_transcript(library, entry)
     words = _words(library, entry, transcript)
     shown = _screen_text(library, entry, transcript)
     pages = screen_passages(shown, entry.item, path=entry.medium_place) if shown else ()
     said = words.passages
+    wanted = tuple(languages)
+    translated = translations.indexed(library, entry, transcript, wanted) if wanted else ()
     if leave_out_recurring:
         said = left_out(library, entry, said)
+        translated = left_out(library, entry, translated)
     spoken = _with_speakers(library, entry, said)
     facts = replace(words.facts or DocumentFacts(), on_screen=_titles(shown))
-    return SyncItem(entry.item, (*spoken, *pages), facts)
+    return SyncItem(entry.item, (*spoken, *translated, *pages), facts)
 
 
 def build_words(library: Library, entry: LibraryEntry) -> SyncItem:

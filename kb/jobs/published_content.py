@@ -54,7 +54,8 @@ class PublishedContent:
         another machine's.
         """
         extras = Extras(self.library)
-        results = [extras.path(entry.stem, kind) for kind in extras.kinds(entry.stem)]
+        names = (*extras.kinds(entry.stem), *extras.further(entry.stem))
+        results = [extras.path(entry.stem, name) for name in names]
         return self._has_changed(entry, since, results) and self.differs(entry, sink)
 
     def needs_sending_since(self, entry: LibraryEntry, sink: str, since: float) -> bool:
@@ -99,7 +100,10 @@ class PublishedContent:
             transcript = stages.read_transcript(self.library, entry)
             return content_sha256(indexed_passages(self.library, entry, transcript))
         source = build_sync_item(
-            self.library, entry, leave_out_recurring=self.settings.leave_out_recurring
+            self.library,
+            entry,
+            leave_out_recurring=self.settings.leave_out_recurring,
+            languages=self.settings.published_languages,
         )
         return document_sha256(source, sink, extra, self.settings.odin_document_bytes)
 

@@ -279,7 +279,10 @@ class Publisher:
 
     def _document(self, entry: LibraryEntry) -> SyncItem:
         leave_out = self.settings.leave_out_recurring
-        return build_sync_item(self.library, entry, leave_out_recurring=leave_out)
+        languages = self.settings.published_languages
+        return build_sync_item(
+            self.library, entry, leave_out_recurring=leave_out, languages=languages
+        )
 
     def _passages(self, item_id: str) -> Sequence[Passage]:
         entry = self.library.find(item_id)

@@ -3,6 +3,7 @@
     <home>/extras/<stem>/speakers.json     the stem is that of the item's files in `media/`
                          meaning.json      the vectors of its passages
                          voices.json       the voices of its speakers, if a setting asks for them
+                         de.transcript.json  a translation of its words
 
 They are the primary record, as the files in `media/` are: backups have them, and they go with the
 item into the trash and back. No item is made of them.
@@ -25,7 +26,7 @@ from kb.storage.places import remove_file
 FOLDER = "extras"
 VOICES = "voices"  # embeddings of the speakers' voices: no result of a step, and never published
 VERSION = 1
-_KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}(\.transcript)?")
 
 
 class Extras:
@@ -89,8 +90,12 @@ class Extras:
         return True
 
     def kinds(self, stem: str) -> list[str]:
-        """Return the kinds of the results under a stem."""
-        return sorted(name for name in self.documents(stem) if name != VOICES)
+        """Return the kinds of the results under a stem: one for each step that was carried out."""
+        return [name for name in self.documents(stem) if name != VOICES and "." not in name]
+
+    def further(self, stem: str) -> list[str]:
+        """Return the names of the further documents of results, such as `de.transcript`."""
+        return [name for name in self.documents(stem) if "." in name]
 
     def documents(self, stem: str) -> list[str]:
         """Return the kinds of all documents under a stem."""

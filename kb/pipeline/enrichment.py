@@ -16,19 +16,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kb.enrich import STEPS, StepInput, get_step
-from kb.enrich.base import PRIVATE, Channel, ItemText, Peer
+from kb.enrich import STEPS, get_step
+from kb.enrich import StepInput as StepInput
+from kb.enrich.base import BASIS, FURTHER, PRIVATE, Channel, ItemText, Peer
 from kb.errors import KBError, LibraryError, MediaUnavailable, UsageError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.options import RunOptions, parse_names
 from kb.pipeline import fetched_picture, stages, voices
+from kb.pipeline.language_model import TRANSLATE, translation_options
 from kb.pipeline.speakers import named_speakers
 from kb.pipeline.stored_media import StoredMedia
 from kb.pipeline.vocabulary import Vocabulary
 from kb.settings import Settings, get_settings
 from kb.transcript.notes import KINDS, read_notes
 from kb.transcript.speaker_names import KEY as NAMES
+from kb.transcript.translation import language_of, read_translation
 from kb.types import Transcript
 from kb.types.notes import Notes
 
@@ -39,9 +42,10 @@ SAMPLE_RATE = "sample_rate"  # an option of the step screen: every frame of this
 MOST_SAMPLE_RATE = 100_000
 RUN = "run"  # option of a request: the run whose limits of tokens and price count
 AGAIN = "again"  # option of a request: a current result is made again too
-_BASIS = "basis"  # key of a result: what it was made from
 
 log = logging.getLogger(__name__)
+
+Hear = Callable[[StepInput, Callable[[float], None]], Transcript]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,9 @@ def checked_sample_rate(rate: int) -> int:
 def options_of_run(options: RunOptions, settings: Settings) -> dict[str, Any]:
     """Return the options of the steps of a run; `settings` are those of its request."""
     found: dict[str, Any] = {}
+    if TRANSLATE in (parse_names(settings.steps) if options.steps is None else options.steps):
+        with suppress(UsageError):  # the step names what is missing
+            found.update(translation_options(settings))
     if options.speaker_count is not None:
         found[SPEAKERS] = options.speaker_count
     if options.sample_rate is not None:
@@ -153,9 +160,12 @@ def expand(names: Sequence[str], elsewhere: Container[str] = ()) -> tuple[str, .
     return tuple(each for each in STEPS if each in found)
 
 
-def lacking(name: str) -> KBError | None:
-    """Return the error of what this machine lacks for a step, None if all is here."""
-    return get_step(name).missing()
+def lacking(name: str, options: Mapping[str, Any] | None = None) -> KBError | None:
+    """Return the error of what this machine lacks for a step, None if all is here.
+
+    `options` are those of its request. Raises UsageError for options that cannot be.
+    """
+    return get_step(name).missing_for(options or {})
 
 
 def sends_text(names: Sequence[str]) -> bool:
@@ -193,9 +203,9 @@ def is_current(
         found = Extras(library).read(entry, name)
         asked = _own(name, options or {})
         given = _input(library, entry, name, asked or _options_of(found, name), get_settings())
+        return found is not None and get_step(name).is_current(given, found)
     except KBError:
         return False
-    return found is not None and found.get(_BASIS) == get_step(name).basis(given)
 
 
 def run_step(
@@ -208,11 +218,13 @@ def run_step(
     progress: Callable[[float], None] = lambda _: None,
     is_wanted: Callable[[], bool] = lambda: True,
     fetch_picture: fetched_picture.Fetch | None = None,
+    hear: Hear | None = None,
 ) -> None:
     """Carry out a step in a process of its own and write its result; a current one is kept.
 
     `library` has the fence of this attempt. A medium in object storage is fetched first, and with
-    `fetch_picture` the picture of an item that is kept as sound, if it is wanted. Raises the
+    `fetch_picture` the picture of an item that is kept as sound, if it is wanted; `hear` returns
+    the recognizer's translation of the sound. Raises the
     step's errors, Cancelled, MediaUnavailable for an item without the medium that the step needs,
     and what the fence raises.
     """
@@ -235,8 +247,22 @@ def run_step(
     if step.continues:
         with suppress(LibraryError):  # a damaged result is made again
             given = replace(given, before=extras.read(entry, name))
-    if step.needs_medium:
+    if hears := step.hears(given):
+        if hear is None:
+            raise UsageError(
+                "translation.no_recognizer",
+                "Whisper translates in a worker alone.",
+                hint="kb translate ID --into en --via whisper --wait",
+            )
+        if entry.stored and entry.media_path is None:
+            entry = StoredMedia.of(library, settings).bring_back(
+                entry, lambda need: settings.free_space.require(library.home, need)
+            )
+            given = replace(given, medium=entry.media_path)
+    if step.needs_medium or hears:
         _require_medium(entry, given)
+    if hears and hear is not None:
+        given = replace(given, heard=hear(given, progress))
     deleted = voices.last_deletion(library) if wanted else ""
     started = time.monotonic()
     fetch = fetch_picture if step.needs_picture else None
@@ -254,10 +280,11 @@ def run_step(
         error.retryable = error.retryable or bool(given.medium and not given.medium.exists())
         raise
     private = result.pop(PRIVATE, {})
+    further: Mapping[str, Mapping[str, Any]] = result.pop(FURTHER, {})
     if private and voices.last_deletion(library) != deleted:
         private = {}  # deleted meanwhile
     document = {
-        _BASIS: step.basis(given),
+        BASIS: step.basis(given),
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.monotonic() - started, 2),
         **({fetched_picture.FETCHED: True} if was_asked else {}),
@@ -269,7 +296,7 @@ def run_step(
 
     for kind in step.private:
         if kind in private:
-            about = {_BASIS: {"sha256": given.sha256}, **private[kind]}
+            about = {BASIS: {"sha256": given.sha256}, **private[kind]}
             extras.write(entry, kind, about, guard)
         else:  # that of other labels, or made before the setting was changed
             extras.remove(entry, kind, guard)
@@ -277,6 +304,9 @@ def run_step(
         for kind in private:  # deleted between the look above and the writing
             extras.remove(entry, kind, guard)
         private = {}
+    made = {key: document[key] for key in ("made_at", "seconds")}
+    for kind, content in further.items():
+        extras.write(entry, kind, {**made, **content}, guard)
     extras.write(entry, name, document, guard)
     if step.is_indexed:
         _index(library, entry, settings)
@@ -362,7 +392,7 @@ def results_changed(library: Library, entry: LibraryEntry) -> tuple[tuple[str, i
     extras = Extras(library)
     named = json.dumps(entry.record.get(NAMES), sort_keys=True)
     found = [(NAMES, zlib.crc32(named.encode()))]
-    for kind in extras.kinds(entry.stem):
+    for kind in (*extras.kinds(entry.stem), *extras.further(entry.stem)):
         with suppress(OSError):  # removed since
             found.append((kind, extras.path(entry.stem, kind).stat().st_mtime_ns))
     return tuple(found)
@@ -371,6 +401,13 @@ def results_changed(library: Library, entry: LibraryEntry) -> tuple[tuple[str, i
 def damaged_results(library: Library, entry: LibraryEntry) -> list[LibraryError]:
     """Return the error of each result of an item that cannot be read."""
     extras, problems = Extras(library), []
+    for name in extras.further(entry.stem):
+        try:
+            document = extras.read(entry, name)
+            if document is not None and (language := language_of(name)):
+                read_translation(document, language)
+        except LibraryError as error:
+            problems.append(error)
     for kind in extras.kinds(entry.stem):
         try:
             document = extras.read(entry, kind)
@@ -395,7 +432,7 @@ def _index(library: Library, entry: LibraryEntry, settings: Settings) -> None:
 
 
 def _is_of(document: Mapping[str, Any], transcript: Transcript) -> bool:
-    basis = document.get(_BASIS)
+    basis = document.get(BASIS)
     sha256 = basis.get("sha256") if isinstance(basis, dict) else None
     return not transcript.media.sha256 or sha256 == transcript.media.sha256
 
@@ -407,7 +444,7 @@ def _own(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _options_of(document: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
     """Return the options that a result was made with."""
-    basis = (document or {}).get(_BASIS)
+    basis = (document or {}).get(BASIS)
     known = get_step(name).options
     return {key: basis[key] for key in known if key in basis} if isinstance(basis, dict) else {}
 
@@ -429,7 +466,20 @@ def _input(
         names = Vocabulary(library).words(entry.item.channel)
         text = ItemText(entry.item, transcript, settings, names)
     channel = _channel(library, entry) if step.compares else None
-    return StepInput(there, sha256, track, dict(options), text, channel=channel)
+    given = StepInput(there, sha256, track, dict(options), text, channel=channel)
+    return replace(given, stored=_stored(library, entry, step.further(given)))
+
+
+def _stored(
+    library: Library, entry: LibraryEntry, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the further documents that are there; a damaged one is made again."""
+    found = {}
+    for name in names:
+        with suppress(LibraryError):
+            if (document := Extras(library).read(entry, name)) is not None:
+                found[name] = document
+    return found
 
 
 def _channel(library: Library, entry: LibraryEntry) -> Channel:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import Any
 
 from kb.database import Database
 from kb.enrich import STEPS, get_step
@@ -22,6 +23,11 @@ from kb.settings import Settings
 _FORM_BYTES = 6_000  # of a window's instructions and the form of its answer
 _SUMMARY_BYTES = 30_000  # of the statements that a summary is made of
 _LEAST_WINDOW_BYTES = 12_000  # a window has 3,000 words, of four bytes and more
+_LINES_FORM_BYTES = 9_000  # of the instructions for lines to translate and the form of the answer
+_LEAST_LINES_BYTES = 1_500  # such a question has 500 words or 40 sentences
+
+TRANSLATE = "translate"  # name of the step
+INTO, VIA = "into", "via"  # its options: codes with commas between them, and the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +70,35 @@ def facts(settings: Settings) -> LanguageModelFacts:
     )
 
 
-def text_steps() -> tuple[str, ...]:
+def text_steps(settings: Settings) -> tuple[str, ...]:
     """Return the names of the steps that send an item's words to the language model."""
-    return tuple(name for name in STEPS if get_step(name).sends_text)
+    return tuple(
+        name
+        for name in STEPS
+        if get_step(name).sends_text and (name != TRANSLATE or settings.translate_via == "llm")
+    )
 
 
-def estimate(settings: Settings, entries: Sequence[LibraryEntry], names: Sequence[str]) -> Estimate:
+def translation_options(settings: Settings, into: str = "", via: str = "") -> dict[str, Any]:
+    """Return the options of a request for translations; what is empty is that of the settings.
+
+    Raises UsageError for an unknown language or way, and without a language.
+    """
+    from kb.enrich.translation.step import check_way, languages_of, way_of
+
+    codes = languages_of(into or settings.translate_into)
+    way = way_of({VIA: via}, settings)
+    check_way(way, codes)
+    return {INTO: ",".join(codes), VIA: way}
+
+
+def estimate(
+    settings: Settings, entries: Sequence[LibraryEntry], names: Sequence[str], *, languages: int = 1
+) -> Estimate:
     """Return upper bounds for these steps of items: a token for each byte, the longest answers.
 
-    Raises as `facts` does. Steps of one item share their questions.
+    Raises as `facts` does. Steps of one item share their questions, but for each of the `languages`
+    of a translation.
     """
     row = find_endpoint(settings).row
     sent = received = 0
@@ -80,6 +106,12 @@ def estimate(settings: Settings, entries: Sequence[LibraryEntry], names: Sequenc
         size = 0
         with suppress(OSError):
             size = entry.text_path.stat().st_size if entry.text_path else 0
+        if TRANSLATE in names:
+            questions = languages * (1 + size // _LEAST_LINES_BYTES)
+            sent += languages * size + questions * _LINES_FORM_BYTES
+            received += questions * row.answer
+        if set(names) <= {TRANSLATE}:
+            continue
         windows = 1 + size // _LEAST_WINDOW_BYTES
         shared = 1 + SHARED / WORDS
         sent += int(size * shared) + windows * _FORM_BYTES

@@ -13,6 +13,7 @@ from pathlib import Path
 from kb.errors import LibraryError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
+from kb.pipeline import translations
 from kb.transcript.passages import passages
 from kb.transcript.screen_text import read_screen_text, screen_passages
 from kb.types import Passage, Transcript
@@ -85,8 +86,9 @@ def _read(library: Library, entry: LibraryEntry) -> _Found | None:
 def indexed_passages(
     library: Library, entry: LibraryEntry, transcript: Transcript
 ) -> tuple[Passage, ...]:
-    """Return what the local index has of an item: its words, then the pages of its screen."""
+    """Return what the local index has of an item: its words, translations, pages of its screen."""
     found = passages(transcript, entry.item, path=entry.medium_place)
+    found += translations.indexed(library, entry, transcript)
     try:
         shown = screen_text(library, entry, transcript)
     except LibraryError as error:  # `kb verify` names it

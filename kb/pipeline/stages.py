@@ -29,7 +29,7 @@ from kb.library import Library, LibraryEntry
 from kb.library.fencing import number_in
 from kb.library.versions import Versions
 from kb.media import sha256_of, shown
-from kb.pipeline import captions, meaning, screen_text
+from kb.pipeline import captions, meaning, screen_text, translations
 from kb.pipeline.hold import HoldDecision, decide
 from kb.pipeline.publish_record import facts_of, record_published
 from kb.pipeline.screen_text import indexed_passages
@@ -394,9 +394,10 @@ def publish(
         entry, transcript = now, read_transcript(library, now)
 
 
-def _changed_ns(library: Library, entry: LibraryEntry) -> tuple[int, int]:
+def _changed_ns(library: Library, entry: LibraryEntry) -> tuple[int, ...]:
     """Return the times of the last change of the results that the local index has a part of."""
-    return screen_text.changed_ns(library, entry), meaning.changed_ns(library, entry)
+    parts = (screen_text, meaning, translations)
+    return tuple(part.changed_ns(library, entry) for part in parts)
 
 
 def read_transcript(library: Library, entry: LibraryEntry) -> Transcript:

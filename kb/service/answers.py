@@ -18,7 +18,7 @@ from kb.service.items import Items
 from kb.service.results import SearchResult
 from kb.service.search import Search
 from kb.types import Segment, Word
-from kb.types.passages import Hit
+from kb.types.passages import Hit, translated_language
 
 PASSAGES = 12  # that the model gets
 SHOWN = 5  # without a model
@@ -108,7 +108,10 @@ class Answers:
             return LocalAnswer(found, no_model=language_model.missing(settings))
         if not found.hits:
             return LocalAnswer(found)
-        hits = list(found.hits)
+        # A proof is what was said, not its translation.
+        hits = [hit for hit in found.hits if not translated_language(hit.origin)]
+        if not hits:
+            return LocalAnswer(found)
         try:
             facts = language_model.facts(settings)
             words = {hit.item_id: self._words(hit.item_id) for hit in hits if not hit.origin}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from kb.jobs.queue.steps import StepKey
 from kb.library import Library, LibraryEntry
 from kb.pipeline import enrichment, fetched_picture
 from kb.pipeline.enrichment import StepState
+from kb.pipeline.language_model import INTO, TRANSLATE, VIA, translation_options
 from kb.pipeline.recurring import STEP as RECURRING
 from kb.pipeline.recurring import stretches
 from kb.pipeline.same_sound import SoundLink as SoundLink
@@ -115,30 +116,35 @@ class Enrichment:
         sample_rate: int | None = None,
         fetch_picture: bool | None = None,
         sure: bool = False,
+        more: Mapping[str, Any] | None = None,
     ) -> EnrichReport:
         """Queue steps of finished items, of all of them without `ids`.
 
-        `fetch_picture` fetches the picture of what is kept as sound; None takes the setting. What
+        `fetch_picture` fetches the picture of what is kept as sound; None takes the setting; `more`
+        are the options of a translation, by default those of the settings. What
         has its result already is left, unless `again`. Raises UsageError for an unknown id or step,
         if no step of `auto` can be carried out here, and unless `sure` if the results would change
         many published items. Such an item is marked as changed and sent by an act alone.
         """
         elsewhere = steps_elsewhere(self.queue.database)
         chosen = enrichment.expand(names, elsewhere)
-        report = EnrichReport()
+        report, further = EnrichReport(), dict(more or {})
+        if TRANSLATE in chosen:
+            further = {**translation_options(self.items.settings, **further)}
         for name in chosen:
-            if name not in elsewhere and (problem := enrichment.lacking(name)) is not None:
+            problem = enrichment.lacking(name, further)
+            if name not in elsewhere and problem is not None:
                 report.lacking[name] = problem
         if not chosen:
             _refuse_empty(names)
-        options = _options(again=again, speakers=speakers)
+        options = {**_options(again=again, speakers=speakers), **further}
         if sample_rate is not None:
             options["sample_rate"] = enrichment.checked_sample_rate(sample_rate)
         if fetch_picture is not None:
             options[fetched_picture.OPTION] = fetch_picture
         entries = self._entries(ids, report)
         under_way = {
-            (row.step, row.item_id)
+            (row.step, row.item_id): row.options
             for rows in self.queue.steps.for_items([each.item.id for each in entries]).values()
             for row in rows
             if row.status in UNFINISHED
@@ -149,7 +155,9 @@ class Enrichment:
                 asked = {k: v for k, v in options.items() if k != enrichment.AGAIN}
                 if not again and self._is_current(entry, name, asked):
                     report.current.append(key)
-                elif key in under_way and not options:
+                elif key in under_way and (
+                    not options or (not again and _asks_for(under_way[key], further, name))
+                ):
                     report.under_way.append(key)
                 else:
                     report.queued.append(key)
@@ -158,10 +166,13 @@ class Enrichment:
         in_documents = set(IN_DOCUMENTS)
         if not self.items.settings.leave_out_recurring:
             in_documents.discard(RECURRING)
+        if not self.items.settings.published_languages:
+            in_documents.discard(TRANSLATE)
         queued = {item_id for step, item_id in report.queued if step in in_documents}
         changed = (entry for entry in entries if entry.item.id in queued)
         require_sure(changed, self.items.settings, sure=sure)
-        self.queue.request_steps(report.queued, options)
+        for keys, given in _requests(report.queued, options, under_way):
+            self.queue.request_steps(keys, given)
         return report
 
     def _is_current(self, entry: LibraryEntry, name: str, asked: Mapping[str, Any]) -> bool:
@@ -184,6 +195,35 @@ class Enrichment:
             else:
                 ready.append(entry)
         return ready
+
+
+def _asks_for(before: Mapping[str, Any], further: Mapping[str, Any], name: str) -> bool:
+    """Return True if the translation that is under way is the one that is asked for."""
+    if name != TRANSLATE or before.get(VIA) != further.get(VIA):
+        return False
+    return set(_languages(further)) <= set(_languages(before))
+
+
+def _requests(
+    keys: Sequence[StepKey], options: Mapping[str, Any], under_way: Mapping[StepKey, Any]
+) -> Iterator[tuple[list[StepKey], dict[str, Any]]]:
+    """Yield the steps to queue with their options.
+
+    A translation that is under way into another language is carried on in the new request.
+    """
+    plain = []
+    for key in keys:
+        before = under_way.get(key, {}) if key[0] == TRANSLATE else {}
+        if before.get(VIA) == options.get(VIA) and _languages(before):
+            both = dict.fromkeys((*_languages(before), *_languages(options)))
+            yield [key], {**options, INTO: ",".join(both)}
+        else:
+            plain.append(key)
+    yield plain, dict(options)
+
+
+def _languages(options: Mapping[str, Any]) -> list[str]:
+    return [each for each in str(options.get(INTO, "")).split(",") if each]
 
 
 def _options(*, again: bool, speakers: int | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kb.errors import KBError, UsageError
 from kb.export_options import LAYOUT_OPTIONS
+from kb.library.languages import language_code
 from kb.options import OPTIONS
 from kb.transcript import FORMATS, Format, file_content, format_named
 from kb.types import STANDARD, CsvForm, SubtitleLayout, Timestamps
@@ -21,7 +22,8 @@ class ExportRequest:
 
     `timestamps` (segment, word) and `layout` (of subtitles) override the transcript's own.
     `frame_rate` is that of an EDL, in frames per second; `csv` is the form of CSV tables.
-    `language_in_name`: `STEM.en.srt` instead of `STEM.srt`.
+    `language_in_name`: `STEM.en.srt` instead of `STEM.srt`. `language` is the code of a translation
+    that is wanted instead of the words; its name has it.
     """
 
     formats: tuple[str, ...]
@@ -30,6 +32,7 @@ class ExportRequest:
     language_in_name: bool = False
     frame_rate: float | None = None
     csv: CsvForm = "plain"
+    language: str = ""
 
     @property
     def wants_all(self) -> bool:
@@ -37,6 +40,13 @@ class ExportRequest:
 
     def check(self) -> None:
         """Raise UsageError for an option that none of the wanted formats has a use for."""
+        if self.language and language_code(self.language) != self.language:
+            raise UsageError(
+                "translation.language",
+                "{name!r} is no language that is known.",
+                hint="Give a code of two letters, such as de, fr or es.",
+                name=self.language,
+            )
         if self.wants_all:
             return
         formats = [format_named(name) for name in self.formats]

@@ -17,7 +17,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from gpu.presets import load_presets
 from kb.errors import KBError
-from kb.pipeline import enrichment
+from kb.library import LibraryEntry
+from kb.pipeline import enrichment, translations
 from kb.service.export_request import ExportedDocument, ExportProblem, ExportRequest
 from kb.service.items import Items
 from kb.storage import Target
@@ -59,7 +60,7 @@ class Exports:
         """Yield the documents of an item; what cannot be exported is added to `problems`."""
         try:
             entry = self.items.entry(item_id)
-            transcript = enrichment.read_with_results(self.items.library, entry)
+            transcript = self._in_language(entry, request.language)
         except KBError as error:
             problems.append(ExportProblem(item_id, "", error))
             return
@@ -73,6 +74,18 @@ class Exports:
                 yield replace(document, changed_at=changed_at)
             except KBError as error:
                 _add(problems, ExportProblem(entry.item.id, name, error))
+
+    def _in_language(self, entry: LibraryEntry, language: str) -> Transcript:
+        """Return an item's transcript, or its translation into another language.
+
+        Raises UsageError without a translation, or if it is of earlier words.
+        """
+        library = self.items.library
+        found = enrichment.read_with_results(library, entry)
+        if language in ("", found.language):
+            return found
+        translation = translations.translated(library, entry, found, language)
+        return enrichment.with_results(library, entry, translation)
 
     def document(
         self,
@@ -93,7 +106,8 @@ class Exports:
             check_times(transcript, source)
         asked = self._as_asked(transcript, format, request)
         rendered = render_document(asked, format, item=item)
-        language = transcript.language if request.language_in_name else ""
+        named = request.language_in_name or request.language
+        language = transcript.language if named else ""
         return ExportedDocument(
             format,
             self.file_name(stem, format, language),

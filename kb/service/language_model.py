@@ -10,8 +10,8 @@ from kb.jobs.queue.client import JobQueue
 from kb.library import Library
 from kb.library.metadata import LibraryEntry
 from kb.pipeline import enrichment, language_model
+from kb.pipeline.language_model import TRANSLATE, LanguageModelFacts
 from kb.pipeline.language_model import Estimate as Estimate
-from kb.pipeline.language_model import LanguageModelFacts
 from kb.pipeline.vocabulary import LONGEST, Vocabulary
 from kb.service.items import Items
 from kb.settings import Settings
@@ -38,16 +38,20 @@ class LanguageModels:
         """The error of what is missing for a question to a language model, None if nothing is."""
         return language_model.missing(self.items.settings)
 
-    def estimate(self, ids: Sequence[str], names: Sequence[str]) -> Estimate | None:
+    def estimate(
+        self, ids: Sequence[str], names: Sequence[str], *, languages: Sequence[str] = ()
+    ) -> Estimate | None:
         """Return upper bounds of tokens and price for steps of items; None if none asks a model.
 
-        Raises as `facts` does.
+        `languages` are those of a translation by the model. Raises as `facts` does.
         """
-        asked = [name for name in names if name in language_model.text_steps()]
+        known = language_model.text_steps(self.items.settings)
+        asked = [name for name in names if name in known or (languages and name == TRANSLATE)]
         if not asked or not ids:
             return None
         entries = [self.items.entry(item_id) for item_id in ids]
-        return language_model.estimate(self.items.settings, entries, asked)
+        count = max(1, len(languages))
+        return language_model.estimate(self.items.settings, entries, asked, languages=count)
 
     def notes(self, entry: LibraryEntry) -> Notes:
         """Return what was noted about an item. Raises LibraryError for damaged results."""

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from kb.service.speech import Speech
     from kb.service.subscriptions import Subscriptions
     from kb.service.transcription import Transcription
+    from kb.service.translations import Translations
     from kb.service.verification import Verification
     from kb.service.video import Videos
     from kb.service.voice_profiles import VoiceProfiles
@@ -311,6 +312,13 @@ class Service:
         from kb.service.language_model import LanguageModels
 
         return LanguageModels(self.library, self.queue, self.items, self.vocabulary)
+
+    @cached_property
+    def translations(self) -> Translations:
+        """Translations of the words of items."""
+        from kb.service.translations import Translations
+
+        return Translations(self.library, self.items, self.enrichment, self.language_model)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -34,6 +34,7 @@ from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
 from kb.settings.screen import ScreenSettings
 from kb.settings.speech import SpeechSettings
+from kb.settings.translation import TranslationSettings
 from kb.storage.bundled import BUNDLED
 from kb.storage.validation import first_mistake
 
@@ -69,6 +70,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "language_models": LanguageModelSettings,
     "screen": ScreenSettings,
     "speech": SpeechSettings,
+    "translation": TranslationSettings,
 }
 """The groups of settings, in the order of `.env.example` and of the Settings tab."""
 
@@ -88,6 +90,7 @@ class Settings(
     LanguageModelSettings,
     ScreenSettings,
     SpeechSettings,
+    TranslationSettings,
 ):
     """Every setting with its default; the field's alias is its name in the environment."""
 

@@ -8,6 +8,17 @@ from kb.types.quality import UnsurePassage
 
 ON_SCREEN = "screen"
 """Origin of a passage that is the text on the screen."""
+_TRANSLATED = "translation, "
+
+
+def translated_origin(language: str) -> str:
+    """Return the origin of a passage that is a translation: `translation, de`."""
+    return f"{_TRANSLATED}{language}"
+
+
+def translated_language(origin: str) -> str:
+    """Return the language of a passage that is a translation, empty for any other."""
+    return origin.removeprefix(_TRANSLATED) if origin.startswith(_TRANSLATED) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +26,10 @@ class Passage:
     """A span of transcript that a search can return.
 
     `word_starts_s` contains the second at which each word of `text` begins (words are separated by
-    spaces); empty if unknown. `origin` is `screen` for text on the screen, empty for words that are
-    spoken. `tier` names the substitute for a transcript (`automatic captions`); empty for a
-    transcript. `unsure` are the spans in which many words are likely wrong. `speakers` are the
-    names of those who speak, set for documents alone.
+    spaces); empty if unknown. `origin` is `screen` for text on the screen, `translation, de` for a
+    translation, empty for words that are spoken. `tier` names the substitute for a transcript
+    (`automatic captions`); empty for a transcript. `unsure` are the spans in which many words are
+    likely wrong. `speakers` are the names of those who speak, set for documents alone.
 
     `id` is `<item_id>#<NNNN>`: stable for the same transcript, so that writing a passage twice
     replaces it.

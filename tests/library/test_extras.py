@@ -62,6 +62,7 @@ RESULTS: dict[str, dict[str, Any]] = {
     "highlights": {"highlights": [{"text": "It leaves.", "weight": 5, "quotes": [QUOTE]}]},
     "terms": {"terms": [{"term": "ferry", "kind": "term", "start": 1.0, "count": 2}]},
     "questions": {"questions": [{"question": "When?", "text": "At noon.", "quotes": [QUOTE]}]},
+    "translate": {"languages": ["de"], "same": [], "translated": ["de"]},
 }
 
 

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from kb.enrich import STEPS, get_step
+from kb.enrich import STEPS, Step, get_step
 from kb.library import Library
 from kb.library.extras import Extras
 from kb.service import Service
 from kb.settings import PROJECT_ROOT
+from kb.transcript.digest import text_digest
 from tests.library.test_extras import RESULTS, home, opened, whole
 from tests.library.test_version_before import DONE
 
@@ -55,6 +56,17 @@ OWN_TESTS = frozenset(("clock", "removed", "subscriptions"))
 PRIVATE: dict[str, dict[str, Any]] = {
     "voices": {"model": "a model", "voices": [{"spans": [[0.0, 5.0]], "vector": [1.0, 0.0]}]},
 }
+
+# Documents of a result that is more than one, by step.
+FURTHER: dict[str, dict[str, dict[str, Any]]] = {
+    "translate": {
+        "de.transcript": {
+            "language": "de", "source_language": "en", "via": "llm", "model": "a model",
+            "segments": [{"start": 1.0, "end": 4.0, "text": "Die Hafenmeisterin erzählt."},
+                         {"start": 4.0, "end": 5.0, "text": "", "mark": "failed"}],
+        }
+    },
+}  # fmt: skip
 
 
 def _constants(tree: ast.Module) -> dict[str, str]:
@@ -119,6 +131,8 @@ def test_each_key_that_is_written_is_here() -> None:
     assert library - LIBRARY_FACTS.keys() - OWN_TESTS == set()
     private = {kind for step in STEPS for kind in get_step(step).private}
     assert private == PRIVATE.keys()
+    several = {name for name in STEPS if type(get_step(name)).further is not Step.further}
+    assert several == FURTHER.keys()
 
 
 def stored(home: Path) -> dict[str, Any]:
@@ -132,9 +146,13 @@ def stored(home: Path) -> dict[str, Any]:
         **{f"item {key}": entry.record.get(key) for key in ITEM_FACTS},
         "item published": {key: entry.published.get(key) for key in _PUBLISHED},
         **{f"library {key}": facts.get(key) for key in LIBRARY_FACTS},
-        **{f"extras {kind}": extras.read(entry, kind) for kind in (*RESULTS, *PRIVATE)},
+        **{f"extras {kind}": extras.read(entry, kind) for kind in _documents()},
         "vocabulary": json.loads((home / "vocabulary.json").read_text()),
     }
+
+
+def _documents() -> list[str]:
+    return [*RESULTS, *PRIVATE, *(name for each in FURTHER.values() for name in each)]
 
 
 @pytest.fixture
@@ -143,17 +161,24 @@ def filled(home: Path) -> Iterator[Service]:
     service = opened(home)
     service.library.amend(DONE, ITEM_FACTS)
     service.library.write_facts(LIBRARY_FACTS)
-    sha256 = service.items.transcript(DONE).media.sha256
-    for kind, document in PRIVATE.items():
+    transcript = service.items.transcript(DONE)
+    sha256 = transcript.media.sha256
+    further = {name: each for found in FURTHER.values() for name, each in found.items()}
+    for kind, document in {**PRIVATE, **further}.items():
         Extras(service.library).write(
             service.items.entry(DONE),
             kind,
-            {"basis": {"sha256": sha256}, **document},
+            {"basis": {"sha256": sha256, "words": text_digest(transcript)}, **document},
             lambda: service.library.guard(DONE),
         )
     service.vocabulary.change("Harbour", add=["Anna Weber"])
     yield service
     service.close()
+
+
+def translations(service: Service) -> list[str]:
+    """Return the origins of what a search for words of the translation finds."""
+    return [hit.origin for hit in service.search.run("Hafenmeisterin").hits]
 
 
 @pytest.mark.slow
@@ -176,10 +201,18 @@ def test_nothing_is_lost_with_database_index_removal_and_restore(
     assert stored(home) == before
     assert {each.id for each in again.items.statuses()} <= ids  # no fact is an item
 
+    assert translations(again) == ["translation, de"]
+
     again.removals.remove([DONE])
-    assert stored(home) == {}
+    assert stored(home) == {} and translations(again) == []
     again.removals.undo([DONE])
-    assert stored(home) == before
+    assert stored(home) == before and translations(again) == ["translation, de"]
+    damaged = Extras(again.library).path(again.items.entry(DONE).stem, "de.transcript")
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole.replace(b'"failed"', b'"odd"'))
+    named = [each for each in again.verification.run().findings if each.kind == "result_damaged"]
+    assert "de.transcript.json" in named[0].detail and again.items.transcript(DONE).segments
+    damaged.write_bytes(whole)
 
     report = again.backup.make(tmp_path / "backup.zip")
     again.library.amend(DONE, dict.fromkeys(ITEM_FACTS))

@@ -22,7 +22,7 @@ from kb.service.export_request import (
     ExportRequest,
     parse_formats,
 )
-from kb.service.notation import FORMATS
+from kb.service.notation import FORMATS, language_code
 from kb.types import CsvForm, SubtitleLayout
 
 FORMAT_HELP = f"{', '.join(FORMATS)}; several with commas between them, or {ALL}."
@@ -75,11 +75,16 @@ def export(
     language_in_name: LanguageInName = False,
     frame_rate: FrameRate = None,
     csv: CsvOption = "plain",
+    language: Annotated[
+        str,
+        typer.Option("--language", help="A translation, such as de, instead of the words as said."),
+    ] = "",
 ) -> None:
     """Transcripts in other formats: of one item or of many, one format or several."""
     request = ExportRequest(
-        parse_formats(format), options.timestamps, layout, language_in_name, frame_rate, csv
-    )
+        parse_formats(format), options.timestamps, layout, language_in_name, frame_rate, csv,
+        language_code(language) or language,
+    )  # fmt: skip
     request.check()
     service = Service.of_existing_library()
     chosen = _chosen(service, ids or [], all_items)

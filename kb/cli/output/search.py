@@ -12,7 +12,7 @@ from kb.cli.output.console import out, print_note, print_warning
 from kb.service import SearchResult
 from kb.service.notation import format_timestamp
 from kb.types import Hit
-from kb.types.passages import ON_SCREEN
+from kb.types.passages import ON_SCREEN, translated_language
 from kb.types.quality import likely_wrong
 from kb.types.sentences import counted
 
@@ -161,6 +161,7 @@ def _print_hit(number: int, hit: Hit) -> None:
             ("  by meaning" if hit.by_meaning else "", "magenta"),
             ("  recurs in the channel" if hit.recurring else "", "yellow"),
             ("  on screen" if hit.origin == ON_SCREEN else "", "cyan"),
+            (f"  {hit.origin}" if translated_language(hit.origin) else "", "cyan"),
             (f"  without: {', '.join(hit.missing)}" if hit.missing else "", "yellow"),
             (
                 f"  {likely_wrong(hit.expected_errors)}" if hit.expected_errors is not None else "",

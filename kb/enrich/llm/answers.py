@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from kb.types.safe_text import clean, printable
 
 # A link, a picture, HTML, a fence: none of it is asked for, so a text with it is dropped.
-_MARKUP = re.compile(
+MARKUP_SIGNS = re.compile(
     r"\w+://|\bwww\.|\bmailto:|\bjavascript:|\bdata:|\]\s*\(|\]\s*\[|!\[|<\s*[a-zA-Z/!?]|&#?\w+;|```"
     r"|\{\{|\$\(",
     re.IGNORECASE,
@@ -73,6 +73,10 @@ class SummaryAnswer(_Form):
 
 def plain(text: str) -> str | None:
     """Return a model's text as one line of plain text; None if it has a link or markup, or none."""
-    # Invisible marks are taken out first: between two signs they would hide a link.
-    shown = " ".join(printable(clean(text)).split())
-    return None if _MARKUP.search(shown) else shown or None
+    shown = shown_text(text)
+    return None if MARKUP_SIGNS.search(shown) else shown or None
+
+
+def shown_text(text: str) -> str:
+    """Return a text as one line without invisible marks, which could hide a link."""
+    return " ".join(printable(clean(text)).split())

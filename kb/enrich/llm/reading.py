@@ -17,8 +17,8 @@ from kb.enrich.llm.client import LanguageModel, Scope
 from kb.enrich.llm.errors import BadAnswer, Declined
 from kb.enrich.llm.prompts import Prompt, read_prompt
 from kb.enrich.llm.windows import Window, numbered_lines, windows
+from kb.transcript.digest import text_digest as text_digest
 from kb.transcript.quotes import Quote, QuoteFinder
-from kb.types import Transcript
 
 GIVEN_UP_AFTER = 3  # parts in a row without any usable answer, from the beginning
 LONGEST_TITLE = 120
@@ -228,13 +228,3 @@ def statements(points: Sequence[Point]) -> str:
         f"{number}. {point.claim} (“{point.quote.text}”)"
         for number, point in enumerate(points, start=1)
     )
-
-
-def text_digest(transcript: Transcript) -> str:
-    """Return the identity of a transcript's words and times."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for segment in transcript.segments:
-        digest.update(f"{segment.start_s:.3f} {segment.text}\n".encode("utf-8", "replace"))
-    return digest.hexdigest()[:32]

@@ -11,11 +11,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from kb.errors import Cancelled, KBError, MediaUnavailable, RetryLater, Superseded
+from kb.inference.model_choice import check_translates
 from kb.jobs.queue.item_states import ItemRow
 from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.request_settings import settings_of
@@ -26,8 +28,9 @@ from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, block_forever
 from kb.jobs.worker.source_terms import require_turn
 from kb.options import RunOptions
 from kb.pipeline import enrichment
+from kb.pipeline.enrichment import StepInput
 from kb.sources.base import PictureSource
-from kb.types import MediaItem
+from kb.types import MediaItem, Transcript
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +116,7 @@ class EnrichSteps:
         entry = context.library.find(self._id)
         if entry is None or entry.transcript_path is None:
             return self._end(row, CANCELLED)  # removed, or its files are gone
-        if (problem := enrichment.lacking(self._step)) is not None:
+        if (problem := enrichment.lacking(self._step, row.options)) is not None:
             if self._step in steps_elsewhere(context.items.database, context.executor):
                 until = context.now() + ELSEWHERE_S
                 return self._end(row, WAITING, problem, row.attempts, until)
@@ -127,6 +130,7 @@ class EnrichSteps:
             fetch_picture=lambda item, folder, arrived: self._fetch_picture(
                 row, item, folder, arrived
             ),
+            hear=lambda given, progress: self._hear(row, given, progress),
         )  # fmt: skip
         return self._end(row, DONE)
 
@@ -150,6 +154,30 @@ class EnrichSteps:
             arrived(done, total)
 
         return source.picture(item, folder, check)
+
+    def _hear(
+        self, row: StepRow, given: StepInput, progress: Callable[[float], None]
+    ) -> Transcript:
+        """Return the recognizer's translation of an item's sound into English."""
+        context, found = self._context, self._context.items.read(self._id)
+        assert given.medium is not None and given.text is not None
+        asked = RunOptions.from_dict({} if found is None else found.options)
+        run = replace(
+            asked,
+            model=context.settings.translate_model or asked.model,
+            language=given.text.transcript.language or asked.language,
+        )
+        options = context.inference_session.transcription_options(run)
+        check_translates(options, context.settings)
+        track = "" if given.track is None else str(given.track)
+        return context.inference_process.transcribe(
+            given.medium,
+            replace(options, task="translate", track=track),
+            sha256=given.sha256,
+            shown_as=given.medium.name,
+            progress=progress,
+            cancelled=lambda: not self._is_wanted_now(row),
+        )
 
     def _is_wanted_now(self, row: StepRow) -> bool:
         """Return what `_is_wanted` returns; the database is asked once in CHECK_S."""

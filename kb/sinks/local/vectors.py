@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from kb.errors import LibraryError
 from kb.types import Passage
-from kb.types.passages import ON_SCREEN
 
 NO_TEXTS = "-"  # in a head row: an item without passages lacks no vectors
 LACKING = " lacking "  # in a head row, between the model and the number of passages without one
@@ -41,9 +40,10 @@ def has_meaning(passage: Passage) -> bool:
     """Return True for passages that are compared by meaning: words that are spoken.
 
     Text on the screen is short, and short texts are near to every query: with 20 slides beside 30
-    passages the right one was among the first three for 18 instead of 23 of 25 queries.
+    passages the right one was among the first three for 18 instead of 23 of 25 queries. A
+    translation means what the words beside it mean.
     """
-    return passage.origin != ON_SCREEN
+    return not passage.origin
 
 
 def meant_texts(passages: Sequence[Passage]) -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any
 from kb.errors import UsageError
 from kb.library.filenames import UNDATED, UNTITLED, file_id
 from kb.types import DocumentFacts, MediaItem, Passage
-from kb.types.passages import ON_SCREEN
+from kb.types.passages import ON_SCREEN, translated_language
 from kb.types.quality import likely_wrong
 from kb.types.safe_text import printable, web_address
 
@@ -220,6 +220,8 @@ def _split_into_parts(item: MediaItem, passages: Sequence[Passage], room: int) -
     for passage in passages:
         if passage.origin == ON_SCREEN:
             heading = ON_SCREEN_HEADING
+        elif language := translated_language(passage.origin):
+            heading = f"## Translation, {language}\n\n"
         elif item.chapters:
             # A chapter seldom begins exactly with a passage: a passage belongs to the chapter that
             # contains its larger part.

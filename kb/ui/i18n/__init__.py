@@ -28,6 +28,7 @@ from kb.ui.i18n import (
     same_sound,
     screen_text,
     settings,
+    translation,
 )
 
 TABLES: tuple[ModuleType, ...] = (
@@ -37,6 +38,7 @@ TABLES: tuple[ModuleType, ...] = (
     library,
     notes,
     products,
+    translation,
     screen_text,
     same_sound,
     exports,

@@ -22,6 +22,7 @@ from kb.ui.i18n import (
     errors_sources,
     errors_speech,
     errors_storage,
+    errors_translation,
     errors_video,
 )
 
@@ -35,6 +36,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     errors_jobs,
     errors_llm,
     errors_storage,
+    errors_translation,
     errors_service,
     errors_video,
     errors_speech,

@@ -66,6 +66,7 @@ EN: dict[str, str] = {
     "group_api": "HTTP API (kb serve)",
     "group_object_storage": "Object storage (S3)",
     "group_language_models": "Language models",
+    "group_translation": "Translation",
     "group_screen": "Text on the screen",
     "group_speech": "Voices",
     # Subscriptions
@@ -275,6 +276,7 @@ DE: dict[str, str] = {
     "group_api": "HTTP-API (kb serve)",
     "group_object_storage": "Objektspeicher (S3)",
     "group_language_models": "Sprachmodelle",
+    "group_translation": "Übersetzung",
     "group_screen": "Text auf dem Bildschirm",
     "group_speech": "Stimmen",
     "follow_help": "Der Arbeiter sieht jedes immer wieder nach und nimmt auf, was neu ist.",

@@ -23,6 +23,7 @@ from kb.ui.tabs.library.panels import (
     screen,
     speakers,
     steps,
+    translation,
 )
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
@@ -42,6 +43,7 @@ def render(
     speakers.render(service, entry, transcript, place=place)
     notes.render(service, entry, transcript)
     products.render(service, entry, transcript, place=place)
+    translation.render(service, entry, transcript)
     screen.render(service, entry, transcript)
     same_sound.render(service, entry)
     recurring.render(service, entry)

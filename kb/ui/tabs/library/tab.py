@@ -13,7 +13,7 @@ from kb.service import STATES, SearchResult
 from kb.service.notation import SearchMode
 from kb.service.views import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS, LibraryEntry
 from kb.types import Hit, UnknownWord
-from kb.types.passages import ON_SCREEN
+from kb.types.passages import ON_SCREEN, translated_language
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.i18n.error_messages import translate_error
@@ -198,6 +198,8 @@ def _speaker(hit: Hit) -> str:
 
 def _screen_badge(hit: Hit) -> str:
     """Return a badge for text that is on the screen, not spoken."""
+    if language := translated_language(hit.origin):
+        return f":blue-badge[{text('search_translation', language=language)}] "
     return f":blue-badge[{text('search_on_screen')}] " if hit.origin == ON_SCREEN else ""
 
 

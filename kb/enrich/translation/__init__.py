@@ -1,0 +1,1 @@
+"""The step that translates an item's words and keeps their times."""

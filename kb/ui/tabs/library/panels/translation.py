@@ -1,0 +1,99 @@
+"""The translations of one item, beside its words."""
+
+from __future__ import annotations
+
+import html
+
+import streamlit as st
+
+from kb.service import Service
+from kb.service.notation import format_timestamp
+from kb.service.translations import SideBySide, side_by_side
+from kb.service.views import LibraryEntry
+from kb.types import Transcript
+from kb.types.safe_text import printable
+from kb.types.translation import Translation
+from kb.ui import session
+from kb.ui.i18n import plural_text, text
+from kb.ui.widgets import messages
+
+AT_ONCE = 40  # segments
+
+_SHOWN = "translation-shown"
+_STYLE = """<style>
+.kb-pair { display: flex; flex-wrap: wrap; gap: 0.25rem 1.5rem; margin: 0; }
+.kb-pair > * { flex: 1 1 14rem; min-width: 0; overflow-wrap: anywhere; margin: 0; }
+.kb-pair i { opacity: 0.7; }
+</style>"""
+
+
+def render(service: Service, entry: LibraryEntry, transcript: Transcript | None) -> None:
+    """Draw the translations; nothing for an item without any."""
+    if transcript is None:
+        return
+    found, problems = service.translations.all_of(entry, transcript)
+    for problem in problems:
+        messages.error(problem)
+    if not found:
+        return
+    st.markdown(f"**{text('translation_title')}**")
+    by_language = {each.language: each for each in found}
+    item_id = entry.item.id
+    shown = found[0].language
+    if len(found) > 1:
+        key = f"translation-language|{item_id}"
+        shown = st.selectbox(text("translation_language"), list(by_language), key=key) or shown
+    _translation(item_id, transcript, by_language[shown])
+
+
+def _translation(item_id: str, transcript: Transcript, found: Translation) -> None:
+    name = "translation_by_at" if found.place else "translation_by"
+    by = text(
+        name, language=found.language, model=printable(found.model), place=printable(found.place)
+    )
+    st.text(f"{by} {text('translation_machine')}")
+    if found.licence:
+        st.text(text("translation_licence", licence=printable(found.licence)))
+    if not found.is_current:
+        st.warning(text("translation_old"))
+    if found.marks:
+        marks = ", ".join(
+            f"{text(f'mark_{mark}')} ({n})" for mark, n in sorted(found.marks.items())
+        )
+        st.caption(plural_text("translation_missing", found.marks.total(), marks=marks))
+    rows = side_by_side(transcript, found)
+    key = f"{_SHOWN}|{item_id}|{found.language}"
+    count = int(st.session_state.get(key, AT_ONCE))
+    with st.expander(text("translation_show"), key="translation-pairs"):
+        st.html(_STYLE)
+        for number, row in enumerate(rows[:count]):
+            _row(item_id, number, row, (transcript.language, found.language))
+        if len(rows) > count:
+            st.button(
+                text("translation_more"), key="translation-more", type="tertiary",
+                on_click=_show_more, args=(key, count),
+            )  # fmt: skip
+
+
+def _row(item_id: str, number: int, row: SideBySide, languages: tuple[str, str]) -> None:
+    """Draw a segment twice. Both texts are those of strangers: they are shown sign for sign."""
+    time = format_timestamp(row.start_s)
+    with st.container(horizontal=True, gap="small", vertical_alignment="top"):
+        st.button(
+            f"▶ {time}",
+            key=f"translation-{number}",
+            type="tertiary",
+            help=text("translation_at", start=time),
+            on_click=session.open_item,
+            args=(item_id, row.start_s),
+        )
+        said, other = (html.escape(printable(each)) for each in (row.original, row.text))
+        if row.mark:
+            other = f"<i>({html.escape(text(f'mark_{row.mark}'))})</i>"
+        source, target = (html.escape(each) for each in languages)
+        pair = f'<p lang="{source}">{said}</p><p lang="{target}">{other}</p>'
+        st.html(f'<div class="kb-pair">{pair}</div>')
+
+
+def _show_more(key: str, count: int) -> None:
+    st.session_state[key] = count + AT_ONCE
