@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def _talk(folder: Path, number: int) -> tuple[Path, float]:
     return write_wav(folder / f"{number}.wav", said), said.seconds
 
 
-def _is_same(matches: list[Match]) -> bool:
+def _is_same(matches: Sequence[Match]) -> bool:
     return any(match.same_s > 0 for match in matches)
 
 
@@ -63,7 +64,7 @@ def same_sound(folder: Path) -> bool:
         options = ("-ss", f"{at_s:.3f}", "-t", f"{CLIP_S}", "-b:a", "64k")
         clip = fingerprint(coded(path, folder / "clip.m4a", *options))
         began = _processor_s()
-        matches = [each for each in index.find("new", clip) if each.same_s > 0]
+        matches = [each for each in index.find("new", clip).matches if each.same_s > 0]
         queried_s += _processor_s() - began
         asked_s += CLIP_S
         own = [each for each in matches if each.item_id == str(number)]
@@ -73,9 +74,9 @@ def same_sound(folder: Path) -> bool:
         )
     false = 0
     for path, _ in talks[FILES:]:
-        false += _is_same(index.find("new", fingerprint(path)))
+        false += _is_same(index.find("new", fingerprint(path)).matches)
         clip = coded(path, folder / "clip.m4a", "-ss", "20", "-t", f"{CLIP_S}", "-b:a", "64k")
-        false += _is_same(index.find("new", fingerprint(clip)))
+        false += _is_same(index.find("new", fingerprint(clip)).matches)
 
     title = f"sound, {FILES} talks, {hours:.1f} h"
     met = figure(f"{title}: clips of {CLIP_S:.0f} s found at their place", right, "clips",

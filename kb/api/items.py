@@ -136,6 +136,12 @@ def router(context: ApiContext) -> APIRouter:
             service.voices.confirm(known, asked.speaker)
         return listed(_speakers(acts.of(known)))
 
+    @routes.get("/{item_id}/sound")
+    def get_sound(item_id: ItemId) -> dict[str, Any]:
+        """List the other items with the same sound: where, and whose words were taken over."""
+        found = service.enrichment.sound_links(service.items.entry(item_id))
+        return {**listed(found.as_dicts()), "not_compared_yet": found.left}
+
     @routes.get("/{item_id}/screen")
     def get_screen(item_id: ItemId) -> dict[str, Any]:
         """List the pages of text that were on the screen, with the times of their showings."""

@@ -284,7 +284,7 @@ def show(
                 "asked": service.items.asked_settings(entry.item.id),
                 "machine": service.items.machine_of(entry.item.id),
                 **tries_document(status),
-                "same_sound": [each.as_dict() for each in service.enrichment.sound_links(entry)],
+                "same_sound": service.enrichment.sound_links(entry).as_dicts(),
                 "recurring": [each.as_dict() for each in service.enrichment.recurring(entry)],
                 "transcript": service.items.document(transcript) if transcript else None,
                 # Captions replace the transcript until it exists.

@@ -16,6 +16,7 @@ from pydantic import Field
 from kb import __version__
 from kb.mcp.library_access import LibraryAccess
 from kb.mcp.resources import add_resources
+from kb.mcp.same_sound import SoundOfItem, sound_of
 from kb.mcp.speakers import ItemSpeakers, speakers_of
 from kb.mcp.tool_errors import answered
 from kb.mcp.write_tools import WriteTools
@@ -163,6 +164,12 @@ class LibraryTools:
 
         return self._ask(answer)
 
+    def same_sound(
+        self, item: Annotated[str, Field(description="The id of an item.")]
+    ) -> SoundOfItem:
+        """List the recordings with the same sound as an item: uploads again, cuts, compilations."""
+        return self._ask(lambda service: sound_of(service, item))
+
     def ask(
         self, question: Annotated[str, Field(description="A question in a sentence.")]
     ) -> SourcedAnswer:
@@ -189,6 +196,7 @@ def make_server(
     for tool in (
         tools.search, tools.fetch, tools.list_items, tools.get_transcript, tools.speakers,
         tools.notes,
+        tools.same_sound,
     ):  # fmt: skip
         server.add_tool(tool, annotations=_READS, structured_output=True)
     asks_model = chosen.paid_requests and bool(chosen.llm_url)

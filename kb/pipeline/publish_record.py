@@ -7,6 +7,7 @@ from datetime import datetime
 
 from kb.errors import KBError
 from kb.library import Library
+from kb.settings import get_settings
 from kb.types import DocumentFacts, MediaItem, Published, Transcript
 
 WORDS_SHA256 = "words_sha256"  # key of the hash of what is sent again without being asked
@@ -29,6 +30,7 @@ def facts_of(transcript: Transcript, speakers: Sequence[str] = ()) -> DocumentFa
         # Only where it lowers the grade: every document would be sent again otherwise.
         expected_errors=errors.share if errors and errors.grade != "A" else None,
         speakers=", ".join(speakers),
+        words_from=", ".join(transcript.words_from) if get_settings().sound_links else "",
     )
 
 

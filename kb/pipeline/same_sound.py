@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from kb import __version__
 from kb.asr.known_words import KnownSpan, KnownWords
 from kb.asr.stitching import keep_words
 from kb.enrich import get_step
 from kb.enrich.base import StepInput
 from kb.enrich.sound.fingerprint import Fingerprint, fingerprint, from_document, to_document
-from kb.enrich.sound.index import STEP, Match, SoundIndex
+from kb.enrich.sound.index import STEP, Found, Match, SoundIndex
 from kb.enrich.sound.matching import Stretch
 from kb.errors import LibraryError
 from kb.inference.transcription_options import TranscriptionOptions
@@ -39,6 +40,7 @@ TAKEN = "taken"  # of the metadata: the items whose words were taken over
 WHOLE_SHARE = 0.6  # of the shorter item: a re-upload, or a cut
 LEAST_SHARED_S = 20.0  # less is an intro and no link
 _DOUBTFUL_SHARE = 0.2
+_LOOK_MOST_S = 1.0  # for which links wait for the index
 _BESIDES = ("longest_pause_s", "prompt_tokens", "screen_names", "qwen_aligner", "sound_filters")
 
 Kind = Literal["from", "again", "contains", "doubtful"]
@@ -88,6 +90,18 @@ class SoundLink:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class SoundLinks:
+    """The links of an item; `left` fingerprints of the library were not compared yet."""
+
+    links: tuple[SoundLink, ...] = ()
+    left: int = 0
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Return the links as JSON values."""
+        return [each.as_dict() for each in self.links]
+
+
 def index_of(library: Library) -> SoundIndex:
     """Return the index of the library's fingerprints."""
     return SoundIndex(library.home, Extras(library).folder)
@@ -118,6 +132,15 @@ def add_fingerprint(
         return
     made = to_document(fingerprint(path, track=number, is_wanted=is_wanted))
     extras.write(entry, STEP, {"basis": basis, **made}, lambda: library.guard(entry.item.id))
+    enter(library, entry)
+
+
+def enter(library: Library, entry: LibraryEntry) -> None:
+    """Enter a fingerprint that was written just now, so that the next query has it."""
+    try:
+        index_of(library).enter(entry.stem)
+    except LibraryError as error:  # a later look at all documents finds it
+        log.warning("%s: %s", entry.item.id, error.message)
 
 
 def words_key(options: TranscriptionOptions, settings: Settings) -> str:
@@ -127,6 +150,8 @@ def words_key(options: TranscriptionOptions, settings: Settings) -> str:
     limits = asdict(options.speech_limits) if options.speech_limits else None
     values = {
         **{name: getattr(settings, name) for name in names if hasattr(settings, name)},
+        "version": __version__,
+        "hotwords": list(options.hotwords),
         "engine": options.engine,
         "model": options.model,
         "dtype": options.dtype,
@@ -145,11 +170,16 @@ def words_key(options: TranscriptionOptions, settings: Settings) -> str:
 
 
 def known_words(
-    library: Library, entry: LibraryEntry, options: TranscriptionOptions, settings: Settings
+    library: Library,
+    entry: LibraryEntry,
+    options: TranscriptionOptions,
+    settings: Settings,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> KnownWords | None:
     """Return the words that other items have for the sound of this one, None without any.
 
-    Raises LibraryError if the index cannot be used.
+    An index that was lost is made again before. Raises LibraryError if it cannot be used, and
+    Cancelled once `is_wanted` returns False.
     """
     if options.track == "all" or options.task != "transcribe":
         return None
@@ -157,7 +187,7 @@ def known_words(
     if own is None:
         return None
     key, spans = words_key(options, settings), list[KnownSpan]()
-    for match in index_of(library).find(entry.item.id, own):
+    for match in index_of(library).find(entry.item.id, own, is_wanted=is_wanted).matches:
         if kind_of(match, own.duration_s) in (None, "doubtful"):
             continue
         source = library.find(match.item_id)
@@ -234,16 +264,19 @@ def facts_about(library: Library, transcript: Transcript, key: str) -> dict[str,
     return {WORDS_KEY: key, TAKEN: taken or None}
 
 
-def links(library: Library, entry: LibraryEntry) -> list[SoundLink]:
+def links(library: Library, entry: LibraryEntry) -> SoundLinks:
     """Return the other items that have sound of this one, and those whose words it has.
 
-    Raises LibraryError if fingerprint or index cannot be used.
+    An index that was lost is made again for a moment only, so that no page waits for it. Raises
+    LibraryError if fingerprint or index cannot be used.
     """
     own = _fingerprint_of(library, entry)
     taken = _taken(entry)
     found = []
-    matches = index_of(library).find(entry.item.id, own) if own is not None else []
-    for match in matches:
+    matched = Found(())
+    if own is not None:
+        matched = index_of(library).find(entry.item.id, own, most_s=_LOOK_MOST_S)
+    for match in matched.matches:
         kind = kind_of(match, own.duration_s if own else 0.0)
         other = library.find(match.item_id) if kind else None
         if other is None or other.sha256 != match.sha256 or kind is None:
@@ -258,7 +291,8 @@ def links(library: Library, entry: LibraryEntry) -> list[SoundLink]:
         shown = other.item.title if other else title
         found.append(SoundLink(item_id, shown, "from", (), taken_s, gone=other is None))
     # What the words are from comes first.
-    return sorted(found, key=lambda each: (-each.taken_s, _ORDER.index(each.kind), -each.seconds))
+    found.sort(key=lambda each: (-each.taken_s, _ORDER.index(each.kind), -each.seconds))
+    return SoundLinks(tuple(found), matched.left)
 
 
 def kind_of(match: Match, own_s: float) -> Kind | None:

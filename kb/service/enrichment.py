@@ -21,6 +21,7 @@ from kb.pipeline.language_model import INTO, TRANSLATE, VIA, translation_options
 from kb.pipeline.recurring import STEP as RECURRING
 from kb.pipeline.recurring import stretches
 from kb.pipeline.same_sound import SoundLink as SoundLink
+from kb.pipeline.same_sound import SoundLinks as SoundLinks
 from kb.pipeline.same_sound import links
 from kb.pipeline.screen_text import screen_text
 from kb.service.items import Items
@@ -81,11 +82,14 @@ class Enrichment:
         """Fetch the model of a step; return its path. Raises UsageError and ModelUnavailable."""
         return enrichment.add_parts(name)
 
-    def sound_links(self, entry: LibraryEntry) -> list[SoundLink]:
+    def sound_links(self, entry: LibraryEntry) -> SoundLinks:
         """Return the other items with sound of this one, and those whose words it has.
 
+        None where the settings say that they are not shown.
         Raises LibraryError if fingerprint or index cannot be used.
         """
+        if not self.items.settings.sound_links:
+            return SoundLinks()
         return links(self.library, entry)
 
     def recurring(self, entry: LibraryEntry) -> tuple[RecurringStretch, ...]:

@@ -340,6 +340,8 @@ class Items:
             transcript = replace(transcript, timestamps=timestamps)
         if layout is not None:
             transcript = replace(transcript, layout=layout)
+        if not self.settings.sound_links:
+            transcript = transcript.without_sources()
         return render(transcript, format, item=item)
 
     def formats(self) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from kb.library import LibraryEntry, deep_link
 from kb.service.items import Items
 from kb.service.results import SearchResult
 from kb.service.search import Search
-from kb.transcript import render
 from kb.transcript.chunks import chunks, format_timestamp
 from kb.types import Hit, Transcript
 from kb.types.safe_text import clean
@@ -297,7 +296,7 @@ class Reading:
         transcript, tier = self._text(entry)
         if start_s > 0 or end_s is not None:
             transcript = _between(transcript, start_s, float("inf") if end_s is None else end_s)
-        text = clean(render(transcript, format, item=entry.item))
+        text = clean(self.items.render(transcript, format, item=entry.item))
         if start and start >= len(text):
             raise _cursor_error(cursor)
         end = start + MOST_CHARACTERS

@@ -178,7 +178,8 @@ class Search:
                 folder=folder,
             )
         self.queue.tie.adopt()
-        index_of(self.library).clear()  # of fingerprints; the next query makes it again
+        fingerprints = index_of(self.library)
+        fingerprints.clear()
         self.library.prepare()
         self.library.sweep_temporary()
         complete_removals(self.settings, self.library, self.queue)
@@ -227,6 +228,7 @@ class Search:
         total = LocalSink(self.settings).rebuild(ready(), vectors)
         self.queue.adopt_folder(found.broken)
         self._follow_changes(listing.entries, indexed, busy)
+        fingerprints.update()
         self.subscriptions.restore()
         taken_in = tuple((each.entry.item.id, each.source) for each in found.taken_in)
         said = tuple(dict.fromkeys(problems))

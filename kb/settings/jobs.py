@@ -88,6 +88,13 @@ class JobSettings(BaseModel):
         "same sound, such as an upload again or a cut; all other speech is recognized. Off: only "
         "the link between both is kept.",
     )
+    sound_links: bool = Field(
+        True,
+        alias="KB_SOUND_LINKS",
+        description="Show where the sound of an item is heard, too, and whose words it has: on its "
+        "page, in kb show, over HTTP and MCP, in Markdown and other documents, and in the metadata "
+        "for ODIN. Off: nothing of it is shown; what is stored stays.",
+    )
     leave_out_recurring: bool = Field(
         False,
         alias="KB_LEAVE_OUT_RECURRING",

@@ -124,7 +124,8 @@ class DocumentFacts:
     `coverage` is the covered share of the speech, 0..1, `grade` the transcript's mark for readers;
     `expected_errors` is the share of words that are likely wrong, 0..1, given where it lowers the
     grade; `speakers` are the names of those who speak, as a person gave them; `on_screen` are the
-    first lines of the pages on the screen. None and empty values are omitted from the document.
+    first lines of the pages on the screen; `words_from` are the ids of the items whose words were
+    taken over for the same sound. None and empty values are omitted from the document.
     """
 
     language: str = ""
@@ -137,3 +138,4 @@ class DocumentFacts:
     expected_errors: float | None = None
     speakers: str = ""
     on_screen: str = ""
+    words_from: str = ""

@@ -5,7 +5,7 @@ Every time is in seconds from the start of the medium unless a name states anoth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kb.types.media import MediaRef
 from kb.types.notes import Notes
@@ -149,6 +149,18 @@ class Transcript:
             else:
                 joined.append(SpeechSpan(start_s, end_s))
         return tuple(joined)
+
+    @property
+    def words_from(self) -> tuple[str, ...]:
+        """The ids of the items whose words were taken over for the same sound, in order of time."""
+        return tuple(dict.fromkeys(s.taken_from for s in self.segments if s.taken_from is not None))
+
+    def without_sources(self) -> Transcript:
+        """Return the transcript without the ids of these items, for readers."""
+        if not self.words_from:
+            return self
+        segments = tuple(replace(segment, taken_from=None) for segment in self.segments)
+        return replace(self, segments=segments)
 
     @property
     def has_own_cues(self) -> bool:

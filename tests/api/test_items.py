@@ -109,6 +109,11 @@ def test_what_recurs_in_the_channel_has_its_times(site: Site) -> None:
     ]
 
 
+def test_an_item_without_a_fingerprint_has_no_links(site: Site) -> None:
+    found = site.ask("GET", f"{DONE}/sound")
+    assert (found["data"], found["not_compared_yet"]) == ([], 0)
+
+
 def test_steps_are_asked_for_and_have_a_state(site: Site) -> None:
     asked = site.ask("POST", f"{DONE}/steps", 202, json={"steps": ["speakers"], "again": True})
     assert asked["queued"] == ["speakers"] and "hint" in asked["lacking"]["speakers"]
@@ -120,7 +125,7 @@ def test_steps_are_asked_for_and_have_a_state(site: Site) -> None:
     assert site.ask("POST", f"{DONE}/steps", 400, json={"steps": []})["error"]["param"]
 
 
-@pytest.mark.parametrize("part", ["steps", "speakers", "screen", "recurring"])
+@pytest.mark.parametrize("part", ["steps", "speakers", "screen", "sound", "recurring"])
 def test_an_unknown_item_is_refused(site: Site, part: str) -> None:
     site.ask("GET", f"{MISSING}/{part}", 400)
 

@@ -131,7 +131,8 @@ def test_scopes_decide_about_each_route(site: Site) -> None:
         "jobs": [("GET", "/v1/jobs"), ("POST", "/v1/jobs"), ("POST", "/process"),
                  ("GET", "/status/job_1"), ("GET", "/result/job_1"), ("POST", "/v1/uploads")],
         "search": [("GET", "/v1/items/a/steps"), ("GET", "/v1/items/a/speakers"),
-                   ("GET", "/v1/items/a/screen"), ("GET", "/v1/items/a/recurring"),
+                   ("GET", "/v1/items/a/screen"), ("GET", "/v1/items/a/sound"),
+                   ("GET", "/v1/items/a/recurring"),
                    ("GET", "/v1/items/a/notes"), ("POST", "/v1/answers")],
         "admin": [("GET", "/metrics")],
     }  # fmt: skip

@@ -178,7 +178,7 @@ def test_every_tool_only_reads(settings: Settings) -> None:
             tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == {
             "search", "fetch", "list_items", "get_transcript", "speakers", "notes",
-            "ask_library",
+            "ask_library", "same_sound",
         }  # fmt: skip
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
 

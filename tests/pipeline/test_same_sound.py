@@ -12,10 +12,13 @@ import pytest
 from kb.asr.stitching import keep_words
 from kb.inference.session import InferenceSession
 from kb.library.extras import Extras
+from kb.options import RunOptions
 from kb.pipeline import same_sound, stages
+from kb.pipeline.publish_record import facts_of
 from kb.settings import Settings
 from kb.storage.places import remove_tree
-from kb.types import Transcript
+from kb.transcript import render
+from kb.types import MediaItem, Transcript
 from tests.support.compose import SAMPLE_RATE, Composition, chords, join, silence, without_speech
 from tests.support.same_sound import SoundLibrary, coded, talk
 
@@ -172,6 +175,29 @@ def test_what_is_never_taken_over(shelf: SoundLibrary) -> None:
         assert shelf.known(path, "again") is None
 
 
+def test_the_prompt_and_the_version_decide_about_words(
+    session: InferenceSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = session.transcription_options(RunOptions(model="demo"))
+    settings = Settings(model="demo")
+    key = same_sound.words_key(options, settings)
+    named = replace(options, hotwords=("Kubernetes",))
+    assert same_sound.words_key(named, settings) != key
+    monkeypatch.setattr(same_sound, "__version__", "0.0.1")
+    assert same_sound.words_key(options, settings) != key
+
+
+def test_the_source_is_named_for_readers_unless_it_is_switched_off(shelf: SoundLibrary) -> None:
+    _, found = shelf.item(shelf.write(FIRST, "-b:a", "48k"), "again")
+    assert found.words_from == ("file:first",)
+    item = MediaItem("file:again", "file", "", "again", "2026-01-31")
+    assert "- Words from: file:first" in render(found, "md", item=item)
+    assert facts_of(found).words_from == "file:first"
+    plain = found.without_sources()
+    assert "Words from" not in render(plain, "md", item=item)
+    assert facts_of(plain).words_from == "" and plain.words == found.words
+
+
 LACKING = {  # seconds of the talk that the other transcript has words for, and its language
     "no word": (0.0, "und"),
     "the first sentences": (8.0, "en"),
@@ -240,6 +266,6 @@ def test_a_removed_twin_leaves_its_words(shelf: SoundLibrary) -> None:
         path.unlink()
     shelf.library.path(source, ".json").unlink()
     remove_tree(Extras(shelf.library).folder / source.stem)
-    (link,) = same_sound.links(shelf.library, entry)
+    (link,) = same_sound.links(shelf.library, entry).links
     assert link.gone and link.title == "first" and link.taken_s > 0
     assert words(shelf.item(shelf.write(FIRST), "third")[1]) == words(before)

@@ -100,4 +100,4 @@ class SoundLibrary:
         """Return the links of an item, as they are now."""
         entry = self.library.find(f"file:{name}")
         assert entry is not None
-        return same_sound.links(self.library, entry)
+        return list(same_sound.links(self.library, entry).links)

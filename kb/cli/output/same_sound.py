@@ -11,7 +11,7 @@ from kb.types.recurring import RecurringStretch
 from kb.types.sentences import counted
 
 if TYPE_CHECKING:
-    from kb.service.enrichment import SoundLink
+    from kb.service.enrichment import SoundLinks
 
 _WORDS = {
     "from": "From {title} ({id})",
@@ -22,9 +22,9 @@ _WORDS = {
 MOST_STRETCHES = 3
 
 
-def print_sound_links(links: list[SoundLink]) -> None:
-    """Print one line for each link."""
-    for link in links:
+def print_sound_links(found: SoundLinks) -> None:
+    """Print one line for each link, and one if there may be more."""
+    for link in found.links:
         words = _WORDS[link.kind].format(title=link.title or "an item", id=link.item_id)
         if link.gone:
             words += ", which is gone from the library"
@@ -38,6 +38,11 @@ def print_sound_links(links: list[SoundLink]) -> None:
         if link.taken_s:
             places.append(f"words of {format_length(link.taken_s)} are from there")
         console.print_note(": ".join(filter(None, (words, "; ".join(places)))))
+    if found.left:
+        console.print_note(
+            f"The index of fingerprints is being made: {counted(found.left, 'item')} not compared "
+            "yet. Ask again, or make it at once: kb reindex"
+        )
 
 
 def print_recurring(found: Sequence[RecurringStretch]) -> None:

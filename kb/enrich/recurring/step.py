@@ -115,7 +115,7 @@ def _matches(given: StepInput, channel: Channel) -> tuple[list[Match], float]:
     index = SoundIndex(channel.home, channel.results.parent)
     found = [
         match
-        for match in index.find(given.text.item.id, own)
+        for match in index.find(given.text.item.id, own).matches
         if match.item_id in hashes and match.sha256 == hashes[match.item_id]
     ]
     return found, own.duration_s

@@ -28,6 +28,7 @@ HOP_S = 1365 / RATE_HZ  # 8.0769 items a second
 REACH_S = 2.7  # sound that one item depends on
 SILENCE_DB = -55  # quieter sound is no evidence of the same sound
 SILENCE_S = 0.4
+_BLOCK = 32_768  # samples
 _POLL_S = 0.5
 _MESSAGE_LENGTH = 2000  # characters of ffmpeg's messages that an error keeps
 _SILENCE = re.compile(r"silence_(start|end): (-?[0-9.e+-]+)")
@@ -80,6 +81,7 @@ def fingerprint(
     # Gaps in the time stamps become silence, so that places are times of the medium.
     chain = (
         f"aresample={RATE_HZ}:async=1:first_pts=0,"
+        f"asetnsamples=n={_BLOCK}:p=0,"  # few large blocks: less time between ffmpeg's threads
         f"silencedetect=noise={SILENCE_DB}dB:duration={SILENCE_S}"
     )
     command = [

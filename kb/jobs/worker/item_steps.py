@@ -135,10 +135,8 @@ class ItemSteps(ItemAttempt):
         )
         check_aligner(options, context.settings)
         self._require_model(options)
-        key = same_sound.words_key(
-            options, self._settings_of(row)
-        )  # the same for all with these options
         options = replace(options, hotwords=self._hotwords(row, media.item))
+        key = same_sound.words_key(options, self._settings_of(row))
         with context.prepared(media):
             options = known_sound.with_known_words(
                 context, self._library, row, media, options, lambda: context.check(self._key)

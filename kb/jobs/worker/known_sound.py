@@ -52,7 +52,7 @@ def with_known_words(
         settings = settings_of(row.options, context.settings)
         if again or not settings.reuse_words:
             return options
-        known = same_sound.known_words(library, entry, options, settings)
+        known = same_sound.known_words(library, entry, options, settings, goes_on)
     except (Cancelled, Superseded):
         raise
     except (KBError, OSError) as error:

@@ -42,7 +42,7 @@ RESERVED_KEYS = frozenset(
     (
         *("producer", "id", "url", "title", "channel", "published", "description"),
         *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
-        *("expected_errors", "speakers", "on_screen"),
+        *("expected_errors", "speakers", "on_screen", "words_from"),
         *("content_sha256", "part", "parts", "words"),
         *("passages_sha256", "written_sha256"),  # used by the sink `folder`
     )
@@ -267,6 +267,7 @@ def _header(item: MediaItem, facts: DocumentFacts) -> str:
         ("Link", web_address(item.url)),
         ("Length", format_timestamp(length_s) if length_s else ""),
         ("Speakers", facts.speakers),
+        ("Words from", facts.words_from),
         ("Language", facts.language or item.language or ""),
         ("Model", " · ".join(filter(None, (facts.model, facts.engine, facts.preset)))),
         ("Coverage", coverage),

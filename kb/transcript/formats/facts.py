@@ -22,6 +22,7 @@ def facts(transcript: Transcript, item: MediaItem) -> tuple[tuple[str, str], ...
         ("Length", format_timestamp(length_s) if length_s else ""),
         ("Language", transcript.language),
         ("Model", transcript.model),
+        ("Words from", ", ".join(transcript.words_from)),
         ("Id", item.id),
     )
     return tuple((name, value) for name, value in found if value)

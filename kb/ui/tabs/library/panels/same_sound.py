@@ -24,10 +24,12 @@ def render(service: Service, entry: LibraryEntry) -> None:
     except KBError as error:
         messages.error(error)
         return
-    if not found:
+    if not found.links and not found.left:
         return
     st.markdown(f"**{text('sound_title')}**")
-    for number, link in enumerate(found[:MOST]):
+    if found.left:
+        st.caption(plural_text("sound_left", found.left))
+    for number, link in enumerate(found.links[:MOST]):
         with st.container(border=True, key=f"sound-link-{number}", gap="xsmall"):
             _link(link, number)
 
