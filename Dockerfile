@@ -22,7 +22,7 @@ RUN case "$FLAVOUR" in \
     && set -f && pip install ${TORCH:-$torch}
 WORKDIR /app
 # The packages change less often than the code, and have a layer of their own.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY presets.yaml models.yaml streamlit_app.py ./
 COPY .streamlit/config.toml .streamlit/config.toml
 COPY models models

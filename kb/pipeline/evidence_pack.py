@@ -16,6 +16,7 @@ from typing import Any
 from kb import storage
 from kb.library import LibraryEntry
 from kb.pipeline.evidence import CLIP, FRAME, Quoted, quoted, write_parts
+from kb.pipeline.signature import PUBLIC, SIGNATURE, Signer
 from kb.transcript.chunks import format_exact_time
 from kb.types import Transcript
 from kb.types.safe_text import clean
@@ -41,8 +42,15 @@ or the ZIP:             kb verify FILE.zip
 A hash shows that a file is damaged or was changed by accident. It does not show a forgery: who
 changes a file can write its new hash, too. Compare the medium's SHA-256 in facts.json with the
 source itself.
-
+{signed}
 {origin}
+"""
+_SIGNED = """
+SHA256SUMS.sig is a signature (Ed25519) of SHA256SUMS by the key with the fingerprint
+{fingerprint}
+It shows a forgery to those who know from elsewhere whose key that is: compare the fingerprint with
+the one that the sender tells you. Without this program:
+openssl pkeyutl -verify -pubin -inkey SHA256SUMS.pub -rawin -in SHA256SUMS -sigfile SHA256SUMS.sig
 """
 _READ = "The words were read by a machine ({engine}, {model}) and may be wrong: listen to the clip."
 _TAKEN = """The words were not read here. They were taken in from {file}, which
@@ -60,9 +68,10 @@ def write_pack(
     start_s: float,
     end_s: float,
     *,
+    signer: Signer | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[str, ...]:
-    """Write a pack into an empty folder; return the names of its files.
+    """Write a pack into an empty folder, signed where there is a signer; return its files' names.
 
     Raises UsageError for times without words or outside the medium, MediaUnavailable and
     LibraryError.
@@ -70,10 +79,19 @@ def write_pack(
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     found = quoted(entry, transcript, start_s, end_s, made_at)
     names = write_parts(folder, found, medium, transcript, start_s, end_s, progress=progress)
-    storage.write_text(folder / README, _readme(found, names, start_s, end_s))
+    signed = _SIGNED.format(fingerprint=signer.fingerprint) if signer else ""
+    storage.write_text(folder / README, _readme(found, names, start_s, end_s, signed))
     names = (README, *names)
-    storage.write_text(folder / SUMS, _sums(folder, names))
-    return (*names, SUMS)
+    if signer is not None:
+        storage.write_text(folder / PUBLIC, signer.public_pem)
+        names = (*names, PUBLIC)
+    sums = _sums(folder, names)
+    storage.write_text(folder / SUMS, sums)
+    names = (*names, SUMS)
+    if signer is not None:
+        storage.write_bytes(folder / SIGNATURE, signer.sign((folder / SUMS).read_bytes()))
+        names = (*names, SIGNATURE)
+    return names
 
 
 def write_zip(folder: Path, names: Sequence[str], target: Path) -> None:
@@ -94,7 +112,7 @@ def _sums(folder: Path, names: Sequence[str]) -> str:
     return "".join(lines)
 
 
-def _readme(found: Quoted, names: Sequence[str], start_s: float, end_s: float) -> str:
+def _readme(found: Quoted, names: Sequence[str], start_s: float, end_s: float, signed: str) -> str:
     item = found.facts["item"]
     title = " ".join(clean(item["title"]).split())
     frame = f"{FRAME:<23} the picture in the middle\n" if FRAME in names else ""
@@ -102,7 +120,7 @@ def _readme(found: Quoted, names: Sequence[str], start_s: float, end_s: float) -
         title=title, line="=" * min(len(title), 78), start=format_exact_time(start_s),
         end=format_exact_time(end_s), quote=found.text, link=item["link"] or item["url"],
         clip=next(name for name in names if Path(name).stem == CLIP), frame=frame,
-        origin=_origin(found.facts),
+        origin=_origin(found.facts), signed=signed,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from kb.pipeline import enrichment
 from kb.pipeline.evidence_pack import write_pack, write_zip
 from kb.pipeline.fetched_picture import LOCAL, SHARE, Fetch
 from kb.pipeline.item_medium import medium_of
+from kb.pipeline.signature import Signer, signer_of
 from kb.pipeline.video import MOST_STRETCHES, Kind, Wish, Words, made_from, make
 from kb.settings import Settings
 from kb.transcript.formats import json_document
@@ -49,7 +50,8 @@ class Order:
     """A product that a user asks for.
 
     `stretches` are those of a reel (none: the highlights that were found), or the one of an
-    evidence pack. `fetch`: the picture of an item that is kept as sound is fetched for it.
+    evidence pack. `fetch`: the picture of an item that is kept as sound is fetched for it;
+    `sign`: a pack is signed with the key of the library.
     """
 
     kind: str
@@ -62,6 +64,7 @@ class Order:
     words: Words | None = None
     suffix: str = ".mp4"
     fetch: bool = False
+    sign: bool = False
 
     @classmethod
     def of_film(cls, wish: Wish, suffix: str, *, fetch: bool = False) -> Order:
@@ -90,6 +93,7 @@ class Order:
                 None if length_s is None else float(length_s),
                 "karaoke" if words == "karaoke" else "captions" if words else None,
                 str(values.get("suffix", ".mp4")), bool(values.get("fetch")),
+                bool(values.get("sign")),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise _unknown(values) from error
@@ -104,7 +108,7 @@ class Order:
             "threads": self.threads,
             "stretches": [[s.start_s, s.end_s, s.title] for s in self.stretches],
             "length_s": self.length_s, "words": self.words, "suffix": self.suffix,
-            "fetch": self.fetch,
+            "fetch": self.fetch, "sign": self.sign,
         }  # fmt: skip
 
     @property
@@ -156,7 +160,9 @@ def obtain(
     if order.fetch and not needs_picture(entry, order, medium):
         order = replace(order, fetch=False)
     products = Products(library.home, settings.products_gb, settings.products_days)
-    name = _name(order, transcript, entry)
+    # Read before the work: a key that cannot be used must not cost an encoding.
+    signer = signer_of(library.home) if order.sign else None
+    name = _name(order, transcript, entry, signer)
     if (kept := products.find(entry.stem, name, order.suffix)) is not None:
         return kept
     if order.fetch and fetch_picture is None:  # what is made now has not the name of what it lacks
@@ -168,7 +174,7 @@ def obtain(
         products.draft(entry.stem, order.suffix) as draft,
         _seen(library, entry, order, medium, progress, fetch_picture) as (seen, picture, rest),
     ):
-        notes = _make(order, entry, transcript, seen, draft, target or draft, rest)
+        notes = _make(order, entry, transcript, seen, draft, target or draft, signer, rest)
         about = {
             **order.as_dict(), "picture_is": picture, "order": order.digest,
             "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -193,6 +199,7 @@ def _make(
     medium: Path,
     draft: Path,
     target: Path,
+    signer: Signer | None,
     progress: Progress,
 ) -> tuple[KBError, ...]:
     if order.kind != EVIDENCE:
@@ -201,8 +208,9 @@ def _make(
     # In the library's folder, where the space was asked for.
     with storage.scratch_folder(draft.parent) as folder:
         names = write_pack(
-            folder, entry, transcript, medium, stretch.start_s, stretch.end_s, progress=progress
-        )
+            folder, entry, transcript, medium, stretch.start_s, stretch.end_s, signer=signer,
+            progress=progress,
+        )  # fmt: skip
         write_zip(folder, names, draft)
     return ()
 
@@ -245,7 +253,7 @@ def _seen(
             yield joined, FETCHED, lambda share: progress(SHARE + (1 - SHARE) * share)
 
 
-def _name(order: Order, transcript: Transcript, entry: LibraryEntry) -> str:
+def _name(order: Order, transcript: Transcript, entry: LibraryEntry, signer: Signer | None) -> str:
     """Return the hash of all that a product is made from."""
     # With a picture that was fetched, a film of the same medium is another one.
     medium = f"{entry.sha256} with its picture" if order.fetch else entry.sha256
@@ -259,6 +267,7 @@ def _name(order: Order, transcript: Transcript, entry: LibraryEntry) -> str:
             "item": [item.id, item.title, item.channel, item.published, item.url],
             "words": json_document.to_document(transcript),
             "stretch": [stretch.start_s, stretch.end_s], "versions": [PACK_VERSION, __version__],
+            "signed_by": signer.fingerprint if signer else "",
         }
     )  # fmt: skip
 

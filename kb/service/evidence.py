@@ -17,12 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from kb import storage
 from kb.errors import UsageError
 from kb.library import Library
 from kb.media.clip import default_name
 from kb.pipeline.evidence_pack import SUMS, write_pack
 from kb.pipeline.products import EVIDENCE, Order, obtain
+from kb.pipeline.signature import (
+    MAX_KEY_BYTES,
+    PUBLIC,
+    SIGNATURE,
+    SIGNATURE_BYTES,
+    checked,
+    signer_of,
+)
 from kb.pipeline.video import Stretch
 from kb.service.items import Items
 from kb.service.review import Review
@@ -41,17 +51,23 @@ _SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 @dataclass(frozen=True, slots=True)
 class PackCheck:
-    """The result of a check; each list has names of files."""
+    """The result of a check; each list has names of files.
+
+    `signature`: empty (not signed), valid, broken (not of these hashes) or other (valid, by another
+    key than the expected one, or none where one is expected).
+    """
 
     checked: int
     changed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    signature: str = ""
+    key: str = ""  # fingerprint of the key that signed
 
     @property
     def is_whole(self) -> bool:
-        """True if every file is there, as it was."""
-        return not (self.changed or self.missing)
+        """True if every file is there, as it was, and no signature says otherwise."""
+        return not (self.changed or self.missing or self.signature in ("broken", "other"))
 
 
 class Evidence:
@@ -71,11 +87,13 @@ class Evidence:
         target: Path | None = None,
         *,
         overwrite: bool = False,
+        sign: bool = False,
         progress: Callable[[float], None] = lambda _: None,
     ) -> Path:
         """Write a pack; return the ZIP, or the folder if `target` does not end in `.zip`.
 
-        The default is a ZIP in the working directory, named after item and stretch. Raises
+        With `sign` it is signed with the key of the library, which is made at the first use. The
+        default is a ZIP in the working directory, named after item and stretch. Raises
         UsageError for times without words and for files in the way, MediaUnavailable and
         LibraryError.
         """
@@ -85,7 +103,7 @@ class Evidence:
             target = Path(name).with_suffix(".zip")
         source = f"evidence:{entry.item.id}:{start_s:.3f}-{end_s:.3f}"
         if target.suffix.lower() == ".zip":
-            order = self.order(start_s, end_s)
+            order = self.order(start_s, end_s, sign=sign)
             named = Target(target, source, overwrite=overwrite, chosen=True)
             self.items.files.check(named)
             product = obtain(self.library, self.settings, entry, order, progress=progress)
@@ -94,14 +112,21 @@ class Evidence:
             return draft.target
         transcript = self.items.transcript(entry.item.id)
         medium = self.review.medium_of(entry)
+        signer = signer_of(self.library.home) if sign else None
         with storage.scratch_folder() as folder:
-            names = write_pack(folder, entry, transcript, medium, start_s, end_s, progress=progress)
+            names = write_pack(
+                folder, entry, transcript, medium, start_s, end_s, signer=signer, progress=progress
+            )
             self._write_folder(folder, names, target, source, overwrite)
         return target
 
-    def order(self, start_s: float, end_s: float) -> Order:
+    def own_key(self) -> str:
+        """Return the fingerprint of the library's key; the key is made if there is none."""
+        return signer_of(self.library.home).fingerprint
+
+    def order(self, start_s: float, end_s: float, *, sign: bool = False) -> Order:
         """Return the order of a pack for the queue (`ItemProducts.request`)."""
-        return Order(EVIDENCE, stretches=(Stretch(start_s, end_s),), suffix=".zip")
+        return Order(EVIDENCE, stretches=(Stretch(start_s, end_s),), suffix=".zip", sign=sign)
 
     def _write_folder(
         self, folder: Path, names: Sequence[str], target: Path, source: str, overwrite: bool
@@ -119,11 +144,14 @@ class Evidence:
                     copy.write(block)
 
 
-def check_pack(path: Path) -> PackCheck:
-    """Compare the files of a pack, a ZIP or a folder, with its list of hashes.
+def check_pack(path: Path, key: str = "") -> PackCheck:
+    """Compare the files of a pack, a ZIP or a folder, with its hashes and their signature.
+
+    `key`: the fingerprint of the expected signer, or the beginning of it, at least 16 digits.
 
     Nothing is unpacked. Raises UsageError for a file that is no pack.
     """
+    expected = expected_key(key) if key else ""
     try:
         with _opened(path) as (names, read):
             if SUMS not in names:
@@ -131,14 +159,16 @@ def check_pack(path: Path) -> PackCheck:
             if len(names) > MAX_FILES:
                 raise ValueError(f"it has more than {MAX_FILES} files")
             with closing(read(SUMS)) as file:
-                listed = _listed(file.read(MAX_SUMS_BYTES + 1))
+                sums = file.read(MAX_SUMS_BYTES + 1)
+            listed = _listed(sums)
             missing = tuple(sorted(listed.keys() - names))
-            unknown = tuple(sorted(names - listed.keys() - {SUMS}))
+            unknown = tuple(sorted(names - listed.keys() - {SUMS, SIGNATURE}))
             changed = tuple(
                 name
                 for name, digest in sorted(listed.items())
                 if name in names and not _has_digest(read, name, digest)
             )
+            state, signer = _signature(names, read, sums, expected)
     except (OSError, ValueError, NotImplementedError, RuntimeError, *_DAMAGED) as error:
         raise UsageError(
             "evidence.no_pack",
@@ -147,7 +177,40 @@ def check_pack(path: Path) -> PackCheck:
             path=path,
             reason=str(error).rstrip(".") or type(error).__name__,
         ) from error
-    return PackCheck(len(listed), changed, missing, unknown)
+    return PackCheck(len(listed), changed, missing, unknown, state, signer)
+
+
+def _signature(
+    names: frozenset[str], read: Callable[[str], IO[bytes]], sums: bytes, expected: str
+) -> tuple[str, str]:
+    """Return the state of a pack's signature, and the fingerprint of its key where it is valid."""
+    if SIGNATURE not in names:
+        return "other" if expected else "", ""
+    if PUBLIC not in names:
+        return "broken", ""
+    try:
+        with closing(read(SIGNATURE)) as file:
+            signature = file.read(SIGNATURE_BYTES + 1)
+        with closing(read(PUBLIC)) as file:
+            found = checked(sums, signature, file.read(MAX_KEY_BYTES))
+    except (ValueError, UnsupportedAlgorithm, *_DAMAGED):
+        return "broken", ""
+    if found is None:
+        return "broken", ""
+    return "valid" if found.startswith(expected) else "other", found
+
+
+def expected_key(text: str) -> str:
+    """Return a fingerprint that a person wrote, in the form of ours. Raises UsageError."""
+    key = re.sub(r"[\s:-]", "", text).lower()
+    if not re.fullmatch(r"[0-9a-f]{16,64}", key):
+        raise UsageError(
+            "evidence.key_form",
+            "{text!r} is no fingerprint of a key.",
+            hint="Give its 64 digits (0-9, a-f), or the first 16 of them at least.",
+            text=text,
+        )
+    return key
 
 
 @contextmanager

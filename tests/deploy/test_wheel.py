@@ -74,7 +74,7 @@ def _sources(folder: Path) -> Path:
     skipped = shutil.ignore_patterns("__pycache__")
     for name in ("kb", "gpu", *FOLDERS):
         shutil.copytree(PROJECT_ROOT / name, folder / name, ignore=skipped)
-    for name in (*FILES, "pyproject.toml", "README.md", "LICENSE", "tools/build_data.py"):
+    for name in (*FILES, "pyproject.toml", "README.md", "LICENSE", "NOTICE", "tools/build_data.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy2(PROJECT_ROOT / name, folder / name)
     return folder

@@ -130,6 +130,18 @@ def test_a_folder_and_a_stretch_without_words(service: Service, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["pack"]
 
 
+def test_a_signed_pack_names_its_key(service: Service, tmp_path: Path) -> None:
+    for target in (tmp_path / "signed.zip", tmp_path / "folder"):
+        made = service.evidence.make(ITEM.id, 0.3, 2.0, target, sign=True)
+        found = check_pack(made)
+        key = service.evidence.own_key()
+        assert (found.signature, found.key, found.unknown) == ("valid", key, ())
+    assert key in (tmp_path / "folder" / "README.txt").read_text("utf-8")
+    secret = (service.library.home / "evidence-key.pem").read_bytes().splitlines()[1]
+    for each in (tmp_path / "folder").iterdir():
+        assert secret not in each.read_bytes()
+
+
 def test_a_film_of_an_item(service: Service, tmp_path: Path) -> None:
     made = service.videos.of_item(ITEM.id, Wish("captions", threads=1), tmp_path / "film.mp4")
     assert films.near(films.frame_at(made.path, 1.0), "#FFFFFF", 110) > 20

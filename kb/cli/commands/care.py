@@ -46,6 +46,10 @@ def verify(
         typer.Option("--repair", help="Also replace damaged files; the old ones are kept."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing.")] = False,
+    key: Annotated[
+        str,
+        typer.Option("--key", help="A pack must be signed by the key with this fingerprint."),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Check every file against its hash, every transcript, the index and the queue's rows."""
@@ -56,8 +60,14 @@ def verify(
                 "--repair and --dry-run are for the library: a pack is compared, never changed.",
                 hint="kb verify FILE.zip alone; a damaged pack is made again by kb evidence.",
             )
-        _verify_pack(pack, as_json)
+        _verify_pack(pack, key, as_json)
         return
+    if key:
+        raise UsageError(
+            "verify.key_without_pack",
+            "--key is for an evidence pack.",
+            hint="kb verify FILE.zip --key FINGERPRINT",
+        )
     service = Service.of_existing_library()
     with byte_progress("checking", shown=sys.stderr.isatty()) as progress:
         report = service.verification.run(mend=not dry_run, repair=repair, progress=progress)
@@ -87,10 +97,10 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _verify_pack(path: Path, as_json: bool) -> None:
+def _verify_pack(path: Path, key: str, as_json: bool) -> None:
     from kb.service.evidence import check_pack  # loads the decoders of media
 
-    found = check_pack(path)
+    found = check_pack(path, key)
     if as_json:
         console.print_json({**asdict(found), "whole": found.is_whole})
     else:
@@ -99,11 +109,30 @@ def _verify_pack(path: Path, as_json: bool) -> None:
                 console.out.print(f"{state:8} {printable(name)}", markup=False)
         console.print_note(
             f"{counted(found.checked, 'file')} compared with {path.name}'s own hashes: "
-            f"{'all are as they were' if found.is_whole else 'not as they were'}. "
+            f"{'not as they were' if found.changed or found.missing else 'all are as they were'}. "
             "Hashes show damage, not forgery."
         )
+        if said := _signature_line(found.signature, found.key, key):
+            console.print_note(said)
     if not found.is_whole:
         raise typer.Exit(FAILED)
+
+
+def _signature_line(state: str, found: str, expected: str) -> str:
+    """Return what the signature of a pack shows, empty for a pack without one."""
+    if state == "broken":
+        return "The signature is not of these hashes: they, or it, were changed since it was made."
+    if state == "other":
+        by = f"It is signed by the key {found}" if found else "It is not signed"
+        return f"{by}: not by the expected key {expected}."
+    if state != "valid":
+        return ""
+    if expected:
+        return f"Signed by the expected key {found}."
+    return (
+        f"Signed by the key {found}. That shows a forgery if you know from elsewhere whose key it "
+        f"is: kb verify FILE.zip --key {found[:16]}"
+    )
 
 
 def backup(

@@ -30,6 +30,10 @@ def evidence(
         Path | None,
         typer.Option("-o", "--output", help="A file that ends in .zip, or a folder."),
     ] = None,
+    sign: Annotated[
+        bool,
+        typer.Option("--sign", help="Sign it with the key of the library, made at the first use."),
+    ] = False,
     no_wait: NoWait = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -44,14 +48,20 @@ def evidence(
                 "A worker makes a pack as a ZIP, not as a folder.",
                 hint="Leave --no-wait out, or name a file that ends in .zip.",
             )
-        step = service.products.request(item_id, service.evidence.order(start_s, end_s))
+        step = service.products.request(item_id, service.evidence.order(start_s, end_s, sign=sign))
         say_queued(service, step, as_json=as_json)
         return
     with media_progress(item_id, shown=sys.stderr.isatty()) as (progress, _):
         made = service.evidence.make(
-            item_id, start_s, end_s, output, overwrite=overwrite, progress=progress
+            item_id, start_s, end_s, output, overwrite=overwrite, sign=sign, progress=progress
         )
+    key = service.evidence.own_key() if sign else None
     if as_json:
-        console.print_json({"evidence": str(made)})
-    else:
-        console.print_note(f"Written: {made}")
+        console.print_json({"evidence": str(made), "key": key})
+        return
+    console.print_note(f"Written: {made}")
+    if key:
+        console.print_note(
+            f"Signed by the key {key}. Tell it to those who get the pack, by another way: "
+            f"kb verify {made.name} --key {key[:16]}"
+        )

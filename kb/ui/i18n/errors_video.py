@@ -38,6 +38,23 @@ DE: dict[str, tuple[str, str]] = {
         "kb verify FILE.zip allein; ein beschädigtes Paket macht kb evidence noch einmal.",
     ),
     "produce.times": ("Beide Zeiten angeben, etwa 1:05 und 1:20.", ""),
+    "verify.key_without_pack": (
+        "--key ist für ein Belegpaket.",
+        "kb verify FILE.zip --key FINGERABDRUCK",
+    ),
+    "evidence.key_form": (
+        "{text!r} ist kein Fingerabdruck eines Schlüssels.",
+        "Seine 64 Stellen (0-9, a-f) angeben, oder mindestens die ersten 16.",
+    ),
+    "evidence.key_open": (
+        "Andere dürfen den Schlüssel {path} lesen.",
+        "chmod 600 {path}. Wenn er kopiert worden sein kann, ihn löschen: die nächste "
+        "Unterschrift macht einen anderen.",
+    ),
+    "evidence.key_damaged": (
+        "{path} ist kein lesbarer Ed25519-Schlüssel.",
+        "Seine Kopie zurücklegen, oder ihn löschen: die nächste Unterschrift macht einen anderen.",
+    ),
     "evidence.no_words": (
         "Von {start} bis {end} wird nichts gesagt.",
         "Die Zeiten ansehen: kb show {item_id}",
