@@ -11,10 +11,12 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from kb import __version__
+from kb.cli import frame
 from kb.cli.commands import (
     assistant,
     care,
@@ -91,7 +93,7 @@ _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ 
 app = typer.Typer(
     help="From a YouTube channel or a folder of files to a knowledge base.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 jobs.register(app)
@@ -391,6 +393,10 @@ def open_app(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only start the server; open no browser.")
     ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65_535, help="The port, in place of 8501."),
+    ] = None,
 ) -> None:
     """The dashboard, in the browser."""
     home = get_settings().home
@@ -406,14 +412,29 @@ def open_app(
         command += ["--", open_browser.OPEN_BROWSER_FLAG]
     # Streamlit and the settings read their files from the working directory. The server has
     # another working directory, and must use the library of the current one.
-    environment = {**os.environ, "KB_HOME": str(get_settings().home)}
+    environment = {**os.environ, "KB_HOME": str(home)}
+    if port is not None:
+        environment["STREAMLIT_SERVER_PORT"] = str(port)
+        address = urlsplit(get_settings().public_url)
+        if address.hostname == "127.0.0.1" and address.port != port:
+            environment["KB_PUBLIC_URL"] = f"http://127.0.0.1:{port}"
+            console.print_note(
+                f"Links of other commands and of documents lead to {get_settings().public_url}; "
+                f"to this dashboard with KB_PUBLIC_URL=http://127.0.0.1:{port}."
+            )
     done = subprocess.run(command, cwd=BUNDLED, env=environment, check=False)
     raise typer.Exit(done.returncode)
 
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
+    home: Annotated[
+        Path | None, typer.Option("--home", help="The library's folder, in place of KB_HOME.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda or cuda:1, in place of KB_DEVICE.")
+    ] = "",
 ) -> None:
     if version:
         print(f"kb-ingest {__version__}")
@@ -436,12 +457,13 @@ def run(arguments: list[str] | None = None) -> int:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure:  # the default code page of Windows consoles lacks most letters
             reconfigure(encoding="utf-8", errors="replace")
-    with guarded_output():
-        return _run(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    with guarded_output(), frame.global_options(given):
+        return _run(given)
 
 
-def _run(arguments: list[str] | None) -> int:
-    if _tolerates_mistakes(sys.argv[1:] if arguments is None else arguments):
+def _run(arguments: list[str]) -> int:
+    if _tolerates_mistakes(arguments):
         with tolerant_settings():
             return _run_command(arguments, check=False)
     return _run_command(arguments, check=True)
@@ -449,16 +471,18 @@ def _run(arguments: list[str] | None) -> int:
 
 def _tolerates_mistakes(arguments: list[str]) -> bool:
     """Return True for commands that work with faulty settings: the doctor and help."""
-    return arguments[:1] in ([], ["doctor"], ["--version"]) or "--help" in arguments
+    alone = arguments[:1] in ([], ["doctor"], ["--version"], ["-V"])
+    return alone or "--help" in arguments or "-h" in arguments
 
 
 @cache
 def _commands() -> Any:
     """Return the commands; to build them takes longer than most of them run."""
-    return typer.main.get_command(app)
+    frame.arrange(app)
+    return frame.hide_types_of_flags(typer.main.get_command(app))
 
 
-def _run_command(arguments: list[str] | None, *, check: bool) -> int:
+def _run_command(arguments: list[str], *, check: bool) -> int:
     try:
         handler = logging.StreamHandler()
         handler.setFormatter(GuardedFormatter("%(levelname)s %(name)s: %(message)s"))
