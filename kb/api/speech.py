@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from starlette.responses import StreamingResponse
 from kb.api.context import ApiContext
 from kb.api.errors import ApiError, retry_after
 from kb.service.speech import Speech, Stream
+from kb.service.spoken_response import SpokenResponse
 
 MOST_CHARS = 100_000  # of one text; OpenAI takes 4,096
 AT_ONCE = 4  # texts that are spoken: the cores are the recognizer's
@@ -65,7 +67,7 @@ def router(context: ApiContext) -> APIRouter:
     """Return the routes of speech."""
     routes = APIRouter(prefix="/v1", tags=["audio"])
     speech = context.service.speech
-    running = 0
+    places = threading.Semaphore(AT_ONCE)
 
     @routes.post(
         "/audio/speech",
@@ -74,39 +76,16 @@ def router(context: ApiContext) -> APIRouter:
     )
     async def read_aloud(request: SpeechRequest) -> StreamingResponse:
         """Return a text as sound, while it is spoken."""
-        nonlocal running
-        if running >= AT_ONCE:
+        if not places.acquire(blocking=False):
             raise ApiError(
-                429, "rate_limit_exceeded", f"{running} texts are being spoken.",
+                429, "rate_limit_exceeded", f"{AT_ONCE} texts are being spoken.",
                 hint="Try again later.", headers=retry_after(5),
             )  # fmt: skip
-        running += 1
         try:
-            stream = await run_in_threadpool(_stream, speech, request)
-            # The first part is made before the answer begins: what cannot be spoken is refused.
-            first = await run_in_threadpool(next, stream.parts, b"")
+            return await run_in_threadpool(_response, speech, request, places.release)
         except BaseException:
-            running -= 1
+            places.release()
             raise
-
-        async def parts() -> AsyncIterator[bytes]:
-            nonlocal running
-            try:
-                block = first
-                while block:
-                    yield block
-                    block = await run_in_threadpool(next, stream.parts, b"")
-            finally:
-                running -= 1
-                close: Any = getattr(stream.parts, "close", lambda: None)
-                close()
-
-        headers = {"kb-voice": quote(stream.voice, safe=":+#"), "kb-language": stream.language}
-        if request.stream_format == "sse":
-            return StreamingResponse(
-                _events(parts()), media_type="text/event-stream", headers=headers
-            )
-        return StreamingResponse(parts(), media_type=stream.media_type, headers=headers)
 
     @routes.get("/voices")
     def list_voices() -> dict[str, Any]:
@@ -129,6 +108,16 @@ def router(context: ApiContext) -> APIRouter:
     return routes
 
 
+def _response(speech: Speech, request: SpeechRequest, ended: Callable[[], None]) -> SpokenResponse:
+    stream = _stream(speech, request)
+    is_events = request.stream_format == "sse"
+    return SpokenResponse(
+        stream, ended, _events if is_events else None,
+        media_type="text/event-stream" if is_events else stream.media_type,
+        headers={"kb-voice": quote(stream.voice, safe=":+#"), "kb-language": stream.language},
+    )  # fmt: skip
+
+
 def _stream(speech: Speech, request: SpeechRequest) -> Stream:
     voice = request.voice.id if isinstance(request.voice, NamedVoice) else request.voice
     engines = speech.engine_names
@@ -147,8 +136,8 @@ def _stream(speech: Speech, request: SpeechRequest) -> Stream:
     )  # fmt: skip
 
 
-async def _events(parts: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    async for part in parts:
+def _events(parts: Iterator[bytes]) -> Iterator[str]:
+    for part in parts:
         audio = base64.b64encode(part).decode()
         yield _event({"type": "speech.audio.delta", "audio": audio})
     usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}

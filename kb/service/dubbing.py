@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kb.errors import KBError, UsageError, restored
+from kb.errors import UsageError
 from kb.library import Library
 from kb.library.extras import FOLDER
 from kb.library.languages import language_code, language_name
-from kb.library.products import Products
+from kb.library.products import Product, Products
 from kb.media import shown
 from kb.pipeline import dubbing
 from kb.pipeline.dubbing import FILM_SUFFIXES, SOUND_CODECS, Dub, DubReport
 from kb.service.items import Items
+from kb.service.products import notes_of
 from kb.service.review import Review
 from kb.settings import Settings
 from kb.storage import Target, scratch_folder
@@ -95,10 +97,13 @@ class Dubbing:
                 report = dubbing.make_sound(
                     medium, words, dub, played, draft, target=target, progress=progress
                 )
-                kept = self.products.keep(draft, entry.stem, name, _stored(report))
-        self._write(medium, kept.path, dub.language, named)
+                remarks = [note.record() for note in report.notes]
+                about = _about(report, dub.language)
+                with self.library.guard(entry.item.id):
+                    kept = self.products.keep(draft, entry.stem, name, remarks, about)
+        path = self._write(medium, kept.path, dub.language, named)
         self.products.trim()
-        return MadeDub(target, _restored(kept.remarks))
+        return MadeDub(path, _report(kept))
 
     def of_file(
         self,
@@ -200,19 +205,14 @@ def _check_kind(target: Path, medium: Path) -> None:
         )
 
 
-def _stored(report: DubReport) -> dict[str, object]:
+def _about(report: DubReport, language: str) -> dict[str, object]:
+    made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {
-        "lines": report.lines, "faster": report.faster, "cut": report.cut,
-        "notes": [note.record() for note in report.notes],
+        "kind": "dub", "language": language, "made_at": made_at, "lines": report.lines,
+        "faster": report.faster, "cut": report.cut,
     }  # fmt: skip
 
 
-def _restored(remarks: object) -> DubReport:
-    found = remarks if isinstance(remarks, dict) else {}
-    notes: list[KBError] = [
-        restored(str(each.get("error", "")), str(each.get("hint", "")), each.get("problem"))
-        for each in found.get("notes", ())
-        if isinstance(each, dict)
-    ]
-    lines, faster, cut = (int(found.get(each, 0)) for each in ("lines", "faster", "cut"))
-    return DubReport(lines, faster, cut, tuple(notes))
+def _report(product: Product) -> DubReport:
+    lines, faster, cut = (int(product.about.get(each, 0)) for each in ("lines", "faster", "cut"))
+    return DubReport(lines, faster, cut, notes_of(product))

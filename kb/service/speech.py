@@ -15,7 +15,7 @@ from kb.settings import Settings
 from kb.storage import Target
 from kb.tts.base import Voice
 from kb.tts.sound_formats import FORMATS, SUFFIXES, encoded
-from kb.tts.speech import Spoken, all_voices, choose_voice, engines, language_to_read, speak
+from kb.tts.speech import LOCAL, Spoken, all_voices, choose_voice, engines, language_to_read, speak
 from kb.types.notes import LENGTHS
 
 __all__ = ["FORMATS", "SUFFIXES", "Speech", "SpokenFile", "Stream", "Voice"]
@@ -58,6 +58,19 @@ class Speech:
         """Return for each engine that cannot speak what it lacks."""
         found = {name: each.missing() for name, each in engines(self.settings).items()}
         return {name: problem for name, problem in found.items() if problem is not None}
+
+    @property
+    def problem(self) -> KBError | None:
+        """The error of what is to be installed or set before a text is read, None if nothing is.
+
+        No engine is started.
+        """
+        known = engines(self.settings)
+        named = known.get(self.settings.voice.partition(":")[0])
+        if named is not None:
+            return named.missing()
+        problems = [known[name].missing() for name in LOCAL]
+        return problems[-1] if all(problems) else None
 
     @property
     def engine_names(self) -> tuple[str, ...]:

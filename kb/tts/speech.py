@@ -19,6 +19,7 @@ from kb.tts.reading import pieces, readable
 
 MOST_CHARS = 1_000_000
 SLOWEST, FASTEST = 0.25, 4.0
+LOCAL = ("piper", "espeak")  # engines that are taken without their name
 _PAUSE_S = 0.15  # between two pieces; engines give little silence at the ends
 _LEAST_READABLE = 0.5  # of the letters of a text
 
@@ -74,7 +75,7 @@ def choose_voice(settings: Settings, language: str, named: str = "") -> tuple[En
         if voice:
             return engine, voice
         raise _no_voice(language)
-    local = [each for each in known.values() if each.is_local and each.name in ("piper", "espeak")]
+    local = [known[name] for name in LOCAL]
     for engine in local:
         if engine.missing() is None and (found := engine.choices(language)):
             return engine, found[0]

@@ -1,6 +1,8 @@
 """Texts about the notes of a language model."""
 
 EN: dict[str, str] = {
+    "notes_listen": "Listen",
+    "notes_listen_help": "Reads the summary aloud on this machine.",
     "notes_title": "Noted by a language model",
     "notes_origin": "Written by {model} at {place}. The quotes are the transcript's own words.",
     "notes_dropped": "{count} statements were dropped: the transcript does not prove them, or "
@@ -15,6 +17,8 @@ EN: dict[str, str] = {
 }
 
 DE: dict[str, str] = {
+    "notes_listen": "Anhören",
+    "notes_listen_help": "Liest die Zusammenfassung auf diesem Rechner vor.",
     "notes_title": "Von einem Sprachmodell notiert",
     "notes_origin": "Geschrieben von {model} auf {place}. Die Zitate sind die Worte des "
     "Transkripts.",

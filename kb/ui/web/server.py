@@ -37,6 +37,7 @@ from kb.ui.web import (
     oidc,
     product_route,
     request_guard,
+    speech_route,
     upload_route,
 )
 from kb.ui.web.sign_in_limits import TrustedProxies
@@ -72,6 +73,7 @@ def routes() -> list[BaseRoute]:
         *_api_routes(get_settings()),
         Route(f"/{media_route.PREFIX}/{{item_id}}", _media, methods=["GET"]),
         Route(f"/{product_route.PREFIX}/{{item_id}}/{{name}}", _product, methods=["GET"]),
+        Route(f"/{speech_route.PREFIX}/{{item_id}}", _speech, methods=["GET"]),
         Route(f"/{export_route.PREFIX}/{{key}}", _export, methods=["GET"]),
         Route(f"/{UPLOAD}", _upload, methods=["PUT"]),
     ]
@@ -205,6 +207,14 @@ def _product(request: Request) -> Response:
     if not product_route.is_allowed(request):
         return PlainTextResponse(_REFUSED, 403)
     return product_route.serve_product(request)
+
+
+def _speech(request: Request) -> Response:
+    if not oidc.is_request_allowed(get_settings(), request):
+        return PlainTextResponse("Sign in first.", 401)
+    if not speech_route.is_allowed(request):
+        return PlainTextResponse(_REFUSED, 403)
+    return speech_route.serve_speech(request)
 
 
 def _export(request: Request) -> Response:

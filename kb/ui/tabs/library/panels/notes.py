@@ -12,6 +12,8 @@ from kb.types.notes import Cited, Notes
 from kb.types.safe_text import printable
 from kb.ui import session
 from kb.ui.i18n import plural_text, text
+from kb.ui.i18n.error_messages import translate_error
+from kb.ui.web import speech_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
 
@@ -32,6 +34,8 @@ def render(service: Service, entry: LibraryEntry, transcript: Transcript | None)
     for words in _left_out(found):
         st.caption(words)
     item_id = entry.item.id
+    if found.summary:
+        _listen(service, item_id)
     for length, cited in found.summary.items():
         with st.expander(text(f"notes_{length}"), expanded=length == "short"):
             _statements(item_id, length, cited)
@@ -50,6 +54,16 @@ def render(service: Service, entry: LibraryEntry, transcript: Transcript | None)
     if found.terms:
         with st.expander(text("step_terms")):
             st.text(", ".join(printable(term.text) for term in found.terms))
+
+
+def _listen(service: Service, item_id: str) -> None:
+    """Draw the link that reads the summary aloud; without a voice, what installs one."""
+    problem = service.speech.problem
+    st.link_button(
+        text("notes_listen"), speech_route.speech_url(item_id), icon=":material/volume_up:",
+        disabled=problem is not None, key="notes-listen",
+        help=text("notes_listen_help") if problem is None else " ".join(translate_error(problem)),
+    )  # fmt: skip
 
 
 def _left_out(found: Notes) -> list[str]:

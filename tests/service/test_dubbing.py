@@ -1,0 +1,130 @@
+"""Dubs of items of a library: with a file or a stored translation, made once, found again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kb.errors import KBError, UsageError
+from kb.library.extras import FOLDER
+from kb.media import sha256_of
+from kb.media.probe import probe
+from kb.pipeline import stages
+from kb.service import Service
+from kb.service.dubbing import Dub
+from kb.settings import Settings
+from kb.transcript.formats.json_document import render
+from kb.types import MediaItem, MediaRef, Segment, Transcript
+from tests.support import films
+from tests.support.films import grey, spoken, tone
+from tests.support.raising import raises
+
+pytestmark = pytest.mark.slow
+
+ITEM = MediaItem("web:example:1", "web", "https://example.org/talk", "A talk", "2026-01-01")
+DUB = Dub("de", threads=1)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("dubbing")
+    made = Service(Settings(KB_HOME=str(folder / "home")))
+    made.library.prepare()
+    film = films.make(folder / "talk.mp4", *grey(5, "320x180", 5), *tone(5))
+    digest = sha256_of(film)
+    entry = made.library.add_media(ITEM, film, sha256=digest)
+    assert entry.media_path is not None
+    words = spoken(["We have seen it", "and said so"])
+    words = replace(
+        words, media=MediaRef(entry.media_path.name, digest, 5.0),
+        segments=tuple(
+            replace(s, speaker=name) for s, name in zip(words.segments, ("Ada", "Ben"), strict=True)
+        ),
+    )  # fmt: skip
+    stages.write(made.library, ITEM, words, 0.0)
+    yield made
+    made.close()
+
+
+def translation(service: Service) -> Transcript:
+    original = service.items.transcript(ITEM.id)
+    lines = ("Wir haben es gesehen", "und es gesagt")
+    segments = tuple(
+        Segment(s.start_s, s.end_s, line, ())
+        for s, line in zip(original.segments, lines, strict=True)
+    )
+    return replace(original, segments=segments, language="de")
+
+
+@pytest.fixture
+def german(service: Service, tmp_path: Path) -> Path:
+    path = tmp_path / "talk.de.json"
+    path.write_text(render(translation(service)), encoding="utf-8")
+    return path
+
+
+def test_a_dub_is_made_once(service: Service, german: Path, tmp_path: Path) -> None:
+    shares: list[float] = []
+    dubs = service.dubbing
+    first = dubs.of_item(ITEM.id, DUB, german, tmp_path / "1.mp4", progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    assert [row[2] for row in films.streams(first.path)] == ["und", "deu", "und"]
+    assert (first.report.lines, first.report.cut) == (2, 0)
+    shares.clear()
+    # The same sound in another kind of file, and with another number of threads.
+    second = dubs.of_item(
+        ITEM.id, replace(DUB, threads=2), german, tmp_path / "2.mp3", progress=shares.append
+    )
+    assert shares == [] and second.report == first.report
+    assert probe(second.path).duration_s == pytest.approx(5.0, abs=0.1)
+    (kept,) = service.products.kept(service.items.entry(ITEM.id))
+    assert (kept.kind, kept.path.suffix) == ("dub", ".m4a")
+    other = replace(DUB, voices={"Ben": "espeak:de+m4"})
+    dubs.of_item(ITEM.id, other, german, tmp_path / "3.m4a", progress=shares.append)
+    assert shares
+    with raises(UsageError, "dub.unknown_speaker", name="Carl", known="Ada, Ben"):
+        dubs.of_item(ITEM.id, replace(DUB, voices={"Carl": "espeak:de"}), german)
+
+
+def test_a_stored_translation_is_taken(service: Service, tmp_path: Path) -> None:
+    with raises(UsageError, "dub.no_translation", item_id=ITEM.id, code="de"):
+        service.dubbing.of_item(ITEM.id, DUB, None, tmp_path / "a.m4a")
+    stem = service.items.entry(ITEM.id).stem
+    folder = service.library.home / FOLDER / stem
+    folder.mkdir(parents=True)
+    (folder / "de.transcript.json").write_text(render(translation(service)), encoding="utf-8")
+    made = service.dubbing.of_item(ITEM.id, DUB, None, tmp_path / "a.m4a")
+    assert made.report.lines == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.m4a"]
+
+
+def test_nothing_half_written_is_left(
+    service: Service, german: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = service.dubbing.products.use()
+    wish = Dub("de", voice="espeak:de+f5", threads=1)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(share: float) -> None:
+        if share > 0.5:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        service.dubbing.of_item(ITEM.id, wish, german, tmp_path / "a.mp4", progress=stop)
+    monkeypatch.setattr("kb.tts.engines.espeak.SCRIPT", tmp_path / "no script.py")
+    with pytest.raises(KBError):
+        service.dubbing.of_item(ITEM.id, wish, german, tmp_path / "a.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == [german.name]
+    assert service.dubbing.products.use() == before
+    folder = service.dubbing.products.folder / service.items.entry(ITEM.id).stem
+    assert {path.suffix for path in folder.iterdir()} <= {".m4a", ".json"}
+
+
+def test_the_words_of_an_item_are_read(service: Service) -> None:
+    text, language = service.speech.text_of(ITEM.id)
+    assert (text, language) == ("We have seen it and said so", "en")
