@@ -141,7 +141,7 @@ class SpokenSound:
         It has no voice, or it is one steady sound; where it moves a little (less than
         `steady_share` of what spoken words do), its score counts too.
         """
-        if not self._without_voice(word, evidence):
+        if not self.is_voiceless(word, evidence):
             moved = self._moved(word, evidence)
             best = moved >= steady_share or evidence.scores([word])[0] >= self.score + BEST_MARGIN
             return moved < ONE_SOUND_SHARE or not best
@@ -149,9 +149,10 @@ class SpokenSound:
 
     def is_noise(self, word: Word, evidence: SpeechEvidence) -> bool:
         """Return whether a word has no voice and is one steady sound."""
-        return self._without_voice(word, evidence) and self._moved(word, evidence) < ONE_SOUND_SHARE
+        return self.is_voiceless(word, evidence) and self._moved(word, evidence) < ONE_SOUND_SHARE
 
-    def _without_voice(self, word: Word, evidence: SpeechEvidence) -> bool:
+    def is_voiceless(self, word: Word, evidence: SpeechEvidence) -> bool:
+        """Return whether a word has less voice than the spoken ones; False for a short one."""
         if word.end_s - word.start_s < LEAST_SOUND_S:
             return False
         return evidence.sound(word).voicing < self.voicing - VOICING_MARGIN

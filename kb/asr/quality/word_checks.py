@@ -227,9 +227,10 @@ def _without_evidence(words: Sequence[Word], context: WindowContext, *, margin: 
     spoken = dict(zip(unclear, context.has_evidence(unclear, margin=margin), strict=True))
 
     def is_against(word: Word) -> bool:
-        if context.is_noise(word):
+        known = word in spoken
+        if known and not spoken[word]:
             return True
-        return not spoken[word] if word in spoken else _is_against(context, word, margin)
+        return context.is_noise(word) or (not known and _is_against(context, word, margin))
 
     return len(list(takewhile(is_against, words)))
 
