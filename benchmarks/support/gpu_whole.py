@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ import numpy as np
 
 from benchmarks.support.common import figure
 from benchmarks.support.gpu_bench import WINDOW_S, Bench, Shape
+from benchmarks.support.gpu_feed import LEAST_BATCHES, Batch, CoreMeter, Cores, Feed, read_batches
 from benchmarks.support.peers import ffmpeg_on_path
+from benchmarks.support.spoken_text import FILE, replace_texts, write_said
 from benchmarks.support.talks import talk
 from benchmarks.support.weights import write_random
 from gpu.manager import GPUManager
@@ -33,25 +34,19 @@ PIPELINE = "transformers pipeline"
 LEAST_SHARE = 0.85  # of the speed of the engine alone at the same batch
 LEAST_BUSY = 0.80  # of the time, by the card's driver
 _BATCHES = "KB_BENCH_BATCHES"  # the file into which the model's process writes its batches
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch of the model's thread: its times (time.monotonic), sound and CPU seconds."""
-
-    began: float
-    ended: float
-    windows: int
-    audio_s: float
-    cpu_s: float
+SAID = "said.json"
+# The text that is checked: as a real model gives it, and the worst case, every word in doubt.
+SPOKEN, RANDOM = "words of the talk", "random words"
+WARM_BATCHES = 3
+LONGEST_WARM_S = 60.0
 
 
 @dataclass(frozen=True)
 class WholeWay:
-    """The figures of one run over all files, after a warm-up with the first ones.
+    """The figures of some time of reading, after a warm-up.
 
     The first and the last batch are not counted. `busy`: the card's mean busy share by its driver,
-    None where it has none.
+    None where it has none; `cores`: those that the processes used, None where it was not measured.
     """
 
     speed: float  # seconds of sound per second
@@ -61,12 +56,22 @@ class WholeWay:
     between_s: float  # seconds from one batch to the next
     windows: float  # windows of a batch
     busy: float | None
+    cores: Cores | None = None
 
     @classmethod
-    def of(cls, batches: Sequence[Batch], wall_s: float, busy: float | None) -> WholeWay:
+    def of(
+        cls,
+        batches: Sequence[Batch],
+        wall_s: float,
+        busy: float | None,
+        cores: Cores | None = None,
+    ) -> WholeWay:
         """Return the figures of the batches. Raises ValueError for fewer than three."""
-        if len(batches) < 3:
-            raise ValueError(f"{len(batches)} batches are too few: the first and last do not count")
+        if len(batches) < LEAST_BATCHES:
+            raise ValueError(
+                f"{len(batches)} batches in {wall_s:.0f} s are too few: the first and last do not "
+                "count"
+            )
         counted = batches[1:-1]
         span_s = counted[-1].ended - batches[0].ended
         busy_s = sum(batch.ended - batch.began for batch in counted)
@@ -78,6 +83,7 @@ class WholeWay:
             (span_s - busy_s) / len(counted),
             sum(batch.windows for batch in counted) / len(counted),
             busy,
+            cores,
         )
 
 
@@ -91,28 +97,27 @@ def write_model(folder: Path, shape: Shape, manager: GPUManager) -> Path:
     return made
 
 
-def write_files(folder: Path, count: int, seconds: float, distinct: int = 4) -> list[Path]:
-    """Write `count` FLAC files of speech; a few different ones, repeated under other names."""
+def write_files(folder: Path, count: int, seconds: float) -> list[Path]:
+    """Write one talk as a FLAC file under `count` names, and its words into `said.json` beside."""
     folder.mkdir(parents=True)
-    rng = np.random.default_rng(5)
-    made = [
-        write_wav(folder / f"talk{n}.flac", talk(seconds, 0.15, rng))
-        for n in range(min(distinct, count))
-    ]
-    paths = list(made)
-    for number, source in islice(enumerate(cycle(made)), len(made), count):
-        path = folder / f"talk{number}.flac"
-        path.hardlink_to(source)
-        paths.append(path)
-    return paths
+    said = talk(seconds, 0.15, np.random.default_rng(5))
+    write_said(said.words, folder / SAID)
+    first, *others = [folder / f"talk{number}.flac" for number in range(count)]
+    write_wav(first, said)
+    for path in others:
+        path.hardlink_to(first)
+    return [first, *others]
 
 
 def serve_with_tokens(*given: Any, **named: Any) -> None:
     """Run the model's process with the number of tokens that each window gets; note batches."""
     import kb.asr.engines.whisper.greedy_search as greedy
     from kb.asr.batching.batcher import Batcher
+    from kb.asr.engines.whisper.engine import WhisperEngine
 
     greedy.MAX_NEW_TOKENS = int(os.environ[_TOKENS])
+    if FILE in os.environ:
+        replace_texts(WhisperEngine)
     process = Batcher._process
 
     def noted(batcher: Batcher, jobs: list[Any], prepared: Any = None) -> Exception | None:
@@ -132,12 +137,19 @@ def serve_with_tokens(*given: Any, **named: Any) -> None:
 def whole_way(
     model: Path,
     paths: Sequence[Path],
-    seconds: float,
     settings: Settings,
     options: RunOptions,
     tokens: int,
+    measured_s: float,
+    longest_s: float,
+    said: Path | None = None,
 ) -> WholeWay:
-    """Read all files as a worker does, as many at once as its preset allows."""
+    """Read files as a worker does, as many at once as its preset allows, for `measured_s` seconds.
+
+    The time begins after a warm-up, and is longer, up to `longest_s`, only while there are fewer
+    than three batches. So a slow run gives its figures as well. `said`: file of the words
+    that replace the engine's.
+    """
     settings = settings.model_copy(update={"repair_share": 0.0})
     session = InferenceSession(settings)
     chosen = session.transcription_options(
@@ -145,22 +157,33 @@ def whole_way(
     )
     in_flight = 2 * chosen.preset.batch_size
     noted = model.parent / "batches.jsonl"
-    with _environment(tokens, noted), ThreadPoolExecutor(in_flight) as pool:
+    with _environment(tokens, noted, said):
         process = InferenceProcess(settings, chosen.preset.workers, main=serve_with_tokens)
+        feed = Feed(process, chosen, paths)
         try:
-            warm = list(paths[: max(1, min(in_flight, len(paths) // 4))])
-            list(pool.map(lambda path: process.transcribe(path, chosen), warm))
-            noted.unlink(missing_ok=True)
-            process.drain_samples()
-            began = time.perf_counter()
-            list(pool.map(lambda path: process.transcribe(path, chosen), paths))
-            wall_s = time.perf_counter() - began
-            busy = [s.gpu for s in process.drain_samples() if s.gpu is not None]
+            with feed.running(in_flight):
+                # The first batches compile and fill the queue; loading the model is among them.
+                feed.wait(
+                    lambda: len(read_batches(noted)) >= WARM_BATCHES and feed.ended > 0,
+                    time.monotonic() + LONGEST_WARM_S,
+                )
+                process.drain_samples()
+                pid = process.pid
+                meter = CoreMeter(pid) if pid else None
+                began = time.monotonic()
+                feed.wait(lambda: time.monotonic() >= began + measured_s, math.inf)
+                feed.wait(
+                    lambda: len(read_batches(noted, began)) >= LEAST_BATCHES,
+                    began + longest_s,
+                )
+                ended = time.monotonic()
+                cores = meter.cores() if meter else None
+                busy = [s.gpu for s in process.drain_samples() if s.gpu is not None]
         finally:
             process.close()
             session.close()
-    batches = [Batch(**json.loads(line)) for line in noted.read_text().splitlines()]
-    return WholeWay.of(batches, wall_s, float(np.mean(busy)) if busy else None)
+    batches = read_batches(noted, began, ended)
+    return WholeWay.of(batches, ended - began, float(np.mean(busy)) if busy else None, cores)
 
 
 def pipeline_whole_way(
@@ -197,19 +220,47 @@ def pipeline_whole_way(
 
 
 @contextmanager
-def _environment(tokens: int, batches: Path) -> Iterator[None]:
-    """Set the variables that the model's process reads in `serve_with_tokens`."""
-    os.environ[_TOKENS], os.environ[_BATCHES] = str(tokens), str(batches)
+def _environment(tokens: int, batches: Path, said: Path | None) -> Iterator[None]:
+    """Set the variables that the model's process reads in `serve_with_tokens`, and its readers."""
+    given = {_TOKENS: str(tokens), _BATCHES: str(batches)}
+    given |= {FILE: str(said)} if said else {}
+    os.environ.update(given)
     batches.unlink(missing_ok=True)
     try:
         yield
     finally:
-        del os.environ[_TOKENS], os.environ[_BATCHES]
+        for name in given:
+            del os.environ[name]
 
 
 WHOLE_HEAD = ["model", "way", "× real time", "windows a batch", "s a batch",
               "host s a batch", "s between", "engine alone, s", "whole ÷ engine alone",
-              "GPU busy", "note"]  # fmt: skip
+              "GPU busy", "cores: model / readers / ffmpeg", "note"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the whole way is measured with.
+
+    `paths`: files of `seconds` each, all of one talk whose words are in the file `said`; `tokens`
+    of a window; `measured_s`: time of a row after its warm-up, at most `longest_s` if that has too
+    few batches; `targets`: whether figures have any.
+    """
+
+    paths: Sequence[Path]
+    said: Path
+    seconds: float
+    tokens: int
+    measured_s: float
+    longest_s: float
+    pipeline_batch: int
+    batch_size: int | None = None
+    targets: bool = True
+
+    @classmethod
+    def written(cls, folder: Path, files: int, seconds: float, **figures: Any) -> Load:
+        paths = write_files(folder / "files", files, seconds)
+        return cls(paths, paths[0].parent / SAID, seconds, **figures)
 
 
 def measure_whole(
@@ -219,74 +270,94 @@ def measure_whole(
     settings: Settings,
     folder: Path,
     until: float,
-    *,
-    files: int,
-    seconds: float,
-    tokens: int,
-    pipeline_batch: int,
-    batch_size: int | None = None,
-    tiny: bool = False,
-) -> list[list[str]]:
-    """Return the rows of the whole way: each preset and the pipeline, for each shape.
+    load: Load,
+    publish: Callable[[list[str]], None],
+) -> None:
+    """Publish the rows of the whole way as they are made, for each shape.
 
-    `presets`: the first one is measured for each shape before the pipeline, the others after it.
-    The engine alone is timed at the whole way's mean batch. A row that fails names its reason; no
-    row begins after `until` (time.monotonic).
+    `presets`: with the first one the words of the talk and random words are measured for each
+    shape, and the pipeline; after them the others with the words of the talk. The engine alone is
+    timed at the whole way's mean batch. A row that fails names its reason; no row begins after
+    `until` (time.monotonic).
     """
-    rows: list[list[str]] = []
-    paths = write_files(folder / "files", files, seconds)
-
-    def add(*cells: str, note: str = "") -> None:
-        rows.append([*cells, *[""] * (len(WHOLE_HEAD) - 1 - len(cells)), note])
-
     models: dict[str, Path] = {}
     first, *others = presets
-    plan = [(shape, preset) for shape in shapes for preset in (first, PIPELINE)]
-    plan += [(shape, preset) for shape in shapes for preset in others]
-    for shape, preset in plan:
+    plan = [
+        (shape, preset, words)
+        for shape in shapes
+        for preset, words in ((first, SPOKEN), (first, RANDOM), (PIPELINE, ""))
+    ]
+    plan += [(shape, preset, SPOKEN) for shape in shapes for preset in others]
+    for shape, preset, words in plan:
         theirs = preset == PIPELINE
-        name = f"{PIPELINE}, {pipeline_batch}" if theirs else f"preset {preset}"
+        name = f"{PIPELINE}, {load.pipeline_batch}" if theirs else f"preset {preset}, {words}"
+        cells: list[str] = []
+        note = ""
         if time.monotonic() > until:
-            add(shape.name, name, note="no time left")
-            continue
-        try:
-            if shape.name not in models:
-                models[shape.name] = write_model(folder, shape, manager)
-            model = models[shape.name]
-            if theirs:
-                speed = pipeline_whole_way(model, paths, seconds, manager, pipeline_batch, tokens)
-                figure(f"{shape.name}, whole way, pipeline", speed, "x real time")
-                add(shape.name, name, f"{speed:.1f}")
-                continue
-            options = RunOptions(preset=preset, batch_size=batch_size)
-            found = whole_way(model, paths, seconds, settings, options, tokens)
-            alone_s = _engine_alone_s(shape, manager, max(1, round(found.windows)), tokens)
-        except Exception as error:  # one failed row must not end the others
-            add(shape.name, name, note=f"{type(error).__name__}: {error}"[:120])
-            continue
-        way = f"{shape.name}, whole way, {preset}"
-        alone = found.speed * alone_s / (round(found.windows) * WINDOW_S)
-        figure(way, found.speed, "x real time")
-        figure(f"{way} ÷ engine alone", alone, "", at_least=None if tiny else LEAST_SHARE)
-        figure(f"{way}, windows of a batch", found.windows, "")
-        figure(f"{way}, a batch", found.batch_s, "s")
-        figure(f"{way}, host time of a batch", found.host_s, "CPU s")
-        figure(f"{way}, between two batches", found.between_s, "s")
-        if found.busy is not None:
-            figure(f"{way}, GPU busy", found.busy, "", at_least=LEAST_BUSY)
-        add(
-            shape.name,
-            name,
-            f"{found.speed:.1f}",
-            f"{found.windows:.1f}",
-            f"{found.batch_s:.2f}",
-            f"{found.host_s:.3f}",
-            f"{found.between_s:.2f}",
-            f"{alone_s:.2f}",
-            f"{alone:.2f}",
-            "" if found.busy is None else f"{100 * found.busy:.0f} %",
-        )
-    return rows
+            note = "no time left"
+        else:
+            try:
+                if shape.name not in models:
+                    models[shape.name] = write_model(folder, shape, manager)
+                model = models[shape.name]
+                if theirs:
+                    cells = _pipeline_cells(shape, model, manager, load)
+                else:
+                    cells = _cells(shape, model, preset, words, manager, settings, load)
+            except Exception as error:  # one failed row must not end the others
+                note = f"{type(error).__name__}: {error}"[:120]
+        row = [shape.name, name, *cells]
+        publish([*row, *[""] * (len(WHOLE_HEAD) - 1 - len(row)), note])
+
+
+def _pipeline_cells(shape: Shape, model: Path, manager: GPUManager, load: Load) -> list[str]:
+    speed = pipeline_whole_way(
+        model, load.paths, load.seconds, manager, load.pipeline_batch, load.tokens
+    )
+    figure(f"{shape.name}, whole way, pipeline", speed, "x real time")
+    return [f"{speed:.1f}"]
+
+
+def _cells(
+    shape: Shape,
+    model: Path,
+    preset: str,
+    words: str,
+    manager: GPUManager,
+    settings: Settings,
+    load: Load,
+) -> list[str]:
+    """Return the cells of one row of ours, and print its figures."""
+    options = RunOptions(preset=preset, batch_size=load.batch_size)
+    said = load.said if words == SPOKEN else None
+    found = whole_way(
+        model, load.paths, settings, options, load.tokens, load.measured_s, load.longest_s, said
+    )
+    way = f"{shape.name}, whole way, {preset}, {words}"
+    figure(way, found.speed, "x real time")
+    figure(f"{way}, windows of a batch", found.windows, "")
+    figure(f"{way}, a batch", found.batch_s, "s")
+    figure(f"{way}, host time of a batch", found.host_s, "CPU s")
+    figure(f"{way}, between two batches", found.between_s, "s")
+    if found.cores is not None:
+        for kind, value in asdict(found.cores).items():
+            figure(f"{way}, cores used by: {kind}", value, "cores")
+    if found.busy is not None:
+        figure(f"{way}, GPU busy", found.busy, "", at_least=LEAST_BUSY)
+    cells = [f"{found.speed:.1f}", f"{found.windows:.1f}", f"{found.batch_s:.2f}",
+             f"{found.host_s:.3f}", f"{found.between_s:.2f}"]  # fmt: skip
+    windows = max(1, round(found.windows))
+    try:
+        alone_s = _engine_alone_s(shape, manager, windows, load.tokens)
+    except Exception as error:  # the row has its figures all the same
+        cells += [f"{type(error).__name__}", ""]
+    else:
+        alone = found.speed * alone_s / (windows * WINDOW_S)
+        least = LEAST_SHARE if load.targets and words == SPOKEN else None
+        figure(f"{way} ÷ engine alone", alone, "", at_least=least)
+        cells += [f"{alone_s:.2f}", f"{alone:.2f}"]
+    busy = "" if found.busy is None else f"{100 * found.busy:.0f} %"
+    return [*cells, busy, "" if found.cores is None else str(found.cores)]
 
 
 def _engine_alone_s(shape: Shape, manager: GPUManager, batch: int, tokens: int) -> float:

@@ -1,4 +1,4 @@
-"""The costs of a window on the host: preparation, the batcher's thread, reading of words, joining.
+"""The costs of a window on the host: preparation, the batcher's thread, a reader's thread.
 
 All figures are CPU time for a window (of the preparation: for 30 s of sound), with one thread, so
 that they mean the same beside a GPU and without one.
@@ -6,28 +6,39 @@ that they mean the same beside a GPU and without one.
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.support.common import figure
+from benchmarks.support.gpu_whole import SAID
+from benchmarks.support.spoken_text import FILE, replace_texts
 from benchmarks.support.weights import write_random
 from gpu.manager import GPUManager
-from kb.asr.audio.vad import SpeechDetector
+from gpu.presets import load_presets
+from kb.asr.audio.speech_evidence import SpeechEvidence
+from kb.asr.audio.vad import SpeechDetector, SpeechStream
 from kb.asr.batching.batcher import Batcher
 from kb.asr.batching.language_vote import LanguageVote
 from kb.asr.batching.window_queue import BatchedWindow, wait
 from kb.asr.engines import load_engine
+from kb.asr.quality.repair_plan import RepairPlan
 from kb.asr.quality.window_context import Thresholds
+from kb.asr.recognizer import Recognizer
 from kb.asr.stitching import WindowText, stitch
 from kb.asr.windows.window_source import WindowSource
 from kb.asr.windows.windowing import Window
 from kb.inference.malloc import return_memory
 from kb.media.decode import decode
 from kb.settings import get_settings
+from kb.types import MediaRef
 
 SOUND_S = 30.0  # a window
 PREPARATION_MS = 45.0  # ffmpeg and detection of 30 s
@@ -39,7 +50,11 @@ def host_costs(paths: Sequence[Path], seconds: float, folder: Path, tokens: int)
     """Print the figures for files of `seconds` each; return False if one misses its target."""
     return_memory()  # as in the model's process
     windows, met = _preparation(paths, seconds)
-    return _batches(windows, folder / "one-layer", tokens) and met
+    os.environ[FILE] = str(paths[0].parent / SAID)
+    try:
+        return _batches(windows, paths, folder / "one-layer", tokens) and met
+    finally:
+        del os.environ[FILE]
 
 
 def _cpu_s() -> tuple[float, float]:
@@ -122,7 +137,7 @@ def _count_parts(engine: Any) -> _PartTimes:
     return times
 
 
-def _batches(windows: Sequence[Window], folder: Path, tokens: int) -> bool:
+def _batches(windows: Sequence[Window], paths: Sequence[Path], folder: Path, tokens: int) -> bool:
     import kb.asr.engines.whisper.greedy_search as greedy
 
     before, greedy.MAX_NEW_TOKENS = greedy.MAX_NEW_TOKENS, tokens
@@ -136,15 +151,19 @@ def _batches(windows: Sequence[Window], folder: Path, tokens: int) -> bool:
         thread = _ThreadProbe(batcher)
         results = _run(batcher, windows)
         total_s = thread.seconds()
+        parts = dict(times.seconds)
+        _reader(batcher, paths, "random words")
+        replace_texts(type(engine))
+        _reader(batcher, paths, "words of the talk")
     finally:
         batcher.close()
         engine.close()
         greedy.MAX_NEW_TOKENS = before
-    outside_ms = 1000 * (total_s - sum(times.seconds.values())) / len(windows)
+    outside_ms = 1000 * (total_s - sum(parts.values())) / len(windows)
     met = figure(
         "batcher's thread outside of the model", outside_ms, "ms a window", at_most=BATCHER_MS
     )
-    for part, seconds in times.seconds.items():
+    for part, seconds in parts.items():
         figure(f"batcher's thread, {part}, one layer", 1000 * seconds / len(windows), "ms a window")
     began = time.thread_time()
     decoded = [result.decoded for result in results]
@@ -165,6 +184,38 @@ def _batches(windows: Sequence[Window], folder: Path, tokens: int) -> bool:
         "ms a window",
     )
     return met
+
+
+def _reader(batcher: Batcher, paths: Sequence[Path], words: str) -> None:
+    """Print the CPU time of the thread of a recording, as a reader has it, and of its parts.
+
+    Without ffmpeg's own. The rows with words of the talk and with random ones have equal work but
+    for the checks of the text: random words are all in doubt.
+    """
+    detector, settings = SpeechDetector(), get_settings()
+    preset = load_presets(settings.presets_path)["max"]
+    times = _PartTimes()
+    count = 0
+    with ExitStack() as patched:
+        for holder, name, part in (
+            (SpeechStream, "_run", "detection"),
+            (SpeechEvidence, "prepare", "detection of words from three sides"),
+            (SpeechEvidence, "sound", "voice and movement of words"),
+        ):
+            counted = times.wrap(part, getattr(holder, name))
+            patched.enter_context(patch.object(holder, name, counted))
+        began = time.thread_time()
+        for path in paths:
+            recognizer = Recognizer(
+                batcher, preset, detector=detector, settings=settings, language="en",
+                plan=replace(RepairPlan.of(settings), share=0.0),
+            )  # fmt: skip
+            read = recognizer.transcribe(decode(path), MediaRef(path.name, "", 0.0))
+            count += len(read.windows)
+        total_s = time.thread_time() - began
+    figure(f"reader's thread, {words}", 1000 * total_s / count, "ms a window")
+    for part, seconds in times.seconds.items():
+        figure(f"reader's thread, {words}, {part}", 1000 * seconds / count, "ms a window")
 
 
 class _ThreadProbe:

@@ -65,21 +65,28 @@ def test_a_test_without_time_left_is_marked() -> None:
 @pytest.mark.slow
 def test_the_whole_way_is_measured_beside_engine_and_pipeline() -> None:
     figures, rows, _ = _run("--whole")
-    assert [row[1] for row in rows] == ["preset max", "transformers pipeline, 2"]
-    ours, pipeline = rows
-    assert all(float(cell) > 0 for cell in (*ours[2:6], *ours[7:9]))
-    assert float(ours[6]) >= 0  # between two batches
-    assert float(ours[3]) <= 2  # windows a batch
+    kinds = ["words of the talk", "random words"]
+    ways = [f"preset max, {words}" for words in kinds]
+    assert [row[1] for row in rows] == [*ways, "transformers pipeline, 2"]
+    *ours, pipeline = rows
+    for row in ours:
+        assert all(float(cell) > 0 for cell in (*row[2:6], *row[7:9]))
+        assert float(row[6]) >= 0  # between two batches
+        assert float(row[3]) <= 2  # windows a batch
+        model, readers, ffmpeg = map(float, row[10].split(" / "))
+        assert model > 0 and readers == 0 and ffmpeg >= 0  # without a GPU there are no readers
     assert float(pipeline[2]) > 0
-    assert [row[-1] for row in rows] == ["", ""]
-    way = "toy, whole way, max"
-    assert [figure["figure"] for figure in figures] == [
-        way, f"{way} ÷ engine alone", f"{way}, windows of a batch", f"{way}, a batch",
-        f"{way}, host time of a batch", f"{way}, between two batches", "toy, whole way, pipeline",
+    assert [row[-1] for row in rows] == [""] * 3
+    parts = [
+        "", ", windows of a batch", ", a batch", ", host time of a batch",
+        ", between two batches", *(f", cores used by: {k}" for k in ("model", "readers", "ffmpeg")),
+        " ÷ engine alone",
     ]  # fmt: skip
+    expected = [f"toy, whole way, max, {words}{part}" for words in kinds for part in parts]
+    assert [figure["figure"] for figure in figures] == [*expected, "toy, whole way, pipeline"]
 
 
 @pytest.mark.slow
 def test_the_whole_way_without_time_left_is_marked() -> None:
     figures, rows, _ = _run("--whole", "--seconds", "0")
-    assert not figures and [row[-1] for row in rows] == ["no time left"] * 2
+    assert not figures and [row[-1] for row in rows] == ["no time left"] * 3

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from itertools import accumulate
+from pathlib import Path
 
+import psutil
 import pytest
 
-from benchmarks.support.gpu_whole import Batch, WholeWay
+from benchmarks.support.gpu_feed import Batch, CoreMeter, read_batches
+from benchmarks.support.gpu_whole import SAID, WholeWay, write_files
+from benchmarks.support.spoken_text import spoken_result
+from kb.asr.audio.vad import SpeechDetector
+from kb.asr.windows.window_source import WindowSource
+from kb.media.decode import decode
 
 
 def batches(waits_s: Sequence[float], work_s: float = 1.0, windows: int = 4) -> list[Batch]:
@@ -40,6 +49,42 @@ def test_too_few_batches_are_no_measurement(count: int) -> None:
         WholeWay.of(batches([0.0] * count), 1.0, None)
 
 
+def test_batches_count_that_ended_in_the_measured_time(tmp_path: Path) -> None:
+    noted = tmp_path / "batches.jsonl"
+    assert read_batches(noted) == []
+    rows = [json.dumps(asdict(Batch(n, n + 0.9, 4, 120.0, 0.3))) for n in range(5)]
+    noted.write_text("\n".join(rows) + "\n" + rows[0][:20])  # the last is being written
+    assert [batch.began for batch in read_batches(noted, 1.5, 4.0)] == [1, 2, 3]
+
+
+def test_cores_are_those_of_the_process_without_its_other_children() -> None:
+    meter = CoreMeter(os.getpid())
+    before = psutil.Process().cpu_times().user
+    while psutil.Process().cpu_times().user < before + 0.1:
+        sum(range(10_000))
+    found = meter.cores()
+    assert found.model > 0 and found.readers == 0
+
+
+def test_the_words_of_a_window_are_those_that_are_said_in_it(tmp_path: Path) -> None:
+    """Also behind pauses that were removed, and each word is in one window at least."""
+    (path,) = write_files(tmp_path / "files", 1, 60.0)
+    said = json.loads((tmp_path / "files" / SAID).read_text())
+    source = WindowSource(
+        SpeechDetector(), limit_s=20.0, overlap_s=1.0, longest_pause_s=0.5, residual_s=None
+    )
+    found: list[tuple[str, float]] = []
+    for each in list(source.windows(decode(path), lambda: None)):
+        end_s = each.end_s
+        window = replace(each, time_map=source.time_map.between(each.start_s, end_s))
+        words = [w for s in spoken_result(window, said, "en").segments for w in s.words]
+        assert all(window.start_s <= w.start_s < w.end_s <= end_s + 1.0 for w in words)
+        found += [(w.text, window.time_map.start(w.start_s)) for w in words]
+    assert source.time_map.start(end_s) > end_s + 1  # pauses were removed
+    for text, start_s, _ in said:
+        assert any(text == word and abs(start_s - at_s) < 0.6 for word, at_s in found), text
+
+
 @pytest.mark.long
 def test_the_costs_on_the_host_are_measured_without_a_gpu(
     capsys: pytest.CaptureFixture[str],
@@ -54,5 +99,7 @@ def test_the_costs_on_the_host_are_measured_without_a_gpu(
         "batcher's thread outside of the model",
         "tokens read into words, in the thread of the item",
         "windows joined, in the thread of the item",
+        "reader's thread, words of the talk",
+        "reader's thread, random words",
     ):
         assert figures[name]["value"] > 0
