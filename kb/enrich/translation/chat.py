@@ -84,13 +84,7 @@ class ChatTranslator:
             done += sum(size(unit.text) for unit in batch)
             progress(done / whole)
         if units and not self._found.texts:
-            raise self._problem or KBError(
-                "translation.none",
-                "{model} gave no usable translation into {language}.",
-                hint="Another model may do better: KB_LLM_MODEL.",
-                model=self._model.endpoint.model,
-                language=language_name(self._languages[1]),
-            )
+            raise self._problem or nothing_usable(self._model.endpoint.model, self._languages[1])
         return self._found
 
     def _ask(self, units: Sequence[Unit]) -> None:
@@ -185,6 +179,17 @@ class ChatTranslator:
     def _mark(self, units: Sequence[Unit], mark: str) -> None:
         for unit in units:
             self._found.marks.update(dict.fromkeys(range(unit.first, unit.last), mark))
+
+
+def nothing_usable(model: str, language: str) -> KBError:
+    """Return the error of a model of whose answers nothing can be used."""
+    return KBError(
+        "translation.none",
+        "{model} gave no usable translation into {language}.",
+        hint="Another model may do better: KB_LLM_MODEL, or KB_TRANSLATE_MODEL on this machine.",
+        model=model,
+        language=language_name(language).title(),
+    )
 
 
 def _batches(units: Sequence[Unit]) -> Iterator[list[Unit]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from kb.enrich.base import ItemText
 from kb.enrich.translation import checks
-from kb.enrich.translation.chat import Translated
+from kb.enrich.translation.chat import Translated, nothing_usable
 from kb.enrich.translation.nllb_codes import NLLB_CODES
 from kb.enrich.translation.pieces import Pieces, open_pieces
 from kb.enrich.translation.units import Unit, given_back
@@ -170,6 +170,8 @@ def translate_units(
         whole += len(singles)
         done += len(batch)
         progress(done / whole)
+    if not found.texts:
+        raise nothing_usable(about["model"], languages[1])
     return found, about
 
 
@@ -188,7 +190,7 @@ class LocalTranslator:
         source, target = languages
         self._prefix: list[str] = []
         self._target: list[str] | None = None
-        known = _language_tokens(folder)
+        self._tokens = known = _language_tokens(folder)
         if known:
             for code, is_source in ((source, True), (target, False)):
                 token = NLLB_CODES.get(code, "")
@@ -219,7 +221,8 @@ class LocalTranslator:
         parts: list[list[str]] = []
         owners: list[int] = []
         for number, text in enumerate(texts):
-            for part in _parts(self._pieces.cut(text)):
+            pieces = [each for each in self._pieces.cut(text) if each not in self._tokens]
+            for part in _parts(pieces):
                 parts.append([*self._prefix, *part, "</s>"])
                 owners.append(number)
         if not parts:
@@ -229,12 +232,12 @@ class LocalTranslator:
             target_prefix=[self._target] * len(parts) if self._target else None,
             beam_size=BEAMS,
             max_batch_size=AT_ONCE,
-            max_decoding_length=2 * LONGEST + 20,
+            max_decoding_length=2 * max(map(len, parts)) + 10,
         )
         found: list[list[str]] = [[] for _ in texts]
         for owner, result in zip(owners, results, strict=True):
-            pieces = result.hypotheses[0][len(self._target or ()) :]
-            found[owner].append(self._pieces.join(pieces))
+            said = [each for each in result.hypotheses[0] if each not in self._tokens]
+            found[owner].append(self._pieces.join(said))
         return [" ".join(filter(None, each)) for each in found]
 
 

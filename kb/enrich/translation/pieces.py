@@ -23,8 +23,12 @@ _SPECIAL = frozenset({"<s>", "</s>", "<pad>", "<unk>"})
 class Pieces(ABC):
     """Cuts a text of the source language, and joins pieces of the target language."""
 
+    def cut(self, text: str) -> list[str]:
+        """Return the pieces of a text. One that spells a mark of the model has none of it."""
+        return [piece for piece in self._cut(text) if piece not in _SPECIAL]
+
     @abstractmethod
-    def cut(self, text: str) -> list[str]: ...
+    def _cut(self, text: str) -> list[str]: ...
 
     def join(self, pieces: Sequence[str]) -> str:
         """Return the text of pieces, without marks of the model."""
@@ -48,13 +52,13 @@ class _TokenizerFile(Pieces):
         except Exception as error:  # of its own kind
             raise ValueError(f"{path.name}: {error}") from None
 
-    def cut(self, text: str) -> list[str]:
+    def _cut(self, text: str) -> list[str]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
 
 
 class _Unigram(Pieces):
     def __init__(self, path: Path) -> None:
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+        from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
         if path.stat().st_size > _LARGEST_BYTES:
             raise ValueError(f"{path.name} is too large for such a file")
@@ -64,14 +68,14 @@ class _Unigram(Pieces):
         tokenizer = Tokenizer(models.Unigram(vocabulary, unknown, False))
         found: list[Any] = [normalizers.Precompiled(rules)] if rules else [normalizers.NFKC()]
         tokenizer.normalizer = normalizers.Sequence(  # type: ignore[assignment]
-            [*found, normalizers.Replace(" {2,}", " "), normalizers.Strip()]
+            [*found, normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
         )
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(  # type: ignore[assignment]
             replacement=_SPACE, prepend_scheme="always", split=False
         )
         self._tokenizer = tokenizer
 
-    def cut(self, text: str) -> list[str]:
+    def _cut(self, text: str) -> list[str]:
         return list(self._tokenizer.encode(text).tokens)
 
 

@@ -28,7 +28,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "translation.none": (
         "{model} gab keine brauchbare Übersetzung ({language}).",
-        "Ein anderes Modell kann es besser können: KB_LLM_MODEL.",
+        "Ein anderes Modell kann es besser: KB_LLM_MODEL, oder KB_TRANSLATE_MODEL auf diesem "
+        "Rechner.",
     ),
     "translation.none_here": (
         "{item_id} hat keine Übersetzung ({language}).",
