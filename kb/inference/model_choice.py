@@ -141,16 +141,16 @@ def check_machine(options: TranscriptionOptions, kind: MachineKind) -> None:
         )
 
 
-def check_translates(options: TranscriptionOptions, settings: Settings) -> None:
+def check_translates(name: str, settings: Settings) -> None:
     """Raise SettingsError for a model whose row says that it was not trained to translate."""
-    row = row_of(options.model, settings)
+    row = row_of(name, settings)
     if row is not None and not row.translate:
         raise SettingsError(
             "translation.not_trained",
             "The model {model} was not trained to translate.",
             hint="Set KB_TRANSLATE_MODEL to a multilingual Whisper model that was, such as small "
             "or large-v3.",
-            model=options.model,
+            model=name,
         )
 
 

@@ -168,7 +168,7 @@ class EnrichSteps:
             language=given.text.transcript.language or asked.language,
         )
         options = context.inference_session.transcription_options(run)
-        check_translates(options, context.settings)
+        check_translates(run.model or context.settings.model or options.model, context.settings)
         track = "" if given.track is None else str(given.track)
         return context.inference_process.transcribe(
             given.medium,
