@@ -16,7 +16,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Queue": (
         "status", "worker", "cancel", "retry", "dismiss", "pause", "resume", "move-queue",
     ),
-    "Read": ("search", "show", "ask", "notes", "speakers", "export", "clip", "video", "evidence"),
+    "Read": (
+        "search", "show", "ask", "notes", "speakers", "translate", "export", "clip", "video",
+        "evidence",
+    ),
     "Speak": ("speak", "dub", "voices"),
     "Check and correct": ("review", "correct", "vocabulary", "enrich", "verify"),
     "Publish": ("publish", "sync", "upload"),

@@ -34,36 +34,22 @@ from kb.cli.commands import (
     sources,
     speak,
     speakers,
+    transcribe,
     translate,
     video,
-)
-from kb.cli.commands.export import (
-    CsvOption,
-    FormatNames,
-    FrameRate,
-    LanguageInName,
-    OutputFolder,
-    check_one_document,
-    print_document,
 )
 from kb.cli.options import (
     FAILED,
     INTERRUPTED,
     OK,
-    TRANSCRIPT_OPTIONS,
     USAGE_ERROR,
     Json,
-    Overwrite,
-    with_layout_options,
-    with_run_options,
 )
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.items import print_expected_errors, print_uncertain_spans
 from kb.cli.output.library import print_new_libraries
 from kb.cli.output.machine import print_checks
-from kb.cli.output.models import print_fetch_notice
-from kb.cli.output.progress import media_progress
 from kb.cli.output.same_sound import print_recurring, print_sound_links
 from kb.cli.output.search import print_search, search_document
 from kb.cli.output.untranscribed import (
@@ -72,18 +58,14 @@ from kb.cli.output.untranscribed import (
     untranscribed_document,
 )
 from kb.cli.output.versions import show_versions
-from kb.errors import KBError, MediaUnavailable, UsageError
-from kb.options import RunOptions
+from kb.errors import KBError, UsageError
 from kb.service import Service, open_browser
 from kb.service.existing import has_library
-from kb.service.export_request import ExportRequest, parse_formats
 from kb.service.notation import SEARCH_MODES
 from kb.service.private_files import private_files
 from kb.service.setting_choices import check_choices
 from kb.settings import BUNDLED, get_settings, python_command, tolerant_settings
-from kb.types import SubtitleLayout
 from kb.types.guarded_output import GuardedFormatter, guarded_output
-from kb.types.quality import likely_wrong
 from kb.types.sentences import counted
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
@@ -114,85 +96,7 @@ serve.register(app)
 keys.register(app)
 video.register(app)
 evidence.register(app)
-
-
-@app.command()
-@with_layout_options
-@with_run_options(*TRANSCRIPT_OPTIONS)
-def transcribe(
-    file: Annotated[Path, typer.Argument(help="Any audio or video file.")],
-    options: RunOptions,
-    layout: SubtitleLayout,
-    format: FormatNames = "txt",
-    output: OutputFolder = None,
-    overwrite: Overwrite = False,
-    language_in_name: LanguageInName = False,
-    frame_rate: FrameRate = None,
-    csv: CsvOption = "plain",
-    speakers: Annotated[bool, typer.Option("--speakers", help="Find out who speaks, too.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Words of one file, on stdout or in a folder; nothing is kept."""
-    request = ExportRequest(
-        parse_formats("json" if as_json else format),
-        options.timestamps,
-        layout=layout,
-        language_in_name=language_in_name,
-        frame_rate=frame_rate,
-        csv=csv,
-    )
-    request.check()
-    service = Service()
-    exports, source = service.exports, f"file:{file.resolve()}"
-    speakers = speakers or options.speaker_count is not None
-    exports.check_without_item(request, speakers=speakers)
-    if speakers:
-        service.transcription.require_speakers(options.speaker_count)
-    if output is None:
-        check_one_document(request)
-    else:
-        for name in exports.file_names(file.stem, request, options.language):
-            service.items.check_output(
-                output / name, source=source, overwrite=overwrite, medium=file
-            )
-    try:
-        needed = service.models.needed_fetch(options)
-        if needed is not None:
-            print_fetch_notice(needed)
-        with media_progress(file.name, shown=sys.stderr.isatty()) as (progress, on_fetch):
-            transcript = service.transcription.run(file, options, progress, on_fetch=on_fetch)
-        if speakers:
-            transcript = service.transcription.with_speakers(
-                file, transcript, options.speaker_count
-            )
-        documents = [
-            exports.document(transcript, name, request, stem=file.stem)
-            for name in exports.formats_of(request, transcript, None)
-        ]
-    except MediaUnavailable as error:
-        # The only input cannot be used, so this is a usage error.
-        raise error.recast(UsageError) from error
-    finally:
-        service.close()
-    for warning in transcript.warnings:
-        console.print_warning(warning)
-    if not transcript.text.strip() and not transcript.warnings:
-        names = ", ".join(each.format for each in documents)
-        console.print_warning(f"{file.name} has no words: its {names} has no text.")
-    errors = transcript.expected_errors
-    if errors is not None and errors.grade != "A":
-        said = likely_wrong(errors.share)
-        console.print_warning(f"{said[0].upper()}{said[1:]}.")
-    for each in documents:
-        if output is None:
-            print_document(each)
-        else:
-            written = service.items.write(
-                output / each.file_name, each.document, source=source, overwrite=overwrite
-            )
-            console.print_note(f"Written: {written}")
-    if transcript.truncated:
-        raise typer.Exit(FAILED)
+transcribe.register(app)
 
 
 @app.command()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from kb.errors import UsageError
 from kb.hub.fetch_progress import Report
@@ -13,6 +15,7 @@ from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.pipeline import enrichment
+from kb.storage import file_error, scratch_folder
 from kb.types import Transcript
 
 SHORTEST_REFERENCE_S, LONGEST_REFERENCE_S = 2.0, 10.0  # as in OpenAI's service
@@ -52,6 +55,18 @@ class Transcription:
             progress=progress,
             cancelled=cancelled,
         )
+
+    @contextmanager
+    def spooled(self, stream: BinaryIO, name: str) -> Iterator[Path]:
+        """Yield a file with all of a stream, until the block ends. Raises LibraryError."""
+        with scratch_folder() as folder:
+            path = folder / name
+            try:
+                with path.open("wb") as file:
+                    shutil.copyfileobj(stream, file)
+            except OSError as error:
+                raise file_error(error, path) from error
+            yield path
 
     def check_reference(self, path: Path) -> None:
         """Raise MediaUnavailable or UsageError for a recording that is no reference of a voice."""

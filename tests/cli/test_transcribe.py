@@ -259,3 +259,52 @@ def test_the_document_names_who_speaks(
     assert all(word["speaker"] for row in segments for word in row["words"])
     names = {line.split()[7] for line in (tmp_path / "flite2.rttm").read_text().splitlines()}
     assert names == {"Speaker_1", "Speaker_2"}
+
+
+SHORT = SAMPLES / "The harbour in winter.mp4"
+
+
+def test_several_files_and_one_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(SHORT.read_bytes())
+    files = [str(SHORT), str(tmp_path / "none.mp4"), str(other)]
+
+    code = run(["transcribe", *files, "--model", "demo", "-o", str(tmp_path / "texts")])
+
+    assert code == 1
+    assert "none.mp4 does not exist" in capsys.readouterr().err
+    first, second = sorted((tmp_path / "texts").iterdir())
+    assert {first.name, second.name} == {f"{SHORT.stem}.txt", "other.txt"}
+    assert first.read_bytes() == second.read_bytes() != b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([str(SHORT), "other.mp4"], "need a folder"),
+        ([str(SHORT), "elsewhere/The harbour in winter.mp3", "-o", "texts"], "would both become"),
+        (["none.mp4"], "does not exist"),
+    ],
+    ids=["no folder", "one name", "missing"],
+)
+def test_wrong_use_says_so_before_any_work(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["transcribe", *arguments, "--model", "demo"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_standard_input_is_read(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kb.cli", "transcribe", "-", "--model", "demo"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
+    with SHORT.open("rb") as medium:
+        piped = subprocess.run(command, stdin=medium, env=environment, capture_output=True,
+                               cwd=tmp_path, text=True, encoding="utf-8", check=False)  # fmt: skip
+    assert piped.returncode == 0 and len(piped.stdout.split()) > 20
+
+    empty = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, text=True,
+                           capture_output=True, encoding="utf-8", check=False)  # fmt: skip
+    assert empty.returncode == 2 and "stdin" in empty.stderr
+    assert "Traceback" not in empty.stderr

@@ -42,6 +42,7 @@ PLACES = {
     "kb/service/tasks.py": LIBRARY,
     "kb/service/verification/": LIBRARY,
     "kb/service/voice_profiles.py": LIBRARY,
+    "kb/service/transcription.py": SCRATCH,
     "kb/settings/env_file.py": EDITED,
     "kb/service/video.py": USERS,
     "kb/sinks/local/": LIBRARY,

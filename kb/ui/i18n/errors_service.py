@@ -190,6 +190,18 @@ DE: dict[str, tuple[str, str]] = {
         "Transkripte anderer Programme nennen sie oft (whisperX). Für Wörter und Zeiten: textgrid, "
         "json oder csv.",
     ),
+    "transcribe.several": (
+        "Die Texte mehrerer Dateien brauchen einen Ordner.",
+        "Einen nennen: -o ORDNER",
+    ),
+    "transcribe.no_input": (
+        "An die Standardeingabe wird nichts geschickt.",
+        "Zum Beispiel: kb transcribe - < vortrag.mp4",
+    ),
+    "transcribe.one_name": (
+        "Aus {first} und {second} würde beides Mal {name}.",
+        "Eine umbenennen, oder sie in zwei Ordner lesen.",
+    ),
     "search.unknown_mode": (
         "Unbekannte Suchart {mode!r}.",
         "Bekannt: {known}.",
