@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,13 +17,15 @@ from kb.media import shown
 from kb.media.pcm import Pcm
 from kb.media.probe import probe
 from kb.settings import Settings
+from kb.transcript.chunks import join
+from kb.transcript.chunks import pieces as pieces_of
 from kb.transcript.cleaning import cleaned_transcript
 from kb.transcript.formats import json_document
 from kb.transcript.time_order import in_time_order
 from kb.tts.base import Engine, Speaker
 from kb.tts.reading import pieces, readable
 from kb.tts.speech import choose_voice, script_notes
-from kb.types import Transcript
+from kb.types import Segment, Transcript
 from kb.video.captioned import FILM_SUFFIXES, sound_track
 from kb.video.dub_fitting import Fitted, Line, lay_out, ordered
 from kb.video.dub_mix import SOUND_CODECS, add_sound, mix, write_sound
@@ -33,6 +35,7 @@ __all__ = ["FILM_SUFFIXES", "SOUND_CODECS", "Dub", "DubReport", "add_sound", "wr
 DUB_VERSION = 1  # goes up when a dub of the same inputs sounds different
 _SPEAKING = 0.8  # the share of the work until the mix
 _MOST_REPORTED = 20
+_PAUSE_S = 0.7  # within a segment, behind which its next words begin in their time
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +156,10 @@ def make_sound(
     transcript = in_time_order(cleaned_transcript(transcript))
     lines = ordered(
         [
-            Line(segment.start_s, segment.end_s, said, played.voices[segment.speaker or ""])
+            Line(start_s, end_s, said, played.voices[segment.speaker or ""])
             for segment in transcript.segments
-            if (said := readable(segment.text, dub.language))
+            for start_s, end_s, text in _parts(segment)
+            if (said := readable(text, dub.language))
         ]
     )
     if not lines:
@@ -188,7 +192,25 @@ def make_sound(
             length_s=length_s, threads=dub.threads,
             progress=lambda share: progress(_SPEAKING + share * (1 - _SPEAKING)),
         )  # fmt: skip
-    return _report(fitted, played)
+    silent = sum(not segment.text.strip() for segment in transcript.segments)
+    return _report(fitted, played, silent)
+
+
+def _parts(segment: Segment) -> Iterator[tuple[float, float, str]]:
+    """Yield start, end and text of what a segment says without a pause.
+
+    Where its words have no times, that is all of it.
+    """
+    if not segment.words:
+        yield segment.start_s, segment.end_s, segment.text
+        return
+    said = pieces_of(segment)
+    first = 0
+    for at in range(1, len(said) + 1):
+        if at == len(said) or said[at].start_s - said[at - 1].end_s >= _PAUSE_S:
+            start_s = segment.start_s if not first else said[first].start_s
+            yield start_s, said[at - 1].end_s, join(said[first:at])
+            first = at
 
 
 class _Voices(ExitStack):
@@ -213,9 +235,19 @@ class _Voices(ExitStack):
         return Pcm(parts[0].rate_hz, np.concatenate([part.samples for part in parts]))
 
 
-def _report(fitted: tuple[Fitted, ...], played: Cast) -> DubReport:
+def _report(fitted: tuple[Fitted, ...], played: Cast, silent: int) -> DubReport:
     cut = [each for each in fitted if each.cut_s > 0]
-    notes = played.notes + tuple(
+    notes = played.notes
+    if silent:
+        notes += (
+            KBError(
+                "note.dub_untranslated",
+                "Without a translation, and therefore not spoken: {count:segment|segments}.",
+                hint="Complete the translation, then dub again.",
+                count=silent,
+            ),
+        )
+    notes += tuple(
         KBError(
             "note.dub_too_long",
             "The line at {start:.1f} s is too long for its time: {seconds:.1f} s are cut off: "

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from kb.errors import UsageError
 from kb.library import Library
-from kb.library.extras import FOLDER
 from kb.library.languages import language_code, language_name
 from kb.library.products import Product, Products
 from kb.media import shown
-from kb.pipeline import dubbing
+from kb.pipeline import dubbing, translations
 from kb.pipeline.dubbing import FILM_SUFFIXES, SOUND_CODECS, Dub, DubReport
 from kb.service.items import Items
 from kb.service.products import notes_of
@@ -65,20 +64,10 @@ class Dubbing:
         """
         entry = self.items.entry(item_id)
         original = self.items.transcript(entry.item.id)
-        path = transcript or self.library.home / FOLDER / entry.stem / (
-            f"{dub.language}.transcript.json"
-        )
-        if transcript is None and not path.is_file():
-            raise UsageError(
-                "dub.no_translation",
-                "There is no translation of {item_id} into {language}.",
-                hint="Make one: kb translate {item_id} --into {code}; or give a transcript in that "
-                "language with --transcript T.",
-                item_id=entry.item.id,
-                language=language_name(dub.language),
-                code=dub.language,
-            )
-        words = _words(path, original.media, dub.language)
+        if transcript is None:
+            words = translations.translated(self.library, entry, original, dub.language)
+        else:
+            words = _words(transcript, original.media, dub.language)
         words = dubbing.with_speakers_of(words, original)
         medium = self.review.medium_of(entry)
         target = target or _default_target(entry.stem, medium, dub.language)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kb.errors import KBError, UsageError
-from kb.library.extras import FOLDER
+from kb.library.extras import Extras
 from kb.media import sha256_of
 from kb.media.probe import probe
 from kb.pipeline import stages
 from kb.service import Service
 from kb.service.dubbing import Dub
 from kb.settings import Settings
+from kb.transcript.digest import text_digest
 from kb.transcript.formats.json_document import render
+from kb.transcript.translation import document_name
 from kb.types import MediaItem, MediaRef, Segment, Transcript
+from kb.types.translation import MARKS
 from tests.support import films
 from tests.support.films import grey, spoken, tone
 from tests.support.raising import raises
@@ -90,14 +94,19 @@ def test_a_dub_is_made_once(service: Service, german: Path, tmp_path: Path) -> N
 
 
 def test_a_stored_translation_is_taken(service: Service, tmp_path: Path) -> None:
-    with raises(UsageError, "dub.no_translation", item_id=ITEM.id, code="de"):
+    with raises(UsageError, "translation.none_here", item_id=ITEM.id, code="de"):
         service.dubbing.of_item(ITEM.id, DUB, None, tmp_path / "a.m4a")
-    stem = service.items.entry(ITEM.id).stem
-    folder = service.library.home / FOLDER / stem
-    folder.mkdir(parents=True)
-    (folder / "de.transcript.json").write_text(render(translation(service)), encoding="utf-8")
+    entry, original = service.items.entry(ITEM.id), service.items.transcript(ITEM.id)
+    rows = [
+        {"start": s.start_s, "end": s.end_s, "text": line, **({} if line else {"mark": MARKS[0]})}
+        for s, line in zip(original.segments, ("Wir haben es gesehen", ""), strict=True)
+    ]
+    basis = {"sha256": original.media.sha256, "words": text_digest(original)}
+    document = {"basis": basis, "segments": rows}
+    Extras(service.library).write(entry, document_name("de"), document, nullcontext)
     made = service.dubbing.of_item(ITEM.id, DUB, None, tmp_path / "a.m4a")
-    assert made.report.lines == 2
+    assert made.report.lines == 1
+    assert [note.code for note in made.report.notes] == ["note.dub_untranslated"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.m4a"]
 
 

@@ -5,6 +5,8 @@ The checks of the proofs are functions, which a dub that is late, loud or not du
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from kb.errors import KBError, UsageError
 from kb.media.pcm import Pcm
 from kb.media.probe import probe
+from kb.pipeline import dubbing
 from kb.pipeline.dubbing import Dub, cast, make_sound, with_speakers_of
 from kb.settings import Settings
 from kb.types import Coverage, MediaRef, Segment, Timing, Transcript
@@ -37,6 +40,7 @@ from kb.video.dub_fitting import (
 )
 from kb.video.dub_mix import add_sound, write_sound
 from tests.support import films
+from tests.support.commands import run_command
 from tests.support.raising import raises
 
 pytestmark = pytest.mark.slow
@@ -202,18 +206,39 @@ def test_a_copy_of_the_video_has_the_dub_first(made: Made, tmp_path: Path) -> No
     check_loudness(tmp_path / "a.mp3")
 
 
-def test_a_medium_without_sound_or_with_quiet_sound(tmp_path: Path) -> None:
-    silent = films.make(tmp_path / "silent.mp4", *films.grey(LENGTH_S, rate=5))
-    quiet = films.make(
-        tmp_path / "quiet.wav", "-f", "lavfi", "-i", f"anoisesrc=d={LENGTH_S}:a=0.001:seed=1"
+def test_a_medium_without_sound(tmp_path: Path) -> None:
+    silent = films.make(tmp_path / "silent.mp4", *films.grey(6, rate=5))
+    dub, transcript, sound = Dub("de"), words(LINES[:1]), tmp_path / "dub.m4a"
+    make_sound(silent, transcript, dub, cast(settings(), transcript, dub), sound, target=sound)
+    check_starts(sound, LINES[:1])
+    check_loudness(sound)
+    assert probe(sound).duration_s == pytest.approx(6.0, abs=0.1)
+
+
+def test_a_recognizer_hears_each_word_in_its_time(tmp_path: Path) -> None:
+    said = films.spoken(["harbour", "mountain", "telescope"], start_s=1.0, word_s=0.9, pause_s=0.8)
+    quiet = films.make(tmp_path / "quiet.wav", "-f", "lavfi", "-i", "anoisesrc=d=6:a=0.0005")
+    sound, dub = tmp_path / "dub.m4a", Dub("en", threads=1)
+    make_sound(quiet, said, dub, cast(settings(), said, dub), sound, target=sound)
+    check_loudness(sound)
+    environment = {**os.environ, "KB_HOME": str(tmp_path / "home"), "KB_MODEL": "demo"}
+    heard = run_command(["transcribe", str(sound), "--json"], environment, tmp_path)
+    (document,) = (
+        json.loads(heard.stdout) if heard.stdout[:1] == "[" else [json.loads(heard.stdout)]
     )
-    dub, transcript = Dub("de"), words(LINES)
-    for medium in (silent, quiet):
-        sound = tmp_path / f"{medium.stem}.m4a"
-        make_sound(medium, transcript, dub, cast(settings(), transcript, dub), sound, target=sound)
-        check_starts(sound, LINES)
-        check_loudness(sound)
-        assert probe(sound).duration_s == pytest.approx(LENGTH_S, abs=0.1)
+    found = [word for segment in document["segments"] for word in segment["words"]]
+    assert [word["text"] for word in found] == [segment.text for segment in said.segments]
+    for word, segment in zip(found, said.segments, strict=True):
+        assert word["start"] == pytest.approx(segment.start_s, abs=0.15)
+
+
+def test_a_pause_within_a_segment_is_kept() -> None:
+    said = films.spoken(["harbour mountain", "winter"], word_s=0.5, gap_s=1.0)
+    parts = [part for segment in said.segments for part in dubbing._parts(segment)]
+    assert [text for _, _, text in parts] == ["harbour", "mountain", "winter"]
+    assert parts[1][0] == said.segments[0].words[1].start_s
+    (whole,) = dubbing._parts(replace(said.segments[0], words=()))
+    assert whole[2] == "harbour mountain"
 
 
 # Fitting, with a voice of exact lengths

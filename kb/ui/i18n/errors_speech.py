@@ -115,11 +115,6 @@ DE: dict[str, tuple[str, str]] = {
         "Das Transkript von {file} auf {language} ist nicht genannt.",
         "Mit --transcript T angeben.",
     ),
-    "dub.no_translation": (
-        "Von {item_id} gibt es keine Übersetzung: {language}.",
-        "Eine machen: kb translate {item_id} --into {code}; oder ein Transkript in dieser Sprache "
-        "mit --transcript T angeben.",
-    ),
     "dub.other_language": (
         "Die Sprache von {path} ist {known}, nicht {language}.",
         "Eine Übersetzung angeben: {language}.",
@@ -156,6 +151,10 @@ DE: dict[str, tuple[str, str]] = {
     "note.dub_voices": (
         "{speakers} Sprecher teilen sich {voices:Stimme|Stimmen}.",
         "Einem Sprecher eine Stimme geben: --voice NAME=ENGINE:VOICE (kb voices)",
+    ),
+    "note.dub_untranslated": (
+        "Ohne Übersetzung, also nicht gesprochen: {count:Segment|Segmente}.",
+        "Die Übersetzung ergänzen, dann neu synchronisieren.",
     ),
     "note.dub_too_long": (
         "Die Zeile bei {start:.1f} s ist zu lang für ihre Zeit: {seconds:.1f} s sind "
