@@ -19,17 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np
 
 from benchmarks.support.common import figure
-from kb.media.pcm import Pcm
-from kb.media.probe import probe
-from kb.types import Transcript
 from kb.media.ffmpeg import binary
 from kb.video.caption_style import load_style
 from kb.video.captioned import FilmRequest, Words, make_film
-from kb.video.dub_fitting import Line, lay_out
-from kb.video.dub_mix import mix
 from kb.video.reel import FADE_S, Stretch, make_reel
 from kb.video.soft_tracks import add_track
 from tests.support import films

@@ -18,6 +18,7 @@ from kb.api import (
     jobs,
     metrics,
     models,
+    products,
     questions,
     speech,
     transcriptions,
@@ -64,7 +65,8 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
     )  # fmt: skip
     errors.install(app)
     for part in (
-        transcriptions, vad, speech, jobs, upload_routes, items, questions, models, health,
+        transcriptions, vad, speech, jobs, upload_routes, items, products, questions, models,
+        health,
     ):  # fmt: skip
         app.include_router(part.router(context))
     registry = metrics.registry_of(context)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from kb.library.extras import Extras
+from kb.library.products import Products, product_name
 from kb.service import Service
 from kb.settings import Settings
 from tests.library.test_extras import RESULTS
@@ -140,3 +141,48 @@ def test_an_assistant_does_the_same(site: Site) -> None:
     assert not away["speakers"][0]["is_named"]
     asked = call(site.settings, "enrich", item=DONE, steps=["screen"])
     assert set(asked["queued"] + asked["under_way"] + asked["current"]) == {"screen"}
+
+
+def test_a_product_is_ordered_cancelled_and_its_file_sent(site: Site) -> None:
+    path = f"{DONE}/products"
+    assert site.ask("GET", path) == {"object": "list", "data": [], "files": []}
+    asked = {"kind": "reel", "stretches": [{"start_s": 0, "end_s": 2, "title": "It's 100 %"}]}
+    ordered = site.ask("POST", path, 202, json=asked)
+    assert ordered["kind"] == "reel" and ordered["status"] == "queued"
+    assert site.ask("POST", path, 202, json=asked)["id"] == ordered["id"]
+    assert [each["id"] for each in site.ask("GET", path)["data"]] == [ordered["id"]]
+    assert ordered["id"] not in [s["step"] for s in site.ask("GET", f"{DONE}/steps")["data"]]
+    ended = site.ask("DELETE", f"{path}/{ordered['id']}")
+    assert ended == {"id": ordered["id"], "cancelled": True}
+    assert not site.ask("DELETE", f"{path}/{ordered['id']}")["cancelled"]
+    service = Service(site.settings)
+    entry = service.items.entry(DONE)
+    kept, name = Products(service.library.home, 5, 30), product_name({"film": 1})
+    with kept.draft(entry.stem, ".mp4") as draft:
+        draft.write_bytes(bytes(range(256)))
+        kept.keep(draft, entry.stem, name, [], {"kind": "reel", "picture_is": "kept"})
+    service.close()
+    (file,) = site.ask("GET", path)["files"]
+    assert (file["kind"], file["bytes"], file["picture"]) == ("reel", 256, "kept")
+    place = f"{site.address}/v1/items/{path}/files/"
+    answer = httpx.get(place + file["name"], headers={"Range": "bytes=1-2"})
+    assert (answer.status_code, answer.content) == (206, b"\x01\x02")
+    for other in (f"{name}.mkv", "x.mp4", f"{name}.json"):
+        assert httpx.get(place + other).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"kind": "opera"}, {"kind": "evidence"}, {"kind": "captions", "style": "/etc/passwd"},
+        {"kind": "captions", "style": "nosuch"}, {"kind": "captions", "picture": "/etc/passwd"},
+        {"kind": "soft", "style": "bold"}, {"kind": "reel", "stretches": [{"start_s": 1}]},
+        {"kind": "evidence", "stretches": [{"start_s": 1, "end_s": 2}] * 2},
+        {"kind": "reel", "length_s": 0},
+    ],
+)  # fmt: skip
+def test_a_wrong_order_is_refused(site: Site, body: dict[str, Any]) -> None:
+    before = site.ask("GET", f"{DONE}/products")["data"]
+    refused = site.ask("POST", f"{DONE}/products", 400, json=body)
+    assert refused["error"]["message"]
+    assert site.ask("GET", f"{DONE}/products")["data"] == before

@@ -132,14 +132,17 @@ def test_scopes_decide_about_each_route(site: Site) -> None:
                  ("GET", "/status/job_1"), ("GET", "/result/job_1"), ("POST", "/v1/uploads")],
         "search": [("GET", "/v1/items/a/steps"), ("GET", "/v1/items/a/speakers"),
                    ("GET", "/v1/items/a/screen"), ("GET", "/v1/items/a/sound"),
-                   ("GET", "/v1/items/a/recurring"),
+                   ("GET", "/v1/items/a/recurring"), ("GET", "/v1/items/a/products"),
+                   ("GET", "/v1/items/a/products/files/b"),
                    ("GET", "/v1/items/a/notes"), ("POST", "/v1/answers")],
         "admin": [("GET", "/metrics")],
     }  # fmt: skip
     described = httpx.get(
         f"{site.url}/openapi.json", headers={"Authorization": f"Bearer {SETTING_KEY}"}
     ).json()["paths"]
-    for method, path in (("POST", "/v1/items/a/steps"), ("POST", "/v1/items/a/speakers")):
+    for method, path in (("POST", "/v1/items/a/steps"), ("POST", "/v1/items/a/speakers"),
+                         ("POST", "/v1/items/a/products"),
+                         ("DELETE", "/v1/items/a/products/b")):  # fmt: skip
         for scope in ("search", "jobs"):
             assert site.get(path, site.key(scope)[1], method).status_code == 403
         assert site.get(path, site.key("search", "jobs")[1], method).status_code != 403
