@@ -124,8 +124,17 @@ class Step(ABC):
         """As `missing`, for a request with these options."""
         return self.missing()
 
-    def add(self) -> str:
-        """Fetch the parts that are missing, and return their place.
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the names of further models, which `add` fetches on request."""
+        return ()
+
+    def about(self) -> str:
+        """Return a line on the model in use on this machine."""
+        return self.model
+
+    def add(self, part: str = "") -> str:
+        """Fetch the parts that are missing, or the one that is named, and return their place.
 
         Raises ModelUnavailable; a step whose parts are Python packages names the command.
         """

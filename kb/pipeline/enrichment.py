@@ -56,6 +56,7 @@ class StepState:
     model: str
     is_default: bool
     lacking: KBError | None
+    about: str = ""
 
 
 def step_names() -> tuple[str, ...]:
@@ -66,13 +67,19 @@ def step_names() -> tuple[str, ...]:
 def step_states() -> list[StepState]:
     """Return all steps, and what this machine lacks for them."""
     return [
-        StepState(name, step.model, step.is_default, step.missing())
+        StepState(name, step.model, step.is_default, step.missing(), step.about())
         for name, step in ((name, get_step(name)) for name in STEPS)
     ]
 
 
 def add_parts(name: str) -> str:
-    """Fetch the model of a step; return its path. Raises UsageError and ModelUnavailable."""
+    """Fetch the model of a step, or a further one by its name; return its path.
+
+    Raises UsageError and ModelUnavailable.
+    """
+    for step in map(get_step, STEPS):
+        if name in step.parts:
+            return step.add(name)
     return get_step(name).add()
 
 

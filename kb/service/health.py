@@ -272,7 +272,7 @@ def _steps(settings: Settings) -> list[HealthCheck]:
     for step in step_states():
         if step.lacking is None:
             is_on = step.name in asked or ("auto" in asked and step.is_default)
-            detail = step.model if is_on else f"{step.model}; off (KB_STEPS)"
+            detail = step.about if is_on else f"{step.about}; off (KB_STEPS)"
             found.append(HealthCheck(f"Step {step.name}", "ok", detail))
             continue
         if step.lacking.code == NO_ADDRESS and step.name not in asked:

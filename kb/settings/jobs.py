@@ -64,8 +64,9 @@ class JobSettings(BaseModel):
         "",
         alias="KB_SPEAKER_MODEL",
         description="Folder with the model Nemotron-3-Diarization, for the step speakers; empty "
-        "takes nemotron-3-diarization in the folder of the steps' models if it is there, else "
-        "Resemblyzer's. With a number of speakers and with KB_VOICE_PROFILES it is Resemblyzer's.",
+        "takes nemotron-3-diarization in the folder of the steps' models, or what kb models add "
+        "nemotron has fetched; without it the model is Resemblyzer's. With a number of speakers "
+        "and with KB_VOICE_PROFILES it is always that one.",
     )
     publish_wait_hours: float = Field(
         24.0,

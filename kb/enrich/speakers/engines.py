@@ -1,33 +1,36 @@
 """The engines that find out who speaks, in a table: the first that can do what is asked is used.
 
-Nemotron-3-Diarization is used where its weights are: in the folder of KB_SPEAKER_MODEL, or in
-`nemotron-3-diarization` in the folder of the steps' models. It is given no number of speakers and
-returns no voices: with such a hint, with references and with voice profiles Resemblyzer is used.
+Nemotron-3-Diarization is used where its weights are: in the folder of KB_SPEAKER_MODEL, in
+`nemotron-3-diarization` in the folder of the steps' models, or fetched from the hub. It is given no
+number of speakers and returns no voices: with such a hint, with references and with voice profiles
+Resemblyzer is used, and where its files are incomplete.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kb.enrich.base import Progress, StepInput
-from kb.enrich.speakers import weights
+from kb.enrich.speakers import nemotron_files, weights
 from kb.errors import KBError, ModelUnavailable
 from kb.settings import get_settings
 
 if TYPE_CHECKING:
     from kb.enrich.speakers.diarization import Diarization
 
-FOLDER = "nemotron-3-diarization"
-_TYPE = "nemotron3_diarization"
+FOLDER = nemotron_files.FOLDER
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakerEngine:
-    """One engine. `find` returns the place of its weights, None if they are not here."""
+    """One engine.
+
+    `find` returns the place of its weights, None if they are not here; `lacking` returns the files
+    that are missing there; `add` fetches them and returns their place.
+    """
 
     name: str
     find: Callable[[], Path | None]
@@ -35,6 +38,13 @@ class SpeakerEngine:
     diarize: Callable[[StepInput, Path, Progress], Diarization]
     takes_count: bool
     gives_voices: bool
+    add: Callable[[], Path]
+    lacking: Callable[[Path], list[str]] = lambda _: []
+
+    def place(self) -> Path | None:
+        """Return the place of its complete weights, None if they are not here."""
+        found = self.find()
+        return found if found is not None and not self.lacking(found) else None
 
 
 def engine_for(options: Mapping[str, Any]) -> tuple[SpeakerEngine, Path]:
@@ -50,21 +60,52 @@ def engine_for(options: Mapping[str, Any]) -> tuple[SpeakerEngine, Path]:
             continue
         if needs_voices and not engine.gives_voices:
             continue
-        if (place := engine.find()) is not None:
+        if (place := engine.place()) is not None:
             return engine, place
-    raise weights.missing()
+    raise incomplete() or weights.missing()
+
+
+def fallback(options: Mapping[str, Any]) -> tuple[SpeakerEngine, Path] | None:
+    """Return the embedded engine, for a request whose engine cannot load its weights."""
+    place = EMBEDDED.place()
+    return (EMBEDDED, place) if place is not None else None
+
+
+def incomplete() -> ModelUnavailable | None:
+    """Return the error of an engine whose weights are here in part, None without one."""
+    for engine in ENGINES:
+        found = engine.find()
+        if found is not None and (lacking := engine.lacking(found)):
+            return ModelUnavailable(
+                "speakers.incomplete",
+                "The model {engine} in {path} lacks {files}.",
+                hint="Put its files there again; or leave KB_SPEAKER_MODEL empty, remove the "
+                "folder and fetch it: {command}",
+                engine=engine.name,
+                path=found,
+                files=", ".join(lacking),
+                command=nemotron_files.COMMAND,
+            )
+    return None
+
+
+def add(name: str) -> Path:
+    """Fetch the weights of an engine. Raises ModelUnavailable, and KeyError for an unknown name."""
+    return {engine.name: engine for engine in ENGINES}[name].add()
 
 
 def missing() -> KBError | None:
     """Return the error if no engine is here, or the chosen folder is not one; else None."""
     if (problem := _chosen_problem()) is not None:
         return problem
-    return None if any(engine.find() for engine in ENGINES) else weights.missing()
+    if any(engine.place() for engine in ENGINES):
+        return None
+    return incomplete() or weights.missing()
 
 
 def _chosen_problem() -> ModelUnavailable | None:
     chosen = get_settings().speaker_model
-    if not chosen or _is_nemotron(Path(chosen)):
+    if not chosen or nemotron_files.describes_it(Path(chosen)):
         return None
     return ModelUnavailable(
         "speakers.no_model",
@@ -73,22 +114,6 @@ def _chosen_problem() -> ModelUnavailable | None:
         "empty.",
         path=chosen,
     )
-
-
-def _find_nemotron() -> Path | None:
-    chosen = get_settings().speaker_model
-    places = [Path(chosen)] if chosen else [folder / FOLDER for folder in weights.folders()]
-    return next(filter(_is_nemotron, places), None)
-
-
-def _is_nemotron(folder: Path) -> bool:
-    """Return whether a folder has the files of the model, by their names and its own word."""
-    try:
-        about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    is_ours = isinstance(about, dict) and about.get("model_type") == _TYPE
-    return is_ours and any(folder.glob("*.safetensors"))
 
 
 def _nemotron_model(folder: Path) -> str:
@@ -113,13 +138,15 @@ def _run_resemblyzer(given: StepInput, place: Path, progress: Progress) -> Diari
 
 
 RESEMBLYZER = f"{weights.PACKAGE} {weights.VERSION}"
+EMBEDDED = SpeakerEngine(
+    "resemblyzer", lambda: weights.find(), lambda _: RESEMBLYZER, _run_resemblyzer,
+    takes_count=True, gives_voices=True, add=lambda: weights.add(),
+)  # fmt: skip
 ENGINES: tuple[SpeakerEngine, ...] = (
     SpeakerEngine(
-        "nemotron", lambda: _find_nemotron(), _nemotron_model, _run_nemotron,
-        takes_count=False, gives_voices=False,
+        nemotron_files.NAME, lambda: nemotron_files.find(), _nemotron_model, _run_nemotron,
+        takes_count=False, gives_voices=False, add=lambda: nemotron_files.add(),
+        lacking=lambda folder: nemotron_files.missing_files(folder),
     ),
-    SpeakerEngine(
-        "resemblyzer", lambda: weights.find(), lambda _: RESEMBLYZER, _run_resemblyzer,
-        takes_count=True, gives_voices=True,
-    ),
+    EMBEDDED,
 )  # fmt: skip

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kb.enrich.base import PRIVATE, Progress, Step, StepInput
-from kb.enrich.speakers import engines, weights
+from kb.enrich.speakers import engines, nemotron_files, weights
 from kb.enrich.speakers.labels import turns_of, with_labels
-from kb.errors import KBError
+from kb.errors import KBError, ModelUnavailable
 from kb.library.extras import VOICES
+from kb.settings import get_settings
 from kb.transcript.speaker_names import longest_spans
 from kb.transcript.spoken_spans import LabelledSpan, SpokenSpans
 from kb.types import Transcript
 
 if TYPE_CHECKING:
     from kb.enrich.speakers.diarization import Diarization
+
+
+WARNING = "warning"  # of a result: another engine than the wanted one was used
 
 
 class Speakers(Step):
@@ -49,14 +54,39 @@ class Speakers(Step):
             found["model"] = engine.model(place)
         return found
 
-    def add(self) -> str:
-        return str(weights.add())
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(engine.name for engine in engines.ENGINES if engine is not engines.EMBEDDED)
+
+    def about(self) -> str:
+        """Return the engine that is used, and what another one lacks."""
+        try:
+            engine, place = engines.engine_for({})
+        except KBError:
+            return self.model
+        found = f"{engine.name}: {engine.model(place)}"
+        if (problem := engines.incomplete()) is not None:
+            return f"{found}. {problem.message} {problem.hint}"
+        if engine is engines.EMBEDDED:
+            return f"{found}; for up to eight speakers, two at once: {nemotron_files.COMMAND}"
+        return found
+
+    def add(self, part: str = "") -> str:
+        return str(engines.add(part) if part else weights.add())
 
     def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:
         from kb.enrich.speakers.references import names_of
 
         engine, path = engines.engine_for(given.options)
-        found = engine.diarize(given, path, progress)
+        problem = None if engine is not engines.EMBEDDED else _passed_over(given)
+        try:
+            found = engine.diarize(given, path, progress)
+        except ModelUnavailable as error:  # its files are there, and cannot be loaded
+            other = engines.fallback(given.options)
+            if engine is engines.EMBEDDED or other is None:
+                raise
+            problem, (engine, path) = error, other
+            found = engine.diarize(given, path, progress)
         references = [(name, Path(file)) for name, file in given.options.get("references", ())]
         names = names_of(found.voices, references, path) if references else {}
         labels = [names.get(number) or label(number) for number in range(found.speakers)]
@@ -64,6 +94,8 @@ class Speakers(Step):
         private = {VOICES: self._voices(found, turns)} if _keeps(given, engine) else {}
         return {
             **({PRIVATE: private} if private else {}),
+            "engine": engine.model(path),
+            **({WARNING: _warning(problem, engine)} if problem else {}),
             "speakers": labels,
             "turns": [
                 {
@@ -90,7 +122,22 @@ class Speakers(Step):
         }
 
     def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
-        return with_labels(transcript, turns_of(document))
+        labelled = with_labels(transcript, turns_of(document))
+        warning = document.get(WARNING)
+        if not isinstance(warning, str):
+            return labelled
+        return replace(labelled, warnings=(*labelled.warnings, warning))
+
+
+def _passed_over(given: StepInput) -> KBError | None:
+    """Return the error of an engine that would have been used if its files were complete."""
+    if given.options.get("speakers") is not None or given.options.get("references"):
+        return None
+    return None if get_settings().voice_profiles else engines.incomplete()
+
+
+def _warning(problem: KBError, engine: engines.SpeakerEngine) -> str:
+    return f"{problem.message} Who speaks was found by {engine.name}. {problem.hint}"
 
 
 def _keeps(given: StepInput, engine: engines.SpeakerEngine) -> bool:

@@ -56,6 +56,15 @@ DE: dict[str, tuple[str, str]] = {
         "Die Dateien noch einmal dorthin legen (config.json, preprocessor_config.json, "
         "model.safetensors), oder KB_SPEAKER_MODEL leer lassen.",
     ),
+    "speakers.incomplete": (
+        "Dem Modell {engine} in {path} fehlt {files}.",
+        "Seine Dateien noch einmal dorthin legen; oder KB_SPEAKER_MODEL leer lassen, den Ordner "
+        "entfernen und es holen: {command}",
+    ),
+    "speakers.no_tensors": (
+        "{name} hat keine config.json mit model.safetensors.",
+        "Das Modell für transformers ist {repository}.",
+    ),
     "speakers.no_model": (
         "KB_SPEAKER_MODEL: {path} enthält keine Gewichte von Nemotron-3-Diarization.",
         "config.json, preprocessor_config.json und model.safetensors dorthin legen, oder es leer "
