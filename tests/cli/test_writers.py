@@ -179,6 +179,25 @@ WRITERS = {
         lambda place: "e.zip",
         slow=True,
     ),
+    "speak": Writer(
+        lambda place, out: ["speak", "One two.", "--language=en", "-o", out / "said.wav"],
+        lambda place: "said.wav",
+        slow=True,
+    ),
+    "dub": Writer(
+        lambda place, out: [
+            "dub",
+            place.media[0],
+            "--into=de",
+            "--transcript",
+            place.media[0].with_suffix(".truth.json"),
+            "--threads=1",
+            "-o",
+            out / "dub.m4a",
+        ],
+        lambda place: "dub.m4a",
+        slow=True,
+    ),
     "backup": Writer(
         lambda place, out: ["backup", out / "b.zip"], lambda place: "b.zip", rewrites=False
     ),

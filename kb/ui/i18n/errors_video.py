@@ -37,7 +37,7 @@ DE: dict[str, tuple[str, str]] = {
         "--repair und --dry-run sind für die Bibliothek: ein Paket wird verglichen, nie geändert.",
         "kb verify FILE.zip allein; ein beschädigtes Paket macht kb evidence noch einmal.",
     ),
-    "produce.times": ("Beide Zeiten angeben, etwa 1:05 und 1:20.", ""),
+    "produce.times": ("Eine Zeit fehlt.", "Beide angeben, etwa 1:05 und 1:20."),
     "verify.key_without_pack": (
         "--key ist für ein Belegpaket.",
         "kb verify FILE.zip --key FINGERABDRUCK",

@@ -51,8 +51,13 @@ def _form(entry: LibraryEntry, place: str) -> None:
 
     item_id = entry.item.id
     with st.expander(text("produce_open"), key="produce"):
+        # Made here: Streamlit also asks for labels where the visitor's language is not known.
+        labels = {kind: kind_text(kind) for kind in KINDS}
         kind = st.selectbox(
-            text("produce_kind"), KINDS, format_func=kind_text, key=f"produce-kind|{item_id}"
+            text("produce_kind"),
+            KINDS,
+            format_func=labels.__getitem__,
+            key=f"produce-kind|{item_id}",
         )
         st.caption(text(f"produce_help_{kind}"))
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -110,7 +115,9 @@ def _wanted(service: Service, item_id: str, kind: str) -> Order:
 
     start, end = entered("from"), entered("to")
     if (kind in _STRETCHED and bool(start) != bool(end)) or (kind == "evidence" and not start):
-        raise UsageError("produce.times", "Give both times, such as 1:05 and 1:20.")
+        raise UsageError(
+            "produce.times", "A time is missing.", hint="Give both, such as 1:05 and 1:20."
+        )
     fetch = bool(st.session_state.get(f"produce-fetch|{item_id}"))
     if kind == "evidence":
         return service.evidence.order(parse_time(start), parse_time(end))
