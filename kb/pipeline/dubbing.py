@@ -94,7 +94,7 @@ def cast(settings: Settings, transcript: Transcript, dub: Dub) -> Cast:
     engine, first = choose_voice(settings, dub.language, dub.voice)
     engines, voices = {engine.name: engine}, {}
     others = [each for each in engine.choices(dub.language) if each != first]
-    distinct = [first] if dub.voice else [first, *others]
+    distinct = [first] if ":" in dub.voice else [first, *others]
     used = 0
     for speaker in speakers:
         if named := dub.voices.get(speaker):
@@ -115,8 +115,8 @@ def cast(settings: Settings, transcript: Transcript, dub: Dub) -> Cast:
                 voices=len(distinct),
             ),
         )
-    text = transcript.text
     for voice in dict.fromkeys(voices.values()):
+        text = " ".join(s.text for s in transcript.segments if voices[s.speaker or ""] == voice)
         name, _, own_name = voice.partition(":")
         languages = engines[name].languages_of(own_name) or (dub.language,)
         notes += script_notes(text, languages, voice)

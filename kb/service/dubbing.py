@@ -13,6 +13,7 @@ from kb.library import Library
 from kb.library.languages import language_code, language_name
 from kb.library.products import Product, Products
 from kb.media import shown
+from kb.media.probe import probe
 from kb.pipeline import dubbing, translations
 from kb.pipeline.dubbing import FILM_SUFFIXES, SOUND_CODECS, Dub, DubReport
 from kb.service.items import Items
@@ -27,6 +28,7 @@ from kb.types import MediaRef, Transcript
 __all__ = ["Dub", "Dubbing", "MadeDub"]
 
 _SOUND = ".m4a"
+_BYTES_PER_S = 70_000  # of the voice while a dub is made, and of its sound
 Progress = Callable[[float], None]
 
 
@@ -81,7 +83,8 @@ class Dubbing:
         name = dubbing.made_from(words, dub, played, entry.sha256)
         kept = self.products.find(entry.stem, name, _SOUND)
         if kept is None:
-            self.settings.free_space.require(self.library.home)
+            need = int((probe(medium).duration_s or 0.0) * _BYTES_PER_S)
+            self.settings.free_space.require(self.library.home, need)
             with self.products.draft(entry.stem, _SOUND) as draft:
                 report = dubbing.make_sound(
                     medium, words, dub, played, draft, target=target, progress=progress
@@ -90,9 +93,10 @@ class Dubbing:
                 about = _about(report, dub.language)
                 with self.library.guard(entry.item.id):
                     kept = self.products.keep(draft, entry.stem, name, remarks, about)
-        path = self._write(medium, kept.path, dub.language, named)
+        with self.items.files.draft(named) as written:
+            _fill(written.path, medium, kept.path, dub.language, target)
         self.products.trim()
-        return MadeDub(path, _report(kept))
+        return MadeDub(written.target, _report(kept))
 
     def of_file(
         self,
@@ -108,8 +112,6 @@ class Dubbing:
 
         Raises as `of_item` does.
         """
-        from kb.media.probe import probe
-
         found = probe(medium)
         words = _words(transcript, MediaRef(str(medium), "", found.duration_s or 0.0), dub.language)
         target = target or _default_target(medium.stem, medium, dub.language)
@@ -120,29 +122,29 @@ class Dubbing:
         )  # fmt: skip
         self.items.files.check(named)
         played = dubbing.cast(self.settings, words, dub)
-        with scratch_folder() as folder:
+        # Beside the file, where there must be room: the system's temporary folder may be small.
+        with self.items.files.draft(named) as draft, scratch_folder(draft.path.parent) as folder:
             sound = folder / f"sound{_SOUND}"
             report = dubbing.make_sound(
                 medium, words, dub, played, sound, target=target, progress=progress
             )
-            path = self._write(medium, sound, dub.language, named)
-        return MadeDub(path, report)
+            _fill(draft.path, medium, sound, dub.language, target)
+        return MadeDub(draft.target, report)
 
     @property
     def products(self) -> Products:
         """The sounds that are kept, beside the films."""
         return Products(self.library.home, self.settings.products_gb, self.settings.products_days)
 
-    def _write(self, medium: Path, sound: Path, language: str, named: Target) -> Path:
-        target = named.path
-        with self.items.files.draft(named) as draft:
-            if target.suffix.lower() in FILM_SUFFIXES:
-                dubbing.add_sound(medium, sound, language, draft.path, target=target)
-            elif target.suffix.lower() == _SOUND:
-                shutil.copyfile(sound, draft.path)
-            else:
-                dubbing.write_sound(sound, draft.path, target=target)
-        return draft.target
+
+def _fill(draft: Path, medium: Path, sound: Path, language: str, target: Path) -> None:
+    """Write the file that a user asks for, of the sound of a dub. Errors name `target`."""
+    if target.suffix.lower() in FILM_SUFFIXES:
+        dubbing.add_sound(medium, sound, language, draft, target=target)
+    elif target.suffix.lower() == _SOUND:
+        shutil.copyfile(sound, draft)
+    else:
+        dubbing.write_sound(sound, draft, target=target)
 
 
 def _words(path: Path, media: MediaRef, language: str) -> Transcript:
@@ -164,16 +166,12 @@ def _words(path: Path, media: MediaRef, language: str) -> Transcript:
 
 def _default_target(stem: str, medium: Path, language: str) -> Path:
     """Return the name of a dub in the working directory."""
-    from kb.media.probe import probe
-
     suffix = medium.suffix.lower() if medium.suffix.lower() in FILM_SUFFIXES else ".mkv"
     return Path(f"{stem} {language}{suffix if probe(medium).has_video else _SOUND}")
 
 
 def _check_kind(target: Path, medium: Path) -> None:
     """Raise UsageError for an ending that is no kind of dub, and for a film of sound alone."""
-    from kb.media.probe import probe
-
     suffix = target.suffix.lower()
     if suffix not in (*FILM_SUFFIXES, *SOUND_CODECS):
         raise UsageError(

@@ -17,6 +17,7 @@ from kb.tts.base import Voice
 from kb.tts.sound_formats import FORMATS, SUFFIXES, encoded
 from kb.tts.speech import LOCAL, Spoken, all_voices, choose_voice, engines, language_to_read, speak
 from kb.types.notes import LENGTHS
+from kb.types.sentences import counted
 
 __all__ = ["FORMATS", "SUFFIXES", "Speech", "SpokenFile", "Stream", "Voice"]
 
@@ -178,14 +179,20 @@ def check_speech(settings: Settings) -> Iterator[tuple[str, str, str] | KBError]
             yield "ok", f"None; texts cannot be read aloud. {problem.hint}", ""
         return
     try:
-        count = len(all_voices(settings))
+        # A service is not asked.
+        known = engines(settings)
+        count = sum(len(known[name].voices()) for name in LOCAL)
         if settings.voice:
             choose_voice(settings, "en", settings.voice)
     except KBError as error:
         yield error
         return
     sent = f"; texts are sent to {', '.join(elsewhere)} where a voice of it is named"
-    yield "ok", f"{', '.join(ready)}, voices: {count}{sent if elsewhere else ''}", ""
+    yield (
+        "ok",
+        f"{', '.join(ready)}; {counted(count, 'voice')} on this machine{sent if elsewhere else ''}",
+        "",
+    )
 
 
 def _write(spoken: Spoken, kind: str, path: Path) -> None:

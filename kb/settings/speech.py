@@ -43,7 +43,8 @@ class SpeechSettings(BaseModel):
         alias="KB_VOICE",
         max_length=200,
         description="Voice where none is named, such as piper:de_DE-thorsten-medium (kb voices). "
-        "Empty takes one of this machine for the language: piper, else espeak-ng.",
+        "Empty, and for texts in another language than the voice's, takes one of this machine: "
+        "piper, else espeak-ng.",
     )
     speech_url: Annotated[str, AfterValidator(_key_address)] = Field(
         "",

@@ -25,7 +25,7 @@ from kb.types.safe_text import shown
 MOST_BYTES = 200_000_000  # of one answer: over half an hour of speech
 _MOST_HEAD = 10_000
 _KEPT_MESSAGES = 20
-_SECRET = re.compile(r"^KB_|KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_SECRET = re.compile(r"^KB_|KEY|TOKEN|SECRET|PASSW|CREDENTIAL|PROXY", re.IGNORECASE)
 
 
 def environment() -> dict[str, str]:

@@ -126,7 +126,7 @@ def _is_year(match: re.Match[str], language: str) -> bool:
         return False
     if match[1] or not 1100 <= int(digits) <= 2099:
         return False
-    before = re.search(r"(\w+)[ ,]*$", match.string[: match.start()])
+    before = re.search(r"(\w+)[ ,]*$", _before(match))
     return before is not None and (
         before[1].lower() in _BEFORE_YEARS or before[1] in MONTHS[language]
     )
@@ -136,6 +136,11 @@ _BEFORE_YEARS = frozenset((
     "in", "since", "until", "from", "by", "year", "of", "im", "jahr", "jahre", "seit", "bis", "von",
     "ab", "um", "and", "und", "to",
 ))  # fmt: skip
+
+
+def _before(match: re.Match[str]) -> str:
+    """Return the characters before a match that may be the word before it."""
+    return match.string[max(0, match.start() - 40) : match.start()]
 
 
 def _parsed(digits: str, language: str) -> tuple[str, str] | None:
@@ -177,7 +182,7 @@ def _date(match: re.Match[str], language: str, year: str, month: str, day: str) 
 
 def _german_day(match: re.Match[str], day: str) -> str:
     """Return the ordinal of a day with the ending that the word before it asks for."""
-    before = re.search(r"(\w+) *$", match.string[: match.start()])
+    before = re.search(r"(\w+) *$", _before(match))
     word = before[1].lower() if before else ""
     ending = "n" if word in _BEFORE_DAYS else "" if word == "der" else "r"
     return _word(int(day), "de", "ordinal") + ending

@@ -115,14 +115,15 @@ def _feed(
 ) -> None:
     given = cast("IO[bytes]", process.stdin)
     try:
-        given.write(first.samples.tobytes())
-        given.flush()
-        for piece in rest:
-            given.write(piece.samples.tobytes())
-            given.flush()
-    except OSError:
-        pass  # ffmpeg has ended: its own message says why, or it is not read any more
-    except BaseException as error:
+        piece: Pcm | None = first
+        while piece is not None:
+            try:
+                given.write(piece.samples.tobytes())
+                given.flush()
+            except OSError:
+                break  # ffmpeg has ended: its own message says why, or it is not read any more
+            piece = next(rest, None)
+    except BaseException as error:  # of the engine, also one of the system
         failure.append(error)
     finally:
         with suppress(OSError):

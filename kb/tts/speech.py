@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -56,7 +56,7 @@ def choose_voice(settings: Settings, language: str, named: str = "") -> tuple[En
     an unknown name, and ModelUnavailable where nothing can speak.
     """
     known = engines(settings)
-    wanted = named or settings.voice
+    wanted = named or _usual(settings, known, language)
     if wanted:
         name, _, voice = wanted.partition(":")
         engine = known.get(name)
@@ -84,6 +84,13 @@ def choose_voice(settings: Settings, language: str, named: str = "") -> tuple[En
         assert problem is not None
         raise problem
     raise _no_voice(language)
+
+
+def _usual(settings: Settings, known: Mapping[str, Engine], language: str) -> str:
+    """Return the voice of the settings; empty where it is one of another language."""
+    name, _, voice = settings.voice.partition(":")
+    languages = known[name].languages_of(voice) if name in known and voice else ()
+    return "" if languages and language not in languages else settings.voice
 
 
 def speak(

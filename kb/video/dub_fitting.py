@@ -175,17 +175,21 @@ def _compressed(samples: NDArray[np.int16], tempo: float) -> NDArray[np.int16]:
         *sound, "-i", "pipe:0", "-af", f"rubberband=tempo={tempo:.6f}:formant=preserved",
         *sound, "pipe:1",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, input=samples.tobytes(), capture_output=True, timeout=_LONGEST_S, check=False
-    )
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    try:
+        done = subprocess.run(
+            command, input=samples.tobytes(), capture_output=True, timeout=_LONGEST_S, check=False
+        )
+        failed, said = bool(done.returncode), done.stderr.decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError) as error:
+        failed, said = True, str(error)
+    if failed:
+        lines = said.strip().splitlines()
         raise MediaUnavailable(
             "dub.tempo",
             "A line cannot be made shorter: {cause}.",
             hint="Take the bundled ffmpeg: pip install --upgrade imageio-ffmpeg, without "
             "IMAGEIO_FFMPEG_EXE.",
-            cause=shown(lines[-1] if lines else f"code {done.returncode}"),
+            cause=shown(lines[-1] if lines else "ffmpeg says nothing"),
         )
     found = np.frombuffer(done.stdout, np.int16)
     return found[: round(samples.size / tempo)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from kb.tts import process
 from kb.tts.engines import ENGINES, espeak
 from kb.tts.engines.espeak import Espeak
 from kb.tts.process import EngineProcess, environment, run_once
+from kb.tts.reading import readable
+from kb.tts.sound_formats import encoded
 from kb.tts.speech import speak
 from tests.fakes.speech import KEY, SpeechService, tone_wav
 from tests.support.raising import raises
@@ -83,7 +86,13 @@ def test_a_program_that_fails_hangs_or_never_ends(monkeypatch: pytest.MonkeyPatc
 
 
 def test_engines_get_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KB_SPEECH_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD"):
+    for name in (
+        "KB_SPEECH_KEY",
+        "HTTPS_PROXY",
+        "OPENAI_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "MY_PASSWORD",
+    ):
         monkeypatch.setenv(name, KEY)
     assert KEY not in environment().values()
     assert "PATH" in environment()
@@ -95,6 +104,26 @@ def test_a_missing_engine_names_what_installs_it(monkeypatch: pytest.MonkeyPatch
     with raises(ModelUnavailable, "speech.no_espeak") as caught:
         speak(settings(), "Hello")
     assert "pip install 'kb-ingest[say]'" in caught.value.hint
+
+
+def test_an_error_of_the_system_in_an_engine_is_no_end_of_the_sound() -> None:
+    def sound() -> Iterator[Pcm]:
+        yield Pcm(22_050, np.ones(22_050, np.int16))
+        raise OSError(5, "a disk")
+
+    with pytest.raises(OSError):
+        list(encoded(sound(), "mp3"))
+
+
+def test_the_usual_voice_is_for_its_language() -> None:
+    usual = settings(KB_VOICE="espeak:de+m3")
+    assert speak(usual, "Das ist der Hafen").voice == "espeak:de+m3"
+    assert speak(usual, "This is the harbour").voice == "espeak:en-us"
+
+
+def test_the_words_before_a_number_are_looked_for_in_a_few_letters() -> None:
+    """Ten thousand years in one text were a matter of minutes."""
+    assert readable("in 1998 " * 10_000, "en").startswith("in nineteen ninety-eight in nineteen")
 
 
 def test_no_engine_copies_a_voice() -> None:

@@ -335,6 +335,7 @@ def test_each_speaker_has_a_voice() -> None:
     assert named.voices["Ben"] == "espeak:de+m4" and named.voices["Anna"] == "espeak:de"
     shared = cast(settings(), transcript, Dub("de", voice="espeak:de+f5"))
     assert set(shared.voices.values()) == {"espeak:de+f5"}
+    assert len(set(cast(settings(), transcript, Dub("de", voice="espeak")).voices.values())) == 2
     assert [note.code for note in shared.notes] == ["note.dub_voices"]
     with raises(UsageError, "dub.unknown_speaker", name="Carl"):
         cast(settings(), transcript, Dub("de", voices={"Carl": "espeak:de"}))

@@ -26,6 +26,7 @@ from kb.types.safe_text import is_header_value, shown
 # OpenAI's own variable is read for its host alone, and only encrypted.
 _PROVIDER_KEYS = {"api.openai.com": "OPENAI_API_KEY"}
 _MOST_LIST_BYTES = 1_000_000
+_LIST_S = 10.0  # for a list of voices
 _PASSING = (408, 429, 500, 502, 503, 504)
 
 
@@ -94,15 +95,18 @@ class SpeechServer:
             raise problem
         return _Connection(self)
 
-    def ask(self, method: str, path: str, most_bytes: int, **more: Any) -> Answer:
+    def ask(
+        self, method: str, path: str, most_bytes: int, timeout_s: float | None = None, **more: Any
+    ) -> Answer:
         """Return an answer of the service. Raises KBError."""
+        longest_s = self._timeout_s if timeout_s is None else timeout_s
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         try:
             response = requests.request(
-                method, f"{self._url}{path}", headers=headers, timeout=self._timeout_s,
+                method, f"{self._url}{path}", headers=headers, timeout=longest_s,
                 stream=True, allow_redirects=False, **more,
             )  # fmt: skip
-            answer = read_answer(response, most_bytes, self._timeout_s)
+            answer = read_answer(response, most_bytes, longest_s)
         except (
             requests.RequestException, urllib3.exceptions.HTTPError, AnswerTooLarge, TimeoutError,
         ) as error:  # fmt: skip
@@ -129,7 +133,7 @@ class SpeechServer:
     def _listed(self) -> tuple[str, ...]:
         """Return the names that the service gives, which not every one does."""
         try:
-            found = self.ask("GET", "/audio/voices", _MOST_LIST_BYTES).json()
+            found = self.ask("GET", "/audio/voices", _MOST_LIST_BYTES, _LIST_S).json()
         except (KBError, ValueError):
             return ()
         rows = found.get("voices") if isinstance(found, Mapping) else found
