@@ -10,7 +10,8 @@ from kb.errors import KBError, LibraryError
 from kb.library import Library, LibraryEntry
 from kb.pipeline import translations
 from kb.pipeline.enrichment import lacking
-from kb.pipeline.language_model import TRANSLATE, translation_options
+from kb.pipeline.language_model import TRANSLATE as TRANSLATE
+from kb.pipeline.language_model import translation_options
 from kb.service.enrichment import Enrichment, EnrichReport
 from kb.service.items import Items
 from kb.service.language_model import Estimate, LanguageModels

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kb.cli import run
-from kb.errors import ModelUnavailable, UsageError
+from kb.errors import MediaUnavailable, ModelUnavailable, UsageError
 from kb.jobs.documents import build_sync_item
 from kb.library.extras import Extras
 from kb.pipeline import enrichment, stages
@@ -204,6 +204,25 @@ def test_it_is_published_on_request_alone(service: Service) -> None:
     assert "## Translation, de\n" in texts_of[1] and GERMAN in texts_of[1]
     assert "Translation, fr" not in texts_of[1]
     assert texts_of[1].startswith(texts_of[0][:200])
+
+
+def test_whisper_needs_a_recognizer_and_the_medium(service: Service) -> None:
+    entry = service.items.entry(ITEM.id)
+    options = {"into": "es", "via": "whisper"}
+    with raises(UsageError, "translation.only_english"):
+        enrichment.run_step(service.library, entry, "translate", options, settings=service.settings)
+    said = stages.read_transcript(service.library, entry)
+    write(service, replace(said, language="fr"))
+    entry, options = service.items.entry(ITEM.id), {"into": "en", "via": "whisper"}
+    with raises(UsageError, "translation.no_recognizer"):
+        enrichment.run_step(service.library, entry, "translate", options, settings=service.settings)
+    heard: list[object] = []
+    with raises(MediaUnavailable, "step.no_medium"):
+        enrichment.run_step(
+            service.library, entry, "translate", options, settings=service.settings,
+            hear=lambda *given: heard.append(given) or said,  # type: ignore[func-returns-value]
+        )  # fmt: skip
+    assert not heard
 
 
 def test_the_words_stand_beside_a_translation_with_times_of_its_own(service: Service) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,11 +12,11 @@ from rich.text import Text
 from kb.cli.options import FAILED, Json
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
-from kb.cli.output.progress import print_steps
+from kb.cli.output.progress import print_steps, share_progress
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import format_timestamp
-from kb.service.translations import TranslationReport
+from kb.service.translations import TRANSLATE, TranslationReport
 from kb.types.sentences import counted
 from kb.types.translation import Translation
 
@@ -64,7 +65,12 @@ def translate(
     keys = [*report.steps.queued, *report.steps.under_way]
     item_ids = list(dict.fromkeys(item_id for _, item_id in keys))
     if wait and item_ids:
-        service.follow.wait_for_steps(item_ids, on_steps=print_steps)
+        with share_progress("translate", shown=(shown := sys.stderr.isatty())) as show_share:
+            service.follow.wait_for_steps(
+                item_ids,
+                on_steps=print_steps,
+                on_look=lambda: show_share(_share(service, item_ids)) if shown else None,
+            )
     items = service.items.statuses(ids=item_ids) if item_ids else []
     if as_json:
         console.print_json(
@@ -86,9 +92,20 @@ def translate(
             print_step_problems(items)
             _print_lacking(service, item_ids, report)
     if wait and any(
-        step.status == "failed" for item in items for step in item.steps if step.step == "translate"
+        step.status == "failed" for item in items for step in item.steps if step.step == TRANSLATE
     ):
         raise typer.Exit(FAILED)
+
+
+def _share(service: Service, item_ids: list[str]) -> float:
+    """Return the finished share of the translations of items."""
+    shares = [
+        (step.progress or 0.0) if step.status in ("queued", "running", "waiting") else 1.0
+        for item in service.items.statuses(ids=item_ids)
+        for step in item.steps
+        if step.step == TRANSLATE
+    ]
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def _say_estimate(service: Service, report: TranslationReport) -> None:

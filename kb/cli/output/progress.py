@@ -185,6 +185,14 @@ def count_progress(
         yield update
 
 
+@contextmanager
+def share_progress(what: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
+    """Show one bar with the time left; the yielded function gets the finished share, 0..1."""
+    with _bars(shown) as bars:
+        task = bars.add_task(what, total=1.0)
+        yield lambda share: bars.update(task, completed=share)
+
+
 def _bars(shown: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False),

@@ -51,6 +51,14 @@ def licence_of(model: str) -> str:
     return next((licence for mark, licence in _LICENCES if mark in name), "")
 
 
+def described(model: str) -> str:
+    """Return a model and its licence as a clause."""
+    if not model:
+        return "none"
+    licence = licence_of(model)
+    return f"{_shown(model)} on this machine{f' ({licence})' if licence else ''}"
+
+
 def missing(settings: Settings) -> KBError | None:
     """Return the error of what is missing for translations on this machine, None if nothing is."""
     model = settings.translate_model

@@ -61,7 +61,9 @@ class Translate(Step):
     def model(self) -> str:
         settings = get_settings()
         if settings.translate_via == LOCAL:
-            return settings.translate_model or "none"
+            from kb.enrich.translation.local_model import described
+
+            return described(settings.translate_model)
         return settings.llm_model or "none" if settings.translate_via == LLM else WHISPER
 
     def missing(self) -> KBError | None:

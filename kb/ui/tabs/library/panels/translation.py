@@ -6,6 +6,7 @@ import html
 
 import streamlit as st
 
+from kb.errors import KBError
 from kb.service import Service
 from kb.service.notation import format_timestamp
 from kb.service.translations import SideBySide, side_by_side
@@ -31,19 +32,23 @@ def render(service: Service, entry: LibraryEntry, transcript: Transcript | None)
     """Draw the translations; nothing for an item without any."""
     if transcript is None:
         return
-    found, problems = service.translations.all_of(entry, transcript)
-    for problem in problems:
-        messages.error(problem)
-    if not found:
+    languages = service.translations.languages(entry)
+    if not languages:
         return
     st.markdown(f"**{text('translation_title')}**")
-    by_language = {each.language: each for each in found}
-    item_id = entry.item.id
-    shown = found[0].language
-    if len(found) > 1:
+    item_id, shown = entry.item.id, languages[0]
+    if len(languages) > 1:
         key = f"translation-language|{item_id}"
-        shown = st.selectbox(text("translation_language"), list(by_language), key=key) or shown
-    _translation(item_id, transcript, by_language[shown])
+        shown = st.selectbox(text("translation_language"), languages, key=key) or shown
+    try:
+        found = service.translations.read(entry, transcript, shown)
+    except KBError as error:
+        messages.error(error)
+        return
+    if found is None:
+        st.caption(text("translation_other_medium"))
+        return
+    _translation(item_id, transcript, found)
 
 
 def _translation(item_id: str, transcript: Transcript, found: Translation) -> None:
