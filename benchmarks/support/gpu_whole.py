@@ -157,7 +157,7 @@ def whole_way(
     )
     in_flight = 2 * chosen.preset.batch_size
     noted = model.parent / "batches.jsonl"
-    with _environment(tokens, noted, said):
+    with environment(tokens, noted, said):
         process = InferenceProcess(settings, chosen.preset.workers, main=serve_with_tokens)
         feed = Feed(process, chosen, paths)
         try:
@@ -220,7 +220,7 @@ def pipeline_whole_way(
 
 
 @contextmanager
-def _environment(tokens: int, batches: Path, said: Path | None) -> Iterator[None]:
+def environment(tokens: int, batches: Path, said: Path | None) -> Iterator[None]:
     """Set the variables that the model's process reads in `serve_with_tokens`, and its readers."""
     given = {_TOKENS: str(tokens), _BATCHES: str(batches)}
     given |= {FILE: str(said)} if said else {}

@@ -12,12 +12,25 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.support.gpu_bench import TOY
 from benchmarks.support.gpu_feed import Batch, CoreMeter, read_batches
-from benchmarks.support.gpu_whole import SAID, WholeWay, write_files
+from benchmarks.support.gpu_whole import (
+    SAID,
+    WholeWay,
+    environment,
+    serve_with_tokens,
+    write_files,
+    write_model,
+)
 from benchmarks.support.spoken_text import spoken_result
+from gpu.manager import GPUManager
 from kb.asr.audio.vad import SpeechDetector
 from kb.asr.windows.window_source import WindowSource
+from kb.inference.process import InferenceProcess
+from kb.inference.session import InferenceSession
 from kb.media.decode import decode
+from kb.options import RunOptions
+from kb.settings import get_settings
 
 
 def batches(waits_s: Sequence[float], work_s: float = 1.0, windows: int = 4) -> list[Batch]:
@@ -83,6 +96,30 @@ def test_the_words_of_a_window_are_those_that_are_said_in_it(tmp_path: Path) -> 
     assert source.time_map.start(end_s) > end_s + 1  # pauses were removed
     for text, start_s, _ in said:
         assert any(text == word and abs(start_s - at_s) < 0.6 for word, at_s in found), text
+
+
+@pytest.mark.slow
+def test_the_words_of_the_talk_replace_those_of_random_weights(tmp_path: Path) -> None:
+    """Also in a reader, which gets a window's text from the process of the model."""
+    (path,) = write_files(tmp_path / "files", 1, 15.0)
+    manager = GPUManager("cpu", cpu_threads=1)
+    model = write_model(tmp_path, TOY, manager)
+    changed = {"readers": "1", "device": "cpu", "cpu_threads": 1, "repair_share": 0.0}
+    settings = get_settings().model_copy(update=changed)
+    recipe = InferenceSession(settings).transcription_options(
+        RunOptions(model=str(model), engine="whisper", language="en", batch_size=1)
+    )
+    said = tmp_path / "files" / SAID
+    with environment(4, tmp_path / "batches.jsonl", said):
+        process = InferenceProcess(settings, 1, main=serve_with_tokens)
+        try:
+            found = process.transcribe(path, recipe)
+        finally:
+            process.close()
+    assert [word.text for word in found.words] == [
+        text for text, *_ in json.loads(said.read_text())
+    ]
+    assert sum(each.windows for each in read_batches(tmp_path / "batches.jsonl")) == 1
 
 
 @pytest.mark.long
