@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from kb.enrich.speakers.diarization import Turn
 from tests.support.voices import TrueTurn, sound, true_turns
 
 RATE_HZ = 16_000
@@ -49,6 +52,23 @@ def many(count: int) -> dict[str, list[Samples]]:
             if len(found) < count:
                 found[f"{name} {speed}"] = [_at_speed(piece, speed) for piece in own]
     return found
+
+
+def mixed_share(true: Sequence[TrueTurn], found: Sequence[Turn]) -> float:
+    """Return the share of speech that was given to a speaker who mostly is another recorded voice.
+
+    A voice at two speeds counts as one: a voice print takes neighbouring speeds for one person.
+    """
+    seconds: dict[int, dict[str, float]] = {}
+    for turn in found:
+        own = seconds.setdefault(turn.speaker, {})
+        for each in true:
+            both_s = min(turn.end_s, each.end_s) - max(turn.start_s, each.start_s)
+            if both_s > 0:
+                name = each.voice.partition(" ")[0]
+                own[name] = own.get(name, 0.0) + both_s
+    total = sum(sum(own.values()) for own in seconds.values())
+    return 1.0 - sum(max(own.values(), default=0.0) for own in seconds.values()) / max(total, 1.0)
 
 
 def at_once(overlap_s: float = 1.0, turns: int = 24) -> Talk:

@@ -23,7 +23,7 @@ from kb.errors import KBError, LibraryError, MediaUnavailable, UsageError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.options import RunOptions, parse_names
-from kb.pipeline import fetched_picture, stages, voices
+from kb.pipeline import fetched_picture, same_sound, stages, voices
 from kb.pipeline.language_model import TRANSLATE, translation_options
 from kb.pipeline.speakers import named_speakers
 from kb.pipeline.stored_media import StoredMedia
@@ -315,6 +315,8 @@ def run_step(
     for kind, content in further.items():
         extras.write(entry, kind, {**made, **content}, guard)
     extras.write(entry, name, document, guard)
+    if name == same_sound.SOUND:
+        same_sound.enter(library, entry)
     if step.is_indexed:
         _index(library, entry, settings)
     if private:

@@ -228,7 +228,10 @@ class Search:
         total = LocalSink(self.settings).rebuild(ready(), vectors)
         self.queue.adopt_folder(found.broken)
         self._follow_changes(listing.entries, indexed, busy)
-        fingerprints.update()
+        try:
+            fingerprints.update()
+        except LibraryError as error:  # the words are indexed all the same
+            problems.append(error.message)
         self.subscriptions.restore()
         taken_in = tuple((each.entry.item.id, each.source) for each in found.taken_in)
         said = tuple(dict.fromkeys(problems))

@@ -195,7 +195,7 @@ def test_its_weights_are_fetched_from_the_hub(
         assert all((place / name).read_bytes() == p.read_bytes() for name, p in needed.items())
         assert {name.split(" ")[0] for name in hub.sent} == set(needed)
         assert step.missing() is None and engines.engine_for({})[1] == place
-        assert step.about().startswith("nemotron: nemotron-3-diarization")
+        assert step.about().startswith("nemotron-3-diarization ")
         hub.requests.clear()
         assert enrichment.add_parts("nemotron") == str(place) and hub.requests == []
         (place / "model.safetensors").unlink()

@@ -64,7 +64,7 @@ class Speakers(Step):
             engine, place = engines.engine_for({})
         except KBError:
             return self.model
-        found = f"{engine.name}: {engine.model(place)}"
+        found = engine.model(place)
         if (problem := engines.incomplete()) is not None:
             return f"{found}. {problem.message} {problem.hint}"
         if engine is engines.EMBEDDED:
