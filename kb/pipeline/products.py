@@ -182,8 +182,12 @@ def obtain(
         remarks = [note.record() for note in notes]
         with library.guard(entry.item.id):
             product = products.keep(draft, entry.stem, name, remarks, about)
-    products.trim()
     return product
+
+
+def trim(library: Library, settings: Settings) -> None:
+    """Remove kept products over the limits: called when the new one was copied or announced."""
+    Products(library.home, settings.products_gb, settings.products_days).trim()
 
 
 def needs_picture(entry: LibraryEntry, order: Order, medium: Path) -> bool:

@@ -24,7 +24,7 @@ from kb.errors import UsageError
 from kb.library import Library
 from kb.media.clip import default_name
 from kb.pipeline.evidence_pack import SUMS, write_pack
-from kb.pipeline.products import EVIDENCE, Order, obtain
+from kb.pipeline.products import EVIDENCE, Order, obtain, trim
 from kb.pipeline.signature import (
     MAX_KEY_BYTES,
     PUBLIC,
@@ -109,6 +109,7 @@ class Evidence:
             product = obtain(self.library, self.settings, entry, order, progress=progress)
             with self.items.files.draft(named) as draft:
                 shutil.copyfile(product.path, draft.path)
+            trim(self.library, self.settings)
             return draft.target
         transcript = self.items.transcript(entry.item.id)
         medium = self.review.medium_of(entry)

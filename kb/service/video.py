@@ -10,7 +10,7 @@ from pathlib import Path
 from kb.errors import KBError, UsageError
 from kb.library import Library
 from kb.library.products import Products
-from kb.pipeline.products import KEPT, STILL, WAVE, Order, needs_picture, obtain
+from kb.pipeline.products import KEPT, STILL, WAVE, Order, needs_picture, obtain, trim
 from kb.pipeline.video import STYLES, Stretch, Wish, Words, make
 from kb.service.items import Items
 from kb.service.products import notes_of
@@ -101,6 +101,7 @@ class Videos:
         with files.draft(named) as draft:
             # A copy: a change of the user's file must not reach the kept one.
             shutil.copyfile(product.path, draft.path)
+        trim(self.library, self.settings)
         return MadeVideo(draft.target, notes_of(product), str(product.about.get("picture_is", "")))
 
     @property

@@ -9,12 +9,17 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import Database, deliveries, steps
+from kb.errors import Superseded
 from kb.jobs.queue import outbox_states, step_states
 from kb.jobs.queue.dbos_client import DbosClient
+from kb.jobs.queue.fences import Fences
+from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.step_states import QUEUED, product_step
 from kb.jobs.queue.steps import StepStore
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.publish_steps import HOUR_S, PublishSteps
+from kb.options import RunOptions
 from kb.settings import Settings
 from tests.jobs.test_steps import ITEM, finished
 from tests.support.postgres import database_url, server
@@ -185,3 +190,28 @@ def test_a_step_over_what_was_sent_sends_nothing_by_itself(context: WorkerContex
     context.steps.request([(STEPS[0], ITEM.id)], context.client.step)
     assert context.outbox.for_items([ITEM.id])[ITEM.id][0].status == outbox_states.SYNCED
     assert context.outbox.claim_due(context.now(), context.client.publish) == []
+
+
+@pytest.mark.slow
+def test_products_have_rows_of_their_own_on_a_server(server_database: Database) -> None:
+    """Two machines share them: a product that one has is refused to the other."""
+    database = server_database
+    client, store = DbosClient(database), StepStore(database)
+    ItemStore(database).submit([ITEM], RunOptions().as_dict(), lambda *_: None)
+    steps = [product_step("reel", digest) for digest in ("00", "01")]
+    for step in (*steps, "sound"):
+        store.request([(step, ITEM.id)], client.step)
+    assert store.product_counts() == {"reel": {QUEUED: 2}} and set(store.counts()) == {"sound"}
+    serials = {row.step: row.serial for row in store.for_items([ITEM.id])[ITEM.id]}
+    claimed = store.claim(steps[1], ITEM.id, serials[steps[1]])
+    assert claimed is not None
+    assert [row.step for row in store.products_under_way(5)] == [steps[1], steps[0]]
+    assert [row.step for row in store.products_under_way(1)] == [steps[1]]
+    fence = Fences(database).step(claimed)
+    with fence.guard():
+        pass
+    store.request([(steps[1], ITEM.id)], client.step)
+    with pytest.raises(Superseded), fence.guard():
+        pass
+    assert [row.step for row in store.cancel([ITEM.id], [steps[0]])] == [steps[0]]
+    assert store.forget_products(database.time() + 10) == 1

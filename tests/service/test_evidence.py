@@ -150,6 +150,16 @@ def test_a_film_of_an_item(service: Service, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
+def test_files_are_written_where_nothing_may_be_kept(service: Service, tmp_path: Path) -> None:
+    """The kept one goes when its copy is there, not before."""
+    tight = Service(service.settings.replace(products_gb=0.0))
+    film = tight.videos.of_item(ITEM.id, Wish("soft"), tmp_path / "soft.mp4")
+    assert probe(film.path).has_video
+    assert check_pack(tight.evidence.make(ITEM.id, 0.3, 2.0, tmp_path / "pack.zip")).is_whole
+    assert tight.videos.products.use().count == 0
+    tight.close()
+
+
 def test_a_film_is_made_once(service: Service, tmp_path: Path) -> None:
     """The kept film is found by all that it was made from; another wish is another film."""
     made: list[float] = []

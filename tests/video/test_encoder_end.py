@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -43,3 +44,23 @@ def test_no_encoder_is_left_running(tmp_path: Path, name: str) -> None:
             until(lambda: not encoder.is_running() or encoder.status() == "zombie")
         finally:
             program.kill()
+
+
+def test_a_program_of_a_worker_yields_to_the_recognizer() -> None:
+    import psutil
+
+    from kb.media import ffmpeg
+    from kb.media.low_priority import low_priority
+
+    own = psutil.Process().nice()
+    found = []
+    for is_low in (True, False):
+        with low_priority() if is_low else nullcontext():
+            process = ffmpeg.start([sys.executable, "-c", "import time; time.sleep(60)"])
+        found.append(psutil.Process(process.pid).nice())
+        process.kill()
+        process.communicate()
+    if sys.platform == "win32":
+        assert found == [psutil.BELOW_NORMAL_PRIORITY_CLASS, own]
+    else:
+        assert found == [max(own, 10), own]

@@ -16,7 +16,7 @@ class ProductSteps(EnrichSteps):
     """One product of one item."""
 
     def _carry_out(self, row: StepRow) -> str:
-        from kb.pipeline.products import Order, obtain  # loads the decoders of media
+        from kb.pipeline.products import Order, obtain, trim  # loads the decoders of media
 
         context = self._context
         entry = context.library.find(self._id)
@@ -37,4 +37,6 @@ class ProductSteps(EnrichSteps):
                     row, item, folder, arrived
                 ),
             )  # fmt: skip
-        return self._end(row, DONE)
+        ended = self._end(row, DONE)
+        trim(context.library, context.settings)
+        return ended
