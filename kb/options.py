@@ -23,6 +23,7 @@ from kb.types import Keep, Timestamps
 from kb.types.hours import Hours
 
 URGENT, FOLLOWED, BACKLOG = "urgent", "followed", "backlog"
+RUN = "run"  # key of options: the run whose limits of tokens and price count
 Priority = Literal["urgent", "followed", "backlog"]
 Kind = Literal["number", "switch", "choice", "text", "list", "pairs"]
 

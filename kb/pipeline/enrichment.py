@@ -22,6 +22,7 @@ from kb.enrich.base import BASIS, FURTHER, PRIVATE, Channel, ItemText, Peer
 from kb.errors import KBError, LibraryError, MediaUnavailable, UsageError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
+from kb.options import RUN as RUN
 from kb.options import RunOptions, parse_names
 from kb.pipeline import fetched_picture, same_sound, stages, voices
 from kb.pipeline.language_model import TRANSLATE, translation_options
@@ -40,7 +41,6 @@ SPEAKERS = "speakers"  # name of the step and of its option, the number of speak
 MOST_SPEAKERS = 100
 SAMPLE_RATE = "sample_rate"  # an option of the step screen: every frame of this number is read
 MOST_SAMPLE_RATE = 100_000
-RUN = "run"  # option of a request: the run whose limits of tokens and price count
 AGAIN = "again"  # option of a request: a current result is made again too
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,7 +48,7 @@ from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
 from kb.library import Library, LibraryEntry
 from kb.library.audit import AuditLog
 from kb.library.left_out import LeftOut, Why
-from kb.options import RunOptions
+from kb.options import RUN, RunOptions
 from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
@@ -193,7 +194,7 @@ class JobQueue(Acts, QueueWorkers):
             self.items,
             self._library,
             media_items,
-            self.stored(options),
+            self._of_new_run(options),
             self._client.enqueue(captions_first=options.wants_captions(self._settings)),
             again=options.again,
             asked=asked,
@@ -203,6 +204,10 @@ class JobQueue(Acts, QueueWorkers):
         if options.priority is not None:
             self.rank([each.id for each in skipped if each.code == SkipCode.QUEUED], options)
         return queued, skipped
+
+    def _of_new_run(self, options: RunOptions) -> dict[str, Any]:
+        """Return the options of rows that are queued together: limits of a run count for all."""
+        return {**self.stored(options), RUN: uuid.uuid4().hex}
 
     def stored(self, options: RunOptions) -> dict[str, Any]:
         """Return the options of a row, with the settings of this request."""
@@ -226,7 +231,7 @@ class JobQueue(Acts, QueueWorkers):
         """Queue a listing that a worker makes as soon as possible; return its id."""
         self.tie.require()
         job = listing_job(reference, filters)
-        enqueue_listing(self.items, job, self.stored(options), self._client.ingest)
+        enqueue_listing(self.items, job, self._of_new_run(options), self._client.ingest)
         self.record("ingest", [job.id], reference=hide_credentials(reference))
         return [job.id]
 

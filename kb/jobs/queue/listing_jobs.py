@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -35,7 +36,7 @@ from kb.jobs.queue.source_factory import (
 from kb.jobs.queue.source_facts import refresh_known
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
-from kb.options import RunOptions
+from kb.options import RUN, RunOptions
 from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.looks import OpenLook
@@ -115,6 +116,8 @@ def run_listing(
     if followed is not None:
         since = local_day_of(followed.created_at)
         options = {**options, SOURCE: followed.key, SINCE: since}
+    if RUN not in options:  # a look at a followed source
+        options = {**options, RUN: uuid.uuid4().hex}
     known = KnownIds(items, library)
     listing = source_factory.asked_by(options).open(
         job.reference,

@@ -63,6 +63,8 @@ def submit(
     """Queue steps of an item, in the caller's transaction."""
     asked = settings_of(row.options, context.settings)
     options = enrichment.options_of_run(RunOptions.from_dict(row.options), asked)
+    if run := row.options.get(enrichment.RUN):
+        options[enrichment.RUN] = run
     for name in names:
         context.steps.submit(
             connection, name, row.id, context.client.step, priority=row.priority, options=options
