@@ -1,12 +1,14 @@
 """Make the pictures in `docs/images/` from the running dashboard with the sample talks.
 
-    python tools/screenshots.py [--all FOLDER]
+    python tools/screenshots.py [--all FOLDER] [--notes FOLDER]
 
 Takes the samples into a library of its own (with the demo recognizer), starts the dashboard
 over it and writes `dashboard-light.png` and `dashboard-dark.png`; then a made-up channel on
 loopback is looked at and taken in, for `ingest.png` and `queue.png`. With `--all`, every screen
 also goes to FOLDER, light and dark, 1440 and 390 pixels wide, empty, busy, with errors and with
-5,000 items, for looking at. The signs of the presets need a font with emoji.
+5,000 items, for looking at. `--notes` makes only the pages that show notes and an answer of a
+language model, whose replies are stored (`tests/data/sample_replies.json`). The signs of the
+presets need a font with emoji.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from tests.fakes.youtube import Channel, FakeYouTube  # noqa: E402
 from tests.support import browser  # noqa: E402
 from tests.support.app_server import dashboard  # noqa: E402
 from tests.support.compose import WordBank, compose, random_plan, write_wav  # noqa: E402
+from tests.support.library_pages import add_item  # noqa: E402
+from tests.support.stored_replies import QUESTION, make_notes, sample_model  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 SAMPLES = ROOT / "samples"
@@ -51,7 +55,13 @@ def main() -> None:
     """Write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="every screen, for looking at")
-    everything = parser.parse_args().all
+    parser.add_argument("--notes", type=Path, metavar="FOLDER", help="a language model's alone")
+    chosen = parser.parse_args()
+    everything = chosen.all
+    if chosen.notes:
+        with tempfile.TemporaryDirectory(prefix="kb-notes-") as folder, browser.browser() as b:
+            shoot_notes(b, Path(folder), chosen.notes)
+        return
     with tempfile.TemporaryDirectory(prefix="kb-screenshots-") as folder, browser.browser() as b:
         home = Path(folder) / "KB-Ingest"
         opened = fill(home)
@@ -85,6 +95,53 @@ def main() -> None:
                 shoot_all(b, address, {"busy": "/?tab=Queue"}, everything)
         if everything:
             shoot_edge_cases(b, Path(folder), everything)
+            shoot_notes(b, Path(folder), everything)
+
+
+def shoot_notes(b: Browser, folder: Path, everything: Path) -> None:
+    """The notes of a sample talk, and an answered question, by a model with stored replies."""
+    home = folder / "noted"
+    with sample_model() as settings:
+        os.environ.update(KB_HOME=str(home), KB_MODEL="demo", KB_SINKS="local", **settings)
+        from kb.service import Service
+        from kb.settings import get_settings
+
+        get_settings.cache_clear()
+        ids = [add_item(path) for path in sorted(SAMPLES.glob("*.mp4"))]
+        service = Service()
+        for item_id in ids:
+            make_notes(service, item_id)
+        service.close()
+        log = folder / "notes.log"
+        with dashboard(home, log, KB_APP_WORKER="false", **settings) as address:
+            item = {f"notes{end}": f"/?{urlencode({'tab': 'Library', 'item': ids[1], **more})}"
+                    for end, more in (("", {}), ("-german", {"lang": "de"}))}  # fmt: skip
+            shoot_all(b, address, item, everything, open_notes)
+            asked = {"answer": "/?tab=Knowledge%20base"}
+            shoot_all(b, address, asked, everything, ask_library)
+            done = {"answer-german": "/?tab=Knowledge%20base&lang=de"}
+            shoot_all(b, address, done, everything)
+    for name in settings:
+        os.environ.pop(name, None)
+
+
+def open_notes(page: Page) -> None:
+    """Open the notes of an item, and bring them into view."""
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": 2400})  # type: ignore[index]
+    page.locator('[data-testid="stExpander"] summary').last.wait_for()
+    wait_until_idle(page)
+    for place in page.locator('[data-testid="stExpander"] summary').all():
+        if not place.locator("xpath=..").get_attribute("open"):
+            place.click()
+    page.wait_for_timeout(1500)
+
+
+def ask_library(page: Page) -> None:
+    """Ask the question whose answer is stored."""
+    box = page.locator(".st-key-library_question input")
+    box.fill(QUESTION)
+    box.press("Enter")
+    page.locator(".st-key-library-answer").wait_for()
 
 
 def shoot_edge_cases(b: Browser, folder: Path, everything: Path) -> None:

@@ -69,7 +69,14 @@ class LanguageModels:
             for term in self.notes(entry).terms
             if term.kind != "term" and len(term.text) <= LONGEST
         ]
-        if not entry.item.channel or not found:
+        if not entry.item.channel:
+            raise UsageError(
+                "notes.no_channel",
+                "{item_id} has no channel whose vocabulary could take the names.",
+                hint="Channels come with media of the web and with tags of files.",
+                item_id=entry.item.id,
+            )
+        if not found:
             raise UsageError(
                 "notes.no_names",
                 "There are no names to add for {item_id}.",

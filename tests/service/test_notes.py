@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,10 @@ def test_the_price_is_said_before(service: Service, monkeypatch: pytest.MonkeyPa
     others = [name for name in enrichment.step_names() if name not in KINDS]
     assert "meaning" in others and not enrichment.sends_text(others)
     assert service.language_model.estimate([ITEM.id], others) is None
+
+
+def test_names_of_an_item_without_a_channel_go_nowhere(service: Service) -> None:
+    item = replace(ITEM, id="youtube:bbbbbbbbbbb", channel="")
+    write(service, panel(*spoken(SENTENCES)), item)
+    with raises(UsageError, "notes.no_channel"):
+        service.language_model.add_terms(item.id)

@@ -19,6 +19,10 @@ DE: dict[str, tuple[str, str]] = {
         "Eine Frage hat 1 bis {most} Zeichen.",
         "Sie in einem Satz stellen.",
     ),
+    "notes.no_channel": (
+        "{item_id} hat keinen Kanal, dessen Wortliste die Namen aufnehmen könnte.",
+        "Kanäle kommen mit Medien aus dem Netz und aus Angaben in Dateien.",
+    ),
     "notes.no_names": (
         "Für {item_id} gibt es keine Namen zum Hinzufügen.",
         "Sie finden mit: kb enrich {item_id} --steps terms",

@@ -35,7 +35,6 @@ def render() -> None:
             text("ask_library_label"),
             key=_QUESTION,
             placeholder=text("knowledge_question"),
-            max_chars=2_000,
             persist_state="session",
         )
         st.form_submit_button(
