@@ -36,6 +36,22 @@ def languages(library: Library, entry: LibraryEntry) -> tuple[str, ...]:
     return tuple(language for language in found if language)
 
 
+def current_languages(
+    library: Library, entry: LibraryEntry, transcript: Transcript
+) -> tuple[str, ...]:
+    """Return the languages of the translations that are of an item's words as they are now."""
+    found, words = [], ""
+    for language in languages(library, entry):
+        with suppress(LibraryError):  # its reader names it
+            document = Extras(library).read(entry, document_name(language))
+            words = words or text_digest(transcript)
+            basis = _basis(document or {})
+            same = basis.get("sha256") == transcript.media.sha256 or not transcript.media.sha256
+            if same and basis.get("words") == words:
+                found.append(language)
+    return tuple(found)
+
+
 def read(
     library: Library, entry: LibraryEntry, transcript: Transcript, language: str
 ) -> Translation | None:

@@ -60,7 +60,7 @@ class Exports:
         """Yield the documents of an item; what cannot be exported is added to `problems`."""
         try:
             entry = self.items.entry(item_id)
-            transcript = self._in_language(entry, request.language)
+            transcript = self.in_language(entry, request.language)
         except KBError as error:
             problems.append(ExportProblem(item_id, "", error))
             return
@@ -75,7 +75,7 @@ class Exports:
             except KBError as error:
                 _add(problems, ExportProblem(entry.item.id, name, error))
 
-    def _in_language(self, entry: LibraryEntry, language: str) -> Transcript:
+    def in_language(self, entry: LibraryEntry, language: str) -> Transcript:
         """Return an item's transcript, or its translation into another language.
 
         Raises UsageError without a translation, or if it is of earlier words.

@@ -76,6 +76,10 @@ class Translations:
         """Return the languages of an item's translations."""
         return translations.languages(self.library, entry)
 
+    def current_languages(self, entry: LibraryEntry, transcript: Transcript) -> tuple[str, ...]:
+        """Return the languages into which an item's words are translated as they are now."""
+        return translations.current_languages(self.library, entry, transcript)
+
     def read(
         self, entry: LibraryEntry, transcript: Transcript, language: str
     ) -> Translation | None:

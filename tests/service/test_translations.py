@@ -25,10 +25,11 @@ from kb.sinks.odin.documents import make_documents
 from kb.storage import write_json
 from kb.types import Segment
 from kb.ui.i18n import translation as texts
+from kb.ui.tabs.library import exports
 from tests.enrich.test_translation import SENTENCES, spoken_close
 from tests.fakes import translator as fake
 from tests.fakes.chat import KEY, ChatServer
-from tests.support.library_pages import page, page_text
+from tests.support.library_pages import page, page_text, run_page
 from tests.support.page_library import home as home
 from tests.support.raising import raises
 from tests.support.spoken_items import ITEM, panel, write
@@ -187,6 +188,15 @@ def test_the_page_shows_both_side_by_side_as_plain_text(lang: str, service: Serv
     assert "&lt;img src=x onerror" in pairs and "<img" not in pairs
     assert SENTENCES[0] in pairs and shown["mark_failed"] in pairs
     assert not [each for each in app.markdown if "evil.example" in each.value]
+    choice = next(each for each in app.selectbox if each.label == shown["translation_export"])
+    assert choice.options == [shown["translation_as_said"], "de", "fr"]
+    choice.select("fr")
+    run_page(app)
+    assert not app.exception
+    transcript = service.items.transcript(ITEM.id)
+    request = ExportRequest(("plain",), language="fr")
+    content = exports._content(service, entry, transcript, request).decode()
+    assert content.startswith("Welcomeig") and "Welcome to" not in content
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
     with st.container(horizontal=True, vertical_alignment="center", key="exports-head"):
         st.markdown(f"**{text('export')}**", width="content")
         with st.popover(text("export_options"), width="content", key="export-options"):
-            options = export_options()
+            options = replace(export_options(), language=_language(service, entry, transcript))
         names = service.exports.available(transcript, entry.item)
         groups = {
             group: [name for name in names if service.exports.format(name).group == group]
@@ -53,11 +53,24 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
                     _button(service, entry, transcript, replace(request, csv=form))
 
 
+def _language(service: Service, entry: LibraryEntry, transcript: Transcript) -> str:
+    """Draw the choice of a translation, if there is one; return its code, else nothing."""
+    codes = service.translations.current_languages(entry, transcript)
+    if not codes:
+        return ""
+    return st.selectbox(
+        text("translation_export"),
+        ["", *codes],
+        format_func=lambda code: code or text("translation_as_said"),
+        key=f"export-language|{entry.item.id}",
+    ) or ""  # fmt: skip
+
+
 def _button(
     service: Service, entry: LibraryEntry, transcript: Transcript, request: ExportRequest
 ) -> None:
     (name,) = request.formats
-    language = transcript.language if request.language_in_name else ""
+    language = request.language or (transcript.language if request.language_in_name else "")
     kind = name if request.csv == "plain" else _CSV_EXCEL
     st.download_button(
         _label(kind),
@@ -74,6 +87,8 @@ def _button(
 def _content(
     service: Service, entry: LibraryEntry, transcript: Transcript, request: ExportRequest
 ) -> bytes:
+    if request.language:
+        transcript = service.exports.in_language(entry, request.language)
     return service.exports.document(
         transcript, request.formats[0], request, stem=entry.stem, item=entry.item
     ).content
