@@ -32,6 +32,19 @@ class TestContract(SinkContract):
         return [passage.text for passage in sink.passages(item_id)]
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("harbour, noon?", ["harbour", "noon"]),
+        ("(Köln) – ¿Rotterdam?!", ["Köln", "Rotterdam"]),
+        ("C++, C#. haus*; don't", ["C++", "C#", "haus*", "don't"]),
+        ("??? -- …", []),
+    ],
+)
+def test_the_words_of_a_query_are_shown_without_punctuation(query: str, shown: list[str]) -> None:
+    assert [term.text for term in parse_query(query)] == shown
+
+
 def test_the_table_of_sinks() -> None:
     with pytest.raises(UsageError) as caught:
         open_sink("nowhere", Settings())

@@ -4,10 +4,11 @@ Keyword: BM25 over the folded words (see `kb.sinks.local.tokenizer`). All terms 
 fewer such passages are found than requested, passages with some of the terms follow, with scores
 scaled below that of the last full match. A term in quotation marks must always occur; words that
 are adjacent in the query score higher where they are adjacent in the passage.
-Semantic: cosine similarity of sentence embeddings. Hybrid: passages with all terms in the order of
-the words, so that a name is found as high as by words alone; behind them passages with some of the
-terms and those near in meaning, merged by reciprocal rank fusion (Cormack, Clarke, Büttcher 2009),
-which needs no common scale of scores.
+Semantic: cosine similarity of sentence embeddings, without the mean vectors of the model where they
+are known; passages that are not near enough are left out. Hybrid: passages with all terms in the
+order of the words, so that a name is found as high as by words alone; behind them passages with
+some of the terms and those near in meaning, merged by reciprocal rank fusion (Cormack, Clarke,
+Büttcher 2009), which needs no common scale of scores.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from lancedb.query import (
     BooleanQuery,
     FullTextOperator,
@@ -25,6 +27,7 @@ from lancedb.query import (
     PhraseQuery,
 )
 
+from kb.sinks.local.centres import Centres, least_cosine
 from kb.sinks.local.embedding import Vectors
 from kb.sinks.local.marks import Mark, Marked, mark
 from kb.sinks.local.tables import columns_of, unsure_of
@@ -39,12 +42,14 @@ class Meaning:
     """The vector of a query, the column to compare it with, and what counts as an answer.
 
     A passage answers if its cosine is at least `least`, and at most `most_behind` below the best.
+    With `centres` it is the cosine without their means, and the least one depends on its length.
     """
 
     vector: Vectors
     column: str
     least: float
     most_behind: float
+    centres: Centres | None = None
 
 
 _COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
@@ -54,6 +59,7 @@ _FUSED_DEPTH = 50
 # Rows with equal scores have no fixed order, so extra rows are read and sorted before the cut.
 _SPARE = 32
 _UNCERTAIN_SPARE = 500
+_COMPARED = 200  # nearest passages of which the cosine without means is computed
 _AS_TYPED_BOOST = 2.0
 # Factor between the score of the last full match and that of the best partial one.
 _BELOW = 0.99
@@ -93,19 +99,33 @@ def _by_words(table: Any, terms: Sequence[Term], limit: int) -> tuple[list[Row],
 
 
 def semantic(table: Any, meaning: Meaning, limit: int) -> list[Row]:
-    """Return the passages nearest in meaning; `score` is the cosine similarity."""
+    """Return the passages near enough in meaning, best first; `score` is the cosine similarity."""
+    centres = meaning.centres
+    columns = [*_COLUMNS, "_distance", *([] if centres is None else [meaning.column])]
     found = (
         table.search(meaning.vector, vector_column_name=meaning.column)
         .distance_type("cosine")
-        .select(columns_of(table, [*_COLUMNS, "_distance"]))
-        .limit(limit + _SPARE)
+        .select(columns_of(table, columns))
+        .limit(limit + _SPARE if centres is None else max(2 * limit, _COMPARED))
         .to_arrow()
-        .to_pylist()
     )
-    for row in found:
+    vectors = found.column(meaning.column) if centres is not None else None
+    rows = (found if vectors is None else found.drop_columns([meaning.column])).to_pylist()
+    if centres is not None and vectors is not None and rows:
+        flat = np.stack([np.asarray(each.as_py(), np.float32) for each in vectors])
+        cosines = centres.cosines(meaning.vector, flat)
+        for row, cosine in zip(rows, cosines.tolist(), strict=True):
+            row["_distance"] = 1.0 - cosine
+    for row in rows:
         row["score"] = 1.0 - row.pop("_distance")
         row["by_meaning"] = True
-    return _sorted_rows(found)[:limit]
+    behind = max((row["score"] for row in rows), default=0.0) - meaning.most_behind
+
+    def answers(row: Row) -> bool:
+        least = meaning.least if centres is None else least_cosine(len(row["text"].split()))
+        return bool(row["score"] >= max(least, behind))
+
+    return _sorted_rows(filter(answers, rows))[:limit]
 
 
 def hybrid(table: Any, terms: Sequence[Term], meaning: Meaning, limit: int) -> list[Row]:
@@ -134,10 +154,8 @@ def hybrid(table: Any, terms: Sequence[Term], meaning: Meaning, limit: int) -> l
 
 
 def _near(table: Any, terms: Sequence[Term], meaning: Meaning, limit: int) -> list[Row]:
-    """Return the passages that are near enough in meaning."""
-    found = semantic(table, meaning, limit)
-    least = max(meaning.least, found[0]["score"] - meaning.most_behind) if found else 0.0
-    near = [row for row in found if row["score"] >= least]
+    """Return the passages near enough in meaning that have the words in quotation marks."""
+    near = semantic(table, meaning, limit)
     required = [term.text for term in terms if term.required]
     if required:
         lacking = [_missing(_marked(row, terms), terms) for row in near]

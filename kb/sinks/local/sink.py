@@ -21,6 +21,7 @@ from kb.errors import KnowledgeBaseError, UsageError
 from kb.settings import Settings
 from kb.sinks.base import SEARCH_MODES, Hits, SearchMode, check_query, content_sha256
 from kb.sinks.local import ranking
+from kb.sinks.local.centres import MOST_BEHIND, centres_of
 from kb.sinks.local.embedding import Embedder, load_embedder
 from kb.sinks.local.embedding_choice import chosen_model, identity_of, missing_part
 from kb.sinks.local.errors import no_vectors_error
@@ -59,8 +60,9 @@ log = logging.getLogger(__name__)
 FOLDER_NAME = "index.lance"
 REBUILD_BATCH = 2_000  # passages written at once: about 2 MB, and 3 MB of vectors
 MOST_QUERY_CHARS = 2_000  # of a query are compared by meaning
-# A cosine above that of the mean passage. Of 25 paraphrases in two languages the right passage had
-# 0.055 and more in 24; the best passage for a name that was nowhere had 0.03 to 0.06.
+# A cosine above that of the mean passage, for models without known centres. Of 25 paraphrases in
+# two languages the right passage had 0.055 and more in 24; the best passage for a name that was
+# nowhere had 0.03 to 0.06.
 ABOVE_MEAN = 0.045
 
 
@@ -343,7 +345,10 @@ class LocalSink:
         self.require_meaning()
         embedder: Embedder = load_embedder(chosen_model(self._setting), self._device)
         vector = embedder.query(query[:MOST_QUERY_CHARS])
-        column = column_of(identity_of(self._setting))
+        model = identity_of(self._setting)
+        column, centres = column_of(model), centres_of(model)
+        if centres is not None:
+            return ranking.Meaning(vector, column, -1.0, MOST_BEHIND, centres)
         mean = self._tables.read(lambda table: mean_vector(table, column, str(self._tables.shown)))
         # Without it, a name that is nowhere would have whichever passages as an answer.
         least = -1.0 if mean is None else float(mean @ vector) + ABOVE_MEAN

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from unicodedata import category
 
 from rapidfuzz import fuzz, process
 
@@ -106,7 +107,8 @@ def parse_query(query: str) -> tuple[Term, ...]:
 
 def _word(word: str) -> Term:
     if signed := _SIGNED.match(word):
-        return Term(tuple(tokens(signed[1])), text=word, signs=signed[2])
+        return Term(tuple(tokens(signed[1])), text=signed[1] + signed[2], signs=signed[2])
+    word = _without_punctuation(word)
     pieces = [tokens(piece) for piece in word.split("*")]
     letters = sum(len(part) for piece in pieces for part in piece)
     folded = tuple(tokens(word))
@@ -118,6 +120,12 @@ def _word(word: str) -> Term:
     if word.endswith("*") and "*" not in word[:-1]:  # e-ma*: the last word is a beginning
         return Term(folded, text=word, pattern=re.escape(folded[-1]) + ".*")
     return Term(folded, text=word)
+
+
+def _without_punctuation(word: str) -> str:
+    """Return a word without the signs around it, which are not shown among missing words."""
+    kept = [at for at, sign in enumerate(word) if sign == "*" or category(sign)[0] not in "PS"]
+    return word[kept[0] : kept[-1] + 1] if kept else ""
 
 
 def expand(terms: Sequence[Term], words: Vocabulary) -> tuple[Term, ...]:
