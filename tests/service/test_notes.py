@@ -154,8 +154,10 @@ def test_the_price_is_said_before(service: Service, monkeypatch: pytest.MonkeyPa
         assert estimate is not None and estimate.tokens > 10_000
         assert (estimate.price is None) == (state == "warn")
     # What reads a text without sending it costs nothing.
-    others = [name for name in enrichment.step_names() if name not in KINDS]
+    sent = {*KINDS, "translate"}
+    others = [name for name in enrichment.step_names() if name not in sent]
     assert "meaning" in others and not enrichment.sends_text(others)
+    assert set(enrichment.may_cost_money(enrichment.step_names())) == sent
     assert service.language_model.estimate([ITEM.id], others) is None
 
 

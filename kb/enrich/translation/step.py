@@ -66,6 +66,10 @@ class Translate(Step):
             return described(settings.translate_model)
         return settings.llm_model or "none" if settings.translate_via == LLM else WHISPER
 
+    @property
+    def may_cost_money(self) -> bool:
+        return get_settings().translate_via == LLM
+
     def missing(self) -> KBError | None:
         return self.missing_for({})
 
