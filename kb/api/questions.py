@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from kb.api.context import ApiContext
 from kb.api.errors import ApiError, retry_after
@@ -24,7 +24,9 @@ class QuestionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     question: Annotated[str, Field(min_length=1, max_length=2_000)]
-    model: bool = Field(True, description="Let the language model answer, if one is configured.")
+    model: StrictBool = Field(
+        True, description="Let the language model answer, if one is configured."
+    )
 
 
 def router(context: ApiContext) -> APIRouter:

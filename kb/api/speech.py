@@ -12,10 +12,12 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from kb.api.context import ApiContext
 from kb.api.errors import ApiError, retry_after
+from kb.api.guard import require_paid
 from kb.service.speech import Speech, Stream
 from kb.service.spoken_response import SpokenResponse
 
@@ -74,8 +76,14 @@ def router(context: ApiContext) -> APIRouter:
         response_class=StreamingResponse,
         responses={200: {"content": {"application/octet-stream": {}, "text/event-stream": {}}}},
     )
-    async def read_aloud(request: SpeechRequest) -> StreamingResponse:
-        """Return a text as sound, while it is spoken."""
+    async def read_aloud(request: SpeechRequest, received: Request) -> StreamingResponse:
+        """Return a text as sound, while it is spoken.
+
+        A voice of a service elsewhere needs a key with the scope `paid`, unless `KB_PAID_REQUESTS`
+        is on.
+        """
+        if speech.may_cost(_engine(request)):
+            require_paid(context, received, ", which voices of a service need")
         if not places.acquire(blocking=False):
             raise ApiError(
                 429, "rate_limit_exceeded", f"{AT_ONCE} texts are being spoken.",
@@ -106,6 +114,12 @@ def router(context: ApiContext) -> APIRouter:
         return {"voices": [each.id for each in speech.voices()]}
 
     return routes
+
+
+def _engine(request: SpeechRequest) -> str:
+    """Return the engine that a request names, empty for the usual one."""
+    voice = request.voice.id if isinstance(request.voice, NamedVoice) else request.voice
+    return voice.partition(":")[0] if ":" in voice else request.model
 
 
 def _response(speech: Speech, request: SpeechRequest, ended: Callable[[], None]) -> SpokenResponse:

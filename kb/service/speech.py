@@ -73,6 +73,15 @@ class Speech:
         problems = [known[name].missing() for name in LOCAL]
         return problems[-1] if all(problems) else None
 
+    def may_cost(self, engine: str = "") -> bool:
+        """Return True if a text goes to a service elsewhere with this engine, or the usual one.
+
+        Another name than that of an engine counts as the usual one.
+        """
+        known = engines(self.settings)
+        found = known.get(engine) or known.get(self.settings.voice.partition(":")[0])
+        return found is not None and found.missing() is None and not found.is_local
+
     @property
     def engine_names(self) -> tuple[str, ...]:
         """The engines of voices."""

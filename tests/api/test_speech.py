@@ -15,6 +15,8 @@ import openai
 import pytest
 from openai import OpenAI
 
+from kb.service import Service
+from kb.settings import Settings
 from tests.support.api_server import Held, served
 
 SECONDS = (1.0, 4.0)  # that the text lasts
@@ -110,6 +112,23 @@ def test_what_is_refused(address: str, fields: dict[str, Any], status: int, code
     body = {"model": "tts-1", "voice": "alloy", "input": TEXT, **fields}
     answer = httpx.post(f"{address}/v1/audio/speech", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_voices_of_a_service_need_a_key_that_may_pay(tmp_path: Path) -> None:
+    place = {"KB_SPEECH_URL": "https://voices.invalid/v1"}
+    settings = Settings.model_validate({"KB_HOME": str(tmp_path / "home"), **place})
+    service = Service(settings)
+    service.library.prepare()
+    _, key = service.access.add("notes", ["speech"])
+    service.close()
+    with served(tmp_path / "home", Held(), **place) as server:
+        for voice, status in (("server:alloy", 403), ("espeak:en-us", 200)):
+            answer = httpx.post(
+                f"{server.address}/v1/audio/speech",
+                json={"model": "tts-1", "voice": voice, "input": TEXT},
+                headers={"Authorization": f"Bearer {key}"},
+            )
+            assert answer.status_code == status, answer.text
 
 
 def test_refusals_are_those_of_the_client(client: OpenAI) -> None:
