@@ -106,6 +106,8 @@ def api_error(error: KBError) -> ApiError:
         headers = {"x-should-retry": "false", **retry_after(LONGEST_WAIT_S)}
     elif isinstance(error, UsageError):
         status = 400
+    elif error.code == "index.empty":  # the library has nothing to be asked for yet
+        status = 409
     elif isinstance(error, Cancelled):
         status = CLIENT_GONE
     elif isinstance(error, RetryLater):
