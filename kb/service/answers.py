@@ -85,8 +85,12 @@ class Answers:
         """
         return language_model.estimate_question(self.items.settings, question)
 
-    def ask(self, question: str, *, with_model: bool = True) -> LocalAnswer:
-        """Return the answer to a question; without a model it is the passages that fit.
+    def ask(
+        self, question: str, limit: int | None = None, *, with_model: bool = True
+    ) -> LocalAnswer:
+        """Return the answer to a question, from at most `limit` passages.
+
+        Without a model it is the passages that fit.
 
         Raises UsageError for an empty or overlong question, KnowledgeBaseError if the index cannot
         be read. A model that fails is a `problem` of the answer, which then has the passages.
@@ -101,7 +105,7 @@ class Answers:
             )
         settings = self.items.settings
         asks = with_model and bool(settings.llm_url)
-        found = self.search.run(question, limit=PASSAGES if asks else SHOWN)
+        found = self.search.run(question, limit=limit or (PASSAGES if asks else SHOWN))
         if not with_model:
             return LocalAnswer(found)
         if not asks:

@@ -123,6 +123,11 @@ def test_without_an_answer_the_passages_are_shown(
     assert len(server.asked) == calls
     with raises(UsageError, "answers.question"):
         service.answers.ask("  ")
+    assert len(service.answers.ask("Who repairs the lighthouse?", 1).found.hits) == 1
+    assert (
+        run(["ask", "Who repairs?", "--limit", "3"]) == 2
+    )  # another knowledge base chooses itself
+    capsys.readouterr()
     assert run(["ask", "Which lighthouse is the tallest?", "--to", "local", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["sentences"] == [] and document["hits"] and document["model"] == "tiny"

@@ -112,12 +112,16 @@ def sync(
 def ask(
     question: Annotated[str, typer.Argument()],
     to: Annotated[str, typer.Option("--to", help=f"{REMOTE}, or local: this library.")] = REMOTE,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, max=50, help="With --to local: passages, at most."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a knowledge base; sources lead to video and second."""
     service = Service.of_existing_library() if to == "local" else Service.for_reading()
     if to == "local":
-        local = service.answers.ask(question)
+        local = service.answers.ask(question, limit)
         if as_json:
             console.print_json(answer_document(local))
         else:
@@ -126,6 +130,13 @@ def ask(
     if to != REMOTE:
         raise UsageError(
             "ask.unsupported", "{sink!r} cannot be asked.", hint="Ask odin or local.", sink=to
+        )
+    if limit is not None:
+        raise UsageError(
+            "ask.limit_remote",
+            "{sink} chooses its passages itself.",
+            hint="Leave --limit out, or ask this library: --to local",
+            sink=to,
         )
     answer = service.publisher.ask(question)
     if as_json:

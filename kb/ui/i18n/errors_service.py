@@ -103,6 +103,10 @@ DE: dict[str, tuple[str, str]] = {
         "{sink!r} lässt sich nicht fragen.",
         "odin oder local fragen.",
     ),
+    "ask.limit_remote": (
+        "{sink} wählt seine Stellen selbst.",
+        "--limit weglassen, oder diese Bibliothek fragen: --to local",
+    ),
     "review.one_option": (
         "Nur eines auf einmal.",
         "Eine der Optionen --export, --accept, --edit und --retry benutzen.",
