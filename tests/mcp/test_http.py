@@ -97,7 +97,10 @@ async def tour(address: str, key: str = "") -> tuple[set[str], list[dict[str, An
 
 def test_the_client_searches_and_reads(open_server: str) -> None:
     names, (hit,), text = asyncio.run(tour(open_server))
-    assert names == {"search", "fetch", "list_items", "get_transcript", "speakers"}
+    assert names == {
+        "search", "fetch", "list_items", "get_transcript", "speakers", "same_sound", "notes",
+        "ask_library",
+    }  # fmt: skip
     assert hit["id"] == f"{TALK}#10" and "lighthouse" in text
 
 
