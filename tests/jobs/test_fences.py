@@ -363,6 +363,7 @@ _UNFENCED = {
     "kb/library/trash.py": "the trash",
     "kb/library/versions.py": "earlier versions of items, each in a folder of its own",
     "kb/library/user_files.py": "files outside the library",
+    "kb/pipeline/evidence_pack.py": "a pack in a scratch folder, before the guard of its product",
     "kb/pipeline/vocabulary.py": "the lists of channels",
     "kb/service/backup.py": "a backup, and a restore without workers",
     "kb/service/exports.py": "files outside the library",
