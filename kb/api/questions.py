@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from kb.api.context import ApiContext
 from kb.api.errors import ApiError, retry_after
 from kb.api.guard import require_paid
+from kb.errors import KnowledgeBaseError
 from kb.service.answer_views import answer_view
 
 AT_ONCE = 3  # questions to the language model; each has a process of its own
@@ -55,6 +56,8 @@ def router(context: ApiContext) -> APIRouter:
                 )
         try:
             found = service.answers.ask(asked.question, with_model=asked.model)
+        except KnowledgeBaseError as error:  # nothing is in the index yet
+            raise ApiError(404, error.code or "error", error.message, hint=error.hint) from error
         finally:
             if asks:
                 free.release()
