@@ -20,7 +20,8 @@ class RepairSettings(BaseModel):
         0.3,
         alias="KB_SUSPECT_STRETCHED_S",
         gt=0,
-        description="Suspect: a word so many seconds longer than its letters at the item's pace.",
+        description="Suspect: a word so many seconds longer than its letters at the item's pace;"
+        " three fifths of it count where the word's probability is below 0.95.",
     )
     suspect_stutter_s: float = Field(
         0.06,

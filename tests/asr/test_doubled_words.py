@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from kb.asr.audio.speech_evidence import SpokenSound
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.doubled_words import Change, doubled, misheard_twice, with_room
-from kb.asr.quality.window_context import Thresholds
+from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.settings import Settings
 from kb.types import Segment, Word
+from tests.support.known_evidence import Scores
 from tests.support.window_texts import PACE, context, decoded, window, words
 
 LIMITS = Thresholds.of(Settings())
@@ -82,8 +84,50 @@ def test_one_of_two_equal_words_that_are_misheard_is_left(
     text: str, chances: tuple[float, ...], expected: str | None
 ) -> None:
     own = [replace(w, probability=p) for w, p in zip(words(text), chances, strict=True)]
-    found = changed(text, misheard_twice(own, PACE))
+    found = changed(text, misheard_twice(said(own)))
     assert found == changed(text if expected is None else expected, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "chances", "unheard", "expected"),
+    [
+        # Unlikely and without the sound of speech, beside a longer one.
+        ("harbour@1.0-1.7 harbour@1.7-2.1", (0.4, 0.2), 1.7, "harbour@1.0-1.7"),
+        ("harbour@1.0-1.7 harbour@1.7-2.1", (0.2, 0.4), 1.0, "harbour@1.7-2.1"),
+        ("harbour@1.0-1.7 harbour@1.7-2.1", (0.4, 0.2), 1.0, None),  # the other one
+        ("harbour@1.0-1.7 harbour@1.7-2.1", (0.4, 0.2), 9.0, None),  # both are speech
+        ("harbour@1.0-1.7 harbour@1.7-2.1", (0.9, 0.9), 1.7, None),  # both are likely
+        ("harbour@1.0-1.7 harbour@1.8-2.2", (0.4, 0.2), 1.8, None),  # a pause between them
+        # A piece without the sound of speech, beside a word that is long enough for two.
+        ("harbour@1.0-1.1 harbour@1.1-2.1", (0.9, 0.9), 1.0, "harbour@1.0-2.1"),
+        ("harbour@1.0-1.1 harbour@1.1-2.1", (0.9, 0.9), 9.0, None),
+        ("harbour@1.0-1.2 harbour@1.2-2.1", (0.9, 0.9), 1.0, None),  # no piece
+        # Three with the sound of less than two and a half.
+        (
+            "harbour@1.0-1.4 harbour@1.4-1.72 harbour@1.72-2.1",
+            (0.9, 0.9, 0.2), 9.0, "harbour@1.0-1.4 harbour@1.4-2.1",
+        ),
+        ("harbour@1.0-1.4 harbour@1.4-1.8 harbour@1.8-2.2", (0.9, 0.9, 0.2), 9.0, None),
+        ("harbour@1.0-1.4 harbour@1.4-1.72 harbour@1.72-2.1", (0.9, 0.9, 0.9), 9.0, None),
+    ],
+)  # fmt: skip
+def test_one_of_equal_words_without_a_sound_of_its_own_is_left_out(
+    text: str, chances: tuple[float, ...], unheard: float, expected: str | None
+) -> None:
+    own = [replace(w, probability=p) for w, p in zip(words(text), chances, strict=True)]
+    known = replace(
+        said(own),
+        evidence=Scores({unheard: 0.5}),  # type: ignore[arg-type]
+        spoken_sound=SpokenSound(0.92),
+    )
+    found = changed(text, misheard_twice(known))
+    assert found == changed(text if expected is None else expected, [])
+
+
+def said(own: list[Word]) -> WindowContext:
+    """Return a window with the words."""
+    segment = Segment(own[0].start_s, own[-1].end_s, "", tuple(own), "en")
+    return replace(context(""), decoded=replace(decoded(""), segments=(segment,)))
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ class RepairCandidate:
         Of two equal words that are misheard, one is left. The places stay in doubt.
         """
         self._change(with_room(self.best_context, self.limits))
-        self._change(misheard_twice(self.best_context.words, self.best_context.pace))
+        self._change(misheard_twice(self.best_context))
 
     def _change(self, changes: Sequence[Change]) -> None:
         """Change words of the chosen attempt, whatever its score, and note their places."""

@@ -26,14 +26,13 @@ def with_detection(
     """Return the context with the detected speech, and with the evidence for single words.
 
     `near`: the probabilities of the frames around the window, and the time of the first. Words are
-    added to the `level` only where the window has a word that needs evidence.
+    added to the `level` only where the window has a word that needs evidence. A window without
+    words has the level of those before: second readings may find words there.
     """
     speech, sure, clear = (
         tuple(spans(near[0], SpeechRule(threshold), offset_s=near[1]))
         for threshold in (LEDGER_THRESHOLD, SURE_THRESHOLD, CLEAR_THRESHOLD)
     )
     context = replace(context, speech=speech, sure=sure, clear=clear, evidence=evidence)
-    if not context.words:
-        return context
     spoken = level.of(sure_words(context), evidence, len(context.words))
     return replace(context, spoken_sound=spoken)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from kb.asr.coverage import clip_spans
 from kb.asr.quality.pace import Pace, letters
 from kb.asr.quality.window_context import Thresholds, WindowContext
-from kb.asr.quality.word_checks import LEAST_LETTERS, LIKELY, TOUCHING_S, is_instant
+from kb.asr.quality.word_checks import (
+    LEAST_LETTERS,
+    LIKELY,
+    TOUCHING_S,
+    equal_words,
+    is_instant,
+)
 from kb.asr.quality.word_edits import texts
 from kb.types import Word
 
@@ -18,6 +25,7 @@ Change = tuple[int, int, tuple[Word, ...]]
 PIECE_SHARE = 1 / 3  # of the time that a word needs: a shorter one is a piece of its neighbour
 BOTH_SHARE = 1.6  # both together have the sound of one
 ONE_SHARE = 1.25  # of the time that a word needs: two were not spoken in it
+LEAST_ROW = 3  # of two words in a row, less sound is one word
 NEAR_S = 0.3  # a piece so far from its neighbour may be one of its own
 
 
@@ -51,12 +59,15 @@ def doubled(words: Sequence[Word], pace: Pace, stutter_s: float) -> list[Change]
     return found
 
 
-def misheard_twice(words: Sequence[Word], pace: Pace) -> list[Change]:
+def misheard_twice(context: WindowContext) -> list[Change]:
     """Return the changes that make one word of two equal ones that were spoken once.
 
     A decoder that does not know the words of a sound writes one of them twice. They touch, and have
-    the sound of one; or one of them is unlikely, and they have little more, or it is a piece.
+    the sound of one; or one of them is unlikely, and they have little more, or it is a piece. One
+    that is unlikely, or a piece, without the sound of speech is the other's as well. Of more equal
+    words with one unlikely, one is left out where they have no sound for all of them.
     """
+    words, pace = context.words, context.pace
     said = texts(words)
     found: list[Change] = []
     for place in range(1, len(words)):
@@ -71,11 +82,46 @@ def misheard_twice(words: Sequence[Word], pace: Pace) -> list[Change]:
         most_s = (BOTH_SHARE if unlikely else ONE_SHARE) * needed_s
         piece = shorter.end_s - shorter.start_s <= PIECE_SHARE * needed_s
         if gap_s < TOUCHING_S and other.end_s - one.start_s <= most_s:
-            longer = replace(longer, start_s=one.start_s, end_s=other.end_s)
-        elif not (unlikely and piece and gap_s <= NEAR_S):
+            kept = replace(longer, start_s=one.start_s, end_s=other.end_s)
+        elif unlikely and piece and gap_s <= NEAR_S:
+            kept = longer
+        elif gap_s < TOUCHING_S and piece and not _is_spoken(shorter, context):
+            kept = replace(longer, start_s=one.start_s, end_s=other.end_s)
+        elif gap_s < TOUCHING_S and unlikely and not _is_spoken(_less_likely(one, other), context):
+            kept = one if _less_likely(one, other) is other else other
+        else:
             continue
-        found.append((place - 1, place + 1, (longer,)))
-    return found
+        found.append((place - 1, place + 1, (kept,)))
+    taken = {n for first, end, _ in found for n in range(first, end)}
+    return sorted([*found, *(c for c in _too_many(context) if taken.isdisjoint(range(*c[:2])))])
+
+
+def _less_likely(one: Word, other: Word) -> Word:
+    return min(one, other, key=lambda word: word.probability)
+
+
+def _is_spoken(word: Word, context: WindowContext) -> bool:
+    """Return whether the sound of a word is speech, or nothing is known about it."""
+    return context.spoken_sound.score <= 0 or context.is_evident(word)
+
+
+def _too_many(context: WindowContext) -> Iterator[Change]:
+    """Yield the changes that make one word of two, in rows of three equal words or more.
+
+    The words touch and one of them is unlikely; they are one more than they have sound for.
+    """
+    words = context.words
+    for row in equal_words(words):
+        own = [words[n] for n in row]
+        touch = all(b.start_s - a.end_s < TOUCHING_S for a, b in pairwise(own))
+        unlikely = min(word.probability for word in own) < LIKELY
+        if len(own) < LEAST_ROW or letters(own[0]) < LEAST_LETTERS or not (touch and unlikely):
+            continue
+        sound_s = sum(word.end_s - word.start_s for word in own)
+        if sound_s < (len(own) - 0.5) * context.pace.expected_s(own[:1]):
+            first = min(row[:-1], key=lambda n: words[n + 1].end_s - words[n].start_s)
+            whole = replace(words[first], end_s=words[first + 1].end_s)
+            yield first, first + 2, (whole,)
 
 
 def with_room(context: WindowContext, limits: Thresholds) -> list[Change]:

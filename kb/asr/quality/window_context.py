@@ -20,6 +20,8 @@ from kb.types import QualityFlag, SpeechSpan, Word
 from kb.types.quality import REACH_S
 
 CLEAR_PROBABILITY = 0.95  # of a word that needs no evidence of its sound
+LEAST_HEARD = 0.8  # mean probability of the words; less is grade C for the expected errors
+LEAST_WORDS = 8  # fewer may all be invented
 CLEAR_S = 0.1  # so much of a word in clear speech is enough
 
 
@@ -108,6 +110,11 @@ class WindowContext:
         inside = [inside_s(word, near) >= (word.end_s - word.start_s) / 2 for word in words]
         return [a and b for a, b in zip(inside, self.has_evidence(words), strict=True)]
 
+    def is_sure(self, word: Word) -> bool:
+        """Return whether at least half of a word is in speech that detection is sure of."""
+        sure = self.speech if self.sure is None else self.sure
+        return inside_s(word, sure) >= (word.end_s - word.start_s) / 2
+
     def has_evidence(self, words: Sequence[Word], *, margin: float = 0.0) -> list[bool]:
         """Return for each word whether there is evidence for its sound; True for clear words.
 
@@ -175,6 +182,16 @@ def make_flag(name: str, start_s: float, end_s: float, value: float, limit: floa
     return QualityFlag(
         name, round(start_s, 3), round(max(start_s, end_s), 3), round(value, 3), limit
     )
+
+
+def is_misheard(words: Sequence[Word]) -> bool:
+    """Return whether so many words of a window are unlikely that other readings mishear, too.
+
+    Measured in noise: of 90 places in such windows, readings agreed about 22, with a right word
+    in 3 of them; their flags say more than that agreement.
+    """
+    enough = len(words) >= LEAST_WORDS
+    return enough and sum(word.probability for word in words) < LEAST_HEARD * len(words)
 
 
 def inside_s(word: Word, speech: Sequence[SpeechSpan]) -> float:
