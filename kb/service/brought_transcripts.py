@@ -7,17 +7,18 @@ transcript alone belongs to the item of the library that has its name.
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb.errors import KBError
 from kb.library import MEDIA_EXTENSIONS, Library
 from kb.library.metadata import ORIGINAL_SUFFIX
-from kb.library.transcript_names import split_name
+from kb.library.transcript_names import SUBTITLE_SUFFIXES, split_name
 from kb.pipeline.adoption import BROUGHT
 from kb.settings import Settings
-from kb.sources.files import is_allowed_path
+from kb.sources.files import is_allowed_path, path_of
 from kb.transcript.foreign.reader import SUFFIXES
 from kb.types import MediaItem
 
@@ -87,6 +88,42 @@ def references(texts: Sequence[str], library: Library, settings: Settings) -> li
         Reference(text, tuple(sorted(own, key=lambda path: SUFFIXES.index(path.suffix.lower()))))
         for text, own in found.items()
     ]
+
+
+def lying_beside(media: Iterable[MediaItem]) -> KBError | None:
+    """Return the sentence about subtitles beside local media that are not taken in with them.
+
+    None if there are none. A folder is looked at once.
+    """
+    names: dict[Path, list[str]] = {}
+    found = []
+    for item in media:
+        if BROUGHT in item.extra or not item.url.startswith("file:"):
+            continue
+        path = path_of(item.url)
+        if path.parent not in names:
+            names[path.parent] = _subtitles(path.parent)
+        found += [(path, each) for each in names[path.parent] if split_name(each).stem == path.stem]
+    if not found:
+        return None
+    medium, subtitles = found[0]
+    return KBError(
+        "note.subtitles_beside",
+        "Not used, as the sound is recognized: {count:subtitle file|subtitle files} beside the "
+        "media, such as {name}.",
+        hint="To take it in as the transcript, name both: {medium} {name}",
+        count=len(found),
+        name=subtitles,
+        medium=medium.name,
+    )
+
+
+def _subtitles(folder: Path) -> list[str]:
+    with suppress(OSError):
+        return sorted(
+            each.name for each in folder.iterdir() if each.suffix.lower() in SUBTITLE_SUFFIXES
+        )
+    return []
 
 
 def lay(library: Library, item: MediaItem) -> MediaItem:

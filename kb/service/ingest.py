@@ -15,7 +15,7 @@ from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_me
 from kb.library import Library
 from kb.options import RunOptions
 from kb.pipeline.adoption import BROUGHT
-from kb.service.brought_transcripts import Reference, is_recognized, lay, references
+from kb.service.brought_transcripts import Reference, is_recognized, lay, lying_beside, references
 from kb.service.items import Items
 from kb.service.machines import Machines
 from kb.service.removal import Removals, complete_removals
@@ -121,6 +121,7 @@ class Ingest:
         remarks = [named.remark for item_id, named in brought.items() if item_id in queued]
         kept = {each.id for each in passed if each.code in (SkipCode.DONE, SkipCode.HELD)}
         remarks += [named.remark_known for item_id, named in brought.items() if item_id in kept]
+        remarks.append(lying_beside(item for item in media_items if item.id in set(queued)))
         others = self._other_requests(passed, options)
         return IngestReport(
             tuple(queued_ids),

@@ -85,7 +85,7 @@ class FileSource:
         The same content under two names gives two items with the same id. Raises UsageError at
         once for a missing path, an empty file, or a folder without media.
         """
-        path = _path(reference)
+        path = path_of(reference)
         self._check_allowed(path)
         try:
             status = path.stat()
@@ -289,7 +289,8 @@ def folder_refused(path: Path) -> UsageError:
     )
 
 
-def _path(reference: str) -> Path:
+def path_of(reference: str) -> Path:
+    """Return the path of a reference, which may be a `file:` address. Raises UsageError."""
     if reference.lower().startswith("file://"):
         try:
             parts = urlsplit(reference)

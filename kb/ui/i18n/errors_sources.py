@@ -126,6 +126,11 @@ DE: dict[str, tuple[str, str]] = {
         "{names} wird als Transkript übernommen: Der Ton wird nicht erkannt.",
         "Damit er erkannt wird, die Aufnahme allein angeben.",
     ),
+    "note.subtitles_beside": (
+        "Nicht verwendet, da der Ton erkannt wird: {count:Untertiteldatei|Untertiteldateien} neben "
+        "den Aufnahmen, etwa {name}.",
+        "Damit sie das Transkript wird, beide angeben: {medium} {name}",
+    ),
     "note.transcript_not_taken": (
         "{names} wird nicht übernommen: Die Aufnahme ist mit einem Transkript in der Bibliothek.",
         "Um es zu ersetzen: --again",
