@@ -17,10 +17,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "status", "worker", "cancel", "retry", "dismiss", "pause", "resume", "move-queue",
     ),
     "Read": (
-        "search", "show", "ask", "notes", "speakers", "translate", "export", "clip", "video",
-        "evidence",
+        "search", "show", "ask", "notes", "speakers", "voices", "translate", "export",
+        "clip", "video", "evidence",
     ),
-    "Speak": ("speak", "dub", "voices"),
+    "Speak": ("speak", "dub"),
     "Check and correct": ("review", "correct", "vocabulary", "enrich", "verify"),
     "Publish": ("publish", "sync", "upload"),
     "Library": ("remove", "reindex", "backup", "restore", "audit"),

@@ -110,7 +110,7 @@ def cast(settings: Settings, transcript: Transcript, dub: Dub) -> Cast:
             KBError(
                 "note.dub_voices",
                 "{speakers} speakers share {voices:voice|voices}.",
-                hint="Give a voice to a speaker: --voice NAME=ENGINE:VOICE (kb voices)",
+                hint="Give a voice to a speaker: --voice NAME=ENGINE:VOICE (kb speak --voices)",
                 speakers=used,
                 voices=len(distinct),
             ),

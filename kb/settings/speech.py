@@ -42,9 +42,9 @@ class SpeechSettings(BaseModel):
         "",
         alias="KB_VOICE",
         max_length=200,
-        description="Voice where none is named, such as piper:de_DE-thorsten-medium (kb voices). "
-        "Empty, and for texts in another language than the voice's, takes one of this machine: "
-        "piper, else espeak-ng.",
+        description="Voice where none is named, such as piper:de_DE-thorsten-medium "
+        "(kb speak --voices). Empty, and for texts in another language than the voice's, "
+        "takes one of this machine: piper, else espeak-ng.",
     )
     speech_url: Annotated[str, AfterValidator(_key_address)] = Field(
         "",

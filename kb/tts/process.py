@@ -209,7 +209,7 @@ def ended(engine: str, reason: str) -> KBError:
     return KBError(
         "speech.ended",
         "The engine {engine} ended: {reason}",
-        hint="Try again, or take another voice: kb voices",
+        hint="Try again, or take another voice: kb speak --voices",
         retryable=True,
         engine=engine,
         reason=shown(reason)[:200],
@@ -221,7 +221,7 @@ def garbage(engine: str) -> KBError:
     return KBError(
         "speech.garbage",
         "The engine {engine} gives an answer that is no sound.",
-        hint="Install it again, or take another voice: kb voices",
+        hint="Install it again, or take another voice: kb speak --voices",
         engine=engine,
     )
 
@@ -231,7 +231,7 @@ def refused(engine: str, reason: str) -> UsageError:
     return UsageError(
         "speech.refused",
         "The engine {engine} cannot speak this: {reason}",
-        hint="Take another voice: kb voices",
+        hint="Take another voice: kb speak --voices",
         engine=engine,
         reason=shown(" ".join(reason.split()))[:200],
     )

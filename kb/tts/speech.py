@@ -64,7 +64,8 @@ def choose_voice(settings: Settings, language: str, named: str = "") -> tuple[En
             raise UsageError(
                 "speech.unknown_engine",
                 "{voice!r} names no engine of voices.",
-                hint="Write ENGINE:VOICE, such as espeak:de; engines: {known}. Voices: kb voices",
+                hint="Write ENGINE:VOICE, such as espeak:de; engines: {known}. Voices: "
+                "kb speak --voices",
                 voice=wanted,
                 known=", ".join(known),
             )
@@ -136,7 +137,7 @@ def script_notes(text: str, languages: tuple[str, ...], voice: str) -> tuple[KBE
         raise UsageError(
             "speech.script",
             "The voice {voice} cannot read this text: its letters are {scripts}.",
-            hint="Take a voice of the text's language: kb voices",
+            hint="Take a voice of the text's language: kb speak --voices",
             voice=voice,
             scripts=names,
         )
@@ -144,7 +145,7 @@ def script_notes(text: str, languages: tuple[str, ...], voice: str) -> tuple[KBE
         KBError(
             "note.speech_letters",
             "{count} letters of the text ({scripts}) are none that the voice {voice} reads.",
-            hint="Listen to those places, or take another voice: kb voices",
+            hint="Listen to those places, or take another voice: kb speak --voices",
             count=sum(unknown.values()),
             scripts=names,
             voice=voice,
@@ -161,7 +162,7 @@ def _sound(engine: Engine, voice: str, text: str, speed: float) -> Iterator[Pcm]
                 raise KBError(
                     "speech.rate",
                     "The engine {engine} changes its rate from {before} to {after} Hz.",
-                    hint="Take another voice: kb voices",
+                    hint="Take another voice: kb speak --voices",
                     engine=engine.name,
                     before=rate_hz,
                     after=sound.rate_hz,
@@ -210,7 +211,7 @@ def _no_voice(language: str) -> KBError:
     return UsageError(
         "speech.no_voice",
         "There is no voice for {language} on this machine.",
-        hint="Voices: kb voices. A voice of piper goes into KB_VOICE_DIR; a service's is named "
-        "with --voice.",
+        hint="Voices: kb speak --voices. A voice of piper goes into KB_VOICE_DIR; a service's is "
+        "named with --voice.",
         language=language_name(language),
     )

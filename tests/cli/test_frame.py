@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kb.cli import frame
-from kb.cli.main import _commands, run
+from kb.cli.main import _commands, app, run
 from kb.cli.options import USAGE_ERROR
 from kb.settings import get_settings
 
@@ -95,3 +95,8 @@ def test_a_shell_completes_commands(
     with contextlib.suppress(SystemExit):
         run([])
     assert capsys.readouterr().out.split() == ["status"]
+
+
+def test_no_command_takes_the_place_of_another() -> None:
+    names = [frame._name(each) for each in app.registered_commands]
+    assert len(names) == len(set(names)) == len(NAMES) - len(app.registered_groups)

@@ -1,4 +1,4 @@
-"""`kb speak`, `kb voices` and `kb dub`, without a library and with items of one."""
+"""`kb speak` and `kb dub`, without a library and with items of one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def test_texts_become_files(tmp_path: Path, environment: dict[str, str]) -> None
     (tmp_path / "own.mp3").write_bytes(b"mine")
     refused = run_command(["speak", "Hello", "-o", "own.mp3"], environment, tmp_path)
     assert refused.returncode == 2 and (tmp_path / "own.mp3").read_bytes() == b"mine"
-    listed = run_command(["voices", "--language", "German", "--json"], environment, tmp_path)
+    listed = run_command(
+        ["speak", "--voices", "--language", "German", "--json"], environment, tmp_path
+    )
     assert [row["id"] for row in json.loads(listed.stdout)["voices"]] == ["espeak:de"]
     assert set(json.loads(listed.stdout)["lacking"]) == {"piper", "kokoro", "server"}
 

@@ -9,8 +9,8 @@ import pytest
 
 from kb.cli.commands.enrich import _outcome
 from kb.pipeline.evidence import quoted
+from kb.pipeline.evidence_pack import _origin
 from kb.service import ItemStatus, Service
-from kb.service.evidence import _origin
 from kb.service.notation import format_length
 from kb.service.results import StepStatus
 from kb.settings import Settings

@@ -1,4 +1,4 @@
-"""The commands `speak`, `voices` and `dub`: texts read aloud, and media in another language."""
+"""The commands `speak` and `dub`: texts read aloud, and media in another language."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 _ITEM = re.compile(r"\S+:\S+")
 
 VoiceOption = Annotated[
-    str, typer.Option("--voice", help="ENGINE:VOICE of kb voices, or an engine.")
+    str, typer.Option("--voice", help="ENGINE:VOICE of kb speak --voices, or an engine.")
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(speak)
-    app.command()(voices)
     app.command()(dub)
 
 
@@ -52,9 +51,18 @@ def speak(
         typer.Option("-o", "--output", help="File: .mp3 .opus .ogg .aac .flac .wav"),
     ] = None,
     overwrite: Overwrite = False,
+    voices: Annotated[
+        bool,
+        typer.Option(
+            "--voices", help="List the voices of this machine and of configured services."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read a text aloud into a file of sound."""
+    if voices:
+        _list_voices(language, as_json=as_json)
+        return
     if bool(text) == (file is not None):
         raise UsageError(
             "speech.which",
@@ -106,11 +114,7 @@ def _text_of(file: Path) -> str:
     return read_text(file.expanduser())
 
 
-def voices(
-    language: Annotated[str, typer.Option("--language", help="Only voices of this language.")] = "",
-    as_json: Json = False,
-) -> None:
-    """List the voices of this machine and of configured services."""
+def _list_voices(language: str, *, as_json: bool) -> None:
     service = Service.for_reading()
     try:
         found = service.speech.voices()

@@ -20,7 +20,7 @@ from kb.errors import Cancelled, KBError, MediaUnavailable, RetryLater, Supersed
 from kb.inference.model_choice import check_translates
 from kb.jobs.queue.item_states import ItemRow
 from kb.jobs.queue.machine_needs import steps_elsewhere
-from kb.jobs.queue.request_settings import settings_of
+from kb.jobs.queue.request_settings import asked_of, settings_of
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.step_states import CANCELLED, DONE, FAILED, SKIPPED, WAITING, StepRow
 from kb.jobs.worker import retry_policy
@@ -163,14 +163,23 @@ class EnrichSteps:
         """Return the recognizer's translation of an item's sound into English."""
         context, found = self._context, self._context.items.read(self._id)
         assert given.medium is not None and given.text is not None
-        asked = RunOptions.from_dict({} if found is None else found.options)
+        stored = {} if found is None else found.options
+        run, asked = RunOptions.from_dict(stored), asked_of(stored, context.settings)
+        own_model = context.settings.translate_model
         run = replace(
-            asked,
-            model=context.settings.translate_model or asked.model,
-            language=given.text.transcript.language or asked.language,
+            run,
+            model=own_model or run.model,
+            language=given.text.transcript.language or run.language,
         )
-        options = context.inference_session.transcription_options(run)
-        check_translates(run.model or context.settings.model or options.model, context.settings)
+        options = context.inference_session.transcription_options(
+            run,
+            asked.settings if asked else None,
+            asked.preset if asked else None,
+            # The row of the request is that of its own model.
+            asked.row if asked and not own_model else None,
+        )
+        named = run.model or settings_of(stored, context.settings).model or options.model
+        check_translates(named, context.settings)
         track = "" if given.track is None else str(given.track)
         return context.inference_process.transcribe(
             given.medium,

@@ -151,7 +151,7 @@ class SpeechServer:
         return KBError(
             "speech.service",
             "{place} cannot speak this (HTTP {status}): {reason}",
-            hint="Check KB_SPEECH_MODEL and the name of the voice: kb voices",
+            hint="Check KB_SPEECH_MODEL and the name of the voice: kb speak --voices",
             retryable=answer.status in _PASSING,
             place=self.place,
             status=answer.status,

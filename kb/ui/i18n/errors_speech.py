@@ -44,7 +44,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "speech.service": (
         "{place} kann das nicht sprechen (HTTP {status}): {reason}",
-        "KB_SPEECH_MODEL und den Namen der Stimme prüfen: kb voices",
+        "KB_SPEECH_MODEL und den Namen der Stimme prüfen: kb speak --voices",
     ),
     "speech.silent": (
         "Die Engine {engine} hat in {seconds:g} s nicht geantwortet und wurde beendet.",
@@ -52,19 +52,19 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "speech.ended": (
         "Die Engine {engine} hat sich beendet: {reason}",
-        "Noch einmal versuchen, oder eine andere Stimme nehmen: kb voices",
+        "Noch einmal versuchen, oder eine andere Stimme nehmen: kb speak --voices",
     ),
     "speech.garbage": (
         "Die Engine {engine} gibt eine Antwort, die kein Ton ist.",
-        "Sie neu installieren, oder eine andere Stimme nehmen: kb voices",
+        "Sie neu installieren, oder eine andere Stimme nehmen: kb speak --voices",
     ),
     "speech.refused": (
         "Die Engine {engine} kann das nicht sprechen: {reason}",
-        "Eine andere Stimme nehmen: kb voices",
+        "Eine andere Stimme nehmen: kb speak --voices",
     ),
     "speech.rate": (
         "Die Engine {engine} wechselt ihre Abtastrate von {before} auf {after} Hz.",
-        "Eine andere Stimme nehmen: kb voices",
+        "Eine andere Stimme nehmen: kb speak --voices",
     ),
     "speech.not_encoded": (
         "Der Ton lässt sich nicht schreiben: {reason}",
@@ -72,20 +72,20 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "speech.unknown_engine": (
         "{voice!r} nennt keine Engine mit Stimmen.",
-        "ENGINE:VOICE angeben, etwa espeak:de; Engines: {known}. Stimmen: kb voices",
+        "ENGINE:VOICE angeben, etwa espeak:de; Engines: {known}. Stimmen: kb speak --voices",
     ),
     "speech.no_voice": (
         "Auf diesem Rechner gibt es keine Stimme für {language}.",
-        "Stimmen: kb voices. Eine Stimme von piper kommt in KB_VOICE_DIR; die eines Dienstes wird "
-        "mit --voice genannt.",
+        "Stimmen: kb speak --voices. Eine Stimme von piper kommt in KB_VOICE_DIR; die eines "
+        "Dienstes wird mit --voice genannt.",
     ),
     "speech.script": (
         "Die Stimme {voice} kann diesen Text nicht lesen: seine Buchstaben sind {scripts}.",
-        "Eine Stimme in der Sprache des Textes nehmen: kb voices",
+        "Eine Stimme in der Sprache des Textes nehmen: kb speak --voices",
     ),
     "note.speech_letters": (
         "{count} Buchstaben des Textes ({scripts}) liest die Stimme {voice} nicht.",
-        "Diese Stellen anhören, oder eine andere Stimme nehmen: kb voices",
+        "Diese Stellen anhören, oder eine andere Stimme nehmen: kb speak --voices",
     ),
     "speech.empty": (
         "Es gibt nichts zu lesen: der Text hat kein Wort.",
@@ -150,7 +150,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "note.dub_voices": (
         "{speakers} Sprecher teilen sich {voices:Stimme|Stimmen}.",
-        "Einem Sprecher eine Stimme geben: --voice NAME=ENGINE:VOICE (kb voices)",
+        "Einem Sprecher eine Stimme geben: --voice NAME=ENGINE:VOICE (kb speak --voices)",
     ),
     "note.dub_untranslated": (
         "Ohne Übersetzung, also nicht gesprochen: {count:Segment|Segmente}.",
