@@ -52,7 +52,7 @@ def test_a_pack_is_ordered_and_cancelled(item_id: str) -> None:
     app.text_input(f"produce-from|{item_id}").input("0:02")
     app.button("produce-make").click()
     run_page(app)
-    assert "Give both times" in page_text(app)
+    assert "Give both, such as 1:05" in page_text(app)
     app.text_input(f"produce-to|{item_id}").input("0:05")
     app.button("produce-make").click()
     run_page(app)
