@@ -79,6 +79,16 @@ def text_steps(settings: Settings) -> tuple[str, ...]:
     )
 
 
+def language_codes(text: str) -> tuple[str, ...]:
+    """Return the codes of languages in a text such as `de, French`.
+
+    Raises UsageError for one that is not known, and for none.
+    """
+    from kb.enrich.translation.step import languages_of
+
+    return languages_of(text)
+
+
 def translation_options(settings: Settings, into: str = "", via: str = "") -> dict[str, Any]:
     """Return the options of a request for translations; what is empty is that of the settings.
 

@@ -156,6 +156,7 @@ def answer_view(service: Service, question: str, answer: LocalAnswer) -> Library
                     round(each.citation.start_s, 2),
                     _shown(each.citation.text),
                     doubts.get(each.citation.item_id, ""),
+                    each.citation.origin,
                 ),
             )
             for each in answer.sentences

@@ -30,13 +30,17 @@ Outcome = Literal["answered", "not_in_library", "passages"]
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The transcript's own words for a sentence, and the link to their second."""
+    """The transcript's own words for a sentence, and the link to their second.
+
+    `origin` is that of the passage: `screen` for text that was on the screen, empty for speech.
+    """
 
     item_id: str
     title: str
     text: str
     start_s: float
     deep_link: str
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,13 @@ class Answers:
     search: Search
     items: Items
 
-    def estimate(self, question: str) -> Estimate:
+    def estimate(self, question: str = "") -> Estimate:
         """Return upper bounds of tokens and price of the answer to a question.
 
-        Raises ModelUnavailable without a language model, and SettingsError.
+        Without one they are those of the longest question. Raises ModelUnavailable without a
+        language model, and SettingsError.
         """
+        question = question or LONGEST_QUESTION * "\N{GRINNING FACE}"  # the most bytes of UTF-8
         return language_model.estimate_question(self.items.settings, question)
 
     def ask(
@@ -131,7 +137,9 @@ class Answers:
             sentences.append(
                 AnsweredSentence(
                     sentence.text,
-                    Citation(hit.item_id, hit.title, sentence.quote, sentence.start_s, link),
+                    Citation(
+                        hit.item_id, hit.title, sentence.quote, sentence.start_s, link, hit.origin
+                    ),
                 )
             )
         return LocalAnswer(found, tuple(sentences), facts.model, facts.place, answered.dropped)

@@ -43,13 +43,16 @@ class LanguageModels:
     ) -> Estimate | None:
         """Return upper bounds of tokens and price for steps of items; None if none asks a model.
 
-        `languages` are those of a translation by the model. Raises as `facts` does.
+        `languages` are those of a translation by the model, by default those of the settings.
+        Raises as `facts` does.
         """
         known = language_model.text_steps(self.items.settings)
         asked = [name for name in names if name in known or (languages and name == TRANSLATE)]
         if not asked or not ids:
             return None
         entries = [self.items.entry(item_id) for item_id in ids]
+        if TRANSLATE in asked and not languages:
+            languages = language_model.language_codes(self.items.settings.translate_into)
         count = max(1, len(languages))
         return language_model.estimate(self.items.settings, entries, asked, languages=count)
 

@@ -11,6 +11,7 @@ from kb.library import Library, LibraryEntry
 from kb.pipeline import translations
 from kb.pipeline.enrichment import lacking
 from kb.pipeline.language_model import TRANSLATE as TRANSLATE
+from kb.pipeline.language_model import language_codes as language_codes
 from kb.pipeline.language_model import translation_options
 from kb.service.enrichment import Enrichment, EnrichReport
 from kb.service.items import Items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import threading
@@ -17,6 +18,7 @@ from kb.database import Database
 from kb.enrich.llm import protocol
 from kb.enrich.llm.client import LanguageModel, Scope, strict_schema, upper_bound
 from kb.enrich.llm.endpoint import Endpoint, find_endpoint, missing
+from kb.enrich.llm.errors import BadAnswer
 from kb.enrich.llm.ledger import Booked, Ledger, Plan
 from kb.enrich.llm.prompts import Prompt, read_prompt
 from kb.errors import KBError, ModelUnavailable, RetryLater, SettingsError, UsageError
@@ -199,6 +201,40 @@ def test_the_same_question_is_asked_once(
     model.endpoint = replace(model.endpoint, model="large")
     ask(model)
     assert len(server.asked) == 5
+
+
+def test_a_run_that_asks_again_asks_each_question_once(
+    server: ChatServer, database: Database, tmp_path: Path
+) -> None:
+    """Its steps share their questions, also after a kill; a later run asks anew."""
+    ask(model_of(server, database, tmp_path))
+    server.asked.clear()
+    for run, calls in [("run2", 1), ("run2", 1), ("run3", 2), ("run2", 2)]:
+        asking = model_of(server, database, tmp_path)
+        ask(asking, scope=Scope("file:a", run, fresh=True))
+        assert len(server.asked) == calls, run
+    ask(model_of(server, database, tmp_path))
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "[click](http://evil.example)",
+        "<img src=x>",
+        "www.evil.example",
+        "\x1b]0;title\x07",
+        "x" * 900,
+    ],
+)
+def test_names_of_fields_that_a_model_made_up_are_no_markup_in_an_error(
+    name: str, model: LanguageModel, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "answer", lambda _: json.dumps({name: 1, "words": []}))
+    with raises(BadAnswer, "llm.form") as caught:
+        ask(model)
+    said = str(caught.value)
+    assert "evil" not in said and "<" not in said and said.isprintable() and len(said) < 300
 
 
 def test_kept_answers_have_a_limit_of_size_and_age(

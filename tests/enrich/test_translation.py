@@ -347,6 +347,9 @@ def test_the_same_text_is_no_translation_unless_it_may_be(
         ("[hier](https://a.example)", "[here](https://a.example)", False),
         ("<img src=x>", "<img src=y>", False),
         ("https:\u202a//a.example", "nothing", False),
+        ("Schreib an a@b.example.", "Write to a@b.example.", True),
+        ("Schreib an a@b.example.", "Write to us.", False),
+        ("Schreib an a@b.example.", "Write to a@b.examples.", False),
         ("Zeile\nmit \x1b[31mFarbe", "line with colour", True),
     ],
 )

@@ -17,9 +17,12 @@ from kb.enrich.llm.answering import AskedPassage, QuestionReply, proven
 from kb.errors import UsageError
 from kb.pipeline import stages
 from kb.service import Service
+from kb.service.answer_views import answer_view
 from kb.settings import get_settings
+from kb.types.passages import ON_SCREEN
 from tests.enrich.test_notes import SENTENCES, spoken
 from tests.fakes.chat import KEY, Asked, ChatServer
+from tests.jobs.test_document_results import show
 from tests.support.raising import raises
 from tests.support.spoken_items import ITEM, panel, write
 
@@ -97,6 +100,29 @@ def test_an_answer_leads_to_its_words(
     again = service.answers.ask("When does the ferry leave?")
     assert [each.text for each in again.sentences] == ["It leaves at noon."]
     assert again.sentences[0].citation.deep_link == again.found.hits[0].deep_link
+
+
+@pytest.mark.slow
+def test_words_that_were_on_the_screen_are_not_called_said(
+    service: Service, server: ChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    title = "Harbour dues rise in October"
+    show(service, title)
+    entry = service.items.entry(ITEM.id)
+    stages.publish(service.library, service.settings, entry, panel(*SEGMENTS), "local")
+    server.answer = lambda asked: reply(
+        ("They rise in October.", title, numbered(asked, title)),
+        ("It leaves at noon.", QUOTE, numbered(asked, "Kiruna")),
+    )
+    question = "When do harbour dues rise, and the ferry to Kiruna leave?"
+    found = service.answers.ask(question)
+    origins = [each.citation.origin for each in found.sentences]
+    assert origins == [ON_SCREEN, ""]
+    sources = [each.source for each in answer_view(service, question, found).sentences]
+    assert [each.origin for each in sources] == origins
+    print_local_answer(found)
+    places = [line for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
+    assert ["on screen" in line for line in places] == [False, True, False, False]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from kb.library.extras import Extras
 from kb.pipeline import enrichment
 from kb.service import Service
 from kb.service.language_model import check_language_model
-from kb.settings import get_settings
+from kb.settings import Settings, get_settings
 from kb.storage import write_json
 from kb.transcript.notes import KINDS
 from kb.ui.i18n import notes as texts
@@ -153,12 +153,26 @@ def test_the_price_is_said_before(service: Service, monkeypatch: pytest.MonkeyPa
         estimate = service.language_model.estimate([ITEM.id], ["summary", "speakers"])
         assert estimate is not None and estimate.tokens > 10_000
         assert (estimate.price is None) == (state == "warn")
+    # A translation asks about each language for itself, where the settings name them too.
+    one, three = (
+        _tokens(service, service.settings.replace(
+            llm_url="http://127.0.0.1:8000/v1", llm_model="tiny", translate_into=into
+        ))
+        for into in ("de", "de,fr,es")
+    )  # fmt: skip
+    assert three == 3 * one > 0
     # What reads a text without sending it costs nothing.
     sent = {*KINDS, "translate"}
     others = [name for name in enrichment.step_names() if name not in sent]
     assert "meaning" in others and not enrichment.sends_text(others)
     assert set(enrichment.may_cost_money(enrichment.step_names())) == sent
     assert service.language_model.estimate([ITEM.id], others) is None
+
+
+def _tokens(service: Service, settings: Settings) -> int:
+    service.items.settings = settings
+    found = service.language_model.estimate([ITEM.id], ["translate"])
+    return 0 if found is None else found.tokens
 
 
 def test_names_of_an_item_without_a_channel_go_nowhere(service: Service) -> None:

@@ -135,6 +135,15 @@ def test_the_command_shows_and_exports(
     assert run(["translate", ITEM.id, "--show", "--json"]) == 0
     documents = json.loads(capsys.readouterr().out)["translations"]
     assert [each["language"] for each in documents] == ["de", "fr"]
+    for arguments, languages in (
+        (["--all"], ["de", "fr"]),
+        (["--all", "--into", "German, es"], ["de"]),
+        ([ITEM.id, "--into", "FR"], ["fr"]),
+    ):
+        assert run(["translate", "--show", "--json", *arguments]) == 0
+        documents = json.loads(capsys.readouterr().out)["translations"]
+        assert [each["language"] for each in documents] == languages
+    assert run(["translate", ITEM.id, "--show", "--into", "klingon"]) == 2
     assert run(["export", ITEM.id, "--format", "srt", "--language", "de", "-o", str(tmp_path)]) == 0
     (written,) = tmp_path.glob("*.srt")
     assert written.name.endswith(".de.srt") and GERMAN in written.read_text("utf-8")

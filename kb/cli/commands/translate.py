@@ -16,7 +16,7 @@ from kb.cli.output.progress import print_steps, share_progress
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import format_timestamp
-from kb.service.translations import TRANSLATE, TranslationReport
+from kb.service.translations import TRANSLATE, TranslationReport, language_codes
 from kb.types.sentences import counted
 from kb.types.translation import Translation
 
@@ -57,7 +57,8 @@ def translate(
     if not ids and not every:
         raise UsageError("translate.no_items", "Which items?", hint="kb translate ID…, or --all")
     if show:
-        _show(service, ids or [], into, as_json)
+        there = [each.item.id for each in service.items.listing().entries if each.transcript_path]
+        _show(service, there if every else ids or [], into, as_json)
         return
     report = service.translations.request(None if every else ids, into, via, again=again)
     if report.estimate is not None:
@@ -163,14 +164,13 @@ def summary(found: Translation) -> str:
 
 
 def _show(service: Service, ids: list[str], into: str, as_json: bool) -> None:
-    if not ids:
-        raise UsageError("translate.no_items", "Which items?", hint="kb translate ID…, or --all")
+    codes = language_codes(into) if into else ()
     documents = []
     for item_id in ids:
         entry = service.items.entry(item_id)
         transcript = service.items.transcript(item_id)
         found, problems = service.translations.all_of(entry, transcript)
-        wanted = [each for each in found if not into or each.language in into.split(",")]
+        wanted = [each for each in found if not codes or each.language in codes]
         for problem in problems:
             console.print_warning(f"{problem.message} {problem.hint}")
         if as_json:

@@ -129,8 +129,9 @@ def print_local_answer(answer: LocalAnswer) -> None:
         cited = sentence.citation
         out.print(Text(sentence.text))
         out.print(Text(f"    “{cited.text}”", style="dim"))
-        out.print(Text(f"    {cited.title}, {format_timestamp(cited.start_s)}  {cited.deep_link}",
-                       style="dim"))  # fmt: skip
+        place = f"{cited.title}, {format_timestamp(cited.start_s)}"
+        place += "  on screen" if cited.origin == ON_SCREEN else ""
+        out.print(Text(f"    {place}  {cited.deep_link}", style="dim"))
     if answer.dropped:
         print_note(
             f"Dropped, because it is not in the passages: {answer.dropped} of its sentences."

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from kb.database import Database
+from kb.enrich.llm.answers import plain
 from kb.enrich.llm.endpoint import Endpoint, find_endpoint
 from kb.enrich.llm.errors import BadAnswer, CutAnswer, Declined
 from kb.enrich.llm.ledger import Ledger, Plan, StoredAnswer, Usage
@@ -41,7 +42,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """For whom a question is asked; with `fresh` kept answers do not count."""
+    """For whom a question is asked; with `fresh` only answers that this run got count as kept."""
 
     item_id: str = ""
     run: str = ""
@@ -121,8 +122,11 @@ class LanguageModel:
         self, prompt: Prompt, messages: Sequence[Mapping[str, str]], form: Mapping[str, Any],
         scope: Scope, purpose: str,
     ) -> StoredAnswer:  # fmt: skip
-        key = self._key(prompt, messages, form)
-        if not scope.fresh and (kept := self.ledger.find(key)) is not None:
+        keys = [self._key(prompt, messages, form)]
+        if scope.fresh:  # the steps of one run share their questions, also after a kill
+            keys.append(hashlib.sha256(f"{keys[0]} {scope.run}".encode()).hexdigest())
+        is_kept = not scope.fresh or bool(scope.run)
+        if is_kept and (kept := self.ledger.find(keys[-1])) is not None:
             self.tally.kept += 1
             return kept
         row = self.endpoint.row
@@ -146,7 +150,7 @@ class LanguageModel:
                 answer = _stored(arrived)
                 used = arrived.usage
                 paid = row.price(used.tokens_in, used.tokens_out) if used else None
-                self.ledger.settle(booking, used, paid, key, answer)
+                self.ledger.settle(booking, used, paid, keys, answer)
                 self._count(used, paid)
                 return answer
         raise AssertionError("the last try raises")
@@ -248,7 +252,8 @@ def _read(answer: StoredAnswer, schema: type[Answer]) -> Answer:
         return schema.model_validate(json.loads(_without_fence(answer.text)))
     except ValidationError as error:
         field, problem = first_mistake(error)
-        reason = f"{field}: {problem}"
+        # The answer may have fields with names of its own: such a name is a text of the model, too.
+        reason = plain(f"{field}: {problem}") or problem
     except (ValueError, RecursionError) as error:
         reason = "it is empty" if not answer.text.strip() else str(error).partition(":")[0]
     raise BadAnswer(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import calendar
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -120,9 +120,12 @@ class Ledger:
     @repeated
     def settle(
         self, number: str, usage: Usage | None, price: float | None,
-        key: str = "", answer: StoredAnswer | None = None,
+        keys: Sequence[str] = (), answer: StoredAnswer | None = None,
     ) -> None:  # fmt: skip
-        """Book what a call has used, and keep its answer; without `usage` it stays unknown."""
+        """Book what a call has used, and keep its answer by `keys`.
+
+        Without `usage` the call stays unknown.
+        """
         values: dict[str, object] = {"status": UNKNOWN}
         if usage is not None:
             values = {
@@ -133,8 +136,10 @@ class Ledger:
             now = self._database.time(connection)
             change = sa.update(llm_calls).where(llm_calls.c.id == number)
             connection.execute(change.values(**values, ended_at=now))
-            if answer is not None:
-                size = len(answer.text.encode("utf-8", "replace"))
+            if answer is None:
+                return
+            size = len(answer.text.encode("utf-8", "replace"))
+            for key in keys:
                 connection.execute(sa.delete(llm_answers).where(llm_answers.c.key == key))
                 self._database.insert_if_missing(
                     connection, llm_answers, key=key, answer=answer.text, ending=answer.ending,

@@ -18,6 +18,7 @@ from kb.types.words import UNSPACED
 
 _WORD = re.compile(r"\w+")
 _ADDRESS = re.compile(r"(?:https?://|www\.)[\w./?=&%#~:+-]+", re.IGNORECASE)
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 _NUMBER = re.compile(r"\d+")
 _CHARS_OF_UNSPACED = 2.5  # letters of an alphabet that say as much as one such character
 # A text may become so many times longer, or shorter, with some letters for short ones.
@@ -37,9 +38,12 @@ _RELATED = [
 def shown(text: str, source: str) -> str | None:
     """Return a translation as one line of plain text, "" for none, None if it has markup.
 
-    A bare address that the original shows, sign for sign, may be in its translation.
+    A bare address that the original shows, sign for sign, may be in its translation; one of its own
+    may not, nor one of mail, of which readers of Markdown make a link.
     """
     line = shown_text(text)
+    if set(_MAIL.findall(line)) - set(_MAIL.findall(source)):
+        return None
     said = {each for each in source.split() if _ADDRESS.fullmatch(each)}
     others = [each if each not in said else "-" for each in line.split()]
     return None if MARKUP_SIGNS.search(" ".join(others)) else line

@@ -13,6 +13,7 @@ import streamlit as st
 
 from kb.errors import KBError
 from kb.service.language_model import NO_ADDRESS
+from kb.types.passages import ON_SCREEN
 from kb.types.safe_text import printable
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
@@ -60,7 +61,7 @@ def _terms() -> None:
         return
     try:
         facts = service.language_model.facts()
-        bound = service.answers.estimate("x" * 200)
+        bound = service.answers.estimate()
     except KBError as error:
         messages.error(error)
         return
@@ -119,6 +120,8 @@ def _source(key: str, source: Mapping[str, Any], *, quoted: bool = False) -> Non
             on_click=session.open_item,
             args=(item_id, start_s),
         )
+        if source.get("origin") == ON_SCREEN:
+            st.caption(text("search_on_screen"))
         words = printable(str(source["text"]))
         st.caption(messages.escape_markdown(f"“{words}”" if quoted else words))
 
