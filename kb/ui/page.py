@@ -28,6 +28,7 @@ _BODIES = {name: _tab_body(target) for name, target in session.TABS.items()}
 SIDEBAR_PX = 250
 
 # Figures in a row take the width of their content and wrap; a phone shows three in a row.
+# Words stay beside the button that plays them (`played-`), however long they are.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 2.4rem; padding-bottom: 3rem; max-width: 1400px;
   padding-left: 2.5rem; padding-right: 2.5rem; }
@@ -59,6 +60,10 @@ _STYLE = """<style>
 [class*="st-key-figures-"] [data-testid="stMetricValue"] { font-size: 1.4rem; }
 [class*="st-key-figures-"] [data-testid="stMetricLabel"] * { white-space: normal; }
 [data-testid="stButtonGroup"] [role="radiogroup"] { flex-wrap: wrap; }
+[class*="st-key-played-"] { flex-wrap: nowrap; }
+[class*="st-key-played-"] > :first-child { flex: none; }
+[class*="st-key-played-"] > :last-child { flex: 1 1 0; min-width: 0; }
+[class*="st-key-played-"] button { min-height: 1.6rem; padding-top: 0; padding-bottom: 0; }
 @media (min-width: 641px) and (max-width: 1000px) {
   [data-testid="stColumn"] { min-width: calc(50% - 1rem); }
 }

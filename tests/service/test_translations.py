@@ -198,7 +198,9 @@ def test_the_page_shows_both_side_by_side_as_plain_text(lang: str, service: Serv
     assert SENTENCES[0] in pairs and shown["mark_failed"] in pairs
     assert not [each for each in app.markdown if "evil.example" in each.value]
     choice = next(each for each in app.selectbox if each.label == shown["translation_export"])
-    assert choice.options == [shown["translation_as_said"], "de", "fr"]
+    assert choice.options == [
+        shown["translation_as_said"], shown["language_de"], shown["language_fr"]
+    ]  # fmt: skip
     choice.select("fr")
     run_page(app)
     assert not app.exception

@@ -409,8 +409,8 @@ def test_pages_of_the_screen_are_shown_and_played(
 @pytest.mark.parametrize(
     ("lang", "gone", "taken"),
     [
-        ("en", "Old *talk* is gone from the library", "Words of 01:01 are from there."),
-        ("de", "Old *talk* ist nicht mehr in der Bibliothek", "Worte von 01:01 sind von dort."),
+        ("en", "Old *talk* is gone from the library", "words that are taken from there: 1:01."),
+        ("de", "Old *talk* ist nicht mehr in der Bibliothek", "übernommenen Worte: 1:01."),
     ],
 )
 def test_words_of_a_removed_item_are_named(lang: str, gone: str, taken: str, item_id: str) -> None:
@@ -637,7 +637,7 @@ def test_a_name_suggested_by_a_voice_is_answered_on_the_page(
     extras.write(entry, "voices", {**about, "model": model, "voices": rows}, lambda: nullcontext())
     service.speakers.name(item_id, "S1", "Anna")
     app = page(tab="Library", item=item_id)
-    assert "By the voice: **Anna** (100 % alike)" in page_text(app)
+    assert "Is this **Anna**? The voices are 100 % alike." in page_text(app)
     app.button(f"speaker-{answer}|{item_id}|Speaker 2").click()
     run_page(app)
     shown = {each.shown: each.suggested for each in service.speakers.of(item_id)}

@@ -86,6 +86,11 @@ def has_text(key: str) -> bool:
     return key in MESSAGES[DEFAULT_LANGUAGE]
 
 
+def language_text(code: str) -> str:
+    """Return the name of a language in the page's language; its code where there is none."""
+    return text(f"language_{code}") if has_text(f"language_{code}") else code
+
+
 def plural_text(key: str, count: int, **values: object) -> str:
     """The sentence for a number: its `_one` form for one of it. `{count}` has thousands' marks."""
     return text(f"{key}_one" if count == 1 else key, count=format_number(count), **values)

@@ -14,7 +14,7 @@ from kb.service.export_request import ALL, ExportRequest
 from kb.service.notation import FORMAT_GROUPS, FORMATS
 from kb.service.views import LibraryEntry
 from kb.types import CsvForm, Transcript
-from kb.ui.i18n import has_text, plural_text, text
+from kb.ui.i18n import has_text, language_text, plural_text, text
 from kb.ui.tabs.library.export_options import csv_form, export_options
 from kb.ui.web import export_route
 
@@ -29,7 +29,7 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
     with st.container(horizontal=True, vertical_alignment="center", key="exports-head"):
         st.markdown(f"**{text('export')}**", width="content")
         with st.popover(text("export_options"), width="content", key="export-options"):
-            options = replace(export_options(), language=_language(service, entry, transcript))
+            options = export_options()
         names = service.exports.available(transcript, entry.item)
         groups = {
             group: [name for name in names if service.exports.format(name).group == group]
@@ -40,6 +40,8 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
                 kinds = [kind for name in of_group for kind in (name, *_FORMS.get(name, ()))]
                 rows = "\n".join(f"- **{_label(kind)}** – {_use(kind)}" for kind in kinds)
                 st.markdown(f"{text(f'export_group_{group}')}\n\n{rows}")
+        # Beside the options, not in them: it decides about the text of all files below.
+        options = replace(options, language=_language(service, entry, transcript))
     for group, of_group in groups.items():
         with st.container(
             horizontal=True, vertical_alignment="center", key=f"exports-{group}", gap="small"
@@ -58,11 +60,15 @@ def _language(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
     codes = service.translations.current_languages(entry, transcript)
     if not codes:
         return ""
+    # Made here: Streamlit also asks for labels where the visitor's language is not known.
+    labels = {"": text("translation_as_said"), **{code: language_text(code) for code in codes}}
     return st.selectbox(
         text("translation_export"),
         ["", *codes],
-        format_func=lambda code: code or text("translation_as_said"),
+        format_func=labels.__getitem__,
         key=f"export-language|{entry.item.id}",
+        label_visibility="collapsed",
+        width=200,
     ) or ""  # fmt: skip
 
 

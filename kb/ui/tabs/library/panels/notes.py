@@ -84,7 +84,9 @@ def _statements(item_id: str, name: str, cited: tuple[Cited, ...]) -> None:
 def _place(item_id: str, name: str, start_s: float, words: str) -> None:
     """Draw a button that plays from a second, and the words there."""
     time = format_timestamp(start_s)
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+    with st.container(
+        horizontal=True, gap="small", vertical_alignment="top", key=f"played-notes-{name}"
+    ):
         st.button(
             f"▶ {time}",
             key=f"notes-{name}",

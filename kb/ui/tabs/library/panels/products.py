@@ -63,9 +63,11 @@ def _form(entry: LibraryEntry, place: str) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             if kind in _STYLED:
                 usual = "karaoke" if kind == "karaoke" else "plain"
+                styles = {name: style_text(name) for name in STYLES}
                 st.selectbox(
                     text("produce_style"), STYLES, index=STYLES.index(usual),
                     key=f"produce-style-{kind}|{item_id}", width=180,
+                    format_func=styles.__getitem__,
                 )  # fmt: skip
             if kind in _STRETCHED:
                 for name, example in (("from", "1:05"), ("to", "1:20")):
@@ -168,6 +170,11 @@ def kind_text(kind: str) -> str:
     return text(f"produce_{kind}") if has_text(f"produce_{kind}") else kind
 
 
+def style_text(name: str) -> str:
+    """Return the name of a style of captions; one without a text is shown as it is."""
+    return text(f"produce_style_{name}") if has_text(f"produce_style_{name}") else name
+
+
 def _ordered(item_id: str, product: OrderedProduct) -> None:
     sign = messages.publish_sign(SIGNS.get(product.status, product.status))
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -175,7 +182,7 @@ def _ordered(item_id: str, product: OrderedProduct) -> None:
         if product.is_under_way:
             st.button(
                 text("produce_cancel", kind=kind_text(product.kind)),
-                key=f"produce-cancel|{product.step}", type="tertiary", on_click=_cancel,
+                key=f"produce-cancel|{product.step}", on_click=_cancel,
                 args=(item_id, product.step),
             )  # fmt: skip
     if product.error:

@@ -6,11 +6,11 @@ import streamlit as st
 
 from kb.errors import KBError
 from kb.service import Service
-from kb.service.notation import format_timestamp
 from kb.service.views import LibraryEntry
 from kb.types.recurring import RecurringStretch
 from kb.ui.i18n import plural_text, text
 from kb.ui.widgets import messages
+from kb.ui.widgets.player import format_timestamp
 
 MOST = 12  # stretches that are listed
 

@@ -7,11 +7,11 @@ import streamlit as st
 from kb.errors import KBError
 from kb.service import Service
 from kb.service.enrichment import SoundLink
-from kb.service.notation import format_length, format_timestamp
 from kb.service.views import LibraryEntry
 from kb.ui import session
 from kb.ui.i18n import plural_text, text
 from kb.ui.widgets import messages
+from kb.ui.widgets.player import format_timestamp
 
 MOST = 20  # links that are listed
 PLACES = 3  # stretches of one
@@ -55,4 +55,4 @@ def _link(link: SoundLink, number: int) -> None:
     if (more := len(link.stretches) - PLACES) > 0:
         st.caption(plural_text("sound_places_more", more))
     if link.taken_s:
-        st.caption(text("sound_taken", time=format_length(link.taken_s)))
+        st.caption(text("sound_taken", time=messages.format_length(link.taken_s)))

@@ -8,7 +8,7 @@ import streamlit as st
 
 from kb.errors import KBError
 from kb.service import Service
-from kb.service.notation import format_length, format_timestamp, parse_time
+from kb.service.notation import parse_time
 from kb.service.speaker_names import LONGEST_NAME, Excerpt, Speaker
 from kb.service.views import LibraryEntry
 from kb.types import Transcript
@@ -17,8 +17,10 @@ from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.web import media_route
 from kb.ui.widgets import messages
+from kb.ui.widgets.player import format_timestamp
 
 MOST = 20  # speakers that are listed
+_FIELD_PX = 320  # on a phone, each field has a line of its own
 
 _WAITING = "speaker-waiting-for-answer"  # key of the naming that waits for a confirmation
 _FROM, _TO, _WHO = "speaker-from", "speaker-to", "speaker-who"
@@ -58,7 +60,7 @@ def render(
 
 
 def _speaker(item_id: str, speaker: Speaker, found: list[Speaker], place: str) -> None:
-    share = f"{format_length(speaker.seconds)} · {format_number(100 * speaker.share)} %"
+    share = f"{messages.format_length(speaker.seconds)} · {format_number(100 * speaker.share)} %"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = f"speaker-name|{item_id}|{speaker.shown}"
         st.text_input(
@@ -66,6 +68,7 @@ def _speaker(item_id: str, speaker: Speaker, found: list[Speaker], place: str) -
             value=speaker.shown if speaker.is_named else "",
             placeholder=text("speakers_name"),
             max_chars=LONGEST_NAME,
+            width=_FIELD_PX,
             key=key,
             on_change=_rename,
             args=(item_id, speaker, key, place),
@@ -78,6 +81,7 @@ def _speaker(item_id: str, speaker: Speaker, found: list[Speaker], place: str) -
                 others,
                 index=None,
                 placeholder=text("speakers_same_none"),
+                width=_FIELD_PX,
                 key=key,
                 on_change=_merge,
                 args=(item_id, speaker.shown, key, place),

@@ -8,15 +8,15 @@ import streamlit as st
 
 from kb.errors import KBError
 from kb.service import Service
-from kb.service.notation import format_timestamp
 from kb.service.translations import SideBySide, side_by_side
 from kb.service.views import LibraryEntry
 from kb.types import Transcript
 from kb.types.safe_text import printable
 from kb.types.translation import Translation
 from kb.ui import session
-from kb.ui.i18n import plural_text, text
+from kb.ui.i18n import language_text, plural_text, text
 from kb.ui.widgets import messages
+from kb.ui.widgets.player import format_timestamp
 
 AT_ONCE = 40  # segments
 
@@ -39,7 +39,13 @@ def render(service: Service, entry: LibraryEntry, transcript: Transcript | None)
     item_id, shown = entry.item.id, languages[0]
     if len(languages) > 1:
         key = f"translation-language|{item_id}"
-        shown = st.selectbox(text("translation_language"), languages, key=key) or shown
+        # Made here: Streamlit also asks for labels where the visitor's language is not known.
+        names = {code: language_text(code) for code in languages}
+        label = text("translation_language")
+        shown = (
+            st.selectbox(label, languages, key=key, format_func=names.__getitem__, width=200)
+            or shown
+        )
     try:
         found = service.translations.read(entry, transcript, shown)
     except KBError as error:
@@ -54,7 +60,10 @@ def render(service: Service, entry: LibraryEntry, transcript: Transcript | None)
 def _translation(item_id: str, transcript: Transcript, found: Translation) -> None:
     name = "translation_by_at" if found.place else "translation_by"
     by = text(
-        name, language=found.language, model=printable(found.model), place=printable(found.place)
+        name,
+        language=language_text(found.language),
+        model=printable(found.model),
+        place=printable(found.place),
     )
     st.text(f"{by} {text('translation_machine')}")
     if found.licence:
@@ -83,7 +92,9 @@ def _translation(item_id: str, transcript: Transcript, found: Translation) -> No
 def _row(item_id: str, number: int, row: SideBySide, languages: tuple[str, str]) -> None:
     """Draw a segment twice. Both texts are those of strangers: they are shown sign for sign."""
     time = format_timestamp(row.start_s)
-    with st.container(horizontal=True, gap="small", vertical_alignment="top"):
+    with st.container(
+        horizontal=True, gap="small", vertical_alignment="top", key=f"played-translation-{number}"
+    ):
         st.button(
             f"▶ {time}",
             key=f"translation-{number}",
