@@ -118,6 +118,17 @@ def test_silence_gives_an_empty_transcript_and_a_warning(
 
 
 @pytest.mark.slow
+def test_warnings_about_several_files_name_each(kb: Any, tmp_path: Path) -> None:
+    still, hushed = (
+        write_wav(tmp_path / name, silence(0.2 + 0.1 * n)) for n, name in enumerate(("still.wav", "hushed.wav"))
+    )
+    code, _, err = kb("transcribe", still, hushed, "--model", "demo", "-o", tmp_path / "out")
+    assert code == 0
+    for path in (still, hushed):
+        assert f"Warning: {path.name}: No speech was found in this medium.\n" in err
+
+
+@pytest.mark.slow
 def test_a_fifth_of_a_second_of_speech(kb: Any, tmp_path: Path) -> None:
     clip = bank().clip("river", bank().voices("en")[0])[:3200]
     path = write_wav(tmp_path / "short.wav", clip)

@@ -86,7 +86,10 @@ def transcribe(
         service.transcription.require_speakers(options.speaker_count)
     if output is None:
         check_one_document(request)
-    work = _Work(service, request, options, output, overwrite=overwrite, speakers=speakers)
+    work = _Work(
+        service, request, options, output,
+        overwrite=overwrite, speakers=speakers, several=len(files) > 1,
+    )  # fmt: skip
     with ExitStack() as ended:
         ended.callback(service.close)
         media = [_medium(service, name, ended) for name in files]
@@ -134,6 +137,7 @@ class _Work:
         *,
         overwrite: bool,
         speakers: bool,
+        several: bool,
     ) -> None:
         self._service = service
         self._request = request
@@ -141,6 +145,7 @@ class _Work:
         self._output = output
         self._overwrite = overwrite
         self._speakers = speakers
+        self._several = several
         self._names: dict[str, Path] = {}  # of documents, by the file that they are of
 
     def check(self, path: Path) -> None:
@@ -184,14 +189,14 @@ class _Work:
             for name in exports.formats_of(self._request, transcript, None)
         ]
         for warning in transcript.warnings:
-            console.print_warning(warning)
+            self._warn(path, warning)
         if not transcript.text.strip() and not transcript.warnings:
             names = ", ".join(each.format for each in documents)
             console.print_warning(f"{path.name} has no words: its {names} has no text.")
         errors = transcript.expected_errors
         if errors is not None and errors.grade != "A":
             said = likely_wrong(errors.share)
-            console.print_warning(f"{said[0].upper()}{said[1:]}.")
+            self._warn(path, f"{said[0].upper()}{said[1:]}.")
         for each in documents:
             if self._output is None:
                 print_document(each)
@@ -204,6 +209,10 @@ class _Work:
                 )
                 console.print_note(f"Written: {written}")
         return not transcript.truncated
+
+    def _warn(self, path: Path, warning: str) -> None:
+        """Print a warning about a file; of several it names the file."""
+        console.print_warning(f"{path.name}: {warning}" if self._several else warning)
 
 
 def _source(path: Path) -> str:
