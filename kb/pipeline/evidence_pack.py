@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kb import storage
 from kb.library import LibraryEntry
@@ -19,6 +20,7 @@ from kb.pipeline.evidence import CLIP, FRAME, Quoted, quoted, write_parts
 from kb.pipeline.signature import PUBLIC, SIGNATURE, Signer
 from kb.transcript.chunks import format_exact_time
 from kb.types import Transcript
+from kb.types.addresses import is_loopback
 from kb.types.safe_text import clean
 
 SUMS, README = "SHA256SUMS", "README.txt"
@@ -57,6 +59,7 @@ _TAKEN = """The words were not read here. They were taken in from {file}, which
 another program or a person wrote, and may be wrong: listen to the clip."""
 _LINE_TIMES = """Not every line has the times of its words: where the stretch cuts such a line, its
 time is estimated."""
+_OWN_PAGE = "(a page of the library: this link opens on the library's machine alone)"
 _REVISED = "Words of this stretch were changed by hand."
 
 
@@ -116,9 +119,12 @@ def _readme(found: Quoted, names: Sequence[str], start_s: float, end_s: float, s
     item = found.facts["item"]
     title = " ".join(clean(item["title"]).split())
     frame = f"{FRAME:<23} the picture in the middle\n" if FRAME in names else ""
+    link = item["link"] or item["url"]
+    if link and is_loopback(urlsplit(link).hostname):  # whoever gets the pack cannot open it
+        link = f"{link}\n{_OWN_PAGE}"
     return _README.format(
         title=title, line="=" * min(len(title), 78), start=format_exact_time(start_s),
-        end=format_exact_time(end_s), quote=found.text, link=item["link"] or item["url"],
+        end=format_exact_time(end_s), quote=found.text, link=link,
         clip=next(name for name in names if Path(name).stem == CLIP), frame=frame,
         origin=_origin(found.facts), signed=signed,
     )  # fmt: skip

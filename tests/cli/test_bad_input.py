@@ -119,9 +119,8 @@ def test_silence_gives_an_empty_transcript_and_a_warning(
 
 @pytest.mark.slow
 def test_warnings_about_several_files_name_each(kb: Any, tmp_path: Path) -> None:
-    still, hushed = (
-        write_wav(tmp_path / name, silence(0.2 + 0.1 * n)) for n, name in enumerate(("still.wav", "hushed.wav"))
-    )
+    still = write_wav(tmp_path / "still.wav", silence(0.2))
+    hushed = write_wav(tmp_path / "hushed.wav", silence(0.3))
     code, _, err = kb("transcribe", still, hushed, "--model", "demo", "-o", tmp_path / "out")
     assert code == 0
     for path in (still, hushed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import zipfile
@@ -12,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from kb.cli import run
 from kb.errors import UsageError
 from kb.library.trash import RemovedItem, Trash
 from kb.media import sha256_of
 from kb.media.probe import probe
-from kb.pipeline import stages
+from kb.pipeline import evidence_pack, stages
+from kb.pipeline.evidence import quoted
 from kb.service import Service, health
 from kb.service.evidence import SUMS, check_pack
 from kb.service.video import Wish
-from kb.settings import Settings
+from kb.settings import Settings, get_settings
 from kb.types import MediaItem, MediaRef
 from tests.support import films
 from tests.support.films import grey, spoken, tone
@@ -140,6 +143,39 @@ def test_a_signed_pack_names_its_key(service: Service, tmp_path: Path) -> None:
     secret = (service.library.home / "evidence-key.pem").read_bytes().splitlines()[1]
     for each in (tmp_path / "folder").iterdir():
         assert secret not in each.read_bytes()
+
+
+def test_the_named_command_checks_a_pack_with_a_space_in_its_name(
+    service: Service,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KB_HOME", str(service.library.home))
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    made = ["evidence", ITEM.id, "--from", "0.3", "--to", "2.0", "--sign", "-o", "the pack.zip"]
+    assert run(made) == 0
+    (command,) = capsys.readouterr().err.split("kb verify ")[1:]
+    assert run(["verify", *shlex.split(command)]) == 0
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("link", "is_own"),
+    [("http://127.0.0.1:8501/?item=a&t=3", True), ("http://localhost:8501/?t=3", True),
+     ("https://library.example.org/?t=3", False), ("", False)],
+)  # fmt: skip
+def test_a_link_that_opens_on_one_machine_is_said_to_be_so(
+    service: Service, link: str, is_own: bool
+) -> None:
+    entry = service.items.entry(ITEM.id)
+    words = spoken(["We have seen it"])
+    found = quoted(entry, words, 0.3, 2.0, "")
+    facts = {**found.facts, "item": {**found.facts["item"], "link": link}}
+    text = evidence_pack._readme(replace(found, facts=facts), ("clip.mp4",), 0.3, 2.0, "")
+    assert f"Where: {link or ITEM.url}\n" in text
+    assert ("on the library's machine alone" in text) is is_own
 
 
 def test_a_film_of_an_item(service: Service, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from kb.cli.output.progress import media_progress
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import parse_time
+from kb.types.safe_text import command_argument
 
 
 def register(app: typer.Typer) -> None:
@@ -63,5 +64,5 @@ def evidence(
     if key:
         console.print_note(
             f"Signed by the key {key}. Tell it to those who get the pack, by another way: "
-            f"kb verify {made.name} --key {key[:16]}"
+            f"kb verify {command_argument(made.name)} --key {key[:16]}"
         )
