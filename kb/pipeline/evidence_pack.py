@@ -120,7 +120,7 @@ def _readme(found: Quoted, names: Sequence[str], start_s: float, end_s: float, s
     title = " ".join(clean(item["title"]).split())
     frame = f"{FRAME:<23} the picture in the middle\n" if FRAME in names else ""
     link = item["link"] or item["url"]
-    if link and is_loopback(urlsplit(link).hostname):  # whoever gets the pack cannot open it
+    if link and is_loopback(urlsplit(link).hostname):  # not for those who get the pack
         link = f"{link}\n{_OWN_PAGE}"
     return _README.format(
         title=title, line="=" * min(len(title), 78), start=format_exact_time(start_s),
