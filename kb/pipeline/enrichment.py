@@ -30,8 +30,10 @@ from kb.pipeline.speakers import named_speakers
 from kb.pipeline.stored_media import StoredMedia
 from kb.pipeline.vocabulary import Vocabulary
 from kb.settings import Settings, get_settings
+from kb.transcript.digest import text_digest
 from kb.transcript.notes import KINDS, read_notes
 from kb.transcript.speaker_names import KEY as NAMES
+from kb.transcript.translation import ENGINE as TRANSLATED
 from kb.transcript.translation import language_of, read_translation
 from kb.types import Transcript
 from kb.types.notes import Notes
@@ -192,7 +194,9 @@ def notes(library: Library, entry: LibraryEntry, transcript: Transcript) -> Note
     """
     extras = Extras(library)
     found = {kind: extras.read(entry, kind) for kind in KINDS}
-    return read_notes({k: each for k, each in found.items() if each and _is_of(each, transcript)})
+    return _read_notes(
+        {k: each for k, each in found.items() if each and _is_of(each, transcript)}, transcript
+    )
 
 
 def is_current(
@@ -386,7 +390,7 @@ def with_results(
                     noted[name] = document
         except LibraryError as error:
             log.warning("%s: %s", entry.item.id, error.message)
-    if noted and not (found := read_notes(noted)).is_empty:
+    if noted and not (found := _read_notes(noted, transcript)).is_empty:
         transcript = replace(transcript, notes=found)
     return transcript if labels else named_speakers(entry, transcript)
 
@@ -438,6 +442,20 @@ def _index(library: Library, entry: LibraryEntry, settings: Settings) -> None:
         return
     if "local" in now.published or "local" in settings.sink_names:
         stages.publish(library, settings, now, stages.read_transcript(library, now), "local")
+
+
+def _read_notes(documents: Mapping[str, Mapping[str, Any]], transcript: Transcript) -> Notes:
+    """Return notes, and whether they are of the words as they are now.
+
+    A translation is of those words itself, or it is not shown.
+    """
+    found = read_notes(documents)
+    if transcript.engine == TRANSLATED:
+        return found
+    now = text_digest(transcript)
+    bases = [each.get(BASIS) for each in documents.values()]
+    made_of = {str(each.get("words") or now) for each in bases if isinstance(each, dict)}
+    return replace(found, of_earlier_words=bool(made_of - {now}))
 
 
 def _is_of(document: Mapping[str, Any], transcript: Transcript) -> bool:

@@ -106,7 +106,8 @@ class ItemNotes:
     """Notes of a language model about a recording; empty parts were not made, or are empty.
 
     Sentences and titles are the model's, quotes are the transcript's. `dropped` statements had no
-    proof, or links or markup; `parts_unread` of `parts` got no usable answer.
+    proof, or links or markup; `parts_unread` of `parts` got no usable answer. With
+    `of_earlier_words` the transcript has changed since: quotes may be of the words before.
     """
 
     id: str
@@ -124,6 +125,7 @@ class ItemNotes:
     parts: int
     parts_unread: int
     doubtful: str
+    of_earlier_words: bool
 
 
 def answer_view(service: Service, question: str, answer: LocalAnswer) -> LibraryAnswer:
@@ -209,6 +211,7 @@ def notes_view(service: Service, item_id: str) -> ItemNotes:
         parts=found.parts,
         parts_unread=found.parts_unread,
         doubtful=doubt(entry),
+        of_earlier_words=found.of_earlier_words,
     )  # fmt: skip
 
 

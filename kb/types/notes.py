@@ -55,7 +55,8 @@ class Notes:
     """The notes of one item; empty parts were not made, or nothing was found.
 
     `dropped` counts statements that were not found in the transcript, or had links or markup;
-    `parts_unread` of `parts` got no answer that could be used. `model` and `place` made them.
+    `parts_unread` of `parts` got no answer that could be used. `model` and `place` made them. With
+    `of_earlier_words` the words have changed since, and quotes may be of those before.
     """
 
     summary: dict[str, tuple[Cited, ...]]
@@ -68,6 +69,7 @@ class Notes:
     parts_unread: int = 0
     model: str = ""
     place: str = ""
+    of_earlier_words: bool = False
 
     @property
     def is_empty(self) -> bool:

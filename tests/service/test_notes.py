@@ -15,6 +15,8 @@ from kb.errors import ModelUnavailable, UsageError
 from kb.library.extras import Extras
 from kb.pipeline import enrichment
 from kb.service import Service
+from kb.service.answer_views import notes_view
+from kb.service.export_request import ExportRequest
 from kb.service.language_model import check_language_model
 from kb.settings import Settings, get_settings
 from kb.storage import write_json
@@ -122,6 +124,23 @@ def test_a_text_that_came_into_the_file_otherwise_is_plain_too(service: Service)
     app = page(tab="Library", item=ITEM.id)
     assert hostile in [each.value for each in app.text]
     assert not [each for each in app.markdown if "evil.example" in each.value]
+
+
+@pytest.mark.slow
+def test_notes_of_earlier_words_say_so(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for change, is_said in (("Kiruna", False), ("Narvik", True), ("Kiruna", False)):
+        write(service, panel(*spoken([each.replace("Kiruna", change) for each in SENTENCES])))
+        entry = service.items.entry(ITEM.id)
+        assert service.language_model.notes(entry).of_earlier_words == is_said, change
+        assert notes_view(service, ITEM.id).of_earlier_words == is_said
+        (exported,) = service.exports.documents(ITEM.id, ExportRequest(("notes",)), [])
+        assert ("earlier words" in str(exported.document)) == is_said
+        assert run(["notes", ITEM.id]) == 0
+        assert ("earlier words" in " ".join(capsys.readouterr().err.split())) == is_said
+        warned = texts.EN["notes_old"] in page_text(page(tab="Library", item=ITEM.id))
+        assert warned == is_said
 
 
 def test_nothing_was_noted_of_other_words(service: Service) -> None:

@@ -70,6 +70,8 @@ def _print(found: Notes) -> None:
 def origin(found: Notes) -> str:
     """Return who made the notes, and what was left out, as a sentence."""
     words = f"Written by {found.model} at {found.place}; the quotes are the transcript's own words."
+    if found.of_earlier_words:
+        words += " The transcript has changed since: quotes may be of its earlier words."
     if found.dropped:
         dropped = counted(found.dropped, "statement")
         words += f" Dropped without a proof, or for links or markup: {dropped}."

@@ -67,6 +67,8 @@ def origin(notes: Notes) -> str:
         f"Written by {_line(notes.model)} at {_line(notes.place)}, a language model. Titles and "
         "sentences are its own; the quotes are the transcript's words."
     )
+    if notes.of_earlier_words:
+        said += " The transcript has changed since: quotes may be of its earlier words."
     if notes.dropped:
         said += f" Dropped without a proof: {counted(notes.dropped, 'statement')}."
     return said

@@ -43,6 +43,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         "id": item.id if item else "",
         "title": item.title if item else "",
         "written_by": {"model": notes.model, "place": notes.place},
+        "of_earlier_words": notes.of_earlier_words,
         "dropped": notes.dropped,
         "parts": notes.parts,
         "parts_unread": notes.parts_unread,

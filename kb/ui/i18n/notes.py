@@ -5,6 +5,8 @@ EN: dict[str, str] = {
     "notes_listen_help": "Reads the summary aloud on this machine.",
     "notes_title": "Noted by a language model",
     "notes_origin": "Written by {model} at {place}. The quotes are the transcript's own words.",
+    "notes_old": "The transcript has changed since. Quotes may be of its earlier words until the "
+    "notes are made again.",
     "notes_dropped": "{count} statements were dropped: the transcript does not prove them, or "
     "they had links or markup.",
     "notes_dropped_one": "1 statement was dropped: the transcript does not prove it, or it had "
@@ -22,6 +24,8 @@ DE: dict[str, str] = {
     "notes_title": "Von einem Sprachmodell notiert",
     "notes_origin": "Geschrieben von {model} auf {place}. Die Zitate sind die Worte des "
     "Transkripts.",
+    "notes_old": "Das Transkript hat sich seither geändert. Zitate können von den früheren Worten "
+    "sein, bis die Notizen neu gemacht sind.",
     "notes_dropped": "{count} Aussagen fielen weg: Das Transkript belegt sie nicht, oder "
     "sie hatten Links oder Auszeichnungen.",
     "notes_dropped_one": "1 Aussage fiel weg: Das Transkript belegt sie nicht, oder sie "

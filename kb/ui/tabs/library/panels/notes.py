@@ -31,6 +31,8 @@ def render(service: Service, entry: LibraryEntry, transcript: Transcript | None)
         return
     st.markdown(f"**{text('notes_title')}**")
     st.text(text("notes_origin", model=printable(found.model), place=printable(found.place)))
+    if found.of_earlier_words:
+        st.warning(text("notes_old"))
     for words in _left_out(found):
         st.caption(words)
     item_id = entry.item.id
