@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,11 +121,13 @@ class Enrichment:
         fetch_picture: bool | None = None,
         sure: bool = False,
         more: Mapping[str, Any] | None = None,
+        before: Callable[[EnrichReport], None] = lambda report: None,
     ) -> EnrichReport:
         """Queue steps of finished items, of all of them without `ids`.
 
         `fetch_picture` fetches the picture of what is kept as sound; None takes the setting; `more`
-        are the options of a translation, by default those of the settings. What
+        are the options of a translation, by default those of the settings; `before` is called with
+        what is to be queued, before a worker can see any of it. What
         has its result already is left, unless `again`. Raises UsageError for an unknown id or step,
         if no step of `auto` can be carried out here, and unless `sure` if the results would change
         many published items. Such an item is marked as changed and sent by an act alone.
@@ -175,6 +177,7 @@ class Enrichment:
         queued = {item_id for step, item_id in report.queued if step in in_documents}
         changed = (entry for entry in entries if entry.item.id in queued)
         require_sure(changed, self.items.settings, sure=sure)
+        before(report)
         for keys, given in _requests(report.queued, options, under_way):
             self.queue.request_steps(keys, given)
         return report

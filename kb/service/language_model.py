@@ -10,8 +10,9 @@ from kb.jobs.queue.client import JobQueue
 from kb.library import Library
 from kb.library.metadata import LibraryEntry
 from kb.pipeline import enrichment, language_model
-from kb.pipeline.language_model import TRANSLATE, LanguageModelFacts
+from kb.pipeline.language_model import TRANSLATE
 from kb.pipeline.language_model import Estimate as Estimate
+from kb.pipeline.language_model import LanguageModelFacts as LanguageModelFacts
 from kb.pipeline.vocabulary import LONGEST, Vocabulary
 from kb.service.items import Items
 from kb.settings import Settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kb.errors import KBError, LibraryError
@@ -45,9 +45,17 @@ class Translations:
     language_model: LanguageModels
 
     def request(
-        self, ids: Sequence[str] | None, into: str = "", via: str = "", *, again: bool = False
+        self,
+        ids: Sequence[str] | None,
+        into: str = "",
+        via: str = "",
+        *,
+        again: bool = False,
+        before: Callable[[TranslationReport], None] = lambda report: None,
     ) -> TranslationReport:
         """Queue translations of items, of all that have words without `ids`.
+
+        `before` is called with what is to be queued, before a worker can see any of it.
 
         Raises UsageError for a language or way that is not known and for an unknown id, and the
         error of what this machine lacks for the way; nothing is queued then.
@@ -66,11 +74,16 @@ class Translations:
         wanted = [each.item.id for each in entries if each.item.id not in set(same)]
         if not wanted:
             return TranslationReport(EnrichReport(), codes, way, same)
-        report = self.enrichment.run(wanted, (TRANSLATE,), again=again, more=options)
-        found = TranslationReport(report, codes, way, same)
-        queued = [item_id for _, item_id in report.queued]
-        if way == "llm" and queued:
-            found.estimate = self.language_model.estimate(queued, [TRANSLATE], languages=codes)
+        found = TranslationReport(EnrichReport(), codes, way, same)
+
+        def announce(report: EnrichReport) -> None:
+            found.steps = report
+            queued = [item_id for _, item_id in report.queued]
+            if way == "llm" and queued:
+                found.estimate = self.language_model.estimate(queued, [TRANSLATE], languages=codes)
+            before(found)
+
+        self.enrichment.run(wanted, (TRANSLATE,), again=again, more=options, before=announce)
         return found
 
     def languages(self, entry: LibraryEntry) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kb.cli import run
+from kb.cli.output import console
 from kb.cli.output.search import print_local_answer
 from kb.enrich.llm.answering import AskedPassage, QuestionReply, proven
 from kb.errors import UsageError
@@ -190,3 +191,34 @@ def test_sentences_of_an_answer_that_is_none_do_not_count() -> None:
     answer = QuestionReply.model_validate(json.loads(reply(CASES[0][0], found=False)))
     assert proven(answer, PASSAGES).sentences == ()
     assert proven(answer, [replace(PASSAGES[0], title="")]).dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "subject"),
+    [
+        (["enrich", ITEM.id, "--steps", "summary"], "Transcripts go to tiny"),
+        (["translate", ITEM.id, "--into", "de"], "Transcripts go to tiny"),
+        (["ask", "When does the ferry leave?", "--to", "local"], "Passages that fit go to tiny"),
+    ],
+    ids=["enrich", "translate", "ask"],
+)
+def test_what_is_sent_is_said_before_anything_is_asked_or_queued(
+    command: list[str],
+    subject: str,
+    service: Service,
+    server: ChatServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[tuple[str, int, int]] = []
+
+    def note(message: str) -> None:
+        steps = service.queue.steps.for_items([ITEM.id]).get(ITEM.id, [])
+        said.append((message, len(steps), len(server.asked)))
+
+    monkeypatch.setattr(console, "print_note", note)
+    run(command)
+    first = next(each for each in said if each[0].startswith(subject))
+    assert "at most" in first[0] and "if no question has to be asked twice" in first[0]
+    assert first[1:] == (0, 0)
+    if command[0] != "ask":
+        assert service.queue.steps.for_items([ITEM.id])[ITEM.id]

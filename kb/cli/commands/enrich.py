@@ -12,6 +12,7 @@ import typer
 from kb.cli.options import FAILED, Json, Sure
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
+from kb.cli.output.language_model import print_estimate
 from kb.cli.output.progress import print_steps
 from kb.errors import KBError, UsageError
 from kb.options import parse_names
@@ -70,12 +71,14 @@ def enrich(
     if not ids and not every:
         raise UsageError("enrich.no_items", "Which items?", hint="kb enrich ID…, or --all")
     chosen = None if every else ids
+    said: list[Estimate | None] = []
     report = service.enrichment.run(
         chosen, parse_names(steps), again=again, speakers=speakers, sample_rate=sample_rate,
         fetch_picture=fetch_picture,
         sure=yes,
+        before=lambda found: said.append(_say_estimate(service, found.queued)),
     )  # fmt: skip
-    estimate = _say_estimate(service, report.queued)
+    estimate = said[0] if said else None
     item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
     if wait:
         service.follow.wait_for_steps(item_ids, on_steps=print_steps)
@@ -113,11 +116,7 @@ def _say_estimate(service: Service, queued: list[tuple[str, str]]) -> Estimate |
         facts = service.language_model.facts()
     except KBError:
         return None  # the step itself says what is missing
-    price = "at an unknown price" if estimate.price is None else f"{estimate.price:.2f} USD"
-    console.print_note(
-        f"Transcripts go to {facts.model} at {facts.place}: at most {estimate.tokens:,} tokens, "
-        f"{price}."
-    )
+    print_estimate("Transcripts go", facts, estimate)
     return estimate
 
 

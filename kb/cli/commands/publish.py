@@ -13,6 +13,7 @@ import typer
 from kb.cli.options import FAILED, Json, Overwrite, with_run_options
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
+from kb.cli.output.language_model import print_estimate
 from kb.cli.output.library import new_library_note
 from kb.cli.output.progress import count_progress
 from kb.cli.output.search import answer_document, print_local_answer
@@ -121,6 +122,9 @@ def ask(
     """Ask a knowledge base; sources lead to video and second."""
     service = Service.of_existing_library() if to == "local" else Service.for_reading()
     if to == "local":
+        if service.language_model.lacking is None:
+            found = service.answers.estimate(question)
+            print_estimate("Passages that fit go", service.language_model.facts(), found)
         local = service.answers.ask(question, limit)
         if as_json:
             console.print_json(answer_document(local))

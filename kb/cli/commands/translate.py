@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -12,13 +12,18 @@ from rich.text import Text
 from kb.cli.options import FAILED, Json
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
+from kb.cli.output.language_model import print_estimate
 from kb.cli.output.progress import print_steps, share_progress
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import format_timestamp
-from kb.service.translations import TRANSLATE, TranslationReport, language_codes
 from kb.types.sentences import counted
 from kb.types.translation import Translation
+
+if TYPE_CHECKING:
+    from kb.service.translations import TranslationReport
+
+TRANSLATE = "translate"  # the name of the step; the module that has it loads the engines
 
 
 def register(app: typer.Typer) -> None:
@@ -60,9 +65,10 @@ def translate(
         there = [each.item.id for each in service.items.listing().entries if each.transcript_path]
         _show(service, there if every else ids or [], into, as_json)
         return
-    report = service.translations.request(None if every else ids, into, via, again=again)
-    if report.estimate is not None:
-        _say_estimate(service, report)
+    report = service.translations.request(
+        None if every else ids, into, via, again=again,
+        before=lambda found: _say_estimate(service, found),
+    )  # fmt: skip
     keys = [*report.steps.queued, *report.steps.under_way]
     item_ids = list(dict.fromkeys(item_id for _, item_id in keys))
     if wait and item_ids:
@@ -110,13 +116,8 @@ def _share(service: Service, item_ids: list[str]) -> float:
 
 
 def _say_estimate(service: Service, report: TranslationReport) -> None:
-    estimate, facts = report.estimate, service.language_model.facts()
-    assert estimate is not None
-    price = "at an unknown price" if estimate.price is None else f"{estimate.price:.2f} USD"
-    console.print_note(
-        f"Transcripts go to {facts.model} at {facts.place}: at most {estimate.tokens:,} tokens, "
-        f"{price}."
-    )
+    if report.estimate is not None:
+        print_estimate("Transcripts go", service.language_model.facts(), report.estimate)
 
 
 def _print(service: Service, report: TranslationReport, *, waited: bool) -> None:
@@ -164,6 +165,8 @@ def summary(found: Translation) -> str:
 
 
 def _show(service: Service, ids: list[str], into: str, as_json: bool) -> None:
+    from kb.service.translations import language_codes
+
     codes = language_codes(into) if into else ()
     documents = []
     for item_id in ids:
