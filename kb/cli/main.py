@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -326,8 +327,18 @@ def open_app(
                 f"Links of other commands and of documents lead to {get_settings().public_url}; "
                 f"to this dashboard with KB_PUBLIC_URL=http://127.0.0.1:{port}."
             )
-    done = subprocess.run(command, cwd=BUNDLED, env=environment, check=False)
-    raise typer.Exit(done.returncode)
+    raise typer.Exit(_run_until_ended(command, environment))
+
+
+def _run_until_ended(command: list[str], environment: dict[str, str]) -> int:
+    """Run the dashboard's server; who ends this process ends the server. Return its exit code."""
+    with subprocess.Popen(command, cwd=BUNDLED, env=environment) as server:
+        for name in ("SIGTERM", "SIGHUP"):
+            if number := getattr(signal, name, None):  # Windows has no SIGHUP
+                signal.signal(number, lambda *_: server.terminate())
+        # On Ctrl-C the server gets the signal of the terminal, too: `with` waits for its end.
+        code = server.wait()
+    return code if code >= 0 else 128 - code
 
 
 @app.callback(invoke_without_command=True)

@@ -138,10 +138,12 @@ def test_dashboard_starts(installed: Installed) -> None:
         assert page.poll() is None, (installed.folder / "log").read_text(encoding="utf-8")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
             assert b"<title>" in answer.read()
+        page.terminate()  # `kb app` alone: the server behind it ends, too
+        page.wait(WAIT_S)
+        until(lambda: not _answers(port), "the end of the server")
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(page.pid, 15)
-        page.wait(WAIT_S)
+            os.killpg(page.pid, 9)
 
 
 def _answers(port: int) -> bool:
