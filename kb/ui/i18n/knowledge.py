@@ -87,6 +87,7 @@ EN: dict[str, str] = {
     "knowledge_elsewhere": "not in this library",
     # Ask this library
     "ask_library": "Ask this library",
+    "ask_library_button": "Ask the recordings",
     "ask_library_label": "Question to the recordings of this library",
     "ask_library_no_model": "No language model is configured (KB_LLM_URL): the passages that fit "
     "best are shown, and nothing leaves this machine.",
@@ -198,6 +199,7 @@ DE: dict[str, str] = {
     "knowledge_no_sources": "Die Antwort nennt keine Quelle.",
     "knowledge_elsewhere": "nicht in dieser Bibliothek",
     "ask_library": "Diese Bibliothek fragen",
+    "ask_library_button": "Die Aufnahmen fragen",
     "ask_library_label": "Frage an die Aufnahmen dieser Bibliothek",
     "ask_library_no_model": "Es ist kein Sprachmodell eingerichtet (KB_LLM_URL): Die passendsten "
     "Stellen werden gezeigt, und nichts verlässt diesen Rechner.",

@@ -39,7 +39,7 @@ def render() -> None:
             persist_state="session",
         )
         st.form_submit_button(
-            text("knowledge_ask_button"),
+            text("ask_library_button"),
             type="primary",
             on_click=_ask,
             disabled=task_progress.running(TASK),
