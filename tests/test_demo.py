@@ -37,7 +37,7 @@ def demo(code: Path) -> subprocess.CompletedProcess[str]:
     environment.pop("KB_STEP_MODELS", None)  # the steps run where setup has brought their parts
     return subprocess.run(
         [sys.executable, "tools/demo.py"],
-        cwd=code, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=False,
+        cwd=code, env=environment, capture_output=True, text=True, timeout=2 * WAIT_S, check=False,
     )  # fmt: skip
 
 
