@@ -11,6 +11,8 @@ import numpy.typing as npt
 from kb.enrich.screen import parts
 
 LEAST_SCORE = 0.5
+# A character that stands alone with less is mostly a drawing: a lighthouse was read as 1 with 0.64.
+LEAST_SCORE_ALONE = 0.8
 # A box of the height of its text has about two characters for each height; in one with fewer, the
 # text is of a script that the network does not know.
 _CHARACTERS = 0.6
@@ -107,7 +109,8 @@ class RapidReader:
             said = " ".join(str(text).split())
             corners = box + np.array((columns.start, rows.start))
             (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
-            if score < LEAST_SCORE or is_too_short(said, right - left, bottom - top):
+            least = LEAST_SCORE_ALONE if len(said) == 1 else LEAST_SCORE
+            if score < least or is_too_short(said, right - left, bottom - top):
                 unread += 1
                 continue
             if not any(sign.isalnum() for sign in said):

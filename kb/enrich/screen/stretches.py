@@ -51,9 +51,10 @@ class Stretches:
         self._container, self._stream, self._zero_s = container, stream, zero_s
         self._due_s = 0.0  # of the next sample
         self._last: Grey | None = None  # picture of the last sample
+        self._last_s = 0.0
 
     def samples(self) -> Iterator[Sample]:
-        """Yield samples in order of time, at most one for each second."""
+        """Yield samples in order of time, one for each second, and keyframes that differ."""
         stretch = _Stretch()
         for packet in packets(self._container, self._stream):
             at_s = self._time(packet)
@@ -65,7 +66,7 @@ class Stretches:
                 if not stretch.is_open:
                     yield from self._closed(stretch, picture)
                 if frame is not None:
-                    yield from self._taken([frame])
+                    yield from self._taken([frame], alone=True)
                 stretch = _Stretch([packet], picture, at_s, packet.size)
             elif stretch.is_open:
                 yield from self._taken(decoded(self._stream, packet))
@@ -134,12 +135,21 @@ class Stretches:
         yield from decoded(self._stream, None)
         self._stream.codec_context.flush_buffers()
 
-    def _taken(self, frames: Iterable[av.VideoFrame]) -> Iterator[Sample]:
+    def _taken(self, frames: Iterable[av.VideoFrame], *, alone: bool = False) -> Iterator[Sample]:
+        """Yield those that are due; of keyframes `alone` also one that shows another picture.
+
+        Nothing of the stretch behind it may be decoded, and the second of the change would be lost.
+        """
         for frame in frames:
             at_s = self._time(frame)
-            if at_s is None or at_s < self._due_s:
-                continue  # also of a clock that began again: what was seen has its time
-            self._due_s = float(int(at_s) + 1)
+            if at_s is None:
+                continue
+            if at_s < self._due_s:
+                # Also of a clock that began again: what was seen has its time.
+                new = alone and at_s > self._last_s and self._last is not None
+                if not new or not _differ(self._last, grey(frame)):  # type: ignore[arg-type]
+                    continue
+            self._due_s, self._last_s = float(int(at_s) + 1), at_s
             self._last = grey(frame)
             yield Sample(at_s, self._last, frame)
 
