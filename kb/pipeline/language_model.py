@@ -19,6 +19,7 @@ from kb.enrich.llm.ledger import Booked, Ledger
 from kb.enrich.llm.windows import SHARED, WORDS
 from kb.library import LibraryEntry
 from kb.settings import Settings
+from kb.types.translation import TRANSLATE as TRANSLATE
 
 _FORM_BYTES = 6_000  # of a window's instructions and the form of its answer
 _SUMMARY_BYTES = 30_000  # of the statements that a summary is made of
@@ -26,7 +27,6 @@ _LEAST_WINDOW_BYTES = 12_000  # a window has 3,000 words, of four bytes and more
 _LINES_FORM_BYTES = 9_000  # of the instructions for lines to translate and the form of the answer
 _LEAST_LINES_BYTES = 1_500  # such a question has 500 words or 40 sentences
 
-TRANSLATE = "translate"  # name of the step
 INTO, VIA = "into", "via"  # its options: codes with commas between them, and the way
 
 

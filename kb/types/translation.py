@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+TRANSLATE = "translate"  # name of the step
+
 # Why a segment has no text. Nothing else is put in its place.
 FAILED = "failed"  # no usable answer
 UNTRANSLATED = "untranslated"  # the words came back as they were

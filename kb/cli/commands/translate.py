@@ -18,12 +18,10 @@ from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import format_timestamp
 from kb.types.sentences import counted
-from kb.types.translation import Translation
+from kb.types.translation import TRANSLATE, Translation
 
 if TYPE_CHECKING:
     from kb.service.translations import TranslationReport
-
-TRANSLATE = "translate"  # the name of the step; the module that has it loads the engines
 
 
 def register(app: typer.Typer) -> None:
