@@ -40,8 +40,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def dashboard(home: Path, log: Path, *, cwd: Path = ROOT, **settings: str) -> Iterator[str]:
+def dashboard(
+    home: Path, log: Path, *, cwd: Path = ROOT, script: str = "streamlit_app.py", **settings: str
+) -> Iterator[str]:
     """Run `streamlit run` over a library folder; yield its address, and end it afterwards.
+
+    `script` is the page's file, relative to the repository.
 
     It uses the demo recognizer unless `settings` (environment variables) change it. Tests that
     write `.env` pass a different `cwd`, which must hold an `.env` and receives the page's
@@ -57,10 +61,11 @@ def dashboard(home: Path, log: Path, *, cwd: Path = ROOT, **settings: str) -> It
         "KB_MODEL": "demo",
         "KB_PRESET": "optimiert",
         "KB_SINKS": "local",
+        "PYTHONPATH": str(ROOT),
         "KB_ENV_FILE": os.devnull if cwd == ROOT else str(cwd / ".env"),
         **settings,
     }
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / script)]
     with log.open("wb") as output:
         server = subprocess.Popen(
             [*command, "--server.port", str(port)],
