@@ -73,7 +73,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         *_embedder(settings),
         _detector(),
         *_steps(settings),
-        *_meaning(settings),
+        *check_meaning(settings),
         *_language_model(settings),
         *_voices(settings),
         _presets(settings),
@@ -202,7 +202,7 @@ def _embedder(settings: Settings) -> list[HealthCheck]:
     return [HealthCheck("Embedding model", "warn" if fix else "ok", repository + found, fix)]
 
 
-def _meaning(settings: Settings) -> list[HealthCheck]:
+def check_meaning(settings: Settings) -> list[HealthCheck]:
     """Check that the index has vectors of all items, of the model that is here."""
     from kb.sinks.local.sink import LocalSink
 
@@ -217,6 +217,9 @@ def _meaning(settings: Settings) -> list[HealthCheck]:
     have = found.items - len(found.lacking)
     detail = f"{have} of {counted(found.items, 'item')} can be found by meaning ({found.model})"
     fix = "The others by: kb enrich --all --steps meaning" if found.lacking else ""
+    if found.others:  # an item has vectors of one model: two machines would replace each other's
+        detail += f"; others have vectors of {' and '.join(found.others)}"
+        fix += ". Machines of one library need one model: KB_EMBEDDING_MODEL, the same on each"
     return [HealthCheck("Meaning", "warn" if fix else "ok", detail, fix)]
 
 

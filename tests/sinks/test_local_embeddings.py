@@ -149,6 +149,9 @@ def test_vectors_of_two_models_are_never_compared(tmp_path: Path) -> None:
     assert (one.vector_states().lacking, two.vector_states().lacking) == (
         ("test:two",), ("test:one",),
     )  # fmt: skip
+    assert (one.vector_states().others, two.vector_states().others) == (
+        ("letters:two",), ("letters:one",),
+    )  # fmt: skip
     # A process without a model leaves the vectors that it is given.
     plain = opened(tmp_path, "none")
     put_with(plain, "letters:one", "test:three", "third words")

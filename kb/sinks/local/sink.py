@@ -50,6 +50,7 @@ from kb.sinks.local.vectors import (
     NO_TEXTS,
     TextVectors,
     meant_texts,
+    model_in,
     state_of,
 )
 from kb.sinks.local.vocabulary import Vocabulary, VocabularyCache
@@ -71,12 +72,14 @@ class VectorStates:
     """The items of the index by their vectors.
 
     `model` is that of this machine, empty if it has none; `lacking` are the ids of those of `items`
-    that do not have all their vectors of it.
+    that do not have all their vectors of it; `others` are the models that some of these have
+    vectors of, made by another machine or before the setting was changed.
     """
 
     model: str
     items: int
     lacking: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 class LocalSink:
@@ -310,6 +313,7 @@ class LocalSink:
             model,
             len(states),
             tuple(sorted(item_id for item_id, state in states.items() if state != model)),
+            tuple(sorted({model_in(state) for state in states.values()} - {model, ""})),
         )
 
     def partial_ids(self) -> Sequence[str]:
