@@ -1,4 +1,4 @@
-"""Films and evidence packs of items: ordered, cancelled, and their files."""
+"""Films, dubs and evidence packs of items: ordered, cancelled, and their files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
+from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from kb.api.context import ApiContext
 from kb.api.errors import ApiError
+from kb.api.guard import require_paid
 from kb.service.products import KeptProduct, OrderedProduct
 from kb.types.safe_text import clean
 
 Second = Annotated[float, Field(ge=0, le=1e6)]
-_BY_EXTENSION = {".zip": "application/zip", ".mp4": "video/mp4"}
+_BY_EXTENSION = {".zip": "application/zip", ".mp4": "video/mp4", ".m4a": "audio/mp4"}
+VoiceName = Annotated[str, Field(max_length=200)]
 
 
 class StretchFields(BaseModel):
@@ -29,11 +32,15 @@ class StretchFields(BaseModel):
 
 
 class ProductRequest(BaseModel):
-    """A product to make. `evidence` needs one stretch; a reel without any takes the highlights."""
+    """A product to make.
+
+    `evidence` needs one stretch; a reel without any takes the highlights; a `dub` needs a language
+    that there is a translation into.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["captions", "karaoke", "soft", "reel", "evidence"]
+    kind: Literal["captions", "karaoke", "soft", "reel", "evidence", "dub"]
     # A name: files of this machine are not read for a caller.
     style: Annotated[str, Field(max_length=40, pattern=r"^[a-z]*$")] = ""
     stretches: list[StretchFields] = Field([], max_length=60)
@@ -47,6 +54,16 @@ class ProductRequest(BaseModel):
         False, description="Fetch the picture of an item that is kept as sound, once."
     )
     sign: bool = Field(False, description="Sign an evidence pack with the key of the library.")
+    language: Annotated[str, Field(max_length=40)] = Field("", description="Of a dub, such as de.")
+    voice: VoiceName = Field(
+        "", description="Of a dub: a name of GET /v1/voices; empty: one of this machine."
+    )
+    voices: dict[VoiceName, VoiceName] = Field(
+        {}, max_length=100, description="Of a dub: a voice by the name of its speaker."
+    )
+    sound_only: bool = Field(
+        False, description="Of a dub: its sound alone, else a copy of the video where there is one."
+    )
 
 
 def router(context: ApiContext) -> APIRouter:
@@ -65,10 +82,18 @@ def router(context: ApiContext) -> APIRouter:
         }
 
     @routes.post("/{item_id}/products", status_code=202)
-    def order_product(item_id: str, asked: ProductRequest) -> dict[str, Any]:
-        """Queue a film or an evidence pack for a worker; one that is under way stays as it is."""
+    def order_product(item_id: str, asked: ProductRequest, received: Request) -> dict[str, Any]:
+        """Queue a product for a worker; one that is under way stays as it is.
+
+        A dub with a voice of a service elsewhere needs a key with the scope `paid`, unless
+        `KB_PAID_REQUESTS` is on.
+        """
         known = service.items.entry(item_id).item.id
-        step = service.products.request(known, _order(context, asked))
+        if asked.kind == "dub":  # a voice of a service may cost money
+            names = [asked.voice, *asked.voices.values()]
+            if any(service.speech.may_cost(name.partition(":")[0]) for name in names):
+                require_paid(context, received, ", which voices of a service need")
+        step = service.products.request(known, _order(context, known, asked))
         found = next(each for each in service.products.ordered(known) if each.step == step)
         return _ordered(found)
 
@@ -94,7 +119,9 @@ def router(context: ApiContext) -> APIRouter:
     return routes
 
 
-def _order(context: ApiContext, asked: ProductRequest) -> Any:
+def _order(context: ApiContext, item_id: str, asked: ProductRequest) -> Any:
+    if asked.kind == "dub":
+        return _dub(context, item_id, asked)
     # They load the decoders of media, which a server need not wait for.
     from kb.service.video import Stretch, Wish
 
@@ -107,7 +134,9 @@ def _order(context: ApiContext, asked: ProductRequest) -> Any:
                 400, "stretches", "An evidence pack is of one stretch.", param="stretches"
             )
         only = stretches[0]
-        return context.service.evidence.order(only.start_s, only.end_s, sign=asked.sign)
+        return context.service.evidence.order(
+            only.start_s, only.end_s, sign=asked.sign, fetch=asked.fetch
+        )
     reel = asked.kind == "reel"
     words = asked.words if reel and asked.words != "none" else None
     wish = Wish(
@@ -115,6 +144,20 @@ def _order(context: ApiContext, asked: ProductRequest) -> Any:
         length_s=asked.length_s if reel else None, words=words,
     )  # fmt: skip
     return context.service.videos.order(wish, fetch=asked.fetch)
+
+
+def _dub(context: ApiContext, item_id: str, asked: ProductRequest) -> Any:
+    from kb.service.dubbing import DUB_SOUND, Dub
+    from kb.service.notation import language_code
+
+    language = language_code(asked.language)
+    if not language:
+        raise ApiError(400, "language", "A dub needs a language, such as de.", param="language")
+    voices = {clean(name): clean(voice) for name, voice in asked.voices.items()}
+    return context.service.dubbing.order(
+        item_id, Dub(language, clean(asked.voice), voices),
+        DUB_SOUND if asked.sound_only else "", fetch=asked.fetch and not asked.sound_only,
+    )  # fmt: skip
 
 
 def _ordered(found: OrderedProduct) -> dict[str, Any]:
@@ -136,6 +179,7 @@ def _kept(found: KeptProduct) -> dict[str, Any]:
         "bytes": found.size_bytes,
         "made_at": found.made_at,
         "picture": found.picture or None,
+        "language": clean(found.language) or None,
         "stretches": [
             {"start_s": start, "end_s": end, "title": clean(title)}
             for start, end, title in found.stretches

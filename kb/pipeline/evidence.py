@@ -34,9 +34,17 @@ class Quoted:
 
 
 def quoted(
-    entry: LibraryEntry, transcript: Transcript, start_s: float, end_s: float, made_at: str
+    entry: LibraryEntry,
+    transcript: Transcript,
+    start_s: float,
+    end_s: float,
+    made_at: str,
+    picture: str = "",
 ) -> Quoted:
-    """Return the words between two times. Raises UsageError without any."""
+    """Return the words between two times. Raises UsageError without any.
+
+    `picture` says where the picture of the medium is from; empty: not known.
+    """
     spoken = moved(transcript, Placed(Stretch(start_s, end_s), start_s))
     if not spoken.segments:
         raise UsageError(
@@ -67,6 +75,7 @@ def quoted(
         },
         "medium": {
             "name": entry.medium_name, "sha256": entry.sha256, "duration_s": entry.duration_s,
+            "picture": picture,
         },
         "stretch": {"start_s": start_s, "end_s": end_s},
         "words": [

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from kb import storage
 from kb.library import LibraryEntry
 from kb.pipeline.evidence import CLIP, FRAME, Quoted, quoted, write_parts
+from kb.pipeline.product_picture import FETCHED, WAVE
 from kb.pipeline.signature import PUBLIC, SIGNATURE, Signer
 from kb.transcript.chunks import format_exact_time
 from kb.types import Transcript
@@ -37,7 +38,7 @@ quote.txt               the lines with their times and speakers
 facts.json              the source, its SHA-256, the words, and where they come from
 {clip:<23} the stretch as it is in the medium
 clip-with-captions.mp4  the same with its words
-{frame}
+{frame}{picture}
 To check the files:     sha256sum -c SHA256SUMS
 or the ZIP:             kb verify FILE.zip
 
@@ -59,7 +60,15 @@ _TAKEN = """The words were not read here. They were taken in from {file}, which
 another program or a person wrote, and may be wrong: listen to the clip."""
 _LINE_TIMES = """Not every line has the times of its words: where the stretch cuts such a line, its
 time is estimated."""
+_FETCHED = """
+The picture was not kept with the sound. It was fetched from the source for this pack; its hash is
+not that of the medium. The sound is the medium's own.
+"""
+_WAVE = """
+No picture is kept: clip-with-captions.mp4 has a wave of the sound instead.
+"""
 _OWN_PAGE = "(a page of the library: this link opens on the library's machine alone)"
+_PICTURES = {FETCHED: _FETCHED, WAVE: _WAVE}
 _REVISED = "Words of this stretch were changed by hand."
 
 
@@ -71,16 +80,19 @@ def write_pack(
     start_s: float,
     end_s: float,
     *,
+    picture: str = "",
     signer: Signer | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[str, ...]:
     """Write a pack into an empty folder, signed where there is a signer; return its files' names.
 
+    `picture` says where the picture of the medium is from (`kb.pipeline.product_picture`).
+
     Raises UsageError for times without words or outside the medium, MediaUnavailable and
     LibraryError.
     """
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    found = quoted(entry, transcript, start_s, end_s, made_at)
+    found = quoted(entry, transcript, start_s, end_s, made_at, picture)
     names = write_parts(folder, found, medium, transcript, start_s, end_s, progress=progress)
     signed = _SIGNED.format(fingerprint=signer.fingerprint) if signer else ""
     storage.write_text(folder / README, _readme(found, names, start_s, end_s, signed))
@@ -116,6 +128,7 @@ def _sums(folder: Path, names: Sequence[str]) -> str:
 
 
 def _readme(found: Quoted, names: Sequence[str], start_s: float, end_s: float, signed: str) -> str:
+    picture = str(found.facts["medium"]["picture"])
     item = found.facts["item"]
     title = " ".join(clean(item["title"]).split())
     frame = f"{FRAME:<23} the picture in the middle\n" if FRAME in names else ""
@@ -126,7 +139,7 @@ def _readme(found: Quoted, names: Sequence[str], start_s: float, end_s: float, s
         title=title, line="=" * min(len(title), 78), start=format_exact_time(start_s),
         end=format_exact_time(end_s), quote=found.text, link=link,
         clip=next(name for name in names if Path(name).stem == CLIP), frame=frame,
-        origin=_origin(found.facts), signed=signed,
+        origin=_origin(found.facts), signed=signed, picture=_PICTURES.get(picture, ""),
     )  # fmt: skip
 
 

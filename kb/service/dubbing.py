@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb.errors import UsageError
-from kb.library import Library
+from kb.library import Library, LibraryEntry
 from kb.library.languages import language_code, language_name
-from kb.library.products import Product, Products
+from kb.library.products import Product
 from kb.media import shown
 from kb.media.probe import probe
-from kb.pipeline import dubbing, translations
+from kb.pipeline import dub_products, dubbing, translations
 from kb.pipeline.dubbing import FILM_SUFFIXES, SOUND_CODECS, Dub, DubReport
+from kb.pipeline.product_order import DUB, DUB_SOUND, Order
+from kb.pipeline.product_picture import needs_picture
+from kb.pipeline.products import obtain, trim
 from kb.service.items import Items
 from kb.service.products import notes_of
 from kb.service.review import Review
@@ -25,10 +27,8 @@ from kb.transcript.foreign.reader import read
 from kb.transcript.time_order import check_times
 from kb.types import MediaRef, Transcript
 
-__all__ = ["Dub", "Dubbing", "MadeDub"]
+__all__ = ["DUB_SOUND", "FILM_SUFFIXES", "Dub", "Dubbing", "MadeDub"]
 
-_SOUND = ".m4a"
-_BYTES_PER_S = 70_000  # of the voice while a dub is made, and of its sound
 Progress = Callable[[float], None]
 
 
@@ -42,6 +42,8 @@ class MadeDub:
 
 class Dubbing:
     """Makes dubs; each is written outside the library, completely or not at all."""
+
+    sound = DUB_SOUND
 
     def __init__(self, settings: Settings, library: Library, items: Items, review: Review) -> None:
         self.settings = settings
@@ -57,46 +59,77 @@ class Dubbing:
         target: Path | None = None,
         *,
         overwrite: bool = False,
+        fetch: bool = False,
         progress: Progress = lambda _: None,
     ) -> MadeDub:
         """Dub an item of the library; the sound is kept, so that it is not made twice.
 
-        Without a file, the words are those of the item's translation. Raises UsageError,
-        MediaUnavailable, LibraryError and the errors of the engines.
+        Without a file, the words are those of the item's translation. With `fetch` the dub is one
+        that a worker made with a fetched picture. Raises UsageError, MediaUnavailable,
+        LibraryError and the errors of the engines.
         """
         entry = self.items.entry(item_id)
-        original = self.items.transcript(entry.item.id)
-        if transcript is None:
-            words = translations.translated(self.library, entry, original, dub.language)
-        else:
-            words = _words(transcript, original.media, dub.language)
-        words = dubbing.with_speakers_of(words, original)
+        words = None
+        if transcript is not None:
+            words = _words(transcript, self.items.transcript(entry.item.id).media, dub.language)
         medium = self.review.medium_of(entry)
-        target = target or _default_target(entry.stem, medium, dub.language)
-        _check_kind(target, medium)
+        target = target or _default_target(entry.stem, medium, dub.language, fetch=fetch)
+        _check_kind(target, medium, fetch=fetch)
         named = Target(
             target, f"dub:{entry.item.id}:{dub.language}", overwrite=overwrite, chosen=True,
             never=medium,
         )  # fmt: skip
         self.items.files.check(named)
-        played = dubbing.cast(self.settings, words, dub)
-        name = dubbing.made_from(words, dub, played, entry.sha256)
-        kept = self.products.find(entry.stem, name, _SOUND)
-        if kept is None:
-            need = int((probe(medium).duration_s or 0.0) * _BYTES_PER_S)
-            self.settings.free_space.require(self.library.home, need)
-            with self.products.draft(entry.stem, _SOUND) as draft:
-                report = dubbing.make_sound(
-                    medium, words, dub, played, draft, target=target, progress=progress
-                )
-                remarks = [note.record() for note in report.notes]
-                about = _about(report, dub.language)
-                with self.library.guard(entry.item.id):
-                    kept = self.products.keep(draft, entry.stem, name, remarks, about)
+        if fetch:
+            order = Order.of_dub(dub, target.suffix.lower(), fetch=True)
+            kept = obtain(
+                self.library, self.settings, entry, order, target=target, progress=progress
+            )
+        else:
+            wanted = dub_products.prepared(self.library, self.settings, entry, dub, words)
+            kept = dub_products.obtain_sound(
+                self.library, self.settings, entry, wanted, target=target, progress=progress
+            )
         with self.items.files.draft(named) as written:
-            _fill(written.path, medium, kept.path, dub.language, target)
-        self.products.trim()
+            if fetch:
+                shutil.copyfile(kept.path, written.path)
+            else:
+                _fill(written.path, medium, kept.path, dub.language, target)
+        trim(self.library, self.settings)
         return MadeDub(written.target, _report(kept))
+
+    def order(self, item_id: str, dub: Dub, suffix: str = "", *, fetch: bool = False) -> Order:
+        """Return the order of a dub for the queue (`ItemProducts.request`).
+
+        Without an ending: a copy of the video where a picture is kept or fetched, else the sound.
+        Raises UsageError without a translation of the words as they are now, for an unknown voice
+        and for a film of sound alone.
+        """
+        entry = self.items.entry(item_id)
+        original = self.items.transcript(entry.item.id)
+        translations.translated(self.library, entry, original, dub.language)
+        medium = self.review.medium_of(entry)
+        order = Order.of_dub(dub, suffix.lower() or DUB_SOUND, fetch=fetch)
+        order = replace(order, fetch=fetch and needs_picture(entry, order, medium))
+        if not suffix:
+            order = replace(order, suffix=_own_suffix(medium, fetch=order.fetch))
+        _check_kind(Path(f"{entry.stem}{order.suffix}"), medium, fetch=order.fetch)
+        return order
+
+    @staticmethod
+    def is_film(target: Path) -> bool:
+        """Return True for the name of a copy of a video, False for that of sound."""
+        return target.suffix.lower() in FILM_SUFFIXES
+
+    def languages(self, entry: LibraryEntry) -> tuple[str, ...]:
+        """Return the languages that an item can be dubbed into now: those of its translations."""
+        original = self.items.transcript(entry.item.id)
+        return translations.current_languages(self.library, entry, original)
+
+    def lacks_picture(self, item_id: str) -> bool:
+        """Return True if an item's picture is not kept and can be asked for at its source."""
+        entry = self.items.entry(item_id)
+        return needs_picture(entry, Order(DUB), self.review.medium_of(entry))
 
     def of_file(
         self,
@@ -124,24 +157,19 @@ class Dubbing:
         played = dubbing.cast(self.settings, words, dub)
         # Beside the file, where there must be room: the system's temporary folder may be small.
         with self.items.files.draft(named) as draft, scratch_folder(draft.path.parent) as folder:
-            sound = folder / f"sound{_SOUND}"
+            sound = folder / f"sound{DUB_SOUND}"
             report = dubbing.make_sound(
                 medium, words, dub, played, sound, target=target, progress=progress
             )
             _fill(draft.path, medium, sound, dub.language, target)
         return MadeDub(draft.target, report)
 
-    @property
-    def products(self) -> Products:
-        """The sounds that are kept, beside the films."""
-        return Products(self.library.home, self.settings.products_gb, self.settings.products_days)
-
 
 def _fill(draft: Path, medium: Path, sound: Path, language: str, target: Path) -> None:
     """Write the file that a user asks for, of the sound of a dub. Errors name `target`."""
     if target.suffix.lower() in FILM_SUFFIXES:
         dubbing.add_sound(medium, sound, language, draft, target=target)
-    elif target.suffix.lower() == _SOUND:
+    elif target.suffix.lower() == DUB_SOUND:
         shutil.copyfile(sound, draft)
     else:
         dubbing.write_sound(sound, draft, target=target)
@@ -164,13 +192,21 @@ def _words(path: Path, media: MediaRef, language: str) -> Transcript:
     return words
 
 
-def _default_target(stem: str, medium: Path, language: str) -> Path:
+def _default_target(stem: str, medium: Path, language: str, *, fetch: bool = False) -> Path:
     """Return the name of a dub in the working directory."""
-    suffix = medium.suffix.lower() if medium.suffix.lower() in FILM_SUFFIXES else ".mkv"
-    return Path(f"{stem} {language}{suffix if probe(medium).has_video else _SOUND}")
+    return Path(f"{stem} {language}{_own_suffix(medium, fetch=fetch)}")
 
 
-def _check_kind(target: Path, medium: Path) -> None:
+def _own_suffix(medium: Path, *, fetch: bool) -> str:
+    """Return the ending of a dub of a medium: a film where there is a picture, else sound."""
+    if fetch:
+        return ".mkv"  # takes the picture of every source
+    if not probe(medium).has_video:
+        return DUB_SOUND
+    return medium.suffix.lower() if medium.suffix.lower() in FILM_SUFFIXES else ".mkv"
+
+
+def _check_kind(target: Path, medium: Path, *, fetch: bool = False) -> None:
     """Raise UsageError for an ending that is no kind of dub, and for a film of sound alone."""
     suffix = target.suffix.lower()
     if suffix not in (*FILM_SUFFIXES, *SOUND_CODECS):
@@ -181,25 +217,16 @@ def _check_kind(target: Path, medium: Path) -> None:
             name=target.name,
             known=" ".join((*FILM_SUFFIXES, *SOUND_CODECS)),
         )
-    if suffix in FILM_SUFFIXES and not probe(medium).has_video:
+    if suffix in FILM_SUFFIXES and not fetch and not probe(medium).has_video:
+        raise dub_products.no_picture(medium, suffix, target.stem)
+    if fetch and suffix not in FILM_SUFFIXES:
         raise UsageError(
-            "dub.no_picture",
-            "{name} is sound alone and cannot become {suffix}.",
-            hint="Write its sound: -o {stem}.m4a",
-            name=shown(medium.name),
-            suffix=suffix,
-            stem=target.stem,
+            "dub.fetch_sound",
+            "The sound of a dub needs no picture.",
+            hint="Leave --fetch out, or name a file that ends in {known}.",
+            known=" ".join(FILM_SUFFIXES),
         )
 
 
-def _about(report: DubReport, language: str) -> dict[str, object]:
-    made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {
-        "kind": "dub", "language": language, "made_at": made_at, "lines": report.lines,
-        "faster": report.faster, "cut": report.cut,
-    }  # fmt: skip
-
-
 def _report(product: Product) -> DubReport:
-    lines, faster, cut = (int(product.about.get(each, 0)) for each in ("lines", "faster", "cut"))
-    return DubReport(lines, faster, cut, notes_of(product))
+    return DubReport(**dub_products.report_of(product), notes=notes_of(product))

@@ -19,12 +19,13 @@ from typing import IO
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from kb import storage
 from kb.errors import UsageError
 from kb.library import Library
 from kb.media.clip import default_name
-from kb.pipeline.evidence_pack import SUMS, write_pack
-from kb.pipeline.products import EVIDENCE, Order, obtain, trim
+from kb.pipeline.evidence_pack import SUMS
+from kb.pipeline.product_order import EVIDENCE, Order
+from kb.pipeline.product_picture import needs_picture
+from kb.pipeline.products import obtain, trim
 from kb.pipeline.signature import (
     MAX_KEY_BYTES,
     PUBLIC,
@@ -88,61 +89,70 @@ class Evidence:
         *,
         overwrite: bool = False,
         sign: bool = False,
+        fetch: bool = False,
         progress: Callable[[float], None] = lambda _: None,
     ) -> Path:
         """Write a pack; return the ZIP, or the folder if `target` does not end in `.zip`.
 
-        With `sign` it is signed with the key of the library, which is made at the first use. The
-        default is a ZIP in the working directory, named after item and stretch. Raises
-        UsageError for times without words and for files in the way, MediaUnavailable and
-        LibraryError.
+        With `sign` it is signed with the key of the library, which is made at the first use; with
+        `fetch` it is the one that a worker made with a fetched picture. The default is a ZIP in
+        the working directory, named after item and stretch. Raises UsageError for times without
+        words and for files in the way, MediaUnavailable and LibraryError.
         """
         entry = self.items.entry(item_id)
         if target is None:
             name = default_name(entry.stem, start_s, end_s, video=True)
             target = Path(name).with_suffix(".zip")
         source = f"evidence:{entry.item.id}:{start_s:.3f}-{end_s:.3f}"
-        if target.suffix.lower() == ".zip":
-            order = self.order(start_s, end_s, sign=sign)
-            named = Target(target, source, overwrite=overwrite, chosen=True)
+        named = Target(target, source, overwrite=overwrite, chosen=True)
+        is_zip = target.suffix.lower() == ".zip"
+        if is_zip:
             self.items.files.check(named)
-            product = obtain(self.library, self.settings, entry, order, progress=progress)
+        order = self.order(start_s, end_s, sign=sign, fetch=fetch)
+        product = obtain(self.library, self.settings, entry, order, progress=progress)
+        if is_zip:
             with self.items.files.draft(named) as draft:
                 shutil.copyfile(product.path, draft.path)
-            trim(self.library, self.settings)
-            return draft.target
-        transcript = self.items.transcript(entry.item.id)
-        medium = self.review.medium_of(entry)
-        signer = signer_of(self.library.home) if sign else None
-        with storage.scratch_folder() as folder:
-            names = write_pack(
-                folder, entry, transcript, medium, start_s, end_s, signer=signer, progress=progress
-            )
-            self._write_folder(folder, names, target, source, overwrite)
+            target = draft.target
+        else:
+            self._write_folder(product.path, target, source, overwrite)
+        trim(self.library, self.settings)
         return target
 
     def own_key(self) -> str:
         """Return the fingerprint of the library's key; the key is made if there is none."""
         return signer_of(self.library.home).fingerprint
 
-    def order(self, start_s: float, end_s: float, *, sign: bool = False) -> Order:
+    def order(
+        self, start_s: float, end_s: float, *, sign: bool = False, fetch: bool = False
+    ) -> Order:
         """Return the order of a pack for the queue (`ItemProducts.request`)."""
-        return Order(EVIDENCE, stretches=(Stretch(start_s, end_s),), suffix=".zip", sign=sign)
+        return Order(
+            EVIDENCE, stretches=(Stretch(start_s, end_s),), suffix=".zip", sign=sign, fetch=fetch
+        )
 
-    def _write_folder(
-        self, folder: Path, names: Sequence[str], target: Path, source: str, overwrite: bool
-    ) -> None:
-        wanted = [Target(target / name, source, overwrite=overwrite, chosen=True) for name in names]
-        for each in wanted:  # before the first one is written
-            self.items.files.check(each)
-        for each in wanted:
-            with (
-                self.items.files.draft(each) as draft,
-                (folder / each.path.name).open("rb") as origin,
-                draft.path.open("xb") as copy,
-            ):
-                while block := origin.read(_BLOCK_BYTES):
-                    copy.write(block)
+    def lacks_picture(self, item_id: str) -> bool:
+        """Return True if an item's picture is not kept and can be asked for at its source."""
+        entry = self.items.entry(item_id)
+        return needs_picture(entry, Order(EVIDENCE), self.review.medium_of(entry))
+
+    def _write_folder(self, pack: Path, target: Path, source: str, overwrite: bool) -> None:
+        """Write the files of a ZIP of ours into a folder; each completely or not at all."""
+        with zipfile.ZipFile(pack) as archive:
+            names = archive.namelist()
+            wanted = [
+                Target(target / name, source, overwrite=overwrite, chosen=True) for name in names
+            ]
+            for each in wanted:  # before the first one is written
+                self.items.files.check(each)
+            for each in wanted:
+                with (
+                    self.items.files.draft(each) as draft,
+                    archive.open(each.path.name) as origin,
+                    draft.path.open("xb") as copy,
+                ):
+                    while block := origin.read(_BLOCK_BYTES):
+                        copy.write(block)
 
 
 def check_pack(path: Path, key: str = "") -> PackCheck:

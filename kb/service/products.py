@@ -1,4 +1,4 @@
-"""Products of items (films, evidence packs): ordered, under way, kept."""
+"""Products of items (films, dubs, evidence packs): ordered, under way, kept."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from kb.settings import Settings
 
 # Loads the decoders of media, which a page need not wait for.
 if TYPE_CHECKING:
-    from kb.pipeline.products import Order
+    from kb.pipeline.product_order import Order
 
 _LEAST_SHARE, _LEAST_S = 0.02, 2.0  # done, before the time left is measured
-_FILE = re.compile(r"[0-9a-f]{64}\.(mp4|mkv|mov|zip)")
+_FILE = re.compile(r"[0-9a-f]{64}\.(mp4|mkv|mov|m4a|zip)")
 _DIGEST_CHARS = 12
 
 
@@ -60,7 +60,10 @@ class OrderedProduct:
 
 @dataclass(frozen=True, slots=True)
 class KeptProduct:
-    """A product in the library. `picture`: kept, fetched, still or wave; empty where not known."""
+    """A product in the library. `picture`: kept, fetched, still or wave; empty where not known.
+
+    `language` is that of a dub; `signed_by` the fingerprint of the key that signed a pack.
+    """
 
     path: Path
     kind: str
@@ -70,6 +73,8 @@ class KeptProduct:
     picture: str
     stretches: tuple[tuple[float, float, str], ...]
     notes: tuple[KBError, ...]
+    language: str = ""
+    signed_by: str = ""
 
 
 class ItemProducts:
@@ -220,10 +225,12 @@ def _kept(entry: LibraryEntry, product: Product) -> KeptProduct:
         size = product.path.stat().st_size
     except OSError:
         size = 0
-    name = f"{entry.stem} {kind} {product.path.stem[:_DIGEST_CHARS]}{product.path.suffix}"
+    language = str(about.get("language", ""))
+    words = " ".join(filter(None, (entry.stem, kind, language, product.path.stem[:_DIGEST_CHARS])))
+    name = f"{words}{product.path.suffix}"
     return KeptProduct(
         product.path, kind, name, made_at, size, str(about.get("picture_is", "")), stretches,
-        notes_of(product),
+        notes_of(product), language, str(about.get("signed_by", "")),
     )  # fmt: skip
 
 

@@ -273,7 +273,7 @@ class Service:
 
     @cached_property
     def products(self) -> ItemProducts:
-        """Films and evidence packs of items, made by workers."""
+        """Films, dubs and evidence packs of items, made by workers."""
         from kb.service.products import ItemProducts
 
         return ItemProducts(self.settings, self.library, self.queue, self.items, self.workers)

@@ -15,7 +15,16 @@ from kb.settings import Settings
 from kb.storage import Target
 from kb.tts.base import Voice
 from kb.tts.sound_formats import FORMATS, SUFFIXES, encoded
-from kb.tts.speech import LOCAL, Spoken, all_voices, choose_voice, engines, language_to_read, speak
+from kb.tts.speech import (
+    LOCAL,
+    Spoken,
+    all_voices,
+    choose_voice,
+    engines,
+    language_to_read,
+    no_voice,
+    speak,
+)
 from kb.types.notes import LENGTHS
 from kb.types.sentences import counted
 
@@ -103,6 +112,23 @@ class Speech:
         found, first = choose_voice(self.settings, language, engine)
         others = [each for each in found.choices(language) if each != first]
         return tuple(f"{found.name}:{each}" for each in (first, *others))
+
+    def local_voices(self, language: str) -> tuple[str, ...]:
+        """Return the names of this machine's voices for a language that differ clearly.
+
+        Raises KBError for an engine that cannot be asked.
+        """
+        known = engines(self.settings)
+        return tuple(
+            f"{name}:{voice}"
+            for name in LOCAL
+            if known[name].missing() is None
+            for voice in known[name].choices(language)
+        )
+
+    def no_voice(self, language: str) -> KBError:
+        """Return the error of a language that no voice of this machine has."""
+        return self.problem or no_voice(language)
 
     def text_of(self, item_id: str) -> tuple[str, str]:
         """Return the text of an item that is read, and its language: its summary, else its words.

@@ -10,7 +10,9 @@ from pathlib import Path
 from kb.errors import KBError, UsageError
 from kb.library import Library
 from kb.library.products import Products
-from kb.pipeline.products import KEPT, STILL, WAVE, Order, needs_picture, obtain, trim
+from kb.pipeline.product_order import Order
+from kb.pipeline.product_picture import KEPT, STILL, WAVE, needs_picture
+from kb.pipeline.products import obtain, trim
 from kb.pipeline.video import STYLES, Stretch, Wish, Words, make
 from kb.service.items import Items
 from kb.service.products import notes_of

@@ -75,7 +75,7 @@ def choose_voice(settings: Settings, language: str, named: str = "") -> tuple[En
             voice = next(iter(engine.choices(language)), "")
         if voice:
             return engine, voice
-        raise _no_voice(language)
+        raise no_voice(language)
     local = [known[name] for name in LOCAL]
     for engine in local:
         if engine.missing() is None and (found := engine.choices(language)):
@@ -84,7 +84,7 @@ def choose_voice(settings: Settings, language: str, named: str = "") -> tuple[En
         problem = known["espeak"].missing()
         assert problem is not None
         raise problem
-    raise _no_voice(language)
+    raise no_voice(language)
 
 
 def _usual(settings: Settings, known: Mapping[str, Engine], language: str) -> str:
@@ -207,7 +207,8 @@ def _checked(text: str, language: str) -> str:
     return said
 
 
-def _no_voice(language: str) -> KBError:
+def no_voice(language: str) -> KBError:
+    """Return the error of a language that no voice has."""
     return UsageError(
         "speech.no_voice",
         "There is no voice for {language} on this machine.",

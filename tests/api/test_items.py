@@ -178,7 +178,8 @@ def test_a_product_is_ordered_cancelled_and_its_file_sent(site: Site) -> None:
         {"kind": "captions", "style": "nosuch"}, {"kind": "captions", "picture": "/etc/passwd"},
         {"kind": "soft", "style": "bold"}, {"kind": "reel", "stretches": [{"start_s": 1}]},
         {"kind": "evidence", "stretches": [{"start_s": 1, "end_s": 2}] * 2},
-        {"kind": "reel", "length_s": 0},
+        {"kind": "reel", "length_s": 0}, {"kind": "dub"}, {"kind": "dub", "language": "?"},
+        {"kind": "dub", "language": "fr"},
     ],
 )  # fmt: skip
 def test_a_wrong_order_is_refused(site: Site, body: dict[str, Any]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +34,9 @@ from kb.media import sha256_of
 from kb.media.probe import probe
 from kb.options import RunOptions
 from kb.pipeline import products, stages
-from kb.pipeline.products import EVIDENCE, FETCHED, KEPT, WAVE, Order
+from kb.pipeline.product_order import DUB, EVIDENCE, Order
+from kb.pipeline.product_picture import FETCHED, KEPT, WAVE
+from kb.service.evidence import check_pack
 from kb.service.products import time_left_s
 from kb.types import MediaItem, MediaRef
 from kb.video.reel import Stretch
@@ -114,6 +118,7 @@ def left(context: WorkerContext) -> list[str]:
         Order("reel", stretches=(Stretch(1, 2.5, 'It\'s "100 %" [1], {2}\n😀'),), length_s=9.0,
               words="karaoke"),
         Order(EVIDENCE, stretches=(Stretch(0.25, 3),), suffix=".zip"),
+        Order(DUB, language="de", voice="espeak:de", voices=(("Ada", "espeak:de+f2"),)),
     ],
 )  # fmt: skip
 def test_an_order_is_the_same_after_the_queue(wanted: Order) -> None:
@@ -126,7 +131,8 @@ def test_an_order_is_the_same_after_the_queue(wanted: Order) -> None:
     "values",
     [{}, {"kind": "opera"}, {"kind": "reel", "stretches": [[1, 2]]},
      {"kind": "reel", "stretches": [["a", 2, ""]]}, {"kind": "captions", "threads": "many"},
-     {"kind": "reel", "length_s": []}],
+     {"kind": "reel", "length_s": []}, {"kind": "dub", "voices": [["Ada"]]},
+     {"kind": "dub", "voices": 1}],
 )  # fmt: skip
 def test_an_unknown_order_is_refused(values: dict[str, object]) -> None:
     with raises(UsageError, "video.unknown_order"):
@@ -137,7 +143,8 @@ def test_an_unknown_order_is_refused(values: dict[str, object]) -> None:
     "wanted",
     [Order(EVIDENCE, suffix=".zip"), Order(EVIDENCE, stretches=(Stretch(0, 1),)),
      Order("captions", suffix=".gif"), Order("captions", style="none"),
-     Order("captions", size="big"), Order("soft", style="bold")],
+     Order("captions", size="big"), Order("soft", style="bold"), Order(DUB),
+     Order(DUB, language="de", suffix=".zip")],
 )  # fmt: skip
 def test_an_order_that_cannot_be_is_refused(wanted: Order) -> None:
     with pytest.raises(UsageError):
@@ -238,6 +245,40 @@ def test_a_picture_is_fetched_once_and_deleted(
         Products(context.settings.home, 0, 30).trim()
         alone = products.obtain(context.library, context.settings, entry, wanted)
         assert alone.about["picture_is"] == WAVE and alone.path.name != made.path.name
+
+
+@pytest.mark.slow
+def test_a_pack_has_the_fetched_picture_and_says_so(
+    context: WorkerContext, tmp_path: Path, film: Path
+) -> None:
+    """The pack of the same stretch without the picture is another one."""
+    bodies = {f"{SHORT_ID}-360": film.read_bytes()}
+    with FakeMedia(b"sound", bodies=bodies, content_type="video/mp4") as site:
+        site.pictures[SHORT_ID] = (1080, 360)
+        context.settings = context.settings.replace(
+            yt_watch_url=site.watch_url, download_pause_s=0.0
+        )
+        _finish(context, films.make(tmp_path / "sound.m4a", *tone(3)), ONLINE)
+        wanted = Order(EVIDENCE, stretches=(Stretch(0.3, 2.0),), suffix=".zip", sign=True)
+        packs = []
+        for fetch in (True, False):
+            assert carry_out(context, replace(wanted, fetch=fetch), ONLINE).status == DONE
+            packs.append(kept(context, ONLINE)[0])
+        assert len(site.requests_of("media")) == 1
+    assert [each.about["picture_is"] for each in packs] == [FETCHED, WAVE]
+    assert packs[0].about["signed_by"] == packs[1].about["signed_by"] != ""
+    for pack, picture, names in zip(
+        packs, (FETCHED, WAVE), ({"clip.mp4", "frame.png"}, {"clip.mp3"}), strict=True
+    ):
+        assert check_pack(pack.path).signature == "valid"
+        with zipfile.ZipFile(pack.path) as archive:
+            found = set(archive.namelist())
+            assert found & {"clip.mp4", "clip.mp3", "frame.png"} == names
+            readme = archive.read("README.txt").decode()
+            facts = json.loads(archive.read("facts.json"))
+        assert facts["medium"]["picture"] == picture
+        assert ("was fetched from the source" in readme) == (picture == FETCHED)
+        assert ("a wave of the sound instead" in readme) == (picture == WAVE)
 
 
 def test_what_cannot_be_made_fails_with_its_reason(finished: WorkerContext) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from kb.errors import KBError, UsageError
 from kb.library.extras import Extras
+from kb.library.products import Products
 from kb.media import sha256_of
 from kb.media.probe import probe
 from kb.pipeline import stages
@@ -70,6 +71,10 @@ def german(service: Service, tmp_path: Path) -> Path:
     return path
 
 
+def products_of(service: Service) -> Products:
+    return Products(service.library.home, 5, 30)
+
+
 def test_a_dub_is_made_once(service: Service, german: Path, tmp_path: Path) -> None:
     shares: list[float] = []
     dubs = service.dubbing
@@ -108,12 +113,25 @@ def test_a_stored_translation_is_taken(service: Service, tmp_path: Path) -> None
     assert made.report.lines == 1
     assert [note.code for note in made.report.notes] == ["note.dub_untranslated"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.m4a"]
+    assert service.dubbing.languages(entry) == ("de",)
+
+
+def test_an_order_of_a_dub(service: Service) -> None:
+    """It is refused before it is queued where it cannot be carried out."""
+    found = service.dubbing.order(ITEM.id, DUB)
+    assert (found.kind, found.suffix, found.language) == ("dub", ".mp4", "de")
+    # The picture is kept: none is fetched.
+    assert service.dubbing.order(ITEM.id, DUB, ".m4a", fetch=True).fetch is False
+    with raises(UsageError, "translation.none_here", code="fr"):
+        service.dubbing.order(ITEM.id, Dub("fr"))
+    with raises(UsageError, "dub.unknown_kind"):
+        service.dubbing.order(ITEM.id, DUB, ".gif")
 
 
 def test_nothing_half_written_is_left(
     service: Service, german: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = service.dubbing.products.use()
+    before = products_of(service).use()
     wish = Dub("de", voice="espeak:de+f5", threads=1)
 
     class Stopped(Exception):
@@ -129,8 +147,8 @@ def test_nothing_half_written_is_left(
     with pytest.raises(KBError):
         service.dubbing.of_item(ITEM.id, wish, german, tmp_path / "a.mp4")
     assert [path.name for path in tmp_path.iterdir()] == [german.name]
-    assert service.dubbing.products.use() == before
-    folder = service.dubbing.products.folder / service.items.entry(ITEM.id).stem
+    assert products_of(service).use() == before
+    folder = products_of(service).folder / service.items.entry(ITEM.id).stem
     assert {path.suffix for path in folder.iterdir()} <= {".m4a", ".json"}
 
 

@@ -1,8 +1,9 @@
-"""Films and evidence packs on an item's page: ordered, shown, cancelled, downloaded."""
+"""Films, dubs and evidence packs on an item's page: ordered, shown, cancelled, downloaded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from kb.jobs.queue.step_states import DONE, RUNNING
+from kb.library.extras import Extras
 from kb.library.products import Products, product_name
 from kb.service import Service
 from kb.settings import get_settings
+from kb.transcript.digest import text_digest
+from kb.transcript.translation import document_name
 from kb.ui.web import media_route, product_route, server
 from tests.support.library_pages import add_item, page, page_text, run_page
 
@@ -66,6 +70,56 @@ def test_a_pack_is_ordered_and_cancelled(item_id: str) -> None:
     assert "Evidence pack: cancelled" in page_text(app)
     (ordered,) = service.products.ordered(item_id)
     assert ordered.status == "cancelled"
+    service.close()
+
+
+@pytest.mark.slow
+def test_a_signed_pack_is_ordered(item_id: str) -> None:
+    app = page(tab="Library", item=item_id)
+    app.selectbox(f"produce-kind|{item_id}").select("evidence")
+    run_page(app)
+    app.text_input(f"produce-from|{item_id}").input("0:02")
+    app.text_input(f"produce-to|{item_id}").input("0:05")
+    app.checkbox(f"produce-sign|{item_id}").check()
+    app.button("produce-make").click()
+    run_page(app)
+    service = Service()
+    (row,) = service.products._rows(item_id)
+    assert row.options["sign"] is True and row.options["fetch"] is False
+    service.close()
+
+
+@pytest.mark.slow
+def test_a_dub_is_ordered_with_language_and_voice(item_id: str) -> None:
+    app = page(tab="Library", item=item_id)
+    app.selectbox(f"produce-kind|{item_id}").select("dub")
+    run_page(app)
+    assert "there is none of these words" in page_text(app)
+    app.button("produce-make").click()
+    run_page(app)
+    assert "There is no translation that could be spoken" in page_text(app)
+    service = Service()
+    entry, original = service.items.entry(item_id), service.items.transcript(item_id)
+    rows = [{"start": s.start_s, "end": s.end_s, "text": "Ja"} for s in original.segments]
+    basis = {"sha256": original.media.sha256, "words": text_digest(original)}
+    for language in ("de", "fr"):
+        document = {"basis": basis, "segments": rows}
+        Extras(service.library).write(entry, document_name(language), document, nullcontext)
+    app = page(tab="Library", item=item_id)
+    app.selectbox(f"produce-kind|{item_id}").select("dub")
+    run_page(app)
+    assert app.selectbox(f"produce-language|{item_id}").options == ["German", "French"]
+    app.selectbox(f"produce-language|{item_id}").select("fr")
+    run_page(app)
+    voice = app.selectbox(f"produce-voice|{item_id}|fr")
+    assert voice.options[0] == "usual, another one for each speaker"
+    voice.select(next(each for each in voice.options if each.endswith("+f2")))
+    app.button("produce-make").click()
+    run_page(app)
+    assert "Dub: queued" in page_text(app)
+    (row,) = service.products._rows(item_id)
+    assert (row.options["language"], row.options["suffix"]) == ("fr", ".mp4")
+    assert str(row.options["voice"]).startswith("espeak:fr")
     service.close()
 
 

@@ -10,7 +10,7 @@ import typer
 
 from kb.cli.options import Json, NoWait, Overwrite
 from kb.cli.output import console
-from kb.cli.output.products import say_queued
+from kb.cli.output.products import is_to_be_fetched, leave_to_worker
 from kb.cli.output.progress import media_progress
 from kb.errors import UsageError
 from kb.service import Service
@@ -35,6 +35,13 @@ def evidence(
         bool,
         typer.Option("--sign", help="Sign it with the key of the library, made at the first use."),
     ] = False,
+    fetch: Annotated[
+        bool | None,
+        typer.Option(
+            "--fetch/--no-fetch",
+            help="Fetch the picture of an item that is kept as sound; else it is asked.",
+        ),
+    ] = None,
     no_wait: NoWait = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -42,20 +49,25 @@ def evidence(
     """Pack what was said: words, source, clip, frame and hashes, as a ZIP or a folder."""
     service = Service.of_existing_library()
     start_s, end_s = parse_time(start), parse_time(end)
-    if no_wait:
-        if output is not None and output.suffix.lower() != ".zip":
+    fetch = is_to_be_fetched(
+        lambda: service.evidence.lacks_picture(item_id), fetch, ask=not as_json
+    )
+    if fetch or no_wait:
+        if no_wait and output is not None and output.suffix.lower() != ".zip":
             raise UsageError(
                 "evidence.queued_folder",
                 "A worker makes a pack as a ZIP, not as a folder.",
                 hint="Leave --no-wait out, or name a file that ends in .zip.",
             )
-        step = service.products.request(item_id, service.evidence.order(start_s, end_s, sign=sign))
-        say_queued(service, step, as_json=as_json)
-        return
+        order = service.evidence.order(start_s, end_s, sign=sign, fetch=fetch)
+        leave_to_worker(service, item_id, order, no_wait=no_wait, as_json=as_json)
+        if no_wait:
+            return
     with media_progress(item_id, shown=sys.stderr.isatty()) as (progress, _):
         made = service.evidence.make(
-            item_id, start_s, end_s, output, overwrite=overwrite, sign=sign, progress=progress
-        )
+            item_id, start_s, end_s, output, overwrite=overwrite, sign=sign, fetch=fetch,
+            progress=progress,
+        )  # fmt: skip
     key = service.evidence.own_key() if sign else None
     if as_json:
         console.print_json({"evidence": str(made), "key": key})

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from kb.cli.options import Json, Overwrite
+from kb.cli.options import Json, NoWait, Overwrite
 from kb.cli.output import console
+from kb.cli.output.products import is_to_be_fetched, leave_to_worker
 from kb.cli.output.progress import media_progress
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.service import Service
@@ -172,6 +173,14 @@ def dub(
     threads: Annotated[
         int, typer.Option("--threads", min=0, max=256, help="0: as many as there are cores.")
     ] = 0,
+    fetch: Annotated[
+        bool | None,
+        typer.Option(
+            "--fetch/--no-fetch",
+            help="Fetch the picture of an item that is kept as sound; else it is asked.",
+        ),
+    ] = None,
+    no_wait: NoWait = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -186,8 +195,27 @@ def dub(
             file=target,
             language=into,
         )
+    if transcript is not None and (fetch or no_wait):
+        raise UsageError(
+            "dub.not_of_transcript",
+            "--fetch and --no-wait are for the stored translation of an item of the library.",
+            hint="Leave them out, or leave --transcript out.",
+        )
+    if transcript is None:
+        service = Service.of_existing_library()
+        is_sound = output is not None and not service.dubbing.is_film(output)
+        fetch = is_to_be_fetched(
+            lambda: not is_sound and service.dubbing.lacks_picture(target), fetch, ask=not as_json
+        )
+        if fetch or no_wait:
+            # The sound alone is made once for every kind of file; copying it costs nothing.
+            suffix = output.suffix if output and fetch else "" if fetch else service.dubbing.sound
+            order = service.dubbing.order(target, wish, suffix, fetch=fetch)
+            leave_to_worker(service, target, order, no_wait=no_wait, as_json=as_json)
+            if no_wait:
+                return
     with media_progress(medium.name, shown=sys.stderr.isatty()) as (progress, _):
-        made = _make_dub(target, transcript, wish, output, overwrite, progress)
+        made = _make_dub(target, transcript, wish, output, overwrite, progress, fetch=bool(fetch))
     report = made.report
     if as_json:
         console.print_json(
@@ -228,12 +256,14 @@ def _make_dub(
     output: Path | None,
     overwrite: bool,
     progress: Callable[[float], None],
+    *,
+    fetch: bool,
 ) -> MadeDub:
     medium = Path(target).expanduser()
     if transcript is None or not medium.is_file():
         dubs = Service.of_existing_library().dubbing
         return dubs.of_item(
-            target, wish, transcript, output, overwrite=overwrite, progress=progress
+            target, wish, transcript, output, overwrite=overwrite, fetch=fetch, progress=progress
         )
     service = Service()
     try:

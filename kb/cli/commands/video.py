@@ -11,7 +11,7 @@ import typer
 
 from kb.cli.options import Json, NoWait, Overwrite
 from kb.cli.output import console
-from kb.cli.output.products import say_queued
+from kb.cli.output.products import is_to_be_fetched, leave_to_worker
 from kb.cli.output.progress import media_progress
 from kb.errors import MediaUnavailable, UsageError
 from kb.service import Service
@@ -116,15 +116,14 @@ def video(
         )
     if transcript is None:
         service = Service.of_existing_library()
-        fetch = _is_to_be_fetched(service, target, wish, fetch, ask=not as_json)
+        fetch = is_to_be_fetched(
+            lambda: service.videos.lacks_picture(target, wish), fetch, ask=not as_json
+        )
         if fetch or no_wait:
             order = service.videos.order(wish, output.suffix if output else ".mp4", fetch=fetch)
-            step = service.products.request(target, order)
+            leave_to_worker(service, target, order, no_wait=no_wait, as_json=as_json)
             if no_wait:
-                say_queued(service, step, as_json=as_json)
                 return
-            with media_progress(target, shown=sys.stderr.isatty()) as (progress, _):
-                service.products.wait(target, step, progress)
     with media_progress(medium.name, shown=sys.stderr.isatty()) as (progress, _):
         made = _make(target, transcript, wish, output, overwrite, progress, fetch=bool(fetch))
     if as_json:
@@ -139,23 +138,6 @@ def video(
     for each in made.notes:
         console.print_warning(f"{each.message} {each.hint}")
     console.print_note(f"Written: {made.path}{_PICTURES.get(made.picture, '')}")
-
-
-def _is_to_be_fetched(
-    service: Service, item_id: str, wish: Wish, fetch: bool | None, *, ask: bool
-) -> bool:
-    """Return whether the picture of an item is to be fetched; a person is asked."""
-    if fetch is False or not service.videos.lacks_picture(item_id, wish):
-        return False
-    if fetch is not None:
-        return fetch
-    return (
-        ask
-        and sys.stdin.isatty()
-        and typer.confirm(
-            "The picture is not kept. Fetch it once from its source?", default=False, err=True
-        )
-    )
 
 
 def _words(captions: bool, karaoke: bool, soft: bool, reel: bool) -> Words | None:

@@ -1,4 +1,4 @@
-"""Products of items (films, evidence packs), each in a workflow of its own, in a lane of their own.
+"""Products of items (films, dubs, packs), each in a workflow of its own, in a lane of their own.
 
 ffmpeg makes them at a lower priority than the recognizer. A product that a killed worker was making
 is made again: its draft has no name that anything finds.
@@ -16,7 +16,9 @@ class ProductSteps(EnrichSteps):
     """One product of one item."""
 
     def _carry_out(self, row: StepRow) -> str:
-        from kb.pipeline.products import Order, obtain, trim  # loads the decoders of media
+        # They load the decoders of media.
+        from kb.pipeline.product_order import Order
+        from kb.pipeline.products import obtain, trim
 
         context = self._context
         entry = context.library.find(self._id)

@@ -115,6 +115,18 @@ DE: dict[str, tuple[str, str]] = {
         "Das Transkript von {file} auf {language} ist nicht genannt.",
         "Mit --transcript T angeben.",
     ),
+    "dub.not_of_transcript": (
+        "--fetch und --no-wait gelten der gespeicherten Übersetzung eines Eintrags der Bibliothek.",
+        "Sie weglassen, oder --transcript weglassen.",
+    ),
+    "dub.fetch_sound": (
+        "Der Ton einer Synchronfassung braucht kein Bild.",
+        "--fetch weglassen, oder eine Datei nennen, die endet auf: {known}.",
+    ),
+    "produce.no_translation": (
+        "Es gibt keine Übersetzung, die gesprochen werden könnte.",
+        "Eine erstellen: kb translate {item_id} --into de",
+    ),
     "dub.other_language": (
         "Die Sprache von {path} ist {known}, nicht {language}.",
         "Eine Übersetzung angeben: {language}.",

@@ -1,13 +1,25 @@
-"""Texts about films and evidence packs of one item."""
+"""Texts about films, dubs and evidence packs of one item."""
 
 EN: dict[str, str] = {
-    "produce_title": "Films and evidence",
-    "produce_open": "Make a film or an evidence pack",
+    "produce_title": "Films, dubs and evidence",
+    "produce_open": "Make a film, a dub or an evidence pack",
     "produce_kind": "What to make",
     "produce_captions": "Video with captions",
     "produce_karaoke": "Karaoke video",
     "produce_reel": "Highlight reel",
-    "produce_dub": "Sound of a dub",
+    "produce_dub": "Dub",
+    "produce_dub_sound": "Sound of a dub",
+    "produce_help_dub": "The translation is spoken over the own sound, which becomes quieter: a "
+    "copy of the video where there is a picture, and the sound.",
+    "produce_language": "Into",
+    "produce_voice": "Voice",
+    "produce_voice_usual": "usual, another one for each speaker",
+    "produce_voice_help": "A named voice speaks for all. Services of voices: kb dub --voice",
+    "produce_no_translation": "A dub speaks a translation, and there is none of these words:",
+    "produce_sign": "Sign it",
+    "produce_sign_help": "With the key of this library, which is made at the first use. It shows a "
+    "forgery to those who know the key's fingerprint.",
+    "produce_signed": "signed by {signer}",
     "produce_evidence": "Evidence pack",
     "produce_soft": "Video with a caption track",
     "produce_film": "Film",
@@ -36,17 +48,30 @@ EN: dict[str, str] = {
     "produce_picture_fetched": "its picture was fetched",
     "produce_picture_still": "over a still picture",
     "produce_picture_wave": "over a wave of its sound",
-    "produce_board": "Films and evidence packs",
+    "produce_board": "Films, dubs and evidence packs",
 }
 
 DE: dict[str, str] = {
-    "produce_title": "Filme und Belege",
-    "produce_open": "Einen Film oder ein Belegpaket erstellen",
+    "produce_title": "Filme, Synchronfassungen und Belege",
+    "produce_open": "Einen Film, eine Synchronfassung oder ein Belegpaket erstellen",
     "produce_kind": "Was erstellt wird",
     "produce_captions": "Video mit Untertiteln",
     "produce_karaoke": "Karaoke-Video",
     "produce_reel": "Zusammenschnitt",
-    "produce_dub": "Ton einer Synchronfassung",
+    "produce_dub": "Synchronfassung",
+    "produce_dub_sound": "Ton einer Synchronfassung",
+    "produce_help_dub": "Die Übersetzung wird über den eigenen Ton gesprochen, der dort leiser "
+    "wird: eine Kopie des Videos, wo es ein Bild gibt, und der Ton.",
+    "produce_language": "Sprache",
+    "produce_voice": "Stimme",
+    "produce_voice_usual": "übliche, für alle Sprecher eine andere",
+    "produce_voice_help": "Eine genannte Stimme spricht für alle. Dienste: kb dub --voice",
+    "produce_no_translation": "Eine Synchronfassung spricht eine Übersetzung, und von diesen "
+    "Wörtern gibt es keine:",
+    "produce_sign": "Signieren",
+    "produce_sign_help": "Mit dem Schlüssel dieser Bibliothek, der beim ersten Mal entsteht. Das "
+    "zeigt denen eine Fälschung, die seinen Fingerabdruck kennen.",
+    "produce_signed": "signiert mit {signer}",
     "produce_evidence": "Belegpaket",
     "produce_soft": "Video mit Untertitelspur",
     "produce_film": "Film",
@@ -76,5 +101,5 @@ DE: dict[str, str] = {
     "produce_picture_fetched": "das Bild wurde geholt",
     "produce_picture_still": "über einem Standbild",
     "produce_picture_wave": "über einer Welle des Tons",
-    "produce_board": "Filme und Belegpakete",
+    "produce_board": "Filme, Synchronfassungen und Belegpakete",
 }

@@ -1,4 +1,4 @@
-"""Films and evidence packs of one item: ordered here, made by a worker, downloaded when done."""
+"""Films, dubs and evidence packs of one item: ordered, made by a worker, downloaded when done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from kb.service.views import LibraryEntry
 from kb.types import Transcript
 from kb.types.safe_text import printable
 from kb.ui import session
-from kb.ui.i18n import has_text, text
+from kb.ui.i18n import has_text, language_text, text
+from kb.ui.tabs.library.panels import dub_form
 from kb.ui.tabs.library.panels.steps import SIGNS
 from kb.ui.web import product_route
 from kb.ui.widgets import messages
@@ -23,7 +24,7 @@ from kb.ui.widgets.player import format_timestamp
 if TYPE_CHECKING:
     from kb.service.video import Order
 
-KINDS = ("captions", "karaoke", "reel", "evidence")
+KINDS = ("captions", "karaoke", "reel", "dub", "evidence")
 REFRESH_S = 2.0  # while a product is under way
 _ENDED = 3  # products that failed or were cancelled, the latest
 _STRETCHED = ("reel", "evidence")
@@ -37,7 +38,7 @@ def render(
     if transcript is None or not transcript.segments:
         return
     st.markdown(f"**{text('produce_title')}**")
-    _form(entry, place)
+    _form(service, entry, place)
     try:
         busy = any(each.is_under_way for each in service.products.ordered(entry.item.id))
     except KBError as error:
@@ -46,7 +47,7 @@ def render(
     st.fragment(_states, run_every=REFRESH_S if busy else None)(entry)
 
 
-def _form(entry: LibraryEntry, place: str) -> None:
+def _form(service: Service, entry: LibraryEntry, place: str) -> None:
     from kb.service.video import STYLES
 
     item_id = entry.item.id
@@ -80,6 +81,12 @@ def _form(entry: LibraryEntry, place: str) -> None:
                     text("produce_length"), min_value=0, max_value=3600, value=60, step=10,
                     key=f"produce-length|{item_id}", width=180,
                 )  # fmt: skip
+            if kind == "dub":
+                dub_form.render(service, entry)
+        if kind == "evidence":
+            st.checkbox(
+                text("produce_sign"), key=f"produce-sign|{item_id}", help=text("produce_sign_help")
+            )
         if entry.item.source != "file" and not _keeps_picture(entry):
             st.checkbox(text("produce_fetch"), key=f"produce-fetch|{item_id}")
         st.button(
@@ -122,7 +129,10 @@ def _wanted(service: Service, item_id: str, kind: str) -> Order:
         )
     fetch = bool(st.session_state.get(f"produce-fetch|{item_id}"))
     if kind == "evidence":
-        return service.evidence.order(parse_time(start), parse_time(end))
+        sign = bool(st.session_state.get(f"produce-sign|{item_id}"))
+        return service.evidence.order(parse_time(start), parse_time(end), sign=sign, fetch=fetch)
+    if kind == "dub":
+        return dub_form.wanted(service, item_id, fetch=fetch)
     style = str(st.session_state.get(f"produce-style-{kind}|{item_id}") or "")
     if kind != "reel":
         return service.videos.order(
@@ -198,7 +208,11 @@ def _cancel(item_id: str, step: str) -> None:
 
 def _kept(item_id: str, number: int, product: KeptProduct) -> None:
     when = messages.format_datetime(product.made_at)
-    parts = [kind_text(product.kind)]
+    is_sound = product.kind == "dub" and product.path.suffix == ".m4a"
+    kind = text("produce_dub_sound") if is_sound else kind_text(product.kind)
+    parts = [kind, *([language_text(product.language)] if product.language else [])]
+    if product.signed_by:
+        parts.append(text("produce_signed", signer=product.signed_by[:16]))
     if product.kind == "evidence" or len(product.stretches) == 1:
         parts += [
             f"{format_timestamp(start)} – {format_timestamp(end)}"
@@ -210,7 +224,7 @@ def _kept(item_id: str, number: int, product: KeptProduct) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"produce-kept-{number}"):
         st.link_button(
             text("produce_download"), product_route.product_url(item_id, product.path.name),
-            help=text("produce_download_one", kind=kind_text(product.kind), when=when),
+            help=text("produce_download_one", kind=kind, when=when),
             icon=":material/download:",
         )  # fmt: skip
         st.markdown(messages.escape_markdown(printable(" · ".join(parts))), width="content")
