@@ -45,17 +45,16 @@ _LAST_LINE = "9:40"  # when the last line of each transcript begins
 
 # The first control of a tab, and text that occurs on no other tab.
 FIRST = {
-    "Ingest": '[data-testid="stTextArea"]',
-    "Queue": '[data-testid="stMetric"]',
+    "Add": '[data-testid="stTextArea"]',
+    "Activity": '[data-testid="stMetric"]',
     "Library": '[data-testid="stMetric"]',
 }
 TAB_TEXT = {
-    "Queue": "1–100 of",
+    "Activity": "1–100 of",
     "Library": "Click a row to open",
-    "Knowledge base": "ODIN project",
-    "GPU": "Main memory",
+    "Publish": "ODIN project",
     "Settings": "YouTube Data API keys",
-    "Ingest": "STABIL",
+    "Add": "STABIL",
 }
 
 
@@ -103,7 +102,7 @@ def start(chromium: Any, home: Path, log: Path) -> bool:
         began = time.perf_counter()
         with serving(home, log) as address:
             health.append(time.perf_counter() - began)
-            _open(chromium, address, FIRST["Ingest"])
+            _open(chromium, f"{address}/?tab=Add", FIRST["Add"])
             painted.append(time.perf_counter() - began)
             computed.append(_cpu_s(process_at(address)))
     # The first start fills the disk cache and does not count.
@@ -189,8 +188,8 @@ def clicks(chromium: Any, address: str) -> list[bool]:
     """Measure all kinds of clicks that change the text of the page."""
     page = chromium.new_context(viewport=VIEW).new_page()
     server = process_at(address)
-    page.goto(f"{address}/?tab=Queue")
-    page.get_by_text(TAB_TEXT["Queue"]).wait_for()
+    page.goto(f"{address}/?tab=Activity")
+    page.get_by_text(TAB_TEXT["Activity"]).wait_for()
     met = [_pages(page, server), _filters(page, server), _ticks(page, server)]
     met.append(_items(page, server))
     met += _tabs(page, server)

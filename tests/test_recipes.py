@@ -390,7 +390,7 @@ def test_a_tab(filled: Copy) -> None:
         "print(json.dumps(drawn))"
     )
     closed, english, german = drawn
-    assert closed[:2] == ["Notes", "Ingest"] and "Items so far: 1" not in closed[2]
+    assert closed[:2] == ["Notes", "Library"] and "Items so far: 1" not in closed[2]
     assert english == ["Notes", "Notes", ["Items so far: 1"]]
     assert german == ["Notizen", "Notizen", ["Bisher: 1"]]
 
@@ -508,7 +508,7 @@ def test_a_text_of_the_page(copy: Copy) -> None:
         copy.replace(queue, old, new)
     assert copy.places == [queue]
     english, german = copy.python(
-        PAGE + "print(json.dumps([[each.value for each in page(tab='Queue', lang=lang).info]\n"
+        PAGE + "print(json.dumps([[each.value for each in page(tab='Activity', lang=lang).info]\n"
         "                  for lang in ('en', 'de')]))"
     )
     assert "The queue has no items yet." in english[0]

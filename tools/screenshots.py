@@ -44,7 +44,7 @@ SAMPLES = ROOT / "samples"
 MAX_BYTES = 300_000
 WIDTHS = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
-TABS = ("Ingest", "Queue", "Library", "Knowledge base", "GPU", "Settings")
+TABS = ("Library", "Add", "Activity", "Review", "Publish", "Settings")
 QUERY = "granite castle"
 TALKS, TALK_S = 48, 20
 WAIT_S = 300.0
@@ -78,21 +78,24 @@ def main() -> None:
                     "nothing-found": "/?tab=Library&q=submarine",
                     "item": opened,
                     "unknown-item": "/?tab=Library&item=file%3A000000000000",
-                    "german": "/?tab=Ingest&lang=de",
+                    "machine": "/?tab=Settings&part=machine",
+                    "german": "/?tab=Add&lang=de",
                 }
                 shoot_all(b, address, screens, everything)
         with channel(Path(folder)) as settings, dashboard(home, log, **own, **settings) as address:
-            shoot_for_docs(b, address, IMAGES / "ingest.png", "light", open_channel, 1320)
+            shoot_for_docs(
+                b, f"{address}/?tab=Add", IMAGES / "ingest.png", "light", open_channel, 1320
+            )
             if everything:
-                shoot_all(b, address, {"found": "/"}, everything, open_channel)
+                shoot_all(b, address, {"found": "/?tab=Add"}, everything, open_channel)
             page = b.new_page()
-            page.goto(address)
+            page.goto(f"{address}/?tab=Add")
             open_channel(page)
             page.get_by_role("button", name=f"Ingest {TALKS} media").click()
             wait_until_done(page, 6)
-            shoot_for_docs(b, f"{address}/?tab=Queue", IMAGES / "queue.png", "light")
+            shoot_for_docs(b, f"{address}/?tab=Activity", IMAGES / "queue.png", "light")
             if everything:
-                shoot_all(b, address, {"busy": "/?tab=Queue"}, everything)
+                shoot_all(b, address, {"busy": "/?tab=Activity"}, everything)
         if everything:
             shoot_edge_cases(b, Path(folder), everything)
             shoot_notes(b, Path(folder), everything)
@@ -117,9 +120,9 @@ def shoot_notes(b: Browser, folder: Path, everything: Path) -> None:
             item = {f"notes{end}": f"/?{urlencode({'tab': 'Library', 'item': ids[1], **more})}"
                     for end, more in (("", {}), ("-german", {"lang": "de"}))}  # fmt: skip
             shoot_all(b, address, item, everything, open_notes)
-            asked = {"answer": "/?tab=Knowledge%20base"}
+            asked = {"answer": "/?tab=Publish"}
             shoot_all(b, address, asked, everything, ask_library)
-            done = {"answer-german": "/?tab=Knowledge%20base&lang=de"}
+            done = {"answer-german": "/?tab=Publish&lang=de"}
             shoot_all(b, address, done, everything)
     for name in settings:
         os.environ.pop(name, None)
@@ -151,8 +154,8 @@ def shoot_edge_cases(b: Browser, folder: Path, everything: Path) -> None:
         shoot_all(b, address, screens, everything)
     fill_with_failures(folder / "many")
     with dashboard(folder / "many", folder / "m.log", KB_APP_WORKER="false") as address:
-        shoot_all(b, address, {"many": "/?tab=Queue"}, everything)
-        shoot_all(b, address, {"wrong": "/"}, everything, open_invalid_source)
+        shoot_all(b, address, {"many": "/?tab=Activity"}, everything)
+        shoot_all(b, address, {"wrong": "/?tab=Add"}, everything, open_invalid_source)
 
 
 def fill(home: Path) -> str:

@@ -14,6 +14,7 @@ from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
 from kb.jobs.queue.partial_files import parts_of
 from kb.library import Library, LibraryEntry, deep_link
+from kb.library.cache import library_cache
 from kb.library.user_files import UserFiles
 from kb.options import RunOptions
 from kb.pipeline import stages
@@ -93,6 +94,11 @@ class Review:
     queue: JobQueue
     revisions: Revisions
     removals: Removals
+
+    def count(self) -> int:
+        """Return the number of items that wait; only changed files are read again."""
+        entries = library_cache(self.library.media_folder).listing().entries
+        return sum(waits_for_review(entry) for entry in entries)
 
     def waiting(self, limit: int | None = None) -> Iterator[ReviewItem]:
         """Yield the items that are held or doubtful and were not accepted.

@@ -137,7 +137,7 @@ class JobSettings(BaseModel):
         ge=0,
         description="A look at a followed folder leaves out files that were changed within so many "
         "seconds: they may still be written. The next look takes them. kb ingest and the "
-        "Ingest tab look twice at such files of a folder, a second apart, and leave out those that "
+        "Add tab look twice at such files of a folder, a second apart, and leave out those that "
         "changed.",
     )
     retry_days: float = Field(

@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from kb.errors import KBError
-from kb.ui import session, sidebar
+from kb.ui import session, sidebar, status
 from kb.ui.i18n import text
 from kb.ui.tabs.ingest import tab as ingest
 from kb.ui.web import oidc, server
@@ -25,8 +25,6 @@ def _tab_body(target: str) -> Callable[[], None]:
 # Loaded with the page, not when a tab is opened: the server loads the page before the first visit.
 _BODIES = {name: _tab_body(target) for name, target in session.TABS.items()}
 
-SIDEBAR_PX = 250
-
 # Figures in a row take the width of their content and wrap; a phone shows three in a row.
 # Words stay beside the button that plays them (`played-`), however long they are.
 _STYLE = """<style>
@@ -39,10 +37,11 @@ _STYLE = """<style>
 [data-variant="segmented_control"][aria-checked="true"] p { color: light-dark(#17497a, #9cc6ee); }
 .stTabs [role="tab"][aria-selected="true"] { color: inherit; font-weight: 600; }
 .stTabs [role="tab"][aria-selected="true"] p { font-weight: 600; }
-.stApp .kb-totals { display: grid; grid-template-columns: 1fr auto; gap: 0.15rem 1rem; margin: 0;
-  padding: 0; font-size: 0.875rem; }
-.stApp .kb-totals dt { margin: 0; padding: 0; font-weight: 400; }
-.stApp .kb-totals dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
+.stTabs [role="tab"]::after { margin-left: 0.4rem; padding: 0 0.4rem; border-radius: 0.7rem;
+  font-size: 0.75rem; font-weight: 600; line-height: 1.15rem; font-variant-numeric: tabular-nums;
+  color: light-dark(#17497a, #cfe3f7); background: light-dark(#dce9f6, #23466b); }
+.st-key-status { position: absolute; top: 0.9rem; left: 4rem; width: auto; z-index: 1; }
+.st-key-status p { font-size: 0.875rem; white-space: nowrap; }
 .stApp .kb-sign-out { margin: 0; }
 .stApp .kb-sign-out button { font: inherit; font-size: 0.875rem; padding: 0.3rem 0.75rem;
   color: inherit; background: transparent; border: 1px solid light-dark(#767676, #8a8f98);
@@ -84,7 +83,7 @@ def render() -> None:
     """Draw the page for one visitor."""
     session.init_from_url()
     st.set_page_config(
-        page_title=text("app"), page_icon=_icon(), layout="wide", initial_sidebar_state=SIDEBAR_PX
+        page_title=text("app"), page_icon=_icon(), layout="wide", initial_sidebar_state="collapsed"
     )
     st.html(_STYLE)
     session.redraw_requested()  # this run draws the whole page, as requested
@@ -100,6 +99,7 @@ def render() -> None:
         return
     ingest.finish_ingest()
     sidebar.render()
+    status.render()
     labels = [text(label) for label in session.TABS]
     tabs = st.tabs(labels, key=session.TAB, on_change=session.store_tab)
     for tab, name in zip(tabs, session.TABS, strict=True):

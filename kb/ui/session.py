@@ -12,17 +12,30 @@ _SERVICE = "service"
 _SEEK_COUNT = "seeks"
 _REDRAW = "moved"
 TAB = "tab"
+SETTINGS_PART = "part"
 
 # Key of the tab's label -> "module:function" that draws its body, in the order on the page; the
 # page loads them. Links contain the English label of a tab in every language of the page: links in
 # search results have `?tab=Library`.
 TABS: dict[str, str] = {
-    "tab_ingest": "kb.ui.tabs.ingest.tab:render",
-    "tab_queue": "kb.ui.tabs.queue.tab:render",
     "tab_library": "kb.ui.tabs.library.tab:render",
-    "tab_knowledge": "kb.ui.tabs.knowledge.tab:render",
-    "tab_gpu": "kb.ui.tabs.gpu.tab:render",
+    "tab_add": "kb.ui.tabs.ingest.tab:render",
+    "tab_activity": "kb.ui.tabs.queue.tab:render",
+    "tab_review": "kb.ui.tabs.review.tab:render",
+    "tab_publish": "kb.ui.tabs.knowledge.tab:render",
     "tab_settings": "kb.ui.tabs.settings.tab:render",
+}
+
+# Names of tabs in links of earlier versions -> the tab, and the part of Settings. Bookmarks and
+# mails keep such links for years.
+EARLIER_TABS: dict[str, tuple[str, str]] = {
+    "ingest": ("tab_add", ""),
+    "aufnehmen": ("tab_add", ""),
+    "queue": ("tab_activity", ""),
+    "warteschlange": ("tab_activity", ""),
+    "knowledge base": ("tab_publish", ""),
+    "wissensbasis": ("tab_publish", ""),
+    "gpu": ("tab_settings", "machine"),
 }
 
 
@@ -53,12 +66,18 @@ def init_from_url() -> None:
         requested = st.query_params.get(i18n.STATE) or (st.context.locale or "")[:2].lower()
         state[i18n.STATE] = requested if requested in i18n.LANGUAGES else i18n.DEFAULT_LANGUAGE
     if TAB not in state:
-        state[TAB] = i18n.text(_tab_named(st.query_params.get(TAB, "")))
+        name = st.query_params.get(TAB, "")
+        tab, part = EARLIER_TABS.get(name.casefold(), (_tab_named(name), ""))
+        state[TAB] = i18n.text(tab)
+        if part := part or st.query_params.get(SETTINGS_PART, ""):
+            state[SETTINGS_PART] = part
 
 
-def go_to(tab: str) -> None:
-    """Show another tab, by the key of its label. For callbacks."""
+def go_to(tab: str, part: str = "") -> None:
+    """Show another tab, by the key of its label; of Settings, this part. For callbacks."""
     st.session_state[TAB] = i18n.text(tab)
+    if part:
+        st.session_state[SETTINGS_PART] = part
     store_tab()
     redraw()
 

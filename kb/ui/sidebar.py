@@ -1,28 +1,29 @@
-"""The sidebar: the worker, the active preset, totals and the language, on every tab."""
+"""The sidebar: the worker, the defaults of new recordings, and the language of the page."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
 from kb.errors import KBError
 from kb.service import Service
+from kb.service.option_suggestions import option_suggestions
 from kb.service.worker_supervisor import WorkerView, worker_supervisor
-from kb.ui import access, i18n, session
-from kb.ui.i18n import error_messages, text
+from kb.settings import Settings, env_file
+from kb.ui import access, i18n, session, status
+from kb.ui.i18n import language_text, text
+from kb.ui.tabs.ingest import preset_cards
 from kb.ui.web.request_guard import SIGN_OUT
 from kb.ui.widgets import messages
 from kb.ui.widgets.clock_note import zone_note
 
 REFRESH_S = 3
 _PROBLEM = "worker_problem"
-_COLORS = {
-    "running": "green",
-    "starting": "blue",
-    "stopping": "orange",
-    "paused": "orange",
-    "hung": "red",
-}
+_FLASH = "sidebar"
 _GOING = ("running", "starting", "paused")
+# The settings that can be changed here, in the order of the page.
+DEFAULTS = ("preset", "model", "language")
 
 
 def render() -> None:
@@ -30,17 +31,20 @@ def render() -> None:
     service = session.service()
     with st.sidebar:
         st.markdown(f"### {text('app')}")
+        st.fragment(_live, run_every=REFRESH_S)()
+        _defaults(service)
+        _language()
         st.caption(
             text(
                 "folder",
                 folder=messages.escape_markdown(messages.display_path(service.settings.home)),
             )
         )
-        st.fragment(_live, run_every=REFRESH_S)()
-        st.markdown(f"**{text('active_preset')}**  \n{_preset(service)}")
-        _language()
         st.caption(zone_note())
         _sign_out(service)
+
+
+# The worker
 
 
 def _live() -> None:
@@ -49,37 +53,18 @@ def _live() -> None:
     service = session.service()
     try:
         _worker(service, worker_supervisor().view(service))
-        _totals(service)
     except KBError as error:
         messages.error(error)
 
 
 def _worker(service: Service, view: WorkerView) -> None:
-    many = view.state == "running" and view.count > 1
-    words = (
-        text("worker_running_more", count=view.count)
-        if many
-        else text("worker_stopped" if view.state == "ends" else f"worker_{view.state}")
-    )
-    color = _COLORS.get(view.state, "gray")
-    st.markdown(f"**{text('worker')}**  \n:{color}[●] {words}")
+    running = bool(service.queue.counts()["running"])
+    st.markdown(f"**{text('worker')}**  \n{status.worker_state(view, running=running)}")
     if view.state in _GOING and worker_supervisor().started_by_itself():
         st.caption(text("worker_with_page"))
     problem: KBError | None = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
         messages.error(problem)
-    if view.state == "ends":
-        log = service.settings.home / "logs" / "worker.log"
-        messages.show_error(
-            text("worker_ends"), text("worker_ends_hint", log=messages.display_path(log))
-        )
-    for loop in service.queue.crash_loops():
-        since = messages.format_datetime(loop.since)
-        finished = i18n.format_number(loop.finished)
-        messages.show_error(
-            text("worker_crashes", count=loop.count, since=since, finished=finished),
-            text("worker_crashes_hint", log=messages.display_path(service.workers.log_file)),
-        )
     if view.count:
         st.button(
             text("worker_stop"), key="worker-stop",
@@ -106,38 +91,76 @@ def _stop() -> None:
         st.session_state[_PROBLEM] = error
 
 
-def _totals(service: Service) -> None:
-    counts = service.queue.counts()
-    listing = session.library_listing()
-    waiting = counts["queued"] + counts["waiting"] + counts["paused"]
-    rows = [
-        ("total_items", i18n.format_number(len(listing.entries))),
-        (
-            "total_hours",
-            messages.format_length(sum(entry.duration_s or 0.0 for entry in listing.entries)),
-        ),
-        (
-            "total_words",
-            i18n.format_number(sum(entry.word_count or 0 for entry in listing.entries)),
-        ),
-        ("total_running", i18n.format_number(counts["running"])),
-        ("total_waiting", i18n.format_number(waiting)),
-        ("total_failed", i18n.format_number(counts["failed"])),
-    ]
-    st.html(_table(rows))
+# Defaults of new recordings
 
 
-def _table(rows: list[tuple[str, str]]) -> str:
-    cells = "".join(f"<dt>{text(key)}</dt><dd>{value}</dd>" for key, value in rows)
-    return f'<dl class="kb-totals" aria-label="{text("totals")}">{cells}</dl>'
+def _defaults(service: Service) -> None:
+    st.markdown(f"**{text('sidebar_defaults')}**", help=text("sidebar_defaults_help"))
+    messages.show_flash(_FLASH)
+    settings = service.settings
+    for name in DEFAULTS:
+        try:
+            labels = _choices(service, name)
+        except KBError as error:
+            messages.error(error)
+            continue
+        current = str(getattr(settings, name))
+        names = list(dict.fromkeys([*labels, current]))
+        st.selectbox(
+            text(f"sidebar_{name}"),
+            names,
+            index=names.index(current),
+            format_func=_labelling(labels),
+            # After a change elsewhere the field must show the new value: it gets another key.
+            key=_key(name, current),
+            on_change=_save,
+            args=(name, current),
+            disabled=_fixed(name),
+            help=text("sidebar_fixed") if _fixed(name) else None,
+        )
 
 
-def _preset(service: Service) -> str:
+def _labelling(labels: Mapping[str, str]) -> Callable[[str], str]:
+    return lambda name: labels.get(name, name)
+
+
+def _choices(service: Service, name: str) -> dict[str, str]:
+    """Return the values of a setting and their labels. Raises SettingsError."""
+    if name == "preset":
+        return {key: preset.label for key, preset in service.presets.all().items()}
+    if name == "language":
+        labels = {code: language_text(code) for code in option_suggestions(name)}
+        return labels | {"auto": text("option_language_auto")}
+    return {
+        value: f"{value} ({note})" if note else value
+        for value, note in option_suggestions(name).items()
+    }
+
+
+def _key(name: str, current: str) -> str:
+    return f"default-{name}-{current}"
+
+
+def _fixed(name: str) -> bool:
+    alias = str(Settings.model_fields[name].alias)
+    return env_file.from_environment(alias) or not access.may_change(name)
+
+
+def _save(name: str, current: str) -> None:
+    alias = str(Settings.model_fields[name].alias)
+    chosen = str(st.session_state[_key(name, current)])
     try:
-        preset = service.presets.current()
+        env_file.change({alias: chosen})
+        session.service().audit.record("settings", [alias])
     except KBError as error:
-        return messages.escape_markdown(error_messages.translate_error(error).message)
-    return messages.escape_markdown(preset.label)
+        messages.flash_error(_FLASH, error)
+        return
+    # The form of a run shows the new default, not what it showed before.
+    st.session_state.pop(f"{preset_cards.FORM}_{name}", None)
+    session.redraw()
+
+
+# The page
 
 
 def _language() -> None:

@@ -66,7 +66,7 @@ def test_the_page_and_the_command_line_show_it(working: tuple[Service, str, str]
     seen = []
     for stage in STAGES:
         assert store.advance(item_id, 1, me, stage, 0.0)
-        (shown,) = page(tab="Queue").dataframe[0].value["progress"]
+        (shown,) = page(tab="Activity").dataframe[0].value["progress"]
         assert shown == service.items.status(item_id).share
         seen.append(shown)
     assert seen == sorted(set(seen)) and seen[-1] > 0.9

@@ -79,7 +79,7 @@ def test_status_and_page_say_it(home: Path, capsys: pytest.CaptureFixture[str]) 
         assert run(["status", "--json"]) == 0
         clock = json.loads(capsys.readouterr().out)["clock"]
         found.append(clock is not None and clock["problem"]["code"] == "clock.future_times")
-        found.append("in der Zukunft" in page_text(page(tab="Queue", lang="de")))
+        found.append("in der Zukunft" in page_text(page(tab="Activity", lang="de")))
         return found
 
     assert shown() == [False] * 4

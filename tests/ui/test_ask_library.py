@@ -55,7 +55,7 @@ def test_an_answer_plays_from_its_words(
 ) -> None:
     shown = {"en": texts.EN, "de": texts.DE}[lang]
     if lang == "de":  # without a model the passages are the answer
-        app = page(tab="Knowledge base", lang=lang)
+        app = page(tab="Publish", lang=lang)
         assert shown["ask_library_no_model"] in page_text(app)
         ask(app, service, QUESTION)
         assert QUOTE in page_text(app)
@@ -68,7 +68,7 @@ def test_an_answer_plays_from_its_words(
             monkeypatch.setenv(name, value)
         get_settings.cache_clear()
         server.answer = lambda asked: reply((HOSTILE, QUOTE, numbered(asked, "Kiruna")))
-        app = page(tab="Knowledge base", lang=lang)
+        app = page(tab="Publish", lang=lang)
         terms = page_text(app)
         assert f"tiny ({server.url.split('/')[2]})" in terms and "0.00 USD" in terms
         ask(app, service, QUESTION)
@@ -93,7 +93,7 @@ def test_a_refusal_is_shown_with_its_reason(
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     calls = len(server.asked)
-    app = ask(page(tab="Knowledge base"), service, QUESTION)
+    app = ask(page(tab="Publish"), service, QUESTION)
     said = page_text(app)
     assert "limit of a call (100 tokens)" in said and QUOTE in said
     assert len(server.asked) == calls

@@ -40,7 +40,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
     ):  # fmt: skip
         tab = chromium.new_page(viewport={"width": 1440, "height": 1400})
         tab.set_default_timeout(browser.STEP_MS)
-        tab.goto(address)
+        tab.goto(f"{address}/?tab=Add")
         named = tab.get_by_role("textbox", name=text("paths"))
         enter(named, "@talks", "Control+Enter")
         planned(tab, TALKS)
@@ -64,7 +64,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
 
         # All items are queued and shown in pages
         click(tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} media"))
-        tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
+        tab.get_by_role("tab", name=text("tab_activity"), selected=True).wait_for()
         shown(tab, 1, 100)
         with closing(sqlite3.connect(tmp_path / "library" / "kb.sqlite")) as catalogue:
             rows = catalogue.execute("SELECT DISTINCT options FROM kb_items").fetchall()
@@ -85,10 +85,11 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         tab.get_by_text(text("queue_none"), exact=True).wait_for()
 
         # Switch the language and switch it back
+        click(tab.get_by_test_id("stExpandSidebarButton"))
         click(tab.get_by_role("radio", name="Deutsch", exact=True))
-        tab.get_by_role("tab", name=MESSAGES["de"]["tab_queue"], selected=True).wait_for()
+        tab.get_by_role("tab", name=MESSAGES["de"]["tab_activity"], selected=True).wait_for()
         click(tab.get_by_role("radio", name="English", exact=True))
-        tab.get_by_role("tab", name=MESSAGES["en"]["tab_queue"], selected=True).wait_for()
+        tab.get_by_role("tab", name=MESSAGES["en"]["tab_activity"], selected=True).wait_for()
         assert not tab.locator('[data-testid="stException"]').count()
 
 

@@ -1,4 +1,4 @@
-"""Library, Knowledge base and GPU in a browser: the controls that no other test uses."""
+"""Library, Publish and this machine in a browser: the controls that no other test uses."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
 @pytest.mark.long
 def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Path) -> None:
     odin, service = site.odin, site.service()
-    tab = site.opened("?tab=Knowledge%20base")
+    tab = site.opened("?tab=Publish")
     table = tab.locator('[data-testid="stDataFrame"]').first
     rows(table, 5)
     choose(tab, text("knowledge_failed"))

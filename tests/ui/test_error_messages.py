@@ -76,12 +76,12 @@ ERRORS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "overlap": (
         lambda _: override(find_preset("optimiert"), overlap_s=25.0),
         "„Overlap, s“ muss kleiner sein als die Hälfte des Chunks (15 s), nicht 25",
-        "im Reiter GPU",
+        "unter Einstellungen, Dieser Rechner",
     ),
     "batch": (
         lambda _: override(find_preset("optimiert"), batch_size=0),
         "„Batch“ muss eine ganze Zahl von 1 bis 256 sein, nicht 0.",
-        "im Reiter GPU",
+        "unter Einstellungen, Dieser Rechner",
     ),
     "unknown": (lambda _: source_for("harbour"), "Hier weiß niemand, was 'harbour' ist.", "Pfad"),
     "link": (
@@ -191,7 +191,7 @@ def test_the_queue_tells_old_troubles_in_german(home: Path) -> None:
     assert service.queue.items.claim(row.id, 1, "me")
     problem = raised(no_disk)
     service.queue.items.finish(row.id, 1, "me", "failed", **problem.record(), attempts=1)
-    app = page(tab=MESSAGES["de"]["tab_queue"], lang="de")
+    app = page(tab=MESSAGES["de"]["tab_activity"], lang="de")
     (shown,) = app.dataframe[0].value["error"]
     assert shown == "/kb/media/a.txt lässt sich nicht schreiben: die Platte ist voll."
     app.session_state["queue_selected"] = [row.id]

@@ -39,10 +39,10 @@ def until(app: AppTest, words: str) -> AppTest:
 
 
 def start(app: AppTest) -> None:
-    """Press the start button and wait until the page shows the Queue tab."""
+    """Press the start button and wait until the page shows the Activity tab."""
     app.button("start").click()
     ends = time.monotonic() + WAIT_S
-    while run_page(app).session_state["tab"] != "Queue":
+    while run_page(app).session_state["tab"] != "Activity":
         assert time.monotonic() < ends, page_text(app)
         time.sleep(0.05)
 
@@ -56,36 +56,105 @@ def test_tabs_open_by_link_in_either_language(home: Path) -> None:
         english, german = MESSAGES["en"][tab], MESSAGES["de"][tab]
         assert page(tab=english).session_state["tab"] == english
         assert page(tab=english.lower(), lang="de").session_state["tab"] == german
-    assert page(tab="Nonsense").session_state["tab"] == "Ingest"
+    assert page(tab="Nonsense").session_state["tab"] == "Library"
 
 
 def test_only_the_open_tab_is_drawn(home: Path) -> None:
     assert not page(tab="Library").text_area
-    assert not [box for box in page(tab="Ingest").text_input if box.key == "q"]
+    assert not [box for box in page(tab="Add").text_input if box.key == "q"]
 
 
 def test_language_is_switched_and_kept_in_the_address(home: Path) -> None:
-    app = page(tab="Queue")
+    app = page(tab="Activity")
     assert MESSAGES["en"]["queue_empty"] in page_text(app)
     app.button_group("language-switch").set_value("de")
     run_page(app)
     assert MESSAGES["de"]["queue_empty"] in page_text(app)
     assert app.query_params["lang"] == "de"
-    assert app.session_state["tab"] == "Warteschlange"
+    assert app.session_state["tab"] == "Aktivität"
     assert i18n.language() == "en"  # the default outside of a page
 
 
+@pytest.mark.parametrize(
+    ("link", "tab"),
+    [
+        ("Ingest", "tab_add"),
+        ("Aufnehmen", "tab_add"),
+        ("Queue", "tab_activity"),
+        ("Knowledge base", "tab_publish"),
+        ("wissensbasis", "tab_publish"),
+        ("GPU", "tab_settings"),
+        ("Library", "tab_library"),
+    ],
+)
+def test_links_of_earlier_versions_lead_to_the_present_tabs(
+    home: Path, link: str, tab: str
+) -> None:
+    app = page(tab=link)
+    assert app.session_state["tab"] == text(tab)
+    if link == "GPU":
+        assert app.session_state["part"] == "machine"
+        assert text("gpu_presets") in page_text(app)
+
+
+def test_a_link_can_name_a_part_of_the_settings(home: Path) -> None:
+    assert page(tab="Settings", part="about").session_state["part"] == "about"
+    assert page(tab="Settings", part="nonsense").session_state["part"] == "keys"
+
+
 @pytest.mark.slow
-def test_sidebar_tells_worker_preset_and_totals_on_every_tab(home: Path) -> None:
-    add_item()
+def test_counts_stand_beside_the_tabs_and_the_worker_above_them(home: Path) -> None:
+    item_id = add_item(covered_s=20.0)  # half of its speech is missing: it waits for review
     queued().close()
-    for tab in ("tab_queue", "tab_gpu"):
-        said = page_text(page(tab=MESSAGES["en"][tab]))
-        assert "OPTIMIERT" in said
-        assert text("worker_stopped") in said
-        totals = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", said))
-        assert totals[text("total_words")] == "89"
-        assert totals[text("total_waiting")] == "2"  # the third is in the library
+    for tab in ("tab_activity", "tab_review"):
+        app = page(tab=MESSAGES["en"][tab])
+        assert text("worker_stopped") in page_text(app)
+        places = {name: number for number, name in enumerate(session.TABS, start=1)}
+        (badges,) = (each for each in styles(app) if "nth-of-type" in each)
+        found = dict(re.findall(r'nth-of-type\((\d)\)::after { content: "(\d+)"', badges))
+        # The third sample is in the library.
+        assert found == {str(places["tab_activity"]): "2", str(places["tab_review"]): "1"}
+        assert [each.label for each in app.tabs] == [text(name) for name in session.TABS]
+    assert "The harbour in winter" in " ".join(each.label for each in app.button)
+    app.button(f"review-open-{item_id}").click()
+    run_page(app)
+    assert app.session_state["tab"] == "Library"
+    assert app.query_params["item"] == item_id
+
+
+def styles(app: AppTest) -> list[str]:
+    return [str(each.proto.body) for each in app.get("html")]
+
+
+def test_nothing_to_review_is_said(home: Path) -> None:
+    assert text("review_empty") in page_text(page(tab="Review"))
+
+
+def test_defaults_of_new_recordings_are_set_in_the_sidebar(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = tmp_path / "settings.env"
+    stored.write_text("# mine\n", encoding="utf-8")
+    monkeypatch.setenv("KB_ENV_FILE", str(stored))
+    for given in ("KB_PRESET", "KB_LANGUAGE"):
+        monkeypatch.delenv(given, raising=False)
+    get_settings.cache_clear()
+    app = page(tab="Add")
+    model, preset, language = (
+        next(box for box in app.selectbox if str(box.key).startswith(f"default-{name}"))
+        for name in ("model", "preset", "language")
+    )
+    assert model.disabled  # the environment sets it
+    assert [model.value, preset.value, language.value] == ["demo", "optimiert", "auto"]
+    preset.select("schnell")
+    run_page(app)
+    assert get_settings().preset == "schnell"
+    assert "🚀 SCHNELL ✓" in [button.label for button in app.button]  # the form on Add follows
+    language = next(box for box in app.selectbox if str(box.key).startswith("default-language"))
+    language.select("de")
+    run_page(app)
+    assert get_settings().language == "de"
+    assert "KB_LANGUAGE" in stored.read_text(encoding="utf-8")
 
 
 def test_broken_presets_file_is_reported_and_the_rest_works(
@@ -95,9 +164,9 @@ def test_broken_presets_file_is_reported_and_the_rest_works(
     broken.write_text("stabil: [1, 2]\n", encoding="utf-8")
     monkeypatch.setenv("KB_PRESETS_FILE", str(broken))
     get_settings.cache_clear()
-    app = page()
+    app = page(tab="Add")
     assert "presets.yaml, line 1" in page_text(app)
-    assert text("queue_empty") in page_text(page(tab="Queue"))
+    assert text("queue_empty") in page_text(page(tab="Activity"))
 
 
 # Ingest
@@ -105,7 +174,7 @@ def test_broken_presets_file_is_reported_and_the_rest_works(
 
 @pytest.mark.slow
 def test_presets_show_their_figures_and_the_setting_is_chosen(home: Path) -> None:
-    app = page()
+    app = page(tab="Add")
     labels = [button.label for button in app.button if button.key.startswith("preset-")]
     assert labels == ["🛡️ STABIL", "⚡ OPTIMIERT ✓", "🚀 SCHNELL", "🔥 MAX. SCHNELL"]
     assert "batch 16 · chunk 30 s · overlap 3 s · 2 workers" in page_text(app)
@@ -117,14 +186,14 @@ def test_presets_show_their_figures_and_the_setting_is_chosen(home: Path) -> Non
 
 
 def test_nothing_named_nothing_to_start(home: Path) -> None:
-    app = page()
+    app = page(tab="Add")
     assert app.button("start").disabled
     assert text("plan_nothing") in page_text(app)
 
 
 @pytest.mark.slow
 def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
-    app = name(page(), str(SAMPLES))
+    app = name(page(tab="Add"), str(SAMPLES))
     until(app, "3 new of 3")
     said = page_text(app)
     assert text("plan_unknown") in said
@@ -141,7 +210,7 @@ def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
 
 @pytest.mark.slow
 def test_ticked_rows_alone_are_taken_with_the_figures_of_the_run(home: Path) -> None:
-    app = name(page(), str(SAMPLES))
+    app = name(page(tab="Add"), str(SAMPLES))
     until(app, "3 new of 3")
     titles = list(app.dataframe[0].value["title"])
     wanted = titles.index("The harbour in winter")
@@ -165,7 +234,7 @@ def test_ticked_rows_alone_are_taken_with_the_figures_of_the_run(home: Path) -> 
 
 @pytest.mark.slow
 def test_wrong_choices_are_reported_before_anything_is_queued(home: Path) -> None:
-    app = name(page(), str(HARBOUR))
+    app = name(page(tab="Add"), str(HARBOUR))
     until(app, "1 new of 1")
     app.number_input("run_overlap_s_optimiert").set_value(25.0)
     run_page(app)
@@ -186,7 +255,7 @@ def test_wrong_choices_are_reported_before_anything_is_queued(home: Path) -> Non
 
 
 def test_a_reference_that_leads_nowhere_is_reported_and_the_rest_is_queued(home: Path) -> None:
-    app = name(page(), "/no/such/file.mp4", str(HARBOUR))
+    app = name(page(tab="Add"), "/no/such/file.mp4", str(HARBOUR))
     until(app, "1 new of 1")
     assert "/no/such/file.mp4" in page_text(app)
     assert "What to do" in page_text(app)
@@ -195,7 +264,7 @@ def test_a_reference_that_leads_nowhere_is_reported_and_the_rest_is_queued(home:
 @pytest.mark.slow
 def test_what_is_in_the_library_is_marked_and_taken_again_when_asked(home: Path) -> None:
     add_item()
-    app = name(page(), str(HARBOUR))
+    app = name(page(tab="Add"), str(HARBOUR))
     until(app, "0 new of 1")
     assert app.button("start").disabled
     assert list(app.dataframe[0].value["state"]) == ["✓ done"]
@@ -206,7 +275,7 @@ def test_what_is_in_the_library_is_marked_and_taken_again_when_asked(home: Path)
 
 @pytest.mark.slow
 def test_filters_narrow_and_say_what_is_wrong_with_them(home: Path) -> None:
-    app = name(page(), str(SAMPLES))
+    app = name(page(tab="Add"), str(SAMPLES))
     until(app, "3 new of 3")
     app.text_input("filter_title").input("harbour")
     run_page(app)
@@ -234,7 +303,7 @@ def test_a_channel_shows_its_picture_counts_and_cost(
         monkeypatch.setenv("YT_API_ENDPOINT", fake.url)
         monkeypatch.setenv("YT_API_KEYS", key)
         get_settings.cache_clear()
-        app = name(page(), "@talks")
+        app = name(page(tab="Add"), "@talks")
         until(app, "59 new of 59")
         said = page_text(app)
         assert "Harbour talks" in said
@@ -256,7 +325,7 @@ def test_a_listing_without_quota_can_be_queued_all_the_same(
         monkeypatch.setenv("YT_API_ENDPOINT", fake.url)
         monkeypatch.setenv("YT_API_KEYS", key)
         get_settings.cache_clear()
-        app = name(page(), "@talks")
+        app = name(page(tab="Add"), "@talks")
         until(app, text("found_later"))
         start(app)
     service = Service()
@@ -277,7 +346,7 @@ def test_a_look_that_nobody_waits_for_ends(home: Path) -> None:
 
 def test_queue_lists_what_waits_and_says_that_nobody_works(home: Path) -> None:
     queued().close()
-    app = page(tab="Queue")
+    app = page(tab="Activity")
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures[text("queue_waiting")] == "3"
     assert figures[text("queue_left")] == "–"
@@ -308,7 +377,7 @@ def test_a_running_item_names_its_machine_where_there_are_several(
             assert service.queue.items.claim(row.id, 1, worker)
 
     def states() -> list[str]:
-        return sorted(each[2:] for each in page(tab="Queue").dataframe[0].value["state"])
+        return sorted(each[2:] for each in page(tab="Activity").dataframe[0].value["state"])
 
     assert states() == sorted([*shown, *["queued"] * (3 - len(shown))])
     for beat in beats:
@@ -322,7 +391,7 @@ def test_a_running_item_names_its_machine_where_there_are_several(
 def test_selected_items_are_changed_by_id(home: Path) -> None:
     service = queued()
     ids = [row.id for row in service.queue.page().rows]
-    app = page(tab="Queue")
+    app = page(tab="Activity")
     assert app.button("queue_cancel").disabled
     app.session_state["queue_selected"] = [ids[1]]
     run_page(app)
@@ -351,7 +420,7 @@ def test_selected_items_are_changed_by_id(home: Path) -> None:
 @pytest.mark.slow
 def test_all_of_a_filter_are_selected_and_searched(home: Path) -> None:
     service = queued()
-    app = page(tab="Queue")
+    app = page(tab="Activity")
     app.text_input("queue_find").input("harbour")
     run_page(app)
     assert list(app.dataframe[0].value["title"]) == ["The harbour in winter"]
@@ -375,7 +444,7 @@ def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
     store = service.queue.items
     assert store.claim(row.id, 1, "me")
     store.finish(row.id, 1, "me", "failed", error="It *broke* down.", hint="Mend <it>.", attempts=2)
-    app = page(tab="Queue")
+    app = page(tab="Activity")
     assert list(app.dataframe[0].value["error"]) == ["It *broke* down."]
     app.session_state["queue_selected"] = [row.id]
     run_page(app)
@@ -395,7 +464,7 @@ def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
 def test_a_paused_lane_says_why_and_until_when(home: Path) -> None:
     service, ends_at = queued(1), time.time() + 7200
     LaneStore(service.queue.database).pause("download", ends_at, "the site said 429")
-    app = page(tab="Queue")
+    app = page(tab="Activity")
     said = page_text(app)
     assert text("lane_download") in said
     assert "the site said 429" in said
@@ -419,7 +488,7 @@ def test_thousands_come_in_pages(home: Path) -> None:
     item = service.queue.rows([row.id])[0].item
     many = [replace(item, id=f"file:{n:012x}", title=f"Talk {n}") for n in range(250)]
     service.queue.items.submit(many, {}, lambda *_: None)
-    app = page(tab="Queue")
+    app = page(tab="Activity")
     assert "1–100 of 251" in page_text(app)
     app.button("queue-after").click()
     run_page(app)

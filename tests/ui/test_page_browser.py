@@ -120,7 +120,8 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
             stack.enter_context(server)
         address = stack.enter_context(dashboard(home, tmp_path / "log", **site.settings()))
         chromium = stack.enter_context(browser.browser())
-        tab = opened(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
+        wide = chromium.new_context(viewport={"width": 1440, "height": 1000})
+        tab = opened(wide, f"{address}/?tab=Add")
 
         # The channel, the plan and the preset
         named = tab.get_by_role("textbox", name=text("paths"))
@@ -131,12 +132,12 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         click(tab.get_by_role("button", name="SCHNELL", exact=False).first)
         tab.get_by_role("button", name="SCHNELL ✓", exact=False).wait_for()
         click(tab.get_by_role("button", name=f"Ingest {TALKS} media"))
-        tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
-        assert "tab=Queue" in tab.url
+        tab.get_by_role("tab", name=text("tab_activity"), selected=True).wait_for()
+        assert "tab=Activity" in tab.url
 
         # A second browser in the other language shows the same state, also after a reload
         german = chromium.new_context(viewport={"width": 390, "height": 844}, locale="de-DE")
-        other = opened(german, f"{address}/?tab=Queue")
+        other = opened(german, f"{address}/?tab=Activity")
         until(lambda: metric(tab, "queue_running") not in ("", "0"), "work")
         until(lambda: metric(other, "queue_running", "de") not in ("", "0"), "work, in German")
         tab.reload()
@@ -250,9 +251,9 @@ def test_nothing_serious_stands_in_anybody_s_way(
     # The themes differ only in their colours.
     rules = {"runOnly": ["color-contrast"]} if theme == "dark" else None
     found: list[str] = []
-    for key in ("ingest", "queue", "library", "knowledge", "gpu", "settings"):
-        click(tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True))
-        tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True, selected=True).wait_for()
+    for key in ("library", "add", "activity", "review", "publish", "settings"):
+        click(tab.get_by_role("tab", name=text(f"tab_{key}")))
+        tab.get_by_role("tab", name=text(f"tab_{key}"), selected=True).wait_for()
         tab.locator('[data-testid="stSpinner"]').first.wait_for(state="detached")
         calm(tab)
         found += [f"{key}: {each}" for each in browser.serious_violations(tab, rules)]
@@ -267,12 +268,13 @@ def test_uploaded_files_are_looked_at_and_queued(
     talk = tmp_path / "Über Nacht.wav"
     bank, rng = WordBank.load(), np.random.default_rng(5)
     write_wav(talk, compose(bank, random_plan(bank, 8, rng), rng=rng))
-    tab = opened(chrome.new_context(viewport={"width": 1440, "height": 1000}), address)
+    wide = chrome.new_context(viewport={"width": 1440, "height": 1000})
+    tab = opened(wide, f"{address}/?tab=Add")
     tab.locator('input[type="file"]').first.set_input_files([str(talk), str(HARBOUR)])
     tab.locator(".list .state", has_text="✓").nth(1).wait_for()
     tab.get_by_text("1 new of 2").wait_for()
     click(tab.get_by_role("button", name=text("start_items_one", count=1)))
-    tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
+    tab.get_by_role("tab", name=text("tab_activity"), selected=True).wait_for()
     service = Service(Settings(KB_HOME=str(home)))
     assert "Über Nacht" in {row.title for row in service.queue.page().rows}
     service.close()
@@ -283,7 +285,7 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     address, home = still
     service = Service(Settings(KB_HOME=str(home)))
     tab = opened(
-        chrome.new_context(viewport={"width": 1440, "height": 1000}), f"{address}/?tab=Queue"
+        chrome.new_context(viewport={"width": 1440, "height": 1000}), f"{address}/?tab=Activity"
     )
     click(tab.get_by_role("radio", name=re.compile(r"^Failed")))
     tab.get_by_text(text("queue_help")).wait_for()

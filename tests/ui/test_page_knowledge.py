@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_without_a_key_it_says_where_to_put_one(home: Path) -> None:
     add_item()
-    app = page(tab="Knowledge base")
+    app = page(tab="Publish")
     assert text("knowledge_no_key_hint") in page_text(app)
     assert "The harbour in winter" in str(app.dataframe[0].value)
     assert not app.get("plan")
@@ -62,7 +62,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
         ):
             tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
             tab.set_default_timeout(browser.STEP_MS)
-            tab.goto(f"{address}/?tab=Knowledge%20base")
+            tab.goto(f"{address}/?tab=Publish")
             press(tab, text("knowledge_check"))
             tab.get_by_text("Connected to “Test project”").wait_for()
 

@@ -1,4 +1,4 @@
-"""The GPU and Settings tabs in a browser: every control with an action is used once."""
+"""The Settings tab, with this machine, in a browser: every control with an action is used once."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_a_film_under_way_shows_its_measured_time_left(item_id: str) -> None:
     assert (known, under_way.step) == (item_id, step)
     app = page(tab="Library", item=item_id)
     assert "Video with captions: under way (25%)" in page_text(app)
-    assert "Video with captions: under way (25%)" in page_text(page(tab="Queue"))
+    assert "Video with captions: under way (25%)" in page_text(page(tab="Activity"))
     assert store.finish(claimed, DONE)
     keep(service, item_id)
     assert "Karaoke video · " in page_text(page(tab="Library", item=item_id))

@@ -293,9 +293,11 @@ def test_page_routes_and_connection_ask_for_the_password(
             assert refused.status_code == 401
             assert COOKIE not in browser.cookies
         done = browser.post(
-            request_guard.SIGN_IN, data={"password": PASSWORD, "next": "/?tab=Queue"}, headers=OURS
+            request_guard.SIGN_IN,
+            data={"password": PASSWORD, "next": "/?tab=Activity"},
+            headers=OURS,
         )
-        assert (done.status_code, done.headers["location"]) == (303, "/?tab=Queue")
+        assert (done.status_code, done.headers["location"]) == (303, "/?tab=Activity")
         cookie = done.headers["set-cookie"].lower()
         assert "httponly" in cookie
         assert "samesite=lax" in cookie

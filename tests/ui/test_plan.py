@@ -55,7 +55,7 @@ def talks(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
         monkeypatch.setenv("YT_API_ENDPOINT", fake.url)
         monkeypatch.setenv("YT_API_KEYS", key)
         get_settings.cache_clear()
-        yield page()
+        yield page(tab="Add")
 
 
 def confirm(app: AppTest) -> str:

@@ -34,7 +34,7 @@ def test_state_cause_and_next_try_are_within_a_small_window(home: Path) -> None:
     for choice, row_px in (
         ("queue_all", ROW_PX), ("queue_failed", TALL_ROW_PX), ("queue_waiting", ROW_PX),
     ):  # fmt: skip
-        app = page(tab="Queue")
+        app = page(tab="Activity")
         app.button_group("queue_state").set_value(choice)
         table = run_page(app).dataframe[0]
         widths = {name: each["width"] for name, each in json.loads(table.proto.columns).items()
@@ -64,12 +64,12 @@ def test_looks_and_listings_have_a_table_of_their_own(home: Path) -> None:
         listing = {"source": "listing", "reference": "@steady0", "title": "Listing of @steady0"}
         connection.execute(sa.update(items).where(items.c.id == first).values(**listing))
     service.close()
-    german = page(tab="Queue", lang="de")
+    german = page(tab="Activity", lang="de")
     assert len(german.dataframe[0].value) == 2
     labels = [each.content for each in german.button_group("queue_state").proto.options]
     assert "Alle 2" in labels and "Blicke 1" in labels
     assert any("Blicke und Auflistungen: 1" in each.value for each in german.markdown)
-    app = page(tab="Queue")
+    app = page(tab="Activity")
     app.button_group("queue_state").set_value("queue_looks")
     run_page(app)
     assert list(app.dataframe[0].value["title"]) == ["Listing of @steady0"]

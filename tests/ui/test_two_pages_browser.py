@@ -17,7 +17,7 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
 from kb.types import MediaItem
-from kb.ui import sidebar
+from kb.ui import sidebar, status
 from kb.ui.i18n import text
 from kb.ui.tabs.queue import tab as queue_tab
 from tests.support import browser
@@ -40,7 +40,7 @@ class Page:
     def __init__(self, chromium: Any, address: str) -> None:
         self.tab = chromium.new_page(viewport={"width": 1440, "height": 1200})
         self.tab.set_default_timeout(browser.STEP_MS)
-        self.tab.goto(f"{address}/?tab=Queue")
+        self.tab.goto(f"{address}/?tab=Activity")
         self.tab.locator('[data-testid="stDataFrame"]').wait_for()
 
     def cells(self) -> list[str]:
@@ -56,8 +56,8 @@ class Page:
         return bool(self.tab.get_by_role("button", name=text("lane_resume")).count())
 
     def workers(self) -> str:
-        """Return the line about the workers, such as `2 at work`."""
-        found = self.tab.locator('[data-testid="stSidebar"]').get_by_text(text("worker_running"))
+        """Return the state of the workers above the tabs, such as `2 working`."""
+        found = self.tab.locator(".st-key-status p")
         said = str(found.first.inner_text()) if found.count() else ""
         return said.rpartition("●")[2].strip()
 
@@ -69,7 +69,7 @@ def agree(pages: list[Page], seen: Callable[[Page], bool], what: str) -> None:
 
 
 def test_pages_look_again_in_time() -> None:
-    every_s = (queue_tab.BUSY_EVERY_S, queue_tab.IDLE_EVERY_S, sidebar.REFRESH_S)
+    every_s = (queue_tab.BUSY_EVERY_S, queue_tab.IDLE_EVERY_S, sidebar.REFRESH_S, status.REFRESH_S)
     assert max(every_s) <= AGREE_S
 
 
@@ -140,7 +140,7 @@ def test_two_pages_agree(database_url: str, tmp_path: Path) -> None:
 
         # A worker that ends
         beats.pop().release()
-        both(lambda page: page.workers() == text("worker_running"), "one worker")
+        both(lambda page: page.workers() == text("worker_ready"), "one worker")
         for page in pages:
             assert not page.tab.locator('[data-testid="stException"]').count()
     ended.set()

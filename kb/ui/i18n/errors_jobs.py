@@ -2,7 +2,7 @@
 
 _LISTEN = (
     "Den Eintrag in der Bibliothek öffnen, die zweifelhaften Sekunden anhören und ihn dort "
-    "annehmen; oder ihn mit einem anderen Erkenner neu lesen: Reiter Aufnehmen, „Noch einmal "
+    "annehmen; oder ihn mit einem anderen Erkenner neu lesen: Reiter Hinzufügen, „Noch einmal "
     "verschriften, was schon in der Bibliothek ist“."
 )
 _BRING_WHOLE_FILE = (
@@ -10,7 +10,7 @@ _BRING_WHOLE_FILE = (
     "kb remove ID. Was an Text da ist, lässt sich suchen."
 )
 _READ_BETTER = (
-    "Mit einem größeren Erkenner neu lesen: Reiter Aufnehmen, „Noch einmal verschriften, was "
+    "Mit einem größeren Erkenner neu lesen: Reiter Hinzufügen, „Noch einmal verschriften, was "
     "schon in der Bibliothek ist“; oder so annehmen, auf seiner Seite in der Bibliothek."
 )
 
@@ -154,7 +154,7 @@ DE: dict[str, tuple[str, str]] = {
     "lane.paused_by_hand": ("von Hand angehalten", ""),
     "publish.not_ready": (
         "{item_id} ist noch nicht im Ordner der Bibliothek.",
-        "Es wird veröffentlicht, sobald es fertig ist; siehe Reiter Warteschlange.",
+        "Es wird veröffentlicht, sobald es fertig ist; siehe Reiter Aktivität.",
     ),
     "worker.running": (
         "Ein Worker namens {name!r} läuft schon an dieser Bibliothek{holder}.",
@@ -208,7 +208,7 @@ DE: dict[str, tuple[str, str]] = {
         "Der Prozess der Erkennung ist {crashes} Mal abgestürzt, während er diesen Eintrag las.",
         "Die Datei bringt vielleicht einen Treiber zum Absturz oder braucht mehr "
         "Speicher, als da ist; ein kleineres --batch-size oder ein anderes Modell "
-        "versuchen, dann „Noch einmal“ auf dem Reiter Warteschlange: {item_id}",
+        "versuchen, dann „Noch einmal“ auf dem Reiter Aktivität: {item_id}",
     ),
     "library.folder_missing": (
         "Der Ordner aller Dateien fehlt: {folder}. Der Index wurde nicht verändert.",
@@ -258,7 +258,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "publish.held": (
         "{item_id} ist zur Durchsicht zurückgehalten: {cause}",
-        "Auf seiner Seite in der Bibliothek annehmen, oder im Reiter Aufnehmen neu lesen lassen.",
+        "Auf seiner Seite in der Bibliothek annehmen, oder im Reiter Hinzufügen neu lesen lassen.",
     ),
     "publish.held_because": (
         "{item_id} ist zur Durchsicht zurückgehalten: {cause}",

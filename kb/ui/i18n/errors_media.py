@@ -97,7 +97,7 @@ DE: dict[str, tuple[str, str]] = {
     "media.gone": (
         "Das Medium von {title!r} ist aus {folder} verschwunden.",
         "Vielleicht hat ein anderes Programm es entfernt; „Noch einmal“ auf dem Reiter "
-        "Warteschlange versuchen.",
+        "Aktivität versuchen.",
     ),
     "clip.time": (
         "{text!r} ist keine Zeit.",
@@ -160,7 +160,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "item.no_transcript": (
         "{item_id} ({title}) hat noch kein Transkript.",
-        "Im Reiter Aufnehmen nennen, oder „Noch einmal“ auf dem Reiter Warteschlange.",
+        "Im Reiter Hinzufügen nennen, oder „Noch einmal“ auf dem Reiter Aktivität.",
     ),
     "item.no_transcript_failed": ("{item_id} ({title}) hat noch kein Transkript.", "{cause}"),
     "vocabulary.damaged": (

@@ -1,7 +1,7 @@
 """German messages: fetching, verifying and checking models."""
 
 _AGAIN = "Es wird von selbst noch einmal versucht."
-_LIST = "Ein anderes wählt das Feld „Erkenner“ auf dem Reiter „Aufnehmen“."
+_LIST = "Ein anderes wählt das Feld „Erkenner“ auf dem Reiter „Hinzufügen“."
 _CHOICE = "Another one is chosen in the field “Recognizer” of the tab “Ingest”."
 _INCOMPLETE = "Das Repository ist unvollständig; ein anderes Modell wählen."
 

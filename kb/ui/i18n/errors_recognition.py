@@ -268,7 +268,7 @@ DE: dict[str, tuple[str, str]] = {
     "preset.value": ("Preset {name}: {key} {problem}.", "Siehe presets.yaml."),
     "preset.option": (
         "{option} {problem}.",
-        "Die eigenen Werte der Presets stehen im Reiter GPU.",
+        "Die eigenen Werte der Presets stehen unter Einstellungen, Dieser Rechner.",
     ),
     "preset.unknown": (
         "Unbekanntes Preset {name}. Bekannte Presets: {known}.",

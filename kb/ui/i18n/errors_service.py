@@ -57,13 +57,13 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "options.stored": (
         "Gespeicherte Optionen eines Laufs, {name}: {problem}.",
-        "Den Eintrag noch einmal einreihen: Reiter Aufnehmen, „Noch einmal verschriften, was schon "
-        "in der Bibliothek ist“.",
+        "Den Eintrag noch einmal einreihen: Reiter Hinzufügen, „Noch einmal verschriften, was "
+        "schon in der Bibliothek ist“.",
     ),
     "options.asked": (
         "Die gespeicherten Einstellungen einer Anfrage sind nicht brauchbar: {reason}.",
-        "Den Eintrag noch einmal einreihen: Reiter Aufnehmen, „Noch einmal verschriften, was schon "
-        "in der Bibliothek ist“.",
+        "Den Eintrag noch einmal einreihen: Reiter Hinzufügen, „Noch einmal verschriften, was "
+        "schon in der Bibliothek ist“.",
     ),
     "task.lost": (
         "Der Vorgang {name} endete ohne Ergebnis: sein Prozess ist weg.",
@@ -228,7 +228,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "item.in_queue": (
         "{item_id} ({title}) hat noch kein Transkript.",
-        "Den Zustand und den nächsten Versuch zeigt der Reiter Warteschlange: {item_id}",
+        "Den Zustand und den nächsten Versuch zeigt der Reiter Aktivität: {item_id}",
     ),
     "item.unknown": (
         "Einen Eintrag {item_id!r} gibt es nicht in {home}.",

@@ -5,8 +5,8 @@ _REINDEX = (
     "verloren."
 )
 _CREDENTIALS = (
-    "{key}, {secret} und ODIN_PROJECT_ID in den Einstellungen prüfen, dann im Reiter Wissensbasis "
-    "noch einmal senden."
+    "{key}, {secret} und ODIN_PROJECT_ID in den Einstellungen prüfen, dann im Reiter "
+    "Veröffentlichen noch einmal senden."
 )
 _SET_CREDENTIALS = (
     "API_KEY, API_SECRET und ODIN_PROJECT_ID in .env, in der Umgebung oder im Reiter "
@@ -243,7 +243,7 @@ DE: dict[str, tuple[str, str]] = {
     "publish.removed_there": (
         "Das Projekt {project} hat kein Dokument davon mehr: es wurde dort entfernt (verglichen um "
         "{time}).",
-        "{item_id} noch einmal senden, oder alles, was fehlt: im Reiter Wissensbasis.",
+        "{item_id} noch einmal senden, oder alles, was fehlt: im Reiter Veröffentlichen.",
     ),
     "publish.claimed": (
         "{item} wird gerade von einem anderen Prozess veröffentlicht.",
@@ -251,11 +251,11 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "odin.not_indexed": (
         "ODIN konnte {name} nicht indizieren ({status})",
-        "Im Reiter Wissensbasis noch einmal senden: die misslungene Kopie wird ersetzt.",
+        "Im Reiter Veröffentlichen noch einmal senden: die misslungene Kopie wird ersetzt.",
     ),
     "odin.index_error": (
         "ODIN konnte {name} nicht indizieren ({status}): {reason}",
-        "Im Reiter Wissensbasis noch einmal senden: die misslungene Kopie wird ersetzt.",
+        "Im Reiter Veröffentlichen noch einmal senden: die misslungene Kopie wird ersetzt.",
     ),
     "odin.not_removed": (
         "ODIN hat {name} nicht entfernt (von {count}).",

@@ -173,12 +173,12 @@ DE: dict[str, tuple[str, str]] = {
     "item.unfinished": (
         "{item_id} ({title}) hat Dateien und kein Transkript: Die Arbeit daran war nicht zu Ende, "
         "als die Datenbank verloren ging.",
-        "Lesen lassen mit „Noch einmal“ auf dem Reiter Warteschlange: {item_id}",
+        "Lesen lassen mit „Noch einmal“ auf dem Reiter Aktivität: {item_id}",
     ),
     "item.transcript_gone": (
         "Das Transkript von {item_id} ({title}) ist nicht mehr im Bibliotheksordner.",
         "Zurücklegen und kb reindex ausführen, oder neu lesen lassen mit „Noch einmal“ auf dem "
-        "Reiter Warteschlange: {item_id}",
+        "Reiter Aktivität: {item_id}",
     ),
     "library.newer": (
         "{path} ist von Version {version}, dieses Programm kennt {known}.",

@@ -1,4 +1,4 @@
-"""The GPU tab."""
+"""This machine, a part of the Settings tab."""
 
 EN: dict[str, str] = {
     # The device

@@ -1,4 +1,4 @@
-"""The Ingest tab."""
+"""The Add tab."""
 
 EN: dict[str, str] = {
     "paths": "Links, handles, files or folders, one a line",
@@ -96,7 +96,7 @@ EN: dict[str, str] = {
     "option_timestamps_segment": "segment",
     "option_timestamps_word": "word",
     "speed_unknown": "Speed here: unknown until calibrated",
-    "speed_unknown_help": "Measure this machine on the GPU tab, or take in a first file.",
+    "speed_unknown_help": "Measure the speed under Settings, This machine, or add a first file.",
     "speed_known": "{speed}× real time here",
     "speed_help": "Taken from: {basis}.",
     "speed_batch": "Batch {batch} at once: {reason}.",
@@ -325,8 +325,8 @@ DE: dict[str, str] = {
     "option_timestamps_segment": "Segment",
     "option_timestamps_word": "Wort",
     "speed_unknown": "Tempo hier: unbekannt, bis es gemessen ist",
-    "speed_unknown_help": "Messen Sie diesen Rechner auf dem Reiter GPU, oder nehmen Sie eine "
-    "erste Datei auf.",
+    "speed_unknown_help": "Messen Sie unter Einstellungen, Dieser Rechner, oder fügen Sie eine "
+    "erste Datei hinzu.",
     "speed_known": "{speed}× Echtzeit hier",
     "speed_help": "Grundlage: {basis}.",
     "speed_batch": "Batch {batch} auf einmal: {reason}.",

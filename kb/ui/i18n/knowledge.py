@@ -1,4 +1,4 @@
-"""The Knowledge base tab, and tasks in processes of their own."""
+"""The Publish tab, and tasks in processes of their own."""
 
 EN: dict[str, str] = {
     # Connection

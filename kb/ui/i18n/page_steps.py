@@ -5,19 +5,18 @@ They name a button, a tab or a setting instead. The German table of errors is th
 
 _LISTEN = (
     "Open it in the library, listen to the doubtful seconds and accept it there; or transcribe "
-    "it again with another recognizer: tab Ingest, “Transcribe again what is already in the "
+    "it again with another recognizer: tab Add, “Transcribe again what is already in the "
     "library”."
 )
 _BETTER = (
-    "Transcribe it again with a larger recognizer: tab Ingest, “Transcribe again what is already "
+    "Transcribe it again with a larger recognizer: tab Add, “Transcribe again what is already "
     "in the library”; or accept it as it is on its page in the library."
 )
-_AGAIN = "Queue the item again: tab Ingest, “Transcribe again what is already in the library”."
+_AGAIN = "Queue the item again: tab Add, “Transcribe again what is already in the library”."
 _DRIVER = "Look at its driver: Settings, Health. To go on without it: KB_DEVICE=cpu."
-_SEND = "Send it again on the tab Knowledge base: the failed copy is replaced."
+_SEND = "Send it again on the tab Publish: the failed copy is replaced."
 _CREDENTIALS = (
-    "Check {key}, {secret} and ODIN_PROJECT_ID under Settings, then send again on the tab "
-    "Knowledge base."
+    "Check {key}, {secret} and ODIN_PROJECT_ID under Settings, then send again on the tab Publish."
 )
 
 EN: dict[str, str] = {
@@ -28,18 +27,18 @@ EN: dict[str, str] = {
     "hold.most_words": _BETTER,
     "item.crashes": (
         "The file may crash a driver or need more memory than there is; try a smaller "
-        "--batch-size or another model, then “Retry” on the tab Queue: {item_id}"
+        "--batch-size or another model, then “Retry” on the tab Activity: {item_id}"
     ),
     "item.transcript_gone": (
-        "Put it back and run kb reindex, or transcribe it again with “Retry” on the tab Queue: "
+        "Put it back and run kb reindex, or transcribe it again with “Retry” on the tab Activity: "
         "{item_id}"
     ),
-    "item.unfinished": "Transcribe it with “Retry” on the tab Queue: {item_id}",
-    "item.in_queue": "The tab Queue has its state and its next try: {item_id}",
+    "item.unfinished": "Transcribe it with “Retry” on the tab Activity: {item_id}",
+    "item.in_queue": "The tab Activity has its state and its next try: {item_id}",
     "item.no_transcript": (
-        "Take it in on the tab Ingest, or try again with “Retry” on the tab Queue."
+        "Take it in on the tab Add, or try again with “Retry” on the tab Activity."
     ),
-    "media.gone": "Another program may have removed it; try again with “Retry” on the tab Queue.",
+    "media.gone": "Another program may have removed it; use “Retry” on the tab Activity.",
     "options.asked": _AGAIN,
     "options.stored": _AGAIN,
     "recognizer.crashed": "Out of memory or a damaged driver? See Settings, Health.",
@@ -49,12 +48,10 @@ EN: dict[str, str] = {
     "device.failed_loading": _DRIVER,
     "publish.awaits_steps": "After {hours} hours at the latest (KB_PUBLISH_WAIT_HOURS).",
     "publish.held": (
-        "Accept it on its page in the library, or transcribe it again on the tab Ingest."
+        "Accept it on its page in the library, or transcribe it again on the tab Add."
     ),
-    "publish.not_ready": "It is published when it is finished; see the tab Queue.",
-    "publish.removed_there": (
-        "Send {item_id} again, or all that is missing, on the tab Knowledge base."
-    ),
+    "publish.not_ready": "It is published when it is finished; see the tab Activity.",
+    "publish.removed_there": ("Send {item_id} again, or all that is missing, on the tab Publish."),
     "version.asked": (
         "Take the new version or keep this one on the page of {item_id} in the library."
     ),

@@ -1,9 +1,8 @@
-"""The Queue tab."""
+"""The Activity tab."""
 
 EN: dict[str, str] = {
     "queue_empty": "Nothing has been queued yet.",
-    "queue_empty_hint": "What you take in on the first tab is listed here from its first second "
-    "to its last.",
+    "queue_empty_hint": "What you add is listed here from its first second to its last.",
     "queue_running": "Running",
     "queue_waiting": "Waiting",
     "queue_done": "Done today",
@@ -134,8 +133,7 @@ EN: dict[str, str] = {
 
 DE: dict[str, str] = {
     "queue_empty": "Noch ist nichts eingereiht.",
-    "queue_empty_hint": "Was Sie auf dem ersten Reiter aufnehmen, steht hier von der ersten bis "
-    "zur letzten Sekunde.",
+    "queue_empty_hint": "Was Sie hinzufügen, steht hier von der ersten bis zur letzten Sekunde.",
     "queue_running": "Läuft",
     "queue_waiting": "Wartet",
     "queue_done": "Heute fertig",

@@ -1,1 +1,1 @@
-"""GPU tab."""
+"""This machine, a part of the Settings tab."""

@@ -1,4 +1,4 @@
-"""The GPU tab: the active machines, their batch, their speed, and the presets."""
+"""This machine: the active machines, their batch, their speed, and the presets."""
 
 from __future__ import annotations
 

@@ -311,4 +311,4 @@ def finish_ingest() -> None:
     scan_results.clear_selection()
     clear()
     tab.flash(plural_text("taken", len(ingest_thread.report.enqueued)))
-    session.go_to("tab_queue")
+    session.go_to("tab_activity")

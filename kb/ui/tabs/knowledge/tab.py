@@ -1,4 +1,4 @@
-"""The Knowledge base tab: the ODIN project, its state of each item, and its answers.
+"""The Publish tab: the ODIN project, its state of each item, and its answers.
 
 This package sends no request to ODIN or a language model: questions, comparisons and uploads are
 tasks (`kb.ui.widgets.task_progress`), and items are sent by the worker.

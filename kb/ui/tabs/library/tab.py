@@ -247,7 +247,7 @@ def _empty() -> None:
     with st.container(border=True):
         st.markdown(f"**{text('library_empty')}**  \n{text('library_empty_hint')}")
         st.button(
-            text("go_ingest"), type="primary", on_click=session.go_to, args=("tab_ingest",),
+            text("go_ingest"), type="primary", on_click=session.go_to, args=("tab_add",),
             key="go-ingest",
         )  # fmt: skip
 

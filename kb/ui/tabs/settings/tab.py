@@ -1,4 +1,4 @@
-"""The Settings tab: keys, defaults, subscriptions, health, log, about."""
+"""The Settings tab: keys, defaults, subscriptions, this machine, health, log, about."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Callable
 import streamlit as st
 
 from kb.ui.i18n import text
+from kb.ui.session import SETTINGS_PART
+from kb.ui.tabs.gpu import tab as machine
 from kb.ui.tabs.settings import about, defaults, health, keys, subscriptions
 
-PART = "part"
 PARTS: dict[str, Callable[[], None]] = {
     "keys": keys.render,
     "defaults": defaults.render,
     "follow": subscriptions.render,
+    "machine": machine.render,
     "health": health.render,
     "log": about.log,
     "about": about.render,
@@ -22,13 +24,15 @@ PARTS: dict[str, Callable[[], None]] = {
 
 def render() -> None:
     """Draw the tab."""
+    if st.session_state.get(SETTINGS_PART) not in PARTS:  # from a link that names no part
+        st.session_state.pop(SETTINGS_PART, None)
     chosen = st.segmented_control(
         text("settings_part"),
         list(PARTS),
         default="keys",
         required=True,
         format_func=lambda part: text(f"part_{part}"),
-        key=PART,
+        key=SETTINGS_PART,
         label_visibility="collapsed",
         persist_state="session",
     )

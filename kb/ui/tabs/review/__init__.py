@@ -1,0 +1,1 @@
+"""The Review tab: the items whose transcript a person should check."""
