@@ -8,6 +8,8 @@ STAMP := $(VENV)/.installed
 # half of what another still has before it.
 PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
+# Loading all modules of tests takes each process most of a minute; few have long tests.
+WITH_LONG_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.(long|whole_run)' tests)
 
 .PHONY: setup demo app test quick test-long lint bench bench-full
 
@@ -37,7 +39,7 @@ quick: setup
 	$(PYTEST) -m 'not slow and not browser and not long and not whole_run'
 
 test-long: setup
-	$(PYTEST) -m 'long or whole_run'
+	$(PYTEST) -m 'long or whole_run' $(WITH_LONG_TESTS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,10 +22,12 @@ os.environ["KB_SAME_SOUND"] = "0"
 import pytest
 
 from kb.settings import Settings, get_settings
-from tests.support import order, secret_watch
+from tests.support import fixed_costs, order, secret_watch
 from tests.support.workers import Lab
 
 NO_STEP_MODELS = os.environ["KB_STEP_MODELS"]
+
+_NUMBERS = itertools.count()  # of the folders of tests
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +52,7 @@ def pytest_collection_finish() -> None:
     # looks at all of them, and the code that is tested starts one whenever it unloads a model.
     gc.collect()
     gc.freeze()
+    fixed_costs.lower()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +68,19 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
             patch.setenv(name, str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
         yield folder
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for one test, named for it.
+
+    pytest itself reads the names of all folders before it makes one, in a run of thousands of them
+    for milliseconds each.
+    """
+    name = re.sub(r"\W", "_", request.node.name)[:26]
+    folder = tmp_path_factory.getbasetemp() / f"{name}{next(_NUMBERS)}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +29,25 @@ from tests.support.speech import bank
 
 def talk(words: int, seed: int, **more: float) -> Composition:
     """Return a talk of random words, with the noise of a quiet room."""
-    rng = np.random.default_rng(seed)
-    return compose(bank(), random_plan(bank(), words, rng), rng=rng, noise_db=35, **more)
+
+    def make() -> Composition:
+        rng = np.random.default_rng(seed)
+        return compose(bank(), random_plan(bank(), words, rng), rng=rng, noise_db=35, **more)
+
+    return _Talk(make)
+
+
+class _Talk(Composition):
+    """A talk that is made when it is first used: each test process loads the modules with talks."""
+
+    def __init__(self, make: Callable[[], Composition]) -> None:
+        self.__dict__["make"] = make
+
+    def __getattr__(self, name: str) -> object:
+        if name not in ("audio", "words", "language"):
+            raise AttributeError(name)
+        self.__dict__.update(vars(self.make()))
+        return self.__dict__[name]
 
 
 def coded(source: Path, target: Path, *arguments: str) -> Path:

@@ -6,11 +6,11 @@ The source is read as a syntax tree: an error is found even where no test raises
 from __future__ import annotations
 
 import string
-
-import pytest
+from functools import cache
 
 from kb.errors import KBError, NestedText, render
 from kb.ui.i18n import error_messages, errors, page_steps
+from tests.support.each_case import check_each
 from tests.support.error_source import Raised, constructions
 
 # Errors without a next step, each with the reason.
@@ -58,8 +58,16 @@ NO_HINT: dict[str, str] = {
     "action.use": "a part of a sentence",
 }
 
-FOUND = tuple(constructions())
-RAISED = tuple(each for each in FOUND if isinstance(each, Raised))
+
+@cache
+def found() -> tuple[Raised | str, ...]:
+    # Not when the module is loaded: each test process loads it, and the whole source is read.
+    return tuple(constructions())
+
+
+@cache
+def raised() -> tuple[Raised, ...]:
+    return tuple(each for each in found() if isinstance(each, Raised))
 
 
 def fields(template: str) -> frozenset[str]:
@@ -78,20 +86,20 @@ def sample(name: str, templates: tuple[str, str], *, other: bool = False) -> obj
 
 
 def test_every_error_is_literal_and_has_a_code() -> None:
-    assert [each for each in FOUND if isinstance(each, str)] == []
-    assert len(RAISED) > 100
+    assert [each for each in found() if isinstance(each, str)] == []
+    assert len(raised()) > 100
 
 
 def test_a_code_is_dotted_and_stands_for_one_sentence() -> None:
     sentences: dict[str, set[tuple[str, str]]] = {}
-    for each in RAISED:
+    for each in raised():
         assert each.code.count(".") >= 1 and each.code == each.code.lower(), each.place
         sentences.setdefault(each.code, set()).add((each.template, each.hint))
     assert {code: found for code, found in sentences.items() if len(found) > 1} == {}
 
 
 def test_the_german_table_has_exactly_the_codes() -> None:
-    codes = {each.code for each in RAISED}
+    codes = {each.code for each in raised()}
     assert codes - set(errors.DE) == set()
     assert set(errors.DE) - codes == set()
     assert set(errors.EN_PAGE) - codes == set()
@@ -101,8 +109,11 @@ def test_no_code_has_two_german_texts() -> None:
     assert len(errors.DE) == sum(len(family.DE) for family in errors.FAMILIES)
 
 
-@pytest.mark.parametrize("each", RAISED, ids=lambda each: each.code)
-def test_a_sentence_and_its_translations_show_every_value(each: Raised) -> None:
+def test_a_sentence_and_its_translations_show_every_value() -> None:
+    check_each(raised(), every_value_is_shown, lambda each: each.code)
+
+
+def every_value_is_shown(each: Raised) -> None:
     used = fields(each.template) | fields(each.hint)
     if each.values is not None:
         assert used == each.values, "a field has no value, or a value is not shown"
@@ -121,10 +132,13 @@ def test_a_sentence_and_its_translations_show_every_value(each: Raised) -> None:
             assert [render(template, other) for template in templates] != shown, (name, field)
 
 
-@pytest.mark.parametrize("code", page_steps.EN)
-def test_a_next_step_of_the_page_names_no_command(code: str) -> None:
+def test_a_next_step_of_the_page_names_no_command() -> None:
     """A library is indexed again by a command alone."""
-    (hint,) = {each.hint for each in RAISED if each.code == code}
+    check_each(page_steps.EN, no_command_is_named)
+
+
+def no_command_is_named(code: str) -> None:
+    (hint,) = {each.hint for each in raised() if each.code == code}
     step = page_steps.EN[code]
     assert fields(step) == fields(hint) and "kb " in hint
     for shown in (step, errors.DE[code][1]):
@@ -137,8 +151,11 @@ def test_a_next_step_of_the_page_names_no_command(code: str) -> None:
         assert error_messages.translate_error(stored).hint == stored.hint
 
 
-@pytest.mark.parametrize("each", RAISED, ids=lambda each: each.code)
-def test_a_sentence_has_a_next_step_in_both_languages(each: Raised) -> None:
+def test_a_sentence_has_a_next_step_in_both_languages() -> None:
+    check_each(raised(), a_next_step_follows, lambda each: each.code)
+
+
+def a_next_step_follows(each: Raised) -> None:
     assert each.template, each.place
     if each.code in NO_HINT:
         assert not each.hint, f"{each.code} has a hint and is listed without one"

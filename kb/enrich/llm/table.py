@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,10 +69,7 @@ def find_row(host: str, model: str, own: Path | None) -> Found:
 
     Case does not matter.
     """
-    for path in (own, SHIPPED):
-        if path is None:
-            continue
-        table = _read(path)
+    for table in (*([_read(own)] if own else []), _shipped()):
         for row in table.models:
             names = row.model.lower().split("|")
             if fnmatchcase(host.lower(), row.host.lower()) and any(
@@ -79,6 +77,12 @@ def find_row(host: str, model: str, own: Path | None) -> Found:
             ):
                 return Found(row, table.date)
     raise AssertionError("the last row of the program's table is for every model")
+
+
+@cache
+def _shipped() -> _Document:
+    # It is read once: an endpoint is found for each request, and YAML takes a tenth of a second.
+    return _read(SHIPPED)
 
 
 def _read(path: Path) -> _Document:
