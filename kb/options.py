@@ -104,7 +104,9 @@ class RunOptions:
         None, help="Windows a batch, at most.", range=RANGES["batch_size"]
     )
     chunk_s: float | None = option(
-        None, help="Seconds of a transcript chunk, 20 to 60.", range=RANGES["chunk_s"]
+        None,
+        help="Seconds of a transcript chunk; the presets have 20 to 60.",
+        range=RANGES["chunk_s"],
     )
     overlap_s: float | None = option(
         None,

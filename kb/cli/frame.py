@@ -17,14 +17,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "status", "worker", "cancel", "retry", "dismiss", "pause", "resume", "move-queue",
     ),
     "Read": (
-        "search", "show", "ask", "notes", "speakers", "voices", "translate", "export",
+        "search", "show", "open", "ask", "notes", "speakers", "voices", "translate", "export",
         "clip", "video", "evidence",
     ),
     "Speak": ("speak", "dub"),
     "Check and correct": ("review", "correct", "vocabulary", "enrich", "verify"),
     "Publish": ("publish", "sync", "upload"),
     "Library": ("remove", "reindex", "backup", "restore", "audit"),
-    "This machine": ("doctor", "models", "presets", "calibrate"),
+    "This machine": ("doctor", "config", "logs", "models", "presets", "calibrate"),
     "Servers": ("app", "serve", "mcp", "keys", "health"),
 }  # fmt: skip
 """The commands by subject, in the order of `kb --help`."""
@@ -43,7 +43,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "kb transcribe talk.mp4 --format srt,json --output texts",
     ),
     "status": ("kb status --watch", "kb status --state failed --json"),
-    "search": ('kb search "second quarter"', "kb search harbour --limit 30 --json"),
+    "search": (
+        'kb search "second quarter"',
+        "kb search harbour --channel @talks --after 2024 -n 30 --json",
+    ),
     "ask": ('kb ask "What was decided about the harbour?" --to local',),
     "export": ("kb export ID --format srt", "kb export --all --format md,docx --zip library.zip"),
     "review": ("kb review", "kb review ID --accept"),
@@ -52,6 +55,16 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "publish": ("kb publish --to odin", "kb publish --to folder ID"),
     "backup": ("kb backup", "kb backup library.zip --media"),
     "remove": ("kb remove ID", "kb remove --list"),
+    "show": ("kb show ID", "kb show ID --numbers"),
+    "open": ("kb open ID --at 1:05", "kb open ID --path"),
+    "config": ("kb config", "kb config KB_HOME KB_MODEL"),
+    "logs": ("kb logs --follow", "kb logs -n 200"),
+    "cancel": ("kb cancel ID", "kb cancel --all --json"),
+    "retry": ("kb retry --failed", "kb retry ID"),
+    "worker": ("kb worker --detach", "kb worker --stop"),
+    "clip": ("kb clip ID --from 1:05 --to 1:30 --output cut.mp4",),
+    "sync": ("kb sync --to odin",),
+    "vocabulary": ("kb vocabulary @channel --add Kubernetes",),
     "app": ("kb app --port 9000", "kb --home /data/library app"),
 }  # fmt: skip
 """Examples at the end of a command's help; a test reads each of them."""

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 
@@ -21,15 +16,18 @@ from kb.cli import frame
 from kb.cli.commands import (
     assistant,
     care,
+    dashboard,
     enrich,
     evidence,
     export,
     health,
     jobs,
     keys,
+    look,
     machine,
     notes,
     publish,
+    read,
     review,
     serve,
     sources,
@@ -38,6 +36,7 @@ from kb.cli.commands import (
     transcribe,
     translate,
     video,
+    worker,
 )
 from kb.cli.options import (
     FAILED,
@@ -47,25 +46,13 @@ from kb.cli.options import (
     Json,
 )
 from kb.cli.output import console
-from kb.cli.output import publish as publish_output
-from kb.cli.output.items import print_expected_errors, print_uncertain_spans
 from kb.cli.output.library import print_new_libraries
 from kb.cli.output.machine import print_checks
-from kb.cli.output.same_sound import print_recurring, print_sound_links
-from kb.cli.output.search import print_search, search_document
-from kb.cli.output.untranscribed import (
-    show_untranscribed,
-    tries_document,
-    untranscribed_document,
-)
-from kb.cli.output.versions import show_versions
-from kb.errors import KBError, UsageError
-from kb.service import Service, open_browser
-from kb.service.existing import has_library
-from kb.service.notation import SEARCH_MODES
+from kb.errors import KBError
+from kb.service import Service
 from kb.service.private_files import private_files
 from kb.service.setting_choices import check_choices
-from kb.settings import BUNDLED, get_settings, python_command, tolerant_settings
+from kb.settings import get_settings, tolerant_settings
 from kb.types.guarded_output import GuardedFormatter, guarded_output
 from kb.types.sentences import counted
 
@@ -98,146 +85,10 @@ keys.register(app)
 video.register(app)
 evidence.register(app)
 transcribe.register(app)
-
-
-@app.command()
-def search(
-    query: Annotated[str, typer.Argument(help='Words; "in quotes" for a phrase.')],
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 10,
-    mode: Annotated[str, typer.Option("--mode", help=", ".join(SEARCH_MODES))] = "hybrid",
-    remote: Annotated[bool, typer.Option("--remote", help="Search the ODIN project.")] = False,
-    leave_out_recurring: Annotated[
-        bool | None,
-        typer.Option(
-            "--leave-out-recurring/--with-recurring",
-            help="Without intros and sponsor reads of a channel (step recurring); by default "
-            "KB_LEAVE_OUT_RECURRING.",
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Find passages, to the second."""
-    if remote:
-        started = time.perf_counter()
-        found = Service.for_reading().publisher.search(query, limit)
-        elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
-        if as_json:
-            console.print_json(publish_output.remote_search_document(query, elapsed_ms, found))
-        else:
-            publish_output.print_remote_search(query, elapsed_ms, found)
-        return
-    if mode not in SEARCH_MODES:
-        raise UsageError(
-            "search.unknown_mode",
-            "Unknown mode {mode!r}.",
-            hint="Known: {known}.",
-            mode=mode,
-            known=", ".join(SEARCH_MODES),
-        )
-    result = Service.of_existing_library().search.run(
-        query,
-        mode,  # type: ignore[arg-type]
-        limit,
-        leave_out_recurring=leave_out_recurring,
-    )
-    if as_json:
-        console.print_json(search_document(result))
-    else:
-        print_search(result)
-
-
-@app.command()
-def show(
-    item_id: Annotated[str, typer.Argument(metavar="ID")],
-    versions: Annotated[
-        bool, typer.Option("--versions", help="The earlier versions that were replaced.")
-    ] = False,
-    version: Annotated[
-        int | None, typer.Option("--version", min=1, help="The text of an earlier version.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """An item's metadata and transcript."""
-    service = Service.of_existing_library()
-    entry, status = service.items.find(item_id)
-    if entry is None:
-        assert status is not None
-        if as_json:
-            console.print_json(untranscribed_document(status))
-        else:
-            show_untranscribed(status)
-        return
-    if versions or version is not None:
-        show_versions(service, entry.item.id, version, as_json=as_json)
-        return
-    if as_json:
-        transcript = service.items.transcript(item_id) if entry.transcript_path else None
-        captions = None if transcript else service.items.captions(item_id)
-        console.print_json(
-            {
-                "id": entry.item.id,
-                "title": entry.item.title,
-                "published": entry.item.published,
-                "url": entry.item.url,
-                "state": entry.state,
-                "grade": entry.grade,
-                "expected_errors": entry.expected_errors,
-                "error": entry.error,
-                "hint": entry.hint,
-                "problem": entry.problem,
-                "media_path": str(entry.media_path) if entry.media_path else None,
-                "retention": dict(entry.retention) or None,
-                "publish": dict(entry.published),
-                "asked": service.items.asked_settings(entry.item.id),
-                "machine": service.items.machine_of(entry.item.id),
-                **tries_document(status),
-                "same_sound": service.enrichment.sound_links(entry).as_dicts(),
-                "recurring": [each.as_dict() for each in service.enrichment.recurring(entry)],
-                "transcript": service.items.document(transcript) if transcript else None,
-                # Captions replace the transcript until it exists.
-                **({"captions": service.items.document(captions)} if captions else {}),
-            }
-        )
-        return
-    captions = service.items.captions(item_id)
-    if captions is not None:
-        console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
-        console.print_warning(" ".join(captions.warnings))
-        sys.stdout.write(service.items.render(captions, "txt", item=entry.item))
-        return
-    if entry.transcript_path is None and status is not None:
-        show_untranscribed(status, entry)
-        return
-    transcript = service.items.transcript(item_id)
-    found = transcript.coverage
-    checked = (
-        f"grade {transcript.grade} · {found.ratio:.1%} of speech covered"
-        if transcript.coverage_known
-        else "not checked against the sound"
-    )
-    console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
-    console.print_note(
-        f"{transcript.language} · {transcript.model} · {counted(transcript.word_count, 'word')} · "
-        f"{checked} · {entry.state}"
-    )
-    if asked := service.items.asked_settings(entry.item.id):
-        console.print_note(f"asked for: {' · '.join(f'{k} {v}' for k, v in asked.items())}")
-    if machine := service.items.machine_of(entry.item.id):
-        console.print_note(f"machine: {machine}")
-    if entry.retention:
-        day = str(entry.retention.get("at", ""))[:10]
-        console.print_note(f"medium deleted by retention on {day} ({entry.retention.get('rule')})")
-    print_sound_links(service.enrichment.sound_links(entry))
-    print_recurring(service.enrichment.recurring(entry))
-    print_expected_errors(transcript)
-    if transcript.witness:
-        console.print_note(f"Agreement with {transcript.witness.source}: "
-                     f"{transcript.witness.agreement:.0%}")  # fmt: skip
-    print_uncertain_spans(transcript)
-    for problem in dict.fromkeys((entry.error, *transcript.warnings)):
-        if problem:
-            console.print_warning(problem)
-    sys.stdout.write(service.items.export(entry.item.id, "txt"))
+read.register(app)
+dashboard.register(app)
+worker.register(app)
+look.register(app)
 
 
 @app.command()
@@ -291,54 +142,6 @@ def doctor(as_json: Json = False) -> None:
         print_checks(checks)
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(FAILED)
-
-
-@app.command("app")
-def open_app(
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Only start the server; open no browser.")
-    ] = False,
-    port: Annotated[
-        int | None,
-        typer.Option("--port", min=1, max=65_535, help="The port, in place of 8501."),
-    ] = None,
-) -> None:
-    """The dashboard, in the browser."""
-    home = get_settings().home
-    if not has_library(home):
-        console.print_note(f"There is no library in {home} yet; the dashboard makes one there.")
-    command = python_command("-m", "streamlit", "run", str(BUNDLED / "streamlit_app.py"))
-    reason = open_browser.unavailable_reason(os.environ)
-    if reason and not no_browser:
-        console.print_note(
-            f"No browser is opened, because {reason}: open the address below yourself."
-        )
-    if not reason and not no_browser:
-        command += ["--", open_browser.OPEN_BROWSER_FLAG]
-    # Streamlit and the settings read their files from the working directory. The server has
-    # another working directory, and must use the library of the current one.
-    environment = {**os.environ, "KB_HOME": str(home)}
-    if port is not None:
-        environment["STREAMLIT_SERVER_PORT"] = str(port)
-        address = urlsplit(get_settings().public_url)
-        if address.hostname == "127.0.0.1" and address.port != port:
-            environment["KB_PUBLIC_URL"] = f"http://127.0.0.1:{port}"
-            console.print_note(
-                f"Links of other commands and of documents lead to {get_settings().public_url}; "
-                f"to this dashboard with KB_PUBLIC_URL=http://127.0.0.1:{port}."
-            )
-    raise typer.Exit(_run_until_ended(command, environment))
-
-
-def _run_until_ended(command: list[str], environment: dict[str, str]) -> int:
-    """Run the dashboard's server; who ends this process ends the server. Return its exit code."""
-    with subprocess.Popen(command, cwd=BUNDLED, env=environment) as server:
-        for name in ("SIGTERM", "SIGHUP"):
-            if number := getattr(signal, name, None):  # Windows has no SIGHUP
-                signal.signal(number, lambda *_: server.terminate())
-        # On Ctrl-C the server gets the signal of the terminal, too: `with` waits for its end.
-        code = server.wait()
-    return code if code >= 0 else 128 - code
 
 
 @app.callback(invoke_without_command=True)

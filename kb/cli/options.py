@@ -20,9 +20,12 @@ from kb.options import (
     parse_names,
 )
 from kb.service.notation import VideoFilters
-from kb.types import SubtitleLayout
+from kb.settings import Settings
+from kb.types import MediaItem, SubtitleLayout
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+ID_HELP = "An id of `kb status --all`, or its beginning."
 
 Sure = Annotated[
     bool, typer.Option("--yes", help="Also where more than 20 published items change.")
@@ -140,9 +143,24 @@ def _parameter(option: Option) -> inspect.Parameter:
         inspect.Parameter.KEYWORD_ONLY,
         default=default,
         annotation=Annotated[
-            annotation, typer.Option(*flags, help=option.help, case_sensitive=False)
+            annotation, typer.Option(*flags, help=_help(option), case_sensitive=False)
         ],
     )
+
+
+def _help(option: Option) -> str:
+    """Return the help of an option with its limits, and what holds where it is not given."""
+    words = [option.help]
+    if option.range is not None:
+        words.append(f"From {option.range.low:g} to {option.range.high:g}.")
+    if option.default is None:
+        field = Settings.model_fields.get(option.name)
+        names = [field.alias] if field is not None and field.alias else []
+        if option.is_preset_figure:
+            names.append("the preset's")
+        if names:
+            words.append(f"Else {', or '.join(names)}.")
+    return " ".join(words)
 
 
 def _value(option: Option, typed: Any) -> Any:
@@ -184,6 +202,20 @@ def _with_parameters(
     return run
 
 
+def chosen_items(channel: str, after: str, before: str) -> Callable[[MediaItem], bool] | None:
+    """Return the test of items by channel and days; None if all pass. Raises UsageError."""
+    if not (channel or after or before):
+        return None
+    days = VideoFilters.typed(after=after, before=before).dated()
+    key = channel.strip().casefold()
+
+    def passes(item: MediaItem) -> bool:
+        names = (item.channel.casefold(), str(item.extra.get("channel_id") or "").casefold())
+        return days.keep(item) and (not key or key in names)
+
+    return passes
+
+
 def video_filters(
     after: Annotated[
         str | None,
@@ -206,6 +238,7 @@ def video_filters(
         int,
         typer.Option(
             "--limit",
+            "-n",
             min=0,
             help="At most so many items, of a followed source the newest; 0 for all.",
         ),

@@ -27,8 +27,7 @@ def deep_link(item: MediaItem, start_s: float) -> str:
     if item.source == "youtube":
         return f"https://youtu.be/{quote(item.short_id, safe='')}?t={second}"
     if item.source == "file" or not item.url:
-        dashboard = f"{get_settings().public_url.rstrip('/')}/"
-        return f"{dashboard}?tab=Library&item={quote(item.id, safe='')}&t={second}"
+        return dashboard_link(item.id, second)
     address = web_address(item.url)
     if not address:
         return ""
@@ -36,3 +35,9 @@ def deep_link(item: MediaItem, start_s: float) -> str:
     if fragment.startswith(("/", "!")):
         return address  # the fragment selects the page: another one would be another page
     return f"{page}#t={second}"
+
+
+def dashboard_link(item_id: str, second: int) -> str:
+    """Return the address of an item on the dashboard's page, at a second."""
+    dashboard = f"{get_settings().public_url.rstrip('/')}/"
+    return f"{dashboard}?tab=Library&item={quote(item_id, safe='')}&t={second}"

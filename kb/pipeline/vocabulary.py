@@ -36,13 +36,15 @@ _DESCRIPTION = 2000  # characters: the rest is mostly links and thanks
 class ChannelWords:
     """A channel's own list, and the names that were detected in addition.
 
-    `on_screen` are those that stand on its slides and are not among the others.
+    `on_screen` are those that stand on its slides and are not among the others. `has_items` is
+    False for a channel that no item is of.
     """
 
     channel: str
     words: tuple[str, ...]
     names: tuple[str, ...]
     on_screen: tuple[str, ...] = ()
+    has_items: bool = True
 
 
 class Vocabulary:
@@ -138,7 +140,7 @@ class Vocabulary:
         own, words = channel_items(database, channel), self.words(channel)
         found = names_of(own)
         shown = (name for name in self._on_screens(own) if name not in {*words, *found})
-        return ChannelWords(channel, words, found, tuple(shown))
+        return ChannelWords(channel, words, found, tuple(shown), bool(own))
 
     def _on_screens(self, media_items: Sequence[MediaItem]) -> tuple[str, ...]:
         entries = (self._library.find(item.id) for item in media_items)

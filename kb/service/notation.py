@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kb.library.languages import language_code as language_code
+from kb.library.links import dashboard_link as dashboard_link
 from kb.sinks import REMOTE as REMOTE
 from kb.sinks.base import SEARCH_MODES as SEARCH_MODES
 from kb.sinks.base import SearchMode as SearchMode

@@ -62,7 +62,7 @@ def open_when_ready(url: str, health: str, stopping: threading.Event) -> bool:
         if stopping.is_set():
             return False
         if _responds(url + health.lstrip("/")):
-            return _open_browser(url)
+            return open_page(url)
         stopping.wait(POLL_S)
     return False
 
@@ -82,7 +82,8 @@ def _responds(url: str) -> bool:
         return False
 
 
-def _open_browser(url: str) -> bool:
+def open_page(url: str) -> bool:
+    """Open an address in the user's browser. Return whether a browser was opened."""
     try:
         process = subprocess.Popen(
             python_command("-c", _OPEN, url),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,13 +86,14 @@ class Search:
         *,
         speakers: bool = True,
         leave_out_recurring: bool | None = None,
+        only: Callable[[MediaItem], bool] | None = None,
     ) -> SearchResult:
         """Return at most `limit` passages that match a query, best first.
 
         A search by meaning that cannot be carried out is one by words, and the result says why.
         Without `speakers`, those of the hits are left open: each item's result is a file to read.
         With `leave_out_recurring` (None takes the setting) passages are left out whose words recur
-        in their channel.
+        in their channel. With `only`, those of items for which it returns True.
         Raises UsageError or KnowledgeBaseError.
         """
         sink = LocalSearch(self.settings)
@@ -100,7 +101,7 @@ class Search:
         leave_out = self.settings.leave_out_recurring
         if leave_out_recurring is not None:
             leave_out = leave_out_recurring
-        hits, done, words_alone, dropped = self._hits(sink, query, mode, limit + 1, leave_out)
+        hits, done, words_alone, dropped = self._hits(sink, query, mode, limit + 1, leave_out, only)
         if words_alone is not None and words_alone.code == "meaning.off" and mode == "hybrid":
             words_alone = None  # the user's own setting
         unknown: Sequence[UnknownWord] = ()
@@ -123,22 +124,36 @@ class Search:
         )
 
     def _hits(
-        self, sink: LocalSearch, query: str, mode: SearchMode, wanted: int, leave_out: bool
+        self,
+        sink: LocalSearch,
+        query: str,
+        mode: SearchMode,
+        wanted: int,
+        leave_out: bool,
+        only: Callable[[MediaItem], bool] | None,
     ) -> tuple[list[Hit], SearchMode, KBError | None, int]:
         """Return hits, mode and error as `LocalSearch.search`, and how many hits were left out.
 
-        Where an intro takes the first places, further ones are looked at.
+        Where an intro or an item that is not asked for takes the first places, further ones are
+        looked at.
         """
         asked = wanted
         while True:
             hits, done, problem = sink.search(query, mode, asked)
-            if not leave_out:
+            if not leave_out and only is None:
                 return hits, done, problem, 0
-            found = recurring.tagged(self.library, hits)
-            kept = [hit for hit in found if not hit.recurring]
+            found = self._of_items(hits, only) if only else hits
+            kept = found
+            if leave_out:
+                kept = [hit for hit in recurring.tagged(self.library, found) if not hit.recurring]
             if len(kept) >= wanted or len(hits) < asked or asked >= _MOST_LOOKED_AT:
                 return kept[:wanted], done, problem, len(found) - len(kept)
             asked = min(4 * asked, max(_MOST_LOOKED_AT, wanted))
+
+    def _of_items(self, hits: list[Hit], only: Callable[[MediaItem], bool]) -> list[Hit]:
+        entries = self.library.find_all({hit.item_id for hit in hits})
+        wanted = {entry.item.id for entry in entries if only(entry.item)}
+        return [hit for hit in hits if hit.item_id in wanted]
 
     def meaning_problem(self) -> KBError | None:
         """Return the error of what a search by meaning lacks, None if it can be carried out."""

@@ -84,6 +84,8 @@ class Subscriptions(subscriptions.Subscriptions):
         means what it was followed as. Raises as `follow` does, and the errors of the source for any
         other reference that leads nowhere.
         """
+        if every_s is not None:
+            subscriptions.check_interval(every_s)  # before the network is asked
         reference = _absolute(reference)
         channel_id, is_away = "", False
         try:

@@ -82,6 +82,18 @@ def subscription_key(reference: str) -> str:
     return name_key(reference)
 
 
+def check_interval(every_s: float) -> None:
+    """Raise UsageError for an interval under a minute."""
+    if not math.isfinite(every_s) or every_s < LEAST_EVERY_S:
+        raise UsageError(
+            "subscription.interval",
+            "The interval of a subscription must be at least {least:g} s, not {given} s.",
+            hint="A number alone is seconds: write 30m, 6h or 1d; every 6 h is the default.",
+            least=LEAST_EVERY_S,
+            given=f"{every_s:g}",
+        )
+
+
 class Subscriptions:
     """The subscriptions of one library. Methods raise LibraryError when it cannot be used.
 
@@ -124,14 +136,7 @@ class Subscriptions:
                 hint="Follow its channel or a playlist.",
                 reference=reference.strip(),
             )
-        if not math.isfinite(every_s) or every_s < LEAST_EVERY_S:
-            raise UsageError(
-                "subscription.interval",
-                "The interval of a subscription must be at least {least:g} s, not {given} s.",
-                hint="Give a longer interval; every 6 h is the default.",
-                least=LEAST_EVERY_S,
-                given=f"{every_s:g}",
-            )
+        check_interval(every_s)
         now = self._clock()
         terms = {
             "reference": reference.strip(),

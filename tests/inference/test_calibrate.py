@@ -423,4 +423,4 @@ def test_tables_show_what_matters() -> None:
     table = models_table(
         [ModelFacts("tiny", "openai/whisper-tiny", "whisper", 99, 1, 151_000_000, 10, 20)]
     )
-    assert table.row_count == 1 and "151 MB" in list(table.columns[3].cells)
+    assert len(table.rows) == 1 and table.rows[0][3] == "151 MB"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Json, Sure
+from kb.cli.options import FAILED, ID_HELP, Json, Sure
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
 from kb.cli.output.language_model import print_estimate
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def enrich(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help=ID_HELP)] = None,
     every: Annotated[bool, typer.Option("--all", help="Every item with a transcript.")] = False,
     steps: Annotated[
         str,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import Json, NoWait, Overwrite
+from kb.cli.options import ID_HELP, Json, NoWait, Overwrite
 from kb.cli.output import console
 from kb.cli.output.products import is_to_be_fetched, leave_to_worker
 from kb.cli.output.progress import media_progress
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evidence(
-    item_id: Annotated[str, typer.Argument(metavar="ID")],
+    item_id: Annotated[str, typer.Argument(metavar="ID", help=ID_HELP)],
     start: Annotated[str, typer.Option("--from", help="Seconds, MM:SS or H:MM:SS.")],
     end: Annotated[str, typer.Option("--to", help="The same.")],
     output: Annotated[

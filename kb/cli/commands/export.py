@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Overwrite, with_layout_options, with_run_options
+from kb.cli.options import FAILED, ID_HELP, Overwrite, with_layout_options, with_run_options
 from kb.cli.output import console
 from kb.cli.output.progress import count_progress
 from kb.errors import KBError, UsageError
@@ -27,7 +27,7 @@ from kb.types import CsvForm, SubtitleLayout
 
 FORMAT_HELP = f"{', '.join(FORMATS)}; several with commas between them, or {ALL}."
 
-FormatNames = Annotated[str, typer.Option("--format", help=FORMAT_HELP)]
+FormatNames = Annotated[str, typer.Option("--format", "-f", help=FORMAT_HELP)]
 OutputFolder = Annotated[
     Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
 ]
@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
 @with_layout_options
 @with_run_options("timestamps")
 def export(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help=ID_HELP)] = None,
     all_items: Annotated[
         bool, typer.Option("--all", help="Every item that has a transcript.")
     ] = False,

@@ -1,18 +1,16 @@
-"""Commands of the queue: ingest, worker, status, cancel, retry, pause, resume."""
+"""Commands of the queue: ingest, status, cancel, retry, pause, resume."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Annotated
 
 import typer
-from rich.live import Live
 
-from kb.cli.options import FAILED, Json, with_filter_options, with_run_options
+from kb.cli.options import FAILED, ID_HELP, Json, with_filter_options, with_run_options
 from kb.cli.output import console
 from kb.cli.output.follows import DAYS
 from kb.cli.output.items import (
@@ -22,28 +20,27 @@ from kb.cli.output.items import (
     print_report,
     report_document,
     status_document,
-    status_view,
 )
 from kb.cli.output.library import new_library_note
 from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.overview import print_overview, print_unwell
 from kb.cli.output.progress import ingest_progress, print_steps
-from kb.errors import KBError, UsageError
+from kb.cli.output.status_table import print_status
+from kb.cli.output.status_table import watch as watch_status
+from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
 from kb.service.notation import VideoFilters
 from kb.types.sentences import counted
 
-START_S, STOP_S = 120.0, 20.0  # a busy machine takes long to load a worker
-
 ROWS_SHOWN = 50  # items that `kb status` shows unless more are asked for
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help=ID_HELP)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (ingest, worker, status, cancel, dismiss, retry, pause, resume):
+    for command in (ingest, status, cancel, dismiss, retry, pause, resume):
         app.command()(command)
 
 
@@ -133,111 +130,20 @@ def _confirm_again(options: RunOptions, corrected: Mapping[str, int], *, ask: bo
     return not ask or typer.confirm("Transcribe again?", default=True, err=True)
 
 
-@with_run_options("preset", "workers")
-def worker(
-    options: RunOptions,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Run on in the background, also without a terminal.")
-    ] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Ask every worker to stop.")] = False,
-    exit_when_idle: Annotated[
-        bool, typer.Option("--exit-when-idle", help="End when nothing is queued or running.")
-    ] = False,
-) -> None:
-    """Work through the queue until stopped (Ctrl-C, or --stop)."""
-    service = Service.of_existing_library() if stop else Service()
-    if stop:
-        _stop_workers(service)
-        return
-    with new_library_note(service.settings.home):
-        service.queue.prepare()
-    if detach:
-        if service.queue.own_worker_alive():
-            console.print_note(f"A worker is running already: {service.queue.own_executor_id}.")
-            return
-        options.resolve_preset(service.settings)
-        pid = service.workers.start(exit_when_idle=exit_when_idle, options=options)
-        log = service.settings.home / "logs" / "worker.log"
-        deadline = time.monotonic() + START_S
-        for hung in service.queue.hung_workers():
-            if hung.executor_id == service.queue.own_executor_id:
-                # The new worker watches the hung one for this time before it takes its place.
-                deadline += service.settings.worker_timeout_s
-                console.print_warning(
-                    f"Worker {hung.executor_id} (process {hung.pid}) does not answer; the new one "
-                    "takes its place."
-                )
-        while time.monotonic() < deadline and not service.queue.own_worker_alive():
-            if not service.workers.is_process(pid):
-                break
-            time.sleep(0.2)
-        if not service.queue.own_worker_alive():
-            raise UsageError(
-                "worker.not_started", "The worker did not come up.", hint="See {log}", log=log
-            )
-        console.print_note(f"Worker started (process {pid}); log: {log}. Stop it: kb worker --stop")
-        return
-    console.print_note("Working; Ctrl-C stops, and unfinished items go on with the next start.")
-    service.workers.run_here(
-        preset=options.preset, preparations=options.workers, exit_when_idle=exit_when_idle
-    )
-
-
-def _stop_workers(service: Service) -> None:
-    """Stop the workers: those of this machine without the database too, if it does not answer."""
-    queue = service.queue
-    names = queue.stop_local_workers()
-    trouble: KBError | None = None
-    try:
-        names = queue.stop_workers()
-    except KBError as error:
-        trouble = error
-    deadline = time.monotonic() + STOP_S
-    while True:
-        waited = time.monotonic() >= deadline
-        alive = {each.executor_id: each.pid for each in queue.local_workers()}
-        hung = set(alive) if waited else set()
-        if trouble is None:
-            try:
-                silent = queue.hung_workers()
-                alive |= queue.at_work() | {each.executor_id: each.pid for each in silent}
-                hung = {each.executor_id for each in silent}
-            except KBError as error:
-                trouble = error
-        if waited or not alive:
-            break
-        time.sleep(0.2)
-    for name in sorted(hung):
-        console.print_warning(
-            f"Worker {name} (process {alive[name]}) does not answer; it is ended."
-        )
-    ended = queue.end_hung_workers() if trouble is None else queue.end_local_workers()
-    if trouble is not None:
-        console.print_error(trouble)
-        console.print_note("Workers of other machines were not asked.")
-    remaining = sorted(set(alive) - set(ended))
-    if remaining:
-        raise UsageError(
-            "worker.still_running",
-            "Still running: {names}.",
-            hint="Wait and try again.",
-            names=", ".join(remaining),
-        )
-    stopped = ", ".join(dict.fromkeys([*names, *ended]))
-    if stopped:
-        console.print_note(f"Stopped: {stopped}. Unfinished items go on with the next start.")
-    elif trouble is None:
-        console.print_note("No worker is running.")
-
-
 def status(
-    item_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    item_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help=f"One item: {ID_HELP}")
+    ] = None,
     state: Annotated[str | None, typer.Option("--state", help=", ".join(STATES))] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1)] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="Items shown, the newest.")
+    ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="A table of every item, instead of the overview.")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep showing it; into a pipe, one line a change.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what runs, waits and failed, and what is followed; with options, a table of items."""
@@ -257,10 +163,7 @@ def status(
             'kb move-queue --to "$KB_DATABASE_URL"'
         )
     if watch:
-        with Live(console=console.out, auto_refresh=False) as live:
-            while True:
-                live.update(status_view(service, state, limit or 20), refresh=True)
-                time.sleep(1.0)
+        watch_status(service, state, limit)
     ids = service.items.resolve_ids([item_id]) if item_id else None
     if not (ids or state or limit or every or as_json):
         print_overview(service)
@@ -296,7 +199,7 @@ def status(
         return
     has_rows = any(service.queue.items.row_counts().values())
     if items:
-        console.out.print(status_view(service, state, limit, items))
+        print_status(service, items)
         print_problems(items)
         if limit == len(items) and not ids:
             counts = service.queue.counts()
@@ -322,6 +225,7 @@ def cancel(
     all_items: Annotated[
         bool, typer.Option("--all", help="Every item that is queued, waiting, paused or running.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Stop items that are queued, waiting or running, and publications that wait."""
     service = Service.of_existing_library()
@@ -334,6 +238,9 @@ def cancel(
     done = service.queue.cancel(chosen)
     if all_items:  # what a running listing has queued meanwhile
         done = list(dict.fromkeys([*done, *service.queue.cancel_all()]))
+    if as_json:
+        console.print_json({"cancelled": done, "not_published": _pairs(dropped)})
+        return
     if done:
         console.print_note(f"Cancelled: {', '.join(done)}")
         console.print_note(
@@ -352,6 +259,7 @@ def dismiss(
     ids: Ids = None,
     every: Annotated[bool, typer.Option("--all", help="Every failed item.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Show them as failed again.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Take failed items that are not wanted out of the list; no look fetches them again."""
     service = Service.of_existing_library()
@@ -362,7 +270,9 @@ def dismiss(
         chosen = [*chosen, *service.queue.items.ids("dismissed" if undo else "failed")]
     act = service.queue.restore_dismissed if undo else service.queue.dismiss
     done = act(list(dict.fromkeys(chosen)))
-    if not done:
+    if as_json:
+        console.print_json({"failed" if undo else "dismissed": done})
+    elif not done:
         state = "dismissed" if undo else "failed"
         console.print_note(f"Nothing to do: none of them is {state}.")
     elif undo:
@@ -383,6 +293,7 @@ def retry(
     all_items: Annotated[
         bool, typer.Option("--all", help="Every failed or cancelled item and publication.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Try items again, from the stage that failed, and publications that failed or wait."""
     service = Service.of_existing_library()
@@ -399,6 +310,9 @@ def retry(
         done += service.queue.retry_failed()
     if cancelled:
         done += service.queue.retry_cancelled()
+    if as_json:
+        console.print_json({"queued": done, "to_publish": _pairs(sent)})
+        return
     if done:
         console.print_note(f"Queued again: {', '.join(done)}")
     if sent:
@@ -410,21 +324,35 @@ def retry(
         console.print_note("No worker is running. Start one with: kb worker --detach")
 
 
-def pause(ids: Ids = None) -> None:
+def pause(ids: Ids = None, as_json: Json = False) -> None:
     """Pause items, or the whole queue."""
     service = Service.of_existing_library()
     if ids:
         done = service.queue.pause(service.items.resolve_ids(ids))
+        if as_json:
+            console.print_json({"paused": done})
+            return
         console.print_note(
             f"Paused: {', '.join(done)}" if done else "Nothing to pause: all had ended."
         )
         return
     service.queue.pause()
+    if as_json:
+        console.print_json({"paused": "queue"})
+        return
     console.print_note("The queue is paused: what runs ends, nothing new begins. Go on: kb resume")
 
 
-def resume(ids: Ids = None) -> None:
+def resume(ids: Ids = None, as_json: Json = False) -> None:
     """Take a pause back."""
     service = Service.of_existing_library()
     done = service.queue.resume(service.items.resolve_ids(ids) if ids else None)
+    if as_json:
+        console.print_json({"queued": done})
+        return
     console.print_note("Going on." + (f" Queued again: {', '.join(done)}" if done else ""))
+
+
+def _pairs(publications: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """Return publications, of (knowledge base, item id), for JSON."""
+    return [{"id": item_id, "sink": sink} for sink, item_id in publications]

@@ -7,15 +7,24 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from kb.cli.options import Json
 from kb.cli.output import console
+from kb.cli.output.columns import Column, Columns
 from kb.cli.output.library import new_library_note
 from kb.service import Service
 from kb.service.access_keys import SCOPES, AccessKey, KeyUse
 
 HOUR_S = 3600.0
+_COLUMNS = (
+    Column("id"),
+    Column("name", shrinks=True),
+    Column("scopes", shrinks=True),
+    Column("today"),
+    Column("this month"),
+    Column("last use"),
+    Column("state"),
+)
 
 keys_app = typer.Typer(help="Keys of the HTTP API and of assistants.", no_args_is_help=True)
 
@@ -70,11 +79,8 @@ def list_keys(as_json: Json = False) -> None:
     if not found:
         console.print_note("There is no key. Make one: kb keys add NAME")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "name", "scopes", "today", "this month", "last use", "state"):
-        table.add_column(column)
-    for key, use in found:
-        table.add_row(
+    rows = [
+        (
             key.id,
             key.name,
             ", ".join(key.scopes),
@@ -83,7 +89,9 @@ def list_keys(as_json: Json = False) -> None:
             _time(use.used_at),
             _state(key),
         )
-    console.out.print(table)
+        for key, use in found
+    ]
+    Columns(_COLUMNS, rows).print()
 
 
 @keys_app.command()

@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Lines, the newest.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Lines, the newest.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Show who did what in this library: sign-ins, uploads, ingests, corrections, settings."""
@@ -102,7 +102,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         rows = [{**asdict(model), "fetch": fetches.get(model.repository)} for model in found]
         console.print_json(rows)
         return
-    console.out.print(models_table(found))
+    models_table(found).print()
     for model in found:
         if model.problem:
             console.print_warning(f"{model.problem['error']} {model.problem['hint']}".strip())

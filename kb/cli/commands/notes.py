@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import Json
+from kb.cli.options import ID_HELP, Json
 from kb.cli.output import console
 from kb.service import Service
 from kb.service.notation import format_timestamp
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def notes(
-    item_id: Annotated[str, typer.Argument(metavar="ID")],
+    item_id: Annotated[str, typer.Argument(metavar="ID", help=ID_HELP)],
     add_terms: Annotated[
         bool, typer.Option("--add-terms", help="Add the names to the channel's vocabulary.")
     ] = False,

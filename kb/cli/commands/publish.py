@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Json, Overwrite, with_run_options
+from kb.cli.options import FAILED, ID_HELP, Json, Overwrite, with_run_options
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.language_model import print_estimate
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 @with_run_options("metadata")
 def publish(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help=ID_HELP)] = None,
     all_items: Annotated[bool, typer.Option("--all", help="Every finished item.")] = False,
     to: To = REMOTE,
     overwrite: Overwrite = False,
@@ -111,11 +111,11 @@ def sync(
 
 
 def ask(
-    question: Annotated[str, typer.Argument()],
+    question: Annotated[str, typer.Argument(help="A question, in your own words.")],
     to: Annotated[str, typer.Option("--to", help=f"{REMOTE}, or local: this library.")] = REMOTE,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, max=50, help="With --to local: passages, at most."),
+        typer.Option("--limit", "-n", min=1, max=50, help="With --to local: passages, at most."),
     ] = None,
     as_json: Json = False,
 ) -> None:

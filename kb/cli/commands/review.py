@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from kb.cli.options import FAILED, Json, Overwrite, Sure, with_run_options
+from kb.cli.options import FAILED, ID_HELP, Json, Overwrite, Sure, with_run_options
 from kb.cli.output import console
 from kb.errors import KBError, UsageError
 from kb.options import RunOptions
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 @with_run_options("model", "engine")
 def review(
     options: RunOptions,
-    item_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    item_id: Annotated[str | None, typer.Argument(metavar="[ID]", help=ID_HELP)] = None,
     export: Annotated[
         Path | None,
         typer.Option("--export", help="Folder for clips of just the doubtful seconds and a sheet."),
@@ -63,7 +63,7 @@ def review(
     ] = False,
     note: Annotated[str, typer.Option("--note", help="Why; kept with the decision.")] = "",
     overwrite: Overwrite = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Items listed, at most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Items listed, at most.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Show what to listen to: items held or doubtful, and the seconds that matter; decide."""
@@ -268,7 +268,7 @@ def _warn_no_worker(service: Service, needed: bool) -> None:
 
 
 def clip(
-    item_id: Annotated[str, typer.Argument(metavar="ID")],
+    item_id: Annotated[str, typer.Argument(metavar="ID", help=ID_HELP)],
     start: Annotated[str, typer.Option("--from", help="Seconds, MM:SS or H:MM:SS.")],
     end: Annotated[str, typer.Option("--to", help="The same.")],
     output: Annotated[
@@ -301,11 +301,16 @@ def vocabulary(
     if as_json:
         console.print_json(asdict(found))
         return
+    if not found.has_items and channel != "*":
+        console.print_warning(f"No item of this library is of a channel {channel!r}.")
     for word in found.words:
         console.out.print(Text(word))
     if found.words:
-        console.print_note(f"With {len(found.names)} names from titles, chapters and descriptions: "
-                     f"{', '.join(found.names[:12])}".rstrip(": "))  # fmt: skip
+        names = ", ".join(found.names[:12])
+        console.print_note(
+            f"With {counted(len(found.names), 'name')} from titles, chapters and descriptions: "
+            f"{names}".rstrip(": ")
+        )
     else:
         console.print_note(
             "No list: the recognizer gets no names. Begin one: kb vocabulary CHANNEL --add WORD"
@@ -321,8 +326,10 @@ def correct(
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="Its name or id; '*' for all items.")
     ],
-    wrong: Annotated[str, typer.Argument(metavar="WRONG")],
-    right: Annotated[str, typer.Argument(metavar="RIGHT")],
+    wrong: Annotated[
+        str, typer.Argument(metavar="WRONG", help="The wording as it was recognized.")
+    ],
+    right: Annotated[str, typer.Argument(metavar="RIGHT", help="What was said.")],
     apply: Annotated[
         bool, typer.Option("--apply", help="Make the changes that are shown.")
     ] = False,

@@ -72,7 +72,9 @@ def scan(
 @with_source_options
 @with_run_options(*SUBSCRIPTION_OPTIONS)
 def follow(
-    source: Annotated[str | None, typer.Argument(metavar="SOURCE")] = None,
+    source: Annotated[
+        str | None, typer.Argument(metavar="SOURCE", help="Folder, channel, playlist, page, feed.")
+    ] = None,
     every: Annotated[
         str | None, typer.Option("--every", help="How often to look: 6h (the default), 1d.")
     ] = None,

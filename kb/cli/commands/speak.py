@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from kb.cli.options import Json, NoWait, Overwrite
 from kb.cli.output import console
+from kb.cli.output.columns import Column, Columns
 from kb.cli.output.products import is_to_be_fetched, leave_to_worker
 from kb.cli.output.progress import media_progress
 from kb.errors import KBError, MediaUnavailable, UsageError
@@ -138,11 +138,10 @@ def _list_voices(language: str, *, as_json: bool) -> None:
             }
         )
         return
-    table = Table("Voice", "Languages", "Note", box=None, pad_edge=False, header_style="bold")
-    for each in found:
-        table.add_row(each.id, " ".join(each.languages), each.note)
     if found:
-        console.out.print(table)
+        columns = (Column("voice"), Column("languages", shrinks=True), Column("note", shrinks=True))
+        rows = [(each.id, " ".join(each.languages), each.note) for each in found]
+        Columns(columns, rows).print()
     for name, problem in lacking.items():
         console.print_note(f"{name}: {problem.message} {problem.hint}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import Json, Sure
+from kb.cli.options import ID_HELP, Json, Sure
 from kb.cli.output import console
 from kb.errors import UsageError
 from kb.service import Service
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def speakers(
-    item_id: Annotated[str, typer.Argument(metavar="ID")],
+    item_id: Annotated[str, typer.Argument(metavar="ID", help=ID_HELP)],
     name: Annotated[
         list[str] | None,
         typer.Option("--name", help="WHO=NAME: name a speaker, everywhere (S1=Anna)."),

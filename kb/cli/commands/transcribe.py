@@ -35,6 +35,7 @@ from kb.service import Service
 from kb.service.export_request import ExportRequest, parse_formats
 from kb.types import SubtitleLayout
 from kb.types.quality import likely_wrong
+from kb.types.safe_text import hide_credentials
 
 STDIN = "-"
 STDIN_NAME = "stdin"  # the name of what is read from it
@@ -102,6 +103,13 @@ def transcribe(
 
 def _medium(service: Service, name: str, ended: ExitStack) -> Path:
     """Return the path of a file, or of what standard input holds, until `ended` is closed."""
+    if "://" in name:
+        raise UsageError(
+            "transcribe.address",
+            "{address} is an address, and this command reads files.",
+            hint="Take it into the library: kb ingest ADDRESS --wait",
+            address=hide_credentials(name),
+        )
     if name != STDIN:
         return Path(name)
     if sys.stdin.isatty():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import FAILED, Json
+from kb.cli.options import FAILED, ID_HELP, Json
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
 from kb.cli.output.language_model import print_estimate
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def translate(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help=ID_HELP)] = None,
     every: Annotated[bool, typer.Option("--all", help="Every item with a transcript.")] = False,
     into: Annotated[
         str, typer.Option("--into", help="Languages, such as de or de,fr; else KB_TRANSLATE_INTO.")

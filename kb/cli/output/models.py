@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from kb.cli.output import console
+from kb.cli.output.columns import Column, Columns
 from kb.types.sentences import decimal_size
 
 if TYPE_CHECKING:
@@ -16,29 +15,33 @@ if TYPE_CHECKING:
 GIB = 2**30
 
 
-def models_table(models: Sequence[ModelFacts]) -> Table:
+_COLUMNS = (
+    Column("model"),
+    Column("engine", shrinks=True),
+    Column("languages", shrinks=True),
+    Column("files", right=True),
+    Column("memory, 1–16 windows", right=True),
+    Column("fits", shrinks=True),
+    Column("here", shrinks=True),
+)
+
+
+def models_table(models: Sequence[ModelFacts]) -> Columns:
     """Return a table of the known models, with those on this machine marked."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model", no_wrap=True)
-    for column in ("engine", "languages"):
-        table.add_column(column)
-    table.add_column("files", justify="right", no_wrap=True)
-    table.add_column("memory,\n1–16 windows", justify="right", no_wrap=True)
-    table.add_column("fits")
-    table.add_column("here")
-    for model in models:
-        name = f"{model.name} *" if model.default else model.name
-        memory = f"{model.memory_bytes / GIB:.1f} – {model.memory_bytes_16 / GIB:.1f} GB"
-        table.add_row(
-            name,
-            model.engine,
-            "English" if model.languages == 1 else str(model.languages or ""),
-            _size(model.disk_bytes or model.download_bytes),
-            memory if model.memory_bytes else "",
-            _fits(model),
-            _here(model),
-        )
-    return table
+    return Columns(_COLUMNS, [_row(model) for model in models])
+
+
+def _row(model: ModelFacts) -> tuple[str, ...]:
+    memory = f"{model.memory_bytes / GIB:.1f} – {model.memory_bytes_16 / GIB:.1f} GB"
+    return (
+        f"{model.name} *" if model.default else model.name,
+        model.engine,
+        "English" if model.languages == 1 else str(model.languages or ""),
+        _size(model.disk_bytes or model.download_bytes),
+        memory if model.memory_bytes else "",
+        _fits(model),
+        _here(model),
+    )
 
 
 def room_note(room: MemoryRoom, folder: str, free: int) -> str:

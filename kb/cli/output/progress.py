@@ -1,7 +1,8 @@
-"""Progress bars on stderr."""
+"""Progress on stderr: bars at a terminal, else a line now and then."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.progress import (
     BarColumn,
     Progress,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
@@ -19,13 +21,16 @@ from rich.progress import (
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, err
-from kb.cli.output.times import with_next_try
+from kb.cli.output.times import format_span, with_next_try
 from kb.errors import restored
 from kb.service import ItemListener, ItemStatus
 from kb.types.sentences import counted, decimal_size
 
 if TYPE_CHECKING:
     from kb.service.views import FetchState
+
+
+LINE_EVERY_S = 30.0  # between two lines where standard error is no terminal
 
 
 @contextmanager
@@ -193,8 +198,10 @@ def share_progress(what: str, *, shown: bool) -> Iterator[Callable[[float], None
         yield lambda share: bars.update(task, completed=share)
 
 
-def _bars(shown: bool) -> Progress:
-    return Progress(
+@contextmanager
+def _bars(shown: bool) -> Iterator[Progress]:
+    """Yield bars; where none can be shown, a line says now and then how far the work is."""
+    bars = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
@@ -204,3 +211,33 @@ def _bars(shown: bool) -> Progress:
         transient=True,
         disable=not shown,
     )
+    if shown:
+        with bars:
+            yield bars
+        return
+    ended = threading.Event()
+    reporter = threading.Thread(target=_report, args=(bars, ended), daemon=True)
+    reporter.start()
+    try:
+        yield bars
+    finally:
+        ended.set()
+        reporter.join()
+
+
+def _report(bars: Progress, ended: threading.Event) -> None:
+    """Print a line for each task that is under way, until the work has ended."""
+    while not ended.wait(LINE_EVERY_S):
+        for task in bars.tasks:
+            if not task.finished and task.total:
+                err.print(Text(task_line(task), style="dim"), soft_wrap=True)
+
+
+def task_line(task: Task) -> str:
+    """Return how far a task is, with the time that it has taken and that is left."""
+    words = [" ".join(task.description.split()), f"{task.percentage:.0f} %"]
+    if task.elapsed is not None:
+        words.append(f"after {format_span(round(task.elapsed))}")
+    if task.time_remaining is not None:
+        words.append(f"about {format_span(round(task.time_remaining))} left")
+    return "  ".join(words)

@@ -66,9 +66,10 @@ def print_held(held: Sequence[MediaItem], limit: int = 10) -> None:
 
 def print_estimate(estimate: CostEstimate) -> None:
     """Print the highest cost of sending, before it starts."""
+    most = f"at most about {estimate.credits:.1f}" if estimate.credits >= 0.05 else "less than 0.1"
     print_note(
-        f"{counted(estimate.items, 'item')}, {counted(estimate.words, 'word')}: at most about "
-        f"{estimate.credits:.1f} credits; what is there already costs nothing."
+        f"{counted(estimate.items, 'item')}, {counted(estimate.words, 'word')}: {most} "
+        "credits; what is there already costs nothing."
     )
 
 

@@ -77,6 +77,8 @@ def print_search(result: SearchResult) -> None:
     if result.left_out:
         left_out = counted(result.left_out, "passage")
         print_note(f"Left out of what recurs in a channel: {left_out}. With it: --with-recurring")
+    if not result.hits and result.unknown:
+        return  # the notes above say it
     if not result.hits:
         print_note(f"Nothing found for {result.query!r}.")
         return

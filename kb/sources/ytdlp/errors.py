@@ -295,7 +295,7 @@ def _unavailable(failure: YtdlpFailure, what: str) -> MediaUnavailable:
             return MediaUnavailable(
                 "download.disk",
                 "{what} cannot be fetched: {reason}",
-                hint="Free some space on the disk; it is tried again.",
+                hint="Free some space on the disk. What is queued is tried again by itself.",
                 what=what,
                 reason=reason,
             )
@@ -303,14 +303,14 @@ def _unavailable(failure: YtdlpFailure, what: str) -> MediaUnavailable:
             return MediaUnavailable(
                 "download.no_file",
                 "{what} cannot be fetched: no file arrived.",
-                hint="Check the network; it is tried again.",
+                hint="Check the network. What is queued is tried again by itself.",
                 what=what,
             )
         case "damaged":
             return MediaUnavailable(
                 "download.damaged",
                 "{what} cannot be fetched: what arrived is damaged: {reason}",
-                hint="Check the network; it is tried again.",
+                hint="Check the network. What is queued is tried again by itself.",
                 what=what,
                 reason=failure.error or reason,
             )
@@ -318,7 +318,7 @@ def _unavailable(failure: YtdlpFailure, what: str) -> MediaUnavailable:
             return MediaUnavailable(
                 "download.too_short",
                 "{what} cannot be fetched: only {measured:.1f} s of {declared:.1f} s arrived.",
-                hint="Check the network; it is tried again.",
+                hint="Check the network. What is queued is tried again by itself.",
                 what=what,
                 measured=failure.measured_s,
                 declared=failure.declared_s,
@@ -327,7 +327,7 @@ def _unavailable(failure: YtdlpFailure, what: str) -> MediaUnavailable:
             return MediaUnavailable(
                 "download.failed",
                 "{what} cannot be fetched: {reason}",
-                hint="Check the network; it is tried again.",
+                hint="Check the network. What is queued is tried again by itself.",
                 what=what,
                 reason=reason,
             )

@@ -198,6 +198,30 @@ DE: dict[str, tuple[str, str]] = {
         "Die Texte mehrerer Dateien brauchen einen Ordner.",
         "Einen nennen: -o ORDNER",
     ),
+    "transcribe.address": (
+        "{address} ist eine Adresse, und dieser Befehl liest Dateien.",
+        "In die Bibliothek aufnehmen: kb ingest ADRESSE --wait",
+    ),
+    "search.local_filters": (
+        "--channel, --after und --before wählen Medien der Bibliothek, nicht des ODIN-Projekts.",
+        "Sie weglassen, oder --remote weglassen.",
+    ),
+    "app.port_taken": (
+        "Ein anderes Programm benutzt den Port {port}.",
+        "Ist es diese Seite: http://127.0.0.1:{port} öffnen. Sonst: kb app --port {free}",
+    ),
+    "config.unknown": (
+        "{name} ist keine Einstellung.",
+        "Alle Einstellungen: kb config --all",
+    ),
+    "logs.unknown": (
+        "Unbekanntes Protokoll {name!r}.",
+        "Bekannt: {known}.",
+    ),
+    "open.no_medium": (
+        "{item_id} hat auf diesem Rechner kein Medium.",
+        "Sein Transkript: kb show {item_id}",
+    ),
     "transcribe.no_input": (
         "An die Standardeingabe wird nichts geschickt.",
         "Zum Beispiel: kb transcribe - < vortrag.mp4",

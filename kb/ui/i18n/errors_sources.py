@@ -98,7 +98,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "subscription.interval": (
         "Der Abstand eines Abonnements muss mindestens {least:g} s sein, nicht {given} s.",
-        "Einen längeren Abstand angeben; üblich ist alle 6 h.",
+        "Eine Zahl allein sind Sekunden: 30m, 6h oder 1d schreiben; üblich ist alle 6 h.",
     ),
     "listing.nothing_found": (
         "Unter {address} wurde nichts gefunden.",
@@ -350,23 +350,23 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "download.disk": (
         "{what} lässt sich nicht holen: {reason}",
-        "Platz auf der Platte schaffen; es wird noch einmal versucht.",
+        "Platz schaffen. Eingereihtes wird von selbst wieder versucht.",
     ),
     "download.no_file": (
         "{what} lässt sich nicht holen: es kam keine Datei an.",
-        "Das Netz prüfen; es wird noch einmal versucht.",
+        "Das Netz prüfen. Eingereihtes wird von selbst wieder versucht.",
     ),
     "download.damaged": (
         "{what} lässt sich nicht holen: was ankam, ist beschädigt: {reason}",
-        "Das Netz prüfen; es wird noch einmal versucht.",
+        "Das Netz prüfen. Eingereihtes wird von selbst wieder versucht.",
     ),
     "download.too_short": (
         "{what} lässt sich nicht holen: nur {measured:.1f} s von {declared:.1f} s kamen an.",
-        "Das Netz prüfen; es wird noch einmal versucht.",
+        "Das Netz prüfen. Eingereihtes wird von selbst wieder versucht.",
     ),
     "download.failed": (
         "{what} lässt sich nicht holen: {reason}",
-        "Das Netz prüfen; es wird noch einmal versucht.",
+        "Das Netz prüfen. Eingereihtes wird von selbst wieder versucht.",
     ),
 }
 
