@@ -124,6 +124,7 @@ def test_a_key_is_kept_as_its_digest_alone(site: Site, tmp_path: Path) -> None:
             assert secret.encode() not in file.read_bytes(), file
 
 
+@pytest.mark.slow
 def test_scopes_decide_about_each_route(site: Site) -> None:
     routes = {
         "speech": [("POST", "/v1/audio/transcriptions"), ("POST", "/v1/audio/translations"),

@@ -208,6 +208,7 @@ def test_padding_changes_no_path_through_the_attention(median: int) -> None:
     assert found == monotonic_paths(exact)
 
 
+@pytest.mark.slow
 def test_a_full_memory_gives_up_the_fixed_memory_until_the_device_is_idle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -44,6 +44,7 @@ def changed(change: Change, strength: float, voice: str) -> Audio:
     return change(spoken(voice), np.random.default_rng(5), strength).audio
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voice", VOICES)
 @pytest.mark.parametrize(
     ("change", "strength", "cause"),

@@ -127,6 +127,7 @@ def in_library(library: Path, clean_environment: Path, monkeypatch: pytest.Monke
     get_settings.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_followed_reference_has_its_condition(name: str) -> None:
     service = Service()

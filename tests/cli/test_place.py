@@ -109,6 +109,7 @@ def test_commands_that_need_no_library_make_none(
     assert not home.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", ["ingest talks", "ingest nowhere", "follow talks", "restore missing.zip -y"]
 )

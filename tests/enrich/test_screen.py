@@ -205,6 +205,7 @@ def test_a_camera_that_never_rests_is_read_now_and_then() -> None:
     assert starts == sorted(starts)
 
 
+@pytest.mark.slow
 def test_changes_beyond_the_limit_are_counted() -> None:
     """Another picture every two seconds, none of which comes back, for an hour."""
     found, detector = stills((float(n), grey(n // 2)) for n in range(3600))

@@ -100,6 +100,7 @@ IN_BATCHES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil", [None, *IN_BATCHES], ids=lambda each: getattr(each, "__name__", "good")
 )
@@ -146,6 +147,7 @@ def test_a_line_without_a_translation_is_marked_and_not_filled(
     assert len(server.asked) < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faults", "calls"),
     [

@@ -240,6 +240,7 @@ def test_the_command_prints_it(
     assert run(["digest", "--send"]) == 2  # no way is set
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["day", "week"])
 @pytest.mark.parametrize("wrong_days", [1, 2, 8, 29, 40, 400, -2, -8, -400, -20 * 365])
 def test_a_wrong_clock_takes_no_digest_away_and_leaves_none_of_a_wrong_time(
@@ -289,6 +290,7 @@ def test_no_digest_has_the_day_of_a_clock_that_is_behind(
     assert [each is not None for each in made] == [is_written, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["day", "week"])
 @pytest.mark.parametrize(("periods", "written"), [(1, 1), (2, 2), (3, 3), (8, 8), (12, 1)])
 def test_periods_that_were_missed_get_their_digest(

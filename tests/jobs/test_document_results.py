@@ -134,6 +134,7 @@ def test_what_is_shown_as_changed_and_what_is_sent_again(
     assert state(service, sink) == (differs or form != "now", is_sent)
 
 
+@pytest.mark.slow
 def test_steps_over_many_published_items_are_asked_for(service: Service) -> None:
     items = [numbered(number) for number in range(21)]
     for each in items:

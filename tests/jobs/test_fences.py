@@ -379,6 +379,7 @@ _WRITES = frozenset((
 ))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_unfenced_writer_of_the_library_is_known() -> None:
     root = Path(kb.__file__).parent
     found = set()

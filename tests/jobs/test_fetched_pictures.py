@@ -198,6 +198,7 @@ CUTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "options", "share"), CUTS)
 def test_a_cut_off_picture_is_not_whole(
     tmp_path: Path, ending: str, options: dict[str, str], share: float
@@ -230,6 +231,7 @@ def test_a_picture_that_ends_before_the_sound_is_taken_the_second_time(
     check.check(path, {})
 
 
+@pytest.mark.slow
 def test_a_cancelled_download_leaves_nothing(online: WorkerContext, site: FakeMedia) -> None:
     site.script[PICTURE] = ["held"]
     thread = threading.Thread(target=carry_out, args=(online,))

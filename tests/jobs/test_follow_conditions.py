@@ -201,6 +201,7 @@ def test_a_look_that_waits_for_a_worker_makes_its_source_overdue(
     assert state_of(service, live).condition == condition
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "serial", "condition", "missing"),
     [

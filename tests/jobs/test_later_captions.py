@@ -27,6 +27,7 @@ V = "abcdefghijk"
 ITEM = replace(placeholder_item(V), title="Rivers", language="en", extra={"captions": False})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "now", "noticed"),
     [
@@ -54,6 +55,7 @@ def test_captions_are_noticed_where_there_were_none(
     assert found == ([ITEM.id] if noticed else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "options", "settings", "kept"),
     [

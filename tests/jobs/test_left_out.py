@@ -142,6 +142,7 @@ def test_no_look_brings_an_item_back(service: Service, why: Why, lost: bool) -> 
     service.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [False, True], ids=["", "lost"])
 @pytest.mark.parametrize("why", ACTS)
 def test_a_request_by_name_takes_it_in_again(service: Service, why: Why, lost: bool) -> None:
@@ -157,6 +158,7 @@ def test_a_request_by_name_takes_it_in_again(service: Service, why: Why, lost: b
     service.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("why", "state", "back"),
     [
@@ -357,6 +359,7 @@ def test_a_paused_item_stays_paused_until_a_person_says_otherwise(
     service.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "expected"),
     [("nothing", PAUSED), ("resumed", QUEUED), ("failed", FAILED), ("done", DONE)],

@@ -3,8 +3,8 @@
 Here are folders, clocks, users, names, dumps, a frozen session and settings. The others, and the
 cheap tests of their parts:
 
-- a worker that was cut off overwrites nothing: `test_machines_swallow.py` (60 and 180 s, one
-  machine and all), `test_fences*.py`
+- a worker that was cut off overwrites nothing: `test_machines_swallow.py` (one machine for 180 s,
+  all for 60 s), `test_fences*.py`
 - a share that goes away in the middle of a write: `test_share_unmounted.py`
 - identity, a share that is not mounted, older databases: `test_library_tie.py`
 - settings of requests: `test_request_settings.py`; what a machine lacks: `test_machine_needs.py`

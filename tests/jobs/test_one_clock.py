@@ -136,7 +136,8 @@ def quota_is_used_up_until_midnight(context: WorkerContext) -> None:
 
 def downloads_rest_after_a_refusal(context: WorkerContext) -> None:
     database, now = context.items.database, context.now()
-    lane = DownloadRateLimiter(database, Settings(KB_HOME=context.settings.home))
+    at_once = Settings(KB_HOME=context.settings.home, KB_DOWNLOAD_PAUSE_S=0)
+    lane = DownloadRateLimiter(database, at_once)
     paused = lane.report_throttled("too many requests")
     cooldown_s = context.settings.download_cooldown_s
     assert near(paused.until, now + cooldown_s)

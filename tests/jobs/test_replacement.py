@@ -125,6 +125,7 @@ def test_corrections_that_are_not_found_again_are_counted(
     assert service.ingest.corrections([whole]) == {}
 
 
+@pytest.mark.slow
 def test_the_remote_copy_is_replaced_too(
     service: Service, context: WorkerContext, path: Path
 ) -> None:
@@ -291,6 +292,7 @@ def test_a_listing_of_a_worker_names_the_part_of_a_whole_file(
     assert parts_of(service.queue.rows([whole.id])[0].item) == (part,)
 
 
+@pytest.mark.slow
 def test_a_postponed_listing_leaves_removed_items_out_unless_it_names_one(
     service: Service, context: WorkerContext, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def written_keys(method: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_each_key_that_is_written_is_here() -> None:
     facts = written_keys("amend")
     assert {"speakers", "state"} <= facts

@@ -116,6 +116,7 @@ WORKING = {
 }
 
 
+@pytest.mark.slow
 def test_processes_that_work_are_not_ended() -> None:
     """All at once, for one wait."""
     with ExitStack() as stack:
@@ -132,6 +133,7 @@ def test_processes_that_work_are_not_ended() -> None:
             assert not guard.ended and process.poll() is None, name
 
 
+@pytest.mark.slow
 def test_a_process_that_no_reader_waits_for_is_not_ended(
     tone: Path, fake: Callable[..., None]
 ) -> None:

@@ -20,6 +20,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "words"), CASES.values(), ids=CASES)
 def test_other_options_of_a_queued_item_are_named(
     tmp_path: Path, options: RunOptions, words: list[str]

@@ -216,6 +216,7 @@ def names_of_kill(case: tuple[Any, str, int]) -> str:
     return f"{case[1]}-{case[2]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("undone", [False, True], ids=["stays removed", "undone"])
 @pytest.mark.parametrize("point", KILLS_REMOVING, ids=names_of_kill)
 def test_a_killed_removal_is_completed_or_undone(

@@ -153,6 +153,7 @@ def test_waiting_for_items_ends_when_no_worker_comes_up(
     service.close()
 
 
+@pytest.mark.slow
 def test_chores_are_repeated_and_one_that_fails_stops_no_other(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

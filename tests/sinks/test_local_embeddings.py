@@ -217,6 +217,7 @@ def test_writers_beside_each_other_bring_the_first_vectors(tmp_path: Path) -> No
     assert sink.vector_states().lacking == ("test:old",)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("letters")
 def test_many_vectors_get_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_columns, "VECTOR_INDEX_FROM", 300)

@@ -227,6 +227,7 @@ def test_a_new_version_that_fails_leaves_the_old(odin: FakeOdin, sink: OdinSink)
     assert texts_of(odin) == ["new words"] and len(odin.documents()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["object", "string", "nothing"])
 @pytest.mark.parametrize("listing", ["plain", "paged"])
 def test_a_lost_database_sends_nothing_twice(

@@ -381,6 +381,7 @@ def test_an_interrupted_first_look_at_the_newest_n_goes_on(bench: Bench) -> None
 # Playlists, unavailable videos, metadata
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 60, 160])
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_an_addition_at_any_place_of_a_playlist_is_found(
