@@ -59,6 +59,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "open": ("kb open ID --at 1:05", "kb open ID --path"),
     "config": ("kb config", "kb config KB_HOME KB_MODEL"),
     "logs": ("kb logs --follow", "kb logs -n 200"),
+    "doctor": ("kb doctor --fix", "kb doctor --bundle report.zip"),
     "cancel": ("kb cancel ID", "kb cancel --all --json"),
     "retry": ("kb retry --failed", "kb retry ID"),
     "worker": ("kb worker --detach", "kb worker --stop"),

@@ -17,6 +17,7 @@ from kb.cli.commands import (
     assistant,
     care,
     dashboard,
+    doctor,
     enrich,
     evidence,
     export,
@@ -47,7 +48,6 @@ from kb.cli.options import (
 )
 from kb.cli.output import console
 from kb.cli.output.library import print_new_libraries
-from kb.cli.output.machine import print_checks
 from kb.errors import KBError
 from kb.service import Service
 from kb.service.private_files import private_files
@@ -87,6 +87,7 @@ evidence.register(app)
 transcribe.register(app)
 read.register(app)
 dashboard.register(app)
+doctor.register(app)
 worker.register(app)
 look.register(app)
 
@@ -127,21 +128,6 @@ def presets(as_json: Json = False) -> None:
             f"{preset.vram_budget_gb:g} GB",
             markup=False,
         )
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """This machine: what works, what is missing, and the command that mends it."""
-    from kb.service.health import check_all
-
-    service = Service()
-    checks = check_all(service.settings, service.inference_session)
-    if as_json:
-        console.print_json([asdict(check) for check in checks])
-    else:
-        print_checks(checks)
-    if any(check.state == "fail" for check in checks):
-        raise typer.Exit(FAILED)
 
 
 @app.callback(invoke_without_command=True)

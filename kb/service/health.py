@@ -33,6 +33,7 @@ from kb.options import parse_names
 from kb.service.existing import has_library
 from kb.service.health_database import check_server
 from kb.service.health_hardware import check_hardware
+from kb.service.health_odin import check_odin
 from kb.service.health_sources import check_sources
 from kb.service.health_storage import check_storage
 from kb.service.language_model import NO_ADDRESS, check_language_model
@@ -86,6 +87,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         _disk(settings),
         *_workers(settings, server),
         *_sources(settings, server),
+        *_odin(settings),
     ]
 
 
@@ -289,6 +291,11 @@ def _steps(settings: Settings) -> list[HealthCheck]:
 def _language_model(settings: Settings) -> list[HealthCheck]:
     """Check the language model: where texts go, and at what price. Nothing is asked."""
     return _found("Language model", check_language_model(settings))
+
+
+def _odin(settings: Settings) -> list[HealthCheck]:
+    """Check the credentials of ODIN, and that it answers; nothing is sent but them."""
+    return _found("ODIN", check_odin(settings))
 
 
 def _voices(settings: Settings) -> list[HealthCheck]:

@@ -28,6 +28,7 @@ PLACES = {
     "kb/media/section.py": SCRATCH,
     "kb/pipeline/": LIBRARY,
     "kb/service/backup.py": f"{USERS}; {SCRATCH}; {LIBRARY} (a restore)",
+    "kb/service/bug_report.py": USERS,
     "kb/service/brought_transcripts.py": LIBRARY,
     "kb/service/dubbing.py": f"{USERS}; {SCRATCH}",
     "kb/service/evidence.py": f"{USERS}; {SCRATCH}",

@@ -210,6 +210,10 @@ DE: dict[str, tuple[str, str]] = {
         "Ein anderes Programm benutzt den Port {port}.",
         "Ist es diese Seite: http://127.0.0.1:{port} öffnen. Sonst: kb app --port {free}",
     ),
+    "doctor.bundle_name": (
+        "{path} endet nicht auf .zip.",
+        "kb doctor --bundle bericht.zip",
+    ),
     "config.unknown": (
         "{name} ist keine Einstellung.",
         "Alle Einstellungen: kb config --all",
