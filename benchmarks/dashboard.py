@@ -47,11 +47,11 @@ _LAST_LINE = "9:40"  # when the last line of each transcript begins
 FIRST = {
     "Add": '[data-testid="stTextArea"]',
     "Activity": '[data-testid="stMetric"]',
-    "Library": '[data-testid="stMetric"]',
+    "Library": '[role="grid"]',
 }
 TAB_TEXT = {
     "Activity": "1–100 of",
-    "Library": "Click a row to open",
+    "Library": " transcripts",
     "Publish": "ODIN project",
     "Settings": "YouTube Data API keys",
     "Add": "STABIL",

@@ -7,7 +7,8 @@
      "files": {"media": name},
      "state", "error", "hint", "problem": {"code", "values"}, "attempts",
      "transcribed": {"model", "engine", "preset", "language", "coverage", ...},
-     "published": {sink: {...}}}
+     "published": {sink: {...}},
+     "user": {"tags": [...], "note", "title"}}
 
 Only `version` and `item` are required. Unknown keys are kept.
 """
@@ -15,7 +16,7 @@ Only `version` and `item` are required. Unknown keys are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -38,6 +39,7 @@ MEDIA_EXTENSIONS: tuple[str, ...] = _VIDEO + _OTHER_VIDEO + _AUDIO + _OTHER_AUDI
 
 RENEWAL = "renewal"  # key of the record of a medium that its source replaced: run, duration_s, at
 RETENTION = "retention"  # key of the record of a medium that was deleted: at, rule, medium, bytes
+USER = "user"  # key of the record of what a person wrote about the item: tags, note, title
 STORED = "stored_media"  # key of the record of a medium in object storage: url, name, sha256, ...
 _MERGED_KEYS = ("files", "media", "published")
 _HINT = "Repair or remove this file, then run: kb reindex"
@@ -161,6 +163,23 @@ class LibraryEntry:
         return value if known and isinstance(value.get("bytes"), int) else {}
 
     @property
+    def user_tags(self) -> tuple[str, ...]:
+        """The tags that a person gave the item; those of its source are `item.tags`."""
+        found = user_part(self.record).get("tags")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    @property
+    def user_note(self) -> str:
+        """The note that a person wrote about the item."""
+        return str(user_part(self.record).get("note") or "")
+
+    @property
+    def source_title(self) -> str:
+        """The title that the source gave, also where a person gave another one."""
+        known = self.record.get("item")
+        return str(known.get("title", "")) if isinstance(known, dict) else self.item.title
+
+    @property
     def published(self) -> Mapping[str, Any]:
         """The item's publications, by sink name."""
         value = self.record.get("published")
@@ -186,6 +205,12 @@ class Files(Protocol):
     def media_of(self, stem: str) -> Path | None: ...
 
 
+def user_part(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a person wrote about an item, from its record."""
+    found = record.get(USER)
+    return found if isinstance(found, dict) else {}
+
+
 def is_record(document: Mapping[str, Any]) -> bool:
     """Return whether a JSON document is metadata of this project, damaged or not."""
     return "item" in document and "version" in document
@@ -206,8 +231,11 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
     transcript_path, state = folder.find(f"{stem}{TRANSCRIPT_SUFFIX}"), fields.text("state", "new")
     if transcript_path is None and state in ("done", "held"):
         state = "new"
+    item = _item(fields.inner("item"))
+    if title := user_part(record).get("title"):
+        item = replace(item, title=str(title))
     return LibraryEntry(
-        item=_item(fields.inner("item")),
+        item=item,
         stem=stem,
         media_path=(folder.find(name) if name else None) or folder.media_of(stem),
         transcript_path=transcript_path,

@@ -11,7 +11,7 @@ from typing import Any
 from kb import storage
 from kb.errors import LibraryError
 from kb.library.fencing import TOKEN, Fence, number_in, older_database
-from kb.library.metadata import METADATA_VERSION, is_record, item_document, merge_record
+from kb.library.metadata import METADATA_VERSION, is_record, item_document, merge_record, user_part
 from kb.library.originals import keep_original
 from kb.types import MediaItem
 
@@ -45,6 +45,9 @@ def write_record(
     # An available medium has no such key: that of an announced one must not stay.
     kept = {key: value for key, value in kept.items() if key != "availability"}
     described = {**kept, **item_document(item)}
+    own_title = user_part({**record, **changes}).get("title")
+    if item.title in (own_title, user_part(record).get("title")) and "title" in kept:
+        described["title"] = kept["title"]  # that of the source, under a person's own
     head = {"version": METADATA_VERSION, "item": described}
     merged = {**head, **merge_record(record, changes), **head}
     if fence.number:

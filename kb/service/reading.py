@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Literal
 
 from kb.errors import UsageError
 from kb.jobs.queue.item_states import HELD
 from kb.library import LibraryEntry, deep_link
+from kb.service.days import check_day
 from kb.service.items import Items
 from kb.service.results import SearchResult
 from kb.service.search import Search
@@ -49,9 +49,8 @@ class ItemFilter:
     grade_at_least: LeastGrade | None = None
 
     def __post_init__(self) -> None:
-        for name, day in (("after", self.after), ("before", self.before)):
-            if day:
-                _check_day(name, day)
+        check_day("after", self.after)
+        check_day("before", self.before)
 
     def allows(self, entry: LibraryEntry) -> bool:
         """Return True if an item may be in the answer."""
@@ -313,21 +312,6 @@ class Reading:
             if captions is not None:
                 return captions, captions.model
         return self.items.transcript(entry.item.id), ""
-
-
-def _check_day(name: str, day: str) -> None:
-    try:
-        if date.fromisoformat(day).isoformat() == day:
-            return
-    except ValueError:
-        pass
-    raise UsageError(
-        "reading.day",
-        "{name} {day!r} is no day.",
-        hint="Write a day like 2026-01-31.",
-        name=name,
-        day=day[:40],
-    )
 
 
 def _second(place: str, mark: str) -> int:

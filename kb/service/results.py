@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from kb.errors import KBError, StoredProblem
 from kb.jobs.queue.item_states import Skipped
@@ -134,6 +134,10 @@ class SearchResult:
     words_alone: KBError | None = None
     without_meaning: int = 0
     left_out: int = 0
+
+    def with_hits(self, hits: Sequence[Hit], *, has_more: bool) -> SearchResult:
+        """Return the same result with other hits, such as the first ones in another order."""
+        return replace(self, hits=tuple(hits), has_more=has_more)
 
     @property
     def complete(self) -> tuple[Hit, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,8 @@ from kb.sinks.base import SearchMode, content_sha256
 from kb.sinks.local.vectors import TextVectors
 from kb.types import Hit, MediaItem, Published, UnknownWord
 
-_MOST_LOOKED_AT = 4000  # passages of a search that leaves out what recurs
+_MOST_LOOKED_AT = 4000  # passages of a search that leaves out what recurs, or many items
+_MOST_IN_INDEX = 500  # items to which the index itself limits a search
 MOST_NAMED = 3  # words of a query by meaning of which those that are nowhere are named
 
 
@@ -48,19 +49,37 @@ class LocalSearch:
         return None
 
     def search(
-        self, query: str, mode: SearchMode, limit: int
+        self, query: str, mode: SearchMode, limit: int, ids: Collection[str] | None = None
     ) -> tuple[list[Hit], SearchMode, KBError | None]:
-        """Return the hits, the mode that was carried out, and why it is not the one asked for."""
+        """Return the hits, the mode that was carried out, and why it is not the one asked for.
+
+        Of many items in `ids`, the hits of others are left out afterwards: a list of thousands of
+        ids takes the index longer than the ranking of all passages.
+        """
+        inside = ids if ids is not None and len(ids) <= _MOST_IN_INDEX else None
+        asked = limit
+        while True:
+            hits, done, problem = self._search(query, mode, asked, inside)
+            if ids is None or inside is not None:
+                return hits, done, problem
+            kept = [hit for hit in hits if hit.item_id in ids][:limit]
+            if len(kept) == limit or len(hits) < asked or asked >= _MOST_LOOKED_AT:
+                return kept, done, problem
+            asked = min(4 * asked, max(_MOST_LOOKED_AT, limit))
+
+    def _search(
+        self, query: str, mode: SearchMode, limit: int, ids: Collection[str] | None
+    ) -> tuple[list[Hit], SearchMode, KBError | None]:
         problem = None
         if mode in ("semantic", "hybrid"):
             try:
-                return self.index.search(query, mode, limit), mode, None
+                return self.index.search(query, mode, limit, ids), mode, None
             except KBError as error:
                 if not is_of_meaning(error):
                     raise
                 problem = error
                 mode = "keyword"
-        return self.index.search(query, mode, limit), mode, problem
+        return self.index.search(query, mode, limit, ids), mode, problem
 
 
 def is_of_meaning(error: KBError) -> bool:
@@ -87,6 +106,7 @@ class Search:
         speakers: bool = True,
         leave_out_recurring: bool | None = None,
         only: Callable[[MediaItem], bool] | None = None,
+        ids: Collection[str] | None = None,
     ) -> SearchResult:
         """Return at most `limit` passages that match a query, best first.
 
@@ -94,6 +114,7 @@ class Search:
         Without `speakers`, those of the hits are left open: each item's result is a file to read.
         With `leave_out_recurring` (None takes the setting) passages are left out whose words recur
         in their channel. With `only`, those of items for which it returns True.
+        `ids` are the items to search; None: all.
         Raises UsageError or KnowledgeBaseError.
         """
         sink = LocalSearch(self.settings)
@@ -101,7 +122,9 @@ class Search:
         leave_out = self.settings.leave_out_recurring
         if leave_out_recurring is not None:
             leave_out = leave_out_recurring
-        hits, done, words_alone, dropped = self._hits(sink, query, mode, limit + 1, leave_out, only)
+        hits, done, words_alone, dropped = self._hits(
+            sink, query, mode, limit + 1, leave_out, only, ids
+        )
         if words_alone is not None and words_alone.code == "meaning.off" and mode == "hybrid":
             words_alone = None  # the user's own setting
         unknown: Sequence[UnknownWord] = ()
@@ -131,6 +154,7 @@ class Search:
         wanted: int,
         leave_out: bool,
         only: Callable[[MediaItem], bool] | None,
+        ids: Collection[str] | None,
     ) -> tuple[list[Hit], SearchMode, KBError | None, int]:
         """Return hits, mode and error as `LocalSearch.search`, and how many hits were left out.
 
@@ -139,7 +163,7 @@ class Search:
         """
         asked = wanted
         while True:
-            hits, done, problem = sink.search(query, mode, asked)
+            hits, done, problem = sink.search(query, mode, asked, ids)
             if not leave_out and only is None:
                 return hits, done, problem, 0
             found = self._of_items(hits, only) if only else hits
@@ -154,6 +178,13 @@ class Search:
         entries = self.library.find_all({hit.item_id for hit in hits})
         wanted = {entry.item.id for entry in entries if only(entry.item)}
         return [hit for hit in hits if hit.item_id in wanted]
+
+    def items_with(self, query: str) -> frozenset[str]:
+        """Return the ids of all items with a passage that has all words of a query.
+
+        Raises UsageError or KnowledgeBaseError.
+        """
+        return LocalSearch(self.settings).index.items_with(query)
 
     def meaning_problem(self) -> KBError | None:
         """Return the error of what a search by meaning lacks, None if it can be carried out."""

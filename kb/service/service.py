@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kb.service.api_jobs import ApiJobs
     from kb.service.asking import Asking
     from kb.service.backup import Backup
+    from kb.service.bulk import Bulk
+    from kb.service.catalogue import Catalogue
     from kb.service.corrections import Corrections
     from kb.service.dubbing import Dubbing
     from kb.service.enrichment import Enrichment
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from kb.service.ingest import Ingest
     from kb.service.items import Items
     from kb.service.keys import Keys
+    from kb.service.labels import Labels
     from kb.service.language_model import LanguageModels
     from kb.service.logs import Logs
     from kb.service.machines import Machines
@@ -200,6 +203,29 @@ class Service:
         from kb.service.items import Items
 
         return Items(self.settings, self.library, self.queue)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The list of the library: filtered, counted and sorted."""
+        from kb.service.catalogue import Catalogue
+
+        return Catalogue(self.items, self.queue)
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        """Acts on many items at once."""
+        from kb.service.bulk import Bulk
+
+        return Bulk(
+            self.settings, self.library, self.queue, self.items, self.review, self.removals
+        )  # fmt: skip
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Tags, notes and titles that a person writes."""
+        from kb.service.labels import Labels
+
+        return Labels(self.library, self.queue, self.items, self.revisions)
 
     @cached_property
     def enrichment(self) -> Enrichment:

@@ -93,6 +93,18 @@ def run_page(app: AppTest) -> AppTest:
     return app
 
 
+def listed(app: AppTest) -> list[dict[str, str]]:
+    """Return the rows of the page's list (`kb.ui.widgets.rows`): texts by the column's name."""
+    (found,) = (each.proto for each in app.get("bidi_component")
+                if each.proto.component_name == "kb_rows")  # fmt: skip
+    data = json.loads(found.json or found.mixed.json)
+    names = [column["name"] for column in data["columns"]]
+    return [
+        dict(zip(names, (cell["text"] for cell in row["cells"]), strict=True))
+        for row in data["rows"]
+    ]
+
+
 def page_text(app: AppTest) -> str:
     """Return the text of the page."""
     kinds: list[Any] = [

@@ -31,6 +31,7 @@ from kb.types import (
     WindowReport,
 )
 from kb.ui.i18n import plural_text, text
+from kb.ui.widgets import messages
 from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
@@ -139,15 +140,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.mark.long
 def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> None:
     tab = site.opened("?tab=Library")
-    table = tab.locator('[data-testid="stDataFrame"]')
-    rows(table, 5)
-    choose(tab, text("state_held"))
-    rows(table, 1)
-    choose(tab, text("show_all"))
-    rows(table, 5)
+    table = tab.get_by_role("grid", name=text("items_alt"))
+    until(lambda: table.get_attribute("aria-rowcount") == "6", "five items")
+    click(tab.locator(".st-key-facet-state button"))
+    held = f"{messages.state('held')} (1)"
+    click(tab.locator(".st-key-list_state [role=combobox], .st-key-list_state input").first)
+    click(tab.get_by_role("option", name=held))
+    until(lambda: table.get_attribute("aria-rowcount") == "2", "the held item")
+    tab.keyboard.press("Escape")
+    press(tab, text("filter_clear"))
+    until(lambda: table.get_attribute("aria-rowcount") == "6", "all items")
 
-    # The ticked item as a ZIP: its documents, and no other item's
-    table.click(position={"x": 18, "y": 53})
+    # The selected item as a ZIP: its documents, and no other item's
+    click(table.get_by_role("checkbox").nth(1))
     menu = tab.locator(".st-key-export-many button", has_text=plural_text("export_many", 1))
     click(menu)
     tab.get_by_text(text("export_many_selected")).wait_for()
@@ -157,12 +162,12 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
         assert name.endswith(".txt") and archive.read(name).startswith(b"[00:")
     tab.keyboard.press("Escape")
 
-    table.click(position={"x": 150, "y": 53})  # the title of the first row
+    click(table.locator(".title button").first)
     lines = tab.locator(".lines .go")
     lines.first.wait_for()
     expect(tab).to_have_url(re.compile("item="), timeout=browser.STEP_MS)
     press(tab, f"← {text('back_items')}")
-    tab.get_by_text(text("items_help")).wait_for()
+    table.wait_for()
 
     # A hit from captions is marked
     tab.goto(f"{site.address}/?tab=Library&q=furnace")

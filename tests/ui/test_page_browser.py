@@ -161,7 +161,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         enter(tab.get_by_placeholder(text("search_placeholder")), word)
         hit = tab.locator('[class*="st-key-hit-0"]')
         hit.wait_for()
-        opens = hit.get_by_role("button")
+        opens = hit.get_by_role("button").first
         at = re.search(r"\d+:\d\d", opens.inner_text())
         assert at
         click(opens)

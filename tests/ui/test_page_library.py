@@ -41,11 +41,19 @@ from kb.types import (
     Transcript,
     WindowReport,
 )
-from kb.ui.i18n import library, screen_text, text
+from kb.ui.i18n import library, plural_text, screen_text, text
 from kb.ui.tabs.library import item
 from kb.ui.web import export_route, media_route
-from kb.ui.widgets import player
-from tests.support.library_pages import HARBOUR, add_item, page, page_text, run_page, true_segments
+from kb.ui.widgets import messages, player
+from tests.support.library_pages import (
+    HARBOUR,
+    add_item,
+    listed,
+    page,
+    page_text,
+    run_page,
+    true_segments,
+)
 
 
 @pytest.fixture
@@ -67,30 +75,85 @@ def item_id(home: Path) -> str:
 
 def test_items_are_listed_with_their_figures(item_id: str) -> None:
     app = page(tab="Library")
-    figures = {metric.label: metric.value for metric in app.metric}
-    assert figures[text("items")] == "1"
-    assert figures[text("words")] == "89"
-    (row,) = app.dataframe[0].value.to_dict("records")
+    assert text("list_words", count="89") in page_text(app)
+    (row,) = listed(app)
     assert row["title"] == "The harbour in winter"
     assert row["length"] == "0:56"
     assert row["grade"] == "A"
     assert row["state"].endswith("done")
-    assert app.dataframe[0].proto.placeholder == ""
-    assert app.dataframe[0].proto.HasField("placeholder")
 
 
-def test_only_one_state_is_shown_when_asked_for(home: Path, tmp_path: Path) -> None:
-    add_item()
+def test_a_filter_is_shown_counted_and_given_up(home: Path) -> None:
+    add_item(published="2026-01-05")
     samples = sorted(HARBOUR.parent.glob("*.mp4"))
     other = next(path for path in samples if path != HARBOUR)
-    add_item(other, covered_s=30.0)
+    add_item(other, covered_s=30.0, published="2025-01-05")
     app = page(tab="Library")
-    assert len(app.dataframe[0].value) == 2
-    app.button_group("library_only").set_value("held").run()
-    assert not app.exception
-    (row,) = app.dataframe[0].value.to_dict("records")
+    assert [row["title"] for row in listed(app)] == ["The harbour in winter", other.stem]
+    assert app.multiselect("list_state").options == [
+        f"{messages.state(name)} (1)" for name in ("done", "held")
+    ]
+    app.multiselect("list_state").set_value(["held"])
+    run_page(app)
+    (row,) = listed(app)
     assert row["title"] == other.stem
     assert row["state"].endswith("held")
+    app.multiselect("list_year").set_value(["2026"])
+    run_page(app)
+    assert text("list_nothing") in page_text(app)
+    app.button("filter-clear").click()
+    run_page(app)
+    assert len(listed(app)) == 2
+    app.session_state["list_sort"] = "title"
+    run_page(app)
+    assert [row["title"] for row in listed(app)] == sorted((other.stem, "The harbour in winter"))
+
+
+def test_hits_are_filtered_quoted_and_found_by_title(home: Path) -> None:
+    first = add_item(channel="Harbour TV", published="2026-01-05")
+    samples = sorted(HARBOUR.parent.glob("*.mp4"))
+    other = next(path for path in samples if path != HARBOUR)
+    add_item(other, channel="North", published="2025-01-05")
+    app = page(tab="Library", q="every")
+    assert plural_text("search_items", 2) in page_text(app)
+    app.multiselect("list_channel").set_value(["North"])
+    run_page(app)
+    shown = [button.label for button in app.button if str(button.key).startswith("open-")]
+    assert shown and all("harbour" not in label for label in shown)
+    assert "North · 2025-01-05" in page_text(app)
+    app = page(tab="Library", q="harbour")
+    assert plural_text("search_titles", 1) in page_text(app)
+    app.button(f"title-{first}").click()
+    run_page(app)
+    assert app.query_params["item"] == [first]
+    app = page(tab="Library", q="harb xyzzy")
+    app.button("search-beginning").click()
+    run_page(app)
+    assert app.text_input("q").value == "harb xyzzy*"
+
+
+def test_selected_items_are_tagged_removed_and_brought_back(item_id: str) -> None:
+    app = page(tab="Library")
+    chosen = {"offset": 0, "selected": {item_id: True}, "turn": 1, "top": 0}
+    app.session_state["rows_library"] = chosen
+    app.session_state["bulk-tag-menu"] = True
+    run_page(app)
+    assert plural_text("bulk_selected", 1) in page_text(app)
+    service = Service()
+    app.session_state["bulk_tags_add"] = ["Sea"]
+    app.button("bulk-tag").click()
+    run_page(app)
+    assert plural_text("bulk_tagged", 1) in page_text(app)
+    assert service.items.entry(item_id).user_tags == ("Sea",)
+    app.session_state["bulk-remove-menu"] = True
+    run_page(app)
+    app.button("bulk-remove").click()
+    run_page(app)
+    assert text("library_empty") in page_text(app)
+    app.button("remove-undo").click()
+    run_page(app)
+    assert service.items.entry(item_id).user_tags == ("Sea",)
+    service.close()
 
 
 def test_held_item_says_why_and_is_accepted(home: Path) -> None:
@@ -212,13 +275,13 @@ def test_wrong_words_are_listed_and_marked_in_hits(home: Path) -> None:
     share = service.items.entry(item_id).expected_errors
     service.close()
     assert share is not None
-    (row,) = page(tab="Library").dataframe[0].value.to_dict("records")
-    assert row["errors"] == round(100 * share)
+    (row,) = listed(page(tab="Library"))
+    assert row["errors"] == f"{round(100 * share)} %"
     assert "About 1 word in" in page_text(page(tab="Library", q="granite castle"))
 
 
 def test_what_was_not_measured_is_not_shown_as_a_figure(item_id: str) -> None:
-    (row,) = page(tab="Library").dataframe[0].value.to_dict("records")
+    (row,) = listed(page(tab="Library"))
     assert "errors" not in row
     app = page(tab="Library", item=item_id)
     figures = {metric.label: metric.value for metric in app.metric}
@@ -531,7 +594,7 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         browser.click(tab.get_by_role("button", name=text("accept")))
         tab.get_by_text(text("accepted")).wait_for()
         browser.click(tab.get_by_role("button", name=f"← {text('back_items')}"))
-        tab.get_by_text(text("items_help")).wait_for()
+        tab.get_by_role("grid", name=text("items_alt")).wait_for()
 
 
 def test_the_menu_says_the_use_of_each_format_and_a_layout_that_contradicts_itself(

@@ -46,6 +46,17 @@ class OutboxQueries:
         return {item_id: tuple(rows) for item_id, rows in found.items()}
 
     @repeated
+    def states_in(self, sink: str) -> dict[str, str]:
+        """Return the state of every item that was ever queued for a knowledge base, by id."""
+        c = deliveries.c
+        query = sa.select(c.item_id, c.status, c.project).where(c.sink == sink)
+        with self._database.begin() as connection:
+            return {
+                str(row.item_id): MISSING if self._is_elsewhere(row) else str(row.status)
+                for row in connection.execute(query)
+            }
+
+    @repeated
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of items in each state, by knowledge base."""
         c = deliveries.c
@@ -67,7 +78,7 @@ class OutboxQueries:
         with self._database.begin() as connection:
             return connection.scalar(sa.select(sa.exists().where(active))) or False
 
-    def _is_elsewhere(self, row: sa.Row[Any]) -> bool:
+    def _is_elsewhere(self, row: Any) -> bool:
         return bool(
             row.status == SYNCED
             and self._project

@@ -59,6 +59,7 @@ _FUSED_DEPTH = 50
 # Rows with equal scores have no fixed order, so extra rows are read and sorted before the cut.
 _SPARE = 32
 _UNCERTAIN_SPARE = 500
+_MOST_MATCHES = 1_000_000  # passages whose items are counted
 _COMPARED = 200  # nearest passages of which the cosine without means is computed
 _AS_TYPED_BOOST = 2.0
 # Factor between the score of the last full match and that of the best partial one.
@@ -96,6 +97,21 @@ def _by_words(table: Any, terms: Sequence[Term], limit: int) -> tuple[list[Row],
         for row in partial:
             row["score"] *= scale
     return full, partial
+
+
+def items_with(table: Any, terms: Sequence[Term]) -> list[str]:
+    """Return the ids of the items with a passage that has all terms, each once."""
+    query = _all_of(terms) if terms else None
+    if query is None:
+        return []
+    certain = all(term.is_certain for term in terms)
+    columns = ["item_id", "_score"] if certain else ["item_id", "text", "_score"]
+    search = table.search(query, query_type="fts").select(columns).limit(_MOST_MATCHES)
+    found = search.to_arrow()
+    if certain:
+        return [str(each) for each in found.column("item_id").unique().to_pylist()]
+    rows = found.to_pylist()
+    return list({str(row["item_id"]) for row in rows if not _missing(_marked(row, terms), terms)})
 
 
 def semantic(table: Any, meaning: Meaning, limit: int) -> list[Row]:

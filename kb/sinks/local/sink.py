@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,7 @@ from kb.sinks.local.tables import (
     FIRST_TABLE,
     HEAD,
     PASSAGE_COLUMNS,
+    ItemsOnly,
     PassageTables,
     add_later_columns,
     columns_of,
@@ -149,13 +150,20 @@ class LocalSink:
         with self._tables.held() as tables:
             tables.read(lambda table: tables.maintain(table, force=True))
 
-    def search(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> Hits:
+    def search(
+        self,
+        query: str,
+        mode: SearchMode = "keyword",
+        limit: int = 20,
+        only: Collection[str] | None = None,
+    ) -> Hits:
         """Return at most `limit` passages, best first; equal scores in order of item and time.
 
         Passages with all words come first, in any order; text in quotation marks must occur
         literally. If they are too few, passages with some of the words follow, and
         `Hit.missing` names the others. Case and accents are ignored; `kb.sinks.local.terms`
         defines the other forms in which a word is found, `kb.sinks.local.ranking` the scores.
+        `only` are the ids of the items whose passages are searched; None: all.
 
         Raises UsageError for an empty query, an unknown mode or a limit below 1;
         KnowledgeBaseError when the index is empty or damaged; in the other modes also what
@@ -174,13 +182,15 @@ class LocalSink:
         meaning = None if mode == "keyword" else self._query_vector(query)
 
         def ask(table: Any) -> list[ranking.Row]:
+            if only is not None:
+                table = ItemsOnly(table, only)
             if meaning is None:
                 return ranking.keyword(table, terms, limit)
             if mode == "semantic":
                 return ranking.semantic(table, meaning, limit)
             return ranking.hybrid(table, terms, meaning, limit)
 
-        found = self._tables.read(ask) or []
+        found = [] if only is not None and not only else self._tables.read(ask) or []
         if not found and self.count() == 0:
             raise KnowledgeBaseError(
                 "index.empty",
@@ -189,6 +199,15 @@ class LocalSink:
                 folder=self._tables.shown,
             )
         return [ranking.hit(row, terms, by_words=mode != "semantic") for row in found]
+
+    def items_with(self, query: str) -> frozenset[str]:
+        """Return the ids of the items with a passage that has all words of a query.
+
+        As `search` by words; raises UsageError for an empty query and KnowledgeBaseError.
+        """
+        check_query(query, 1)
+        terms = expand(parse_query(query), self._vocabulary())
+        return frozenset(self._tables.read(lambda table: ranking.items_with(table, terms)) or ())
 
     def unknown_words(self, query: str) -> Sequence[UnknownWord]:
         """Return the words of a query that no passage has, each with similar words of the index."""

@@ -21,7 +21,7 @@ import random
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,6 +55,20 @@ LEFTOVER_AGE_S = 24 * 3600.0
 WRITE_ATTEMPTS = 8
 
 Result = TypeVar("Result")
+
+
+class ItemsOnly:
+    """A table for searches in the passages of some items alone."""
+
+    def __init__(self, table: Any, ids: Collection[str]) -> None:
+        self._table = table
+        self.schema = table.schema
+        quoted = ", ".join("'" + _utf8(each).replace("'", "''") + "'" for each in sorted(ids))
+        self._where = f"item_id IN ({quoted})"
+
+    def search(self, *what: Any, **options: Any) -> Any:
+        """Begin a search, as the table does."""
+        return self._table.search(*what, **options).where(self._where, prefilter=True)
 
 
 def schema() -> pa.Schema:

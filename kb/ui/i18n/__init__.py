@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from kb.ui.i18n import (
+    catalogue,
     checks,
     export_options,
     exports,
@@ -38,6 +39,7 @@ TABLES: tuple[ModuleType, ...] = (
     queue,
     rows,
     library,
+    catalogue,
     notes,
     products,
     translation,

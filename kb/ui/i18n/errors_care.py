@@ -1,6 +1,26 @@
-"""German of the errors of backup, restore, verification and removal, by code."""
+"""German of the errors of the care of a library, by code: lists, labels, backup, removal."""
 
 DE: dict[str, tuple[str, str]] = {
+    "labels.tag": (
+        "{tag!r} ist kein Schlagwort.",
+        "Ein Schlagwort hat Buchstaben oder Ziffern und kein Komma.",
+    ),
+    "labels.many_tags": (
+        "{item_id} hätte {count} Schlagwörter; höchstens {most} sind möglich.",
+        "Zuerst einige davon entfernen.",
+    ),
+    "labels.long": (
+        "Zu lang ({what}): {length} Zeichen; höchstens {most} sind möglich.",
+        "Kürzer fassen.",
+    ),
+    "list.facet_unknown": (
+        "Nach {name!r} lässt sich eine Liste nicht filtern.",
+        "Bekannt: {known}.",
+    ),
+    "list.sort_unknown": (
+        "Nach {sort!r} lässt sich eine Liste nicht sortieren.",
+        "Bekannt: {known}.",
+    ),
     "clock.future_times": (
         "{count:gespeicherte Zeit liegt|gespeicherte Zeiten liegen} in der Zukunft (in {tables}; "
         "die letzte ist {latest}): Eine Uhr ging falsch, als sie geschrieben wurden, oder geht "

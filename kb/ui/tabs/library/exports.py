@@ -20,6 +20,7 @@ from kb.ui.web import export_route
 
 _FORMATS = "export_formats"
 _DEFAULT = ("txt",)
+_MANY = 500  # items of a download whose menu is made when it is opened
 _CSV_EXCEL = "csv_excel"  # the form of CSV for the spreadsheet of the page's language
 _FORMS = {"csv": (_CSV_EXCEL,)}
 
@@ -105,12 +106,18 @@ def zip_menu(shown: Sequence[LibraryEntry], ticked: Sequence[str]) -> None:
     chosen = [entry for entry in shown if entry.item.id in set(ticked)] or list(shown)
     with_text = [entry.item.id for entry in chosen if entry.transcript_path]
     missing = len(chosen) - len(with_text)
-    with st.popover(
+    many = len(with_text) > _MANY
+    menu = st.popover(
         plural_text("export_many", len(with_text)),
         width="content",
-        key="export-many",
+        key="export-many" if not many else "export-many-lazy",
         disabled=not with_text,
-    ):
+        # The address of a download names all of its items: that of many is made when it is asked.
+        on_change="rerun" if many else "ignore",
+    )
+    if many and not menu.open:
+        return
+    with menu:
         st.markdown(text("export_many_selected" if ticked else "export_many_shown"))
         if missing:
             st.caption(plural_text("export_many_without", missing))

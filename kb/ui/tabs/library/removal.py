@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from kb.errors import KBError
 from kb.service.views import LibraryEntry
 from kb.ui import session
-from kb.ui.i18n import text
+from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages
 
 _REMOVED, _REMOTE = "removed_item", "remove-remote"
@@ -33,13 +35,23 @@ def button(entry: LibraryEntry, place: str) -> None:
 def show_removed() -> None:
     """Draw the item that was removed last, with the button that brings it back."""
     messages.show_flash(_PLACE)
-    known = st.session_state.get(_REMOVED)
-    if known is None:
+    known: list[tuple[str, str]] = st.session_state.get(_REMOVED) or []
+    if not known:
         return
-    item_id, title = known
+    ids = [item_id for item_id, _ in known]
+    words = (
+        text("removed", title=messages.escape_markdown(known[0][1]))
+        if len(known) == 1
+        else text("removed_many", count=format_number(len(known)))
+    )
     with st.container(horizontal=True, vertical_alignment="center", key="removed"):
-        st.markdown(text("removed", title=messages.escape_markdown(title)))
-        st.button(text("remove_undo"), key="remove-undo", on_click=_undo, args=(item_id,))
+        st.markdown(words)
+        st.button(text("remove_undo"), key="remove-undo", on_click=_undo, args=(ids,))
+
+
+def remember(removed: Sequence[tuple[str, str]]) -> None:
+    """Keep ids and titles of removed items for the button that brings them back."""
+    st.session_state[_REMOVED] = list(removed)
 
 
 def _remove(item_id: str, place: str) -> None:
@@ -50,15 +62,16 @@ def _remove(item_id: str, place: str) -> None:
         messages.flash_error(place, error)
         return
     messages.clear_flash(_PLACE)
-    st.session_state[_REMOVED] = (removed.id, removed.title)
+    remember([(removed.id, removed.title)])
     session.close_item()
 
 
-def _undo(item_id: str) -> None:
+def _undo(ids: Sequence[str]) -> None:
     st.session_state.pop(_REMOVED, None)
     try:
-        session.service().removals.undo([item_id])
+        session.service().removals.undo(ids)
     except KBError as error:
         messages.flash_error(_PLACE, error)
         return
-    session.open_item(item_id)
+    if len(ids) == 1:
+        session.open_item(ids[0])

@@ -1,33 +1,23 @@
-"""The Library tab: search, the list of items, and one item when it is open."""
+"""The Library tab: search, the list of items with its filters, and one item when it is open."""
 
 from __future__ import annotations
-
-from collections import Counter
-from collections.abc import Sequence
-from functools import partial
 
 import streamlit as st
 
 from kb.errors import KBError, restored
-from kb.service import STATES, SearchResult
+from kb.service.catalogue import ListPage, ListRow
 from kb.service.notation import SearchMode
-from kb.service.views import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS, LibraryEntry
-from kb.types import Hit, UnknownWord
-from kb.types.passages import ON_SCREEN, translated_language
 from kb.ui import session
-from kb.ui.i18n import format_number, plural_text, text
-from kb.ui.i18n.error_messages import translate_error
-from kb.ui.tabs.library import exports, item, removal
-from kb.ui.widgets import messages, row_selection
-from kb.ui.widgets.player import format_timestamp
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.i18n import format_number, language_text, text
+from kb.ui.tabs.library import bulk, filters, hits, item, removal
+from kb.ui.widgets import messages
+from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
-_TABLE, _ONLY, _MODE = "items", "library_only", "search_mode"
-_LIMIT, _LIMIT_OF = "search_limit", "search_limit_of"
-_PAGE_OF_HITS = 20
+_LIST = "library"
+_MODE = "search_mode"
 _MODES: tuple[SearchMode, ...] = ("hybrid", "keyword", "semantic")
-_ALL = "all"
-_TIERS = {HUMAN_CAPTIONS: "tier_people", AUTOMATIC_CAPTIONS: "tier_machine"}
+_TONES: dict[str, Tone] = {"held": "warn", "failed": "bad", "running": "live"}
+_GRADES: dict[str, Tone] = {"A": "good", "C": "warn"}
 
 
 def render() -> None:
@@ -39,7 +29,7 @@ def render() -> None:
     if item_id:
         item.render(item_id, start_s, query)
     elif query:
-        _search_results(query, mode)
+        hits.render(query, mode)
     else:
         _items()
 
@@ -74,159 +64,9 @@ def _search_box() -> tuple[str, SearchMode]:
     return str(words or "").strip(), mode or modes[0]
 
 
-def _search_results(query: str, mode: SearchMode) -> None:
-    limit = _result_limit(query, mode)
-    try:
-        result = session.service().search.run(query, mode=mode, limit=limit)
-    except KBError as error:
-        messages.error(error)
-        return
-    _meaning_note(result)
-    if result.left_out:
-        st.caption(plural_text("search_left_out", result.left_out))
-    for unknown in result.unknown:
-        _unknown_word(unknown, query)
-    if not result.hits:
-        show_nothing = text("search_none", query=messages.escape_markdown(query))
-        st.info(f"{show_nothing}\n\n{text('search_none_hint')}")
-        return
-    complete, partial = result.complete, result.partial
-    took = format_number(result.elapsed_ms)
-    if complete:
-        key = "search_found_first" if result.has_more and not partial else "search_found"
-        st.caption(plural_text(key, len(complete), took=took))
-    else:
-        st.caption(text("search_found_none", took=took))
-    for place, hit in enumerate(complete):
-        _search_hit(place, hit)
-    if partial:
-        key = "search_near" if result.mode == "hybrid" else "search_partial"
-        key += "_first" if result.has_more else ""
-        st.markdown(f"**{plural_text(key, len(partial))}**")
-    for place, hit in enumerate(partial, start=len(complete)):
-        _search_hit(place, hit)
-    if result.has_more:
-        st.button(text("search_more"), key="search-more", on_click=_show_more, type="tertiary")
-
-
-def _result_limit(query: str, mode: SearchMode) -> int:
-    """Return the number of passages to show; another query begins with the first ones again."""
-    if st.session_state.get(_LIMIT_OF) != (query, mode):
-        st.session_state[_LIMIT_OF] = (query, mode)
-        st.session_state[_LIMIT] = _PAGE_OF_HITS
-    return int(st.session_state[_LIMIT])
-
-
-def _show_more() -> None:
-    st.session_state[_LIMIT] += _PAGE_OF_HITS
-
-
-def _meaning_note(result: SearchResult) -> None:
-    """Say where passages were searched by their words alone."""
-    if result.words_alone is not None:
-        reason, hint = map(messages.escape_markdown, translate_error(result.words_alone))
-        st.caption(text("search_words_alone", reason=reason, hint=hint))
-    if result.without_meaning:
-        st.caption(plural_text("search_without_meaning", result.without_meaning))
-
-
-def _unknown_word(unknown: UnknownWord, query: str) -> None:
-    """Draw a word that no passage has, with a button for each similar word."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        key = "search_unknown" if unknown.similar else "search_unknown_alone"
-        st.markdown(text(key, word=messages.escape_markdown(unknown.word)))
-        for word in unknown.similar:
-            st.button(
-                messages.escape_markdown(word),
-                key=f"similar-{unknown.word}-{word}",
-                on_click=_search_for,
-                args=(query.replace(unknown.word, word),),
-            )
-
-
-def _search_for(query: str) -> None:
-    st.session_state["q"] = query
-    session.close_item()
-
-
-def _search_hit(place: int, hit: Hit) -> None:
-    with st.container(border=True, key=f"hit-{place}", gap="xsmall"):
-        st.button(
-            f"▶ **{format_timestamp(hit.at_s)}** · {messages.escape_markdown(hit.title)}",
-            key=f"open-{place}",
-            type="tertiary",
-            on_click=session.open_item,
-            args=(hit.item_id, hit.at_s),
-        )
-        st.markdown(
-            _screen_badge(hit)
-            + _meaning_badge(hit)
-            + _recurring_badge(hit)
-            + _tier_badge(hit)
-            + _unsure_badge(hit)
-            + _speaker(hit)
-            + messages.highlight_markdown(hit.snippet)
-        )
-        if hit.missing:
-            missing = " ".join(f"~~{messages.escape_markdown(word)}~~" for word in hit.missing)
-            st.caption(text("search_missing", words=missing))
-        places = {int(one.at_s): one for one in reversed(hit.occurrences)}
-        if len(places) > 1:
-            with st.container(horizontal=True, gap="small"):
-                for second, one in sorted(places.items()):
-                    st.button(
-                        format_timestamp(one.at_s),
-                        key=f"open-{place}-{second}",
-                        type="tertiary",
-                        help=messages.escape_markdown(one.text),
-                        on_click=session.open_item,
-                        args=(hit.item_id, one.at_s),
-                    )
-
-
-def _tier_badge(hit: Hit) -> str:
-    """Return a badge for captions that are shown before a transcript exists."""
-    if not hit.tier:
-        return ""
-    known = _TIERS.get(hit.tier)
-    return f":orange-badge[{text(known) if known else messages.escape_markdown(hit.tier)}] "
-
-
-def _speaker(hit: Hit) -> str:
-    return f"**{messages.escape_markdown(hit.speaker)}:** " if hit.speaker else ""
-
-
-def _screen_badge(hit: Hit) -> str:
-    """Return a badge for text that is on the screen, not spoken."""
-    if language := translated_language(hit.origin):
-        return f":blue-badge[{text('search_translation', language=language)}] "
-    return f":blue-badge[{text('search_on_screen')}] " if hit.origin == ON_SCREEN else ""
-
-
-def _meaning_badge(hit: Hit) -> str:
-    """Return a badge where none of the words occurs."""
-    return f":violet-badge[{text('search_by_meaning')}] " if hit.by_meaning else ""
-
-
-def _recurring_badge(hit: Hit) -> str:
-    """Return a badge for what recurs in its channel, as an intro does."""
-    return f":gray-badge[{text('search_recurring')}] " if hit.recurring else ""
-
-
-def _unsure_badge(hit: Hit) -> str:
-    """Return a badge where many words around the words found are likely wrong."""
-    if hit.expected_errors is None:
-        return ""
-    said = messages.likely_wrong(hit.expected_errors)
-    return f":orange-badge[{messages.escape_markdown(said)}] "
-
-
 def _items() -> None:
     try:
         listing = session.library_listing()
-        # The queue's state is shown for unfinished items; the folder has the state of finished
-        # ones.
-        states = session.service().queue.unfinished()
     except KBError as error:
         messages.error(error)
         return
@@ -235,12 +75,112 @@ def _items() -> None:
     if not listing.entries:
         _empty()
         return
-    found = [(entry, states.get(entry.item.id) or item.state_from_files(entry))
-             for entry in listing.entries]  # fmt: skip
-    counts = Counter(state for _, state in found)
-    _totals(listing.entries, counts)
-    only = _select_state(counts)
-    _table([(entry, state) for entry, state in found if only in (_ALL, state)])
+    st.fragment(_list)()
+
+
+def _list() -> None:
+    """Draw filters, figures, the acts on selected rows, and the rows."""
+    if session.redraw_requested():
+        st.rerun()
+    shown = RowList(_LIST)
+    sort, reverse = filters.order()
+    try:
+        page = session.service().catalogue.page(filters.chosen(), sort=sort, reverse=reverse)
+    except KBError as error:
+        messages.error(error)
+        return
+    filters.draw(page.counts, shown.to_top)
+    _figures(page)
+    messages.show_flash(bulk.PLACE)
+    if not page.total:
+        st.info(text("list_nothing"))
+        return
+    bulk.bar(shown, page.rows)
+    rows = page.rows[shown.offset : shown.offset + shown.limit]
+    shown.draw(
+        _columns(page),
+        [_row(row) for row in rows],
+        page.total,
+        label=text("items_alt"),
+        menu={"open": text("list_open"), "remove": text("remove")},
+        on_act=_on_act,
+        on_sort=_on_sort,
+        sorted_by=sort,
+        descending=_is_descending(sort, reverse),
+    )
+
+
+def _on_act(name: str, ids: list[str]) -> None:
+    if not ids:
+        return
+    if name == "open":
+        session.open_item(ids[0])
+    else:
+        RowList(_LIST).select(ids)
+    session.redraw()
+
+
+def _on_sort(column: str) -> None:
+    filters.sort_by(column)
+    RowList(_LIST).to_top()
+
+
+def _is_descending(sort: str, reverse: bool) -> bool:
+    return (sort in filters.DESCENDING) != reverse
+
+
+def _columns(page: ListPage) -> list[Column]:
+    counts = page.counts
+    columns = [Column("title", text("column_title"), "minmax(12rem, 3fr)", sort=True)]
+    if counts["channel"]:
+        columns.append(Column("channel", text("column_channel"), "minmax(6rem, 1fr)", sort=True))
+    columns += [
+        Column("published", text("column_date"), "6.5rem", sort=True),
+        Column("length", text("column_length"), "5rem", sort=True, end=True),
+    ]
+    if len(counts["language"]) > 1:
+        columns.append(Column("language", text("column_language"), "6.5rem", minor=True))
+    columns.append(Column("grade", text("column_grade"), "4.2rem", sort=True))
+    if any(row.entry.expected_errors is not None for row in page.rows):
+        columns.append(Column("errors", text("column_errors"), "6.5rem", sort=True, end=True,
+                              minor=True))  # fmt: skip
+    columns.append(Column("doubtful", text("column_doubtful"), "6.5rem", sort=True, end=True,
+                          minor=True))  # fmt: skip
+    if counts["tag"]:
+        columns.append(Column("tags", text("column_tags"), "minmax(5rem, 1fr)", minor=True))
+    columns.append(Column("state", text("column_state"), "minmax(6rem, 1fr)"))
+    return columns
+
+
+def _row(row: ListRow) -> Row:
+    entry, language = row.entry, next(iter(row.facets["language"]), "")
+    wrong = entry.expected_errors
+    doubts = f"{format_number(row.doubtful_s)} s" if row.doubtful_s >= 1 else ""
+    cells: dict[str, str | Cell] = {
+        "title": entry.item.title,
+        "channel": entry.item.channel,
+        "published": entry.item.published,
+        "length": messages.format_length(entry.duration_s),
+        "language": language_text(language) if language else "",
+        "grade": Cell(
+            entry.grade,
+            _GRADES.get(entry.grade, ""),
+            "" if wrong is None else messages.likely_wrong(wrong),
+        ),
+        "errors": "" if wrong is None else messages.format_share(wrong),
+        "doubtful": Cell(doubts, "warn" if "to_review" in row.facets["review"] else "quiet"),
+        "tags": ", ".join(entry.user_tags),
+        "state": Cell(_state(row), _TONES.get(row.state, "quiet")),
+    }
+    return Row(row.id, cells, _TONES.get(row.state, ""), menu=("open", "remove"))
+
+
+def _state(row: ListRow) -> str:
+    """Return the state in words, and where the item is published."""
+    words = messages.state(row.state)
+    if "accepted" in row.facets["review"]:
+        words += f" · {text('review_accepted')}"
+    return words if row.sent == "not_sent" else f"{words} · {text(f'sent_{row.sent}')}"
 
 
 def _empty() -> None:
@@ -252,108 +192,10 @@ def _empty() -> None:
         )  # fmt: skip
 
 
-def _totals(entries: Sequence[LibraryEntry], counts: Counter[str]) -> None:
-    figures = [
-        ("items", format_number(len(entries))),
-        ("hours", messages.format_length(sum(entry.duration_s or 0.0 for entry in entries))),
-        ("words", format_number(sum(entry.word_count or 0 for entry in entries))),
+def _figures(page: ListPage) -> None:
+    parts = [
+        text("list_count", count=format_number(page.total)),
+        messages.format_timedelta(page.seconds),
+        text("list_words", count=format_number(page.counted_words)),
     ]
-    figures += [(state, format_number(counts[state])) for state in ("held", "failed")]
-    with st.container(horizontal=True, key="figures-library"):
-        for label, value in figures:
-            st.metric(text(label), value, border=True, width="content")
-
-
-def _select_state(counts: Counter[str]) -> str:
-    present = [state for state in STATES if counts[state]]
-    if len(present) < 2:
-        return _ALL
-    labels = {_ALL: text("show_all")}
-    labels |= {
-        state: f"{messages.state(state)} ({format_number(counts[state])})" for state in present
-    }
-    if st.session_state.get(_ONLY) not in labels:
-        st.session_state.pop(_ONLY, None)  # the last item of that state has another state now
-    chosen = st.segmented_control(
-        text("show_only"),
-        list(labels),
-        default=_ALL,
-        required=True,
-        format_func=labels.__getitem__,
-        key=_ONLY,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
-    return str(chosen or _ALL)
-
-
-def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
-    entries = [entry for entry, _ in found]
-    # With a constant key, a table with other rows would ignore a click or open another item.
-    table_key = row_selection.key_for_rows(_TABLE, [entry.item.id for entry in entries])
-    columns: dict[str, list[object]] = {
-        "title": [entry.item.title for entry in entries],
-        "state": [messages.state(state) for _, state in found],
-        "grade": [entry.grade for entry in entries],
-        "coverage": [_coverage_ratio(entry) for entry in entries],
-        "errors": [_percent(entry.expected_errors) for entry in entries],
-        "length": [messages.format_length(entry.duration_s) for entry in entries],
-        "words": [entry.word_count for entry in entries],
-        "channel": [entry.item.channel for entry in entries],
-        "language": [str(entry.transcribed.get("language", "")) for entry in entries],
-        "date": [entry.item.published for entry in entries],
-    }
-    if not any(columns["channel"]):
-        del columns["channel"]
-    if all(share is None for share in columns["errors"]):
-        del columns["errors"]
-    column = st.column_config
-    guarded_table(
-        columns,
-        key=table_key,
-        on_select=partial(_on_select, table_key),
-        selection_mode=["multi-row", "single-cell"],
-        height=min(38 + 35 * max(1, len(entries)), 640),
-        column_config={
-            "title": column.TextColumn(text("column_title"), width=260),
-            "state": column.TextColumn(text("column_state"), width="small"),
-            "grade": column.TextColumn(text("column_grade"), width="small"),
-            "length": column.TextColumn(text("column_length"), width="small"),
-            "words": column.NumberColumn(text("column_words"), format="localized", width="small"),
-            "coverage": column.ProgressColumn(
-                text("column_coverage"), format="percent", min_value=0.0, max_value=1.0
-            ),
-            "errors": column.NumberColumn(
-                text("column_errors"),
-                format="%d %%",
-                width="small",
-                help=text("column_errors_help"),
-            ),
-            "channel": column.TextColumn(text("column_channel")),
-            "language": column.TextColumn(text("column_language"), width="small"),
-            "date": column.TextColumn(text("column_date"), width="small"),
-        },
-        alt=text("items_alt"),
-    )
-    st.caption(text("items_help"))
-    exports.zip_menu(entries, row_selection.selected_ids(_TABLE))
-
-
-def _on_select(table_key: str) -> None:
-    if table_key != row_selection.key(_TABLE):
-        return  # a click in a table that has been redrawn meanwhile
-    selection = st.session_state[table_key].selection
-    rows = [row for row, _ in selection.cells]
-    shown = row_selection.row_ids(_TABLE)
-    if rows and rows[0] < len(shown):
-        session.open_item(shown[rows[0]])
-
-
-def _percent(share: float | None) -> int | None:
-    return None if share is None else round(100 * share)
-
-
-def _coverage_ratio(entry: LibraryEntry) -> float | None:
-    coverage = entry.transcribed.get("coverage")
-    ratio = coverage.get("ratio") if isinstance(coverage, dict) else None
-    return float(ratio) if isinstance(ratio, int | float) else None
+    st.caption(" · ".join(parts))
