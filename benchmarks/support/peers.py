@@ -149,7 +149,8 @@ def our_peer(model: Model, engine: str, *, repair: bool) -> Peer:
     def read(paths: Sequence[Path], batch: int) -> list[str]:
         busy.update(recognizer=0.0, detector=0.0, times=0.0)
         own = options_for(batch)
-        with ThreadPoolExecutor(max(BATCH, batch)) as pool:
+        # A worker has twice as many items in flight as a batch has windows (KB_IN_FLIGHT).
+        with ThreadPoolExecutor(2 * max(BATCH, batch)) as pool:
             found = list(pool.map(lambda path: recognition.transcribe(path, own), paths))
         return [" ".join(segment.text for segment in one.segments) for one in found]
 
