@@ -1,4 +1,4 @@
-"""Films of words: speed in processor time, with one thread, and memory at two lengths.
+"""Films of words and dubs: speed in processor time, with one thread, and memory at two lengths.
 
     python benchmarks/video.py             720p, 30 and 120 seconds
     python benchmarks/video.py --full      ten minutes as well
@@ -22,8 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure
 from kb.media.ffmpeg import binary
+from kb.media.pcm import Pcm
+from kb.media.probe import probe
 from kb.video.caption_style import load_style
 from kb.video.captioned import FilmRequest, Words, make_film
+from kb.video.dub_fitting import Line, lay_out
+from kb.video.dub_mix import mix
 from kb.video.reel import FADE_S, Stretch, make_reel
 from kb.video.soft_tracks import add_track
 from tests.support import films
@@ -63,6 +67,24 @@ def encoded(film: Path, target: Path) -> None:
     subprocess.run([*command, "-threads", "1", "-c:a", "copy", str(target)], check=True)
 
 
+def dub(folder: Path, film: Path, seconds: float) -> bool:
+    """Measure fitting and mix of a dub, each line compressed; the voice has no part in it."""
+    import numpy as np
+
+    spoken = Pcm(22_050, (np.random.default_rng(1).normal(0, 4000, 66_150)).astype(np.int16))
+    lines = [Line(at, at + 2.6, LINE, "") for at in np.arange(0.0, seconds - 4, 3.5).tolist()]
+    track, sound = folder / "voice.raw", folder / "dub.m4a"
+
+    def made() -> None:
+        lay_out(lines, seconds, lambda *_: spoken, track)
+        mix(probe(film), 0, track, "de", sound, target=sound, length_s=seconds, threads=1)
+
+    used_s, _ = cost(made)
+    return figure(
+        f"fitting and mix of a dub, {seconds:g} s", seconds / used_s, "x real time", at_least=10.0
+    )
+
+
 def measure(folder: Path, seconds: float) -> tuple[bool, float]:
     """Measure all films of a length; return whether the targets are met, and the peak in bytes."""
     # All of the picture in motion is harder to encode than a talk.
@@ -91,6 +113,7 @@ def measure(folder: Path, seconds: float) -> tuple[bool, float]:
     target = folder / "soft.mp4"
     used_s, _ = cost(lambda: add_track(film, words, target, target=target))
     figure(f"a track of captions, {seconds:g} s", seconds / used_s, "x real time")
+    met &= dub(folder, film, seconds)
     third = seconds / 3
     stretches = [Stretch(n * third, (n + 1) * third - 1, f"Part {n}") for n in range(3)]
     request = FilmRequest("captions", load_style("plain"), threads=1)

@@ -21,7 +21,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from kb.errors import KBError, UsageError
+from kb.errors import KBError, LibraryError, UsageError
 from kb.media.pcm import Pcm
 from kb.media.probe import probe
 from kb.pipeline import dubbing
@@ -371,6 +371,39 @@ def test_what_cannot_be_dubbed(made: Made, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(KBError):
         dub(list(LINES))
     assert list(tmp_path.iterdir()) == []  # nothing half written
+
+
+def test_a_disk_that_fills_up_while_a_dub_is_made(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the lines are laid out, and while their mix is written."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no disk that is always full")
+    transcript = words(LINES[:1])
+    played = cast(settings(), transcript, Dub("de"))
+    lay_out, mix = dubbing.lay_out, dubbing.mix
+
+    def laid(lines: object, length_s: object, say: object, _track: Path, *rest: object) -> object:
+        return lay_out(lines, length_s, say, full, *rest)  # type: ignore[arg-type]
+
+    def mixed(*given: object, **more: object) -> object:
+        draft = given[4]
+        assert isinstance(draft, Path)
+        draft.symlink_to(full)
+        return mix(*given, **more)  # type: ignore[arg-type]
+
+    for name, act in (("lay_out", laid), ("mix", mixed)):
+        folder = tmp_path / name
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(dubbing, name, act)
+            with raises(LibraryError, "output.disk_full"):
+                make_sound(
+                    made.medium, transcript, Dub("de"), played, folder / "a.m4a",
+                    target=tmp_path / "my.m4a",
+                )  # fmt: skip
+        assert [path for path in folder.iterdir() if not path.is_symlink()] == []
 
 
 def test_a_dub_that_is_not_wanted_any_more_ends(made: Made, tmp_path: Path) -> None:

@@ -71,6 +71,21 @@ def test_pictures_sounds_and_titles_of_a_reel(film: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "title",
+    ['"quoted" \'s', "100 % %{pts} %d", "[a];b,c:d=e", "{\\an5}\\N\\h", "😀 smile"],
+)  # fmt: skip
+def test_any_title_is_drawn(film: Path, tmp_path: Path, title: str) -> None:
+    """A title is text, no command: drawn at the top, and nowhere else."""
+    made = tmp_path / "reel.mp4"
+    request = FilmRequest(None, load_style("plain"), threads=1)
+    make_reel(film, spoken(["none"]), (Stretch(0.2, 1.4, title),), request, made, target=made)
+    picture = films.frame_at(made, 0.35)
+    assert films.near(picture[:60], "#FFFFFF", 90) > 20
+    assert films.near(picture[70:], "#FFFFFF", 90) == 0
+
+
+@pytest.mark.slow
 def test_a_reel_of_sound_alone(tmp_path: Path) -> None:
     sound = films.make(tmp_path / "sound.wav", *films.tone(5))
     request = FilmRequest(None, load_style("plain"), size=Size(160, 90), threads=1)
