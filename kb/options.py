@@ -7,7 +7,7 @@ A new option is a field of `RunOptions`, the code that uses it, and its texts in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -252,6 +252,31 @@ class RunOptions:
 
 
 _STORED = TypeAdapter(RunOptions)
+
+
+def named_options(given: Mapping[str, Any], more: Collection[str] = ()) -> RunOptions:
+    """Return the options of a run. Raises UsageError naming the one that cannot be used."""
+    known = {each.name for each in fields(RunOptions)}
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                "python.option",
+                "There is no option {name!r}.",
+                hint="Options: {known}.",
+                name=name,
+                known=", ".join(sorted(known.union(more))),
+            )
+    try:
+        return _STORED.validate_python(dict(given))
+    except ValidationError as error:
+        name, problem = first_mistake(error)
+        raise UsageError(
+            "python.option_value",
+            "The option {name} cannot be used: {problem}.",
+            hint="Its values: help(kb.options.RunOptions), or kb ingest --help.",
+            name=name,
+            problem=problem,
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-from kb.settings import get_settings
+from kb.settings.override import settings_override
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Take in": ("ingest", "scan", "follow", "unfollow", "digest", "transcribe"),
@@ -119,22 +118,8 @@ def global_options(arguments: Sequence[str]) -> Iterator[None]:
 
     The command's parser checks them; here only their values are read.
     """
-    given = dict(_leading(arguments))
-    if not given:
+    with settings_override(dict(_leading(arguments))):
         yield
-        return
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    get_settings.cache_clear()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        get_settings.cache_clear()
 
 
 def _leading(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

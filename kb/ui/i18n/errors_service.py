@@ -47,6 +47,11 @@ DE: dict[str, tuple[str, str]] = {
         "22:00-06:00@Europe/Berlin",
     ),
     "options.source_number": ("{option} {problem}.", "Siehe: kb follow --help"),
+    "python.option": ("Es gibt keine Option {name!r}.", "Optionen: {known}."),
+    "python.option_value": (
+        "Die Option {name} geht so nicht: {problem}.",
+        "Ihre Werte: help(kb.options.RunOptions), oder kb ingest --help.",
+    ),
     "options.track": (
         "{option} {value!r} ist keine Tonspur.",
         "Die Nummer einer Tonspur angeben, von 1 an, oder all.",
