@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 # Loading all modules of tests takes each process most of a minute; few have long tests.
 WITH_LONG_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.(long|whole_run)' tests)
 
-.PHONY: setup demo app test quick test-long lint bench bench-full
+.PHONY: setup demo app test quick test-long lint docs docs-check bench bench-full
 
 setup: $(STAMP)
 
@@ -49,6 +49,18 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_language.py
+
+# The site of documents, into site/: dead links and pages that no menu names are errors.
+docs: $(VENV)/.docs
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# Runs the commands of README and docs as they are written, against a library made of the samples.
+docs-check: setup
+	$(BIN)/python tools/docs_check.py
 
 BENCHMARKS := enrich search accuracy alignment trust hostile throughput gpu memory jobs api downloads odin dashboard torture exports
 WITH_MORE := enrich accuracy alignment trust hostile throughput gpu memory jobs
