@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -175,6 +175,15 @@ class Database:
         """Insert a row unless its primary key exists; safe against other processes."""
         dialect = sqlite if self.is_sqlite else postgresql
         connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+
+    def insert_all_if_missing(
+        self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]
+    ) -> None:
+        """Insert those rows whose primary keys do not exist; safe against other processes."""
+        dialect = sqlite if self.is_sqlite else postgresql
+        if rows:
+            statement = dialect.insert(table).on_conflict_do_nothing()
+            connection.execute(statement, [dict(row) for row in rows])
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -29,6 +29,8 @@ from kb.database.tables import (
     moves,
     notices,
     publications,
+    run_items,
+    runs,
     speeds,
     steps,
     subscriptions,
@@ -148,6 +150,10 @@ def _language_models(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[llm_calls, llm_answers])
 
 
+def _runs(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[runs, run_items])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -178,4 +184,5 @@ MIGRATIONS: list[Migration] = [
     _steps,
     _key_limits,
     _language_models,
+    _runs,
 ]

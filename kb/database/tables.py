@@ -66,6 +66,36 @@ items = sa.Table(
 )
 
 
+# Runs: each is what one request, or one look at a followed source, has queued. The options of an
+# item have the id of its newest run (`kb.options.RUN`); `run_items` has all of them. `forecast` is
+# what was expected before, `measured` what a worker has measured since (`kb.jobs.queue.runs`).
+# `ended_at` is the time at which its last item ended first, `reported_at` that of its e-mail.
+runs = sa.Table(
+    "kb_runs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False, default=""),
+    sa.Column("who", sa.Text, nullable=False, default=""),
+    sa.Column("followed", sa.Text, nullable=False, default=""),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("forecast", sa.JSON(none_as_null=True)),
+    sa.Column("measured", sa.JSON(none_as_null=True)),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("reported_at", sa.Double),
+    sa.Index("kb_runs_created", "created_at"),
+    sa.Index("kb_runs_ended", "ended_at"),
+)
+
+
+run_items = sa.Table(
+    "kb_run_items",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Index("kb_run_items_item", "item_id"),
+)
+
+
 lanes = sa.Table(
     "kb_lanes",
     metadata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
@@ -11,6 +12,7 @@ from kb.jobs.queue.item_states import DONE, HELD, SkipCode, Skipped
 from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.partial_files import parts_of, with_parts
 from kb.jobs.queue.request_settings import ASKED, SHOWN
+from kb.jobs.queue.run_forecast import FETCH_FILE_S, Forecast, TimeLeft, expected_s
 from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_medium
 from kb.library import Library
 from kb.options import RunOptions
@@ -25,7 +27,14 @@ from kb.settings import Settings
 from kb.sinks import SINKS, check_sink
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
-from kb.sources.listing.scan import Scan, disk_shortage, media_bytes, picture_bytes, scan
+from kb.sources.listing.scan import (
+    Scan,
+    disk_shortage,
+    downloads_s,
+    media_bytes,
+    picture_bytes,
+    scan,
+)
 from kb.sources.listing.selection import filters_key
 from kb.types import MediaItem
 from kb.types.safe_text import command_argument
@@ -97,7 +106,9 @@ class Ingest:
                 if names_one_medium(listing):
                     asked.update(of_listing)
             except RetryLater:
-                queued_ids += self.queue.submit_listing(reference, filters, options)
+                queued_ids += self.queue.submit_listing(
+                    reference, filters, options, self.forecast([], options)
+                )
             except (UsageError, MediaUnavailable) as error:
                 refused.append(error)
         if not found and not queued_ids and refused:
@@ -111,7 +122,9 @@ class Ingest:
         admit(media_items)
         if asked:
             complete_removals(self.settings, self.library, self.queue)
-        queued, passed = self.queue.submit(media_items, options, asked)
+        queued, passed = self.queue.submit(
+            media_items, options, asked, self.forecast(media_items, options)
+        )
         there = {each.id for each in passed}
         self.queue.refresh([item for item in media_items if item.id in there])
         done = {each.id for each in passed if each.code == SkipCode.DONE}
@@ -223,7 +236,7 @@ class Ingest:
         self._prepare(options)
         asked = [item.id for item in media_items] if len(media_items) == 1 else []
         laid = self._laid(media_items, options)
-        queued, passed = self.queue.submit(laid, options, asked)
+        queued, passed = self.queue.submit(laid, options, asked, self.forecast(laid, options))
         return IngestReport(
             tuple(queued),
             tuple(passed),
@@ -239,7 +252,34 @@ class Ingest:
         Raises as `run` does for a problem that concerns every item.
         """
         self._prepare(options)
-        return self.queue.submit_listing(reference, filters.checked(), options)
+        return self.queue.submit_listing(
+            reference, filters.checked(), options, self.forecast([], options)
+        )
+
+    def forecast(
+        self, items: Sequence[MediaItem], options: RunOptions, speed: float | None = None
+    ) -> Forecast:
+        """Return what is expected of a run with these items; without any, of one of downloads.
+
+        `speed` is that of the recognizer, if it is known already.
+        """
+        if speed is None:
+            with suppress(KBError):
+                speed = self.machines.estimate(options).rtfx
+        online = [item for item in items if item.source != "file"]
+        size = self.disk_bytes(online, options.keep or self.settings.keep)
+        downloads = downloads_s(len(online) or (not items), size, self.settings)
+        local = FETCH_FILE_S * (len(items) - len(online))
+        return Forecast(speed, (downloads + local) / max(1, len(items)))
+
+    def expected(
+        self, items: Sequence[MediaItem], options: RunOptions, speed: float | None = None
+    ) -> TimeLeft | None:
+        """Return the time that a run of these items takes; None if the speed is not known."""
+        forecast = self.forecast(items, options, speed)
+        if forecast.speed is None:
+            return None
+        return expected_s(forecast, len(items), sum(item.duration_s or 0.0 for item in items))
 
     def references(self, texts: Sequence[str]) -> list[Reference]:
         """Return the references, each with the transcripts that were named beside its medium."""

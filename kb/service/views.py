@@ -42,6 +42,9 @@ from kb.jobs.queue.outbox_states import OutboxEntry as OutboxEntry
 from kb.jobs.queue.reasons import MissingItem as MissingItem
 from kb.jobs.queue.reasons import Reason as Reason
 from kb.jobs.queue.retry_schedule import end_of_tries as end_of_tries
+from kb.jobs.queue.run_forecast import TimeLeft as TimeLeft
+from kb.jobs.queue.runs import Failure as Failure
+from kb.jobs.queue.runs import Run as Run
 from kb.jobs.queue.views import PENDING as PENDING
 from kb.jobs.queue.views import QueueFigures as QueueFigures
 from kb.jobs.queue.views import QueuePage as QueuePage

@@ -60,3 +60,15 @@ class DigestSettings(BaseModel):
         alias="KB_SMTP_FROM",
         description="Sender of the e-mail; empty takes KB_SMTP_USER.",
     )
+    run_email: str = Field(
+        "",
+        alias="KB_RUN_EMAIL",
+        description="Addresses that get an e-mail when a run has ended, separated by commas: what "
+        "is done, what failed and why; needs KB_SMTP_HOST.",
+    )
+    run_email_minutes: float = Field(
+        10.0,
+        alias="KB_RUN_EMAIL_MINUTES",
+        ge=0,
+        description="A run that took fewer minutes than this gets no e-mail.",
+    )

@@ -40,13 +40,32 @@ def _send_email(settings: Settings, digest: Digest) -> None:
             "The digest cannot be sent as e-mail: no server is set.",
             hint="Set KB_SMTP_HOST, or leave KB_DIGEST_EMAIL empty.",
         )
+    try:
+        send_mail(settings, settings.digest_email, subject(digest), digest_text(digest))
+    except MailRefused as error:
+        raise KBError(
+            "digest.email_refused",
+            "The digest could not be sent as e-mail by {host}: {reason}",
+            hint="Check KB_SMTP_HOST, KB_SMTP_PORT, KB_SMTP_SECURITY, KB_SMTP_USER and "
+            "KB_SMTP_PASSWORD; try it with: kb digest --send",
+            host=f"{settings.smtp_host}:{settings.smtp_port}",
+            reason=str(error),
+        ) from None
+
+
+class MailRefused(Exception):
+    """A mail server did not take an e-mail; the text says why, without password and address."""
+
+
+def send_mail(settings: Settings, to: str, about: str, body: str) -> None:
+    """Send an e-mail to the addresses in `to`, separated by commas. Raises MailRefused."""
     message = EmailMessage()
-    message["Subject"] = subject(digest)
+    message["Subject"] = about
     message["From"] = settings.smtp_from or settings.smtp_user or f"kb-ingest@{settings.smtp_host}"
-    message["To"] = ", ".join(part.strip() for part in settings.digest_email.split(","))
+    message["To"] = ", ".join(part.strip() for part in to.split(","))
     message["Date"] = formatdate(localtime=True)
     message["Message-ID"] = make_msgid(domain=settings.smtp_host)
-    message.set_content(digest_text(digest))
+    message.set_content(body)
     try:
         with _connection(settings) as server:
             if settings.smtp_security == "starttls":
@@ -55,14 +74,7 @@ def _send_email(settings: Settings, digest: Digest) -> None:
                 server.login(settings.smtp_user, settings.smtp_password.get_secret_value())
             server.send_message(message)
     except (OSError, smtplib.SMTPException, ValueError) as error:
-        raise KBError(
-            "digest.email_refused",
-            "The digest could not be sent as e-mail by {host}: {reason}",
-            hint="Check KB_SMTP_HOST, KB_SMTP_PORT, KB_SMTP_SECURITY, KB_SMTP_USER and "
-            "KB_SMTP_PASSWORD; try it with: kb digest --send",
-            host=f"{settings.smtp_host}:{settings.smtp_port}",
-            reason=_reason(error),
-        ) from None
+        raise MailRefused(_reason(error)) from None
 
 
 def _connection(settings: Settings) -> smtplib.SMTP:

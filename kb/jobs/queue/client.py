@@ -41,6 +41,8 @@ from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.queue_workers import QueueWorkers
 from kb.jobs.queue.recovery import adopt_results, fill_from_library, follow_acts
 from kb.jobs.queue.request_settings import with_settings
+from kb.jobs.queue.run_forecast import Forecast
+from kb.jobs.queue.runs import Run, RunStore
 from kb.jobs.queue.source_factory import SourceFactory, marked
 from kb.jobs.queue.source_facts import refresh_known
 from kb.jobs.queue.steps import StepStore
@@ -182,28 +184,47 @@ class JobQueue(Acts, QueueWorkers):
     # Requests
 
     def submit(
-        self, media_items: Sequence[MediaItem], options: RunOptions, asked: Container[str] = ()
+        self,
+        media_items: Sequence[MediaItem],
+        options: RunOptions,
+        asked: Container[str] = (),
+        forecast: Forecast | None = None,
     ) -> tuple[list[str], list[Skipped]]:
-        """Queue items; return the queued ids and the skipped items.
+        """Queue items as one run; return the queued ids and the skipped items.
 
-        Removed items are skipped, except those in `asked`. Raises LibraryError if the library's
-        folder is missing or is that of another library.
+        Removed items are skipped, except those in `asked`. `forecast` is what is expected of the
+        run. Raises LibraryError if the library's folder is missing or is that of another library.
         """
         self.tie.require()
+        row = self._of_new_run(options)
         queued, skipped = submission.submit(
             self.items,
             self._library,
             media_items,
-            self._of_new_run(options),
+            row,
             self._client.enqueue(captions_first=options.wants_captions(self._settings)),
             again=options.again,
             asked=asked,
         )
         if queued:
             self.record("ingest", queued)
+            self._plan(row, forecast)
         if options.priority is not None:
             self.rank([each.id for each in skipped if each.code == SkipCode.QUEUED], options)
         return queued, skipped
+
+    def _plan(self, row: Mapping[str, Any], forecast: Forecast | None) -> None:
+        who = self._audit.who if self._audit is not None else ""
+        self.runs.plan(str(row[RUN]), forecast or Forecast(), who)
+
+    @property
+    def runs(self) -> RunStore:
+        """The runs: what each request has queued, with its progress and its time left."""
+        return RunStore(self.database)
+
+    def list_runs(self, *, limit: int = 20, going: bool = False) -> list[Run]:
+        """Return the runs that go on, then the newest ended ones; `going`: no others."""
+        return self.runs.newest(self._live_workers(), limit=limit, going=going)
 
     def _of_new_run(self, options: RunOptions) -> dict[str, Any]:
         """Return the options of rows that are queued together: limits of a run count for all."""
@@ -226,12 +247,18 @@ class JobQueue(Acts, QueueWorkers):
         return marked(with_settings(options, self._settings, run, row), self._settings)
 
     def submit_listing(
-        self, reference: str, filters: VideoFilters, options: RunOptions
+        self,
+        reference: str,
+        filters: VideoFilters,
+        options: RunOptions,
+        forecast: Forecast | None = None,
     ) -> list[str]:
         """Queue a listing that a worker makes as soon as possible; return its id."""
         self.tie.require()
         job = listing_job(reference, filters)
-        enqueue_listing(self.items, job, self._of_new_run(options), self._client.ingest)
+        row = self._of_new_run(options)
+        enqueue_listing(self.items, job, row, self._client.ingest)
+        self._plan(row, forecast)
         self.record("ingest", [job.id], reference=hide_credentials(reference))
         return [job.id]
 
@@ -367,6 +394,7 @@ class JobQueue(Acts, QueueWorkers):
         states: Sequence[str] = (),
         words: str = "",
         listings: bool = False,
+        run: str = "",
         offset: int = 0,
         limit: int = 100,
     ) -> QueuePage:
@@ -377,6 +405,7 @@ class JobQueue(Acts, QueueWorkers):
             states=states,
             words=words,
             listings=listings,
+            run=run,
             offset=offset,
             limit=limit,
         )

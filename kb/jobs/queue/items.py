@@ -15,6 +15,7 @@ from kb.database import items
 from kb.database.fencing import next_number
 from kb.database.repeating import repeated
 from kb.errors import StoredProblem
+from kb.jobs.queue import runs
 from kb.jobs.queue.item_queries import Key, in_parts, read_item
 from kb.jobs.queue.item_states import (
     ACTIVE,
@@ -75,6 +76,7 @@ class ItemStore(LibraryRows):
         skipped: list[Skipped] = []
         with self.database.begin() as connection:
             places = Places(connection, options, priority)
+            of_runs: list[tuple[Job, Mapping[str, Any]]] = []
             for item in jobs:
                 row = read_item(connection, item.id)
                 skip = None if row is None else check_skipped(row, again)
@@ -94,8 +96,10 @@ class ItemStore(LibraryRows):
                 if queued:
                     enqueue(connection, item.id, serial, rank)
                     queued_ids.append(item.id)
+                    of_runs.append((item, own))
                 else:
                     skipped.append(already_queued(item.id))
+            runs.record(self.database, connection, of_runs)
         return queued_ids, skipped
 
     @repeated

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Database, items
+from kb.database import Database, items, run_items
 from kb.database.repeating import repeated
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import (
@@ -27,6 +27,7 @@ from kb.jobs.queue.item_states import (
     shown_until,
 )
 from kb.jobs.queue.progress import overall
+from kb.jobs.queue.workflow_ids import LISTING
 from kb.types.clock import SLACK_S
 
 PENDING = (QUEUED, WAITING, PAUSED)
@@ -56,6 +57,13 @@ class QueueRow:
     problem: StoredProblem | None = None
     executor: str = ""  # the worker that has it, or had it last
     failing_since: float | None = None  # the first failure of a series, in epoch seconds
+    channel: str = ""
+
+    @property
+    def waits_its_turn(self) -> bool:
+        """True if it is running, and nothing of its medium has arrived: downloads take turns."""
+        waits = self.stage == "fetch" and not self.progress
+        return self.state == RUNNING and waits and self.source not in ("file", LISTING)
 
     @property
     def machine(self) -> str:
@@ -89,6 +97,7 @@ class QueueFigures:
     finished since the given time. `remaining_s` is the sound that still has to be transcribed, in
     seconds, over items of known length; `unmeasured` counts the others. `transcribed_s` is all
     sound transcribed so far, parts of running items included: its growth over time is the speed.
+    `waiting_turn` counts the running items that only wait for their turn to be downloaded.
     """
 
     counts: Mapping[str, int]
@@ -97,6 +106,7 @@ class QueueFigures:
     remaining_s: float
     unmeasured: int
     transcribed_s: float
+    waiting_turn: int = 0
 
     @property
     def pending(self) -> int:
@@ -113,14 +123,16 @@ def page(
     words: str = "",
     ids: Sequence[str] | None = None,
     listings: bool = False,
+    run: str = "",
     offset: int = 0,
     limit: int = 100,
 ) -> QueuePage:
     """Return running items, then pending ones by priority, then ended ones, newest first.
 
-    `states`, `words` (in title, id or address) and `ids` filter the rows. With `listings`, the
-    rows are looks and other listings instead of recordings; `ids` may name both. `live_workers`:
-    the workers that are alive; items of any other worker are shown as queued. Raises LibraryError.
+    `states`, `words` (in title, channel, id or address), `ids` and `run` filter the rows. With
+    `listings`, the rows are looks and other listings instead of recordings; `ids` may name both.
+    `live_workers`: the workers that are alive; items of any other worker are shown as queued.
+    Raises LibraryError.
     """
     state = effective_state(live_workers)
     c = items.c
@@ -131,8 +143,11 @@ def page(
         conditions.append(c.id.in_(list(ids)))
     else:
         conditions.append(is_shown_listing(state) if listings else is_recording())
+    if run:
+        conditions.append(c.id.in_(sa.select(run_items.c.item_id).where(run_items.c.run == run)))
+    channel = sa.func.coalesce(c.item["channel"].as_string(), "")
     for word in words.split():
-        columns = (c.title, c.id, c.reference)
+        columns = (c.title, c.id, c.reference, channel)
         conditions.append(sa.or_(*(column.icontains(word, autoescape=True) for column in columns)))
     ended = sa.func.coalesce(c.ended_at, c.updated_at)
     # What ended while the clock was ahead must not stay at the top until that day comes.
@@ -142,7 +157,7 @@ def page(
         sa.select(
             c.id, c.title, c.source, c.reference, state, c.stage, c.progress, c.duration_s,
             c.error, c.hint, c.attempts, c.priority, next_try_at(database.time()), c.enqueued_at,
-            c.updated_at, c.ended_at, c.problem, c.executor, c.failing_since,
+            c.updated_at, c.ended_at, c.problem, c.executor, c.failing_since, channel,
         )
         .where(*conditions)
         .order_by(
@@ -179,6 +194,7 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
     part = sa.case((state == RUNNING, done_part), else_=0.0)
     ended = sa.and_(state.in_((DONE, HELD)), c.ended_at.is_not(None))
     lately = sa.and_(ended, c.ended_at >= since, c.ended_at <= database.time() + SLACK_S)
+    turn = sa.and_(state == RUNNING, c.stage == "fetch", c.progress == 0.0, c.source != "file")
     query = (
         sa.select(
             state,
@@ -187,6 +203,7 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
             sa.func.sum(sa.case((unfinished, length * (1.0 - part)), else_=0.0)),
             sa.func.sum(sa.case((sa.and_(unfinished, c.duration_s.is_(None)), 1), else_=0)),
             sa.func.sum(sa.case((ended, length), (state == RUNNING, length * part), else_=0.0)),
+            sa.func.sum(sa.case((turn, 1), else_=0)),
         )
         .where(is_recording())
         .group_by(state)
@@ -203,4 +220,5 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
         remaining_s=sum(float(row[3]) for row in found),
         unmeasured=sum(int(row[4]) for row in found),
         transcribed_s=sum(float(row[5]) for row in found),
+        waiting_turn=sum(int(row[6]) for row in found),
     )

@@ -26,6 +26,7 @@ from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
 from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.outbox_states import SYNCED
+from kb.jobs.queue.runs import RunStore
 from kb.jobs.worker import enrich_steps, publish_steps, retry_policy
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare
@@ -128,6 +129,8 @@ def delete_old_records(context: WorkerContext) -> None:
     """Delete the records of workflows that ended longer ago than the setting allows."""
     context.client.delete_finished(context.now() - context.settings.keep_records_days * DAY_S)
     context.steps.forget_products(context.now() - context.settings.products_days * DAY_S)
+    kept_s = context.settings.keep_records_days * DAY_S
+    RunStore(context.items.database).delete_older(context.now() - kept_s)
 
 
 def back_up_database(context: WorkerContext) -> None:

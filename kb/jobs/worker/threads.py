@@ -22,7 +22,7 @@ class Repeated:
         self,
         name: str,
         every_s: float,
-        action: Callable[[], None],
+        action: Callable[[], object],
         stop: threading.Event,
         report: Callable[[KBError], None],
     ) -> None:
@@ -43,7 +43,7 @@ class Repeated:
                 return
 
 
-def attempt(action: Callable[[], None], report: Callable[[KBError], None]) -> None:
+def attempt(action: Callable[[], object], report: Callable[[KBError], None]) -> None:
     """Call an action; an error is reported and never ends the worker."""
     try:
         action()

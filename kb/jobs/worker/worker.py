@@ -22,6 +22,7 @@ from kb.inference.line import LineServer, ModelTranscriber
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs import media_storage
+from kb.jobs.digest import run_mail
 from kb.jobs.queue import dbos_delays, heartbeat, workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient, config
 from kb.jobs.queue.fences import is_database_trouble
@@ -31,6 +32,7 @@ from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
+from kb.jobs.queue.runs import RunStore
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import (
     chores,
@@ -69,6 +71,8 @@ NEEDS_EVERY_S = 10.0
 PUBLISH_EVERY_S = 10.0
 WEBHOOKS_EVERY_S = 2.0
 SETTLE_EVERY_S = 5.0
+RUNS_EVERY_S = 2.0  # between two measurements of the runs that go on
+RUN_MAIL_EVERY_S = 5.0
 MEDIA_STORED_EVERY_S = 60.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
@@ -237,6 +241,13 @@ class Worker:
             lambda: media_storage.run(settings, library, items, self._stopping),
         )
         self._repeat("webhooks", WEBHOOKS_EVERY_S, webhooks.run)
+        runs = RunStore(database)
+        self._repeat("runs", RUNS_EVERY_S, runs.sample)
+        self._repeat(
+            "run-mail",
+            RUN_MAIL_EVERY_S,
+            lambda: run_mail.report_ended(settings, runs, database.time()),
+        )
         self._repeat("key-use", SETTLE_EVERY_S, lambda: key_use.settle_ended(database))
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))
@@ -379,7 +390,7 @@ class Worker:
             self._exit_code = error.exit_code
             self._stop.set()
 
-    def _repeat(self, name: str, every_s: float, action: Callable[[], None]) -> None:
+    def _repeat(self, name: str, every_s: float, action: Callable[[], object]) -> None:
         Repeated(name, every_s, action, self._stopping, self._causes.warn).start()
 
     def _do(self, chore: Callable[[], None]) -> None:

@@ -150,12 +150,7 @@ def scan(
     audio_s = sum(item.duration_s or 0.0 for item in to_ingest)
     local = listing.report.via == "file"
     disk_bytes = media_bytes(to_ingest, settings.keep, settings.home)
-    low = settings.download_pause_s
-    pause_s = (low + max(low, settings.download_pause_max_s)) / 2 if low else 0.0
-    # Two bounds apply: the pauses of the limiter between starts, and the time of the transfers.
     fetched = picture_bytes(to_ingest, settings.keep) if pictures else 0
-    transfer_s = (disk_bytes + fetched) / settings.download_rate if settings.download_rate else 0.0
-    starts = len(to_ingest) * (2 if fetched else 1)
     return Scan(
         report=listing.report,
         items=items,
@@ -163,10 +158,23 @@ def scan(
         unmeasured=sum(item.duration_s is None for item in to_ingest),
         disk_bytes=disk_bytes,
         disk_free=_free_bytes(settings.home),
-        download_s=0.0 if local else max(starts * max(pause_s, OVERHEAD_S), transfer_s),
+        download_s=0.0
+        if local
+        else downloads_s(len(to_ingest) * (2 if fetched else 1), disk_bytes + fetched, settings),
         recognition_s=audio_s / rtfx if rtfx else None,
         picture_bytes=fetched,
     )
+
+
+def downloads_s(starts: int, size: int, settings: Settings) -> float:
+    """Return the expected seconds of so many downloads of `size` bytes in all.
+
+    Two bounds apply: the pauses of the limiter between starts, and the time of the transfers.
+    """
+    low = settings.download_pause_s
+    pause_s = (low + max(low, settings.download_pause_max_s)) / 2 if low else 0.0
+    transfer_s = size / settings.download_rate if settings.download_rate else 0.0
+    return max(starts * max(pause_s, OVERHEAD_S), transfer_s)
 
 
 def media_bytes(items: Sequence[MediaItem], keep: str, home: Path) -> int:

@@ -113,6 +113,10 @@ DE: dict[str, tuple[str, str]] = {
         "KB_SMTP_HOST, KB_SMTP_PORT, KB_SMTP_SECURITY, KB_SMTP_USER und KB_SMTP_PASSWORD prüfen; "
         "ausprobieren mit: kb digest --send",
     ),
+    "run.email_refused": (
+        "Die E-Mail über einen Lauf konnte von {host} nicht gesendet werden: {reason}",
+        "KB_SMTP_HOST, KB_SMTP_PORT, KB_SMTP_SECURITY, KB_SMTP_USER und KB_SMTP_PASSWORD prüfen.",
+    ),
     "digest.webhook_address": (
         "KB_DIGEST_WEBHOOK ist keine Web-Adresse.",
         "Sie sieht so aus: https://hooks.example.org/kb",

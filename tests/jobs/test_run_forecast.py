@@ -1,0 +1,169 @@
+"""The time left of a run: three kinds of runs, played through the estimator step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+
+from kb.jobs.queue.run_forecast import (
+    GAP_S,
+    Forecast,
+    Measured,
+    Work,
+    expected_s,
+    measure,
+    time_left,
+)
+
+STEP_S = 2.0  # a worker measures this often
+IN_FLIGHT = 16
+
+
+@dataclass
+class Played:
+    """A run of a machine: its items are fetched one after the other and read together."""
+
+    lengths: list[float]
+    speed: float  # of all items together
+    fetch_s: float
+    lead_s: float
+    write_s: float = 0.2
+    fetched: int = 0
+    fetching_s: float = 0.0
+    loaded_s: float = 0.0
+    left: list[float] = field(default_factory=list)
+    written: int = 0
+    writing_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.left = list(self.lengths)
+
+    def step(self, seconds: float) -> None:
+        """Let time pass."""
+        ready = sum(self.left[number] <= 0.0 for number in range(self.fetched))
+        if self.fetched < len(self.lengths) and self.fetched - self.written < IN_FLIGHT:
+            self.fetching_s += seconds
+            while self.fetching_s >= self.fetch_s and self.fetched < len(self.lengths):
+                self.fetching_s -= self.fetch_s
+                self.fetched += 1
+        here = [number for number in range(self.fetched) if self.left[number] > 0.0]
+        if here:
+            if self.loaded_s < self.lead_s:
+                self.loaded_s += seconds
+            else:
+                part = self.speed * seconds / len(here)
+                for number in here:
+                    self.left[number] -= part
+        if ready > self.written:
+            self.writing_s += seconds
+            while self.writing_s >= self.write_s and self.written < ready:
+                self.writing_s -= self.write_s
+                self.written += 1
+
+    @property
+    def work(self) -> Work:
+        """Its state as the queue shows it."""
+        here = [n for n in range(self.fetched) if self.left[n] > 0.0]
+        count = len(self.lengths)
+        return Work(
+            items=count, unfinished=count - self.written, to_fetch=count - self.fetched,
+            sound_s=sum(self.lengths), sound_left_s=sum(max(0.0, each) for each in self.left),
+            fetching=int(self.fetched < count), reading=len(here),
+            writing=self.fetched - len(here) - self.written,
+        )  # fmt: skip
+
+
+RUNS = {
+    "few long": Played([5400.0, 3600.0, 7200.0], speed=28.0, fetch_s=1.0, lead_s=9.0),
+    "many short": Played([25.0] * 400, speed=22.0, fetch_s=0.3, lead_s=9.0),
+    "downloads with pauses": Played([600.0] * 40, speed=60.0, fetch_s=15.0, lead_s=9.0),
+    "lengths of all kinds": Played(
+        [60.0, 3000.0, 200.0, 900.0, 40.0] * 12, speed=35.0, fetch_s=4.0, lead_s=12.0
+    ),
+}
+
+
+def played(kind: str, forecast: Forecast) -> tuple[float, list[tuple[float, float]]]:
+    """Return how long a run took, and what was said to be left at each time."""
+    run = RUNS[kind]
+    run = Played(run.lengths, run.speed, run.fetch_s, run.lead_s, run.write_s)
+    measured: Measured | None = None
+    now, said = 1_000_000.0, []
+    while run.work.unfinished:
+        measured = measure(measured, run.work, now)
+        said.append((now - 1_000_000.0, time_left(forecast, measured, run.work).expected_s))
+        run.step(STEP_S)
+        now += STEP_S
+        assert len(said) < 100_000
+    return now - 1_000_000.0, said
+
+
+@pytest.mark.parametrize("wrong", [0.25, 0.7, 1.0, 1.5, 4.0])
+@pytest.mark.parametrize("kind", RUNS)
+def test_the_time_left_is_within_a_factor_of_two_and_then_within_a_fifth(
+    kind: str, wrong: float
+) -> None:
+    """Also where the machine is much faster or slower than it was expected to be."""
+    true = RUNS[kind]
+    forecast = Forecast(speed=true.speed * wrong, fetch_s=true.fetch_s / wrong)
+    took, said = played(kind, forecast)
+    for share, most in ((0.1, 2.0), (0.5, 1.2), (0.7, 1.2)):
+        at, left = next(each for each in said if each[0] >= share * took)
+        truly = took - at
+        assert truly / most <= left <= truly * most, f"{kind} at {share}: {left:.0f} of {truly:.0f}"
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_the_time_left_begins_with_the_forecast_and_does_not_jump(kind: str) -> None:
+    true = RUNS[kind]
+    forecast = Forecast(speed=true.speed, fetch_s=true.fetch_s)
+    took, said = played(kind, forecast)
+    plan = expected_s(forecast, len(true.lengths), sum(true.lengths))
+    assert said[0][1] == pytest.approx(plan.expected_s)
+    assert took / 1.5 <= plan.expected_s <= took * 1.5
+    for (at, before), (_, after) in pairwise(
+        each for each in said if 0.1 <= each[0] / took <= 0.85
+    ):
+        assert abs(after - before) <= max(0.25 * before, 20.0), f"{before} to {after} at {at}"
+
+
+def test_the_range_is_wide_at_first_and_narrow_later() -> None:
+    work = Work(10, 10, 10, 6000.0, 6000.0)
+    unknown, known = (time_left(Forecast(speed), None, work) for speed in (None, 20.0))
+    assert unknown.high_s / unknown.low_s > known.high_s / known.low_s > 3
+    _, said = played("few long", Forecast(28.0))
+    assert said
+    late = Measured(at=1.0, active_s=500.0, read_s=490.0, read=5000.0, sound_left_s=1000.0)
+    rest = time_left(Forecast(20.0), late, Work(10, 2, 0, 6000.0, 1000.0, reading=2))
+    assert rest.high_s / rest.low_s < 1.4
+
+
+def test_a_run_without_a_worker_or_a_pause_does_not_become_slower() -> None:
+    work = Work(4, 4, 0, 4000.0, 3000.0, reading=4)
+    seen = measure(None, Work(4, 4, 0, 4000.0, 3500.0, reading=4), 100.0)
+    for at in range(102, 150, 2):
+        left = 3500.0 - 10.0 * (at - 100)
+        seen = measure(seen, Work(4, 4, 0, 4000.0, left, reading=4), float(at))
+    before = time_left(Forecast(None), seen, work)
+    off = Work(4, 4, 0, 4000.0, seen.sound_left_s)
+    paused = measure(seen, off, seen.at + 2.0)  # the worker has put its items back
+    for _ in range(100):
+        paused = measure(paused, off, paused.at + 2.0)
+    assert time_left(Forecast(None), paused, work).expected_s == pytest.approx(
+        before.expected_s, rel=0.1
+    )
+    asleep = measure(seen, work, seen.at + 100 * GAP_S)
+    assert asleep.active_s == seen.active_s
+
+
+def test_stored_measurements_return_and_others_do_not() -> None:
+    seen = measure(None, Work(3, 3, 3, 90.0, 90.0, fetching=1), 7.0)
+    assert Measured.from_dict(seen.as_dict()) == seen
+    assert Measured.from_dict({"at": 3.0}) is None
+    assert Measured.from_dict(None) is None
+
+
+def test_nothing_is_left_of_a_run_that_has_ended() -> None:
+    assert time_left(Forecast(3.0), None, Work(3, 0, 0, 90.0, 0.0)).expected_s == 0.0
