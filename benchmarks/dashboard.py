@@ -46,15 +46,15 @@ _LAST_LINE = "9:40"  # when the last line of each transcript begins
 # The first control of a tab, and text that occurs on no other tab.
 FIRST = {
     "Add": '[data-testid="stTextArea"]',
-    "Activity": '[data-testid="stMetric"]',
+    "Activity": ".st-key-queue-filters",
     "Library": '[role="grid"]',
 }
 TAB_TEXT = {
-    "Activity": "1–100 of",
+    "Activity": "Select all",
     "Library": " transcripts",
     "Publish": "ODIN project",
     "Settings": "YouTube Data API keys",
-    "Add": "STABIL",
+    "Add": "Filters",
 }
 
 
@@ -190,20 +190,12 @@ def clicks(chromium: Any, address: str) -> list[bool]:
     server = process_at(address)
     page.goto(f"{address}/?tab=Activity")
     page.get_by_text(TAB_TEXT["Activity"]).wait_for()
-    met = [_pages(page, server), _filters(page, server), _ticks(page, server)]
+    met = [_filters(page, server), _ticks(page, server)]
     met.append(_items(page, server))
     met += _tabs(page, server)
     met.append(_presets(page, server))
     page.context.close()
     return met
-
-
-def _pages(page: Any, server: psutil.Process) -> bool:
-    made = Clicks(page, server)
-    for number in range(TIMES + 1):
-        button = page.locator(".st-key-queue-after button").first
-        made.one(button.click, f"{100 * (number + 1) + 1:,}–")
-    return made.report("next page of the queue")
 
 
 def _filters(page: Any, server: psutil.Process) -> bool:
@@ -215,23 +207,17 @@ def _filters(page: Any, server: psutil.Process) -> bool:
         count = filtered_count.inner_text().rsplit(" ", 1)[1]
         if radios.filter(has_text=other).inner_text().endswith(f" {count}"):
             raise RuntimeError(f"{name} and {other} count the same: nothing would change.")
-        made.one(filtered_count.click, f"–100 of {count}")
+        made.one(filtered_count.click, f"Select all {count}")
     return made.report("filter of the queue")
 
 
 def _ticks(page: Any, server: psutil.Process) -> bool:
-    """Click a row's box by its position, because the table is a canvas."""
+    """Click the box of a row, on and off."""
     made = Clicks(page, server)
+    box = page.get_by_role("grid").get_by_role("checkbox").nth(3)
+    box.scroll_into_view_if_needed()
     for number in range(TIMES + 1):
-        table = page.locator('[data-testid="stDataFrame"]').first
-        table.scroll_into_view_if_needed()
-        box = table.bounding_box()
-        place = (box["x"] + 16, box["y"] + 38 + 35 * 2 + 17)
-
-        def press(place: tuple[float, float] = place) -> None:
-            page.mouse.click(*place)
-
-        made.one(press, "1 selected", there=number % 2 == 0)
+        made.one(box.click, "1 selected", there=number % 2 == 0)
     return made.report("select a row of the queue")
 
 
@@ -260,6 +246,7 @@ def _tabs(page: Any, server: psutil.Process) -> list[bool]:
 
 def _presets(page: Any, server: psutil.Process) -> bool:
     made = Clicks(page, server)
+    page.locator(".st-key-how summary").click()
     for name in islice(cycle(("schnell", "stabil")), TIMES + 1):
         made.one(page.locator(f".st-key-preset-{name} button").click, f"{name.upper()} ✓")
     return made.report("a preset")

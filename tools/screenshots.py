@@ -233,7 +233,7 @@ def fill_with_failures(home: Path) -> None:
 def open_channel(page: Page) -> None:
     """Name the channel, and wait for what is found."""
     fill_sources(page, "@harbour-talks")
-    page.locator('[data-testid="stDataFrame"]').wait_for()
+    page.get_by_role("grid").wait_for()
 
 
 def open_invalid_source(page: Page) -> None:

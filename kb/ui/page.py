@@ -13,7 +13,7 @@ from kb.ui import session, sidebar, status
 from kb.ui.i18n import text
 from kb.ui.tabs.ingest import tab as ingest
 from kb.ui.web import oidc, server
-from kb.ui.widgets import messages
+from kb.ui.widgets import messages, run_notice
 
 
 def _tab_body(target: str) -> Callable[[], None]:
@@ -53,6 +53,8 @@ _STYLE = """<style>
 .st-key-item-head h3 { padding: 0 0 0.8rem; }
 [class*="st-key-hit-"] .stMarkdownColoredBackground { padding: 0 0.15em;
   background: color-mix(in srgb, #f5a623 38%, transparent) !important; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-plan) { position: sticky; bottom: 0.5rem;
+  z-index: 5; background: light-dark(#ffffff, #191917); border-radius: 0.5rem; }
 [class*="st-key-figures-"] { gap: 0.6rem; }
 [class*="st-key-figures-"] [data-testid="stMetric"] { padding: 0.55rem 0.9rem; min-width: 6.5rem; }
 [class*="st-key-figures-"] [data-testid="stMetric"] > div { padding: 0; }
@@ -106,6 +108,7 @@ def render() -> None:
         if tab.open:
             with tab:
                 _BODIES[name]()
+    run_notice.render()
 
 
 def _icon() -> Image.Image:

@@ -86,6 +86,20 @@ def page(**query: str) -> AppTest:
     return run_page(app)
 
 
+def rows_of(app: AppTest) -> list[dict[str, Any]]:
+    """Return the rows of the page's list (`kb.ui.widgets.rows`): id, menu, and words by column."""
+    for each in app.get("bidi_component"):
+        shown = json.loads(each.proto.json or "{}")
+        if "columns" in shown:
+            names = [column["name"] for column in shown["columns"]]
+            return [
+                {"id": row["id"], "menu": row["menu"], "tone": row["tone"],
+                 **{name: cell["text"] for name, cell in zip(names, row["cells"], strict=True)}}
+                for row in shown["rows"]
+            ]  # fmt: skip
+    return []
+
+
 def run_page(app: AppTest) -> AppTest:
     """Run the page again; it must raise no error."""
     app.run(timeout=APP_TIMEOUT_S)

@@ -19,11 +19,20 @@ from kb.settings import get_settings
 from kb.ui import i18n, session
 from kb.ui.i18n import MESSAGES, TABLES, plural_text, text
 from kb.ui.tabs.ingest import scan_thread
+from kb.ui.tabs.queue import acts
 from kb.ui.widgets import messages
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.error_source import sentence
 from tests.support.keys import fake_key
-from tests.support.library_pages import HARBOUR, ROOT, add_item, page, page_text, run_page
+from tests.support.library_pages import (
+    HARBOUR,
+    ROOT,
+    add_item,
+    page,
+    page_text,
+    rows_of,
+    run_page,
+)
 from tests.support.page_library import SAMPLES, name, queued
 from tests.support.waiting import WAIT_S
 
@@ -177,7 +186,11 @@ def test_presets_show_their_figures_and_the_setting_is_chosen(home: Path) -> Non
     app = page(tab="Add")
     labels = [button.label for button in app.button if button.key.startswith("preset-")]
     assert labels == ["🛡️ STABIL", "⚡ OPTIMIERT ✓", "🚀 SCHNELL", "🔥 MAX. SCHNELL"]
-    assert "batch 16 · chunk 30 s · overlap 3 s · 2 workers" in page_text(app)
+    assert text("preset_trade_optimiert") in page_text(app)
+    figures = [
+        each.proto.help for each in app.caption if each.value == text("preset_trade_optimiert")
+    ]
+    assert figures and "batch 16 · chunk 30 s · overlap 3 s · 2 workers" in figures[0]
     assert text("speed_unknown") in page_text(app)
     app.button("preset-schnell").click()
     run_page(app)
@@ -212,9 +225,9 @@ def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
 def test_ticked_rows_alone_are_taken_with_the_figures_of_the_run(home: Path) -> None:
     app = name(page(tab="Add"), str(SAMPLES))
     until(app, "3 new of 3")
-    titles = list(app.dataframe[0].value["title"])
+    titles = [row["title"] for row in rows_of(app)]
     wanted = titles.index("The harbour in winter")
-    app.session_state["found_picked"] = [app.session_state["found_table_rows"][wanted]]
+    app.session_state["rows_found"]["selected"] = {rows_of(app)[wanted]["id"]: True}
     run_page(app)
     assert "1 new of 3" in page_text(app)
     app.number_input("run_batch_size_optimiert").set_value(4)
@@ -267,7 +280,7 @@ def test_what_is_in_the_library_is_marked_and_taken_again_when_asked(home: Path)
     app = name(page(tab="Add"), str(HARBOUR))
     until(app, "0 new of 1")
     assert app.button("start").disabled
-    assert list(app.dataframe[0].value["state"]) == ["✓ done"]
+    assert [row["state"] for row in rows_of(app)] == ["✓ done"]
     app.checkbox("run_again").check()
     run_page(app)
     assert not app.button("start").disabled
@@ -347,11 +360,10 @@ def test_a_look_that_nobody_waits_for_ends(home: Path) -> None:
 def test_queue_lists_what_waits_and_says_that_nobody_works(home: Path) -> None:
     queued().close()
     app = page(tab="Activity")
-    figures = {metric.label: metric.value for metric in app.metric}
-    assert figures[text("queue_waiting")] == "3"
-    assert figures[text("queue_left")] == "–"
     assert text("queue_no_worker") in page_text(app)
-    assert [row.split()[-1] for row in app.dataframe[0].value["state"]] == ["queued"] * 3
+    assert text("run_finished", done="0", total="3") in page_text(app)
+    assert text("run_waits") in page_text(app)
+    assert [row["state"].split()[-1] for row in rows_of(app)] == ["queued"] * 3
 
 
 @pytest.mark.slow
@@ -377,7 +389,7 @@ def test_a_running_item_names_its_machine_where_there_are_several(
             assert service.queue.items.claim(row.id, 1, worker)
 
     def states() -> list[str]:
-        return sorted(each[2:] for each in page(tab="Activity").dataframe[0].value["state"])
+        return sorted(row["state"][2:] for row in rows_of(page(tab="Activity")))
 
     assert states() == sorted([*shown, *["queued"] * (3 - len(shown))])
     for beat in beats:
@@ -392,21 +404,25 @@ def test_selected_items_are_changed_by_id(home: Path) -> None:
     service = queued()
     ids = [row.id for row in service.queue.page().rows]
     app = page(tab="Activity")
-    assert app.button("queue_cancel").disabled
-    app.session_state["queue_selected"] = [ids[1]]
+    assert not offered(app)
+    app.session_state["rows_queue"]["selected"] = {ids[1]: True}
     run_page(app)
+    assert offered(app) == ["first", "pause", "cancel"]  # what changes a queued item
     assert plural_text("queue_selected", 1) in page_text(app)
     app.button("queue_first").click()
     run_page(app)
     first = service.queue.page().rows[0]
     assert (first.id, first.priority) == (ids[1], FIRST)
     # The row has moved to the top, and it is still selected.
-    drawn_under = f"queue_table-{app.session_state['queue_table_turn']}"
-    assert app.session_state[drawn_under]["selection"]["rows"] == [0]
-    assert "(first)" in app.dataframe[0].value["state"][0]
+    assert plural_text("queue_selected", 1) in page_text(app)
+    assert "(first)" in rows_of(app)[0]["state"]
     app.button("queue_pause").click()
     run_page(app)
     assert service.items.status(ids[1]).state == "paused"
+    assert offered(app) == ["first", "resume", "cancel"]
+    app.button("queue-undo-button").click()
+    run_page(app)
+    assert service.items.status(ids[1]).state == "queued"
     app.button("queue_cancel").click()
     run_page(app)
     assert service.items.status(ids[1]).state == "cancelled"
@@ -417,20 +433,33 @@ def test_selected_items_are_changed_by_id(home: Path) -> None:
     service.close()
 
 
+def offered(app: AppTest) -> list[str]:
+    """Return the names of the actions for the selected items."""
+    keys = {each.key for each in app.button}
+    return [name for name in acts.ACTS if f"queue_{name}" in keys]
+
+
 @pytest.mark.slow
 def test_all_of_a_filter_are_selected_and_searched(home: Path) -> None:
     service = queued()
     app = page(tab="Activity")
     app.text_input("queue_find").input("harbour")
     run_page(app)
-    assert list(app.dataframe[0].value["title"]) == ["The harbour in winter"]
+    assert [row["title"] for row in rows_of(app)] == ["The harbour in winter"]
     app.text_input("queue_find").input("")
     run_page(app)
     app.button("queue-select-all").click()
     run_page(app)
     app.button("queue_cancel").click()
     run_page(app)
+    assert service.queue.counts()["cancelled"] == 0  # asked first: it is about several
+    assert text("queue_sure_cancel", count="3") in page_text(app)
+    app.button("queue-sure-yes").click()
+    run_page(app)
     assert service.queue.counts()["cancelled"] == 3
+    app.button("queue-undo-button").click()
+    run_page(app)
+    assert service.queue.counts()["queued"] == 3
     app.button_group("queue_state").set_value("queue_failed")
     run_page(app)
     assert text("queue_none") in page_text(app)
@@ -445,8 +474,8 @@ def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
     assert store.claim(row.id, 1, "me")
     store.finish(row.id, 1, "me", "failed", error="It *broke* down.", hint="Mend <it>.", attempts=2)
     app = page(tab="Activity")
-    assert list(app.dataframe[0].value["error"]) == ["It *broke* down."]
-    app.session_state["queue_selected"] = [row.id]
+    assert [each["note"] for each in rows_of(app)] == ["It *broke* down."]
+    app.session_state["rows_queue"]["selected"] = {row.id: True}
     run_page(app)
     said = page_text(app)
     assert "It *broke* down." in said
@@ -482,24 +511,21 @@ def test_a_paused_lane_says_why_and_until_when(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_thousands_come_in_pages(home: Path) -> None:
+def test_thousands_come_in_windows(home: Path) -> None:
     service = queued(1)
     (row,) = service.queue.page().rows
     item = service.queue.rows([row.id])[0].item
     many = [replace(item, id=f"file:{n:012x}", title=f"Talk {n}") for n in range(250)]
     service.queue.items.submit(many, {}, lambda *_: None)
     app = page(tab="Activity")
-    assert "1–100 of 251" in page_text(app)
-    app.button("queue-after").click()
+    assert len(rows_of(app)) == 100
+    app.session_state["rows_queue"]["offset"] = 200
     run_page(app)
-    app.button("queue-after").click()
-    run_page(app)
-    assert "201–251 of 251" in page_text(app)
-    assert app.button("queue-after").disabled
-    # The selected page no longer exists: the last page is shown.
+    assert len(rows_of(app)) == 51
+    # The window no longer exists: the list begins again.
     app.text_input("queue_find").input("Talk 249")
     run_page(app)
-    assert list(app.dataframe[0].value["title"]) == ["Talk 249"]
+    assert [each["title"] for each in rows_of(app)] == ["Talk 249"]
     service.close()
 
 

@@ -41,7 +41,7 @@ class Page:
         self.tab = chromium.new_page(viewport={"width": 1440, "height": 1200})
         self.tab.set_default_timeout(browser.STEP_MS)
         self.tab.goto(f"{address}/?tab=Activity")
-        self.tab.locator('[data-testid="stDataFrame"]').wait_for()
+        self.tab.get_by_role("grid").wait_for()
 
     def cells(self) -> list[str]:
         """Return the texts of the table's cells."""

@@ -14,6 +14,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from kb.ui.i18n import (
+    activity,
+    add,
     catalogue,
     checks,
     export_options,
@@ -36,7 +38,9 @@ from kb.ui.i18n import (
 TABLES: tuple[ModuleType, ...] = (
     frame,
     ingest,
+    add,
     queue,
+    activity,
     rows,
     library,
     catalogue,

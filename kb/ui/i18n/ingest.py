@@ -190,7 +190,6 @@ EN: dict[str, str] = {
     "plan_unmeasured_one": "1 of unknown length",
     "plan_units": "{count} API units",
     "plan_units_one": "1 API unit",
-    "plan_time": "~{time} on this machine",
     "plan_unknown": "time unknown until calibrated",
     "plan_disk": "{size} of {free} free",
     "plan_confirm_disk": "Start anyway, and free space in time: items wait while the disk is full.",
@@ -422,7 +421,6 @@ DE: dict[str, str] = {
     "plan_unmeasured_one": "1 unbekannter Länge",
     "plan_units": "{count} API-Einheiten",
     "plan_units_one": "1 API-Einheit",
-    "plan_time": "~{time} auf diesem Rechner",
     "plan_unknown": "Dauer unbekannt, bis gemessen ist",
     "plan_disk": "{size} von {free} frei",
     "plan_confirm_disk": "Trotzdem starten und rechtzeitig Platz schaffen: Einträge warten, "

@@ -9,7 +9,7 @@ import streamlit as st
 from kb.options import RunOptions
 from kb.service import Service
 from kb.service.views import Estimate, Preset
-from kb.ui.i18n import format_number, text
+from kb.ui.i18n import format_number, has_text, text
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.widgets import messages
 
@@ -63,8 +63,38 @@ def _card(preset: Preset, speed: Estimate, selected: bool, audio_s: float, left_
             type="primary" if selected else "secondary", width="stretch",
             on_click=_select_preset, args=(preset.name,),
         )  # fmt: skip
-        st.caption(_figures(preset))
+        st.caption(_trade(preset), help=_figures(preset))
         st.caption(_speed_text(speed, audio_s, left_s), help=_speed_help(speed))
+
+
+def how_text(service: Service) -> str:
+    """Return how the run is made, in one line: preset, recognizer, language, knowledge bases.
+
+    Raises SettingsError.
+    """
+    form, preset = ingest_form(service), chosen_preset(service)
+    named = f"how_{preset.name}"
+    language = form.value("language") or service.settings.language
+    sinks = form.value("sinks")
+    if sinks is None:
+        sinks = service.settings.sink_names
+    choices = [
+        text(named) if has_text(named) else preset.label,
+        str(form.value("model") or service.queue.default_model() or text("option_model_default")),
+        language if language and language != "auto" else text("how_language"),
+        " + ".join(_sink(name) for name in sinks) or "–",
+    ]
+    return text("how", choices=" · ".join(map(messages.escape_markdown, choices)))
+
+
+def _sink(name: str) -> str:
+    key = f"option_sinks_{name}"
+    return text(key) if has_text(key) else name
+
+
+def _trade(preset: Preset) -> str:
+    key = f"preset_trade_{preset.name}"
+    return text(key) if has_text(key) else _figures(preset)
 
 
 def _figures(preset: Preset) -> str:

@@ -1,22 +1,23 @@
-"""Results of a scan: a card for each reference, and one table of all media."""
+"""Results of a scan: a card for each reference, and one list of all media."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from urllib.parse import quote
 
 import streamlit as st
 
 from kb.service.views import Scan, ScannedItem
 from kb.types import MediaItem
+from kb.types.safe_text import web_address
 from kb.ui.i18n import error_messages, format_number, has_text, plural_text, text
 from kb.ui.tabs.ingest.scan_thread import ScanResult
-from kb.ui.widgets import messages, row_selection
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.widgets import messages
+from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
 CARDS = 6  # further ones are only counted
 ROWS_SHOWN = 8
-_TABLE, _SELECTED = "found_table", "found_picked"
+_TONES: dict[str, Tone] = {"new": "live", "failed": "bad", "held": "warn", "done": "good"}
 
 
 def cards(results: Sequence[ScanResult]) -> None:
@@ -112,48 +113,65 @@ def _state_counts(scan: Scan) -> dict[str, int]:
     }
 
 
-# Table
+# List
+
+
+def found_list() -> RowList:
+    """Return the list of the media that were found, with what is selected in it."""
+    return RowList("found")
 
 
 def table(results: Sequence[ScanResult]) -> list[MediaItem] | None:
-    """Draw all media that were found; return the ticked ones, None if none is ticked."""
+    """Draw all media that were found; return the selected ones, None if none is selected."""
     rows: dict[str, ScannedItem] = {}
     for finding in results:
         for each in finding.scan.items if finding.scan else ():
             rows.setdefault(each.item.id, each)
     if not rows:
         return None
-    ids = list(rows)
-    table_key = row_selection.restore_selection(_TABLE, ids, st.session_state.get(_SELECTED, ()))
     found = list(rows.values())
-    column = st.column_config
-    guarded_table(
-        {
-            "title": [each.item.title for each in found],
-            "state": [_state(each.state) for each in found],
-            "length": [messages.format_length(each.item.duration_s) for each in found],
-            "date": [each.item.published for each in found],
-            "link": [each.item.url for each in found],
-        },
-        key=table_key,
-        height=min(len(found), ROWS_SHOWN) * 35 + 38,
-        on_select=partial(_on_select, table_key),
-        selection_mode="multi-row",
-        column_config={
-            "title": column.TextColumn(text("found_column_title"), width="medium"),
-            "state": column.TextColumn(text("found_column_state"), width="small"),
-            "length": column.TextColumn(text("found_column_length"), width="small"),
-            "date": column.TextColumn(text("found_column_date"), width="small"),
-            "link": column.LinkColumn(
-                text("found_column_link"), display_text=text("found_link"), width="small"
-            ),
-        },
-        alt=text("found_alt"),
-    )
-    selected_ids = set(st.session_state.get(_SELECTED, ()))
-    chosen = [each.item for each in found if each.item.id in selected_ids]
+    shown = found_list()
+    window = found[shown.offset : shown.offset + shown.limit]
+    if not window:
+        shown.to_top()
+        window = found[: shown.limit]
+    shown.draw(
+        _columns(), [_row(each) for each in window], len(found), label=text("found_alt"),
+        shown=ROWS_SHOWN,
+    )  # fmt: skip
+    selected = set(shown.selected)
+    chosen = [each.item for each in found if each.item.id in selected]
     st.caption(plural_text("found_picked", len(chosen)) if chosen else text("found_help"))
     return chosen or None
+
+
+def _columns() -> list[Column]:
+    return [
+        Column("title", text("found_column_title"), "minmax(10rem, 4fr)"),
+        Column("state", text("found_column_state"), "minmax(6rem, 1.2fr)"),
+        Column("date", text("found_column_date"), "6.5rem", minor=True),
+        Column("length", text("found_column_length"), "4.5rem", end=True),
+        Column("link", text("found_column_link"), "5rem", minor=True),
+    ]
+
+
+def _row(each: ScannedItem) -> Row:
+    item = each.item
+    cells: dict[str, str | Cell] = {
+        "title": item.title,
+        "state": Cell(_state(each.state), _TONES.get(each.state, "quiet")),
+        "date": item.published,
+        "length": messages.format_length(item.duration_s),
+        "link": Cell(text("found_link"), link=item.url) if web_address(item.url) else "",
+    }
+    return Row(item.id, cells, picture=_picture(item), opens=False)
+
+
+def _picture(item: MediaItem) -> str:
+    """Return the address of the item's small picture at its site; "" where none is known."""
+    if item.source == "youtube":
+        return f"https://i.ytimg.com/vi/{quote(item.id.partition(':')[2])}/mqdefault.jpg"
+    return web_address(str(item.extra.get("thumbnail") or "")) or ""
 
 
 def _state(name: str) -> str:
@@ -162,12 +180,8 @@ def _state(name: str) -> str:
     return messages.state(name)
 
 
-def _on_select(table_key: str) -> None:
-    if table_key != row_selection.key(_TABLE):
-        return  # a click in a table that has been redrawn meanwhile
-    st.session_state[_SELECTED] = row_selection.selected_ids(_TABLE)
-
-
 def clear_selection() -> None:
     """Clear the selection, because other references are scanned now."""
-    st.session_state.pop(_SELECTED, None)
+    shown = found_list()
+    shown.select(())
+    shown.to_top()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from kb.errors import Cancelled, KBError, RetryLater
@@ -21,6 +22,8 @@ from kb.settings import Settings
 from kb.types import MediaItem
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 4  # sources that are looked at beside each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,10 @@ class ScanThread:
     def _run(self) -> None:
         service = Service(self._settings)
         try:
-            for number, reference in enumerate(self._references(service)):
-                self._scan(service, number, reference)
-        except Cancelled:
-            pass
+            # Beside each other: one source that does not answer must not hold up the others.
+            with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look") as pool:
+                for number, reference in enumerate(self._references(service)):
+                    pool.submit(self._scan, number, reference)
         finally:
             service.close()
 
@@ -93,23 +96,29 @@ class ScanThread:
             self._results = [ScanResult(each.text) for each in found]
         return found
 
-    def _scan(self, service: Service, number: int, reference: Reference) -> None:
+    def _scan(self, number: int, reference: Reference) -> None:
+        if self._cancelled.is_set():
+            return
+
         def on_report(report: ListingReport) -> None:
             if self._cancelled.is_set():
                 raise Cancelled("page.replaced", "Something else is looked at now.")
             self._update(number, report=report)
 
+        service = Service(self._settings)  # with a database connection of its own
         try:
             found = service.ingest.scan(reference, self.request.filters, on_progress=on_report)
             self._update(number, scan=found, report=found.report)
         except Cancelled:
-            raise
+            pass
         except KBError as error:
             self._update(number, error=error, temporary=isinstance(error, RetryLater))
         except Exception as error:
             # An error in a thread is not shown automatically: the page must show it.
             log.exception("Looking at %r failed", reference.text)
             self._update(number, error=unexpected_error(error))
+        finally:
+            service.close()
 
     def _update(self, number: int, **changes: object) -> None:
         with self._lock:

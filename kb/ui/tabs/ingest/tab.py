@@ -13,16 +13,18 @@ import streamlit as st
 from kb.errors import KBError, UsageError
 from kb.service import Service
 from kb.service.notation import VideoFilters
-from kb.service.views import Estimate, QueueFigures
+from kb.service.views import Estimate, QueueFigures, TimeLeft
 from kb.types import MediaItem
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
-from kb.ui.tabs.ingest import preset_cards, scan_results, scan_thread
+from kb.ui.tabs.ingest import follow_here, preset_cards, scan_results, scan_thread
 from kb.ui.tabs.ingest.filters_form import FiltersForm
 from kb.ui.tabs.ingest.needed_fetch import show_needed_fetch, show_pictures
 from kb.ui.tabs.queue import tab
+from kb.ui.tabs.queue.run_cards import range_text
 from kb.ui.widgets import messages
 from kb.ui.widgets.dropzone import clear, dropzone
+from kb.ui.widgets.paste import sends_by_itself
 
 _SOURCES, _SCAN, _INGEST, _PROBLEM = "sources", "look", "sending", "ingest_problem"
 _BUSY = "ingest_busy"
@@ -40,6 +42,7 @@ def render() -> None:
             text("paths"), key=_SOURCES, placeholder=text("paths_placeholder"),
             help=text("paths_help"), height=92, persist_state="session",
         )  # fmt: skip
+        sends_by_itself(_SOURCES)
     with dropped:
         st.markdown(text("upload_title"), help=text("upload_help"))
         uploaded = [str(path) for path in dropzone()]
@@ -59,15 +62,17 @@ def _body() -> None:
     found = scan.results if scan else []
     try:
         scan_results.cards(found)
+        follow_here.show(service, found)
         items = scan_results.table(found)
         again = bool(preset_cards.ingest_form(service).value("again"))
         if items is None:
             items = scan_thread.items_to_ingest(found, again=again)
         figures = service.queue.figures(tab.midnight())
-        speed = preset_cards.preset_cards(service, audio_duration_s(items), figures.remaining_s)
-        form = preset_cards.ingest_form(service)
-        form.draw_figures()
-        form.draw_choices()
+        with st.expander(preset_cards.how_text(service), key="how"):
+            speed = preset_cards.preset_cards(service, audio_duration_s(items), figures.remaining_s)
+            form = preset_cards.ingest_form(service)
+            form.draw_figures()
+            form.draw_choices()
         _plan_and_button(service, found, items, speed, figures, ingest_thread)
     except KBError as error:
         messages.error(error)
@@ -129,8 +134,9 @@ def _plan_and_button(
     listings = scan_thread.unfinished_references(found)
     keep = str(preset_cards.ingest_form(service).value("keep"))
     needed = service.ingest.disk_bytes(items, keep)
+    expected = _expected(service, items, speed)
     with st.container(border=True, key="plan"):
-        st.markdown(plan(found, items, listings, speed, needed))
+        st.markdown(plan(found, items, listings, expected, needed))
         if figures.remaining_s and speed.rtfx and items:
             st.caption(
                 text(
@@ -154,7 +160,7 @@ def _plan_and_button(
         problem: KBError | None = st.session_state.pop(_PROBLEM, None)
         if problem is not None:
             messages.error(problem)
-        confirmed = _confirm(service, found, items, speed, needed)
+        confirmed = _confirm(service, found, items, expected, needed)
         count = len(items)
         label = text("start_listing") if listings else text("start")
         if count and not listings:
@@ -170,7 +176,7 @@ def _confirm(
     service: Service,
     found: Sequence[scan_thread.ScanResult],
     items: Sequence[MediaItem],
-    speed: Estimate,
+    expected: TimeLeft | None,
     needed: int,
 ) -> bool:
     """Ask before a run that does not fit the disk or takes longer than a day; return the answer."""
@@ -179,9 +185,9 @@ def _confirm(
     if short is not None:
         messages.error(short)
         questions.append(text("plan_confirm_disk"))
-    seconds = expected_s(found, items, speed)
-    if seconds is not None and seconds > LONG_RUN_S:
-        questions.append(text("plan_confirm_long", time=messages.format_timedelta(seconds)))
+    if expected is not None and expected.expected_s > LONG_RUN_S:
+        time = messages.format_timedelta(expected.expected_s)
+        questions.append(text("plan_confirm_long", time=time))
     if not questions:
         return True
     # Another selection is another question.
@@ -189,23 +195,12 @@ def _confirm(
     return bool(st.checkbox(" ".join(questions), key=key))
 
 
-def expected_s(
-    found: Sequence[scan_thread.ScanResult], items: Sequence[MediaItem], speed: Estimate
-) -> float | None:
-    """Return the expected seconds of a run, None if length or speed are not known.
-
-    Downloads and recognition overlap.
-    """
-    audio_s = audio_duration_s(items)
-    if not audio_s or not speed.rtfx:
+def _expected(service: Service, items: Sequence[MediaItem], speed: Estimate) -> TimeLeft | None:
+    """Return the time that a run takes, None if length or speed are not known."""
+    if not audio_duration_s(items) or not speed.rtfx:
         return None
-    scans = [each.scan for each in found if each.scan]
-    online = sum(item.source != "file" for item in items)
-    listed = sum(
-        each.should_ingest and each.item.source != "file" for s in scans for each in s.items
-    )
-    share = min(1.0, online / max(1, listed))
-    return max(audio_s / speed.rtfx, sum(scan.download_s for scan in scans) * share)
+    options = preset_cards.ingest_form(service).run_options()
+    return service.ingest.expected(items, options, speed.rtfx)
 
 
 def _free_bytes(found: Sequence[scan_thread.ScanResult]) -> int | None:
@@ -217,7 +212,7 @@ def plan(
     found: Sequence[scan_thread.ScanResult],
     items: Sequence[MediaItem],
     listings: Sequence[str],
-    speed: Estimate,
+    expected: TimeLeft | None,
     needed: int,
 ) -> str:
     """Return the line before the button: number of items, length and cost."""
@@ -241,11 +236,10 @@ def plan(
     if units := sum(scan.report.units for scan in scans):
         parts.append(plural_text("plan_units", units))
     if audio_s:
-        seconds = expected_s(found, items, speed)
-        if seconds is None:
+        if expected is None:
             parts.append(text("plan_unknown"))
         else:
-            parts.append(text("plan_time", time=messages.format_timedelta(seconds)))
+            parts.append(text("plan_range", range=range_text(expected.low_s, expected.high_s)))
     if items:
         parts.append(
             text(

@@ -1,9 +1,9 @@
-"""The Queue tab: running, waiting and failed items with their errors; redrawn each second."""
+"""The Activity tab: runs as cards, and their items with actions; redrawn each second."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 
 import streamlit as st
@@ -18,26 +18,24 @@ from kb.service.views import (
     QueueFigures,
     QueuePage,
     QueueRow,
+    Run,
 )
 from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.tabs.queue import run_cards
 from kb.ui.tabs.queue.needs_note import show_needs
 from kb.ui.tabs.queue.products_note import show_products
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
-    _PAGE,
     PAGE_ROWS,
-    _clear_selection,
-    _go_to_page,
-    _jobs,
     _offset,
-    _pager,
-    _select_all,
     _table,
+    _to_top,
     first_and_last_try,
     going,
+    jobs,
     next_try,
     selected,
     show_looks,
@@ -45,18 +43,16 @@ from kb.ui.tabs.queue.table import (
     stage,
     title,
 )
+from kb.ui.tabs.queue.toolbar import flash as flash
+from kb.ui.tabs.queue.toolbar import on_act, run_action, show_actions, show_flash, show_undo
 from kb.ui.widgets import messages
-from kb.ui.widgets.clock_note import show_clock
+from kb.ui.widgets.clock_note import show_clock, zone_note
 from kb.ui.widgets.fetches import show_fetches, show_unneeded
 
 BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
 DETAILS = 8  # selected items that are shown with all details
 
-_FLASH, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
-_SURE = "queue_sure"  # the question before everything is cancelled is shown
-_SAID = ("first", "pause", "retry", "cancel", "dismiss", "undismiss")
-# What has ended has neither stage nor progress.
-ENDED = frozenset(("failed", "held", "done", "cancelled", "dismissed"))
+_BUSY = "queue_busy"
 # States of each choice of the filter, by its label; an empty tuple means all states.
 _FILTERS: dict[str, tuple[str, ...]] = {
     "queue_all": (),
@@ -84,6 +80,7 @@ def _board() -> None:
     try:
         figures = service.queue.figures(midnight())
         lanes = service.queue.lanes()
+        runs = service.queue.list_runs()
         workers = service.queue.workers()
         several = service.queue.has_several_machines()
         needs = service.unmet_needs()
@@ -93,18 +90,22 @@ def _board() -> None:
         messages.error(error)
         return
     working = bool(workers)
-    _show_flash()
+    show_flash()
     show_clock(service)
     show_fetches([state for state in fetches if state.name not in unneeded])
     if not sum(figures.counts.values()) + sum(figures.listings.values()):
         st.info(f"{text('queue_empty')} {text('queue_empty_hint')}")
     else:
-        _figures(figures, working)
+        paused = any(lane.holds_items for lane in lanes)
+        run_cards.show_runs(service, runs, working=working, paused=paused, act=run_action)
+        if not runs:  # a queue of an earlier version
+            _figures(figures, working)
         _lanes(lanes)
         show_needs(needs)
         if going(figures) and not working and worker_supervisor().view(service).state != "starting":
             messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
-        _rows(service, figures, lanes, several=several)
+        show_undo()
+        _rows(service, figures, lanes, runs, several=several)
         try:
             show_products(service)
         except KBError as error:
@@ -166,8 +167,13 @@ def _lanes(lanes: Sequence[LaneState]) -> None:
             st.markdown(f":orange[‖] {messages.escape_markdown(words)}", width="stretch")
             st.button(
                 text("lane_resume"), key=f"lane-resume-{lane.name}",
-                on_click=_run_action, args=("queue_did_retry", lambda: _jobs().resume()),
+                on_click=run_action, args=("lane_did_resume", _resume_all),
             )  # fmt: skip
+
+
+def _resume_all() -> Sequence[str]:
+    jobs().resume()
+    return ()  # the lanes are open, whether an item waited or not
 
 
 def _lane_name(lane: LaneState) -> str:
@@ -181,39 +187,53 @@ def _lane_name(lane: LaneState) -> str:
     return text("lane_odin") if "odin" in name else text("lane_other", lane=name)
 
 
-# Table
+# Items
 
 
-def _rows(
-    service: Service, figures: QueueFigures, lanes: Sequence[LaneState], *, several: bool
-) -> None:
-    """Draw the rows; with `several` workers each running item names its own."""
+def _rows(service: Service, figures: QueueFigures, lanes: Sequence[LaneState], runs: Sequence[Run],
+          *, several: bool) -> None:  # fmt: skip
+    """Draw the items; with `several` workers each running item names its own."""
+    _show_filter_of_run(runs)
     states, words, listings = _filters(figures)
+    shown = (states, words, listings, run_cards.shown_run())
 
     def read() -> QueuePage:
         return service.queue.page(
-            states=states, words=words, listings=listings, offset=_offset(), limit=PAGE_ROWS
-        )
+            states=states, words=words, listings=listings, run=shown[3], offset=_offset(),
+            limit=PAGE_ROWS,
+        )  # fmt: skip
 
     try:
         page = read()
         if not page.rows and page.total:
-            st.session_state[_PAGE] = (page.total - 1) // PAGE_ROWS
+            _to_top()
             page = read()
     except KBError as error:
         messages.error(error)
         return
     show_looks(figures)
-    _actions(page, (states, words, listings), figures, lanes)
+    show_actions(service, page, shown, figures, lanes)
     if not page.rows:
         st.caption(text("queue_none"))
         return
-    wrong = sum(bool(row.error) for row in page.rows)
-    at_work = not states or not ENDED.issuperset(states)
-    tall = bool(states or listings) and 2 * wrong > len(page.rows)
-    _table(page, several=several, at_work=at_work, tall=tall, tries=states == ("failed",))
-    _pager(page)
+    _table(page, several=several, act=on_act)
+    st.caption(f"{text('queue_help')} {zone_note()}")
     _details(service)
+
+
+def _show_filter_of_run(runs: Sequence[Run]) -> None:
+    """Say that the items of one run are listed, with a button for all."""
+    chosen = run_cards.shown_run()
+    if not chosen:
+        return
+    name = next((run_cards.run_name(run) for run in runs if run.id == chosen), "")
+    with st.container(horizontal=True, vertical_alignment="center", key="queue-of-run"):
+        words = messages.escape_markdown(text("run_showing", name=name))
+        st.markdown(words, width="content")
+        st.button(
+            text("run_show_all"), key="run-show-all", type="tertiary",
+            on_click=run_cards.show_only, args=("",),
+        )  # fmt: skip
 
 
 def _filters(figures: QueueFigures) -> tuple[tuple[str, ...], str, bool]:
@@ -230,14 +250,13 @@ def _filters(figures: QueueFigures) -> tuple[tuple[str, ...], str, bool]:
             default="queue_all",
             required=True,
             key=_FILTER,
-            on_change=_go_to_page,
-            args=(0,),
+            on_change=_to_top,
             label_visibility="collapsed",
             persist_state="session",
         )
         words = st.text_input(
             text("queue_find"), key=_FIND, placeholder=text("queue_find_placeholder"), live=True,
-            on_change=_go_to_page, args=(0,), persist_state="session", width=260,
+            on_change=_to_top, persist_state="session", width=260,
             label_visibility="collapsed",
         )  # fmt: skip
     return _FILTERS[chosen or "queue_all"], str(words or ""), chosen == "queue_looks"
@@ -247,70 +266,6 @@ def _filter_label(label: str, count: int) -> str:
     if label == "queue_all":
         return text(label, count=format_number(count))
     return f"{text(label).capitalize()} {format_number(count)}"
-
-
-def _actions(
-    page: QueuePage,
-    shown: tuple[tuple[str, ...], str, bool],
-    figures: QueueFigures,
-    lanes: Sequence[LaneState],
-) -> None:
-    chosen = selected()
-    none = not chosen
-    with st.container(horizontal=True, vertical_alignment="center", key="queue-actions"):
-        # Without help texts: one stays on the screen when its button is disabled by the click.
-        for label, action in _ACTIONS.items():
-            is_back = shown[0] == ("dismissed",)
-            if label != ("queue_dismiss" if is_back else "queue_undismiss"):
-                st.button(
-                    text(label), key=label, disabled=none, on_click=_run_action,
-                    args=(f"queue_did_{label.removeprefix('queue_')}", action),
-                )  # fmt: skip
-        if page.total > max(1, len(chosen)):
-            st.button(
-                text("queue_select_all", count=format_number(page.total)), key="queue-select-all",
-                type="tertiary", on_click=_select_all, args=shown,
-            )  # fmt: skip
-        if chosen:
-            st.markdown(plural_text("queue_selected", len(chosen)), width="content")
-            st.button(
-                text("queue_clear"), key="queue-clear", type="tertiary", on_click=_clear_selection
-            )  # fmt: skip
-        if figures.counts["failed"] + figures.listings["failed"] and none:
-            st.button(
-                text("queue_retry_failed"), key="queue-retry-failed", type="tertiary",
-                on_click=_run_action, args=("queue_did_retry", lambda: _jobs().retry_failed()),
-            )  # fmt: skip
-        if not any(lane.holds_items for lane in lanes) and none:
-            st.button(
-                text("queue_pause_all"), key="queue-pause-all", type="tertiary",
-                on_click=_run_action, args=("", lambda: _jobs().pause()),
-            )  # fmt: skip
-        if none:
-            _cancel_all(going(figures))
-
-
-def _cancel_all(count: int) -> None:
-    """Draw the button that cancels everything, and the question before it."""
-    if not count:
-        return
-    if not st.session_state.get(_SURE):
-        st.button(
-            text("queue_cancel_all"), key="queue-cancel-all", type="tertiary",
-            on_click=st.session_state.update, args=({_SURE: True},),
-        )  # fmt: skip
-        return
-    st.markdown(plural_text("queue_cancel_all_sure", count), width="content")
-    st.button(text("queue_cancel_all_yes"), key="queue-cancel-yes", on_click=_confirm_cancel_all)
-    st.button(
-        text("queue_cancel_all_no"), key="queue-cancel-no", type="tertiary",
-        on_click=st.session_state.update, args=({_SURE: False},),
-    )  # fmt: skip
-
-
-def _confirm_cancel_all() -> None:
-    st.session_state[_SURE] = False
-    _run_action("queue_did_cancel", lambda: _jobs().cancel_all())
 
 
 # Selected items, by id
@@ -353,42 +308,3 @@ def _detail(row: QueueRow) -> None:
                 text("queue_open"), key=f"queue-open-{row.id}", type="tertiary",
                 on_click=session.open_item, args=(row.id,),
             )  # fmt: skip
-
-
-# Button actions
-
-
-_ACTIONS: dict[str, Callable[[], Sequence[str]]] = {
-    "queue_first": lambda: _jobs().move_to_front(selected()),
-    "queue_pause": lambda: _jobs().pause(selected()),
-    "queue_retry": lambda: _jobs().retry(selected()),
-    "queue_cancel": lambda: _jobs().cancel(selected()),
-    "queue_dismiss": lambda: _jobs().dismiss(selected()),
-    "queue_undismiss": lambda: _jobs().restore_dismissed(selected()),
-}
-
-
-def _run_action(message_key: str, action: Callable[[], Sequence[str]]) -> None:
-    """Run the action; show its result or error in the next drawing."""
-    try:
-        done = action()
-    except KBError as error:
-        st.session_state[_PROBLEM] = error
-        return
-    if done:
-        st.session_state[_FLASH] = plural_text(message_key, len(done))
-    elif message_key.removeprefix("queue_did_") in _SAID and selected():
-        st.session_state[_FLASH] = text("queue_did_nothing")
-
-
-def flash(words: str) -> None:
-    """Show a message in the next drawing of the page."""
-    st.session_state[_FLASH] = words
-
-
-def _show_flash() -> None:
-    problem: KBError | None = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        messages.error(problem)
-    if message := st.session_state.pop(_FLASH, ""):
-        st.toast(message)
