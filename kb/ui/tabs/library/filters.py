@@ -105,7 +105,7 @@ def _days(now: ListFilter, on_change: Callable[[], None]) -> None:
     with st.popover(label, width="content", key="facet-days"):
         for name in _DAYS:
             st.date_input(
-                text(f"filter_{name}"), value=None, min_value=date(1900, 1, 1),
+                text(f"facet_{name}"), value=None, min_value=date(1900, 1, 1),
                 format="YYYY-MM-DD", key=f"{_KEY}{name}", on_change=on_change,
                 persist_state="session",
             )  # fmt: skip
