@@ -330,6 +330,7 @@ def test_the_password_is_asked_for_in_the_browser(tmp_path: Path, chrome: Any) -
         tab.keyboard.press("Enter")
         tab.get_by_text(text("library_empty")).wait_for()
         assert "tab=Library" in tab.url
+        click(tab.get_by_test_id("stExpandSidebarButton"))
         press(tab, text("sign_out"))
         tab.get_by_label(text("password")).wait_for()
         tab.context.close()
