@@ -21,17 +21,18 @@ _TAGS_ADD, _TAGS_REMOVE, _MODEL = "bulk_tags_add", "bulk_tags_remove", "bulk_mod
 _REMOTE = "bulk_remote"
 
 
-def bar(shown: RowList, rows: Sequence[ListRow]) -> None:
-    """Draw the acts for the selected items; for none selected, the export of all of the list."""
+def bar(shown: RowList, rows: Sequence[ListRow], figures: str) -> None:
+    """Draw the acts for the selected items; for none, the list's figures and its export."""
     there = {row.id: row for row in rows}
     selected = [item_id for item_id in shown.selected if item_id in there]
-    entries = [row.entry for row in rows]
     with st.container(horizontal=True, vertical_alignment="center", key="bulk", gap="small"):
+        # Both forms begin with the same two elements: an element that moves closes its menu.
+        words = f"**{plural_text('bulk_selected', len(selected))}**" if selected else figures
+        st.markdown(words, width="content")
+        chosen = [there[item_id].entry for item_id in selected]
+        exports.zip_menu(chosen or [row.entry for row in rows], selected)
         if not selected:
-            exports.zip_menu(entries, [])
             return
-        st.markdown(f"**{plural_text('bulk_selected', len(selected))}**", width="content")
-        exports.zip_menu([there[item_id].entry for item_id in selected], selected)
         _publish(selected)
         _again(selected)
         _tags(selected, [there[item_id] for item_id in selected])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,32 +13,30 @@ from kb.service.catalogue import FACETS, ListFilter, Sort
 from kb.ui.i18n import format_number, language_text, text
 from kb.ui.widgets import messages
 
-_KEY = "list_"
+_FILTER, _TURN = "list_filter", "list_filter_turn"
 _SORT, _REVERSE = "list_sort", "list_reverse"
 ORDERS: tuple[Sort, ...] = (
     "published", "title", "channel", "length", "grade", "errors", "doubtful", "transcribed",
 )  # fmt: skip
 DESCENDING = frozenset(("published", "length", "errors", "doubtful", "transcribed"))
 _DAYS = ("after", "before")
+_BUTTONS = 12  # values of a facet that have a button each; of more, the others are in a list
 
 
 def chosen() -> ListFilter:
     """Return the filter that this visitor has chosen."""
-    state = st.session_state
-    values: dict[str, Any] = {
-        name: tuple(state.get(f"{_KEY}{name}") or ()) for name in FACETS
-    }  # fmt: skip
-    values |= {name: _day(state.get(f"{_KEY}{name}")) for name in _DAYS}
-    return ListFilter(**values)
+    found = st.session_state.get(_FILTER)
+    return found if isinstance(found, ListFilter) else ListFilter()
 
 
 def choose(wanted: ListFilter) -> None:
-    """Choose these values and no others. For callbacks."""
-    for name in FACETS:
-        st.session_state[f"{_KEY}{name}"] = list(getattr(wanted, name))
-    for name in _DAYS:
-        day = getattr(wanted, name)
-        st.session_state[f"{_KEY}{name}"] = date.fromisoformat(day) if day else None
+    """Choose these values and no others. For callbacks.
+
+    The fields get new keys: the browser sends the value of a field in a closed menu again and
+    again, and does not take another one for it.
+    """
+    st.session_state[_FILTER] = wanted
+    st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
 
 
 def order() -> tuple[Sort, bool]:
@@ -80,22 +79,50 @@ def _facet(
         first = value_text(name, taken[0])
         more = f" +{len(taken) - 1}" if len(taken) > 1 else ""
         label = f"{label}: **{messages.escape_markdown(first)}**{more}"
-    # Made here: Streamlit also asks for labels where the visitor's language is not known.
-    labels = {
-        value: f"{value_text(name, value)} ({format_number(count)})"
-        for value, count in values.items()
-    }
-    ordered = sorted(labels, reverse=True) if name == "year" else list(labels)
+    ordered = sorted(values, reverse=True) if name == "year" else list(values)
+    first_ones = dict.fromkeys((*taken, *ordered[:_BUTTONS]))
     with st.popover(label, width="content", key=f"facet-{name}"):
-        st.multiselect(
-            text(f"facet_{name}"),
-            ordered,
-            format_func=lambda value: labels.get(value, value),
-            key=f"{_KEY}{name}",
-            placeholder=text("filter_any"),
-            on_change=on_change,
-            persist_state="session",
-        )
+        for value in first_ones:
+            shown = messages.escape_markdown(value_text(name, value))
+            st.button(
+                f"{'✓ ' if value in taken else ''}{shown} ({format_number(values.get(value, 0))})",
+                key=f"pick-{name}-{value}",
+                type="primary" if value in taken else "tertiary",
+                on_click=_toggle,
+                args=(name, value, on_change),
+            )
+        others = [value for value in ordered if value not in first_ones]
+        if others:
+            # Made here: Streamlit also asks for labels where the visitor's language is not known.
+            labels = {
+                value: f"{value_text(name, value)} ({format_number(values[value])})"
+                for value in others
+            }
+            key = f"more-{name}-{st.session_state.get(_TURN, 0)}"
+            st.selectbox(
+                text("filter_more"), others, index=None, format_func=labels.__getitem__, key=key,
+                placeholder=text("filter_more"), label_visibility="collapsed",
+                on_change=_add, args=(name, key, on_change),
+            )  # fmt: skip
+
+
+def _toggle(name: str, value: str, on_change: Callable[[], None]) -> None:
+    taken = getattr(chosen(), name)
+    kept = tuple(each for each in taken if each != value)
+    choose(_with(name, kept if value in taken else (*taken, value)))
+    on_change()
+
+
+def _with(name: str, value: Any) -> ListFilter:
+    """Return the filter with another value of one field."""
+    values: dict[str, Any] = {name: value}
+    return replace(chosen(), **values)
+
+
+def _add(name: str, key: str, on_change: Callable[[], None]) -> None:
+    value = st.session_state.get(key)
+    if value:
+        _toggle(name, str(value), on_change)
 
 
 def _days(now: ListFilter, on_change: Callable[[], None]) -> None:
@@ -104,11 +131,18 @@ def _days(now: ListFilter, on_change: Callable[[], None]) -> None:
         label = f"{label}: **{now.after or '…'} – {now.before or '…'}**"
     with st.popover(label, width="content", key="facet-days"):
         for name in _DAYS:
+            day, key = getattr(now, name), f"{name}-{st.session_state.get(_TURN, 0)}"
             st.date_input(
-                text(f"facet_{name}"), value=None, min_value=date(1900, 1, 1),
-                format="YYYY-MM-DD", key=f"{_KEY}{name}", on_change=on_change,
-                persist_state="session",
+                text(f"facet_{name}"), value=date.fromisoformat(day) if day else None,
+                min_value=date(1900, 1, 1), format="YYYY-MM-DD", key=key, on_change=_set_day,
+                args=(name, key, on_change),
             )  # fmt: skip
+
+
+def _set_day(name: str, key: str, on_change: Callable[[], None]) -> None:
+    day = st.session_state.get(key)
+    choose(_with(name, day.isoformat() if isinstance(day, date) else ""))
+    on_change()
 
 
 def value_text(facet: str, value: str) -> str:
@@ -125,7 +159,3 @@ def value_text(facet: str, value: str) -> str:
 def _clear(on_change: Callable[[], None]) -> None:
     choose(ListFilter())
     on_change()
-
-
-def _day(value: object) -> str:
-    return value.isoformat() if isinstance(value, date) else ""

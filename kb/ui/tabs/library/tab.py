@@ -90,12 +90,11 @@ def _list() -> None:
         messages.error(error)
         return
     filters.draw(page.counts, shown.to_top)
-    _figures(page)
     messages.show_flash(bulk.PLACE)
     if not page.total:
         st.info(text("list_nothing"))
         return
-    bulk.bar(shown, page.rows)
+    bulk.bar(shown, page.rows, _figures(page))
     rows = page.rows[shown.offset : shown.offset + shown.limit]
     shown.draw(
         _columns(page),
@@ -192,10 +191,11 @@ def _empty() -> None:
         )  # fmt: skip
 
 
-def _figures(page: ListPage) -> None:
+def _figures(page: ListPage) -> str:
+    """Return number, length and words of the listed items, as Markdown."""
     parts = [
         text("list_count", count=format_number(page.total)),
         messages.format_timedelta(page.seconds),
         text("list_words", count=format_number(page.counted_words)),
     ]
-    st.caption(" · ".join(parts))
+    return f":gray[{' · '.join(parts)}]"
