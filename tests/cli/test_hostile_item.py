@@ -356,11 +356,11 @@ def test_bare_addresses_in_titles_become_no_links(text: str) -> None:
 
 
 def test_tables_of_the_page_hold_no_formula_and_no_foreign_link(library: str) -> None:
-    from tests.support.library_pages import page
+    from tests.support.library_pages import page, rows_of
 
     assert "=" in Service().items.entry(library).item.channel
     app = page(tab="Library")
-    assert app.dataframe
+    assert rows_of(app)  # a list of our own: every cell is a text of the page, never markup
     for frame in app.dataframe:
         for column in frame.value:
             for cell in frame.value[column]:

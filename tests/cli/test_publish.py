@@ -204,7 +204,7 @@ def test_status_shows_the_errors_of_knowledge_bases_and_publish_the_cost(
     assert document["publications"]["odin"] == {"failed": 2}
     assert run(["publish", "--all"]) == 0
     printed = capsys.readouterr().err
-    assert "2 items, 8 words: at most about" in printed and "credits" in printed
+    assert "2 items, 8 words: less than 0.1 credits" in printed and "credits" in printed
     assert "1 held for review" in printed and IDS[2] in printed
     printed = {item["id"]: item["publish"] for item in kb(capsys, "status")["items"]}
     assert {printed[item_id]["odin"]["status"] for item_id in IDS[:2]} == {"synced"}

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.cli import run
-from kb.cli.commands import jobs as commands
+from kb.cli.commands import worker as commands
 from kb.database import Database, items, workers
 from kb.errors import UsageError
 from kb.jobs.queue import heartbeat, hung_worker

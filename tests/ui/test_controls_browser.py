@@ -56,7 +56,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         planned(tab, TALKS - SHORTS)
 
         # A changed preset value and a metadata field of this run are stored with each item
-        click(tab.locator(".st-key-how summary"))
+        click(tab.locator(".st-key-how summary").first)
         click(tab.get_by_text(text("preset_adjust"), exact=True))
         batch = tab.get_by_label(text("option_batch_size"), exact=True)
         enter(batch, "3", "Enter")

@@ -24,7 +24,7 @@ from kb.storage import library_error
 from kb.ui.i18n import MESSAGES
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import fake_key
-from tests.support.library_pages import page, page_text, run_page
+from tests.support.library_pages import page, page_text, rows_of, run_page
 from tests.support.page_library import queued
 
 
@@ -192,9 +192,10 @@ def test_the_queue_tells_old_troubles_in_german(home: Path) -> None:
     problem = raised(no_disk)
     service.queue.items.finish(row.id, 1, "me", "failed", **problem.record(), attempts=1)
     app = page(tab=MESSAGES["de"]["tab_activity"], lang="de")
-    (shown,) = app.dataframe[0].value["error"]
-    assert shown == "/kb/media/a.txt lässt sich nicht schreiben: die Platte ist voll."
-    app.session_state["queue_selected"] = [row.id]
+    (row_shown,) = rows_of(app)
+    said = "/kb/media/a.txt lässt sich nicht schreiben: die Platte ist voll."
+    assert row_shown["note"].startswith(said)
+    app.session_state["rows_queue"]["selected"] = {row.id: True}
     run_page(app)
     assert "Platz schaffen, oder KB_HOME auf einen Ordner" in page_text(app).replace("\\", "")
     service.close()

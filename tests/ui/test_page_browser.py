@@ -126,7 +126,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         # The channel, the plan and the preset
         named = tab.get_by_role("textbox", name=text("paths"))
         enter(named, "@talks", "Control+Enter")
-        tab.get_by_text("Harbour talks").wait_for()
+        tab.get_by_text("Harbour talks", exact=True).wait_for()
         tab.get_by_alt_text(text("found_picture", title="Harbour talks")).wait_for()
         tab.get_by_text(f"{TALKS} new of {TALKS}").wait_for()
         click(tab.get_by_role("button", name="SCHNELL", exact=False).first)
