@@ -37,6 +37,16 @@ NoWait = Annotated[
         "--no-wait", help="Queue it for a worker. The same command without it writes the file then."
     ),
 ]
+Threads = Annotated[
+    int, typer.Option("--threads", min=0, max=256, help="0: as many as there are cores.")
+]
+FetchPicture = Annotated[
+    bool | None,
+    typer.Option(
+        "--fetch/--no-fetch",
+        help="Fetch the picture of an item that is kept as sound; else it is asked.",
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

@@ -27,6 +27,15 @@ The function it gets is called with the bytes that have arrived and all of them 
 """
 
 
+def arrival(progress: Callable[[float], None]) -> Callable[[int, int], None]:
+    """Return what reports the bytes of a download as its part of the progress, 0 to SHARE."""
+
+    def arrived(done: int, total: int) -> None:
+        progress(SHARE * done / total if total else 0.0)
+
+    return arrived
+
+
 def is_wanted(options: Mapping[str, Any] | None, settings: Settings) -> bool:
     """Return True if a request, or else the setting, wants pictures to be fetched."""
     return bool((options or {}).get(OPTION, settings.fetch_picture))
@@ -66,12 +75,9 @@ def with_picture(
         yield given, False, progress
         return
 
-    def arrived(done: int, total: int) -> None:
-        progress(SHARE * done / total if total else 0.0)
-
     with scratch_folder(library.home) as folder:
         try:
-            path = fetch(entry.item, folder, arrived)
+            path = fetch(entry.item, folder, arrival(progress))
         except MediaUnavailable as error:
             raise _gone(entry, error) from error
         if path is None:

@@ -10,7 +10,7 @@ from kb.errors import KBError, MediaUnavailable
 from kb.library import Library, LibraryEntry
 from kb.library.scratch import scratch_folder
 from kb.media.probe import probe
-from kb.pipeline.fetched_picture import LOCAL, SHARE, Fetch
+from kb.pipeline.fetched_picture import LOCAL, SHARE, Fetch, arrival
 from kb.pipeline.product_order import Order
 from kb.video.joined import join_picture
 
@@ -46,13 +46,9 @@ def seen(
     elif fetch is None or not order.fetch:
         yield medium, WAVE, progress
     else:
-
-        def arrived(done: int, total: int) -> None:
-            progress(SHARE * done / total if total else 0.0)
-
         with scratch_folder(library.home) as folder:
             try:
-                picture = fetch(entry.item, folder, arrived)
+                picture = fetch(entry.item, folder, arrival(progress))
             except MediaUnavailable as error:
                 raise _not_fetched(entry, error) from error
             if picture is None:  # its source has none

@@ -131,9 +131,9 @@ def test_a_port_in_use_is_told_with_another(capsys: pytest.CaptureFixture[str]) 
         other.listen()
         port = other.getsockname()[1]
         assert run(["app", "--no-browser", "--port", str(port)]) == 2
-    told = capsys.readouterr().err
-    assert f"uses port {port}" in told
-    free = re.search(r"kb app --port (\d+)", told)
+    printed = capsys.readouterr().err
+    assert f"uses port {port}" in printed
+    free = re.search(r"kb app --port (\d+)", printed)
     assert free and int(free[1]) != port
 
 

@@ -49,14 +49,14 @@ def test_the_bundle_has_no_secret_wherever_it_stood(home: Path) -> None:
             yt_api_keys_file=str(keys),
         )
     )
-    told = [*planted.values(), address, "AIzaSyPlAnTeD00000000000000000000000000"]
+    secrets = [*planted.values(), address, "AIzaSyPlAnTeD00000000000000000000000000"]
     for name in bug_report.LOGS:
         log = service.logs.path(name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        lines = [f"ERROR request failed with {value}" for value in told]
+        lines = [f"ERROR request failed with {value}" for value in secrets]
         lines += ["Authorization: Bearer pLaNtEd-bearer-0451", "Cookie: SID=pLaNtEd-sid-0451"]
         log.write_text("\n".join(lines))
-    checks = [HealthCheck("ODIN", "fail", f"refused {value}", f"see {value}") for value in told]
+    checks = [HealthCheck("ODIN", "fail", f"refused {value}", f"see {value}") for value in secrets]
     counts = {"items": {"done": 3}, "error": f"no answer from {address}"}
     found = texts_of(bug_report.pack(service.settings, checks, service.logs, counts))
     assert set(found) >= {"doctor.json", "settings.json", "machine.json", "worker.log"}
@@ -124,9 +124,9 @@ def test_odin_is_asked_for_its_project(case: str, tmp_path: Path) -> None:
     change, state, words = ODIN[case]
     with FakeOdin(tmp_path / "odin") as odin:
         settings = Settings(**odin.settings()).replace(**change)
-        found, told = odin_check(settings)
-    assert (found, words in told) == (state, True), told
-    assert KEY not in told and SECRET not in told
+        found, words_found = odin_check(settings)
+    assert (found, words in words_found) == (state, True), words_found
+    assert KEY not in words_found and SECRET not in words_found
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")

@@ -1,4 +1,4 @@
-"""The list of items on the Activity tab: what is told of each, and what can be done with it."""
+"""The list of items on the Activity tab: what it says of each, and what can be done with it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import ID_HELP, Json, NoWait, Overwrite
+from kb.cli.options import ID_HELP, FetchPicture, Json, NoWait, Overwrite
 from kb.cli.output import console
 from kb.cli.output.products import is_to_be_fetched, leave_to_worker
 from kb.cli.output.progress import media_progress
@@ -35,13 +35,7 @@ def evidence(
         bool,
         typer.Option("--sign", help="Sign it with the key of the library, made at the first use."),
     ] = False,
-    fetch: Annotated[
-        bool | None,
-        typer.Option(
-            "--fetch/--no-fetch",
-            help="Fetch the picture of an item that is kept as sound; else it is asked.",
-        ),
-    ] = None,
+    fetch: FetchPicture = None,
     no_wait: NoWait = False,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import Json, NoWait, Overwrite
+from kb.cli.options import FetchPicture, Json, NoWait, Overwrite, Threads
 from kb.cli.output import console
 from kb.cli.output.columns import Column, Columns
 from kb.cli.output.products import is_to_be_fetched, leave_to_worker
@@ -169,16 +169,8 @@ def dub(
             help="File: .mp4 .mkv .mov for the video, .m4a .mp3 .flac .wav .ogg .opus for sound.",
         ),
     ] = None,
-    threads: Annotated[
-        int, typer.Option("--threads", min=0, max=256, help="0: as many as there are cores.")
-    ] = 0,
-    fetch: Annotated[
-        bool | None,
-        typer.Option(
-            "--fetch/--no-fetch",
-            help="Fetch the picture of an item that is kept as sound; else it is asked.",
-        ),
-    ] = None,
+    threads: Threads = 0,
+    fetch: FetchPicture = None,
     no_wait: NoWait = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
