@@ -129,6 +129,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         tab.get_by_text("Harbour talks", exact=True).wait_for()
         tab.get_by_alt_text(text("found_picture", title="Harbour talks")).wait_for()
         tab.get_by_text(f"{TALKS} new of {TALKS}").wait_for()
+        click(tab.locator(".st-key-how summary").first)  # how it is done is folded at first
         click(tab.get_by_role("button", name="SCHNELL", exact=False).first)
         tab.get_by_role("button", name="SCHNELL ✓", exact=False).wait_for()
         click(tab.get_by_role("button", name=f"Ingest {TALKS} media"))
