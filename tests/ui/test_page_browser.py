@@ -46,15 +46,14 @@ def opened(context: Any, address: str) -> Any:
     return tab
 
 
-def metric(tab: Any, key: str, language: str = "en") -> str:
-    """Return the present value of a metric; empty while it is not shown."""
-    label = MESSAGES[language][key]
-    found = tab.locator('[data-testid="stMetric"]').filter(
-        has=tab.get_by_text(label, exact=True)
-    )  # fmt: skip
+def counted(tab: Any, key: str, language: str = "en") -> str:
+    """Return the number beside a choice of the queue's filter; empty while it is not shown."""
+    label = MESSAGES[language][key].capitalize()
     # All in one look: the page may draw itself again between two.
-    values = found.locator('[data-testid="stMetricValue"]').all_inner_texts()
-    return str(values[0]) if len(values) == 1 else ""
+    choices = tab.locator(".st-key-queue-filters button").all_inner_texts()
+    found = [re.fullmatch(rf"{re.escape(label)}\s+(\d+)", each.strip()) for each in choices]
+    values = [each[1] for each in found if each]
+    return values[0] if len(values) == 1 else ""
 
 
 def calm(tab: Any) -> None:
@@ -139,19 +138,19 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         # A second browser in the other language shows the same state, also after a reload
         german = chromium.new_context(viewport={"width": 390, "height": 844}, locale="de-DE")
         other = opened(german, f"{address}/?tab=Activity")
-        until(lambda: metric(tab, "queue_running") not in ("", "0"), "work")
-        until(lambda: metric(other, "queue_running", "de") not in ("", "0"), "work, in German")
+        until(lambda: counted(tab, "queue_running") not in ("", "0"), "work")
+        until(lambda: counted(other, "queue_running", "de") not in ("", "0"), "work, in German")
         tab.reload()
-        until(lambda: metric(tab, "queue_done") != "", "the queue after a reload")
+        until(lambda: counted(tab, "state_done") != "", "the queue after a reload")
 
         # The worker is killed during the work; a new worker replaces it and continues
         until(lambda: tab.get_by_text(text("worker_with_page")).count() == 1, "the worker's origin")
         killed = kill_worker(home)  # it works, and what it works on is held
         until(lambda: set(worker_pids(home)) - killed, "another worker")
         site.media.release.set()
-        until(lambda: metric(tab, "queue_done") == str(TALKS), "the end")
-        until(lambda: metric(other, "queue_done", "de") == str(TALKS), "the end, in German")
-        until(lambda: metric(tab, "queue_failed") == "0", "no failed item")
+        until(lambda: counted(tab, "state_done") == str(TALKS), "the end")
+        until(lambda: counted(other, "state_done", "de") == str(TALKS), "the end, in German")
+        until(lambda: counted(tab, "queue_failed") == "0", "no failed item")
         calm(tab)
         calm(other)
 
