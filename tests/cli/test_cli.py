@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import srt
 
-from kb.cli.commands import jobs
+from kb.cli.commands import worker as worker_command
 from kb.settings import PROJECT_ROOT
 from tests.support.commands import run_command
 from tests.support.waiting import WAIT_S
@@ -208,7 +208,7 @@ def test_help_and_version() -> None:
 def test_a_worker_that_ends_at_once_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "START_S", 10 * WAIT_S)
+    monkeypatch.setattr(worker_command, "START_S", 10 * WAIT_S)
     nowhere = {"PYTHONHOME": str(tmp_path / "nowhere")}  # Python itself does not start there
     home = tmp_path / "home"
     home.mkdir()
