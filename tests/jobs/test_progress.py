@@ -12,7 +12,7 @@ from kb.jobs.queue.item_states import CANCELLED, DONE, FAILED, HELD, QUEUED, RUN
 from kb.jobs.queue.progress import STAGES, overall
 from kb.service import Service
 from kb.settings import get_settings
-from tests.support.library_pages import page
+from tests.support.library_pages import page, rows_of
 from tests.support.live_worker import live_worker
 from tests.support.page_library import queued
 from tests.support.workers import Lab, write_talks
@@ -66,7 +66,8 @@ def test_the_page_and_the_command_line_show_it(working: tuple[Service, str, str]
     seen = []
     for stage in STAGES:
         assert store.advance(item_id, 1, me, stage, 0.0)
-        (shown,) = page(tab="Activity").dataframe[0].value["progress"]
+        (row,) = rows_of(page(tab="Activity"))
+        shown = row["shares"]["progress"]
         assert shown == service.items.status(item_id).share
         seen.append(shown)
     assert seen == sorted(set(seen)) and seen[-1] > 0.9

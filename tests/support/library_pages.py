@@ -87,13 +87,15 @@ def page(**query: str) -> AppTest:
 
 
 def rows_of(app: AppTest) -> list[dict[str, Any]]:
-    """Return the rows of the page's list (`kb.ui.widgets.rows`): id, menu, and words by column."""
+    """Return the rows of the page's list: id, menu, and words and shares by column."""
     for each in app.get("bidi_component"):
         shown = json.loads(each.proto.json or "{}")
         if "columns" in shown:
             names = [column["name"] for column in shown["columns"]]
             return [
                 {"id": row["id"], "menu": row["menu"], "tone": row["tone"],
+                 "shares": {name: cell.get("share")
+                            for name, cell in zip(names, row["cells"], strict=True)},
                  **{name: cell["text"] for name, cell in zip(names, row["cells"], strict=True)}}
                 for row in shown["rows"]
             ]  # fmt: skip
