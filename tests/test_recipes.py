@@ -318,7 +318,7 @@ def test_an_option_of_a_run(copy: Copy, talk: Path) -> None:
         "(row,) = service.queue.rows([each.id for each in service.items.statuses()])\n"
         "labels = []\n"
         "for lang in ('en', 'de'):\n"
-        "    app = page(lang=lang)\n"
+        "    app = page(tab='Add', lang=lang)\n"
         "    fields = (*app.text_input, *app.selectbox)\n"
         "    labels += [each.label for each in fields if each.key == 'run_remark']\n"
         "print(json.dumps([row.options, labels]))"
