@@ -64,9 +64,34 @@ def test_pieces_of_a_word_join_it(text: str, expected: str | None) -> None:
         # "harbour" needs 0.45 s.
         ("harbour@1.0-1.3 harbour@1.3-1.7", (0.4, 0.9), "harbour@1.0-1.7"),
         ("harbour@1.0-1.5 harbour@1.52-1.7", (0.9, 0.4), "harbour@1.0-1.7"),
-        ("harbour@1.0-1.3 harbour@1.3-1.7", (0.5, 0.9), None),  # both are likely
+        ("harbour@1.0-1.3 harbour@1.3-1.7", (0.5, 0.9), None),  # one is likely
+        # Neither is likely, and the border between them may be wrong.
+        ("harbour@1.0-1.3 harbour@1.36-1.7", (0.8, 0.6), "harbour@1.0-1.7"),
+        ("harbour@1.0-1.3 harbour@1.36-1.7", (0.9, 0.6), None),
+        ("harbour@1.0-1.3 harbour@1.42-1.7", (0.8, 0.6), None),
+        ("harbour@1.0-1.3 harbour@1.36-1.8", (0.8, 0.6), None),  # more than 1.65 times of one
+        # A short gap inside of the time of one word.
+        ("harbour@1.0-1.15 harbour@1.28-1.48", (0.9, 0.9), "harbour@1.0-1.48"),
+        ("harbour@1.0-1.15 harbour@1.32-1.48", (0.9, 0.9), None),
+        ("harbour@1.0-1.15 harbour@1.28-1.52", (0.9, 0.9), None),
+        # Words of a row of four tell the time of the last two, those of a row of three do not.
+        ("harbour@1.0-1.5 harbour@1.6-2.1 harbour@2.2-2.5 harbour@2.5-2.85", (0.99,) * 4,
+         "harbour@1.0-1.5 harbour@1.6-2.1 harbour@2.2-2.85"),
+        ("harbour@1.0-1.45 harbour@1.5-1.95 harbour@2.2-2.5 harbour@2.5-2.85", (0.99,) * 4, None),
+        ("harbour@1.6-2.1 harbour@2.2-2.5 harbour@2.5-2.85", (0.99,) * 3, None),
+        # The long ones may each lie over a lost word.
+        ("harbour@1.0-1.9 harbour@2.0-2.9 harbour@3.0-3.35 harbour@3.35-3.72", (0.99,) * 4, None),
+        # The third one lies over its neighbour: "weather" needs 0.45 s.
+        ("harbour@1.0-1.4 harbour@1.5-1.9 weather@1.9-2.0", (0.9,) * 3,
+         "harbour@1.0-1.4 weather@1.5-2.0"),
+        ("weather@1.0-1.1 harbour@1.1-1.5 harbour@1.6-2.0", (0.9,) * 3,
+         "weather@1.0-1.5 harbour@1.6-2.0"),
+        ("harbour@1.0-1.4 harbour@1.5-1.95 weather@1.95-2.1", (0.9,) * 3, None),  # too long
+        ("harbour@1.0-1.4 harbour@1.5-1.9 weather@1.9-2.1", (0.9,) * 3, None),  # no piece
+        ("harbour@1.0-1.4 harbour@1.5-1.84 weather@1.9-2.0", (0.9,) * 3, None),  # a gap
+        ("morning@1.0-1.4 harbour@1.5-1.9 weather@1.9-2.0", (0.9,) * 3, None),
         ("harbour@1.0-1.4 harbour@1.4-1.8", (0.4, 0.4), None),  # the sound of two
-        ("harbour@1.0-1.3 harbour@1.36-1.7", (0.4, 0.4), None),  # a pause between them
+        ("harbour@1.0-1.3 harbour@1.42-1.72", (0.4, 0.4), None),  # a pause between them
         ("harbour@1.0-1.1 harbour@1.4-2.0", (0.9, 0.4), "harbour@1.4-2.0"),  # a piece
         ("harbour@1.0-1.5 harbour@1.7-1.82", (0.9, 0.4), "harbour@1.0-1.5"),
         ("harbour@1.0-1.1 harbour@1.5-2.0", (0.9, 0.4), None),  # too far away

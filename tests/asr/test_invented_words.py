@@ -11,15 +11,18 @@ import pytest
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.speech_evidence import SpeechEvidence, SpokenLevel, SpokenSound
 from kb.asr.audio.word_sound import WordSound
+from kb.asr.quality.candidates import PLACES, SHIFTED, RepairCandidate
 from kb.asr.quality.detected_speech import with_detection
-from kb.asr.quality.window_context import Thresholds
+from kb.asr.quality.rejected_words import hardly_spoken
+from kb.asr.quality.window_context import Thresholds, make_flag
 from kb.asr.quality.word_checks import ending
+from kb.asr.quality.word_places import Place
 from kb.settings import Settings
 from kb.types import SpeechSpan, Word
 from tests.support.compose import compose
 from tests.support.known_evidence import NOISE, PLAIN, SHORT_WORD, Scores
 from tests.support.speech import bank, detector
-from tests.support.window_texts import context, decoded, words
+from tests.support.window_texts import context, decoded, window, words
 
 LIMITS = Thresholds.of(Settings())
 LITTLE_MOVED = WordSound(PLAIN.voicing, 0.7 * PLAIN.movement)  # weak, but not beside a clear word
@@ -77,6 +80,85 @@ def test_weak_words_that_touch_invented_ones_are_of_their_sentence(
     flags = [flag for flag in ending(text, LIMITS) if flag.value > 0]
     found = [w.text for w in text.words if any(f.start_s <= w.start_s < f.end_s for f in flags)]
     assert found == removed
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "probability", "detected", "doubted"),
+    [
+        (0.5, 0.6, False, True),
+        (0.25, 0.6, False, True),  # at the end of a stretch, but not near the word before it
+        (0.15, 0.6, False, False),
+        (0.5, 0.9, False, False),  # likely
+        (0.5, 0.6, True, False),
+    ],
+)
+def test_an_unlikely_word_alone_without_clear_detection_is_in_doubt(
+    gap_s: float, probability: float, detected: bool, doubted: bool
+) -> None:
+    """Its sound has a voice, moves, and is speech by itself, as some laughter."""
+    text = context(
+        f"harbour@1.0-1.5 story@1.6-2.0 emperor@{2 + gap_s}-{2.5 + gap_s}", ((0.9, 4.0),)
+    )
+    (segment,) = text.decoded.segments
+    chances = (0.99, 0.99, probability)
+    own = tuple(
+        replace(word, probability=chance)
+        for word, chance in zip(segment.words, chances, strict=True)
+    )
+    text = replace(
+        text,
+        decoded=replace(text.decoded, segments=(replace(segment, words=own),)),
+        clear=(SpeechSpan(0.9, 4.0 if detected else 2.0),),
+        evidence=Scores({}),
+        spoken_sound=SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
+    )
+    assert [(flag.start_s, flag.value) for flag in ending(text, LIMITS)] == (
+        [(2 + gap_s, 0.0)] if doubted else []
+    )
+
+
+ALONE = "mountain@1.0-1.6 acht@1.8-2.2"
+THREE = "mountain@1.0-1.6 acht@1.8-2.2 banana@2.2-2.6"
+REJECTED = {
+    # name: (text, doubted from, scores, readings, words)
+    "in doubt, and in one reading": (ALONE, 1.8, {}, [ALONE, "harbour@1.8-2.2", ""], "acht"),
+    "in doubt, and in two readings": (ALONE, 1.8, {}, [ALONE, ALONE, "harbour@1.8-2.2"], ""),
+    "at another time": (ALONE, 1.8, {}, [ALONE, "acht@2.2-2.6", ""], "acht"),
+    "without evidence, and in one": (ALONE, 9.0, {1.8: 0.5}, [ALONE, ALONE], "acht"),
+    "with evidence in two": (ALONE, 9.0, {1.8: 0.5}, ["acht@1.82-2.2", "acht@1.84-2.2"], ""),
+    "not in doubt": (ALONE, 9.0, {}, ["", "harbour@1.8-2.2", ""], ""),
+    "with a word that touches it": (THREE, 9.0, {2.2: 0.5}, ["", "", ""], "acht banana"),
+    "not one that is repeated": (THREE, 9.0, {2.2: 0.5}, [ALONE, ALONE, ""], "banana"),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_words_about_which_readings_do_not_agree_are_hardly_spoken(name: str) -> None:
+    text, doubted_s, scores, readings, expected = REJECTED[name]
+    known = replace(
+        context(text, ((0.9, 3.0),)),
+        clear=(SpeechSpan(0.9, 1.7),),
+        evidence=Scores(scores),  # type: ignore[arg-type]
+        spoken_sound=SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
+    )
+    flags = [make_flag("uncovered", 2.7, 3.0, 0.3, 0.25)]
+    if doubted_s < 9:
+        flags.append(make_flag("ending", doubted_s, 2.2, 0.0, 0.0))
+    place = Place(0.9, 3.0, 0, len(known.words), tuple(flags))
+    found = hardly_spoken(place, [decoded(reading) for reading in readings], known)
+    assert " ".join(word.text for word in found) == expected
+    assert hardly_spoken(place, [decoded("")], replace(known, evidence=None)) == []
+
+
+def test_a_text_without_rejected_words_is_chosen_and_their_place_is_told() -> None:
+    own = replace(context(ALONE, ((0.9, 2.3),)), evidence=Scores({}))
+    seen = RepairCandidate(window(), own, LIMITS)
+    assert seen.flags == ()
+    seen.reject(own.words[1:])
+    seen.add_attempt(PLACES, decoded("mountain@1.0-1.6"))
+    assert [word.text for word in seen.best_context.words] == ["mountain"]
+    seen.add_attempt(SHIFTED, decoded(THREE))  # a later reading brings it back
+    assert "acht" not in [word.text for word in seen.best_context.words]
 
 
 def test_a_window_without_words_has_the_level_of_those_before() -> None:

@@ -14,7 +14,7 @@ from kb.asr.quality.missing_speech import is_silence
 from kb.asr.quality.report import WindowResult
 from kb.asr.quality.window_context import Thresholds, WindowContext, make_flag
 from kb.asr.quality.word_checks import TOUCHING_S
-from kb.asr.quality.word_edits import replace_words
+from kb.asr.quality.word_edits import replace_words, same_times, texts
 from kb.asr.quality.word_places import (
     FLAG_S,
     LONGEST_EMPTY_S,
@@ -73,6 +73,7 @@ class RepairCandidate:
     lasting: set[QualityFlag] = field(default_factory=set)  # that no reading answers
     placed: list[SpeechSpan] = field(default_factory=list)  # of words without a time of their own
     doubted: list[SpeechSpan] = field(default_factory=list)  # whose words may be invented
+    rejected: list[Word] = field(default_factory=list)  # that were hardly spoken
 
     def __post_init__(self) -> None:
         self._add(NOT_READ if self.residual else FIRST, self.context.decoded)
@@ -112,6 +113,7 @@ class RepairCandidate:
             context = replace(context, detected_language=("", 0.0))
         flags = tuple(f for f in check(context, self.limits) if not self._is_answered(f))
         flags = (*flags, *self._removed_from(context), *self._doubted_in(context))
+        flags = (*flags, *self._rejected_in(context))
         for each in self.open:
             against = each.contradicts(context, self.window.speech, self.limits.stutter_s)
             if against or each.removed:
@@ -130,7 +132,7 @@ class RepairCandidate:
             whole, key=lambda i: (self.attempts[i].score, self.attempts[i].method == PLACES, -i)
         )
         self.flags = tuple(s for s in self.attempts[self.best].flags if s.name not in self.resolved)
-        if any(text.language in self.context.languages for text in self.results):
+        if any(each.language in self.context.languages for each in self.results):
             self._resolve(frozenset({"language"}))  # the window was decoded in both languages
 
     def _removed_from(self, context: WindowContext) -> list[QualityFlag]:
@@ -157,6 +159,25 @@ class RepairCandidate:
     def _doubted_in(self, context: WindowContext) -> list[QualityFlag]:
         spans = [span for span in self.doubted if has_words(context.decoded, span)]
         found = [make_flag(ENDING, span.start_s, span.end_s, 0.0, 0.0) for span in spans]
+        self.lasting.update(found)
+        return found
+
+    def reject(self, words: Sequence[Word]) -> None:
+        """Note words that were hardly spoken: a text without them is chosen."""
+        self.rejected += words
+        for index, attempt in enumerate(self.attempts if words else ()):
+            context = replace(self.context, decoded=self.results[index])
+            found = self._rejected_in(context) if attempt.method != PLACE else []
+            if found:
+                flags = (*attempt.flags, *found)
+                self.attempts[index] = replace(attempt, flags=flags, score=score(context, flags))
+
+    def _rejected_in(self, context: WindowContext) -> list[QualityFlag]:
+        found = [
+            make_flag(ENDING, word.start_s, word.end_s, word.end_s - word.start_s, 0.0)
+            for word in context.words
+            if any(texts([word]) == texts([w]) and same_times(word, w) for w in self.rejected)
+        ]
         self.lasting.update(found)
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from statistics import median
 
 from kb.asr.coverage import clip_spans
 from kb.asr.quality.pace import Pace, letters
@@ -13,6 +14,7 @@ from kb.asr.quality.word_checks import (
     LEAST_LETTERS,
     LIKELY,
     TOUCHING_S,
+    UNSURE,
     equal_words,
     is_instant,
 )
@@ -23,10 +25,16 @@ Change = tuple[int, int, tuple[Word, ...]]
 """The first and the last index (not included) of words, and those in their place."""
 
 PIECE_SHARE = 1 / 3  # of the time that a word needs: a shorter one is a piece of its neighbour
-BOTH_SHARE = 1.6  # both together have the sound of one
+BOTH_SHARE = 1.65  # both together have the sound of one
 ONE_SHARE = 1.25  # of the time that a word needs: two were not spoken in it
+ROW_SHARE = 1.36  # the same for words in a row of three or more, which tell their own time
+PARTED_SHARE = 1.1  # the same with a gap between both, as of the closure inside a word
+SQUEEZED_SHARE = 1.3  # of the time that a word needs: it and a doubled neighbour have its sound
+MOST_OWN_SHARE = 1.15  # the other words of a row may each lie over a lost one
 LEAST_ROW = 3  # of two words in a row, less sound is one word
 NEAR_S = 0.3  # a piece so far from its neighbour may be one of its own
+CLOSE_S = 0.1  # two words of which neither is likely, with a wrong border between them
+PARTED_S = 0.15
 
 
 def doubled(words: Sequence[Word], pace: Pace, stutter_s: float) -> list[Change]:
@@ -63,12 +71,16 @@ def misheard_twice(context: WindowContext) -> list[Change]:
     """Return the changes that make one word of two equal ones that were spoken once.
 
     A decoder that does not know the words of a sound writes one of them twice. They touch, and have
-    the sound of one; or one of them is unlikely, and they have little more, or it is a piece. One
-    that is unlikely, or a piece, without the sound of speech is the other's as well. Of more equal
-    words with one unlikely, one is left out where they have no sound for all of them.
+    the sound of one; or one of them is unlikely, or neither is likely, and they have little more,
+    or it is a piece. One that is unlikely, or a piece, without the sound of speech is the other's
+    as well. Of more equal words with one unlikely, one is left out where they have no sound for all
+    of them; and the last of equal words is left out that lies over its neighbour.
+
+    Measured in 5,116 words of talk, 3,054 of them with repeats, by which the figures were chosen:
+    of 1,027 pairs of equal words, 17 have so little time, and one word was spoken in 16 of them.
     """
     words, pace = context.words, context.pace
-    said = texts(words)
+    said, own_s = texts(words), _own_seconds(context)
     found: list[Change] = []
     for place in range(1, len(words)):
         one, other = words[place - 1 : place + 1]
@@ -77,11 +89,11 @@ def misheard_twice(context: WindowContext) -> list[Change]:
         if found and found[-1][1] >= place:
             continue
         unlikely = min(one.probability, other.probability) < LIKELY
+        unsure = unlikely or max(one.probability, other.probability) < UNSURE
         gap_s, needed_s = other.start_s - one.end_s, pace.expected_s([one])
         shorter, longer = sorted((one, other), key=lambda word: word.end_s - word.start_s)
-        most_s = (BOTH_SHARE if unlikely else ONE_SHARE) * needed_s
         piece = shorter.end_s - shorter.start_s <= PIECE_SHARE * needed_s
-        if gap_s < TOUCHING_S and other.end_s - one.start_s <= most_s:
+        if other.end_s - one.start_s <= _most_of_one_s(gap_s, needed_s, own_s[place], unsure):
             kept = replace(longer, start_s=one.start_s, end_s=other.end_s)
         elif unlikely and piece and gap_s <= NEAR_S:
             kept = longer
@@ -92,8 +104,67 @@ def misheard_twice(context: WindowContext) -> list[Change]:
         else:
             continue
         found.append((place - 1, place + 1, (kept,)))
-    taken = {n for first, end, _ in found for n in range(first, end)}
-    return sorted([*found, *(c for c in _too_many(context) if taken.isdisjoint(range(*c[:2])))])
+    for change in (*_too_many(context), *_squeezed(context)):
+        taken = {n for first, end, _ in found for n in range(first, end)}
+        if taken.isdisjoint(range(*change[:2])):
+            found.append(change)
+    return sorted(found)
+
+
+def _own_seconds(context: WindowContext) -> dict[int, float]:
+    """Return the time that words of rows of three or more need, by the others of their row.
+
+    The place is that of the second word of a pair, whose own time and that of the first say
+    nothing. Two words at least must tell it; it is between the expected time and a little more.
+    """
+    words, found = context.words, dict.fromkeys(range(len(context.words)), 0.0)
+    for row in equal_words(words):
+        needed_s = context.pace.expected_s([words[row[0]]])
+        for place in row[1:] if len(row) >= LEAST_ROW else ():
+            others = [words[n].end_s - words[n].start_s for n in row if n not in (place - 1, place)]
+            told_s = median(others) if len(others) > 1 else 0.0
+            found[place] = max(needed_s, min(told_s, MOST_OWN_SHARE * needed_s))
+    return found
+
+
+def _most_of_one_s(gap_s: float, needed_s: float, own_s: float, unsure: bool) -> float:
+    """Return the most seconds of two equal words that were spoken once.
+
+    `own_s`: what a word of their row needs, 0 for two alone; `unsure`: they may be misheard.
+    """
+    if gap_s > PARTED_S:
+        return 0.0
+    most = [PARTED_SHARE * needed_s]
+    if gap_s < TOUCHING_S:
+        most += [ONE_SHARE * needed_s, ROW_SHARE * own_s]
+    if unsure and gap_s < CLOSE_S:
+        most.append(BOTH_SHARE * needed_s)
+    return max(most)
+
+
+def _squeezed(context: WindowContext) -> Iterator[Change]:
+    """Yield the changes that give a squeezed word the sound of a doubled word beside it.
+
+    The word has a piece of the time that it needs; with the one that it touches, which equals the
+    next neighbour, it has the sound of one word.
+    """
+    words, said = context.words, texts(context.words)
+    for place, word in enumerate(words):
+        needed_s = context.pace.expected_s([word])
+        if letters(word) < LEAST_LETTERS or word.end_s - word.start_s > PIECE_SHARE * needed_s:
+            continue
+        for step in (-1, 1):
+            near, beyond = place + step, place + 2 * step
+            if min(near, beyond) < 0 or max(near, beyond) >= len(words):
+                continue
+            first, last = sorted((place, near))
+            touches = words[last].start_s - words[first].end_s < TOUCHING_S
+            both_s = words[last].end_s - words[first].start_s
+            doubles = said[near] == said[beyond] != said[place]
+            if doubles and touches and both_s <= SQUEEZED_SHARE * needed_s:
+                whole = replace(word, start_s=words[first].start_s, end_s=words[last].end_s)
+                yield first, last + 1, (whole,)
+                break
 
 
 def _less_likely(one: Word, other: Word) -> Word:

@@ -31,9 +31,10 @@ from kb.asr.quality.candidates import (
 from kb.asr.quality.doubled_words import doubled
 from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
 from kb.asr.quality.place_sounds import after_words, alone, with_other_ends
+from kb.asr.quality.rejected_words import hardly_spoken
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest, shift_window
 from kb.asr.quality.window_context import WindowContext, inside_s, is_misheard
-from kb.asr.quality.word_checks import is_instant
+from kb.asr.quality.word_checks import UNSURE, is_instant
 from kb.asr.quality.word_edits import common_words, replace_words, texts
 from kb.asr.quality.word_places import (
     BEFORE_S,
@@ -242,6 +243,9 @@ def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
         old = words[place.first : place.end]
         heard = {text for result in results for text in texts(words_at(place, result))}
         kept = tuple(w for w in old if not is_instant(w, limits) or texts([w])[0] in heard)
+        rejected = hardly_spoken(place, results, context)
+        candidate.reject(rejected)
+        kept = tuple(w for w in kept if w not in rejected)
         if kept != old:  # an instant that no reading has was not spoken; the place stays in doubt
             changes.append((place, kept))
         candidate.open.append(OpenPlace(place, kept, tuple(results), removed=kept != old))
@@ -285,7 +289,11 @@ def _settle(
         candidate.answer(place.start_s, place.end_s)
     holes = [SpeechSpan(f.start_s, f.end_s) for f in place.flags if f.name == "uncovered"]
     phrase = len(found) - len(old) >= PHRASE_WORDS
-    if phrase or (len(found) > len(old) and gaps(holes, found, limits.uncovered_s)):
+    unexplained = len(found) > len(old) and bool(gaps(holes, found, limits.uncovered_s))
+    new = [word for word, text in zip(found, texts(found), strict=True) if text not in texts(old)]
+    if unexplained and new and all(word.probability < UNSURE for word in new):
+        return False  # they are not likely, and do not explain the sound
+    if phrase or unexplained:
         # They do not explain the sound, or are as many as a sentence that was not spoken.
         candidate.doubt(found[0].start_s, found[-1].end_s)
     if found != old:

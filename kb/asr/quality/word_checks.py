@@ -37,6 +37,7 @@ INNER_MARGIN = 0.05  # inside of a stretch
 CLEAR_MARGIN = 0.12  # a likely word whose sound is detected
 LEAST_INVENTED_S = 0.25  # the sound of a shorter word says too little against a likely word
 LIKELY = 0.5  # a short word with a higher probability is not in doubt by its score
+UNSURE = 0.85  # not likely: of a word alone without clear detection, or of two equal ones
 MOST_ENDING = 8  # most words of an edge that are looked at
 UNLIKELY_SHARE = 0.25  # the least likely words of a window are not sure
 LEAST_SURE_S = 0.2  # a shorter one has no sound to compare with
@@ -153,7 +154,8 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
     Value: the seconds of words that are removed. It is 0 where words are only in doubt: their sound
     is speech but has no voice, or is a steady one, or it is a short one with pauses on both sides;
-    or it is hardly detected, but stands alone between clear words, with a voice and movement.
+    or it is hardly detected, but stands alone between clear words, with a voice and movement, or
+    with pauses on both sides and not likely.
     """
     found: list[QualityFlag] = []
     known = context.evidence is not None and context.spoken_sound.score > 0
@@ -202,6 +204,10 @@ def _doubtful(
     """
     spoken = [n for n in range(len(stretch)) if not invented[n]]
     found = [n in uncertain for n in range(len(stretch))]
+    for n, near in ((0, 1), (len(stretch) - 1, len(stretch) - 2)):
+        word, other = stretch[n], stretch[near] if 0 <= near < len(stretch) else None
+        alone = other is None or _gap_s(word, other) >= NEAR_S
+        found[n] |= alone and word.probability < UNSURE and not context.is_detected(word)
     for order in (spoken, spoken[::-1]):
         for n in takewhile(lambda n: context.is_weak(stretch[n]), order[:MOST_ENDING]):
             found[n] = True

@@ -1,0 +1,55 @@
+"""Words of an open place that were hardly spoken: its second readings do not agree about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kb.asr.engines.base import DecodingResult
+from kb.asr.quality.window_context import WindowContext
+from kb.asr.quality.word_checks import TOUCHING_S
+from kb.asr.quality.word_edits import same_times, texts
+from kb.asr.quality.word_places import Place, has_word, words_at
+from kb.types import Word
+
+LEAST_REPEATED = 2  # readings of a place with the same word, and evidence for its sound
+
+
+def hardly_spoken(
+    place: Place, readings: Sequence[DecodingResult], context: WindowContext
+) -> list[Word]:
+    """Return words of a place, about which its readings do not agree, that may be invented.
+
+    There is no evidence for their sound, or it is in doubt, and fewer than two of the readings have
+    evidence for the same word. Such words take those along that touch them, if detection is not
+    quite sure of these either: a recognizer answers laughter or music with several words.
+    """
+    old = context.words[place.first : place.end]
+    if context.evidence is None or context.spoken_sound.score <= 0:
+        return []
+    read = [words_at(place, reading) for reading in readings]
+
+    def is_repeated(word: Word) -> bool:
+        same = (
+            any(
+                texts([one]) == texts([word])
+                and same_times(one, word)
+                and all(context.has_evidence([one]))
+                for one in words
+            )
+            for words in read
+        )
+        return sum(same) >= LEAST_REPEATED
+
+    doubts = [flag for flag in place.flags if flag.name == "ending"]
+    in_doubt = [
+        not all(context.has_evidence([word])) or any(has_word(flag, word) for flag in doubts)
+        for word in old
+    ]
+    dropped = [doubt and not is_repeated(word) for doubt, word in zip(in_doubt, old, strict=True)]
+    for order in (range(1, len(old)), range(len(old) - 2, -1, -1)):
+        for n in order:
+            near = old[n - order.step]
+            gap_s = max(near.start_s, old[n].start_s) - min(near.end_s, old[n].end_s)
+            if dropped[n - order.step] and gap_s < TOUCHING_S and not context.is_detected(old[n]):
+                dropped[n] = dropped[n] or not is_repeated(old[n])
+    return [word for word, is_dropped in zip(old, dropped, strict=True) if is_dropped]
