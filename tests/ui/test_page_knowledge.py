@@ -127,7 +127,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             browser.click(apply)
             apply.wait_for(state="hidden")  # a reload must come after the start
             tab.reload()
-            tab.get_by_text(re.compile(r"Done .*: 2 in step")).wait_for()
+            tab.get_by_text(re.compile(r"Done .*: 2 up to date")).wait_for()
             sent = odin.count("POST", "/add/file")
             assert sent == 2
             figure = tab.get_by_test_id("stMetric").filter(has_text=text("knowledge_in_step"))
@@ -143,7 +143,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
 
             # Upload of other files
             browser.enter(tab.get_by_label(text("knowledge_folder")), str(reports), "Enter")
-            browser.enter(tab.get_by_label(re.compile("Own metadata")), "team=research", "Tab")
+            browser.enter(tab.get_by_label(re.compile("Metadata, one")), "team=research", "Tab")
             tab.get_by_text("2 files").wait_for()
             press(tab, text("knowledge_send_files"))
             tab.get_by_text(re.compile(r"Uploaded .*: 2 in the project, 0 not")).wait_for()
