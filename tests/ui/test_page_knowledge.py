@@ -146,7 +146,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             browser.enter(tab.get_by_label(re.compile("Metadata, one")), "team=research", "Tab")
             tab.get_by_text("2 files").wait_for()
             press(tab, text("knowledge_send_files"))
-            tab.get_by_text(re.compile(r"Uploaded .*: 2 in the project, 0 not")).wait_for()
+            tab.get_by_text(re.compile(r"Uploaded .*: 2 in the project, 0 failed")).wait_for()
             held = [json.loads(row["metadata"]) for row in odin.documents().values()]
             assert {m.get("team") for m in held if "file_name" in m} == {"research"}
 
