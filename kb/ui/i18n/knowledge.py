@@ -30,6 +30,8 @@ EN: dict[str, str] = {
     "knowledge_none": "No finished recording yet.",
     "knowledge_send_all": "Send all that are not up to date ({count})",
     "knowledge_send": "Send selected ({count})",
+    "knowledge_send_sure": "Send {count} recordings to ODIN, for about {credits} credits at most?",
+    "knowledge_send_now": "Send",
     "knowledge_retry": "Retry failed ({count})",
     "knowledge_estimate": "{words} words, about {credits} credits at most",
     "knowledge_sent": "Sending {count} recordings.",
@@ -152,6 +154,9 @@ DE: dict[str, str] = {
     "knowledge_none": "Noch keine fertige Aufnahme.",
     "knowledge_send_all": "Alle senden, die nicht aktuell sind ({count})",
     "knowledge_send": "Ausgewählte senden ({count})",
+    "knowledge_send_sure": "{count} Aufnahmen an ODIN senden, für höchstens etwa {credits} "
+    "Credits?",
+    "knowledge_send_now": "Senden",
     "knowledge_retry": "Fehlgeschlagene erneut versuchen ({count})",
     "knowledge_estimate": "{words} Wörter, höchstens etwa {credits} Credits",
     "knowledge_sent": "{count} Aufnahmen werden gesendet.",

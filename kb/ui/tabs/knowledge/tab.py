@@ -28,6 +28,7 @@ from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.knowledge import ask, ask_library, connection, sync, upload
 from kb.ui.widgets import messages, row_selection
+from kb.ui.widgets.asked_button import ASKED_FROM, asked_button
 from kb.ui.widgets.tables import guarded_table
 
 NOT_SENT = "missing"
@@ -202,37 +203,37 @@ def _buttons(states: Sequence[tuple[LibraryEntry, str]], chosen: Sequence[str]) 
     st.caption(text("knowledge_choose_help"))
     with st.container(horizontal=True, key="knowledge-buttons", vertical_alignment="center"):
         if selected:
-            _button("knowledge_send", selected, primary=True)
+            _button("knowledge_send", states, selected, primary=True)
         if unsent:
-            _button("knowledge_send_all", unsent, primary=not selected)
+            _button("knowledge_send_all", states, unsent, primary=not selected)
         if failed:
-            _button("knowledge_retry", failed, primary=False)
-        cost = _estimate(states, selected or unsent)
-        if cost:
-            st.caption(cost, width="content")
+            _button("knowledge_retry", states, failed, primary=False)
+        if of := selected or unsent:
+            words, credits = _estimate(states, of)
+            st.caption(text("knowledge_estimate", words=words, credits=credits), width="content")
 
 
-def _button(label: str, ids: list[str], *, primary: bool) -> None:
-    st.button(
-        text(label, count=format_number(len(ids))),
-        key=label.replace("_", "-"),
-        type="primary" if primary else "secondary",
-        on_click=_send,
-        args=(ids,),
-    )
+def _button(
+    label: str, states: Sequence[tuple[LibraryEntry, str]], ids: list[str], *, primary: bool
+) -> None:
+    """Draw a button that sends these items; a question with the price comes before several."""
+    question = ""
+    if len(ids) >= ASKED_FROM:
+        _, credits = _estimate(states, ids)
+        question = text("knowledge_send_sure", count=format_number(len(ids)), credits=credits)
+    asked_button(
+        text(label, count=format_number(len(ids))), question, _send, (ids,),
+        key=label.replace("_", "-"), kind="primary" if primary else "secondary",
+        yes=text("knowledge_send_now"), about=ids,
+    )  # fmt: skip
 
 
-def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) -> str:
-    if not ids:
-        return ""
+def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) -> tuple[str, str]:
+    """Return how many words these items have, and for how many credits they are sent at most."""
     selected = frozenset(ids)
     words = sum(entry.word_count or 0 for entry, _ in states if entry.item.id in selected)
     rate = session.service().settings.odin_credits_per_10k_words
-    return text(
-        "knowledge_estimate",
-        words=format_number(words),
-        credits=format_number(words / 10_000 * rate, 2),
-    )
+    return format_number(words), format_number(words / 10_000 * rate, 2)
 
 
 def _send(ids: list[str]) -> None:
