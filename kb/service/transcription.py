@@ -6,17 +6,24 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kb.database import Database
 from kb.errors import UsageError
 from kb.hub.fetch_progress import Report
 from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
+from kb.jobs.queue.source_factory import SourceFactory
+from kb.library.filenames import file_title
 from kb.options import RunOptions
 from kb.pipeline import enrichment
+from kb.settings import Settings
+from kb.sources.listing.filters import VideoFilters
 from kb.storage import file_error, scratch_folder
 from kb.types import Transcript
+from kb.types.safe_text import hide_credentials
 
 SHORTEST_REFERENCE_S, LONGEST_REFERENCE_S = 2.0, 10.0  # as in OpenAI's service
 
@@ -26,6 +33,7 @@ class Transcription:
     """Transcription of files in the foreground."""
 
     session: InferenceSession
+    settings: Settings
 
     def options(self, options: RunOptions) -> TranscriptionOptions:
         """Return the transcription options of a run. Raises SettingsError."""
@@ -67,6 +75,39 @@ class Transcription:
             except OSError as error:
                 raise file_error(error, path) from error
             yield path
+
+    @contextmanager
+    def fetched(
+        self, address: str, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Iterator[Path]:
+        """Yield the sound at an address, in a file named by its title, until the block ends.
+
+        The library is neither read nor written: what a source remembers lies beside the file.
+        Raises UsageError for an address that does not name one medium, and the errors of sources.
+        """
+        with scratch_folder() as folder:
+            settings = self.settings.replace(
+                home=folder / "state", database_url="", keep="audio", witness=False, captions="",
+                thumbnail=False,
+            )  # fmt: skip
+            database = Database.open(settings)
+            try:
+                sources = SourceFactory(settings, database)
+                items = list(islice(sources.open(address, VideoFilters()), 2))
+                if len(items) != 1:
+                    raise UsageError(
+                        "transcribe.not_one",
+                        "{address} does not name one recording ({count}).",
+                        hint="Take all of it into the library: kb ingest ADDRESS --wait",
+                        address=hide_credentials(address),
+                        count="several" if items else "none",
+                    )
+                (folder / "fetched").mkdir()
+                found = sources.source_of(items[0]).fetch(items[0], folder / "fetched", progress)
+            finally:
+                database.close()
+            title = file_title(found.item.title) or "recording"
+            yield found.path.rename(folder / f"{title[:80]}{found.path.suffix}")
 
     def check_reference(self, path: Path) -> None:
         """Raise MediaUnavailable or UsageError for a recording that is no reference of a voice."""

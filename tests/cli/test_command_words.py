@@ -77,9 +77,9 @@ SAID = [
     Said(("vocabulary", "Harbour Talks"), 0, ("No list",), ("No item of",)),
     Said(("follow", "@talks", "--every", "5"), 2, ("A number alone is seconds", "6h")),
     Said(
-        ("transcribe", "https://me:word@example.org/a.mp4"),
-        2,
-        ("is an address", "kb ingest ADDRESS --wait"),
+        ("transcribe", "http://me:word@127.0.0.1:9/a.mp4"),
+        1,
+        ("Fetching http://", "127.0.0.1:9"),
         ("does not exist", "me:word"),
     ),
     Said(("cancel", "ID", "--json"), 0, ('"cancelled": []',)),

@@ -28,7 +28,7 @@ from kb.cli.options import (
 )
 from kb.cli.output import console
 from kb.cli.output.models import print_fetch_notice
-from kb.cli.output.progress import media_progress
+from kb.cli.output.progress import byte_progress, media_progress
 from kb.errors import MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service
@@ -51,7 +51,9 @@ def register(app: typer.Typer) -> None:
 def transcribe(
     files: Annotated[
         list[str],
-        typer.Argument(help="Any audio or video files; - reads one from standard input."),
+        typer.Argument(
+            help="Any audio or video files, or addresses of recordings; - reads standard input."
+        ),
     ],
     options: RunOptions,
     layout: SubtitleLayout,
@@ -64,7 +66,7 @@ def transcribe(
     speakers: Annotated[bool, typer.Option("--speakers", help="Find out who speaks, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Words of files, on stdout or in a folder; nothing is kept."""
+    """Words of files or links, on stdout or in a folder; nothing is kept."""
     request = ExportRequest(
         parse_formats("json" if as_json else format),
         options.timestamps,
@@ -93,7 +95,7 @@ def transcribe(
     )  # fmt: skip
     with ExitStack() as ended:
         ended.callback(service.close)
-        media = [_medium(service, name, ended) for name in files]
+        media = [_medium(work, name, ended) for name in files]
         for path in media:
             work.check(path)
         failed = [not _attempt(work, path, alone=len(media) == 1) for path in media]
@@ -101,15 +103,15 @@ def transcribe(
         raise typer.Exit(FAILED)
 
 
-def _medium(service: Service, name: str, ended: ExitStack) -> Path:
-    """Return the path of a file, or of what standard input holds, until `ended` is closed."""
+def _medium(work: _Work, name: str, ended: ExitStack) -> Path:
+    """Return the path of a file, or of what is fetched or read, until `ended` is closed."""
+    transcription = work.service.transcription
     if "://" in name:
-        raise UsageError(
-            "transcribe.address",
-            "{address} is an address, and this command reads files.",
-            hint="Take it into the library: kb ingest ADDRESS --wait",
-            address=hide_credentials(name),
-        )
+        console.print_note(f"Fetching {hide_credentials(name)}")
+        with byte_progress("download", shown=sys.stderr.isatty()) as progress:
+            path = ended.enter_context(transcription.fetched(name, progress))
+        work.origins[path] = name
+        return path
     if name != STDIN:
         return Path(name)
     if sys.stdin.isatty():
@@ -118,7 +120,7 @@ def _medium(service: Service, name: str, ended: ExitStack) -> Path:
             "Nothing is sent to standard input.",
             hint="For example: kb transcribe - < talk.mp4",
         )
-    return ended.enter_context(service.transcription.spooled(sys.stdin.buffer, STDIN_NAME))
+    return ended.enter_context(transcription.spooled(sys.stdin.buffer, STDIN_NAME))
 
 
 def _attempt(work: _Work, path: Path, *, alone: bool) -> bool:
@@ -147,7 +149,8 @@ class _Work:
         speakers: bool,
         several: bool,
     ) -> None:
-        self._service = service
+        self.service = service
+        self.origins: dict[Path, str] = {}  # of what was fetched
         self._request = request
         self._options = options
         self._output = output
@@ -160,7 +163,7 @@ class _Work:
         """Raise UsageError if a document of the file cannot be written where it is to be."""
         if self._output is None:
             return
-        exports = self._service.exports
+        exports = self.service.exports
         for name in exports.file_names(path.stem, self._request, self._options.language):
             other = self._names.setdefault(name, path)
             if other != path:
@@ -172,16 +175,16 @@ class _Work:
                     second=path,
                     name=name,
                 )
-            self._service.items.check_output(
+            self.service.items.check_output(
                 self._output / name,
-                source=_source(path),
+                source=self._source(path),
                 overwrite=self._overwrite,
                 medium=path,
             )
 
     def read(self, path: Path) -> bool:
         """Read a file, and print or write its documents; return False for a truncated one."""
-        service, options = self._service, self._options
+        service, options = self.service, self._options
         needed = service.models.needed_fetch(options)
         if needed is not None:
             print_fetch_notice(needed)
@@ -212,7 +215,7 @@ class _Work:
                 written = service.items.write(
                     self._output / each.file_name,
                     each.document,
-                    source=_source(path),
+                    source=self._source(path),
                     overwrite=self._overwrite,
                 )
                 console.print_note(f"Written: {written}")
@@ -222,6 +225,5 @@ class _Work:
         """Print a warning about a file; of several it names the file."""
         console.print_warning(f"{path.name}: {warning}" if self._several else warning)
 
-
-def _source(path: Path) -> str:
-    return f"file:{path.resolve()}"
+    def _source(self, path: Path) -> str:
+        return self.origins.get(path, f"file:{path.resolve()}")

@@ -203,9 +203,9 @@ DE: dict[str, tuple[str, str]] = {
         "Die Texte mehrerer Dateien brauchen einen Ordner.",
         "Einen nennen: -o ORDNER",
     ),
-    "transcribe.address": (
-        "{address} ist eine Adresse, und dieser Befehl liest Dateien.",
-        "In die Bibliothek aufnehmen: kb ingest ADRESSE --wait",
+    "transcribe.not_one": (
+        "{address} nennt nicht genau eine Aufnahme ({count}).",
+        "Alle in die Bibliothek aufnehmen: kb ingest ADRESSE --wait",
     ),
     "search.local_filters": (
         "--channel, --after und --before wählen Medien der Bibliothek, nicht des ODIN-Projekts.",
