@@ -39,6 +39,7 @@ MEDIA_EXTENSIONS: tuple[str, ...] = _VIDEO + _OTHER_VIDEO + _AUDIO + _OTHER_AUDI
 
 RENEWAL = "renewal"  # key of the record of a medium that its source replaced: run, duration_s, at
 RETENTION = "retention"  # key of the record of a medium that was deleted: at, rule, medium, bytes
+CHECKED = "checked"  # key of the record of the passages that a person has checked: run, spans, ...
 USER = "user"  # key of the record of what a person wrote about the item: tags, note, title
 STORED = "stored_media"  # key of the record of a medium in object storage: url, name, sha256, ...
 _MERGED_KEYS = ("files", "media", "published")
@@ -139,6 +140,21 @@ class LibraryEntry:
         return bool(
             self.review.get("accepted")
             and self.review.get("run", 1) == self.transcribed.get("run", 1)
+        )
+
+    @property
+    def checked_spans(self) -> tuple[tuple[float, float], ...]:
+        """The spans of the present transcript that a person has heard: start and end in seconds."""
+        value = self.record.get(CHECKED)
+        if not isinstance(value, dict) or value.get("run", 1) != self.transcribed.get("run", 1):
+            return ()
+        spans = value.get("spans")
+        return tuple(
+            (float(each[0]), float(each[1]))
+            for each in (spans if isinstance(spans, list) else ())
+            if isinstance(each, list | tuple)
+            and len(each) == 2
+            and all(isinstance(time, int | float) for time in each)
         )
 
     @property

@@ -14,14 +14,14 @@ from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
 from kb.jobs.queue.partial_files import parts_of
 from kb.library import Library, LibraryEntry, deep_link
-from kb.library.cache import library_cache
 from kb.library.user_files import UserFiles
 from kb.options import RunOptions
 from kb.pipeline import stages
-from kb.pipeline.hold import is_asked, is_misheard, uncertain_s, waits_for_review
+from kb.pipeline.hold import is_asked, is_misheard
 from kb.pipeline.item_medium import medium_of
 from kb.service import review_sheet
 from kb.service.removal import Removals
+from kb.service.review_order import waiting_entries
 from kb.service.revisions import Revisions, current_user, now, run_of
 from kb.service.uncertain_spans import UncertainSpan, uncertain_spans
 from kb.settings import Settings
@@ -97,8 +97,11 @@ class Review:
 
     def count(self) -> int:
         """Return the number of items that wait; only changed files are read again."""
-        entries = library_cache(self.library.media_folder).listing().entries
-        return sum(waits_for_review(entry) for entry in entries)
+        return len(self.waiting_entries())
+
+    def waiting_entries(self) -> tuple[LibraryEntry, ...]:
+        """Return the entries of the items that wait, in the order of `waiting`."""
+        return waiting_entries(self.library.media_folder)
 
     def waiting(self, limit: int | None = None) -> Iterator[ReviewItem]:
         """Yield the items that are held or doubtful and were not accepted.
@@ -106,9 +109,7 @@ class Review:
         Doubtful are uncertain seconds, and words of which many are likely wrong. Held items come
         first, then items in descending order of uncertain seconds.
         """
-        due = [entry for entry in self.library.entries() if waits_for_review(entry)]
-        due.sort(key=lambda entry: (entry.state != HELD, -uncertain_s(entry), entry.stem))
-        for entry in due[:limit]:
+        for entry in self.waiting_entries()[:limit]:
             try:
                 yield self._review_item(entry)
             except LibraryError as error:  # a damaged transcript must not hide the others

@@ -41,6 +41,18 @@ Change = Callable[[Sequence[Segment]], tuple[list[Segment], tuple[TextChange, ..
 """Return all segments after an edit, and the changes. Raises UsageError."""
 
 
+@dataclass(frozen=True, slots=True)
+class LineEdit:
+    """Another text for a segment (counted from 0); empty text removes the segment.
+
+    `expected` is the text before the edit, as displayed to the user; None if it was not displayed.
+    """
+
+    segment: int
+    text: str
+    expected: str | None = None
+
+
 def now() -> str:
     """Return the current time in the format of the library's files."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -102,29 +114,29 @@ class Revisions:
         that does not exist, and if the segment's text differs from `expected`.
         """
 
+        edit = LineEdit(segment_index, new_text, expected)
+        return self.edit_lines(item_id, [edit], by=by, note=note)
+
+    def edit_lines(
+        self, item_id: str, edits: Sequence[LineEdit], *, by: str = "", note: str = ""
+    ) -> Revision | None:
+        """Replace the texts of several segments in one revision; see `edit`.
+
+        Nothing is changed if one of the edits cannot be made.
+        """
+
         def change(
             segments: Sequence[Segment],
         ) -> tuple[list[Segment], tuple[TextChange, ...]]:
-            if not 0 <= segment_index < len(segments):
-                raise UsageError(
-                    "edit.no_segment",
-                    "{item_id} has no segment {number}: it has {count}.",
-                    hint="See their numbers with: kb review {item_id}",
-                    item_id=item_id,
-                    number=segment_index,
-                    count=len(segments),
-                )
-            found = collapse_whitespace(segments[segment_index].text)
-            if expected is not None and collapse_whitespace(expected) != found:
-                raise UsageError(
-                    "edit.changed",
-                    "Segment {number} of {item_id} was changed meanwhile: {found!r}.",
-                    hint="Look at it again, then edit it.",
-                    number=segment_index,
-                    item_id=item_id,
-                    found=found,
-                )
-            return edit_segment(segments, segment_index, new_text)
+            for each in edits:
+                _check(item_id, segments, each)
+            made = list(segments)
+            changes: list[TextChange] = []
+            # From the last one: an edit can remove its segment.
+            for each in sorted(edits, key=lambda edit: -edit.segment):
+                made, changed = edit_segment(made, each.segment, each.text)
+                changes += changed
+            return made, tuple(reversed(changes))
 
         return self.change(item_id, change, by=by, note=note)
 
@@ -304,6 +316,29 @@ class Revisions:
             yield
         finally:
             lock.release()
+
+
+def _check(item_id: str, segments: Sequence[Segment], edit: LineEdit) -> None:
+    """Raise UsageError for a segment that does not exist, or has another text than expected."""
+    if not 0 <= edit.segment < len(segments):
+        raise UsageError(
+            "edit.no_segment",
+            "{item_id} has no segment {number}: it has {count}.",
+            hint="See their numbers with: kb review {item_id}",
+            item_id=item_id,
+            number=edit.segment,
+            count=len(segments),
+        )
+    found = collapse_whitespace(segments[edit.segment].text)
+    if edit.expected is not None and collapse_whitespace(edit.expected) != found:
+        raise UsageError(
+            "edit.changed",
+            "Segment {number} of {item_id} was changed meanwhile: {found!r}.",
+            hint="Look at it again, then edit it.",
+            number=edit.segment,
+            item_id=item_id,
+            found=found,
+        )
 
 
 def _share(transcript: Transcript) -> float | None:

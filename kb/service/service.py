@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from kb.service.removal import Removals
     from kb.service.requests import Requests
     from kb.service.review import Review
+    from kb.service.review_inbox import Inbox
     from kb.service.revisions import Revisions
     from kb.service.search import Search
     from kb.service.speaker_names import SpeakerActs
@@ -275,6 +276,13 @@ class Service:
         from kb.service.review import Review
 
         return Review(self.settings, self.library, self.queue, self.revisions, self.removals)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """The doubtful passages of all items, one after the other."""
+        from kb.service.review_inbox import Inbox
+
+        return Inbox(self.library, self.queue, self.review, self.revisions)
 
     @cached_property
     def revisions(self) -> Revisions:

@@ -38,6 +38,7 @@ ITEM_FACTS: dict[str, Any] = {
     "renewal": {"run": 1, "duration_s": 60.0, "at": 1.0},
     "retention": {"at": 1.0, "rule": "keep_days", "medium": "gone.m4a", "bytes": 5},
     "user": {"tags": ["harbour"], "note": "for the report", "title": "The harbour"},
+    "checked": {"run": 1, "spans": [[12.0, 14.5]], "by": "a person", "at": "2026-03-01T00:00:00Z"},
     "review": {"accepted": True, "by": "a person", "at": "2026-03-01T00:00:00Z"},
 }
 # Keys that say how far the item's own work is: tests of adoption and repair have them.

@@ -255,7 +255,7 @@ function drawBar(player, data) {
   for (const [start] of data.chapters) if (start > 0) place("tick", start, null, "");
 }
 
-function drawLine(player, [start, clock, words, kind, who], number) {
+function drawLine(player, [start, clock, words, kind, who, tint], number) {
   const row = make("li", kind);
   const go = make("button", "go");
   go.tabIndex = -1;
@@ -267,7 +267,7 @@ function drawLine(player, [start, clock, words, kind, who], number) {
   });
   if (who) row.append(make("b", "who", who));
   row.append(go);
-  mark(player, body, words, []);
+  mark(player, body, words, [], tint);
   if (player.editable) {
     const pen = make("button", "pen", "✎");
     pen.tabIndex = -1;
@@ -279,12 +279,20 @@ function drawLine(player, [start, clock, words, kind, who], number) {
   return row;
 }
 
-// Mark the words of a search, or the places found by Find, in a line.
-function mark(player, body, words, places, chosen = -1) {
+// Mark the words of a search and those that are unsure, or the places found by Find, in a line.
+function mark(player, body, words, places, tint, chosen = -1) {
   body.replaceChildren();
   if (!places.length && !player.input.value) {
-    for (const part of words.split(WORD))
-      body.append(player.marks.has(part.toLowerCase()) ? make("mark", "", part) : part);
+    let at = 0;
+    for (const [first, end, strength, said] of tint) {
+      marked(player, body, words.slice(at, first));
+      const part = make("span", `t${strength}`);
+      part.title = said;
+      marked(player, part, words.slice(first, end));
+      body.append(part);
+      at = end;
+    }
+    marked(player, body, words.slice(at));
     return;
   }
   let from = 0;
@@ -294,6 +302,11 @@ function mark(player, body, words, places, chosen = -1) {
     from = end;
   });
   body.append(words.slice(from));
+}
+
+function marked(player, place, words) {
+  for (const part of words.split(WORD))
+    place.append(player.marks.has(part.toLowerCase()) ? make("mark", "", part) : part);
 }
 
 // Only one line has a tab stop (roving tabindex); arrow keys move it to other lines.
@@ -377,7 +390,7 @@ function paint(player, number) {
 
 function redraw(player, number, places, chosen = -1) {
   const body = player.rows[number]?.querySelector(".go > span");
-  if (body) mark(player, body, player.lines[number][2], places, chosen);
+  if (body) mark(player, body, player.lines[number][2], places, player.lines[number][5], chosen);
 }
 
 // Edit
@@ -412,8 +425,9 @@ function edit(player, number) {
     player.save({ item: player.drawn, line: number, start, was: words, text });
     // The next draw uses the server's text; until then the line shows the text of the edit.
     player.lines[number][2] = text;
+    player.lines[number][5] = [];
     close();
-    mark(player, row.querySelector(".go > span"), text, []);
+    mark(player, row.querySelector(".go > span"), text, [], []);
   };
   save.addEventListener("click", send);
   cancel.addEventListener("click", close);

@@ -13,8 +13,9 @@ from typing import Any
 
 import streamlit as st
 
+from kb.service.confidence import VERY_UNSURE, TextWord, unsure_words
 from kb.types import Chapter, Segment, SpeechSpan
-from kb.ui.i18n import text
+from kb.ui.i18n import format_number, text
 
 _HTML = """
 <div class="kb">
@@ -115,7 +116,7 @@ def as_data(state: PlayerState) -> dict[str, Any]:
         "label": text("player_alt", title=state.title),
         "editable": state.editable,
         "lines": [
-            [s.start_s, format_timestamp(s.start_s), s.text, _kind(state, number, s), who]
+            [s.start_s, format_timestamp(s.start_s), s.text, _kind(state, number, s), who, _tint(s)]
             for number, (s, who) in enumerate(zip(state.segments, speakers, strict=True))
         ],
         "gaps": [
@@ -141,6 +142,26 @@ def as_data(state: PlayerState) -> dict[str, Any]:
             )
         },
     }
+
+
+def _tint(segment: Segment) -> list[list[Any]]:
+    """Return the words of which the recognizer was unsure, with their places in the text."""
+    if segment.text != " ".join(segment.text.split()):
+        return []  # the places are those of the text on one line
+    return tints(unsure_words(segment))
+
+
+def tints(words: Sequence[TextWord]) -> list[list[Any]]:
+    """Return the words to be tinted: first character, end, strength (1 or 2) and the tooltip."""
+    return [
+        [
+            word.first,
+            word.end,
+            2 if word.probability < VERY_UNSURE else 1,
+            text("confidence", share=format_number(100 * word.probability)),
+        ]
+        for word in words
+    ]
 
 
 def _speakers(segments: Sequence[Segment]) -> list[str]:

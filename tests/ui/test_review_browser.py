@@ -1,0 +1,93 @@
+"""The review inbox in a browser: passages are heard, accepted, corrected and skipped with keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.service import Service
+from kb.types import QualityFlag, Transcript, WindowReport
+from tests.support import browser
+from tests.support.app_server import dashboard
+from tests.support.library_pages import HARBOUR, add_item
+from tests.support.page_library import home
+
+__all__ = ["home"]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def doubtful(*spans: tuple[float, float]) -> Any:
+    flags = tuple(QualityFlag("repeats", start, end, 9.0, 4.0) for start, end in spans)
+
+    def change(transcript: Transcript) -> Transcript:
+        first = transcript.segments[1]
+        words = (replace(first.words[0], probability=0.31), *first.words[1:])
+        segments = (transcript.segments[0], replace(first, words=words), *transcript.segments[2:])
+        return replace(
+            transcript,
+            segments=segments,
+            windows=(WindowReport(0.0, 30.0, 10.0, 8.0, (), flags),),
+            coverage=replace(transcript.coverage, suspect_s=10.0),
+        )
+
+    return change
+
+
+def test_doubtful_passages_are_decided_one_after_the_other_with_keys(
+    home: Path, tmp_path: Path
+) -> None:
+    browser.require_browser()
+    first = add_item(change=doubtful((4.0, 7.0), (20.0, 22.0), (40.0, 42.0)), covered_s=20.0)
+    second = add_item(HARBOUR.parent / "Midnight on the railway.mp4", change=doubtful((2.0, 5.0)))
+    server = dashboard(home, tmp_path / "log", KB_APP_WORKER="false")
+    with server as address, browser.browser() as chromium:
+        tab = chromium.new_page(viewport={"width": 1280, "height": 900})
+        tab.set_default_timeout(browser.STEP_MS)
+        browser.watch_player(tab)
+        tab.goto(f"{address}/?tab=Review")
+        at(tab, "0:04 – 0:07")
+        assert browser.serious_violations(tab) == []
+        tab.get_by_title("Confidence 31").wait_for()
+        # Space plays the passage with a little around it.
+        tab.keyboard.press(" ")
+        browser.wait_player_at(tab, 3.4, 8.0)
+
+        tab.keyboard.press("a")
+        at(tab, "0:20 – 0:50")  # the next one is played at once
+        browser.wait_player_at(tab, 19.4, 50.6)
+        tab.keyboard.press("e")
+        lines = tab.locator(".lines textarea")
+        lines.first.wait_for()
+        browser.enter(lines.first, "Ahab was here")
+        tab.keyboard.press("Escape")  # leaves the words as they were
+        lines.first.wait_for(state="detached")
+        tab.keyboard.press("b")
+        at(tab, "0:04 – 0:07")
+        tab.get_by_text("Accepted", exact=True).first.wait_for()
+        tab.keyboard.press("n")
+        at(tab, "0:20 – 0:50")
+        tab.keyboard.press("e")
+        browser.enter(lines.first, "Ahab was here")
+        lines.first.press("Control+Enter")
+        # The last passage of the first item: it is accepted, and the next item is shown.
+        at(tab, "0:02 – 0:05")
+        tab.get_by_text("the recording counts as done").first.wait_for()
+        tab.keyboard.press("n")
+        tab.get_by_text("You skipped the other passages").wait_for()
+        browser.press(tab, "Start again")
+        at(tab, "0:02 – 0:05")
+        tab.get_by_role("button", name="Accept the whole recording").click()
+        tab.get_by_text("Nothing to review").wait_for()
+    service = Service()
+    assert [service.items.entry(each).accepted for each in (first, second)] == [True, True]
+    assert "Ahab was here" in service.items.transcript(first).text
+    assert len(service.items.transcript(first).revisions) == 1
+    service.close()
+
+
+def at(tab: Any, span: str) -> None:
+    """Wait until the passage with these times is shown."""
+    tab.get_by_text(span).first.wait_for()
