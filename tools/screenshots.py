@@ -123,7 +123,7 @@ def shoot_notes(b: Browser, folder: Path, everything: Path) -> None:
             asked = {"answer": "/?tab=Publish"}
             shoot_all(b, address, asked, everything, ask_library)
             done = {"answer-german": "/?tab=Publish&lang=de"}
-            shoot_all(b, address, done, everything)
+            shoot_all(b, address, done, everything, ask_library)
     for name in settings:
         os.environ.pop(name, None)
 

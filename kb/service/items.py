@@ -12,7 +12,7 @@ from kb.errors import KBError, UsageError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import FAILED, RUNNING, ItemRow, ItemSummary, shown_until
-from kb.jobs.queue.outbox_states import MISSING, SYNCED, OutboxEntry
+from kb.jobs.queue.outbox_states import CHANGED, MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.jobs.queue.request_settings import shown_settings
 from kb.jobs.queue.retry_schedule import end_of_tries
@@ -34,7 +34,6 @@ from kb.transcript.time_order import check_times
 from kb.types import MediaItem, SubtitleLayout, Timestamps, Transcript
 from kb.types.clock import known_time
 
-CHANGED = "changed"  # synced once, and the library has another text since
 _COMPARED_EXACTLY = 50  # items; for more, only those whose files have changed are compared
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kb.errors import UsageError
 from kb.jobs import publisher
+from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.outbox_states import OutboxEntry
-from kb.library import Library
+from kb.jobs.queue.outbox_states import CHANGED, SYNCED, OutboxEntry
+from kb.library import Library, LibraryEntry
 from kb.settings import Settings
 from kb.sinks import REMOTE, check_sink
 from kb.sinks.markdown_folder import FolderSink
@@ -65,17 +67,28 @@ class Publisher(publisher.Publisher):
         """Queue an item for the remote knowledge base. Raises LibraryError."""
         self._queue.send(item_id, [REMOTE])
 
-    def states(self, ids: Sequence[str]) -> dict[str, OutboxEntry]:
+    def states(self, entries: Sequence[LibraryEntry]) -> dict[str, OutboxEntry]:
         """Return the states of items in the remote knowledge base, by id. Raises LibraryError.
 
-        Items that were never queued for it are absent.
+        Items that were never queued for it are absent. An item whose text is another than the one
+        that was sent is `changed`.
         """
+        known = {entry.item.id: entry for entry in entries}
+        content = PublishedContent(self._limits, self.library, self._queue.database)
+        rows = self._queue.outbox.for_items(list(known))
         return {
-            item_id: entry
-            for item_id, entries in self._queue.outbox.for_items(ids).items()
-            for entry in entries
-            if entry.sink == REMOTE
+            row.item_id: replace(row, status=CHANGED)
+            if row.status == SYNCED
+            and content.differs_since(known[row.item_id], row.sink, row.updated_at)
+            else row
+            for found in rows.values()
+            for row in found
+            if row.sink == REMOTE
         }
+
+    def last_change(self) -> float:
+        """Return when a delivery to the remote knowledge base last changed, in epoch seconds."""
+        return self._queue.outbox.last_change(REMOTE)
 
     def may_read(self, path: Path) -> bool:
         """Return whether files of a path may be sent: see `KB_SHARED`."""

@@ -32,6 +32,7 @@ from kb.jobs.queue.item_states import ACTIVE as ACTIVE
 from kb.jobs.queue.item_states import STATES as STATES
 from kb.jobs.queue.machine_needs import UnmetNeed as UnmetNeed
 from kb.jobs.queue.outbox_states import CANCELLED as CANCELLED
+from kb.jobs.queue.outbox_states import CHANGED as CHANGED
 from kb.jobs.queue.outbox_states import FAILED as FAILED
 from kb.jobs.queue.outbox_states import HELD as HELD
 from kb.jobs.queue.outbox_states import IN_PROGRESS as IN_PROGRESS

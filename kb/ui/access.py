@@ -100,6 +100,11 @@ def page_settings() -> Settings:
     return _shared(settings) if others and not settings.shared else settings
 
 
+def signs_in() -> bool:
+    """Return whether visitors sign in, so that `visitor` tells them apart."""
+    return oidc_enabled() or bool(get_settings().password.get_secret_value())
+
+
 def visitor() -> str:
     """Return the name of this visitor for the log of actions: an address, or a session's name."""
     if oidc_enabled():

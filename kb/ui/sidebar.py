@@ -12,10 +12,11 @@ from kb.service.option_suggestions import option_suggestions
 from kb.service.worker_supervisor import WorkerView, worker_supervisor
 from kb.settings import Settings, env_file
 from kb.ui import access, i18n, session, status
-from kb.ui.i18n import language_text, text
+from kb.ui.i18n import language_text, plural_text, text
 from kb.ui.tabs.ingest import preset_cards
 from kb.ui.web.request_guard import SIGN_OUT
 from kb.ui.widgets import messages
+from kb.ui.widgets.asked_button import asked_button
 from kb.ui.widgets.clock_note import zone_note
 
 REFRESH_S = 3
@@ -58,17 +59,17 @@ def _live() -> None:
 
 
 def _worker(service: Service, view: WorkerView) -> None:
-    running = bool(service.queue.counts()["running"])
-    st.markdown(f"**{text('worker')}**  \n{status.worker_state(view, running=running)}")
+    running = service.queue.counts()["running"]
+    st.markdown(f"**{text('worker')}**  \n{status.worker_state(view, running=bool(running))}")
     if view.state in _GOING and worker_supervisor().started_by_itself():
         st.caption(text("worker_with_page"))
     problem: KBError | None = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
         messages.error(problem)
     if view.count:
-        st.button(
-            text("worker_stop"), key="worker-stop",
-            on_click=_stop, disabled=view.state == "stopping", width="stretch",
+        asked_button(
+            text("worker_stop"), plural_text("worker_stop_sure", running) if running else "", _stop,
+            key="worker-stop", disabled=view.state == "stopping", width="stretch",
         )  # fmt: skip
     else:
         st.button(

@@ -284,3 +284,11 @@ def press(page: Any, name: str) -> None:
     """
     expect(button(page, name)).to_have_count(1, timeout=STEP_MS)
     click(button(page, name).first)
+
+
+def confirm(page: Any, name: str, yes: str = "") -> None:
+    """Click a button that asks first, and answer with `yes`; without it, with the same name."""
+    press(page, name)
+    question = page.locator('[class*="st-key-question-"]')
+    question.wait_for()
+    press(question, yes or name)

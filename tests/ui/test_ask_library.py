@@ -82,6 +82,20 @@ def test_an_answer_plays_from_its_words(
 
 
 @pytest.mark.slow
+def test_answers_belong_to_who_asked_and_earlier_ones_stay(service: Service) -> None:
+    """Without a language model: the passages are the answer."""
+    mine = ask(page(tab="Publish"), service, QUESTION)
+    assert QUOTE in page_text(mine)
+    other = page(tab="Publish")
+    assert QUESTION not in page_text(other) and QUOTE not in page_text(other)
+    ask(mine, service, "Kiruna")
+    assert [QUESTION in each.label for each in mine.expander].count(True) == 1
+    asked = texts.EN["knowledge_asked"].format(question="Kiruna")
+    assert asked in page_text(mine)
+    assert asked not in page_text(run_page(other))
+
+
+@pytest.mark.slow
 def test_a_refusal_is_shown_with_its_reason(
     service: Service, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,7 @@ from kb.ui.i18n import plural_text, text
 from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
-from tests.support.browser import button, click, enter, press, wait_page_ready
+from tests.support.browser import button, click, confirm, enter, press, wait_page_ready
 from tests.support.error_source import sentence
 from tests.support.hostile import unpacked
 from tests.support.library_pages import HARBOUR, add_item
@@ -273,7 +273,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     press(tab, text("knowledge_send", count="1"))
     tab.get_by_text(text("knowledge_sent_one")).wait_for()
     left = len(unsent) - held - 1
-    press(tab, text("knowledge_send_all", count=str(left)))
+    confirm(tab, text("knowledge_send_all", count=str(left)), text("knowledge_send_now"))
     button(tab, text("knowledge_send_all", count=str(left))).wait_for(state="detached")
     until(lambda: sum(not delivery(service, row) for row in ids(service)) == held, "all sent")
 
@@ -340,7 +340,7 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
     press(tab, text("gpu_preset_save"))
     tab.get_by_text(text("gpu_preset_saved", name="nacht")).wait_for()
     assert load_presets(site.presets)["nacht"].workers == 2
-    press(tab, text("gpu_preset_remove"))
+    confirm(tab, text("gpu_preset_remove"))
     tab.get_by_text(text("gpu_preset_removed", name="nacht")).wait_for()
     assert "nacht" not in load_presets(site.presets)
 

@@ -305,7 +305,7 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
                           ("cancel", "cancelled"), ("retry", "queued")):  # fmt: skip
         press(tab, text(f"queue_{action}"))
         if action == "cancel":
-            press(tab, text("queue_sure_yes"))
+            press(tab, text("sure_yes"))
         until(lambda state=state: service.queue.counts()[state] == before, action)  # type: ignore[misc]
     press(tab, text("queue_clear"))
     # The button of the run before may be there for a moment beside the new one.

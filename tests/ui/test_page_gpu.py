@@ -159,7 +159,15 @@ def test_a_preset_is_changed_made_and_removed(presets: Path) -> None:
     assert load_presets(presets)["nacht"].workers == 1
     assert app.selectbox("preset_edit").value == "nacht"
     press(app, "gpu_preset_remove")
+    assert text("gpu_preset_remove_sure", name="nacht") in page_text(app)
+    press(app, "sure_no")
+    assert "nacht" in load_presets(presets)
+    press(app, "gpu_preset_remove")
+    press(app, "gpu_preset_remove")
     assert "nacht" not in load_presets(presets)
+    # The form shows the preset that the box names.
+    assert app.selectbox("preset_edit").value == "optimiert"
+    assert app.text_input(field(app, "name")).value == "optimiert"
 
 
 @pytest.mark.slow
@@ -178,6 +186,7 @@ def test_mistakes_are_reported_with_line_and_field_and_change_nothing(presets: P
     assert f"overlap_s {mistake}" in app.error[0].value.replace("\\", "")
     app.selectbox("preset_edit").select("optimiert")
     run_page(app)
+    press(app, "gpu_preset_remove")
     press(app, "gpu_preset_remove")
     assert sentence("page.preset_in_use", name="optimiert") in page_text(app)
     app.selectbox("preset_edit").select("")

@@ -1,14 +1,19 @@
-"""The Knowledge base tab in a browser, with a service on loopback."""
+"""The Publish tab, also in a browser, with a service on loopback."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import TextInput
 
+from kb.service import Service
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import text
 from tests.fakes.odin import KEY, SECRET, FakeOdin
@@ -26,15 +31,63 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     get_settings.cache_clear()
 
 
-def test_without_a_key_it_says_where_to_put_one(home: Path) -> None:
+def test_project_key_and_secret_are_set_on_one_card(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = tmp_path / "own.env"
+    stored.write_text("# mine\n", encoding="utf-8")
+    monkeypatch.setenv("KB_ENV_FILE", str(stored))
+    get_settings.cache_clear()
     add_item()
     app = page(tab="Publish")
-    assert text("knowledge_no_key_hint") in page_text(app)
+    assert text("knowledge_not_set") in page_text(app)
     assert "The harbour in winter" in str(app.dataframe[0].value)
-    assert not app.get("plan")
-    app.button("knowledge-settings").click().run()
+    assert not [button for button in app.button if button.key == "plan"]
+    project = get_settings().odin_project_id
+    field(app, "odin_project_id").set_value("another-project")
+    field(app, "odin_api_key").set_value(KEY)
+    field(app, "odin_api_secret").set_value(SECRET)
+    app.button("odin-save").click().run()
     assert not app.exception
-    assert text("secrets") in page_text(app)
+    settings = get_settings()
+    assert settings.odin_project_id == "another-project" != project
+    assert settings.odin_api_key.get_secret_value() == KEY
+    assert settings.odin_api_secret.get_secret_value() == SECRET
+    assert text("knowledge_saved") in page_text(app)
+    assert [button for button in app.button if button.key == "plan"]
+    # Neither is sent to the browser, and empty fields keep them.
+    sent = str([element.proto for element in app.main])
+    assert KEY not in sent and SECRET not in sent
+    app.button("odin-save").click().run()
+    assert text("defaults_unchanged") in page_text(app)
+    assert get_settings().odin_api_key.get_secret_value() == KEY
+
+
+def field(app: AppTest, name: str) -> TextInput:
+    return next(box for box in app.text_input if str(box.key).startswith(f"odin-{name}-"))
+
+
+def test_a_changed_text_is_changed_and_not_up_to_date(home: Path, tmp_path: Path) -> None:
+    with FakeOdin(tmp_path / "odin") as odin:
+        with pytest.MonkeyPatch.context() as patch:
+            names = Settings.model_fields
+            for name, value in odin.settings().items():
+                patch.setenv(str(names[name].alias), str(value))
+            get_settings.cache_clear()
+            item_id = add_item()
+            with closing(Service()) as service:
+                assert service.publisher.publish("odin", [item_id]).ok
+            assert figure(page(tab="Publish"), "knowledge_in_step") == "1"
+            # Transcribed again, without the last line and without publishing it.
+            add_item(change=lambda made: replace(made, segments=made.segments[:-1]))
+            app = page(tab="Publish")
+        assert (figure(app, "knowledge_in_step"), figure(app, "knowledge_changed")) == ("0", "1")
+        assert text("published_changed") in str(app.dataframe[0].value)
+        assert text("knowledge_send_all", count="1") in [button.label for button in app.button]
+
+
+def figure(app: AppTest, key: str) -> str:
+    return next(str(each.value) for each in app.metric if each.label == text(key))
 
 
 @pytest.mark.browser
@@ -74,7 +127,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             browser.click(apply)
             apply.wait_for(state="hidden")  # a reload must come after the start
             tab.reload()
-            tab.get_by_text(re.compile(r"Done .*: 2 in step")).wait_for()
+            tab.get_by_text(re.compile(r"Done .*: 2 up to date")).wait_for()
             sent = odin.count("POST", "/add/file")
             assert sent == 2
             figure = tab.get_by_test_id("stMetric").filter(has_text=text("knowledge_in_step"))
@@ -90,10 +143,10 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
 
             # Upload of other files
             browser.enter(tab.get_by_label(text("knowledge_folder")), str(reports), "Enter")
-            browser.enter(tab.get_by_label(re.compile("Own metadata")), "team=research", "Tab")
+            browser.enter(tab.get_by_label(re.compile("Metadata, one")), "team=research", "Tab")
             tab.get_by_text("2 files").wait_for()
             press(tab, text("knowledge_send_files"))
-            tab.get_by_text(re.compile(r"Uploaded .*: 2 in the project, 0 not")).wait_for()
+            tab.get_by_text(re.compile(r"Uploaded .*: 2 in the project, 0 failed")).wait_for()
             held = [json.loads(row["metadata"]) for row in odin.documents().values()]
             assert {m.get("team") for m in held if "file_name" in m} == {"research"}
 

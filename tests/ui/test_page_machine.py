@@ -13,7 +13,7 @@ from kb.service import Service, tasks
 from kb.settings import PROJECT_ROOT, Settings
 from kb.ui.i18n import text
 from tests.fakes.youtube import Channel, FakeYouTube
-from tests.support.browser import click, enter, press, serious_violations, wait_page_ready
+from tests.support.browser import click, confirm, enter, press, serious_violations, wait_page_ready
 from tests.support.waiting import until
 
 KEY = "AIzaSyD-PROBE_0123456789abcdefghijklmn"
@@ -70,7 +70,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         tab.get_by_text(f"{KEY[:4]}…{KEY[-4:]}").first.wait_for()
         press(tab, text("keys_test"))
         tab.get_by_text(re.compile(r"Key AIza….{4}: ready")).wait_for()
-        press(tab, text("keys_remove"))
+        confirm(tab, text("keys_remove"))
         tab.get_by_text(text("keys_none")).wait_for()
         assert KEY not in keys.read_text()
 
@@ -82,7 +82,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         assert SECRET in env.read_text()
         # The field with the typed text goes with the form, after the message.
         until(lambda: SECRET not in tab.content(), "the page without the secret")
-        press(tab, text("secret_remove"))
+        confirm(tab, text("secret_remove"))
         tab.get_by_text("API_SECRET is removed.").wait_for()
         assert SECRET not in env.read_text()
         nothing_in_the_way(tab)
@@ -100,7 +100,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         tab.get_by_text("@talks is followed.").wait_for()
         service = Service(Settings(KB_HOME=str(home)))
         assert [each.reference for each in service.subscriptions.list()] == ["@talks"]
-        press(tab, text("follow_remove"))
+        confirm(tab, text("follow_remove"))
         tab.get_by_text("@talks is no longer followed.").wait_for()
         assert service.subscriptions.list() == ()
         service.close()

@@ -65,6 +65,10 @@ def test_a_key_is_added_shown_by_its_ends_and_removed(home: Path, tmp_path: Path
     assert KEY not in everything(app)
     assert (tmp_path / "keys.txt").read_text() == f"{KEY}\n"
     press(app, "keys_remove")
+    assert (tmp_path / "keys.txt").read_text(), "removed before the answer"
+    press(app, "sure_no")
+    press(app, "keys_remove")
+    press(app, "keys_remove")
     assert (tmp_path / "keys.txt").read_text() == ""
     assert text("keys_none") in page_text(app)
 
@@ -106,8 +110,10 @@ def test_a_secret_is_written_and_never_sent_back(home: Path, tmp_path: Path) -> 
     assert get_settings().odin_api_secret.get_secret_value() == SECRET
     assert SECRET in (tmp_path / ".env").read_text()
     assert SECRET not in everything(app)
-    app.button("secret-remove-API_SECRET").click()
-    run_page(app)
+    for step in ("secret-remove-API_SECRET", "secret-remove-API_SECRET-yes"):
+        assert get_settings().odin_api_secret.get_secret_value() == SECRET, "before the answer"
+        app.button(step).click()
+        run_page(app)
     assert SECRET not in (tmp_path / ".env").read_text()
     assert not get_settings().odin_api_secret.get_secret_value()
 
@@ -173,6 +179,7 @@ def test_following_and_no_longer(home: Path) -> None:
     (followed,) = service.subscriptions.list()
     assert (followed.reference, followed.every_s) == ("@talks", 86_400.0)
     assert RunOptions.from_dict(followed.options) == RunOptions()
+    press(app, "follow_remove")
     press(app, "follow_remove")
     assert service.subscriptions.list() == ()
     service.close()

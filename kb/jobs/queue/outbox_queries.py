@@ -57,6 +57,14 @@ class OutboxQueries:
             }
 
     @repeated
+    def last_change(self, sink: str) -> float:
+        """Return when a delivery to a knowledge base last changed, in epoch seconds; 0 if never."""
+        c = deliveries.c
+        with self._database.begin() as connection:
+            newest = connection.scalar(sa.select(sa.func.max(c.updated_at)).where(c.sink == sink))
+        return float(newest or 0.0)
+
+    @repeated
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of items in each state, by knowledge base."""
         c = deliveries.c

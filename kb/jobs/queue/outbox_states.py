@@ -13,6 +13,7 @@ WAITING = "waiting"  # until `due_at`; `error` has the reason
 SYNCING = "syncing"  # sent; the knowledge base indexes it and is polled at `due_at`
 SYNCED, FAILED = "synced", "failed"
 HELD = "held"  # to be published, but its item is held for review
+CHANGED = "changed"  # shown only: synced once, and the library has another text since
 CANCELLED = "cancelled"  # cancelled by a person; sent only after another request
 AWAITS_STEPS = "publish.awaits_steps"  # code of an entry that waits for the steps of its item
 IN_PROGRESS, DEFERRED = (QUEUED, SENDING), (WAITING, SYNCING)

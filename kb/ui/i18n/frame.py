@@ -10,6 +10,8 @@ EN: dict[str, str] = {
     "tab_review": "Review",
     "tab_publish": "Publish",
     "tab_settings": "Settings",
+    "sure_yes": "Yes",
+    "sure_no": "No",
     # Sidebar
     "language_switch": "Language",
     "worker": "Worker",
@@ -24,6 +26,10 @@ EN: dict[str, str] = {
     "worker_with_page": "Started with the dashboard; keeps running when you close the page.",
     "worker_start": "Start the worker",
     "worker_stop": "Stop the worker",
+    "worker_stop_sure": "Stop the worker? {count} recordings are under way; they go on when it "
+    "starts again.",
+    "worker_stop_sure_one": "Stop the worker? 1 recording is under way; it goes on when it starts "
+    "again.",
     "worker_hung": "not responding; start it again",
     "worker_crashes": "The worker ended {count} times since {since} without signing off; "
     "{finished} items were finished in this time.",
@@ -78,6 +84,8 @@ DE: dict[str, str] = {
     "tab_review": "Durchsicht",
     "tab_publish": "Veröffentlichen",
     "tab_settings": "Einstellungen",
+    "sure_yes": "Ja",
+    "sure_no": "Nein",
     "language_switch": "Sprache",
     "worker": "Arbeiter",
     "worker_ready": "bereit",
@@ -91,6 +99,10 @@ DE: dict[str, str] = {
     "worker_with_page": "Startet mit der Oberfläche und läuft weiter, wenn die Seite zu ist.",
     "worker_start": "Arbeiter starten",
     "worker_stop": "Arbeiter anhalten",
+    "worker_stop_sure": "Arbeiter anhalten? {count} Aufnahmen sind in Arbeit; sie gehen weiter, "
+    "wenn er wieder startet.",
+    "worker_stop_sure_one": "Arbeiter anhalten? 1 Aufnahme ist in Arbeit; sie geht weiter, wenn er "
+    "wieder startet.",
     "worker_hung": "antwortet nicht; neu starten",
     "worker_crashes": "Der Arbeiter endete seit {since} {count} Mal, ohne sich abzumelden; "
     "{finished} Einträge wurden in dieser Zeit fertig.",

@@ -27,6 +27,7 @@ EN: dict[str, str] = {
     "keys_test": "Test",
     "keys_test_help": "Asks YouTube for one video: one unit.",
     "keys_remove": "Remove",
+    "keys_remove_sure": "Remove {shown}? It is not kept anywhere else.",
     "keys_remove_help": "Takes {shown} out of the file.",
     "keys_new": "Another key",
     "keys_new_placeholder": "AIza…",
@@ -44,6 +45,7 @@ EN: dict[str, str] = {
     "secret_value": "New value of {name}",
     "secret_save": "Save",
     "secret_remove": "Remove",
+    "secret_remove_sure": "Remove {name}? It is not kept anywhere else.",
     "secret_saved": "{name} is saved.",
     "secret_removed": "{name} is removed.",
     # Defaults
@@ -87,6 +89,7 @@ EN: dict[str, str] = {
     "follow_leave": "Leave it as it was",
     "follow_changed": "{reference} is changed. Turn, hours and pace hold for what waits, too.",
     "follow_remove": "Unfollow",
+    "follow_remove_sure": "Stop following {reference}? Its recordings stay.",
     "follow_added": "{reference} is followed.",
     "follow_removed": "{reference} is no longer followed.",
     "follow_line": "every {every} · next look {next}",
@@ -240,6 +243,7 @@ DE: dict[str, str] = {
     "keys_test": "Testen",
     "keys_test_help": "Fragt YouTube nach einem Video: eine Einheit.",
     "keys_remove": "Entfernen",
+    "keys_remove_sure": "{shown} entfernen? Er steht sonst nirgends.",
     "keys_remove_help": "Nimmt {shown} aus der Datei.",
     "keys_new": "Weiterer Schlüssel",
     "keys_new_placeholder": "AIza…",
@@ -256,6 +260,7 @@ DE: dict[str, str] = {
     "secret_value": "Neuer Wert von {name}",
     "secret_save": "Speichern",
     "secret_remove": "Entfernen",
+    "secret_remove_sure": "{name} entfernen? Der Wert steht sonst nirgends.",
     "secret_saved": "{name} ist gespeichert.",
     "secret_removed": "{name} ist entfernt.",
     "defaults_help": "Werden nach {path} geschrieben. Diese Seite nimmt sie sofort, ein Arbeiter "
@@ -299,6 +304,7 @@ DE: dict[str, str] = {
         "{reference} ist geändert. Reihenfolge, Tageszeit und Tempo gelten auch für Wartendes."
     ),
     "follow_remove": "Nicht mehr verfolgen",
+    "follow_remove_sure": "{reference} nicht mehr verfolgen? Die Aufnahmen bleiben.",
     "follow_added": "{reference} wird verfolgt.",
     "follow_removed": "{reference} wird nicht mehr verfolgt.",
     "follow_line": "alle {every} · nächster Blick {next}",

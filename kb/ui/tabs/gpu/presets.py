@@ -11,6 +11,7 @@ from kb.service.views import FIGURES, RANGES, Preset
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages
+from kb.ui.widgets.asked_button import asked_button
 
 _CHOICE, _CREATED, _FLASH_KEY = "preset_edit", "preset_made", "presets"
 _TEXT = "preset_text"
@@ -75,14 +76,16 @@ def _form(presets: Mapping[str, Preset], content: str) -> None:
             key=f"preset-label-{mark}",
         )
         values = _fields(shown, mark)
-        with st.container(horizontal=True):
-            saved = st.form_submit_button(text("gpu_preset_save"), type="primary")
-            removed = bool(chosen) and st.form_submit_button(text("gpu_preset_remove"))
+        saved = st.form_submit_button(text("gpu_preset_save"), type="primary")
+    if chosen:
+        name_shown = messages.escape_markdown(str(chosen))
+        asked_button(
+            text("gpu_preset_remove"), text("gpu_preset_remove_sure", name=name_shown), _remove,
+            (str(chosen), content), key="preset-remove", yes=text("gpu_preset_remove"),
+        )  # fmt: skip
     if saved:
         known = "" if chosen else next((n for n in presets if n == str(name).strip()), "")
         _save(str(name).strip(), {"label": label, **values}, content, existing=known)
-    elif removed:
-        _remove(str(chosen), content)
 
 
 def _new_preset(presets: Mapping[str, Preset]) -> Preset:
@@ -145,10 +148,12 @@ def _save(name: str, values: Mapping[str, object], content: str, *, existing: st
 
 
 def _remove(name: str, content: str) -> None:
+    """Remove a preset; the form shows the one in force afterwards. For callbacks."""
     try:
         service = session.service()
-        in_force = service.settings.preset
-        if service.presets.find(in_force, service.presets.check(content)).name == name:
+        presets = service.presets.check(content)
+        in_force = service.presets.find(service.settings.preset, presets).name
+        if in_force == name:
             raise SettingsError(
                 "page.preset_in_use",
                 "The preset {name} is in force (KB_PRESET).",
@@ -158,8 +163,11 @@ def _remove(name: str, content: str) -> None:
         service.presets.remove(name, expected=content)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
-        st.rerun()
-    _flash_and_rerun(text("gpu_preset_removed", name=name))
+        return
+    # The browser keeps the removed name in its field until it is given another one.
+    st.session_state[_CHOICE] = in_force
+    st.session_state.pop(_TEXT, None)
+    messages.flash(_FLASH_KEY, text("gpu_preset_removed", name=name))
 
 
 def _flash_and_rerun(words: str) -> None:

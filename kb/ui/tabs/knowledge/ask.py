@@ -9,14 +9,14 @@ import streamlit as st
 
 from kb.ui import session
 from kb.ui.i18n import text
-from kb.ui.widgets import messages, task_progress
+from kb.ui.widgets import messages, own_answers, task_progress
 from kb.ui.widgets.player import format_timestamp
 
 _QUESTION = "question"
 
 
 def render() -> None:
-    """Draw the question and the newest answer."""
+    """Draw the question and the answers of this visitor."""
     st.markdown(f"##### {text('knowledge_ask')}")
     with (
         st.form("ask", border=False),
@@ -34,17 +34,15 @@ def render() -> None:
             on_click=_ask,
             disabled=task_progress.running("ask"),
         )
-    task = task_progress.task_status("ask")
-    if task is not None and task.state == "done":
-        _answer(str(task.arguments.get("question", "")), task.result)
+    own_answers.show("ask", _answer)
 
 
 def _ask() -> None:
-    task_progress.start("ask", {"question": st.session_state.get(_QUESTION, "")})
+    own_answers.start("ask", str(st.session_state.get(_QUESTION) or ""))
 
 
-def _answer(question: str, answer: Mapping[str, Any]) -> None:
-    with st.container(border=True, key="answer"):
+def _answer(number: int, question: str, answer: Mapping[str, Any]) -> None:
+    with st.container(border=True, key=f"answer-{number}"):
         st.caption(text("knowledge_asked", question=messages.escape_markdown(question)))
         st.text(str(answer.get("text", "")))
         sources = answer.get("sources") or []
@@ -53,10 +51,10 @@ def _answer(question: str, answer: Mapping[str, Any]) -> None:
             return
         st.markdown(f"**{text('knowledge_sources')}**")
         for place, source in enumerate(sources):
-            _source(place, source)
+            _source(f"{number}-{place}", source)
 
 
-def _source(place: int, source: Mapping[str, Any]) -> None:
+def _source(place: str, source: Mapping[str, Any]) -> None:
     start_s, item_id = source.get("start_s"), str(source.get("item_id") or "")
     title = messages.escape_markdown(str(source.get("title") or source.get("document") or ""))
     with st.container(key=f"source-{place}", gap="xxsmall"):

@@ -17,7 +17,7 @@ from kb.types.passages import ON_SCREEN
 from kb.types.safe_text import printable
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
-from kb.ui.widgets import messages, task_progress
+from kb.ui.widgets import messages, own_answers, task_progress
 from kb.ui.widgets.player import format_timestamp
 
 TASK = "ask_library"
@@ -25,7 +25,7 @@ _QUESTION = "library_question"
 
 
 def render() -> None:
-    """Draw the question, what it would send and cost, and the newest answer."""
+    """Draw the question, what it would send and cost, and the answers of this visitor."""
     st.markdown(f"##### {text('ask_library')}")
     _terms()
     with (
@@ -45,9 +45,7 @@ def render() -> None:
             disabled=task_progress.running(TASK),
             key="ask-library",
         )
-    task = task_progress.task_status(TASK)
-    if task is not None and task.state == "done":
-        _answer(task.result)
+    own_answers.show(TASK, _answer)
 
 
 def _terms() -> None:
@@ -76,36 +74,37 @@ def _terms() -> None:
 
 
 def _ask() -> None:
-    task_progress.start(TASK, {"question": st.session_state.get(_QUESTION, "")})
+    own_answers.start(TASK, str(st.session_state.get(_QUESTION) or ""))
 
 
-def _answer(answer: Mapping[str, Any]) -> None:
+def _answer(number: int, asked: str, answer: Mapping[str, Any]) -> None:
+    end = f"-{number}" if number else ""  # the newest answer has the plain keys
     sentences = answer.get("sentences") or []
     passages = answer.get("passages") or []
-    with st.container(border=True, key="library-answer"):
-        question = messages.escape_markdown(printable(str(answer.get("question", ""))))
+    with st.container(border=True, key=f"library-answer{end}"):
+        question = messages.escape_markdown(printable(str(answer.get("question", asked))))
         st.caption(text("knowledge_asked", question=question))
         code = (answer.get("problem") or {}).get("code")
         if answer.get("reason") and code != NO_ADDRESS:  # which is said above
             messages.stored_error(_problem(answer), severe=False)
         elif answer.get("outcome") == "not_in_library":
             st.info(text("ask_library_absent"))
-        for number, sentence in enumerate(sentences):
+        for place, sentence in enumerate(sentences):
             st.text(printable(str(sentence["text"])))
-            _source(f"sentence-{number}", sentence["source"], quoted=True)
+            _source(f"sentence-{place}{end}", sentence["source"], quoted=True)
         if dropped := answer.get("dropped"):
             st.caption(plural_text("ask_library_dropped", int(dropped)))
         if answer.get("model"):
-            place = (printable(str(answer[name])) for name in ("model", "place"))
-            st.text(text("notes_origin", **dict(zip(("model", "place"), place, strict=True))))
+            origin = (printable(str(answer[name])) for name in ("model", "place"))
+            st.text(text("notes_origin", **dict(zip(("model", "place"), origin, strict=True))))
         if passages:
-            _passages(passages, expanded=not sentences)
+            _passages(passages, end, expanded=not sentences and not number)
 
 
-def _passages(passages: Sequence[Mapping[str, Any]], *, expanded: bool) -> None:
+def _passages(passages: Sequence[Mapping[str, Any]], end: str, *, expanded: bool) -> None:
     with st.expander(text("ask_library_passages"), expanded=expanded):
         for number, passage in enumerate(passages):
-            _source(f"passage-{number}", passage)
+            _source(f"passage-{number}{end}", passage)
 
 
 def _source(key: str, source: Mapping[str, Any], *, quoted: bool = False) -> None:

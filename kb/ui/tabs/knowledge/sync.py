@@ -16,8 +16,8 @@ from kb.ui.widgets.tables import guarded_table
 _PRUNE = "prune"
 
 
-def render() -> None:
-    """Draw plan and sync."""
+def render(changed_at: float) -> None:
+    """Draw plan and sync; a plan from before `changed_at` does not describe the present state."""
     st.markdown(f"##### {text('knowledge_sync')}")
     st.caption(text("knowledge_sync_help"))
     busy = task_progress.running("plan") or task_progress.running("sync")
@@ -33,8 +33,12 @@ def render() -> None:
         _sync_result(sync)
     # A plan from before the last sync does not describe the present state.
     newer = sync is None or (plan is not None and plan.started_at > sync.started_at)
-    if plan is not None and plan.state == "done" and newer:
-        _plan(plan, busy=busy)
+    if plan is None or plan.state != "done" or not newer:
+        return
+    if changed_at > (plan.ended_at or 0.0):
+        st.info(text("knowledge_plan_old", when=messages.format_datetime(plan.ended_at)))
+        return
+    _plan(plan, busy=busy)
 
 
 def _plan(task: Task, *, busy: bool) -> None:

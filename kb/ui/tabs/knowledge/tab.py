@@ -14,6 +14,7 @@ import streamlit as st
 from kb.errors import KBError
 from kb.service.views import (
     CANCELLED,
+    CHANGED,
     FAILED,
     HELD,
     IN_PROGRESS,
@@ -23,11 +24,11 @@ from kb.service.views import (
     LibraryEntry,
     OutboxEntry,
 )
-from kb.settings import Settings
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
-from kb.ui.tabs.knowledge import ask, ask_library, sync, upload
-from kb.ui.widgets import messages, row_selection, task_progress
+from kb.ui.tabs.knowledge import ask, ask_library, connection, sync, upload
+from kb.ui.widgets import messages, row_selection
+from kb.ui.widgets.asked_button import ASKED_FROM, asked_button
 from kb.ui.widgets.tables import guarded_table
 
 NOT_SENT = "missing"
@@ -39,20 +40,19 @@ _FLASH_KEY = "knowledge"
 # Groups of states that the page counts, in its order.
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("knowledge_in_step", (SYNCED,)),
-    ("knowledge_going", (*IN_PROGRESS, SYNCING)),
-    ("knowledge_waiting", (WAITING,)),
+    ("knowledge_going", (*IN_PROGRESS, SYNCING, WAITING)),
+    ("knowledge_unsent", (NOT_SENT, CANCELLED)),
+    ("knowledge_changed", (CHANGED,)),
     ("knowledge_failed", (FAILED,)),
     ("knowledge_held", (HELD,)),
-    ("knowledge_unsent", (NOT_SENT, CANCELLED)),
 )
 
 
 def render() -> None:
     """Draw the tab."""
-    settings = session.service().settings
     with messages.steady():
         ask_library.render()
-    ready = _connection(settings)
+    ready = connection.render()
     _show_flash()
     if ready:
         with messages.steady():
@@ -60,58 +60,16 @@ def render() -> None:
     _items(ready)
     if ready:
         with messages.steady():
-            sync.render()
+            sync.render(_last_change())
         upload.render()
 
 
-# Connection
-
-
-def _connection(settings: Settings) -> bool:
-    ready = bool(
-        settings.odin_api_key.get_secret_value() and settings.odin_api_secret.get_secret_value()
-    )
-    with st.container(border=True, key="knowledge-connection"):
-        state = text("knowledge_set" if ready else "knowledge_not_set")
-        messages.facts(
-            [
-                (text("knowledge_project"), settings.odin_project_id),
-                (text("knowledge_address"), settings.odin_base_url),
-                (text("knowledge_credentials"), state),
-            ]
-        )
-        if not ready:
-            messages.show_error(
-                text("knowledge_no_key"), text("knowledge_no_key_hint"), severe=False
-            )
-            st.button(
-                text("knowledge_open_settings"),
-                key="knowledge-settings",
-                on_click=session.go_to,
-                args=("tab_settings",),
-            )
-            return False
-        st.button(
-            text("knowledge_check"),
-            key="knowledge-check",
-            on_click=task_progress.start,
-            args=("check",),
-            disabled=task_progress.running("check"),
-        )
-        task = task_progress.task_status("check")
-        if task is not None and task.state == "done":
-            found = task.result
-            st.success(
-                text(
-                    "knowledge_checked",
-                    project=messages.escape_markdown(str(found["project"])),
-                    items=format_number(found["items"]),
-                    documents=format_number(found["documents"]),
-                    others=format_number(found["others"]),
-                    when=messages.format_datetime(task.ended_at),
-                )
-            )
-    return True
+def _last_change() -> float:
+    """Return when the state of an item in the project last changed; 0 if that is not known."""
+    try:
+        return session.service().publisher.last_change()
+    except KBError:
+        return 0.0
 
 
 def _show_flash() -> None:
@@ -125,7 +83,7 @@ def _items(ready: bool) -> None:
     st.markdown(f"##### {text('knowledge_items')}")
     try:
         entries = [e for e in session.library_listing().entries if e.transcript_path is not None]
-        found = session.service().publisher.states([e.item.id for e in entries])
+        found = session.service().publisher.states(entries)
     except KBError as error:
         messages.error(error)
         return
@@ -142,7 +100,7 @@ def _item_states(ready: bool) -> None:
         st.rerun()
     try:
         entries = [e for e in session.library_listing().entries if e.transcript_path is not None]
-        found = session.service().publisher.states([e.item.id for e in entries])
+        found = session.service().publisher.states(entries)
     except KBError as error:
         messages.error(error)
         return
@@ -160,7 +118,7 @@ def _item_states(ready: bool) -> None:
 
 def kind_of(state: str) -> str:
     """Return the group in which a state is counted."""
-    return next((kind for kind, states in _KINDS if state in states), "knowledge_waiting")
+    return next((kind for kind, states in _KINDS if state in states), "knowledge_going")
 
 
 def _state(entry: LibraryEntry, outbox_entry: OutboxEntry | None) -> str:
@@ -240,42 +198,42 @@ def _buttons(states: Sequence[tuple[LibraryEntry, str]], chosen: Sequence[str]) 
     ready = [e.item.id for e, _ in states if e.state != "held"]
     allowed = frozenset(ready)
     selected = [item_id for item_id in chosen if item_id in allowed]
-    unsent = [e.item.id for e, s in states if s == NOT_SENT]
+    unsent = [e.item.id for e, s in states if s in (NOT_SENT, CHANGED)]
     failed = [e.item.id for e, s in states if s == FAILED]
     st.caption(text("knowledge_choose_help"))
     with st.container(horizontal=True, key="knowledge-buttons", vertical_alignment="center"):
         if selected:
-            _button("knowledge_send", selected, primary=True)
+            _button("knowledge_send", states, selected, primary=True)
         if unsent:
-            _button("knowledge_send_all", unsent, primary=not selected)
+            _button("knowledge_send_all", states, unsent, primary=not selected)
         if failed:
-            _button("knowledge_retry", failed, primary=False)
-        cost = _estimate(states, selected or unsent)
-        if cost:
-            st.caption(cost, width="content")
+            _button("knowledge_retry", states, failed, primary=False)
+        if of := selected or unsent:
+            words, credits = _estimate(states, of)
+            st.caption(text("knowledge_estimate", words=words, credits=credits), width="content")
 
 
-def _button(label: str, ids: list[str], *, primary: bool) -> None:
-    st.button(
-        text(label, count=format_number(len(ids))),
-        key=label.replace("_", "-"),
-        type="primary" if primary else "secondary",
-        on_click=_send,
-        args=(ids,),
-    )
+def _button(
+    label: str, states: Sequence[tuple[LibraryEntry, str]], ids: list[str], *, primary: bool
+) -> None:
+    """Draw a button that sends these items; a question with the price comes before several."""
+    question = ""
+    if len(ids) >= ASKED_FROM:
+        _, credits = _estimate(states, ids)
+        question = text("knowledge_send_sure", count=format_number(len(ids)), credits=credits)
+    asked_button(
+        text(label, count=format_number(len(ids))), question, _send, (ids,),
+        key=label.replace("_", "-"), kind="primary" if primary else "secondary",
+        yes=text("knowledge_send_now"), about=ids,
+    )  # fmt: skip
 
 
-def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) -> str:
-    if not ids:
-        return ""
+def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) -> tuple[str, str]:
+    """Return how many words these items have, and for how many credits they are sent at most."""
     selected = frozenset(ids)
     words = sum(entry.word_count or 0 for entry, _ in states if entry.item.id in selected)
     rate = session.service().settings.odin_credits_per_10k_words
-    return text(
-        "knowledge_estimate",
-        words=format_number(words),
-        credits=format_number(words / 10_000 * rate, 2),
-    )
+    return format_number(words), format_number(words / 10_000 * rate, 2)
 
 
 def _send(ids: list[str]) -> None:

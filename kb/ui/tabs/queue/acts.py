@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from kb.service.views import ACTIVE, JobQueue
 from kb.ui.i18n import text
 
-ASKED_FROM = 2  # of so many items the question comes first
-
 Change = Callable[[JobQueue, Sequence[str]], Sequence[str]]
 
 

@@ -11,12 +11,12 @@ from kb.service import Service
 from kb.service.views import ACTIVE, Run
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages
+from kb.ui.widgets.asked_button import asked_button
 
 CARDS_SHOWN = 4  # of runs that have ended, the newest ones are cards as long as there is room
 EARLIER = 16
 CAUSES = 3
 RUN = "queue_run"  # key of the session: the run whose items are listed, "" for all
-_SURE = "run_sure"
 # Seconds, name, and the numbers of it that are shown.
 _UNITS = ((86_400.0, "d", 1), (3600.0, "h", 1), (60.0, "min", 1), (1.0, "s", 5))
 _STATES = ("running", "queued", "waiting", "paused", "done", "held", "failed", "cancelled")
@@ -158,26 +158,10 @@ def _buttons(service: Service, run: Run, act: Act) -> None:
         if run.ended:
             return
         rest = sum(run.counts[state] for state in ACTIVE)
-        sure = f"{_SURE}-{run.id}"
-        if not rest:
-            return
-        if not st.session_state.get(sure):
-            st.button(
-                text("run_cancel"), key=f"run-cancel-{run.id}", type="tertiary",
-                on_click=st.session_state.update, args=({sure: True},),
+        if rest:
+            asked_button(
+                text("run_cancel"), plural_text("run_cancel_sure", rest), act,
+                ("queue_did_cancel",
+                 lambda: jobs.cancel(jobs.runs.item_ids(run.id, ACTIVE))),
+                key=f"run-cancel-{run.id}", kind="tertiary",
             )  # fmt: skip
-            return
-        st.markdown(plural_text("run_cancel_sure", rest), width="content")
-
-        def cancel() -> Sequence[str]:
-            st.session_state[sure] = False
-            return jobs.cancel(jobs.runs.item_ids(run.id, ACTIVE))
-
-        st.button(
-            text("queue_sure_yes"), key=f"run-cancel-yes-{run.id}", on_click=act,
-            args=("queue_did_cancel", cancel),
-        )  # fmt: skip
-        st.button(
-            text("queue_cancel_all_no"), key=f"run-cancel-no-{run.id}", type="tertiary",
-            on_click=st.session_state.update, args=({sure: False},),
-        )  # fmt: skip

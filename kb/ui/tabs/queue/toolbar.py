@@ -22,11 +22,11 @@ from kb.ui.tabs.queue.table import (
     selected,
 )
 from kb.ui.widgets import messages
+from kb.ui.widgets.asked_button import ASKED_FROM, asked_button
 
 UNDO_S = 60.0
 LOOKED_AT = 500  # selected items whose states decide which buttons are drawn
 _FLASH, _PROBLEM = "queue_news", "queue_problem"
-_SURE = "queue_sure"  # the question before everything is cancelled is shown
 _ASKED, _UNDO = "queue_asked", "queue_undo"
 _SAID = (*acts.ACTS, "undo")
 
@@ -83,10 +83,10 @@ def _question(chosen: Sequence[str]) -> bool:
     words = text(f"queue_sure_{name}", count=format_number(len(ids)))
     st.markdown(words, width="content")
     st.button(
-        text("queue_sure_yes"), key="queue-sure-yes", on_click=_do, args=(name, ids)
+        text("sure_yes"), key="queue-sure-yes", on_click=_do, args=(name, ids)
     )  # fmt: skip
     st.button(
-        text("queue_cancel_all_no"), key="queue-sure-no", type="tertiary",
+        text("sure_no"), key="queue-sure-no", type="tertiary",
         on_click=st.session_state.pop, args=(_ASKED, None),
     )  # fmt: skip
     return True
@@ -98,7 +98,7 @@ def on_act(name: str, ids: Sequence[str]) -> None:
         rows_list().select(ids)
     elif name == "library":
         session.open_item(ids[0])
-    elif acts.ACTS[name].asks and len(ids) >= acts.ASKED_FROM:
+    elif acts.ACTS[name].asks and len(ids) >= ASKED_FROM:
         st.session_state[_ASKED] = (name, list(ids))
     else:
         _do(name, ids)
@@ -140,26 +140,13 @@ def show_undo() -> None:
 
 
 def _cancel_all(count: int) -> None:
-    """Draw the button that cancels everything, and the question before it."""
-    if not count:
-        return
-    if not st.session_state.get(_SURE):
-        st.button(
-            text("queue_cancel_all"), key="queue-cancel-all", type="tertiary",
-            on_click=st.session_state.update, args=({_SURE: True},),
+    """Draw the button that cancels everything; it asks first."""
+    if count:
+        asked_button(
+            text("queue_cancel_all"), plural_text("queue_cancel_all_sure", count), run_action,
+            ("queue_did_cancel", lambda: jobs().cancel_all()), key="queue-cancel-all",
+            kind="tertiary", yes=text("queue_cancel_all_yes"),
         )  # fmt: skip
-        return
-    st.markdown(plural_text("queue_cancel_all_sure", count), width="content")
-    st.button(text("queue_cancel_all_yes"), key="queue-cancel-yes", on_click=_confirm_cancel_all)
-    st.button(
-        text("queue_cancel_all_no"), key="queue-cancel-no", type="tertiary",
-        on_click=st.session_state.update, args=({_SURE: False},),
-    )  # fmt: skip
-
-
-def _confirm_cancel_all() -> None:
-    st.session_state[_SURE] = False
-    run_action("queue_did_cancel", lambda: jobs().cancel_all())
 
 
 def run_action(message_key: str, action: Callable[[], Sequence[str]]) -> None:

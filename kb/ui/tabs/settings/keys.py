@@ -14,6 +14,7 @@ from kb.ui import access, session
 from kb.ui.i18n import format_number, has_text, text
 from kb.ui.tabs.settings import written_to
 from kb.ui.widgets import messages, task_progress
+from kb.ui.widgets.asked_button import asked_button
 
 _FLASH_KEY, _NEW = "keys", "keys_new"
 _COLORS = {"ready": "green", "exhausted": "orange", "invalid": "red"}
@@ -83,14 +84,11 @@ def _key(key: ApiKey, status: KeyStatus) -> None:
             disabled=task_progress.running("test_key"),
         )
         if inside:
-            st.button(
-                text("keys_remove"),
-                key=f"remove-{key.fingerprint}",
-                help=text("keys_remove_help", shown=key.shown),
-                width="content",
-                on_click=_remove,
-                args=(key.fingerprint, key.shown),
-            )
+            asked_button(
+                text("keys_remove"), text("keys_remove_sure", shown=f"`{key.shown}`"), _remove,
+                (key.fingerprint, key.shown), key=f"remove-{key.fingerprint}",
+                yes=text("keys_remove"), help=text("keys_remove_help", shown=key.shown),
+            )  # fmt: skip
 
 
 def _units(status: KeyStatus) -> str:
@@ -182,13 +180,11 @@ def _secret(alias: str, description: str, *, known: bool) -> None:
                 text("secret_save"), type="primary", on_click=_save_secret, args=(alias,)
             )
         if known:
-            st.button(
-                text("secret_remove"),
-                key=f"secret-remove-{alias}",
-                width="content",
-                on_click=_write,
-                args=(alias, "", "secret_removed"),
-            )
+            asked_button(
+                text("secret_remove"), text("secret_remove_sure", name=f"`{alias}`"), _write,
+                (alias, "", "secret_removed"), key=f"secret-remove-{alias}",
+                yes=text("secret_remove"),
+            )  # fmt: skip
 
 
 def _save_secret(alias: str) -> None:

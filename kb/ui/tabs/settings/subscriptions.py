@@ -17,6 +17,7 @@ from kb.ui.tabs.ingest.filters_form import FiltersForm
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.tabs.settings import follow_texts
 from kb.ui.widgets import messages
+from kb.ui.widgets.asked_button import asked_button
 from kb.ui.widgets.clock_note import show_clock, zone_note
 from kb.ui.widgets.tables import guarded_table
 
@@ -129,13 +130,11 @@ def _subscription_card(state: FollowState) -> None:
                 on_click=_open_change,
                 args=(each.key,),
             )
-            st.button(
-                text("follow_remove"),
-                key=f"unfollow-{place}",
-                width="content",
-                on_click=_unfollow,
-                args=(each.key, each.reference),
-            )
+            shown = messages.escape_markdown(each.reference)
+            asked_button(
+                text("follow_remove"), text("follow_remove_sure", reference=shown), _unfollow,
+                (each.key, each.reference), key=f"unfollow-{place}", yes=text("follow_remove"),
+            )  # fmt: skip
     if st.session_state.get(_CHANGED) == each.key:
         _change_form(each)
 
