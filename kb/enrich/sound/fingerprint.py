@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from kb.errors import Cancelled, KBError, LibraryError, MediaUnavailable, ModelUnavailable
 from kb.media import ffmpeg, shown
+from kb.media.probe import probe
 
 MODEL = "chromaprint 1"  # algorithm number 1 of the library
 RATE_HZ = 11_025
@@ -75,6 +76,8 @@ def fingerprint(
 ) -> Fingerprint:
     """Return the fingerprint of a medium's sound track, the first one without a number.
 
+    That of a video without sound has no item.
+
     Raises MediaUnavailable for a medium that cannot be decoded, Cancelled once `is_wanted` returns
     False, and UsageError if ffmpeg cannot be started.
     """
@@ -105,6 +108,8 @@ def fingerprint(
             process.kill()
             process.communicate()
     messages = errors.decode(errors="replace")
+    if process.returncode and not probe(path).has_audio:
+        return Fingerprint(np.empty(0, np.uint32), np.empty(0, np.bool_), 0.0)
     if process.returncode:
         raise MediaUnavailable(
             "sound.not_decodable",

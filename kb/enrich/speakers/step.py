@@ -17,6 +17,7 @@ from kb.enrich.speakers import engines, nemotron_files, weights
 from kb.enrich.speakers.labels import turns_of, with_labels
 from kb.errors import KBError, ModelUnavailable
 from kb.library.extras import VOICES
+from kb.media.probe import probe
 from kb.settings import get_settings
 from kb.transcript.speaker_names import longest_spans
 from kb.transcript.spoken_spans import LabelledSpan, SpokenSpans
@@ -78,6 +79,8 @@ class Speakers(Step):
         from kb.enrich.speakers.references import names_of
 
         engine, path = engines.engine_for(given.options)
+        if given.medium is not None and not probe(given.medium).has_audio:
+            return {"engine": engine.model(path), "speakers": [], "turns": []}
         problem = None if engine is not engines.EMBEDDED else _passed_over(given)
         try:
             found = engine.diarize(given, path, progress)
