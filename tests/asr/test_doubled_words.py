@@ -114,6 +114,29 @@ def test_one_of_two_equal_words_that_are_misheard_is_left(
 
 
 @pytest.mark.parametrize(
+    ("text", "chances", "expected"),
+    [
+        ("harbour@1.0-1.45 harbour@1.45-1.9", (0.4, 0.9), "harbour@1.0-1.9"),  # 2 times of one
+        ("harbour@1.0-1.45 harbour@1.53-1.94", (0.4, 0.3), "harbour@1.0-1.94"),
+        ("harbour@1.0-1.45 harbour@1.55-1.94", (0.4, 0.3), None),  # a gap
+        ("harbour@1.0-1.5 harbour@1.5-2.0", (0.4, 0.9), None),  # more than 2.1 times of one
+        ("harbour@1.0-1.45 harbour@1.45-1.9", (0.6, 0.9), None),  # neither is unlikely
+        ("harbour@1.0-1.3 harbour@1.36-1.7", (0.9, 0.9), "harbour@1.0-1.7"),  # as not likely
+        ("harbour@1.0-1.45 weather@1.45-1.9", (0.4, 0.3), None),
+    ],
+)
+def test_two_equal_words_of_a_misheard_window_are_one(
+    text: str, chances: tuple[float, ...], expected: str | None
+) -> None:
+    row = " ".join(f"story@{at}-{at + 0.3}" for at in range(3, 13))
+    row = " ".join(each.replace("story", f"story{n}") for n, each in enumerate(row.split()))
+    own = [replace(w, probability=p) for w, p in zip(words(text), chances, strict=True)]
+    others = [replace(w, probability=0.2) for w in words(row)]
+    found = changed(f"{text} {row}", misheard_twice(said([*own, *others])))
+    assert found == changed(f"{text if expected is None else expected} {row}", [])
+
+
+@pytest.mark.parametrize(
     ("text", "chances", "unheard", "expected"),
     [
         # Unlikely and without the sound of speech, beside a longer one.
