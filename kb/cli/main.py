@@ -48,6 +48,7 @@ from kb.cli.options import (
 )
 from kb.cli.output import console
 from kb.cli.output.library import print_new_libraries
+from kb.cli.output.progress import share_progress
 from kb.errors import KBError
 from kb.service import Service
 from kb.service.private_files import private_files
@@ -95,7 +96,9 @@ look.register(app)
 @app.command()
 def reindex(as_json: Json = False) -> None:
     """Rebuild the index from the folder, taking in what was laid there by hand."""
-    report = Service.of_existing_library().search.reindex()
+    service = Service.of_existing_library()
+    with share_progress("reindex", shown=sys.stderr.isatty()) as progress:
+        report = service.search.reindex(progress=progress)
     if as_json:
         console.print_json(asdict(report))
     else:

@@ -205,11 +205,14 @@ class Search:
         ]
         return recurring.tagged(self.library, found_hits)
 
-    def reindex(self, *, judge: bool = True) -> ReindexReport:
+    def reindex(
+        self, *, judge: bool = True, progress: Callable[[float], None] = lambda share: None
+    ) -> ReindexReport:
         """Adopt files that the user put into the folder, and rebuild the index.
 
         Transcripts of an earlier version get their expected errors, from the probabilities of
-        their words; without `judge` no transcript is written.
+        their words; without `judge` no transcript is written. `progress` gets the share of the
+        items that are read.
 
         Raises LibraryError if the folder of all files is missing though there are items.
         """
@@ -246,7 +249,8 @@ class Search:
 
         def ready() -> Iterator[tuple[MediaItem, Sequence[Any]]]:
             nonlocal count, judged
-            for entry in listing.entries:
+            for number, entry in enumerate(listing.entries):
+                progress(number / len(listing.entries))
                 if entry.transcript_path is None:
                     if shown := self._interim_passages(entry, problems):
                         yield entry.item, shown

@@ -87,6 +87,14 @@ SAID = [
     Said(("dismiss", "--all", "--json"), 0, ('"dismissed": []',)),
     Said(("pause", "ID", "--json"), 0, ('"paused": []',)),
     Said(("resume", "ID", "--json"), 0, ('"queued": []',)),
+    Said(("worker", "--stop", "--json"), 0, ('"stopped": []',)),
+    Said(("worker", "--json"), 2, ("kb worker --detach --json",)),
+    Said(("export", "ID", "-f", "srt", "--json"), 2, ("-o FOLDER", "--format json")),
+    Said(
+        ("export", "ID", "-f", "srt,txt", "-o", "FOLDER", "--json"),
+        0,
+        ('"written": [', ".srt", ".txt", '"failed": []'),
+    ),
     Said(("config", "KB_NOPE"), 2, ("KB_NOPE is no setting", "kb config --all")),
     Said(("config",), 0, ("KB_HOME=", "KB_PASSWORD=(set, hidden)"), ("long-kept",)),
     Said(("config", "KB_MODEL", "--json"), 0, ('"name": "KB_MODEL"',), ("KB_HOME",)),
@@ -104,8 +112,11 @@ SAID = [
 
 
 @pytest.mark.parametrize("row", SAID, ids=lambda row: " ".join(row.command))
-def test_what_is_said(row: Said, item: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = run([item if part == "ID" else part for part in row.command])
+def test_what_is_said(
+    row: Said, item: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    given = {"ID": item, "FOLDER": str(tmp_path / "out")}
+    code = run([given.get(part, part) for part in row.command])
     printed = "".join(capsys.readouterr())
     assert code == row.code, printed
     for words in row.says:
@@ -289,6 +300,19 @@ def test_long_work_without_a_terminal_says_how_far_it_is(
         show(0.25)
         assert seen.wait(60)
     assert printed[-1].plain.startswith("translate  25 %  after 0 s")
+
+
+def test_steps_that_are_waited_for_have_a_share_and_name_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Progress] = []
+    real = progress.Progress
+    monkeypatch.setattr(progress, "Progress", lambda *a, **k: made.append(real(*a, **k)) or made[0])
+    with progress.steps_progress(shown=False) as listen:
+        listen({"speakers": 3, "screen": 1})
+        listen({"speakers": 1})
+        (task,) = made[0].tasks
+    assert (task.total, task.completed) == (4.0, 3.0)
 
 
 def test_a_line_of_progress_has_the_time_left() -> None:

@@ -13,7 +13,7 @@ import typer
 from kb.cli.options import FAILED, Json, Overwrite
 from kb.cli.output import console
 from kb.cli.output.library import new_library_note
-from kb.cli.output.progress import byte_progress
+from kb.cli.output.progress import byte_progress, share_progress
 from kb.errors import UsageError
 from kb.service import Service
 from kb.types.safe_text import printable
@@ -200,7 +200,8 @@ def restore(
         report = service.backup.restore(source, progress=progress)
     problems: tuple[str, ...] = ()
     if report.complete:
-        problems = service.search.reindex(judge=False).problems
+        with share_progress("reindex", shown=sys.stderr.isatty()) as share:
+            problems = service.search.reindex(judge=False, progress=share).problems
     else:
         service.queue.adopt_folder()
         service.subscriptions.restore()

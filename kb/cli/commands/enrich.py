@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from kb.cli.options import FAILED, ID_HELP, Json, Sure
 from kb.cli.output import console
 from kb.cli.output.items import print_step_problems, status_document
 from kb.cli.output.language_model import print_estimate
-from kb.cli.output.progress import print_steps
+from kb.cli.output.progress import steps_progress
 from kb.errors import KBError, UsageError
 from kb.options import parse_names
 from kb.service import ItemStatus, Service
@@ -81,7 +82,8 @@ def enrich(
     estimate = said[0] if said else None
     item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
     if wait:
-        service.follow.wait_for_steps(item_ids, on_steps=print_steps)
+        with steps_progress(shown=sys.stderr.isatty()) as on_steps:
+            service.follow.wait_for_steps(item_ids, on_steps=on_steps)
     items = service.items.statuses(ids=item_ids) if item_ids else []
     if as_json:
         console.print_json(

@@ -79,6 +79,10 @@ def export(
         str,
         typer.Option("--language", help="A translation, such as de, instead of the words as said."),
     ] = "",
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON document on stdout: the files that were written."),
+    ] = False,
 ) -> None:
     """Transcripts in other formats: of one item or of many, one format or several."""
     request = ExportRequest(
@@ -86,22 +90,35 @@ def export(
         language_code(language) or language,
     )  # fmt: skip
     request.check()
+    if as_json and output is None and zip_file is None:
+        raise UsageError(
+            "export.json_of_files",
+            "--json names the files that were written, and none is.",
+            hint="Add -o FOLDER or --zip FILE; the transcript itself as JSON: --format json",
+        )
     service = Service.of_existing_library()
+    written: list[Path] = []
     chosen = _chosen(service, ids or [], all_items)
     if zip_file is not None:
         if output is not None:
             raise UsageError(
                 "export.two_places", "Both -o and --zip were given.", hint="Give one of them."
             )
-        problems = _write_zip(service, zip_file, chosen, request, overwrite)
+        problems = _write_zip(service, zip_file, chosen, request, overwrite, written)
     elif output is not None:
-        problems = _write_folder(service, output, chosen, request, overwrite)
+        problems = _write_folder(service, output, chosen, request, overwrite, written)
     else:
         check_one_document(request, len(chosen))
         problems = []
         for document in service.exports.documents(chosen[0], request, problems):
             _warn_of_no_words(chosen[0], [] if document.has_words else [document.format])
             print_document(document)
+    if as_json:
+        failed = [
+            {"item": each.item_id, "format": each.format, **each.error.record()}
+            for each in problems
+        ]
+        console.print_json({"written": [str(path) for path in written], "failed": failed})
     if problems and len(chosen) == 1 and len(request.formats) == 1:
         raise problems[0].error
     _print_problems(problems)
@@ -155,9 +172,13 @@ def _chosen(service: Service, ids: Sequence[str], all_items: bool) -> list[str]:
 
 
 def _write_folder(
-    service: Service, folder: Path, ids: Sequence[str], request: ExportRequest, overwrite: bool
-) -> list[ExportProblem]:
-    """Write the documents; a file in the way is a problem of its document alone."""
+    service: Service, folder: Path, ids: Sequence[str], request: ExportRequest, overwrite: bool,
+    done: list[Path],
+) -> list[ExportProblem]:  # fmt: skip
+    """Write the documents, adding their paths to `done`.
+
+    A file in the way is a problem of its document alone.
+    """
     problems: list[ExportProblem] = []
     for item_id in ids:
         without_words: list[str] = []
@@ -171,6 +192,7 @@ def _write_folder(
             except KBError as error:
                 problems.append(ExportProblem(item_id, document.format, error))
             else:
+                done.append(written)
                 console.print_note(f"Written: {written}")
         _warn_of_no_words(item_id, without_words)
     return problems
@@ -182,13 +204,15 @@ def _warn_of_no_words(item_id: str, formats: Sequence[str]) -> None:
 
 
 def _write_zip(
-    service: Service, target: Path, ids: Sequence[str], request: ExportRequest, overwrite: bool
-) -> list[ExportProblem]:
+    service: Service, target: Path, ids: Sequence[str], request: ExportRequest, overwrite: bool,
+    done: list[Path],
+) -> list[ExportProblem]:  # fmt: skip
     with count_progress("export", len(ids), shown=sys.stderr.isatty()) as progress:
         path, problems = service.exports.write_zip_file(
-            target, ids, request, lambda done: progress("", "", done, len(ids)),
+            target, ids, request, lambda count: progress("", "", count, len(ids)),
             overwrite=overwrite,
         )  # fmt: skip
+    done.append(path)
     console.print_note(f"Written: {path}")
     return list(problems)
 

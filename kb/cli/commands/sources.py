@@ -142,7 +142,7 @@ def follow(
         console.print_note("No worker is running. Start one with: kb worker --detach")
 
 
-def unfollow(source: Reference) -> None:
+def unfollow(source: Reference, as_json: Json = False) -> None:
     """Stop following a source."""
     if not Service.of_existing_library().subscriptions.unfollow(source):
         raise UsageError(
@@ -151,6 +151,8 @@ def unfollow(source: Reference) -> None:
             hint="See: kb follow --list",
             source=source,
         )
+    if as_json:
+        console.print_json({"unfollowed": source})
     console.print_note(f"No longer following {source}.")
 
 

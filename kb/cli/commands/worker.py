@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import with_run_options
+from kb.cli.options import Json, with_run_options
 from kb.cli.output import console
 from kb.cli.output.library import new_library_note
 from kb.errors import KBError, UsageError
@@ -32,24 +32,36 @@ def worker(
     exit_when_idle: Annotated[
         bool, typer.Option("--exit-when-idle", help="End when nothing is queued or running.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Work through the queue until stopped (Ctrl-C, or --stop)."""
+    if as_json and not (detach or stop):
+        raise UsageError(
+            "worker.json_here",
+            "A worker that runs here has no result to print.",
+            hint="kb worker --detach --json, or kb worker --stop --json",
+        )
     service = Service.of_existing_library() if stop else Service()
     if stop:
-        _stop_workers(service)
+        stopped = _stop_workers(service)
+        if as_json:
+            console.print_json({"stopped": stopped})
         return
     with new_library_note(service.settings.home):
         service.queue.prepare()
     if detach:
+        name = service.queue.own_executor_id
         if service.queue.own_worker_alive():
-            console.print_note(f"A worker is running already: {service.queue.own_executor_id}.")
+            if as_json:
+                console.print_json({"worker": name, "started": False})
+            console.print_note(f"A worker is running already: {name}.")
             return
         options.resolve_preset(service.settings)
         pid = service.workers.start(exit_when_idle=exit_when_idle, options=options)
         log = service.settings.home / "logs" / "worker.log"
         deadline = time.monotonic() + START_S
         for hung in service.queue.hung_workers():
-            if hung.executor_id == service.queue.own_executor_id:
+            if hung.executor_id == name:
                 # The new worker watches the hung one for this time before it takes its place.
                 deadline += service.settings.worker_timeout_s
                 console.print_warning(
@@ -64,6 +76,8 @@ def worker(
             raise UsageError(
                 "worker.not_started", "The worker did not come up.", hint="See {log}", log=log
             )
+        if as_json:
+            console.print_json({"worker": name, "started": True, "pid": pid, "log": str(log)})
         console.print_note(f"Worker started (process {pid}); log: {log}. Stop it: kb worker --stop")
         return
     console.print_note("Working; Ctrl-C stops, and unfinished items go on with the next start.")
@@ -72,8 +86,11 @@ def worker(
     )
 
 
-def _stop_workers(service: Service) -> None:
-    """Stop the workers: those of this machine without the database too, if it does not answer."""
+def _stop_workers(service: Service) -> list[str]:
+    """Stop the workers and return their names.
+
+    Those of this machine are stopped without the database too, if it does not answer.
+    """
     queue = service.queue
     names = queue.stop_local_workers()
     trouble: KBError | None = None
@@ -112,8 +129,11 @@ def _stop_workers(service: Service) -> None:
             hint="Wait and try again.",
             names=", ".join(remaining),
         )
-    stopped = ", ".join(dict.fromkeys([*names, *ended]))
+    stopped = list(dict.fromkeys([*names, *ended]))
     if stopped:
-        console.print_note(f"Stopped: {stopped}. Unfinished items go on with the next start.")
+        console.print_note(
+            f"Stopped: {', '.join(stopped)}. Unfinished items go on with the next start."
+        )
     elif trouble is None:
         console.print_note("No worker is running.")
+    return stopped

@@ -175,6 +175,23 @@ def print_steps(counts: Mapping[str, int]) -> None:
 
 
 @contextmanager
+def steps_progress(*, shown: bool) -> Iterator[Callable[[Mapping[str, int]], None]]:
+    """Show a bar with the time left for steps; the yielded function gets what is still to do."""
+    with _bars(shown) as bars:
+        task = bars.add_task("steps", total=None, visible=False)
+        most = 0
+
+        def listen(counts: Mapping[str, int]) -> None:
+            nonlocal most
+            left = sum(counts.values())
+            most = max(most, left)
+            print_steps(counts)
+            bars.update(task, total=float(most), completed=float(most - left), visible=True)
+
+        yield listen
+
+
+@contextmanager
 def count_progress(
     what: str, total: int, *, shown: bool
 ) -> Iterator[Callable[[str, str, int, int], None]]:

@@ -92,6 +92,10 @@ DE: dict[str, tuple[str, str]] = {
         "Welche Einträge?",
         "kb retry KENNUNG…, oder kb retry --failed",
     ),
+    "worker.json_here": (
+        "Ein Worker, der hier läuft, hat kein Ergebnis auszugeben.",
+        "kb worker --detach --json, oder kb worker --stop --json",
+    ),
     "worker.not_started": (
         "Der Worker ist nicht gestartet.",
         "Siehe {log}",
@@ -143,6 +147,10 @@ DE: dict[str, tuple[str, str]] = {
     "export.unknown_format": (
         "Unbekanntes Format {name!r}.",
         "Bekannte Formate: {known}.",
+    ),
+    "export.json_of_files": (
+        "--json nennt die geschriebenen Dateien, und es wird keine geschrieben.",
+        "-o ORDNER oder --zip DATEI dazugeben; das Transkript selbst als JSON: --format json",
     ),
     "export.no_items": (
         "Welche Einträge?",
