@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kb.sinks.odin.file_upload import FileResult
     from kb.sinks.odin.sync import SyncPlan, SyncResult
 
+MB = 10**6
+MOST_FINDINGS = 200  # of a check of the library that its page shows
 CHECK_TIMEOUT_S = 15.0  # a user waits for the answer
 
 
@@ -157,6 +159,31 @@ def calibrate(
         return {"model": found.model, "took_s": found.took_s}
 
 
+def verify(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
+    """Check every file of the library, mend what follows from exact files; return the findings."""
+    with _service(settings) as service:
+        report = service.verification.run(progress=_in_mb(progress))
+        return {
+            "items": report.items,
+            "files": report.files,
+            "bytes": report.bytes,
+            "faults": len(report.faults),
+            "mended": sum(each.mended for each in report.findings),
+            "findings": [asdict(each) for each in report.findings[:MOST_FINDINGS]],
+        }
+
+
+def backup(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
+    """Pack the library, without its media, into a file in its folder `backups/`."""
+    with _service(settings) as service:
+        report = service.backup.make(progress=_in_mb(progress))
+        return {**asdict(report), "path": str(report.path)}
+
+
+def _in_mb(progress: Progress) -> Callable[[int, int], None]:
+    return lambda done, total: progress(done // MB, max(1, total // MB), "MB")
+
+
 TASKS: dict[str, Task] = {
     "check": check,
     "plan": plan,
@@ -167,6 +194,8 @@ TASKS: dict[str, Task] = {
     "doctor": doctor,
     "calibrate": calibrate,
     "test_key": test_key,
+    "verify": verify,
+    "backup": backup,
 }
 
 

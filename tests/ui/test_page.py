@@ -108,7 +108,7 @@ def test_links_of_earlier_versions_lead_to_the_present_tabs(
 
 def test_a_link_can_name_a_part_of_the_settings(home: Path) -> None:
     assert page(tab="Settings", part="about").session_state["part"] == "about"
-    assert page(tab="Settings", part="nonsense").session_state["part"] == "keys"
+    assert page(tab="Settings", part="nonsense").session_state["part"] == "general"
 
 
 @pytest.mark.slow

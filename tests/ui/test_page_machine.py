@@ -64,7 +64,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         nothing_in_the_way(tab)
 
         # Settings: a key is added, tested and removed
-        tab.goto(f"{address}/?tab=Settings")
+        tab.goto(f"{address}/?tab=Settings&part=keys")
         enter(tab.get_by_label(text("keys_new")), KEY, "Tab")
         press(tab, text("keys_add"))
         tab.get_by_text(f"{KEY[:4]}…{KEY[-4:]}").first.wait_for()

@@ -55,7 +55,7 @@ def everything(app: AppTest) -> str:
 
 
 def test_a_key_is_added_shown_by_its_ends_and_removed(home: Path, tmp_path: Path) -> None:
-    app = page(tab="Settings")
+    app = page(tab="Settings", part="keys")
     app.text_input("keys_new").set_value("not a key")
     press(app, "keys_add")
     assert app.error
@@ -82,7 +82,7 @@ def test_a_key_is_tested_by_a_process_of_its_own(
     with FakeYouTube([channel], quota={KEY: 1}) as fake:
         monkeypatch.setenv("YT_API_ENDPOINT", fake.url)
         get_settings.cache_clear()
-        app = page(tab="Settings")
+        app = page(tab="Settings", part="keys")
         for state in ("ready", "exhausted"):
             press(app, "keys_test")
             wanted = text(f"keys_{state}", until="").strip()
@@ -101,7 +101,7 @@ def until(app: AppTest, condition: object) -> None:
 
 
 def test_a_secret_is_written_and_never_sent_back(home: Path, tmp_path: Path) -> None:
-    app = page(tab="Settings")
+    app = page(tab="Settings", part="keys")
     app.text_input("secret-value-API_SECRET").set_value(SECRET)
     buttons = [b for b in app.button if b.label == text("secret_save")]
     place = [e.key for e in app.text_input if str(e.key).startswith("secret-value-")]

@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from kb.ui.i18n import (
+    access_keys,
     activity,
     add,
     catalogue,
@@ -25,7 +26,9 @@ from kb.ui.i18n import (
     ingest,
     knowledge,
     library,
+    library_care,
     notes,
+    plain_settings,
     products,
     queue,
     review,
@@ -56,6 +59,9 @@ TABLES: tuple[ModuleType, ...] = (
     knowledge,
     gpu,
     settings,
+    plain_settings,
+    access_keys,
+    library_care,
     checks,
 )
 LANGUAGES = {"en": "English", "de": "Deutsch"}

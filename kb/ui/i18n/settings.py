@@ -2,8 +2,9 @@
 
 EN: dict[str, str] = {
     "settings_part": "Part of the settings",
+    "part_general": "General",
     "part_keys": "Keys",
-    "part_defaults": "Defaults",
+    "part_defaults": "Advanced",
     "part_follow": "Subscriptions",
     "part_machine": "This machine",
     "part_health": "Health",
@@ -56,7 +57,6 @@ EN: dict[str, str] = {
     "defaults_save": "Save",
     "defaults_saved": "Saved: {names}.",
     "defaults_unchanged": "Nothing was changed.",
-    "defaults_default": "default: {value}",
     "group_library": "Library and review",
     "group_recognition": "Recognition and device",
     "group_repair": "Quality checks and repair",
@@ -218,8 +218,9 @@ EN: dict[str, str] = {
 
 DE: dict[str, str] = {
     "settings_part": "Teil der Einstellungen",
+    "part_general": "Allgemein",
     "part_keys": "Schlüssel",
-    "part_defaults": "Vorgaben",
+    "part_defaults": "Erweitert",
     "part_follow": "Abos",
     "part_machine": "Dieser Rechner",
     "part_health": "Zustand",
@@ -270,7 +271,6 @@ DE: dict[str, str] = {
     "defaults_save": "Speichern",
     "defaults_saved": "Gespeichert: {names}.",
     "defaults_unchanged": "Nichts wurde geändert.",
-    "defaults_default": "Vorgabe: {value}",
     "group_library": "Bibliothek und Prüfung",
     "group_recognition": "Erkennung und Gerät",
     "group_repair": "Qualitätsprüfung und Reparatur",

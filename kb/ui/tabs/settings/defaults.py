@@ -1,4 +1,4 @@
-"""Every setting except secrets, by group; a changed setting is written to `.env`."""
+"""Advanced: every setting except secrets, by group, with a search; written to `.env`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from pydantic.fields import FieldInfo
 from kb.errors import KBError
 from kb.settings import Settings, env_file
 from kb.ui import access, session
-from kb.ui.i18n import text
+from kb.ui.i18n import has_text, plural_text, text
 from kb.ui.tabs.settings import written_to
 from kb.ui.widgets import messages
 
 _FLASH_KEY = "defaults"
-_OPEN = ("library", "recognition")  # groups that are changed most often
+_FIND = "settings_find"
+# The unit of a setting, by the end of its name in `.env`.
+_UNITS = {
+    "_S": "s", "_MINUTES": "min", "_HOURS": "h", "_DAYS": "d", "_GB": "GB", "_MB": "MB",
+    "_BYTES": "bytes", "_C": "°C",
+}  # fmt: skip
 
 
 def render() -> None:
@@ -24,9 +29,53 @@ def render() -> None:
     written_to.name_files("defaults_help")
     messages.show_flash(_FLASH_KEY)
     settings = session.service().settings
-    for group, names in grouped().items():
-        with st.expander(text(f"group_{group}"), expanded=group in _OPEN, key=f"open-{group}"):
+    words = str(
+        st.text_input(
+            text("settings_find"),
+            key=_FIND,
+            placeholder=text("settings_find_placeholder"),
+            live=True,
+        )
+        or ""
+    )
+    found = matching(words)
+    if not found:
+        st.info(text("settings_find_none", words=messages.escape_markdown(words)))
+    for group, names in found.items():
+        changed = sum(not _is_default(settings, name) for name in names)
+        label = text(f"group_{group}")
+        if changed:
+            label += " · " + plural_text("settings_changed", changed)
+        # Another key while something is searched: an expander keeps its state by its key.
+        key = f"found-{group}" if words.strip() else f"open-{group}"
+        with st.expander(label, expanded=bool(words.strip()), key=key):
             _group(settings, group, names)
+
+
+def matching(words: str) -> dict[str, list[str]]:
+    """Return the names of the settings that have all these words, by group."""
+    wanted = words.casefold().split()
+    found = {
+        group: [name for name in names if all(word in _searched(group, name) for word in wanted)]
+        for group, names in grouped().items()
+    }
+    return {group: names for group, names in found.items() if names}
+
+
+def _searched(group: str, name: str) -> str:
+    field = Settings.model_fields[name]
+    plain = text(f"plain_{name}") if has_text(f"plain_{name}") else ""
+    return f"{text(f'group_{group}')} {field.alias} {field.description} {plain}".casefold()
+
+
+def _is_default(settings: Settings, name: str) -> bool:
+    field = Settings.model_fields[name]
+    return bool(getattr(settings, name) == field.get_default(call_default_factory=True))
+
+
+def unit_of(alias: str) -> str:
+    """Return the unit of a setting; empty for none."""
+    return next((unit for end, unit in _UNITS.items() if alias.endswith(end)), "")
 
 
 def grouped() -> dict[str, list[str]]:
@@ -61,34 +110,37 @@ def _field(settings: Settings, name: str) -> None:
     field, value = Settings.model_fields[name], getattr(settings, name)
     alias = str(field.alias)
     fixed = env_file.from_environment(alias) or not access.may_change(name)
-    words = str(field.description)
+    words = None
     if fixed:
-        reason = "defaults_fixed" if access.may_change(name) else "defaults_machine"
-        words += f"\n\n{text(reason)}"
+        words = text("defaults_fixed" if access.may_change(name) else "defaults_machine")
+    label = f"{alias} ({unit})" if (unit := unit_of(alias)) else alias
     key, choices = _key(name, value), _choices(name, field)
     if fixed:
         # One kind of field for all values: the labels of other kinds are too pale when disabled.
-        st.text_input(alias, value=env_value(value), key=key, help=words, disabled=True)
+        st.text_input(label, value=env_value(value), key=key, help=words, disabled=True)
     elif isinstance(value, bool):
-        st.checkbox(alias, value=value, key=key, help=words)
+        st.checkbox(label, value=value, key=key)
     elif name == "sinks":
         sinks = session.service().ingest.sink_names()
         st.multiselect(
-            alias, sinks, default=[s for s in settings.sink_names if s in sinks],
-            key=key, help=words,
+            label, sinks, default=[s for s in settings.sink_names if s in sinks], key=key,
         )  # fmt: skip
     elif choices:
         known = list(dict.fromkeys([*choices, str(value)]))
-        st.selectbox(alias, known, index=known.index(str(value)), key=key, help=words)
+        st.selectbox(label, known, index=known.index(str(value)), key=key)
     else:
-        default = env_value(field.get_default(call_default_factory=True))
-        st.text_input(
-            alias,
-            value=env_value(value),
-            key=key,
-            help=words,
-            placeholder=text("defaults_default", value=default) if default else None,
-        )
+        st.text_input(label, value=env_value(value), key=key)
+    _about(settings, name, field)
+
+
+def _about(settings: Settings, name: str, field: FieldInfo) -> None:
+    """Draw what a setting does and its default, marked where another value is in force."""
+    default = env_value(field.get_default(call_default_factory=True)) or text("settings_empty")
+    same = _is_default(settings, name)
+    words = messages.escape_markdown(str(field.description))
+    shown = messages.escape_markdown(default)
+    said = text("settings_default" if same else "settings_not_default", value=shown)
+    st.caption(f"{words} {said}")
 
 
 def _key(name: str, value: object) -> str:
@@ -130,13 +182,4 @@ def _save(names: list[str]) -> None:
         new_value = ",".join(entered) if isinstance(entered, list) else env_value(entered).strip()
         if new_value != env_value(current):
             changes[alias] = new_value
-    if not changes:
-        messages.flash(_FLASH_KEY, text("defaults_unchanged"))
-        return
-    try:
-        env_file.change(changes)
-        session.service().audit.record("settings", sorted(changes))
-    except KBError as error:
-        messages.flash_error(_FLASH_KEY, error)
-        return
-    messages.flash(_FLASH_KEY, text("defaults_saved", names=", ".join(f"`{a}`" for a in changes)))
+    written_to.write(changes, _FLASH_KEY)

@@ -1,4 +1,4 @@
-"""The checks of `kb doctor`, executed by a separate process."""
+"""Health: the checks of this machine, and check and backup of the library."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 
 from kb.errors import restored
 from kb.ui.i18n import error_messages, has_text, plural_text, text
+from kb.ui.tabs.settings import library_care
 from kb.ui.widgets import messages, task_progress
 
 _STATE_MARKS = {"ok": ":green[✓]", "warn": ":orange[!]", "fail": ":red[✕]"}
@@ -30,6 +31,7 @@ def render() -> None:
         args=("doctor",),
         disabled=task_progress.running("doctor"),
     )
+    library_care.render()
 
 
 def _name(name: str) -> str:

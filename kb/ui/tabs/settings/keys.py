@@ -12,7 +12,7 @@ from kb.service.views import ApiKey, KeyStatus
 from kb.settings import Settings, env_file
 from kb.ui import access, session
 from kb.ui.i18n import format_number, has_text, text
-from kb.ui.tabs.settings import written_to
+from kb.ui.tabs.settings import api_keys, written_to
 from kb.ui.widgets import messages, task_progress
 from kb.ui.widgets.asked_button import asked_button
 
@@ -24,6 +24,7 @@ def render() -> None:
     """Draw the part."""
     messages.show_flash(_FLASH_KEY)
     _youtube()
+    api_keys.render()
     _secrets()
 
 

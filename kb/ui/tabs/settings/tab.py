@@ -1,4 +1,4 @@
-"""The Settings tab: keys, defaults, subscriptions, this machine, health, log, about."""
+"""The Settings tab: general, keys, subscriptions, this machine, health, advanced, log, about."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import streamlit as st
 from kb.ui.i18n import text
 from kb.ui.session import SETTINGS_PART
 from kb.ui.tabs.gpu import tab as machine
-from kb.ui.tabs.settings import about, defaults, health, keys, subscriptions
+from kb.ui.tabs.settings import about, defaults, general, health, keys, subscriptions
 
 PARTS: dict[str, Callable[[], None]] = {
+    "general": general.render,
     "keys": keys.render,
-    "defaults": defaults.render,
     "follow": subscriptions.render,
     "machine": machine.render,
     "health": health.render,
+    "defaults": defaults.render,
     "log": about.log,
     "about": about.render,
 }
@@ -29,11 +30,11 @@ def render() -> None:
     chosen = st.segmented_control(
         text("settings_part"),
         list(PARTS),
-        default="keys",
+        default="general",
         required=True,
         format_func=lambda part: text(f"part_{part}"),
         key=SETTINGS_PART,
         label_visibility="collapsed",
         persist_state="session",
     )
-    PARTS[str(chosen or "keys")]()
+    PARTS[str(chosen or "general")]()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
 
+from kb.errors import KBError
 from kb.settings import env_file
+from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.widgets import messages
 
@@ -25,3 +28,17 @@ def name_files(key: str) -> None:
 
 def _shown(path: Path) -> str:
     return messages.escape_markdown(messages.display_path(path))
+
+
+def write(changes: Mapping[str, str], place: str) -> None:
+    """Write settings by their names in `.env`; the result is shown at `place`. For callbacks."""
+    if not changes:
+        messages.flash(place, text("defaults_unchanged"))
+        return
+    try:
+        env_file.change(changes)
+        session.service().audit.record("settings", sorted(changes))
+    except KBError as error:
+        messages.flash_error(place, error)
+        return
+    messages.flash(place, text("defaults_saved", names=", ".join(f"`{a}`" for a in changes)))

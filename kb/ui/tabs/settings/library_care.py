@@ -1,0 +1,82 @@
+"""The health of the library: every file is checked, and a backup is made, each by a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from kb.ui import session
+from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.widgets import messages, task_progress
+from kb.ui.widgets.tables import guarded_table
+
+
+def render() -> None:
+    """Draw the buttons, their progress and their results."""
+    st.markdown(f"##### {text('care')}")
+    # Both read every file and write into the library: not for visitors of a shared dashboard.
+    if session.service().settings.shared:
+        st.caption(text("care_operator"))
+        return
+    _part("verify", _verified)
+    _part("backup", _backed_up)
+
+
+def _part(name: str, draw: Any) -> None:
+    with st.container(key=f"care-{name}"):
+        st.caption(text(f"care_{name}_help"))
+        st.button(
+            text(f"care_{name}"), key=f"start-{name}", on_click=task_progress.start, args=(name,),
+            disabled=task_progress.running(name),
+        )  # fmt: skip
+        task = task_progress.task_status(name)
+        if task is not None and task.state == "done":
+            draw(task.result, messages.format_datetime(task.ended_at))
+
+
+def _verified(found: Mapping[str, Any], when: str) -> None:
+    words = text(
+        "care_verified", when=when, files=format_number(found["files"]),
+        items=format_number(found["items"]), size=messages.format_size(found["bytes"]),
+    )  # fmt: skip
+    if found["mended"]:
+        words += " " + plural_text("care_mended", found["mended"])
+    if not found["faults"]:
+        st.success(f"{words} {text('care_no_faults')}")
+    else:
+        st.error(f"{words} {plural_text('care_faults', found['faults'])}")
+    if findings := found["findings"]:
+        column = st.column_config
+        guarded_table(
+            {
+                "state": [_state(each) for each in findings],
+                "subject": [each["subject"] for each in findings],
+                "detail": [" ".join((each["detail"], each["hint"])).strip() for each in findings],
+            },
+            key="care-findings",
+            height=min(38 + 35 * len(findings), 420),
+            column_config={
+                "state": column.TextColumn(text("knowledge_state"), width="small"),
+                "subject": column.TextColumn(text("care_subject"), width="medium"),
+                "detail": column.TextColumn(text("knowledge_detail"), width="large"),
+            },
+            alt=text("care_findings_alt"),
+        )
+
+
+def _state(finding: Mapping[str, Any]) -> str:
+    kind = "mended" if finding["mended"] else "note" if finding["note"] else "fault"
+    return text(f"care_is_{kind}")
+
+
+def _backed_up(made: Mapping[str, Any], when: str) -> None:
+    path = messages.escape_markdown(messages.display_path(Path(made["path"])))
+    size = messages.format_size(made["size"])
+    words = text("care_backed_up", when=when, path=path, size=size)
+    if made["left_out"]:
+        left = messages.format_size(made["left_out_bytes"])
+        words += " " + plural_text("care_left_out", made["left_out"], size=left)
+    st.success(f"{words} {text('care_copy')}")
