@@ -19,7 +19,8 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 FILES = {
     ".github/workflows/tests.yml": ("make lint", "make test", "make test-long", "actionlint",
                                     "windows-latest", "macos-latest"),
-    ".github/workflows/docs.yml": ("make docs", "make docs-check", "install_check.sh", "deploy-pages"),
+    ".github/workflows/docs.yml": ("make docs", "make docs-check", "install_check.sh",
+                                   "deploy-pages"),
     ".github/workflows/release.yml": ("attest-build-provenance", "attest-sbom", "cyclonedx-py"),
     ".github/workflows/audit.yml": ("pip-audit", "cyclonedx-py"),
     ".github/dependabot.yml": ("pip", "github-actions", "docker"),
