@@ -54,9 +54,10 @@ class Bulk:
     removals: Removals
 
     def plan(self, ids: Sequence[str]) -> BulkPlan:
-        """Return what is known of these items before an act on them."""
-        entries = self.library.find_all(ids)
-        states = self.queue.states_of(ids)
+        """Return what is known of these items before an act on them; no file is read for it."""
+        wanted = frozenset(ids)
+        entries = [each for each in self.items.listing().entries if each.item.id in wanted]
+        states = self.queue.unfinished()
         idle = [entry for entry in entries if states.get(entry.item.id) not in ACTIVE]
         words = sum(entry.word_count or 0 for entry in self._publishable(idle))
         return BulkPlan(

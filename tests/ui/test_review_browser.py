@@ -81,6 +81,23 @@ def test_doubtful_passages_are_decided_one_after_the_other_with_keys(
         at(tab, "0:02 – 0:05")
         tab.get_by_role("button", name="Accept the whole recording").click()
         tab.get_by_text("Nothing to review").wait_for()
+
+        # The open item has keys, too.
+        tab.goto(f"{address}/?tab=Library&item={first}")
+        tab.locator(".lines li").first.wait_for()
+        browser.wait_page_ready(tab)
+        tab.keyboard.press("l")
+        browser.wait_player_at(tab, 10.0, 10.5)
+        tab.keyboard.press("ArrowLeft")
+        browser.wait_player_at(tab, 5.0, 5.5)
+        tab.keyboard.press(">")
+        tab.get_by_role("button", name="Speed: 1.25 ×").wait_for()
+        tab.keyboard.press("?")
+        tab.get_by_text("find in the transcript").wait_for()
+        assert browser.serious_violations(tab) == []
+        tab.keyboard.press("/")
+        tab.keyboard.type("j?")  # letters in the field, no keys
+        assert tab.get_by_placeholder("Find in the transcript").input_value() == "j?"
     service = Service()
     assert [service.items.entry(each).accepted for each in (first, second)] == [True, True]
     assert "Ahab was here" in service.items.transcript(first).text

@@ -1,17 +1,16 @@
 """German texts of the errors of `kb.jobs` and `kb.pipeline`, by code: message and hint."""
 
 _LISTEN = (
-    "Den Eintrag in der Bibliothek öffnen, die zweifelhaften Sekunden anhören und ihn dort "
-    "annehmen; oder ihn mit einem anderen Erkenner neu lesen: Reiter Hinzufügen, „Noch einmal "
-    "verschriften, was schon in der Bibliothek ist“."
+    "Die zweifelhaften Sekunden im Reiter Durchsicht anhören und annehmen oder berichtigen; oder "
+    "auf der Seite des Eintrags in der Bibliothek „Neu transkribieren“ wählen."
 )
 _BRING_WHOLE_FILE = (
     "Die ganze Datei besorgen und noch einmal aufnehmen; ein Download wird neu geladen nach: "
     "kb remove ID. Was an Text da ist, lässt sich suchen."
 )
 _READ_BETTER = (
-    "Mit einem größeren Erkenner neu lesen: Reiter Hinzufügen, „Noch einmal verschriften, was "
-    "schon in der Bibliothek ist“; oder so annehmen, auf seiner Seite in der Bibliothek."
+    "Auf der Seite des Eintrags in der Bibliothek „Neu transkribieren“ mit einem größeren Modell "
+    "wählen; oder ihn dort annehmen, wie er ist."
 )
 
 DE: dict[str, tuple[str, str]] = {

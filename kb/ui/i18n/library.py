@@ -99,7 +99,7 @@ EN: dict[str, str] = {
     "wrong_words": "About 1 word in {one_in} may be wrong",
     "wrong_words_few": "Fewer than 1 word in 100 may be wrong",
     "wrong_words_most": "Most words may be wrong",
-    "wrong_words_model": "A larger model may read it better: kb review ID --retry --model NAME",
+    "wrong_words_model": "A larger model may read it better: “Transcribe again”.",
     "wrong_words_louder": "KB_NORMALIZE_LOUDNESS=1 makes the recording louder.",
     "cause_narrow_band": "Likely cause: only low frequencies were recorded, as on a telephone.",
     "cause_clipped": "Likely cause: it was recorded too loud and is clipped.",
@@ -331,8 +331,7 @@ DE: dict[str, str] = {
     "wrong_words": "Etwa 1 Wort von {one_in} kann falsch sein",
     "wrong_words_few": "Weniger als 1 Wort von 100 kann falsch sein",
     "wrong_words_most": "Die meisten Wörter können falsch sein",
-    "wrong_words_model": "Ein größeres Modell liest es vielleicht besser: kb review ID --retry "
-    "--model NAME",
+    "wrong_words_model": "Ein größeres Modell liest es vielleicht besser: „Neu transkribieren“.",
     "wrong_words_louder": "KB_NORMALIZE_LOUDNESS=1 macht die Aufnahme lauter.",
     "cause_narrow_band": "Wahrscheinliche Ursache: nur tiefe Frequenzen sind aufgenommen, wie am "
     "Telefon.",

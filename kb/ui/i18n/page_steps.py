@@ -4,13 +4,12 @@ They name a button, a tab or a setting instead. The German table of errors is th
 """
 
 _LISTEN = (
-    "Open it in the library, listen to the doubtful seconds and accept it there; or transcribe "
-    "it again with another recognizer: tab Add, “Transcribe again what is already in the "
-    "library”."
+    "Listen to the doubtful seconds on the tab Review and accept or correct them; or choose "
+    "“Transcribe again” on its page in the library."
 )
 _BETTER = (
-    "Transcribe it again with a larger recognizer: tab Add, “Transcribe again what is already "
-    "in the library”; or accept it as it is on its page in the library."
+    "Choose “Transcribe again” on its page in the library, with a larger model; or accept it as it "
+    "is there."
 )
 _AGAIN = "Queue the item again: tab Add, “Transcribe again what is already in the library”."
 _DRIVER = "Look at its driver: Settings, Health. To go on without it: KB_DEVICE=cpu."

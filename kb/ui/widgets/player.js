@@ -53,6 +53,7 @@ function begin(root) {
     const number = (player.rows || []).indexOf(event.target.closest("li"));
     if (number >= 0 && number !== player.active) reach(player, number);
   });
+  beginTools(player);
   return player;
 }
 
@@ -86,6 +87,7 @@ function load(player, data) {
   media.playsInline = true;
   media.setAttribute("aria-label", data.label);
   media.src = data.src;
+  media.defaultPlaybackRate = player.pace;
   for (const kind of ["timeupdate", "seeking"]) media.addEventListener(kind, () => follow(player));
   screen.append(media);
   player.media = media;
@@ -173,6 +175,7 @@ function draw(player, data) {
     button.setAttribute("aria-label", words);
   }
   player.root.querySelector(".find").hidden = !data.lines.length;
+  drawTools(player);
   drawBar(player, data);
   drawChips(player, "gaps", texts.gaps, data.gaps, ([start, end, words, label]) =>
     chip(words, label, () => listen(player, start, end)),

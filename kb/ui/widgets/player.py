@@ -1,6 +1,6 @@
 """Player and transcript side by side; a click on a line seeks without a run of the script.
 
-`player.js` has the behaviour in the browser, `player.css` the style.
+`player.js` and `player_tools.js` have the behaviour in the browser, `player.css` the style.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _HTML = """
   <div class="stage">
     <div class="screen"></div>
     <div class="bar" aria-hidden="true" hidden><span class="head"></span></div>
+    <div class="tools"></div>
+    <ul class="keylist" hidden></ul>
     <div class="part gaps" hidden><h4></h4><ul class="chips"></ul></div>
     <div class="part doubts" hidden><h4></h4><ul class="chips"></ul></div>
     <div class="part chapters" hidden><h4></h4><ul class="chips"></ul></div>
@@ -39,7 +41,9 @@ _HTML = """
 """
 
 _HERE = Path(__file__).parent
-_JS = (_HERE / "player.js").read_text(encoding="utf-8")
+_JS = "\n".join(
+    (_HERE / name).read_text(encoding="utf-8") for name in ("player.js", "player_tools.js")
+)
 _CSS = (_HERE / "player.css").read_text(encoding="utf-8")
 
 _mount = st.components.v2.component("kb_player", html=_HTML, css=_CSS, js=_JS)
@@ -138,7 +142,8 @@ def as_data(state: PlayerState) -> dict[str, Any]:
             name: text(f"player_{name}")
             for name in (
                 *("absent", "lines", "gaps", "doubts", "chapters", "empty", "more", "find"),
-                *("before", "after", "edit", "save", "cancel", "keys"),
+                *("before", "after", "edit", "save", "cancel", "keys", "keys_title", "keys_list"),
+                *("speed", "back", "forward"),
             )
         },
     }

@@ -17,7 +17,7 @@ from kb.types.quality import ERRORS_A
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.i18n.error_messages import flag_label
-from kb.ui.tabs.library import exports, item_details, removal
+from kb.ui.tabs.library import exports, item_acts, item_details
 from kb.ui.web import media_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import PlayerState, parse_edit, player
@@ -49,6 +49,8 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
         _back(query)
         st.markdown(f"### {messages.escape_markdown(entry.item.title)}")
         st.markdown(_subtitle(entry, status))
+        item_acts.labels(entry)
+    item_acts.row(service, entry, place=_flash_key(entry.item.id))
     messages.show_flash(_flash_key(entry.item.id))
     _problems(entry, status, transcript, problem)
     offset_s = service.items.media_start_s(entry)
@@ -59,7 +61,6 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
         _facts(transcript)
         exports.item_menu(service, entry, transcript)
     item_details.render(service, entry, transcript, place=_flash_key(entry.item.id))
-    removal.button(entry, _flash_key(entry.item.id))
 
 
 def state_from_files(entry: LibraryEntry) -> str:
