@@ -23,7 +23,13 @@ from kb.video.caption_script import Size, caption_cues, caption_script, shown_te
 from kb.video.caption_style import CaptionStyle
 from kb.video.encoder import Progress, encode
 from kb.video.font_choice import FontChoice, choose_fonts
-from kb.video.picture import USUAL_RATE, Picture, check_still, read_picture
+from kb.video.picture import (
+    USUAL_RATE,
+    Picture,
+    check_still,
+    read_picture,
+    sound_after_picture_s,
+)
 
 Words = Literal["captions", "karaoke"]
 
@@ -180,16 +186,19 @@ def _over_film(
     found: MediaProbe, request: FilmRequest, film: Picture, draft: Path, track: str
 ) -> tuple[list[str], list[str]]:
     """Return the arguments of ffmpeg that draw into a video's picture, and the filters of them."""
-    # A constant rate: a recording of a screen may stand still while its captions change.
+    # A constant rate: a recording of a screen may stand still while its captions change, and its
+    # last frame stays until its sound ends.
+    still_s = sound_after_picture_s(found.path)
     graph = (
         f"[0:V:0]fps={film.frames_per_s:.6f}:start_time=0,"
+        f"tpad=stop_mode=clone:stop_duration={still_s:.6f},"
         f"scale={film.size.width}:{film.size.height},setsar=1,{DRAWN}[out]"
     )
     arguments = [*thread_arguments(request.threads), *input_arguments(found)]
     arguments += ["-filter_complex", graph, "-map", "[out]"]
     arguments += ["-map", track] if found.has_audio else []
     arguments += output_arguments(found, draft, request.threads)
-    return [*arguments, *start_arguments(found)], ["ass", "fps", "scale"]
+    return [*arguments, *start_arguments(found)], ["ass", "fps", "scale", "tpad"]
 
 
 def _over_wave(

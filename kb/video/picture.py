@@ -50,6 +50,50 @@ def read_picture(path: Path) -> Picture | None:
     return Picture(fitting(wide, high), USUAL_RATE if rate < low else min(rate, high_rate))
 
 
+def shown_from_s(path: Path, at_s: float) -> float:
+    """Return a time, at or before `at_s`, from which reading finds the frame that is shown then.
+
+    A recording of a screen has no frame while nothing moves: the one that is shown may be minutes
+    old. 0 where that is not known.
+    """
+    try:
+        with av.open(media_url(path), "r", container_options=dict(LOCAL_ONLY)) as container:
+            stream: Any = next(s for s in container.streams.video if not _is_cover(s))
+            start_s = (container.start_time or 0) / av.time_base
+            container.seek(int((at_s + start_s) / stream.time_base), stream=stream, backward=True)
+            for packet in container.demux(stream):
+                if packet.is_keyframe and packet.pts is not None:
+                    found_s = float(packet.pts * stream.time_base) - start_s
+                    return found_s if 0 < found_s <= at_s else 0.0
+    except (av.error.FFmpegError, OSError, StopIteration):
+        pass
+    return 0.0
+
+
+def sound_after_picture_s(path: Path) -> float:
+    """Return how long the sound of a video goes on behind its last frame.
+
+    0 where that is not known, and for a video without sound.
+    """
+    ends_s = {"video": 0.0, "audio": 0.0}
+    try:
+        with av.open(media_url(path), "r", container_options=dict(LOCAL_ONLY)) as container:
+            picture: Any = next(s for s in container.streams.video if not _is_cover(s))
+            if not container.streams.audio or not container.duration:
+                return 0.0
+            start_s = (container.start_time or 0) / av.time_base
+            end_s = start_s + container.duration / av.time_base
+            container.seek(int(end_s / picture.time_base), stream=picture, backward=True)
+            for packet in container.demux(picture, *container.streams.audio):
+                if packet.pts is not None and packet.time_base is not None:
+                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    kind = packet.stream.type
+                    ends_s[kind] = max(ends_s[kind], end)
+    except (av.error.FFmpegError, OSError, StopIteration):
+        return 0.0
+    return max(0.0, ends_s["audio"] - ends_s["video"]) if ends_s["video"] else 0.0
+
+
 def check_still(path: Path) -> None:
     """Raise UsageError if a file is no still picture that can be read."""
     try:

@@ -37,7 +37,7 @@ from kb.video.captioned import (
 )
 from kb.video.encoder import Progress, encode
 from kb.video.font_choice import choose_fonts
-from kb.video.picture import USUAL_RATE, Picture, read_picture
+from kb.video.picture import USUAL_RATE, Picture, read_picture, shown_from_s
 
 MOST_STRETCHES = 60
 FADE_S = 0.5
@@ -236,16 +236,20 @@ def _arguments(
     inputs, graph = thread_arguments(request.threads), []
     for number, place in enumerate(places):
         start_s, length_s = place.stretch.start_s, place.stretch.length_s
-        inputs += ["-ss", f"{start_s:.6f}"] if exact else []
+        from_s = 0.0
+        if exact:
+            from_s = shown_from_s(found.path, start_s) if has_picture else start_s
+            inputs += ["-ss", f"{from_s:.6f}"]
         inputs += input_arguments(found)
-        first = "0" if exact else f"{start_s:.6f}"
-        cut = f"start={first}:duration={length_s:.6f}"
+        first_s = start_s - from_s
+        cut = f"start={first_s:.6f}:duration={length_s:.6f}"
         if has_picture:
             graph.append(
-                f"[{number}:V:0]trim={cut},setpts=PTS-STARTPTS,fps={rate}:start_time=0,"
-                f"scale={wide}:{high},setsar=1,format=yuv420p,"
-                # The last frame stays where the picture ends before the sound.
-                f"tpad=stop_mode=clone:stop_duration={length_s:.6f},trim=duration={length_s:.6f},"
+                # A frame stays until the next one, before the cut and behind the last one.
+                f"[{number}:V:0]fps={rate}:start_time=0,"
+                f"tpad=stop_mode=clone:stop_duration={first_s + length_s + 1:.6f},"
+                f"trim=start={first_s:.6f},setpts=PTS-STARTPTS,"
+                f"scale={wide}:{high},setsar=1,format=yuv420p,trim=duration={length_s:.6f},"
                 f"settb=AVTB[v{number}]"
             )
         if found.has_audio:

@@ -110,7 +110,7 @@ CASES = {
     "a drive's colon in a path": Case(ALL, name="C:talk: -y $(x).mp4"),
     "sound alone": Case(("captions", "karaoke"), ("note.video_no_picture",), make=sound,
                         name="talk.wav"),
-    "four hours": Case(("soft",), make=hours, words=LATE),
+    "four hours": Case(("soft", "the end as a reel"), make=hours, words=LATE),
     "no speech": Case(
         ("captions", "karaoke", "soft"), error="video.no_words", words=NO_SPEECH,
         words_name="words.json",
