@@ -14,7 +14,7 @@ from kb.enrich import STEPS, get_step
 from kb.enrich.base import ItemText, StepInput
 from kb.enrich.speakers import weights
 from kb.enrich.speakers.clustering import BLOCK, cluster
-from kb.enrich.speakers.diarization import diarize, window_starts
+from kb.enrich.speakers.diarization import VectorRows, diarize, window_starts
 from kb.enrich.speakers.encoder import mel_filters
 from kb.enrich.speakers.labels import with_labels
 from kb.errors import LibraryError, ModelUnavailable
@@ -117,6 +117,14 @@ def test_mel_filters_are_slaneys() -> None:
 
     expected = mel_filter_bank(201, 40, 0.0, 8000.0, RATE_HZ, norm="slaney", mel_scale="slaney")
     assert np.allclose(mel_filters(), expected.T, atol=1e-7)
+
+
+def test_vectors_of_hours_are_in_one_array_in_order() -> None:
+    rng, rows = np.random.default_rng(1), VectorRows()
+    parts = [rng.standard_normal((count, 4)).astype(np.float32) for count in (150, 0, 9000, 20000)]
+    for part in parts:
+        rows.add(part)
+    assert np.array_equal(rows.all(), np.concatenate(parts).astype(np.float16))
 
 
 def voices_like(counts: list[int], noise: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

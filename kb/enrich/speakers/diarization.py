@@ -26,6 +26,7 @@ FRAME_S = 0.1
 DISTANCE = 0.30  # mean cosine distance of two voices
 LEAST_SHARE = 0.02  # of all windows; a smaller cluster is no speaker of its own
 PART_S = 60.0  # of sound that is in memory
+_ROWS = 8192  # by which the array of vectors grows: 4 MB
 RULE = SpeechRule(threshold=0.5, min_silence_s=0.1)
 
 Progress = Callable[[float], None]
@@ -66,7 +67,7 @@ def diarize(
     `speakers` is their number, if it is known. Raises the errors of `decode` and `VoiceEncoder`.
     """
     encoder, detector = VoiceEncoder(weights), SpeechDetector().stream()
-    vectors: list[npt.NDArray[np.float16]] = []
+    vectors = VectorRows()
     times: list[npt.NDArray[np.float64]] = []
     speech: list[SpeechSpan] = []
     part: list[npt.NDArray[np.float32]] = []
@@ -79,8 +80,7 @@ def diarize(
         found = spans(np.concatenate(chances), RULE)
         starts = window_starts(found, sound.size / SAMPLE_RATE_HZ)
         places = np.round(starts * SAMPLE_RATE_HZ).astype(np.int64)
-        # Half precision: twelve hours of speech have a hundred thousand windows.
-        vectors.append(encoder.embed(sound, places).astype(np.float16))
+        vectors.add(encoder.embed(sound, places))
         times.append(starts + offset_s)
         speech.extend(SpeechSpan(s.start_s + offset_s, s.end_s + offset_s) for s in found)
         offset_s += held_s
@@ -100,9 +100,38 @@ def diarize(
     chances.append(detector.finish())
     if part:
         finish_part()
-    if not vectors:
+    if not times:
         return Diarization((), 0)
-    return _turns(np.concatenate(vectors), np.concatenate(times), speech, speakers)
+    return _turns(vectors.all(), np.concatenate(times), speech, speakers)
+
+
+class VectorRows:
+    """Vectors in half precision, in one array that grows.
+
+    Twelve hours of speech have a hundred thousand windows, 50 MB; parts that are joined at the end
+    would be there twice.
+    """
+
+    def __init__(self) -> None:
+        self._array: npt.NDArray[np.float16] | None = None
+        self._count = 0
+
+    def add(self, rows: Vectors) -> None:
+        """Append rows."""
+        if self._array is None:
+            self._array = np.empty((_ROWS, rows.shape[1]), np.float16)
+        end = self._count + len(rows)
+        if end > len(self._array):
+            # In place; what is new is filled with zeros and so in memory: not more than is needed.
+            longer = -(-end // _ROWS) * _ROWS
+            self._array.resize((longer, rows.shape[1]), refcheck=False)
+        self._array[self._count : end] = rows
+        self._count = end
+
+    def all(self) -> npt.NDArray[np.float16]:
+        """Return all rows; there must have been a call of `add`."""
+        assert self._array is not None
+        return self._array[: self._count]
 
 
 def window_starts(speech: list[SpeechSpan], length_s: float) -> npt.NDArray[np.float64]:
