@@ -31,7 +31,7 @@ _MARKS = frozenset({
     "plain", "verbose", "labels", "markers",
 })  # fmt: skip
 # Exports under an item's name that have no transcript, by the last part of their stem.
-_OTHERS = {"chapters": None, "notes": (".md", ".json")}  # None: with any ending
+_OTHERS = {"chapters": None, "notes": (".md", ".json"), "screen": (".md",)}  # None: with any ending
 _TOKEN = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 # Lists in the JSON of recognizers; metadata of a medium has none of them.
 _LISTS = (

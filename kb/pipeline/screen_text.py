@@ -1,6 +1,6 @@
 """Text on the screen of an item: read from its result, and joined with the passages of its words.
 
-The local index has both; what is published elsewhere has the words alone.
+The local index has both; documents for other knowledge bases are made in `kb.jobs.documents`.
 """
 
 from __future__ import annotations

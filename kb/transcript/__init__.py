@@ -38,6 +38,7 @@ FORMATS: dict[str, str] = {
     "docx": "kb.transcript.formats.word_document:render",
     "html": "kb.transcript.formats.web_page:render",
     "notes": "kb.transcript.formats.notes:render",
+    "screen": "kb.transcript.formats.screen:render",
     "srt": "kb.transcript.formats.subrip:render",
     "vtt": "kb.transcript.formats.webvtt:render",
     "ass": "kb.transcript.formats.substation:render",

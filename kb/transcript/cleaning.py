@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from kb.types import MediaItem, Segment, Transcript
 from kb.types.safe_text import clean
+from kb.types.screen import ScreenPage
 
 
 def cleaned_transcript(transcript: Transcript) -> Transcript:
-    """Return the transcript with clean words, language, model and warnings.
+    """Return the transcript with clean words, pages of the screen, language, model and warnings.
 
     The names of speakers are on one line.
     """
@@ -24,6 +25,7 @@ def cleaned_transcript(transcript: Transcript) -> Transcript:
         language=clean(transcript.language),
         model=clean(transcript.model),
         warnings=tuple(map(clean, transcript.warnings)),
+        on_screen=tuple(map(_page, transcript.on_screen)),
     )
 
 
@@ -39,6 +41,10 @@ def cleaned_item(item: MediaItem) -> MediaItem:
         chapters=tuple(replace(each, title=clean(each.title)) for each in item.chapters),
         language=clean(item.language) if item.language else item.language,
     )
+
+
+def _page(page: ScreenPage) -> ScreenPage:
+    return replace(page, lines=tuple(replace(line, text=clean(line.text)) for line in page.lines))
 
 
 def _segment(segment: Segment) -> Segment:

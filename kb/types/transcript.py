@@ -17,6 +17,7 @@ from kb.types.quality import (
     WindowReport,
     grade_of,
 )
+from kb.types.screen import ScreenPage
 from kb.types.subtitle_layout import STANDARD, SubtitleLayout
 from kb.types.table_form import PLAIN_TABLE, TableForm
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
@@ -104,7 +105,7 @@ class Transcript:
     warning gives the time; `cpu_reason`: why the CPU instead of a requested GPU. `layout` (of
     subtitles), `times_each_word` (text for people gives the time of each word), `frame_rate` (of an
     EDL, per second) and `table_form` (that of CSV) are chosen for one export and not stored.
-    `notes` of a language model are put in by readers, and stored apart.
+    `notes` of a language model and the pages `on_screen` are put in by readers, and stored apart.
     `expected_errors` is None if it was not measured for the engine, `sound` if the sound was not
     measured. `serving` is not stored.
     """
@@ -132,6 +133,7 @@ class Transcript:
     expected_errors: ExpectedErrors | None = None
     sound: SoundFacts | None = None
     notes: Notes | None = field(default=None, compare=False, repr=False)
+    on_screen: tuple[ScreenPage, ...] = field(default=(), compare=False, repr=False)
     serving: Serving = field(default=Serving(), compare=False, repr=False)
 
     @property

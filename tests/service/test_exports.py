@@ -22,12 +22,13 @@ from kb.service.exports import NOT_EXPORTED
 from kb.transcript import FORMATS, format_named
 from kb.types import Segment
 from kb.types.notes import NotedChapter, Notes
+from kb.types.screen import ScreenLine, ScreenPage
 from tests.support.library_files import make_item
 from tests.support.raising import raises
 from tests.support.random_transcripts import ITEM, make_transcript
 
 TEXT = make_transcript((Segment(0.0, 2.0, "One two.", ()), Segment(2.5, 4.0, "Three.", ())))
-NOTES = {"notes", "notes_json"}
+NOTES = {"notes", "notes_json", "screen"}
 NAMED = replace(TEXT, segments=(replace(TEXT.segments[0], speaker="Ann"),))
 IDS = [ITEM.id, "youtube:bbbbbbbbbbb", "youtube:ccccccccccc"]
 
@@ -183,7 +184,9 @@ def test_all_are_the_formats_that_there_is_something_for(service: Service) -> No
     exports = service.exports
     assert set(FORMATS) - set(exports.available(TEXT, ITEM)) == {"rttm", *NOTES}
     assert set(FORMATS) - set(exports.available(TEXT, None)) == {"rttm", "chapters", *NOTES}
-    noted = replace(NAMED, notes=Notes({}, chapters=(NotedChapter("A part", 0.0),)))
+    page = ScreenPage((ScreenLine("A slide", 0.0),), ((0.0, 3.0),))
+    chapters = (NotedChapter("A part", 0.0),)
+    noted = replace(NAMED, notes=Notes({}, chapters=chapters), on_screen=(page,))
     assert set(exports.available(noted, ITEM)) == set(FORMATS)
 
 
@@ -215,9 +218,8 @@ def test_all_formats_of_two_items_go_to_a_folder(
 ) -> None:
     assert run(["export", ITEM.id, IDS[1], "--format", "all", "-o", str(tmp_path / "all")]) == 0
     written = [path.name for path in (tmp_path / "all").iterdir()]
-    assert (
-        len(written) == 2 * len(FORMATS) - 7
-    )  # no speakers, no notes, and chapters in one of them
+    # No speakers, no notes, nothing on the screen, and chapters in one of them.
+    assert len(written) == 2 * len(FORMATS) - 9
     said(capsys)
 
 
@@ -303,7 +305,7 @@ def test_a_document_that_is_no_text_goes_to_a_pipe(
     assert capfdbinary.readouterr().out[:2] == b"PK"
 
 
-@pytest.mark.parametrize("format", ["chapters", "rttm", "txt,chapters", "notes", "notes_json"])
+@pytest.mark.parametrize("format", ["chapters", "rttm", "txt,chapters", "notes", "screen"])
 def test_a_file_is_not_transcribed_for_a_format_that_it_has_nothing_for(
     format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

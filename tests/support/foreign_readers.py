@@ -236,7 +236,7 @@ READERS: Mapping[str, Mapping[str, Reader]] = {
 }
 
 # Formats that hold none of the words, or words without the rest of the text.
-WITHOUT_WORDS = frozenset({"chapters", "rttm", "notes", "notes_json"})
+WITHOUT_WORDS = frozenset({"chapters", "rttm", "notes", "notes_json", "screen"})
 
 _UNSEEN = re.compile(r"[\s\u2060\ufeff]+")
 _ALIKE = str.maketrans("｛｝¦", "{}|")

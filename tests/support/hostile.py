@@ -19,6 +19,7 @@ from kb.types import (
     Word,
 )
 from kb.types.notes import Answered, Cited, NotedChapter, Notes, QuotedWords, Term
+from kb.types.screen import ScreenLine, ScreenPage
 
 ESC, BEL, CSI = "\x1b", "\x07", "\x9b"
 TITLE_SEQUENCE = f"{ESC}]0;PWNED{BEL}"
@@ -85,6 +86,9 @@ def hostile_transcript(timestamps: str = "segment") -> Transcript:
             (NotedChapter(EVIL, 0.0),), terms=(Term(EVIL, EVIL, 0.0, 1),),
             questions=(Answered(EVIL, Cited(EVIL, (QuotedWords(EVIL, 0.0, 3.0),))),),
             model=EVIL, place=EVIL,
+        ),
+        on_screen=(
+            ScreenPage((ScreenLine(EVIL, 0.0), ScreenLine(f"={CLIPBOARD}", 1.0)), ((0.0, 3.0),)),
         ),
     )  # fmt: skip
 

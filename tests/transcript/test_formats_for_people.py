@@ -44,7 +44,7 @@ def test_a_format_has_a_place_in_menus_and_a_name_for_files(name: str) -> None:
 def test_formats_are_grouped_by_their_use() -> None:
     groups = {name: format_named(name).group for name in FORMATS}
     expected = {
-        "reading": {"txt", "plain", "md", "docx", "html", "notes"},
+        "reading": {"txt", "plain", "md", "docx", "html", "notes", "screen"},
         "subtitles": {"srt", "vtt", "ass", "ttml", "sbv", "lrc"},
         "programs": {"json", "verbose_json", "tsv", "textgrid", "rttm", "notes_json"},
         "cutting": {"chapters", "edl", "markers", "audacity"},
@@ -66,7 +66,9 @@ def test_an_empty_transcript_and_no_item_are_enough(name: str, timestamps: str) 
         transcript = make_transcript(segments, timestamps=timestamps)
         problem = unavailable(transcript, name)
         if problem is not None:
-            assert problem.code in ("format.no_chapters", "format.no_speakers", "format.no_notes")
+            assert problem.code in (
+                "format.no_chapters", "format.no_speakers", "format.no_notes", "format.no_screen",
+            )  # fmt: skip
         else:
             render_document(transcript, name)
 

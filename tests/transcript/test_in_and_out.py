@@ -121,7 +121,7 @@ KEEPS: dict[str, Kept] = {
     "audacity": Kept(words=WORD, mixed=WORD),
 }
 # Formats without words, which cannot be read as a transcript.
-NO_WORDS = {"rttm", "chapters", "notes", "notes_json"}
+NO_WORDS = {"rttm", "chapters", "notes", "notes_json", "screen"}
 
 
 def test_every_format_is_in_this_table() -> None:

@@ -35,7 +35,7 @@ NAMES: dict[str, tuple[Timestamps, ...]] = {
 # A name would be spoken text there, or they have no text.
 NO_NAMES = {
     "txt", "plain", "srt", "sbv", "lrc", "tsv", "chapters", "edl", "markers", "audacity", "notes",
-    "notes_json",
+    "notes_json", "screen",
 }  # fmt: skip
 ONLY_NAMES = {"rttm"}
 MEDIA = MediaRef("media/talk.wav", "", 20.0)
@@ -81,7 +81,7 @@ def test_any_name_is_kept_as_it_is(tmp_path: Path, format: str, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "format", [*NAMES, *sorted(NO_NAMES - {"chapters", "notes", "notes_json"})]
+    "format", [*NAMES, *sorted(NO_NAMES - {"chapters", "notes", "notes_json", "screen"})]
 )
 def test_without_speakers_nothing_is_said_of_them(format: str) -> None:
     nameless = replace(TALK, segments=tuple(replace(s, speaker=None) for s in TALK.segments))
@@ -93,7 +93,7 @@ def test_without_speakers_nothing_is_said_of_them(format: str) -> None:
         assert "speaker" not in first.lower().replace('"speaker": null', "")
 
 
-@pytest.mark.parametrize("format", sorted(NO_NAMES - {"chapters", "notes", "notes_json"}))
+@pytest.mark.parametrize("format", sorted(NO_NAMES - {"chapters", "notes", "notes_json", "screen"}))
 def test_formats_without_a_place_have_the_spoken_words_alone(format: str) -> None:
     assert "Anna" not in render(TALK, format)
 

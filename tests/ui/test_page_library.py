@@ -518,7 +518,9 @@ def test_exports_are_offered_and_metadata_is_shown(home: Path) -> None:
     app = page(tab="Library", item=item_id)
     # All but the spans of speakers and chapters, of which the item has none.
     offered = {each.key.removeprefix("export-") for each in app.get("download_button")}
-    assert offered == set(FORMATS) - {"rttm", "chapters", "notes", "notes_json"} | {"csv_excel"}
+    assert offered == set(FORMATS) - {"rttm", "chapters", "notes", "notes_json", "screen"} | {
+        "csv_excel"
+    }
     said = page_text(app)
     assert "Harbour talks" in said
     assert "sea, ice" in said
@@ -607,7 +609,7 @@ def test_the_menu_says_the_use_of_each_format_and_a_layout_that_contradicts_itse
     said = page_text(app)
     assert all(
         text(f"format_{name}") in said
-        for name in set(FORMATS) - {"rttm", "chapters", "notes", "notes_json"}
+        for name in set(FORMATS) - {"rttm", "chapters", "notes", "notes_json", "screen"}
     )
     fields = {field.key: field for field in app.number_input}
     fields["export_option_min_cue_duration"].set_value(5.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from kb.enrich.base import Progress, Step, StepInput
@@ -95,9 +96,8 @@ class Screen(Step):
         }
 
     def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
-        """Return the transcript as it is: pages are not among its words."""
-        read_screen_text(document)
-        return transcript
+        """Return the transcript with the pages beside its words."""
+        return replace(transcript, on_screen=read_screen_text(document).pages)
 
 
 def _is_online(settings: Settings) -> bool:

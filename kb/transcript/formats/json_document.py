@@ -5,6 +5,7 @@ people who read the document, and are computed again when it is read. Unknown fi
 `truncated` is always written: a document without it was written by a version without this field.
 `expected_errors` is the estimated share of wrong words (null: not measured), `unsure` the passages
 in which many words are likely wrong, `sound` the figures of the sound that explain them.
+`on_screen` has the pages of text on the screen; it is in exports alone, and not read again.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from kb.types import (
     UnsurePassage,
     WindowReport,
 )
+from kb.types.screen import ScreenPage
 
 MIME_TYPE = "application/json"
 
@@ -110,6 +112,18 @@ def to_document(transcript: Transcript) -> dict[str, Any]:
             else {}
         ),
         "revisions": [revision_document(revision) for revision in transcript.revisions],
+        **(
+            {"on_screen": [_page_document(page) for page in transcript.on_screen]}
+            if transcript.on_screen
+            else {}
+        ),
+    }
+
+
+def _page_document(page: ScreenPage) -> dict[str, Any]:
+    return {
+        "showings": [{"start": start_s, "end": end_s} for start_s, end_s in page.showings],
+        "lines": [{"text": line.text, "start": line.start_s} for line in page.lines],
     }
 
 

@@ -202,6 +202,10 @@ DE: dict[str, tuple[str, str]] = {
         "Kein Sprachmodell hat etwas notiert, das sich als {format!r} schreiben ließe.",
         "Zuerst Notizen machen: kb enrich ID --steps summary,chapters,highlights",
     ),
+    "format.no_screen": (
+        "Auf dem Bildschirm wurde kein Text gelesen, der sich als {format!r} schreiben ließe.",
+        "Ihn zuerst lesen: kb enrich ID --steps screen",
+    ),
     "format.no_speakers": (
         "Das Transkript nennt keine Sprecher, aus denen {format!r} besteht.",
         "Transkripte anderer Programme nennen sie oft (whisperX). Für Wörter und Zeiten: textgrid, "

@@ -58,6 +58,7 @@ EN: dict[str, str] = {
     "format_chapters": "Chapters for the description of a video on YouTube",
     "format_notes": "Summary, chapters, highlights and answers of a language model, with quotes",
     "format_notes_json": "The same notes, for programs of your own",
+    "format_screen": "The text on the screen, with the times of each page",
     "format_edl": "Markers for DaVinci Resolve, counted in frames (see the options)",
     "format_markers": "Markers for Adobe Audition and other programs (CSV with tabs)",
     "format_audacity": "Labels for Audacity",
@@ -121,6 +122,7 @@ DE: dict[str, str] = {
     "format_notes": "Zusammenfassung, Kapitel, Höhepunkte und Antworten eines Sprachmodells, mit "
     "Zitaten",
     "format_notes_json": "Dieselben Notizen, für eigene Programme",
+    "format_screen": "Der Text auf dem Bildschirm, mit den Zeiten jeder Seite",
     "format_edl": "Marken für DaVinci Resolve, in Bildern gezählt (siehe Optionen)",
     "format_markers": "Marken für Adobe Audition und andere Programme (CSV mit Tabulatoren)",
     "format_audacity": "Textmarken für Audacity",
