@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kb.service.backup import Backup
     from kb.service.bulk import Bulk
     from kb.service.catalogue import Catalogue
+    from kb.service.channels import Channels
     from kb.service.corrections import Corrections
     from kb.service.dubbing import Dubbing
     from kb.service.enrichment import Enrichment
@@ -211,6 +212,15 @@ class Service:
         from kb.service.catalogue import Catalogue
 
         return Catalogue(self.items, self.queue)
+
+    @cached_property
+    def channels(self) -> Channels:
+        """Each channel as a place."""
+        from kb.service.channels import Channels
+
+        return Channels(
+            self.catalogue, self.queue, self.follows, self.vocabulary, self.enrichment
+        )  # fmt: skip
 
     @cached_property
     def bulk(self) -> Bulk:

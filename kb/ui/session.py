@@ -124,6 +124,25 @@ def open_item(item_id: str, start_s: float | None = None) -> None:
     st.session_state[_SEEK_COUNT] = seek_count() + 1
 
 
+def open_channel(name: str) -> None:
+    """Show the page of a channel. For callbacks."""
+    go_to("tab_library")
+    for key in ("item", "t", "q"):
+        st.query_params.pop(key, None)
+    st.session_state["q"] = ""
+    st.query_params["channel"] = name
+
+
+def close_channel() -> None:
+    """Show the list again. For callbacks."""
+    st.query_params.pop("channel", None)
+
+
+def current_channel() -> str:
+    """Return the name of the open channel, "" for none, from the address."""
+    return str(st.query_params.get("channel", ""))
+
+
 def close_item() -> None:
     """Show the list or the search results again. For callbacks."""
     for name in ("item", "t"):

@@ -116,6 +116,10 @@ DE: dict[str, tuple[str, str]] = {
         "{sink} wählt seine Stellen selbst.",
         "--limit weglassen, oder diese Bibliothek fragen: --to local",
     ),
+    "channel.unknown": (
+        "Von einem Kanal {name!r} gibt es keine Aufnahme.",
+        "Die Einträge mit ihren Kanälen: kb status --all",
+    ),
     "review.one_option": (
         "Nur eines auf einmal.",
         "Eine der Optionen --export, --accept, --edit und --retry benutzen.",

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from kb.service.catalogue import FACETS, ListFilter, Sort
+from kb.ui import session
 from kb.ui.i18n import format_number, language_text, text
 from kb.ui.widgets import messages
 
@@ -64,6 +65,11 @@ def draw(counts: Mapping[str, Mapping[str, int]], on_change: Callable[[], None])
             if len(values) > 1 or taken:
                 _facet(name, values, taken, on_change)
         _days(now, on_change)
+        if len(now.channel) == 1:
+            st.button(
+                text("channel_open"), key="filter-channel", type="tertiary",
+                on_click=session.open_channel, args=now.channel,
+            )  # fmt: skip
         if now:
             st.button(
                 text("filter_clear"), key="filter-clear", type="tertiary", on_click=_clear,

@@ -23,6 +23,11 @@ def row(service: Service, entry: LibraryEntry, *, place: str) -> None:
         _edit(service, entry, place)
         _again(service, entry, place)
         removal.button(entry, place)
+        if entry.item.channel:
+            st.button(
+                text("channel_open"), key="item-channel", type="tertiary",
+                on_click=session.open_channel, args=(entry.item.channel,),
+            )  # fmt: skip
 
 
 def labels(entry: LibraryEntry) -> None:

@@ -9,7 +9,7 @@ from kb.service.catalogue import ListPage, ListRow
 from kb.service.notation import SearchMode
 from kb.ui import session
 from kb.ui.i18n import format_number, language_text, text
-from kb.ui.tabs.library import bulk, filters, hits, item, removal
+from kb.ui.tabs.library import bulk, channel, filters, hits, item, removal
 from kb.ui.widgets import messages
 from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
@@ -30,6 +30,8 @@ def render() -> None:
         item.render(item_id, start_s, query)
     elif query:
         hits.render(query, mode)
+    elif channel_name := session.current_channel():
+        channel.render(channel_name)
     else:
         _items()
 
@@ -101,7 +103,11 @@ def _list() -> None:
         [_row(row) for row in rows],
         page.total,
         label=text("items_alt"),
-        menu={"open": text("list_open"), "remove": text("remove")},
+        menu={
+            "open": text("list_open"),
+            "channel": text("channel_open"),
+            "remove": text("remove"),
+        },
         on_act=_on_act,
         on_sort=_on_sort,
         sorted_by=sort,
@@ -114,6 +120,8 @@ def _on_act(name: str, ids: list[str]) -> None:
         return
     if name == "open":
         session.open_item(ids[0])
+    elif name == "channel":
+        session.open_channel(session.service().items.entry(ids[0]).item.channel)
     else:
         RowList(_LIST).select(ids)
     session.redraw()
@@ -171,7 +179,8 @@ def _row(row: ListRow) -> Row:
         "tags": ", ".join(entry.user_tags),
         "state": Cell(_state(row), _TONES.get(row.state, "quiet")),
     }
-    return Row(row.id, cells, _TONES.get(row.state, ""), menu=("open", "remove"))
+    menu = ("open", "channel", "remove") if entry.item.channel else ("open", "remove")
+    return Row(row.id, cells, _TONES.get(row.state, ""), menu=menu)
 
 
 def _state(row: ListRow) -> str:
