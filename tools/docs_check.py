@@ -44,6 +44,8 @@ BEFORE: Mapping[str, tuple[str, ...]] = {
     "films.md": ("kb enrich ID --steps highlights --wait",),
     "speakers.md": ("kb enrich ID --steps speakers --wait",),
 }
+# Commands around one: what it needs, and what puts back what it took.
+NEEDS: Mapping[str, str] = {"kb remove --undo ID": "kb remove ID"}
 AFTER: Mapping[str, str] = {"kb remove ID": "kb remove --undo ID"}
 ITEMS: Mapping[str, str] = {"speakers.md": "panel"}
 # 1 is the answer of a check that found something: a machine without a card, words in doubt.
@@ -79,6 +81,8 @@ def main(wanted: list[str]) -> int:
                 if why := reason(command):
                     left_out.append(f"{document.name}: {command} ({why})")
                     continue
+                if command in NEEDS:
+                    run(stage, NEEDS[command], document.name)
                 began = time.monotonic()
                 ran = run(stage, command, document.name)
                 count += 1

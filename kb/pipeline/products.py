@@ -24,7 +24,7 @@ from kb.settings import Settings
 from kb.transcript.formats import json_document
 from kb.types import Transcript
 from kb.types.notes import Cited
-from kb.video.reel import Stretch
+from kb.video.reel import SHORTEST_S, Stretch
 
 AROUND_S = 0.25  # before and after the segments of a highlight
 PACK_VERSION = 2  # goes up when a pack of the same inputs has other parts
@@ -154,15 +154,20 @@ def _highlights(
 def highlight_stretches(highlights: Sequence[Cited], transcript: Transcript) -> tuple[Stretch, ...]:
     """Return the whole segments around each highlight's words, in order of time.
 
-    Those that touch are one stretch, with the title of the first.
+    Those that touch are one stretch, with the title of the first. A short one, such as a word
+    alone, has more of the sound around it, so that it can be part of a reel.
     """
     found: list[Stretch] = []
+    length_s = transcript.media.duration_s
     for each in sorted(highlights, key=lambda cited: cited.quotes[0].start_s):
         start_s, end_s = each.quotes[0].start_s, each.quotes[0].end_s
         around = [s for s in transcript.segments if s.start_s < end_s and s.end_s > start_s]
         start_s = max(0.0, min([start_s, *(s.start_s for s in around)]) - AROUND_S)
         end_s = max([end_s, *(s.end_s for s in around)]) + AROUND_S
-        end_s = min(end_s, max(transcript.media.duration_s, end_s - AROUND_S))
+        end_s = min(end_s, max(length_s, end_s - AROUND_S))
+        if (lacking_s := SHORTEST_S - (end_s - start_s)) > 0:
+            end_s = min(end_s + lacking_s, max(length_s, end_s))
+            start_s = max(0.0, min(start_s, end_s - SHORTEST_S))
         if found and start_s <= found[-1].end_s:
             found[-1] = replace(found[-1], end_s=max(end_s, found[-1].end_s))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from kb.types.notes import Cited, QuotedWords
 from kb.video.caption_script import Size, caption_cues
 from kb.video.caption_style import load_style
 from kb.video.captioned import FilmRequest
-from kb.video.reel import Stretch, fitted, make_reel, moved, placed
+from kb.video.reel import Stretch, check_stretches, fitted, make_reel, moved, placed
 from tests.support import films
 from tests.support.films import spoken
 from tests.support.raising import raises
@@ -145,3 +146,17 @@ def test_highlights_become_whole_segments() -> None:
     assert found[0].start_s == pytest.approx(second.start_s - 0.25)
     assert found[0].end_s == pytest.approx(second.end_s + 0.25)
     assert found[1].end_s <= words.media.duration_s
+
+
+@pytest.mark.parametrize("at_s", [0.0, 3.0, 9.5])
+def test_a_highlight_of_one_word_is_long_enough_for_a_reel(at_s: float) -> None:
+    words = spoken(["no"], start_s=at_s)
+    words = replace(words, media=replace(words.media, duration_s=10.0))
+    said = words.segments[0]
+    short = replace(said, end_s=said.start_s + 0.3)
+    (found,) = highlight_stretches(
+        (Cited("No", (QuotedWords("no", short.start_s, short.end_s),)),),
+        replace(words, segments=(short,)),
+    )
+    check_stretches((found,), 10.0, "talk.mp4")
+    assert found.start_s <= short.start_s and short.end_s <= found.end_s
