@@ -272,7 +272,7 @@ for command in ("ingest", "transcribe", "follow"):
 
 for language, label in (("en", "Loudness, dB"), ("de", "Lautheit, dB")):
     page = AppTest.from_file("streamlit_app.py", default_timeout=240)
-    page.query_params["lang"] = language
+    page.query_params.update({"lang": language, "tab": "Add"})
     page.run()
     assert not page.exception, page.exception
     (field,) = [each for each in page.number_input if each.key == "run_loudness_db"]

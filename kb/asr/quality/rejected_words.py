@@ -12,6 +12,7 @@ from kb.asr.quality.word_places import Place, has_word, words_at
 from kb.types import Word
 
 LEAST_REPEATED = 2  # readings of a place with the same word, and evidence for its sound
+SURE = 0.95  # a more likely one that two readings have may be spoken: detection hardly hears some
 
 
 def hardly_spoken(
@@ -20,8 +21,9 @@ def hardly_spoken(
     """Return words of a place, about which its readings do not agree, that may be invented.
 
     There is no evidence for their sound, or it is in doubt, and fewer than two of the readings have
-    evidence for the same word. Such words take those along that touch them, if detection is not
-    quite sure of these either: a recognizer answers laughter or music with several words.
+    evidence for the same word, or surely have it. Such words take those along that touch them, if
+    detection is not quite sure of these either: a recognizer answers laughter or music with several
+    words.
     """
     old = context.words[place.first : place.end]
     if context.evidence is None or context.spoken_sound.score <= 0:
@@ -29,16 +31,13 @@ def hardly_spoken(
     read = [words_at(place, reading) for reading in readings]
 
     def is_repeated(word: Word) -> bool:
-        same = (
-            any(
-                texts([one]) == texts([word])
-                and same_times(one, word)
-                and all(context.has_evidence([one]))
-                for one in words
-            )
+        same = [
+            [one for one in words if texts([one]) == texts([word]) and same_times(one, word)]
             for words in read
-        )
-        return sum(same) >= LEAST_REPEATED
+        ]
+        evident = sum(any(all(context.has_evidence([one])) for one in found) for found in same)
+        sure = sum(any(one.probability >= SURE for one in found) for found in same)
+        return max(evident, sure) >= LEAST_REPEATED
 
     doubts = [flag for flag in place.flags if flag.name == "ending"]
     in_doubt = [
