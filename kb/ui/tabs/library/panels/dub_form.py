@@ -18,37 +18,43 @@ if TYPE_CHECKING:
     from kb.service.video import Order
 
 
-def render(service: Service, entry: LibraryEntry) -> None:
-    """Draw language and voice; without a translation or a voice, what brings one."""
+def render(service: Service, entry: LibraryEntry) -> bool:
+    """Draw language and voice; without a translation or a voice, what brings one.
+
+    Returns False if there is nothing that could be spoken.
+    """
     item_id = entry.item.id
     try:
         languages = service.dubbing.languages(entry)
     except KBError as error:
         messages.error(error)
-        return
+        return False
     if not languages:
         st.caption(text("produce_no_translation"))
         st.code(f"kb translate {command_argument(item_id)} --into de", language=None)
-        return
+        return False
     # Made here: Streamlit also asks for labels where the visitor's language is not known.
     names = {code: language_text(code) for code in languages}
-    language = st.selectbox(
-        text("produce_language"), languages, format_func=names.__getitem__,
-        key=f"produce-language|{item_id}", width=180,
-    )  # fmt: skip
-    try:
-        voices = service.speech.local_voices(language)
-    except KBError as error:
-        messages.error(error)
-        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        language = st.selectbox(
+            text("produce_language"), languages, format_func=names.__getitem__,
+            key=f"produce-language|{item_id}", width=180,
+        )  # fmt: skip
+        try:
+            voices = service.speech.local_voices(language)
+        except KBError as error:
+            messages.error(error)
+            return False
+        if voices:
+            labels = {"": text("produce_voice_usual"), **{voice: voice for voice in voices}}
+            st.selectbox(
+                text("produce_voice"), list(labels), format_func=labels.__getitem__,
+                key=f"produce-voice|{item_id}|{language}", width=260,
+                help=text("produce_voice_help"),
+            )  # fmt: skip
     if not voices:
         st.caption(" ".join(translate_error(service.speech.no_voice(language))))
-        return
-    labels = {"": text("produce_voice_usual"), **{voice: voice for voice in voices}}
-    st.selectbox(
-        text("produce_voice"), list(labels), format_func=labels.__getitem__,
-        key=f"produce-voice|{item_id}|{language}", width=260, help=text("produce_voice_help"),
-    )  # fmt: skip
+    return True
 
 
 def wanted(service: Service, item_id: str, *, fetch: bool) -> Order:

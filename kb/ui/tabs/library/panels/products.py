@@ -81,8 +81,7 @@ def _form(service: Service, entry: LibraryEntry, place: str) -> None:
                     text("produce_length"), min_value=0, max_value=3600, value=60, step=10,
                     key=f"produce-length|{item_id}", width=180,
                 )  # fmt: skip
-            if kind == "dub":
-                dub_form.render(service, entry)
+        can_order = dub_form.render(service, entry) if kind == "dub" else True
         if kind == "evidence":
             st.checkbox(
                 text("produce_sign"), key=f"produce-sign|{item_id}", help=text("produce_sign_help")
@@ -91,7 +90,7 @@ def _form(service: Service, entry: LibraryEntry, place: str) -> None:
             st.checkbox(text("produce_fetch"), key=f"produce-fetch|{item_id}")
         st.button(
             text("produce_make"), key="produce-make", type="primary", on_click=_order,
-            args=(item_id, place),
+            args=(item_id, place), disabled=not can_order,
         )  # fmt: skip
 
 
