@@ -91,7 +91,7 @@ def main() -> None:
             page = b.new_page()
             page.goto(f"{address}/?tab=Add")
             open_channel(page)
-            page.get_by_role("button", name=f"Ingest {TALKS} media").click()
+            page.get_by_role("button", name=f"Ingest {TALKS} recordings").click()
             wait_until_done(page, 6)
             shoot_for_docs(b, f"{address}/?tab=Activity", IMAGES / "queue.png", "light")
             if everything:

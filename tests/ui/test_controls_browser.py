@@ -64,7 +64,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         enter(own, "team=research", "Enter")
 
         # All items are queued and shown in pages
-        click(tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} media"))
+        click(tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} recordings"))
         tab.get_by_role("tab", name=text("tab_activity"), selected=True).wait_for()
         shown(tab, TALKS - SHORTS)
         with closing(sqlite3.connect(tmp_path / "library" / "kb.sqlite")) as catalogue:

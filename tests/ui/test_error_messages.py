@@ -162,7 +162,7 @@ def test_an_error_inside_another_is_translated_with_it() -> None:
     assert said(outer, "en") == (cause.message, "Then so.")
 
 
-def test_commands_stay_and_options_become_fields() -> None:
+def test_commands_of_a_message_stay_and_options_become_fields() -> None:
     words = "Try a smaller --batch-size or --model demo, then: kb ingest --again --model ..."
     assert said(KBError(words), "en")[0] == (
         "Try a smaller “Batch” or “Recognizer”: demo, then: kb ingest --again --model ..."

@@ -5,11 +5,12 @@ The source is read as a syntax tree: an error is found even where no test raises
 
 from __future__ import annotations
 
+import re
 import string
 from functools import cache
 
 from kb.errors import KBError, NestedText, render
-from kb.ui.i18n import error_messages, errors, page_steps
+from kb.ui.i18n import MESSAGES, error_messages, errors, page_places, page_steps
 from tests.support.each_case import check_each
 from tests.support.error_source import Raised, constructions
 
@@ -162,3 +163,17 @@ def a_next_step_follows(each: Raised) -> None:
         return
     assert each.hint, f"{each.place}: no next step, and no reason in NO_HINT"
     assert errors.DE[each.code][1]
+
+
+def test_no_next_step_names_a_command_that_has_a_place() -> None:
+    """Each error that the page can show, with its fields as they are."""
+    check_each(raised(), no_command_with_a_place_is_left, lambda each: each.code)
+
+
+def no_command_with_a_place_is_left(each: Raised) -> None:
+    for hint in (each.hint, errors.DE[each.code][1]):
+        shown = page_places.with_places(hint, MESSAGES["en"].__getitem__)
+        # An option of `kb worker` is for another machine, `--undo` has no place.
+        for found in re.finditer(r"(KB_\w+=\S+ )?\bkb ([a-z-]+)( --[a-z]+)?", shown):
+            typed = found[1] or (found[3] and found[2] == "worker") or found[3] == " --undo"
+            assert typed or found[2] not in page_places.NAMES, shown

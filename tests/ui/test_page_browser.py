@@ -131,7 +131,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         click(tab.locator(".st-key-how summary").first)  # how it is done is folded at first
         click(tab.get_by_role("button", name="SCHNELL", exact=False).first)
         tab.get_by_role("button", name="SCHNELL ✓", exact=False).wait_for()
-        click(tab.get_by_role("button", name=f"Ingest {TALKS} media"))
+        click(tab.get_by_role("button", name=f"Ingest {TALKS} recordings"))
         tab.get_by_role("tab", name=text("tab_activity"), selected=True).wait_for()
         assert "tab=Activity" in tab.url
 

@@ -30,6 +30,7 @@ from kb.ui.i18n import (
     library,
     library_care,
     notes,
+    page_places,
     plain_settings,
     products,
     queue,
@@ -67,6 +68,7 @@ TABLES: tuple[ModuleType, ...] = (
     access_keys,
     library_care,
     checks,
+    page_places,
 )
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 # How a date of this year and a date of another year are written (see `strftime`).

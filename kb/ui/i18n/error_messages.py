@@ -1,7 +1,8 @@
 """Errors in the words of the page: by their code, in its language.
 
 The core's errors are English and written for a command line. A page shows the text of an error's
-code in its own language, with the error's values; an option becomes the label of its field. An
+code in its own language, with the error's values; an option becomes the label of its field, and a
+command the place that does the same (`page_places`). An
 error without a code, or stored by a version whose sentence had other values, is shown
 in its stored English.
 """
@@ -14,7 +15,7 @@ from typing import NamedTuple, Protocol
 from kb.errors import KBError, NestedText, StoredProblem, render, restored
 from kb.export_options import LAYOUT_OPTIONS
 from kb.options import OPTIONS
-from kb.ui.i18n import errors, has_text, language, page_steps, text
+from kb.ui.i18n import errors, has_text, language, page_places, page_steps, text
 
 # The label of an option's field, by its flag; some flags mostly carry a value.
 _FIELDS = {
@@ -96,8 +97,9 @@ _OPTION = re.compile(
 
 
 def _with_labels(message: str, hint: str) -> Translation:
-    """Put the labels of fields in the place of options."""
-    return Translation(_OPTION.sub(_field, message), _OPTION.sub(_field, hint))
+    """Put the labels of fields in the place of options, and places in that of commands."""
+    step = page_places.with_places(hint, text)
+    return Translation(_OPTION.sub(_field, message), _OPTION.sub(_field, step))
 
 
 def _field(found: re.Match[str]) -> str:

@@ -16,6 +16,11 @@ EN: dict[str, str] = {
     "meaning is not known yet.",
     "search_without_meaning_one": "1 recording was searched by its words alone: its meaning "
     "is not known yet.",
+    "search_make_meaning": "Make all searchable by meaning",
+    "search_meaning_queued": "Queued for {count} recordings. They are found by meaning as they "
+    "finish.",
+    "search_meaning_queued_one": "Queued for 1 recording. It is found by meaning when it is "
+    "finished.",
     "search_found": "{count} passages in {took} ms",
     "search_found_one": "1 passage in {took} ms",
     "search_found_first": "The first {count} passages, in {took} ms",
@@ -46,15 +51,15 @@ EN: dict[str, str] = {
     # The list
     "library_empty": "The library is empty.",
     "library_empty_hint": "Take in your first file: its words will be listed and searchable here.",
-    "go_ingest": "Go to Ingest",
+    "go_ingest": "Add recordings",
     "items": "Items",
-    "hours": "Sound",
+    "hours": "Hours",
     "words": "Words",
     "held": "To review",
     "failed": "Failed",
     "show_only": "Show",
     "show_all": "All",
-    "items_help": "Click a title to open the item; click a heading to sort; tick rows to download "
+    "items_help": "Click a title to open the recording, a heading to sort. Select rows to act on "
     "several.",
     "column_title": "Title",
     "column_date": "Date",
@@ -135,7 +140,7 @@ EN: dict[str, str] = {
     "speakers_same_none": "no one else",
     "speakers_excerpts": "Excerpts",
     "speakers_hear": "Excerpt from {start} on",
-    "speakers_more": "{count} more speakers: kb speakers ID",
+    "speakers_more": "{count} more speakers are not shown.",
     "speakers_assign": "Someone else speaks in a stretch",
     "speakers_assign_help": "Without a choice, the stretch goes back to the speaker who was found.",
     "speakers_from": "From",
@@ -192,21 +197,20 @@ EN: dict[str, str] = {
     "detail_made": "Transcribed",
     "detail_description": "Description",
     "ledger": "Doubtful and repaired windows",
-    "ledger_help": "Each window that was read again or that a sign speaks against, with all its "
+    "ledger_help": "Each stretch that was read again or that a check found doubtful, with all its "
     "readings.",
     "ledger_alt": "Windows with their times, signs and readings",
     "ledger_time": "At",
-    "ledger_signs": "What speaks against it",
-    "ledger_how": "Reading that stands",
+    "ledger_signs": "Why it is doubtful",
+    "ledger_how": "Kept version",
     "ledger_readings": "Readings",
     "revisions": "Changes by hand",
     "revisions_earlier": "Of an earlier transcript, and not in this one:",
-    "revision_undo": "Take the last change back",
-    "revision_undone": "The last change is taken back.",
+    "revision_undo": "Undo the last change",
+    "revision_undone": "The last change is undone.",
     "remove": "Remove",
     "remove_help": "“{title}” leaves the library with its files, its transcript and its place in "
-    "the search. For a week it can come back: with the button that appears then, or with kb remove "
-    "--undo.",
+    "the search. The button that appears then brings it back for a week.",
     "remove_remote": "Also delete its documents in ODIN",
     "remove_now": "Remove from the library",
     "removed": "“{title}” was removed.",
@@ -245,6 +249,11 @@ DE: dict[str, str] = {
     "Bedeutung ist noch nicht bekannt.",
     "search_without_meaning_one": "1 Aufnahme wurde nur nach ihren Wörtern durchsucht: ihre "
     "Bedeutung ist noch nicht bekannt.",
+    "search_make_meaning": "Alle nach Bedeutung suchbar machen",
+    "search_meaning_queued": "Für {count} Aufnahmen eingereiht. Sie werden nach Bedeutung "
+    "gefunden, sobald sie fertig sind.",
+    "search_meaning_queued_one": "Für 1 Aufnahme eingereiht. Sie wird nach Bedeutung gefunden, "
+    "sobald sie fertig ist.",
     "search_found": "{count} Stellen in {took} ms",
     "search_found_one": "1 Stelle in {took} ms",
     "search_found_first": "Die ersten {count} Stellen, in {took} ms",
@@ -368,7 +377,7 @@ DE: dict[str, str] = {
     "speakers_same_none": "niemand sonst",
     "speakers_excerpts": "Ausschnitte",
     "speakers_hear": "Ausschnitt ab {start}",
-    "speakers_more": "{count} weitere: kb speakers ID",
+    "speakers_more": "{count} weitere Sprecher sind nicht gezeigt.",
     "speakers_assign": "In einem Abschnitt spricht jemand anderes",
     "speakers_assign_help": "Ohne Auswahl gehört der Abschnitt wieder zu der Stimme, die dort "
     "gefunden wurde.",
@@ -440,8 +449,7 @@ DE: dict[str, str] = {
     "revision_undone": "Die letzte Änderung ist zurückgenommen.",
     "remove": "Entfernen",
     "remove_help": "„{title}“ verlässt die Bibliothek mit Dateien, Transkript und Platz in der "
-    "Suche. Eine Woche lang kann es zurückkommen: mit dem Knopf, der dann erscheint, oder mit kb "
-    "remove --undo.",
+    "Suche. Der Knopf, der dann erscheint, holt es eine Woche lang zurück.",
     "remove_remote": "Auch die Dokumente in ODIN löschen",
     "remove_now": "Aus der Bibliothek entfernen",
     "removed": "„{title}“ wurde entfernt.",

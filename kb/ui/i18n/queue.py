@@ -95,7 +95,7 @@ EN: dict[str, str] = {
     "lane_other": "The lane “{lane}” rests",
     "lane_until": "{lane} until {time}: {reason}",
     "lane_by_hand": "{lane}: {reason}",
-    "lane_resume": "Go on now",
+    "lane_resume": "Resume",
     # Fetches of models
     "fetch_now": "Fetch it now",
     "fetch_now_help": "Otherwise it is fetched before the first item.",
@@ -220,7 +220,7 @@ DE: dict[str, str] = {
     "lane_other": "Die Spur „{lane}“ ruht",
     "lane_until": "{lane} bis {time}: {reason}",
     "lane_by_hand": "{lane}: {reason}",
-    "lane_resume": "Jetzt weiter",
+    "lane_resume": "Fortsetzen",
     # Fetches of models
     "fetch_now": "Jetzt holen",
     "fetch_now_help": "Sonst wird es vor dem ersten Eintrag geholt.",

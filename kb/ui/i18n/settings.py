@@ -12,8 +12,8 @@ EN: dict[str, str] = {
     "part_about": "About",
     # YouTube keys
     "keys_youtube": "YouTube Data API keys",
-    "keys_youtube_help": "One a project of yours; used one after the other when a day's allowance "
-    "is spent. They stand in {path}, which only you can read. Without a key channels are listed "
+    "keys_youtube_help": "One key per Google Cloud project. The next key is used when one reaches "
+    "its daily quota. Stored in {path}, readable only by you. Without a key, channels are listed "
     "more slowly.",
     "keys_none": "No key yet.",
     "keys_units": "{count} units of today's quota",
@@ -22,7 +22,7 @@ EN: dict[str, str] = {
     "env_other": "{path}, in the folder where the program was started, is read too, but only for "
     "{names}. Start the program with KB_ENV_FILE={path} to use it for everything.",
     "keys_ready": "ready",
-    "keys_exhausted": "used up until {until}",
+    "keys_exhausted": "quota used up until {until}",
     "keys_invalid": "cannot be used",
     "keys_from_environment": "from the environment (YT_API_KEYS)",
     "keys_test": "Test",
@@ -50,8 +50,8 @@ EN: dict[str, str] = {
     "secret_saved": "{name} is saved.",
     "secret_removed": "{name} is removed.",
     # Defaults
-    "defaults_help": "Written to {path}. This page takes them at once, a worker when it starts "
-    "the next time. An empty field takes the default.",
+    "defaults_help": "Written to {path}. This page uses changes at once, a worker after its next "
+    "start. An empty field uses the default.",
     "defaults_fixed": "Set by the environment, which wins over .env.",
     "defaults_machine": "Others reach this dashboard: only the operator changes this, in .env.",
     "defaults_save": "Save",
@@ -73,7 +73,7 @@ EN: dict[str, str] = {
     "group_screen": "Text on the screen",
     "group_speech": "Voices",
     # Subscriptions
-    "follow_help": "The worker looks at each again and again and ingests what is new.",
+    "follow_help": "The worker checks each source at intervals and ingests what is new.",
     "follow_none": "Nothing is followed yet.",
     "follow_new": "Channel, playlist or folder",
     "follow_new_placeholder": "@channel",
@@ -86,7 +86,7 @@ EN: dict[str, str] = {
     "follow_add": "Follow",
     "follow_change": "Change",
     "follow_save": "Save",
-    "follow_leave": "Leave it as it was",
+    "follow_leave": "Cancel",
     "follow_changed": "{reference} is changed. Turn, hours and pace hold for what waits, too.",
     "follow_remove": "Unfollow",
     "follow_remove_sure": "Stop following {reference}? Its recordings stay.",
@@ -189,10 +189,10 @@ EN: dict[str, str] = {
     # Health
     "health": "This machine",
     "health_again": "Check again",
-    "health_when": "Looked at {when}.",
+    "health_when": "Checked {when}.",
     "health_ok": "Everything works.",
-    "health_warn": "It works; {count} remarks below.",
-    "health_warn_one": "It works; one remark below.",
+    "health_warn": "Everything needed works; {count} remarks below.",
+    "health_warn_one": "Everything needed works; one remark below.",
     "health_fail": "Something is missing: see below.",
     # Log
     "log_which": "Log",
@@ -227,9 +227,9 @@ DE: dict[str, str] = {
     "part_log": "Protokoll",
     "part_about": "Über",
     "keys_youtube": "Schlüssel der YouTube Data API",
-    "keys_youtube_help": "Einer je eigenem Projekt; sie werden nacheinander benutzt, wenn das "
-    "Tageskontingent verbraucht ist. Sie stehen in {path}, das nur Sie lesen können. Ohne "
-    "Schlüssel werden Kanäle langsamer gelistet.",
+    "keys_youtube_help": "Ein Schlüssel je Google-Cloud-Projekt. Ist das Tageskontingent des einen "
+    "erschöpft, kommt der nächste. Gespeichert in {path}, nur für Sie lesbar. Ohne Schlüssel "
+    "werden Kanäle langsamer aufgelistet.",
     "keys_none": "Noch kein Schlüssel.",
     "keys_units": "{count} Einheiten Kontingent heute",
     "keys_units_of": "{count} von {all} Einheiten Kontingent heute",
@@ -299,7 +299,7 @@ DE: dict[str, str] = {
     "follow_add": "Verfolgen",
     "follow_change": "Ändern",
     "follow_save": "Speichern",
-    "follow_leave": "Lassen, wie es war",
+    "follow_leave": "Abbrechen",
     "follow_changed": (
         "{reference} ist geändert. Reihenfolge, Tageszeit und Tempo gelten auch für Wartendes."
     ),

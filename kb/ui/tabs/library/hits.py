@@ -22,6 +22,8 @@ from kb.ui.tabs.library import filters
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
 
+MEANING, NO_VECTORS = "meaning", "meaning.no_vectors"  # a step, and the code of its lack
+_FLASH = "hits"
 _LIMIT, _LIMIT_OF = "search_limit", "search_limit_of"
 _ORDER = "search_order"
 _ORDERS = ("best", "newest", "oldest")
@@ -210,9 +212,31 @@ def _meaning_note(result: SearchResult) -> None:
     """Say where passages were searched by their words alone."""
     if result.words_alone is not None:
         reason, hint = map(messages.escape_markdown, translate_error(result.words_alone))
-        st.caption(text("search_words_alone", reason=reason, hint=hint))
+        lacks = result.words_alone.code == NO_VECTORS
+        st.caption(text("search_words_alone", reason=reason, hint="" if lacks else hint))
+    else:
+        lacks = False
     if result.without_meaning:
         st.caption(plural_text("search_without_meaning", result.without_meaning))
+    messages.show_flash(_FLASH)
+    if lacks or result.without_meaning:
+        st.button(text("search_make_meaning"), key="search-make-meaning", on_click=_make_meaning)
+
+
+def _make_meaning() -> None:
+    """Queue the step that makes recordings searchable by meaning, for all that lack it."""
+    service = session.service()
+    try:
+        report = service.enrichment.run(None, (MEANING,))
+        service.audit.record("enrich", steps=[MEANING])
+    except KBError as error:
+        messages.flash_error(_FLASH, error)
+        return
+    if problem := report.lacking.get(MEANING):
+        messages.flash_error(_FLASH, problem)
+        return
+    count = len(report.queued) + len(report.under_way)
+    messages.flash(_FLASH, plural_text("search_meaning_queued", count))
 
 
 def _unknown_word(unknown: UnknownWord, query: str) -> None:

@@ -1,0 +1,98 @@
+"""Places of the page in the place of commands, in the next steps of errors.
+
+The core's next steps name commands. Where the page has a button or a tab for the same, its name
+stands there; a command without such a place stays what it is: it is to be typed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+EN: dict[str, str] = {
+    "place_reindex": "“Check the library” under Settings, Health",
+    "place_verify": "“Check the library” under Settings, Health",
+    "place_backup": "“Back up now” under Settings, Health",
+    "place_doctor": "Settings, Health",
+    "place_worker": "“Start the worker” in the sidebar",
+    "place_status": "the tab Activity",
+    "place_retry": "“Retry” on the tab Activity",
+    "place_cancel": "“Cancel” on the tab Activity",
+    "place_dismiss": "“Dismiss” on the tab Activity",
+    "place_show": "its page in the Library",
+    "place_open": "its page in the Library",
+    "place_export": "“Export” on its page in the Library",
+    "place_remove": "“Remove” on its page in the Library",
+    "place_review": "the tab Review",
+    "place_again": "tab Add, “Transcribe again what is already in the library”",
+    "place_ingest": "the tab Add",
+    "place_publish": "the tab Publish",
+    "place_sync": "the tab Publish",
+    "place_ask": "the tab Publish",
+    "place_search": "the search of the tab Library",
+    "place_follow": "Settings, Subscriptions",
+    "place_unfollow": "“Unfollow” under Settings, Subscriptions",
+    "place_presets": "Settings, This machine",
+    "place_calibrate": "“Measure now” under Settings, This machine",
+    "place_keys": "Settings, Keys",
+    "place_config": "Settings, Advanced",
+    "place_logs": "Settings, Log",
+}
+
+DE: dict[str, str] = {
+    "place_reindex": "„Bibliothek prüfen“ unter Einstellungen, Zustand",
+    "place_verify": "„Bibliothek prüfen“ unter Einstellungen, Zustand",
+    "place_backup": "„Jetzt sichern“ unter Einstellungen, Zustand",
+    "place_doctor": "Einstellungen, Zustand",
+    "place_worker": "„Arbeiter starten“ in der Seitenleiste",
+    "place_status": "der Reiter Aktivität",
+    "place_retry": "„Noch einmal“ im Reiter Aktivität",
+    "place_cancel": "„Abbrechen“ im Reiter Aktivität",
+    "place_dismiss": "„Verwerfen“ im Reiter Aktivität",
+    "place_show": "seine Seite in der Bibliothek",
+    "place_open": "seine Seite in der Bibliothek",
+    "place_export": "„Ausgeben“ auf seiner Seite in der Bibliothek",
+    "place_remove": "„Entfernen“ auf seiner Seite in der Bibliothek",
+    "place_review": "der Reiter Durchsicht",
+    "place_again": "Reiter Hinzufügen, „Noch einmal verschriften, was schon in der Bibliothek ist“",
+    "place_ingest": "der Reiter Hinzufügen",
+    "place_publish": "der Reiter Veröffentlichen",
+    "place_sync": "der Reiter Veröffentlichen",
+    "place_ask": "der Reiter Veröffentlichen",
+    "place_search": "die Suche im Reiter Bibliothek",
+    "place_follow": "Einstellungen, Abos",
+    "place_unfollow": "„Nicht mehr verfolgen“ unter Einstellungen, Abos",
+    "place_presets": "Einstellungen, Dieser Rechner",
+    "place_calibrate": "„Jetzt messen“ unter Einstellungen, Dieser Rechner",
+    "place_keys": "Einstellungen, Schlüssel",
+    "place_config": "Einstellungen, Erweitert",
+    "place_logs": "Einstellungen, Protokoll",
+}
+
+NAMES = frozenset(key.removeprefix("place_") for key in EN) - {"again"}
+_NAMES = "|".join(sorted(NAMES))
+# What can follow a command in a sentence: an option, with or without a value; a placeholder; an
+# id, an address or a path; a quoted text.
+_COMMAND = re.compile(
+    r"(?P<before>KB_\w+=\S+ )?`?\bkb (?P<name>" + _NAMES + r")\b"
+    r"(?P<rest>(?: (?:add NAME|list|check"
+    r"|--(?:again|all|stop|accept|failed|undo|list|renew|send|help|versions|keep|retry|wait)\b"
+    r"|--[a-z-]+ [^\s,;.)`]+(?:,[^\s,;.)`]+)*"
+    r"|\[?[A-ZÄÖÜ]{2,}[A-ZÄÖÜ_|]*\]?…?|…|\.\.\."
+    r"|[\w.-]*[:/@=\d][^\s,;)`]*"
+    r"|\"[^\"]*\"|'[^']*'))*)`?"
+)
+
+
+def with_places(hint: str, text: Callable[[str], str]) -> str:
+    """Return a next step with places of the page instead of commands."""
+
+    def place(found: re.Match[str]) -> str:
+        name, rest = found["name"], found["rest"]
+        # For another process or machine: no button of this page does it.
+        if found["before"] or (name == "worker" and rest) or "--undo" in rest:
+            return found[0]
+        again = name in ("ingest", "review") and ("--again" in rest or "--retry" in rest)
+        return text("place_again" if again else f"place_{name}")
+
+    return _COMMAND.sub(place, hint)

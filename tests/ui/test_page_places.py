@@ -1,0 +1,59 @@
+"""Next steps of errors name places of the page instead of commands."""
+
+from __future__ import annotations
+
+import re
+
+from kb.errors import KBError
+from kb.ui.i18n import MESSAGES, error_messages, page_places
+from tests.support.each_case import check_each
+
+PLACES = {
+    "Run `kb reindex`: it rebuilds the index.":
+        "Run “Check the library” under Settings, Health: it rebuilds the index.",
+    "Put it back and run kb reindex, or transcribe it again: kb retry file:ab12":
+        "Put it back and run “Check the library” under Settings, Health, or transcribe it again: "
+        "“Retry” on the tab Activity",
+    "Wait for its end, or: kb cancel youtube:abc-_1": "Wait for its end, or: “Cancel” on the tab "
+        "Activity",
+    "Queue the item again: kb ingest SOURCE --again": "Queue the item again: tab Add, “Transcribe "
+        "again what is already in the library”",
+    "Read it again: kb review ID --retry --model NAME; or": "Read it again: tab Add, “Transcribe "
+        "again what is already in the library”; or",
+    "Look at its driver with: kb doctor. To go on without it: KB_DEVICE=cpu.":
+        "Look at its driver with: Settings, Health. To go on without it: KB_DEVICE=cpu.",
+    "Run kb publish for it again: the failed copy is replaced.":
+        "Run the tab Publish for it again: the failed copy is replaced.",
+    "Start one: kb worker": "Start one: “Start the worker” in the sidebar",
+    # For another process, another machine, or without a place on the page: to be typed.
+    "Start it so: KB_EXECUTOR_ID=second kb worker": None,
+    "On another: kb worker --stop, and if it stays, end process 7.": None,
+    "Fetch it again: kb models pull org/name --again; or": None,
+    "Put an earlier copy in its place: kb restore": None,
+}  # fmt: skip
+
+
+def test_the_page_names_its_places_instead_of_commands() -> None:
+    check_each(PLACES, the_place_is_named, str)
+
+
+def the_place_is_named(hint: str) -> None:
+    wanted = PLACES[hint]
+    assert page_places.with_places(hint, MESSAGES["en"].__getitem__) == (wanted or hint)
+
+
+def test_an_error_on_the_page_names_the_place() -> None:
+    error = KBError("no.such", "A sentence.", hint="Rebuild it: kb reindex")
+    step = "Rebuild it: “Check the library” under Settings, Health"
+    assert error_messages.translate_error(error) == ("A sentence.", step)
+
+
+def test_each_place_has_the_names_that_the_page_has() -> None:
+    for language, quotes in (("en", "“([^”]+)”"), ("de", "„([^“]+)“")):
+        table = MESSAGES[language]
+        names = {words.split(" ({")[0] for words in table.values()}
+        for key, place in ({"en": page_places.EN, "de": page_places.DE}[language]).items():
+            for quoted in re.findall(quotes, place):
+                assert quoted in names, (language, key, quoted)
+            if place.startswith(("Settings, ", "Einstellungen, ")):
+                assert place.split(", ")[1] in names, (language, key)
