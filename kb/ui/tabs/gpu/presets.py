@@ -25,7 +25,7 @@ _STEPS: dict[str, int | float] = {
 
 def render() -> None:
     """Draw the editor."""
-    st.markdown(f"##### {text('gpu_presets')}")
+    st.markdown(f"#### {text('gpu_presets')}")
     service = session.service()
     held_by = service.presets.file
     path = service.presets.target

@@ -17,7 +17,7 @@ REFRESH_S = 10.0
 
 def render() -> None:
     """Draw the speeds and the calibration."""
-    st.markdown(f"##### {text('gpu_speeds')}")
+    st.markdown(f"#### {text('gpu_speeds')}")
     st.fragment(_recent, run_every=REFRESH_S)()
     _calibration()
 
@@ -72,7 +72,7 @@ def _speeds(found: list[Speed]) -> None:
 
 
 def _calibration() -> None:
-    st.markdown(f"##### {text('gpu_calibrate')}")
+    st.markdown(f"#### {text('gpu_calibrate')}")
     st.caption(text("gpu_calibrate_help"))
     st.button(
         text("gpu_calibrate_start"),

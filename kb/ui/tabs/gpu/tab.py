@@ -69,7 +69,7 @@ def _with_page_samples(machine: Machine) -> Machine:
 def _device(machine: Machine) -> None:
     device = machine.device
     parts = [device.name or machine.host, device.kind, device.dtype, machine.snapshot.model]
-    st.markdown(f"##### {text('gpu_device')}")
+    st.markdown(f"#### {text('gpu_device')}")
     st.markdown(" · ".join(messages.escape_markdown(part) for part in parts if part))
     if device.reason and device.reason not in machine.trouble:
         st.info(text("gpu_on_cpu", reason=messages.escape_markdown(device.reason)))
@@ -228,7 +228,7 @@ def budget_text(use: BudgetUse, presets: Sequence[Preset]) -> str:
 
 
 def _batch(machine: Machine) -> None:
-    st.markdown(f"##### {text('gpu_batch')}")
+    st.markdown(f"#### {text('gpu_batch')}")
     batch = machine.batch
     if batch is None:
         st.caption(text("gpu_batch_idle"))

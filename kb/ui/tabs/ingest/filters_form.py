@@ -57,7 +57,7 @@ class FiltersForm:
 
     def clear(self) -> None:
         """Empty the fields of a followed source; for callbacks."""
-        empty = {"limit": 0, "no_shorts": False}
+        empty = {"limit": None, "no_shorts": False}
         for name in _FIELDS:
             if self._key(name) in st.session_state:
                 st.session_state[self._key(name)] = empty.get(name, "")
@@ -74,7 +74,7 @@ class FiltersForm:
         self._draw_text(first[2], "playlist", own.playlist, help=text("filter_playlist_help"))
         first[3].number_input(
             text("filter_newest" if self.followed else "filter_limit"), min_value=0, step=10,
-            value=own.limit, key=self._key("limit"), help=text("filter_limit_help"),
+            value=own.limit or None, key=self._key("limit"), placeholder=text("filter_limit_all"),
             persist_state="session",
         )  # fmt: skip
         second = st.columns([2, 2, 3, 2], gap="small", vertical_alignment="bottom")

@@ -17,7 +17,7 @@ _QUESTION = "question"
 
 def render() -> None:
     """Draw the question and the answers of this visitor."""
-    st.markdown(f"##### {text('knowledge_ask')}")
+    st.markdown(f"#### {text('knowledge_ask')}")
     with (
         st.form("ask", border=False),
         st.container(horizontal=True, vertical_alignment="bottom"),

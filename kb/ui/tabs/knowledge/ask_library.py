@@ -26,7 +26,7 @@ _QUESTION = "library_question"
 
 def render() -> None:
     """Draw the question, what it would send and cost, and the answers of this visitor."""
-    st.markdown(f"##### {text('ask_library')}")
+    st.markdown(f"#### {text('ask_library')}")
     _terms()
     with (
         st.form(TASK, border=False),

@@ -18,7 +18,7 @@ _PRUNE = "prune"
 
 def render(changed_at: float) -> None:
     """Draw plan and sync; a plan from before `changed_at` does not describe the present state."""
-    st.markdown(f"##### {text('knowledge_sync')}")
+    st.markdown(f"#### {text('knowledge_sync')}")
     st.caption(text("knowledge_sync_help"))
     busy = task_progress.running("plan") or task_progress.running("sync")
     st.button(

@@ -80,7 +80,7 @@ def _show_flash() -> None:
 
 
 def _items(ready: bool) -> None:
-    st.markdown(f"##### {text('knowledge_items')}")
+    st.markdown(f"#### {text('knowledge_items')}")
     try:
         entries = [e for e in session.library_listing().entries if e.transcript_path is not None]
         found = session.service().publisher.states(entries)

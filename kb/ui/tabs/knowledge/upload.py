@@ -22,7 +22,7 @@ _MAX_FILES_CHECKED = 2_000  # files: a search of a whole disk must not delay the
 
 def render() -> None:
     """Draw the form, the progress of the upload and its result."""
-    st.markdown(f"##### {text('knowledge_upload')}")
+    st.markdown(f"#### {text('knowledge_upload')}")
     st.caption(text("knowledge_upload_help"))
     left, right = st.columns([3, 2])
     with left:

@@ -51,7 +51,7 @@ def render() -> None:
     service = session.service()
     settings = service.settings
     st.markdown(text("about_program", version=kb.__version__))
-    st.markdown(f"##### {text('about_folders')}")
+    st.markdown(f"#### {text('about_folders')}")
     home = settings.home
     free = shutil.disk_usage(home).free if home.exists() else None
     try:
@@ -70,7 +70,7 @@ def render() -> None:
         ("about_models", cache),
     ]
     messages.facts([(text(label), value) for label, value in rows])
-    st.markdown(f"##### {text('about_versions')}")
+    st.markdown(f"#### {text('about_versions')}")
     system = f"{platform.python_version()} · {platform.system()} {platform.release()}"
     messages.facts([("Python", system), *((name, _version(name)) for name in _PACKAGES)])
 

@@ -20,7 +20,7 @@ def render() -> None:
     """Draw the part; only where this page may change who uses the API."""
     if not access.may_change("api_keys"):
         return
-    st.markdown(f"##### {text('api_keys')}")
+    st.markdown(f"#### {text('api_keys')}")
     st.caption(text("api_keys_help"))
     with messages.steady():
         messages.show_flash(_FLASH_KEY)

@@ -17,7 +17,7 @@ _STATE_MARKS = {"ok": ":green[✓]", "warn": ":orange[!]", "fail": ":red[✕]"}
 
 def render() -> None:
     """Draw the part; the first check starts automatically."""
-    st.markdown(f"##### {text('health')}")
+    st.markdown(f"#### {text('health')}")
     if task_progress.state("doctor") is None:
         task_progress.start("doctor")
     task = task_progress.task_status("doctor")

@@ -33,7 +33,7 @@ def render() -> None:
 
 def _youtube() -> None:
     service = session.service()
-    st.markdown(f"##### {text('keys_youtube')}")
+    st.markdown(f"#### {text('keys_youtube')}")
     place = messages.display_path(service.keys.file)
     st.caption(text("keys_youtube_help", path=messages.escape_markdown(place)))
     try:
@@ -143,7 +143,7 @@ def _remove(fingerprint: str, shown: str) -> None:
 
 def _secrets() -> None:
     settings = session.service().settings
-    st.markdown(f"##### {text('secrets')}")
+    st.markdown(f"#### {text('secrets')}")
     written_to.name_files("secrets_help")
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)

@@ -16,7 +16,7 @@ from kb.ui.widgets.tables import guarded_table
 
 def render() -> None:
     """Draw the buttons, their progress and their results."""
-    st.markdown(f"##### {text('care')}")
+    st.markdown(f"#### {text('care')}")
     # Both read every file and write into the library: not for visitors of a shared dashboard.
     if session.service().settings.shared:
         st.caption(text("care_operator"))
