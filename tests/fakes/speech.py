@@ -55,6 +55,10 @@ class SpeechService(Loopback):
                     self.error(503, "no room")
                 elif server.fault == "refused":
                     self.error(400, f"the key {KEY} may not do this")
+                elif server.fault == "detail":
+                    self.answer(400, json.dumps({"detail": "no such voice"}).encode())
+                elif server.fault == "list":
+                    self.answer(400, b'["no document"]')
                 elif server.fault == "garbage":
                     self.answer(200, b"<html>no sound</html>")
                 elif server.fault == "half":

@@ -239,7 +239,7 @@ def test_a_service_speaks_where_its_voice_is_named(monkeypatch: pytest.MonkeyPat
     [
         ("wrong_key", "speech.key"), ("busy", "speech.service"), ("refused", "speech.service"),
         ("garbage", "speech.garbage"), ("half", "speech.garbage"), ("hang", "speech.unreachable"),
-        ("redirect", "speech.service"),
+        ("redirect", "speech.service"), ("detail", "speech.service"), ("list", "speech.service"),
     ],
 )  # fmt: skip
 def test_a_service_that_fails(fault: str, error: str) -> None:
@@ -251,6 +251,7 @@ def test_a_service_that_fails(fault: str, error: str) -> None:
         with raises(KBError, error) as caught:
             list(speak(asked, "Hello", voice="server:alloy").sound)
     assert KEY not in f"{caught.value.message} {caught.value.hint}"
+    assert ("no such voice" in caught.value.message) == (fault == "detail")
 
 
 def test_the_own_key_of_openai_is_not_sent_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

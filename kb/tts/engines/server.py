@@ -160,7 +160,9 @@ class SpeechServer:
 
     def _reason(self, answer: Answer) -> str:
         try:
-            found = answer.json()["error"]
+            document = answer.json()
+            # Servers of Kokoro say it in the field of their framework.
+            found = document["error"] if "error" in document else document["detail"]
             reason = str(found["message"] if isinstance(found, Mapping) else found)
         except (ValueError, TypeError, LookupError):
             return "it gives no reason"
