@@ -174,12 +174,14 @@ class Catalogue:
         offset: int = 0,
         limit: int | None = None,
         ids: Collection[str] | None = None,
+        rows: Iterable[ListRow] | None = None,
     ) -> ListPage:
         """Return the items that a filter allows, sorted, with the counts of all facets.
 
         `reverse` turns the sort's own order. `ids` limits the list, as to the items of hits.
+        `rows` are those of `rows()`, where the caller has them already.
         """
-        rows = self.rows()
+        rows = self.rows() if rows is None else tuple(rows)
         if ids is not None:
             wanted = set(ids)
             rows = tuple(row for row in rows if row.id in wanted)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kb.service.bulk import Bulk
     from kb.service.catalogue import Catalogue
     from kb.service.channels import Channels
+    from kb.service.comparison import Comparisons
     from kb.service.corrections import Corrections
     from kb.service.dubbing import Dubbing
     from kb.service.enrichment import Enrichment
@@ -221,6 +222,13 @@ class Service:
         return Channels(
             self.catalogue, self.queue, self.follows, self.vocabulary, self.enrichment
         )  # fmt: skip
+
+    @cached_property
+    def comparisons(self) -> Comparisons:
+        """Two transcripts of an item beside each other."""
+        from kb.service.comparison import Comparisons
+
+        return Comparisons(self.items)
 
     @cached_property
     def bulk(self) -> Bulk:

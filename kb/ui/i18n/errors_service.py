@@ -116,6 +116,10 @@ DE: dict[str, tuple[str, str]] = {
         "{sink} wählt seine Stellen selbst.",
         "--limit weglassen, oder diese Bibliothek fragen: --to local",
     ),
+    "compare.unknown": (
+        "{item_id} hat kein anderes Transkript {key!r}.",
+        "Die früheren Fassungen: kb show {item_id} --versions",
+    ),
     "channel.unknown": (
         "Von einem Kanal {name!r} gibt es keine Aufnahme.",
         "Die Einträge mit ihren Kanälen: kb status --all",

@@ -22,6 +22,17 @@ EN: dict[str, str] = {
     "player_speed": "Speed",
     "player_back": "10 s back",
     "player_forward": "10 s forward",
+    "compare_title": "Compare with another transcript",
+    "compare_with": "Compare with",
+    "compare_people": "Captions made by people, {name}",
+    "compare_machine": "Automatic captions, {name}",
+    "compare_version": "Earlier version, replaced on {name}",
+    "compare_same": "Both have the same words.",
+    "compare_rows": "{count} stretches differ.",
+    "compare_rows_one": "1 stretch differs.",
+    "compare_help": "Struck out: in the other one alone. Bold: in this transcript alone.",
+    "compare_more": "{count} more stretches differ.",
+    "compare_more_one": "1 more stretch differs.",
 }
 
 DE: dict[str, str] = {
@@ -46,4 +57,15 @@ DE: dict[str, str] = {
     "player_speed": "Tempo",
     "player_back": "10 s zurück",
     "player_forward": "10 s vor",
+    "compare_title": "Mit einem anderen Transkript vergleichen",
+    "compare_with": "Vergleichen mit",
+    "compare_people": "Untertitel von Menschen, {name}",
+    "compare_machine": "Automatische Untertitel, {name}",
+    "compare_version": "Frühere Fassung, ersetzt am {name}",
+    "compare_same": "Beide haben dieselben Wörter.",
+    "compare_rows": "{count} Abschnitte sind verschieden.",
+    "compare_rows_one": "1 Abschnitt ist verschieden.",
+    "compare_help": "Durchgestrichen: nur im anderen. Fett: nur in diesem Transkript.",
+    "compare_more": "{count} weitere Abschnitte sind verschieden.",
+    "compare_more_one": "1 weiterer Abschnitt ist verschieden.",
 }

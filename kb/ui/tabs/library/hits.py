@@ -42,7 +42,7 @@ def render(query: str, mode: SearchMode) -> None:
         titled = service.catalogue.titled(query, rows.values())
         with_words = service.search.items_with(query) if mode != "semantic" else frozenset()
         found = {*with_words, *(row.id for row in titled)}
-        page = service.catalogue.page(chosen, ids=found or rows)
+        page = service.catalogue.page(chosen, ids=found or rows, rows=rows.values())
         only = set(page.ids) if chosen and found else _allowed(chosen, rows)
         result = _found(query, mode, limit, only, rows)
     except KBError as error:
@@ -87,7 +87,7 @@ def _allowed(chosen: ListFilter, rows: Mapping[str, ListRow]) -> set[str] | None
     """Return the ids that a filter allows, None where nothing is chosen."""
     if not chosen:
         return None
-    return set(session.service().catalogue.page(chosen, ids=rows).ids)
+    return set(session.service().catalogue.page(chosen, rows=rows.values()).ids)
 
 
 def _found(

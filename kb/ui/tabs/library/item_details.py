@@ -16,6 +16,7 @@ from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.i18n.error_messages import flag_label
 from kb.ui.tabs.library.panels import (
+    comparison,
     notes,
     products,
     recurring,
@@ -47,6 +48,7 @@ def render(
     screen.render(service, entry, transcript)
     same_sound.render(service, entry)
     recurring.render(service, entry)
+    comparison.render(service, entry, transcript)
     if transcript is not None:
         _quality_table(transcript)
         _revisions(entry, transcript, place)
