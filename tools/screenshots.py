@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -250,13 +251,14 @@ def fill_sources(page: Page, words: str) -> None:
 
 
 def wait_until_done(page: Page, count: int) -> None:
-    """Wait until so many items of the queue are finished."""
+    """Wait until so many items of the newest run are finished."""
     ends = time.monotonic() + WAIT_S
     while time.monotonic() < ends:
-        cells = page.locator('[data-testid="stMetric"]').filter(has_text="Done today")
-        words = cells.inner_text().split() if cells.count() else []
-        if words and words[-1].isdigit() and int(words[-1]) >= count:
-            return
+        card = page.get_by_text(re.compile(r"\d+ of \d+ finished")).first
+        if card.count():
+            found = re.search(r"(\d+) of \d+ finished", card.inner_text())
+            if found and int(found[1]) >= count:
+                return
         page.wait_for_timeout(500)
     sys.exit("The queue does not get on.")
 

@@ -88,6 +88,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         nothing_in_the_way(tab)
 
         go(tab, "defaults")
+        enter(tab.get_by_label(text("settings_find")), "KB_LANGUAGE", "Tab")
         enter(tab.get_by_label("KB_LANGUAGE", exact=True), "de", "Tab")
         click(tab.locator(".st-key-save-recognition button"))
         tab.get_by_text("Saved: KB_LANGUAGE.").wait_for()
