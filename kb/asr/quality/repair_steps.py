@@ -34,7 +34,7 @@ from kb.asr.quality.place_sounds import after_words, alone, with_other_ends
 from kb.asr.quality.rejected_words import hardly_spoken
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest, shift_window
 from kb.asr.quality.window_context import WindowContext, inside_s, is_misheard
-from kb.asr.quality.word_checks import UNSURE, is_instant
+from kb.asr.quality.word_checks import LIKELY, UNSURE, is_instant
 from kb.asr.quality.word_edits import common_words, replace_words, texts
 from kb.asr.quality.word_places import (
     BEFORE_S,
@@ -141,8 +141,13 @@ def _read_residual(candidate: RepairCandidate, language: str, limit_s: float) ->
     both = common_words(one, other)
     put_in = [word for segment in both.segments for word in segment.words]
     spoken_s = sum(inside_s(word, candidate.context.speech) for word in put_in)
-    if both.segments and spoken_s >= candidate.context.speech_s / 2:  # they explain the sound
-        short = candidate.context.speech_s <= LONGEST_PLACE_S
+    short = candidate.context.speech_s <= LONGEST_PLACE_S
+    explained = bool(both.segments) and spoken_s >= candidate.context.speech_s / 2
+    # A cough is answered with an unlikely word, too: the sound stays a gap and is reported.
+    faint = short and any(
+        word.probability < LIKELY and not candidate.context.is_sure(word) for word in put_in
+    )
+    if explained and not faint:
         if short and len(put_in) >= PHRASE_WORDS:  # a noise may have been answered with a sentence
             candidate.doubt(put_in[0].start_s, put_in[-1].end_s)
         candidate.add_attempt(SHIFTED, both)
