@@ -45,7 +45,7 @@ BEFORE: Mapping[str, tuple[str, ...]] = {
     "speakers.md": ("kb enrich ID --steps speakers --wait",),
 }
 # Commands around one: what it needs, and what puts back what it took.
-NEEDS: Mapping[str, str] = {"kb remove --undo ID": "kb remove ID"}
+NEEDS: Mapping[str, str] = {"kb remove --undo ID": "kb remove ID", "kb restore": "kb worker --stop"}
 AFTER: Mapping[str, str] = {"kb remove ID": "kb remove --undo ID"}
 ITEMS: Mapping[str, str] = {"speakers.md": "panel"}
 # 1 is the answer of a check that found something: a machine without a card, words in doubt.
@@ -82,7 +82,9 @@ def main(wanted: list[str]) -> int:
                     left_out.append(f"{document.name}: {command} ({why})")
                     continue
                 if command in NEEDS:
-                    run(stage, NEEDS[command], document.name)
+                    before = run(stage, NEEDS[command], document.name)
+                    if not good(NEEDS[command], before):
+                        print(f"       before it: {NEEDS[command]}\n  {before.said[-300:]}")
                 began = time.monotonic()
                 ran = run(stage, command, document.name)
                 count += 1

@@ -37,7 +37,7 @@ CONVERSATION = ROOT / "samples-conversation" / "The keepers of the lighthouse.mp
 COPIES_OF_TALK = ("one.mp4", "interview.mp4", "lecture.mp4", "talk-reupload.mp4")
 _LINE = re.compile(r"^\[(\d+)\??\] (.*)$", re.MULTILINE)
 _SUBTITLE = "1\n00:00:01,000 --> 00:00:04,000\n{}\n\n2\n00:01:05,000 --> 00:01:12,000\n{}\n"
-LIMIT_S = 300
+LIMIT_S = 900
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ class Stage:
         for name in ("notes.txt", "reports/report.md"):
             (self.folder / name).write_text("The ferry leaves at noon.\n", encoding="utf-8")
         for name, words in (("talk.srt", "The ferry leaves."), ("talk.de.srt", "Die Fähre fährt.")):
-            (self.folder / "subtitles").mkdir(exist_ok=True)
+            (self.folder / "given").mkdir(exist_ok=True)
             text = _SUBTITLE.format(words, words)
-            (self.folder / "subtitles" / name).write_text(text, encoding="utf-8")
+            (self.folder / "given" / name).write_text(text, encoding="utf-8")
         _ffmpeg("-i", str(self.folder / "talk.mp4"), "-frames:v", "1",
                 str(self.folder / "still.png"))  # fmt: skip
         self.other_disk.mkdir()
@@ -145,7 +145,7 @@ class Stage:
             if re.match(r"STEM .*\.zip$", word):
                 word = "*" + word.removeprefix("STEM")
             if re.fullmatch(r"talk(\.de)?\.srt", word):
-                word = f"subtitles/{word}"
+                word = f"given/{word}"
             by_pattern = sorted(self.folder.glob(word)) if "*" in word else []
             found += [str(path.relative_to(self.folder)) for path in by_pattern] or [word]
         return found
@@ -218,7 +218,8 @@ def _join(target: Path) -> None:
     chains = [f"[{n}:v]{picture}[v{n}];[{n}:a]{sound}[a{n}]" for n in range(3)]
     joined = ";".join(chains) + ";[v0][a0][v1][a1][v2][a2]concat=n=3:v=1:a=1[v][a]"
     _ffmpeg("-i", first, "-t", "8", "-i", str(CONVERSATION), "-i", last,
-            "-filter_complex", joined, "-map", "[v]", "-map", "[a]", str(target))  # fmt: skip
+            "-filter_complex", joined, "-map", "[v]", "-map", "[a]",
+            "-metadata", "artist=Bay Talks", str(target))  # fmt: skip
 
 
 def _ffmpeg(*arguments: str) -> None:

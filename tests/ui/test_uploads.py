@@ -60,6 +60,7 @@ class Sender:
     def __init__(self, owner: Uploads, settings: Settings, name: str, size: int | None) -> None:
         self.sent: list[dict[str, Any]] = []
         self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.asked = asyncio.Event()  # the server has read all that was given, and asks for more
         headers = [] if size is None else [(b"content-length", str(size).encode())]
         scope = {
             "type": "http", "method": "PUT", "path": "/kb-upload", "headers": headers,
@@ -68,19 +69,28 @@ class Sender:
         self.task = asyncio.create_task(self._run(owner, settings, scope))
 
     async def _run(self, owner: Uploads, settings: Settings, scope: dict[str, Any]) -> None:
-        answer = await owner.receive(Request(scope, self.queue.get), settings)
-        await answer(scope, self.queue.get, self._send)
+        answer = await owner.receive(Request(scope, self._next), settings)
+        await answer(scope, self._next, self._send)
+
+    async def _next(self) -> dict[str, Any]:
+        if self.queue.empty():
+            self.asked.set()
+        return await self.queue.get()
 
     async def _send(self, message: Any) -> None:
         self.sent.append(message)
 
     async def give(self, data: bytes, *, more: bool = True) -> None:
+        """Send a part, and wait until it is read or the request has ended."""
+        self.asked.clear()
         self.queue.put_nowait({"type": "http.request", "body": data, "more_body": more})
-        await asyncio.sleep(0.02)
+        asked = asyncio.create_task(self.asked.wait())
+        await asyncio.wait({asked, self.task}, return_when=asyncio.FIRST_COMPLETED, timeout=60)
+        asked.cancel()
 
     async def end(self) -> tuple[int, dict[str, Any]]:
         self.queue.put_nowait({"type": "http.request", "body": b"", "more_body": False})
-        await asyncio.wait_for(self.task, 20)
+        await asyncio.wait_for(self.task, 60)
         return self.result
 
     @property
@@ -172,7 +182,6 @@ def test_several_uploads_share_the_free_disk(home: Path, disk: dict[str, int]) -
         first = send(600)
         await first.give(b"x" * 100)
         second = send(600)
-        await asyncio.sleep(0.05)
         status, document = await second.end()
         assert (status, document["error"]) == (507, "full")
         third = send(300)
@@ -235,7 +244,8 @@ def test_the_number_at_once_is_limited_and_places_come_back(
 ) -> None:
     async def act(send: Callable[..., Sender]) -> None:
         senders = [send(10) for _ in range(3)]
-        await asyncio.sleep(0.05)
+        for each in senders[:2]:
+            await asyncio.wait_for(each.asked.wait(), 60)
         assert (await senders[2].end())[0] == 503
         await senders[0].give(b"x" * 10)
         assert (await senders[0].end())[0] == 200
