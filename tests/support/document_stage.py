@@ -207,7 +207,10 @@ def answer(asked: Asked) -> str:
         {"claim": said, "quote": said, "segment": number, "weight": 1} for number, said in lines
     ]
     topics = [{"title": said[:20], "segment": number} for number, said in lines]
-    return json.dumps({"points": points, "topics": topics, "terms": [], "questions": []})
+    terms = [
+        {"term": said.split()[0], "kind": "place", "segment": number} for number, said in lines[:3]
+    ]
+    return json.dumps({"points": points, "topics": topics, "terms": terms, "questions": []})
 
 
 def _join(target: Path) -> None:
