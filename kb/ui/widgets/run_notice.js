@@ -6,7 +6,7 @@ export default function (component) {
   const { data, parentElement } = component;
   let notice = notices.get(parentElement);
   if (!notice) {
-    notice = { going: new Set(), title: "" };
+    notice = { going: new Set() };
     notices.set(parentElement, notice);
     const button = parentElement.querySelector("button");
     button.addEventListener("click", () =>
@@ -14,23 +14,30 @@ export default function (component) {
     );
   }
   notice.data = data;
-  title(notice);
+  count(data.going.length);
   for (const run of data.ended) if (notice.going.has(run.id)) tell(run);
   notice.going = new Set(data.going);
   show(notice, parentElement);
 }
 
-// Streamlit sets the title too: the number is put back when it does.
-function title(notice) {
-  const open = notice.data.going.length;
-  const plain = document.title.replace(/^\(\d+\) /, "");
-  const wanted = open ? `(${open}) ${plain}` : plain;
-  if (document.title !== wanted) document.title = wanted;
-  if (notice.watch) return;
+// Streamlit sets the title too: the number is put back when it does. There is one number and one
+// observer in a page, whatever is drawn anew: two that differ would set the title for ever.
+function count(open) {
+  const key = Symbol.for("kb.open-runs");
+  const counted = (window[key] ??= { open: 0 });
+  counted.open = open;
+  const set = () => {
+    const plain = document.title.replace(/^\(\d+\) /, "");
+    const wanted = counted.open ? `(${counted.open}) ${plain}` : plain;
+    if (document.title !== wanted) document.title = wanted;
+  };
+  set();
   const element = document.querySelector("title");
-  if (!element) return;
-  notice.watch = new MutationObserver(() => title(notice));
-  notice.watch.observe(element, { childList: true, characterData: true, subtree: true });
+  if (!element || counted.element === element) return;
+  counted.watch?.disconnect();
+  counted.element = element;
+  counted.watch = new MutationObserver(set);
+  counted.watch.observe(element, { childList: true, characterData: true, subtree: true });
 }
 
 function tell(run) {
