@@ -37,6 +37,7 @@ from kb.storage import Target
 from kb.transcript import FORMATS, render, render_document
 from kb.types import Chapter, Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
 from kb.types.notes import Cited, Notes, QuotedWords
+from kb.types.screen import ScreenLine, ScreenPage
 
 TARGET_S = 1.0
 MEMORY_TARGET_MB = 10.0
@@ -93,7 +94,11 @@ def formats(transcript: Transcript, segments: int) -> bool:
     )  # fmt: skip
     quote = QuotedWords("words", 0.0, 1.0)
     notes = Notes({}, highlights=(Cited("A statement.", (quote,)),) * 30)
-    small, transcript = (replace(each, notes=notes) for each in (make_transcript(1), transcript))
+    line = ScreenLine("A heading", 1.0, 0.1, 0.2)
+    pages = tuple(ScreenPage((line,) * 10, ((10.0 * n, 10.0 * n + 8),)) for n in range(200))
+    small, transcript = (
+        replace(each, notes=notes, on_screen=pages) for each in (make_transcript(1), transcript)
+    )
     met = []
     for name in FORMATS:
         started = time.process_time()

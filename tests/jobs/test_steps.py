@@ -41,6 +41,7 @@ from tests.support.claims import claimed_at_once
 from tests.support.items import item
 from tests.support.raising import raises
 from tests.support.slides import Showing, require_reader, text_picture, write_video
+from tests.support.workers import write_talks
 
 STEP = "speakers"
 ITEM = item(1)
@@ -220,7 +221,8 @@ def test_a_step_that_fails_leaves_its_item_done(
         file.truncate(weights.SIZE)
     monkeypatch.setenv("KB_STEP_MODELS", str(wrong.parent))
     get_settings.cache_clear()
-    finished(context)
+    (talk,) = write_talks(tmp_path, 1, words=6)
+    finished(context, talk.read_bytes())
     request(context)
     assert carry_out(context) == FAILED
     row = row_of(context.steps)

@@ -143,6 +143,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made.close()
 
 
+def started() -> set[psutil.Process]:
+    """Return the programs of this process, without the databases of other tests."""
+    found = psutil.Process().children(recursive=True)
+    return {each for each in found if "postgres" not in each.name()}
+
+
+@pytest.fixture(autouse=True)
+def programs_end() -> Iterator[None]:
+    """Hold each test to the end of the programs that it started."""
+    before = started()
+    yield
+    assert not started() - before
+
+
 @pytest.mark.parametrize(
     ("case", "kind"), [(name, kind) for name, case in CASES.items() for kind in case.kinds]
 )
@@ -177,7 +191,6 @@ def test_it_is_made_or_refused(service: Service, tmp_path: Path, case: str, kind
     assert sorted(path.name for path in folder.iterdir()) == before
     left = [path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder]
     assert left == ([] if row.error else [target.name])
-    assert not psutil.Process().children(recursive=True)
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -206,4 +219,3 @@ def test_a_full_disk_is_reported(
         else:
             service.videos.of_file(medium, words, WISHES[kind], target)
     assert {path.name for path in tmp_path.iterdir()} == {"talk.mkv", "words.srt"}
-    assert not psutil.Process().children(recursive=True)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ INSTALL_TIMEOUT_S = 600
 STEP_MS = 1000 * WAIT_S  # the time limit of each step
 # Impacts that make the page unusable for some users.
 SERIOUS = ("serious", "critical")
+REDRAWN_MS = 40_000  # longer than any run of a page takes
 ATTEMPTS = 5  # of a text or a click that a redraw of the page can take away
 
 _KEEP_PLACES = """
@@ -288,7 +289,10 @@ def press(page: Any, name: str) -> None:
 
 def confirm(page: Any, name: str, yes: str = "") -> None:
     """Click a button that asks first, and answer with `yes`; without it, with the same name."""
-    press(page, name)
     question = page.locator('[class*="st-key-question-"]')
-    question.wait_for()
+    for _ in range(ATTEMPTS):
+        press(page, name)
+        with suppress(PlaywrightTimeout):  # a redraw took the press: a person presses again
+            question.wait_for(timeout=REDRAWN_MS)
+            break
     press(question, yes or name)

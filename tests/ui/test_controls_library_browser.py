@@ -8,11 +8,13 @@ import shutil
 import socket
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
 from gpu.presets import load_presets
@@ -34,7 +36,16 @@ from kb.ui.i18n import plural_text, text
 from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
-from tests.support.browser import button, click, confirm, enter, press, wait_page_ready
+from tests.support.browser import (
+    ATTEMPTS,
+    REDRAWN_MS,
+    button,
+    click,
+    confirm,
+    enter,
+    press,
+    wait_page_ready,
+)  # fmt: skip
 from tests.support.error_source import sentence
 from tests.support.hostile import unpacked
 from tests.support.library_pages import HARBOUR, add_item
@@ -272,6 +283,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     table.click(position={"x": 18, "y": 53})
     press(tab, text("knowledge_send", count="1"))
     tab.get_by_text(text("knowledge_sent_one")).wait_for()
+    button(tab, text("knowledge_send", count="1")).wait_for(state="detached")
     left = len(unsent) - held - 1
     confirm(tab, text("knowledge_send_all", count=str(left)), text("knowledge_send_now"))
     button(tab, text("knowledge_send_all", count=str(left))).wait_for(state="detached")
@@ -374,8 +386,11 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
 def pick(tab: Any, label: str, option: str) -> None:
     """Select an option of a drop-down list."""
     box = tab.get_by_role("combobox", name=re.compile(re.escape(label)))
-    enter(box, option)
-    tab.get_by_role("option", name=option).first.wait_for()
+    for _ in range(ATTEMPTS):
+        enter(box, option)
+        with suppress(PlaywrightTimeout):  # a redraw has closed the list
+            tab.get_by_role("option", name=option).first.wait_for(timeout=REDRAWN_MS)
+            break
     box.press("Enter")
     tab.get_by_role("option").first.wait_for(state="detached")
 

@@ -10,6 +10,7 @@ import streamlit as st
 from kb.ui.i18n import text
 
 ASKED_FROM = 2  # an action on so many items is asked about
+_PRESSED = "pressed just now"
 
 
 def asked_button(
@@ -33,9 +34,12 @@ def asked_button(
     question is asked again. Figures in the question may change while it is shown.
     """
     state = f"asked-{key}"
+    # What it is about may have changed since the button was drawn: the press counts all the same.
+    if st.session_state.get(state) == _PRESSED:
+        st.session_state[state] = about
     if not question or st.session_state.get(state) != about:
         how: dict[str, Any] = (
-            {"on_click": st.session_state.update, "args": ({state: about},)}
+            {"on_click": st.session_state.update, "args": ({state: _PRESSED},)}
             if question
             else {"on_click": action, "args": tuple(args)}
         )
