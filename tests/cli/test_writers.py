@@ -82,9 +82,10 @@ def add_notes(item_id: str) -> None:
     service = Service()
     entry = service.items.entry(item_id)
     basis = {"sha256": service.items.transcript(item_id).media.sha256}
-    document = {"basis": basis, **RESULTS["summary"]}
     extras = Extras(service.library)
-    extras.write(entry, "summary", document, lambda: service.library.guard(item_id))
+    for kind in ("summary", "screen"):
+        document = {"basis": basis, **RESULTS[kind]}
+        extras.write(entry, kind, document, lambda: service.library.guard(item_id))
     service.close()
 
 

@@ -46,7 +46,8 @@ def service(tmp_path: Path, odin: FakeOdin) -> Iterator[Service]:
 
 
 def states(service: Service) -> dict[str, str]:
-    return {i: each.status for i, each in service.publisher.states([KEPT.id, GONE.id]).items()}
+    entries = [service.items.entry(KEPT.id), service.items.entry(GONE.id)]
+    return {i: each.status for i, each in service.publisher.states(entries).items()}
 
 
 def change(service: Service, **values: object) -> None:
@@ -60,7 +61,7 @@ def test_a_comparison_records_what_is_gone_and_a_sync_sends_it_again(service: Se
     plan = service.publisher.plan()
     assert [step.kind for step in plan.steps] == ["missing"]
     assert states(service) == {KEPT.id: SYNCED, GONE.id: FAILED}
-    found = service.publisher.states([GONE.id])[GONE.id]
+    found = service.publisher.states([service.items.entry(GONE.id)])[GONE.id]
     assert (found.problem or {}).get("code") == "publish.removed_there"
     entry = service.library.find(GONE.id)
     assert entry is not None and entry.published[REMOTE]["status"] == FAILED
@@ -89,7 +90,7 @@ def test_only_what_was_in_this_project_before_is_called_removed(
     change(service, status=status, **({"project": project} if project else {}))
     if later:
         change(service, updated_at=4e9)
-    before = service.publisher.states([GONE.id])[GONE.id]
+    before = service.publisher.states([service.items.entry(GONE.id)])[GONE.id]
     service.publisher.plan()
-    after = service.publisher.states([GONE.id])[GONE.id]
+    after = service.publisher.states([service.items.entry(GONE.id)])[GONE.id]
     assert (after.status, after.problem) == (before.status, before.problem)

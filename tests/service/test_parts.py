@@ -14,6 +14,7 @@ import pytest
 from kb.errors import MediaUnavailable, UsageError
 from kb.jobs.queue.client import LaneState
 from kb.jobs.queue.outbox_states import QUEUED
+from kb.library import LibraryEntry
 from kb.media import sha256_of
 from kb.media.probe import probe
 from kb.service import Service
@@ -77,7 +78,11 @@ def render(transcript: object, *, item: object = None) -> str:
 
 def test_an_item_is_sent_to_the_remote_knowledge_base(service: Service) -> None:
     service.publisher.send("file:0123456789ab")
-    states = service.publisher.states(["file:0123456789ab", "file:ba9876543210"])
+    ids = ("file:0123456789ab", "file:ba9876543210")
+    items = [MediaItem(each, "file", f"file:///{each}", each, "") for each in ids]
+    states = service.publisher.states(
+        [LibraryEntry(i, i.id, None, None, None, "new") for i in items]
+    )
     assert [(i, e.sink, e.status) for i, e in states.items()] == [
         ("file:0123456789ab", REMOTE, QUEUED)
     ]
