@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kb.asr.coverage import union
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, HELD
@@ -203,7 +204,7 @@ class Inbox:
         item_id = entry.item.id
         with self.library.metadata_lock(item_id):
             present = self.revisions.entry_of(item_id)
-            spans = _joined([*present.checked_spans, (start_s, end_s)])
+            spans = union([*present.checked_spans, (start_s, end_s)])
             self.library.amend(item_id, {
                 CHECKED: {
                     "run": run_of(present), "spans": [list(each) for each in spans],
@@ -260,7 +261,7 @@ def passages(
     flags = [flag for window in transcript.windows for flag in window.flags]
     starts = [segment.start_s for segment in transcript.segments]
     found = []
-    for start_s, end_s in _cut(_joined(spans), starts):
+    for start_s, end_s in _cut(union(spans), starts):
         names = {flag.name for flag in flags if flag.start_s < end_s and flag.end_s > start_s}
         if any(_meets(gap, start_s, end_s) for gap in transcript.coverage.gaps):
             names.add(NO_WORDS)
@@ -307,17 +308,6 @@ def _lines(segments: Sequence[Segment], passage: Passage) -> tuple[Line, ...]:
     own = frozenset(inside)
     shown = range(max(0, first - 1), min(len(segments), last + 2))
     return tuple(Line(n, segments[n], n in own) for n in shown)
-
-
-def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return spans in order of time, those that overlap as one."""
-    joined: list[tuple[float, float]] = []
-    for start_s, end_s in sorted(spans):
-        if joined and start_s <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end_s))
-        else:
-            joined.append((start_s, end_s))
-    return joined
 
 
 def _cut(

@@ -82,7 +82,7 @@ class Transcription:
     ) -> Iterator[Path]:
         """Yield the sound at an address, in a file named by its title, until the block ends.
 
-        The library is neither read nor written: what a source remembers lies beside the file.
+        The library is neither read nor written: what a source remembers is stored beside the file.
         Raises UsageError for an address that does not name one medium, and the errors of sources.
         """
         with scratch_folder() as folder:

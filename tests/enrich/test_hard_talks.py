@@ -61,9 +61,9 @@ def test_twenty_speakers(tmp_path: Path) -> None:
     assert 4 <= found.speakers <= 20
     assert made.mixed_share(true, found.turns) <= 0.02
     assert share_without_speaker(true, found) <= 0.05
-    told = found_in(samples, tmp_path, speakers=20)
-    assert told.speakers == 20
-    assert made.mixed_share(true, told.turns) <= 0.02
+    hinted = found_in(samples, tmp_path, speakers=20)
+    assert hinted.speakers == 20
+    assert made.mixed_share(true, hinted.turns) <= 0.02
 
 
 def test_music_alone_has_no_speaker(tmp_path: Path) -> None:

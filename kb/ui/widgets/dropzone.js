@@ -46,13 +46,6 @@ function wire(zone, root) {
   });
 }
 
-function make(tag, name, words) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (words) element.textContent = words;
-  return element;
-}
-
 function add(zone, root, files) {
   for (const file of files) {
     const row = make("li");

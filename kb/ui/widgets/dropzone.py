@@ -11,6 +11,7 @@ from kb.service import uploads
 from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.web import server
+from kb.ui.widgets.scripts import read_script
 
 _HTML = """
 <div class="kb">
@@ -30,7 +31,7 @@ _mount = st.components.v2.component(
     "kb_dropzone",
     html=_HTML,
     css=(_HERE / "dropzone.css").read_text("utf-8"),
-    js=(_HERE / "dropzone.js").read_text("utf-8"),
+    js=read_script("dropzone.js"),
 )
 
 

@@ -25,14 +25,6 @@ export default function (component) {
   }
 }
 
-function make(tag, name, words) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (words) element.textContent = words;
-  if (tag === "button") element.type = "button";
-  return element;
-}
-
 function begin(root) {
   const card = { root, src: null, rev: null, until: null, edits: null, moved: false, speed: 0 };
   root.setAttribute("role", "region");
@@ -67,12 +59,7 @@ function load(card) {
     card.screen.append(make("div", "absent", data.texts.absent));
     return;
   }
-  const media = make(data.picture ? "video" : "audio");
-  media.controls = true;
-  media.preload = "metadata";
-  media.playsInline = true;
-  media.setAttribute("aria-label", data.label);
-  media.src = data.src;
+  const media = makeMedia(data);
   for (const kind of ["timeupdate", "seeking"]) media.addEventListener(kind, () => follow(card));
   for (const kind of ["play", "pause"]) media.addEventListener(kind, () => name(card));
   card.screen.append(media);

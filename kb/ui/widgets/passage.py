@@ -19,9 +19,10 @@ from kb.service.review_inbox import Line, Passage
 from kb.service.revisions import LineEdit
 from kb.ui.i18n import text
 from kb.ui.widgets.player import format_timestamp, tints
+from kb.ui.widgets.scripts import read_script
 
 _HERE = Path(__file__).parent
-_JS = (_HERE / "passage.js").read_text(encoding="utf-8")
+_JS = read_script("passage.js")
 _CSS = (_HERE / "passage.css").read_text(encoding="utf-8")
 
 _mount = st.components.v2.component("kb_passage", html='<div class="kb"></div>', css=_CSS, js=_JS)

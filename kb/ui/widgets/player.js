@@ -57,14 +57,6 @@ function begin(root) {
   return player;
 }
 
-function make(tag, name, words) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (words) element.textContent = words;
-  if (tag === "button") element.type = "button";
-  return element;
-}
-
 // Playback
 
 function load(player, data) {
@@ -81,12 +73,7 @@ function load(player, data) {
     screen.append(make("div", "absent", data.texts.absent));
     return;
   }
-  const media = make(data.picture ? "video" : "audio");
-  media.controls = true;
-  media.preload = "metadata";
-  media.playsInline = true;
-  media.setAttribute("aria-label", data.label);
-  media.src = data.src;
+  const media = makeMedia(data);
   media.defaultPlaybackRate = player.pace;
   for (const kind of ["timeupdate", "seeking"]) media.addEventListener(kind, () => follow(player));
   screen.append(media);

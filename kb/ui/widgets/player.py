@@ -16,6 +16,7 @@ import streamlit as st
 from kb.service.confidence import VERY_UNSURE, TextWord, unsure_words
 from kb.types import Chapter, Segment, SpeechSpan
 from kb.ui.i18n import format_number, text
+from kb.ui.widgets.scripts import read_script
 
 _HTML = """
 <div class="kb">
@@ -41,9 +42,7 @@ _HTML = """
 """
 
 _HERE = Path(__file__).parent
-_JS = "\n".join(
-    (_HERE / name).read_text(encoding="utf-8") for name in ("player.js", "player_tools.js")
-)
+_JS = read_script("player.js", "player_tools.js")
 _CSS = (_HERE / "player.css").read_text(encoding="utf-8")
 
 _mount = st.components.v2.component("kb_player", html=_HTML, css=_CSS, js=_JS)

@@ -17,14 +17,6 @@ export default function (component) {
   take(list, data);
 }
 
-function make(tag, name, words) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (words) element.textContent = words;
-  if (tag === "button") element.type = "button";
-  return element;
-}
-
 function begin(root) {
   const list = { root, rows: new Map(), drawn: new Map(), chosen: new Set(), turn: 0, active: 0 };
   list.grid = make("div", "grid");

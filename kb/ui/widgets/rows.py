@@ -32,6 +32,7 @@ import streamlit as st
 
 from kb.types.safe_text import web_address
 from kb.ui.i18n import text
+from kb.ui.widgets.scripts import read_script
 
 WINDOW = 100  # rows sent at once
 ROWS_SHOWN = 14
@@ -41,7 +42,7 @@ Tone = Literal["", "good", "bad", "warn", "live", "quiet"]
 
 _HTML = '<div class="kb"></div>'
 _HERE = Path(__file__).parent
-_JS = (_HERE / "rows.js").read_text(encoding="utf-8")
+_JS = read_script("rows.js")
 _CSS = (_HERE / "rows.css").read_text(encoding="utf-8")
 
 _mount = st.components.v2.component("kb_rows", html=_HTML, css=_CSS, js=_JS)

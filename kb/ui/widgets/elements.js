@@ -1,0 +1,20 @@
+// Elements that every component makes. One module with the component's own script.
+
+function make(tag, name, words) {
+  const element = document.createElement(tag);
+  if (name) element.className = name;
+  if (words) element.textContent = words;
+  if (tag === "button") element.type = "button";
+  return element;
+}
+
+// The browser's own player of a recording; nothing is fetched but its length.
+function makeMedia(data) {
+  const media = make(data.picture ? "video" : "audio");
+  media.controls = true;
+  media.preload = "metadata";
+  media.playsInline = true;
+  media.setAttribute("aria-label", data.label);
+  media.src = data.src;
+  return media;
+}
