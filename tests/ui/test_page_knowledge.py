@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_project_key_and_secret_are_set_on_one_card(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = tmp_path / "own.env"
+    stored = tmp_path / ".env"
     stored.write_text("# mine\n", encoding="utf-8")
     monkeypatch.setenv("KB_ENV_FILE", str(stored))
     get_settings.cache_clear()
