@@ -116,12 +116,12 @@ def show_error(message: str, hint: str = "", *, severe: bool = True) -> None:
 
 def flash(place: str, words: str) -> None:
     """Keep the result of a callback to be shown at this place of the page; see `show_flash`."""
-    st.session_state[f"news-{place}"] = (words, time.monotonic() + FLASH_S)
+    st.session_state[f"news-{place}"] = (words, None)
 
 
 def flash_error(place: str, problem: KBError) -> None:
     """Keep an error of a callback to be shown at this place of the page; see `show_flash`."""
-    st.session_state[f"news-{place}"] = (problem, time.monotonic() + FLASH_ERROR_S)
+    st.session_state[f"news-{place}"] = (problem, None)
 
 
 def clear_flash(place: str) -> None:
@@ -132,12 +132,18 @@ def clear_flash(place: str) -> None:
 def show_flash(place: str) -> None:
     """Draw the last message of this place.
 
-    It is shown for `FLASH_S` (errors: `FLASH_ERROR_S`) seconds, because the page may be redrawn
-    before the user has read it.
+    It is shown for `FLASH_S` (errors: `FLASH_ERROR_S`) seconds from when it was first drawn,
+    because the page may be redrawn before the user has read it, and a busy machine may draw late.
     """
-    words, until = st.session_state.get(f"news-{place}", (None, 0.0))
+    words, until = st.session_state.get(f"news-{place}", (None, None))
     with steady():
-        if words is None or time.monotonic() > until:
+        if words is None:
+            return
+        if until is None:
+            shown_s = FLASH_ERROR_S if isinstance(words, KBError) else FLASH_S
+            until = time.monotonic() + shown_s
+            st.session_state[f"news-{place}"] = (words, until)
+        if time.monotonic() > until:
             return
         if isinstance(words, KBError):
             error(words)
