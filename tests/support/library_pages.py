@@ -14,7 +14,17 @@ from streamlit.testing.v1 import AppTest
 from kb.pipeline import stages
 from kb.service import Service
 from kb.sources import source_for
-from kb.types import Coverage, MediaRef, Segment, SpeechSpan, Timing, Transcript, Word
+from kb.types import (
+    Coverage,
+    MediaRef,
+    QualityFlag,
+    Segment,
+    SpeechSpan,
+    Timing,
+    Transcript,
+    WindowReport,
+    Word,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 HARBOUR = ROOT / "samples" / "The harbour in winter.mp4"
@@ -58,6 +68,24 @@ def add_item(
     service.queue.adopt_folder()
     service.close()
     return described.id
+
+
+def doubtful(*spans: tuple[float, float]) -> ChangeTranscript:
+    """Return a change for `add_item` that marks spans as repeats and a word as unsure."""
+    flags = tuple(QualityFlag("repeats", start, end, 9.0, 4.0) for start, end in spans)
+
+    def change(transcript: Transcript) -> Transcript:
+        first = transcript.segments[1]
+        words = (replace(first.words[0], probability=0.31), *first.words[1:])
+        segments = (transcript.segments[0], replace(first, words=words), *transcript.segments[2:])
+        return replace(
+            transcript,
+            segments=segments,
+            windows=(WindowReport(0.0, 30.0, 10.0, 8.0, (), flags),),
+            coverage=replace(transcript.coverage, suspect_s=10.0),
+        )
+
+    return change
 
 
 def true_segments(sample: Path = HARBOUR) -> Iterator[Segment]:

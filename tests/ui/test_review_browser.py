@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kb.service import Service
-from kb.types import QualityFlag, Transcript, WindowReport
 from tests.support import browser
 from tests.support.app_server import dashboard
-from tests.support.library_pages import HARBOUR, add_item
+from tests.support.library_pages import HARBOUR, add_item, doubtful
 from tests.support.page_library import home
 
 __all__ = ["home"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-def doubtful(*spans: tuple[float, float]) -> Any:
-    flags = tuple(QualityFlag("repeats", start, end, 9.0, 4.0) for start, end in spans)
-
-    def change(transcript: Transcript) -> Transcript:
-        first = transcript.segments[1]
-        words = (replace(first.words[0], probability=0.31), *first.words[1:])
-        segments = (transcript.segments[0], replace(first, words=words), *transcript.segments[2:])
-        return replace(
-            transcript,
-            segments=segments,
-            windows=(WindowReport(0.0, 30.0, 10.0, 8.0, (), flags),),
-            coverage=replace(transcript.coverage, suspect_s=10.0),
-        )
-
-    return change
 
 
 def test_doubtful_passages_are_decided_one_after_the_other_with_keys(

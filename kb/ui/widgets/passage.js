@@ -205,7 +205,7 @@ function decide(card, kind, more = {}) {
   card.waits = data.rev;
   card.moved = true;
   card.media?.pause();
-  card.send({ kind, item: data.item, start: data.start, end: data.end, ...more });
+  card.send({ kind, rev: data.rev, item: data.item, start: data.start, end: data.end, ...more });
 }
 
 function edit(card) {

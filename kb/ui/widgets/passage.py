@@ -51,7 +51,10 @@ class PassageState:
 
 @dataclass(frozen=True, slots=True)
 class PassageDecision:
-    """A decision of the browser about a passage; `edits` and `inserted` belong to `fix`."""
+    """A decision of the browser about a passage; `edits` and `inserted` belong to `fix`.
+
+    `revision` is that of the data for which it was made.
+    """
 
     kind: str
     item_id: str
@@ -59,6 +62,7 @@ class PassageDecision:
     end_s: float
     edits: tuple[LineEdit, ...] = ()
     inserted: str = ""
+    revision: str = ""
 
 
 def passage(state: PassageState, *, key: str, on_decide: Callable[[], None]) -> None:
@@ -86,7 +90,11 @@ def parse_decision(value: object) -> PassageDecision | None:
         edits.append(LineEdit(int(index), " ".join(now.split()), was))
     inserted = value.get("inserted")
     words = " ".join(inserted.split()) if isinstance(inserted, str) else ""
-    return PassageDecision(str(kind), item, start_s, end_s, tuple(edits), words)
+    revision = value.get("rev")
+    return PassageDecision(
+        str(kind), item, start_s, end_s, tuple(edits), words,
+        revision if isinstance(revision, str) else "",
+    )  # fmt: skip
 
 
 def _number(value: object) -> float | None:

@@ -19,6 +19,7 @@ from kb.ui.widgets.player import format_timestamp
 PLACE = "review"  # of the results of decisions
 _CARD = "review_passage"
 _HERE, _BEFORE, _TURN = "review_here", "review_before", "review_turn"
+_LAST = "review_last"  # revision of the decision that was carried out last
 _NO_WORDS = "no words"
 _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
 
@@ -174,13 +175,17 @@ def _on_decide() -> None:
     decision = parse_decision(st.session_state[_CARD].decide)
     if decision is None:
         return
+    # Streamlit may call this again for a value that it has delivered. A second correction would
+    # be refused, and its error would stand in the place of the first one's result.
+    if decision.revision and decision.revision == st.session_state.get(_LAST):
+        return
     messages.clear_flash(PLACE)
     here = st.session_state.get(_HERE)
     before: list[Cursor] = st.session_state.setdefault(_BEFORE, [])
     if decision.kind == "back":
         if before:
             st.session_state[_HERE] = before.pop()
-        _turn()
+        _turn(decision.revision)
         return
     try:
         _carry_out(decision)
@@ -190,7 +195,7 @@ def _on_decide() -> None:
     except KBError as error:
         messages.flash_error(PLACE, error)
         return
-    _turn()
+    _turn(decision.revision)
 
 
 def _carry_out(decision: PassageDecision) -> None:
@@ -209,8 +214,13 @@ def _carry_out(decision: PassageDecision) -> None:
         messages.flash(PLACE, words)
 
 
-def _turn() -> None:
-    """Let the card draw its words and play: a passage can be shown twice in a row."""
+def _turn(done: str = "") -> None:
+    """Let the card draw its words and play: a passage can be shown twice in a row.
+
+    `done` is the revision of the decision that was carried out.
+    """
+    if done:
+        st.session_state[_LAST] = done
     st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
 
 
