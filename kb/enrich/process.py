@@ -24,7 +24,7 @@ from kb.errors import Cancelled, KBError
 
 POLL_S = 0.5  # interval at which the caller checks whether the result is still wanted
 END_S = 5.0  # for a process to end by itself
-_NICE = 10
+_NICE = 19  # 1.5 % of a core that the recognizer wants, too; 10 would be a tenth of it
 
 Result = TypeVar("Result")
 
@@ -65,6 +65,7 @@ def call_apart(
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), name=f"kb-{name}", daemon=True)
     process.start()
+    _lower(process.pid)  # before it loads its modules, which takes a second of a core
     theirs.close()
     try:
         while True:
@@ -105,9 +106,6 @@ def _serve(connection: Connection, work: Callable[[Progress], Any]) -> None:
     """Do the work and send its progress and its result; the function of the process."""
     # The other end is closed when the caller does not want the result any more, or was killed.
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
-    with contextlib.suppress(psutil.Error, OSError):
-        own = psutil.Process()
-        own.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else _NICE)
     try:
         result = work(lambda share: connection.send(("progress", share)))
     except KBError as error:
@@ -125,6 +123,13 @@ def _serve(connection: Connection, work: Callable[[Progress], Any]) -> None:
         raise
     else:
         connection.send(("result", result))
+
+
+def _lower(pid: int | None) -> None:
+    """Give a process what the recognizer leaves of the processor; raises nothing."""
+    with contextlib.suppress(psutil.Error, OSError):
+        process = psutil.Process(pid)
+        process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else _NICE)
 
 
 def _end_with(connection: Connection) -> None:
