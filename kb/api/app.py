@@ -16,6 +16,7 @@ from kb.api import (
     health,
     items,
     jobs,
+    lists,
     metrics,
     models,
     products,
@@ -65,8 +66,8 @@ def create_app(context: ApiContext, *, hosts: Sequence[str] = ()) -> FastAPI:
     )  # fmt: skip
     errors.install(app)
     for part in (
-        transcriptions, vad, speech, jobs, upload_routes, items, products, questions, models,
-        health,
+        transcriptions, vad, speech, jobs, upload_routes, lists, items, products, questions,
+        models, health,
     ):  # fmt: skip
         app.include_router(part.router(context))
     registry = metrics.registry_of(context)

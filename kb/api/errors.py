@@ -104,6 +104,8 @@ def api_error(error: KBError) -> ApiError:
         # The client must not repeat it: the quota is one of a day or a month.
         status, code = 429, "insufficient_quota"
         headers = {"x-should-retry": "false", **retry_after(LONGEST_WAIT_S)}
+    elif code in ("searches.unknown", "searches.gone"):
+        status = 404
     elif isinstance(error, UsageError):
         status = 400
     elif error.code == "index.empty":  # the library has nothing to be asked for yet

@@ -43,13 +43,15 @@ SCOPE_OF = (
     ("/v1/uploads", "jobs"),
     ("/v1/items", "search"),
     ("/v1/answers", "search"),
+    ("/v1/search", "search"),  # and saved searches
+    ("/v1/tags", "search"),
     ("/process", "jobs"),
     ("/status/", "jobs"),
     ("/result/", "jobs"),
     ("/metrics", "admin"),
 )
 # What changes the library needs this one, too.
-WRITE_SCOPE_OF = (("/v1/items", "jobs"),)
+WRITE_SCOPE_OF = (("/v1/items", "jobs"), ("/v1/searches", "jobs"))
 PAID = "paid"  # scope of what may cost money: asked for by `require_paid`, not by the path
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _KEY_NAMES = frozenset(("key", "api_key", "api-key", "apikey", "token", "access_token"))

@@ -16,8 +16,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "status", "worker", "cancel", "retry", "dismiss", "pause", "resume", "move-queue",
     ),
     "Read": (
-        "search", "show", "open", "ask", "notes", "speakers", "voices", "translate", "export",
-        "clip", "video", "evidence",
+        "list", "search", "searches", "show", "tag", "open", "ask", "notes", "speakers", "voices",
+        "translate", "export", "clip", "video", "evidence",
     ),
     "Speak": ("speak", "dub"),
     "Check and correct": ("review", "correct", "vocabulary", "enrich", "verify"),
@@ -46,6 +46,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         'kb search "second quarter"',
         "kb search harbour --channel @talks --after 2024 -n 30 --json",
     ),
+    "list": (
+        "kb list --channel @talks --language en --sort length",
+        "kb list --tag interview --doubts to_review --json",
+    ),
+    "tag": ("kb tag ID --add interview --remove draft", "kb tag"),
     "ask": ('kb ask "What was decided about the harbour?" --to local',),
     "export": ("kb export ID --format srt", "kb export --all --format md,docx --zip library.zip"),
     "review": ("kb review", "kb review ID --accept"),

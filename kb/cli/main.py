@@ -24,6 +24,7 @@ from kb.cli.commands import (
     health,
     jobs,
     keys,
+    library,
     look,
     machine,
     notes,
@@ -83,6 +84,7 @@ assistant.register(app)
 health.register(app)
 serve.register(app)
 keys.register(app)
+library.register(app)
 video.register(app)
 evidence.register(app)
 transcribe.register(app)

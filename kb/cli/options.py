@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
 from functools import wraps
 from typing import Annotated, Any
 
@@ -19,7 +20,13 @@ from kb.options import (
     parse_metadata,
     parse_names,
 )
-from kb.service.notation import VideoFilters
+from kb.service.notation import (
+    REVIEW_STATES,
+    SENT_STATES,
+    ListFilter,
+    VideoFilters,
+    language_code,
+)
 from kb.settings import Settings
 from kb.types import MediaItem, SubtitleLayout
 
@@ -224,6 +231,58 @@ def chosen_items(channel: str, after: str, before: str) -> Callable[[MediaItem],
         return days.keep(item) and (not key or key in names)
 
     return passes
+
+
+def list_filter(
+    channel: Annotated[
+        list[str] | None, typer.Option("--channel", help="A channel's name or id; again for more.")
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", help="From this day on: 2024-03-05, 2024-03, today, 30d."),
+    ] = None,
+    before: Annotated[str | None, typer.Option("--before", help="Up to this day.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help="Such as en; again for more.")
+    ] = None,
+    grade: Annotated[list[str] | None, typer.Option("--grade", help="A, B or C.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="Such as done or held; again for more.")
+    ] = None,
+    sent: Annotated[
+        list[str] | None, typer.Option("--sent", help=f"In ODIN: {', '.join(SENT_STATES)}.")
+    ] = None,
+    doubts: Annotated[
+        list[str] | None, typer.Option("--doubts", help=f"{', '.join(REVIEW_STATES)}.")
+    ] = None,
+    speaker: Annotated[
+        list[str] | None, typer.Option("--speaker", help="A name that was given to a speaker.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="A tag of kb tag; again for more.")
+    ] = None,
+) -> ListFilter:
+    """Return the filter of a list for the typed values. Raises UsageError for an invalid day."""
+    days = VideoFilters.typed(after=after or "", before=before or "").dated()
+    last = date.fromisoformat(days.before) + timedelta(days=1) if days.before else ""
+    return ListFilter(
+        channel=tuple(channel or ()),
+        language=tuple(language_code(each) or each for each in language or ()),
+        grade=tuple(each.upper() for each in grade or ()),
+        state=tuple(state or ()),
+        sent=tuple(sent or ()),
+        review=tuple(doubts or ()),
+        speaker=tuple(speaker or ()),
+        tag=tuple(tag or ()),
+        after=days.after,
+        before=str(last),
+    )
+
+
+def with_list_filter(command: _Command) -> _Command:
+    """Return the command with its parameter `filters` replaced by those of `list_filter`."""
+    parameters = list(inspect.signature(list_filter, eval_str=True).parameters.values())
+    return _with_parameters(command, "filters", parameters, lambda typed: list_filter(**typed))
 
 
 def video_filters(

@@ -31,6 +31,7 @@ from kb.database.tables import (
     publications,
     run_items,
     runs,
+    search_alerts,
     speeds,
     steps,
     subscriptions,
@@ -154,6 +155,10 @@ def _runs(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[runs, run_items])
 
 
+def _search_alerts(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[search_alerts])
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -185,4 +190,5 @@ MIGRATIONS: list[Migration] = [
     _key_limits,
     _language_models,
     _runs,
+    _search_alerts,
 ]

@@ -496,3 +496,17 @@ llm_answers = sa.Table(
     sa.Column("used_at", sa.Double, nullable=False),
     sa.Index("kb_llm_answers_used", "used_at"),
 )
+
+
+# Items whose words a saved search has found when they were new. Each is reported once: the row and
+# the notice to the webhook are one transaction. `at_s` is the second of the first hit.
+search_alerts = sa.Table(
+    "kb_search_alerts",
+    metadata,
+    sa.Column("search", sa.Text, primary_key=True),
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("hits", sa.Integer, nullable=False),
+    sa.Column("at_s", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double),
+)

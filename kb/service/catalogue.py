@@ -9,25 +9,26 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from kb.errors import LibraryError, UsageError
+from kb.errors import UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import DONE, QUEUED
 from kb.jobs.queue.outbox_states import DEFERRED, FAILED, IN_PROGRESS, SYNCED, SYNCING
 from kb.library import LibraryEntry
 from kb.library.metadata import LibraryListing
-from kb.pipeline.hold import uncertain_s, waits_for_review
-from kb.service.days import check_day
+from kb.pipeline.hold import uncertain_s
+from kb.pipeline.list_filter import FACETS as FACETS
+from kb.pipeline.list_filter import NOT_SENT, ON_ITS_WAY, SEND_FAILED, SENT, kept_facets
+from kb.pipeline.list_filter import TO_REVIEW as TO_REVIEW
+from kb.pipeline.list_filter import ListFilter as ListFilter
 from kb.service.items import Items
 from kb.sinks import REMOTE
-from kb.transcript.speaker_names import read_names
+from kb.types.safe_text import clean
 
-SENT, ON_ITS_WAY, NOT_SENT, SEND_FAILED = "sent", "sending", "not_sent", "failed"
-TO_REVIEW, ACCEPTED, CLEAR = "to_review", "accepted", "clear"
 MOST_VALUES = 200  # of one facet, the most frequent ones
 
 Sort = Literal[
@@ -36,65 +37,6 @@ Sort = Literal[
 ]  # fmt: skip
 SORTS: tuple[str, ...] = get_args(Sort)
 _DESCENDING = frozenset(("published", "length", "words", "errors", "doubtful", "transcribed"))
-
-
-@dataclass(frozen=True, slots=True)
-class ListFilter:
-    """The items of a list. Each field allows its values; an empty field excludes nothing.
-
-    `year` has years (`2026`), `sent` and `review` the words of this module, `state` those of the
-    queue. `after` and `before` are ISO days; `after` is included, `before` is not.
-    """
-
-    channel: tuple[str, ...] = ()
-    year: tuple[str, ...] = ()
-    language: tuple[str, ...] = ()
-    grade: tuple[str, ...] = ()
-    state: tuple[str, ...] = ()
-    sent: tuple[str, ...] = ()
-    review: tuple[str, ...] = ()
-    speaker: tuple[str, ...] = ()
-    tag: tuple[str, ...] = ()
-    after: str = ""
-    before: str = ""
-
-    def __post_init__(self) -> None:
-        check_day("after", self.after)
-        check_day("before", self.before)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what is chosen, as JSON values."""
-        found = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in found.items()
-            if value
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ListFilter:
-        """Return the filter that `as_dict` wrote. Raises UsageError for an unknown field."""
-        known = {each.name for each in fields(cls)}
-        for name in values:
-            if name not in known:
-                raise UsageError(
-                    "list.facet_unknown",
-                    "{name!r} is nothing that a list can be filtered by.",
-                    hint="Known: {known}.",
-                    name=name,
-                    known=", ".join(sorted(known)),
-                )
-        chosen: dict[str, Any] = {
-            name: str(value) if name in ("after", "before") else tuple(map(str, value))
-            for name, value in values.items()
-        }
-        return cls(**chosen)
-
-    def __bool__(self) -> bool:
-        return bool(self.as_dict())
-
-
-FACETS = tuple(each.name for each in fields(ListFilter) if each.name not in ("after", "before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +66,29 @@ class ListRow:
         known = self.entry.transcribed.get("coverage")
         ratio = known.get("ratio") if isinstance(known, Mapping) else None
         return float(ratio) if isinstance(ratio, int | float) else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the item as programs get it: plain JSON values, times in seconds."""
+        item, entry = self.entry.item, self.entry
+        return {
+            "id": item.id,
+            "title": clean(item.title),
+            "channel": clean(item.channel),
+            "published": item.published,
+            "url": item.url,
+            "duration_s": entry.duration_s,
+            "words": entry.word_count,
+            "language": next(iter(self.facets["language"]), ""),
+            "grade": entry.grade,
+            "coverage": self.coverage,
+            "expected_errors": entry.expected_errors,
+            "doubtful_s": self.doubtful_s,
+            "state": self.state,
+            "sent": self.sent,
+            "review": next(iter(self.facets["review"]), ""),
+            "speakers": [clean(each) for each in self.facets["speaker"]],
+            "tags": [clean(each) for each in entry.user_tags],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +161,33 @@ class Catalogue:
             counts,
             tuple(row.id for row in ordered),
         )
+
+    def named(self, chosen: ListFilter, rows: Iterable[ListRow] | None = None) -> ListFilter:
+        """Return a filter with the values as the library writes them; case does not matter.
+
+        A channel may be given by its id. A value that no item has is kept: one may come.
+        """
+        wanted = {
+            name: {value.casefold() for value in values}
+            for name in FACETS
+            if (values := getattr(chosen, name))
+        }
+        if not wanted:
+            return chosen
+        found: dict[str, dict[str, str]] = {name: {} for name in wanted}
+        for row in self.rows() if rows is None else rows:
+            for name in wanted:
+                for value in row.facets[name]:
+                    found[name].setdefault(value.casefold(), value)
+            if "channel" in wanted:
+                channel_id = str(row.entry.item.extra.get("channel_id") or "").casefold()
+                if channel_id:
+                    found["channel"].setdefault(channel_id, row.entry.item.channel)
+        spelled: dict[str, Any] = {
+            name: tuple(found[name].get(each.casefold(), each) for each in getattr(chosen, name))
+            for name in wanted
+        }
+        return replace(chosen, **spelled)
 
     def titled(self, query: str, rows: Iterable[ListRow] | None = None) -> list[ListRow]:
         """Return the items whose title, channel, tags or note have all words of a query.
@@ -323,36 +315,12 @@ def _facts(_media_folder: Path) -> _Facts:
 def _row_of(entry: LibraryEntry) -> ListRow:
     from kb.sinks.local.tokenizer import tokens
 
-    item = entry.item
-    if waits_for_review(entry):
-        review = TO_REVIEW
-    elif entry.accepted:
-        review = ACCEPTED
-    else:
-        review = CLEAR if entry.transcript_path else ""
-    try:
-        speakers = read_names(entry.record, entry.sha256, entry.stem).spoken
-    except LibraryError:  # shown with the item; its other facts are good
-        speakers = ()
-    language = str(entry.transcribed.get("language") or item.language or "")
-    facets = {
-        "channel": _values(item.channel),
-        "year": _values(item.published[:4]),
-        "language": _values(language),
-        "grade": _values(entry.grade),
-        "state": (_state_of_files(entry),),
-        "sent": (_sent(entry, None),),
-        "review": _values(review),
-        "speaker": speakers,
-        "tag": entry.user_tags,
-    }
+    item, known = entry.item, kept_facets(entry)
+    facets = {**known, "state": (_state_of_files(entry),), "sent": (_sent(entry, None),)}
+    speakers = known["speaker"]
     text = " ".join((item.title, item.channel, *entry.user_tags, entry.user_note, *speakers))
     words = "".join(f" {word}" for word in tokens(text))
     return ListRow(entry, facets, uncertain_s(entry), words)
-
-
-def _values(value: str) -> tuple[str, ...]:
-    return (value,) if value else ()
 
 
 def _state_of_files(entry: LibraryEntry) -> str:

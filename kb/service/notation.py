@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from kb.library.languages import language_code as language_code
 from kb.library.links import dashboard_link as dashboard_link
+from kb.pipeline.list_filter import FACETS as FACETS
+from kb.pipeline.list_filter import REVIEW_STATES as REVIEW_STATES
+from kb.pipeline.list_filter import SENT_STATES as SENT_STATES
+from kb.pipeline.list_filter import ListFilter as ListFilter
 from kb.sinks import REMOTE as REMOTE
 from kb.sinks.base import SEARCH_MODES as SEARCH_MODES
 from kb.sinks.base import SearchMode as SearchMode

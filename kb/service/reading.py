@@ -12,7 +12,7 @@ from typing import Literal
 from kb.errors import UsageError
 from kb.jobs.queue.item_states import HELD
 from kb.library import LibraryEntry, deep_link
-from kb.service.days import check_day
+from kb.pipeline.days import check_day
 from kb.service.items import Items
 from kb.service.results import SearchResult
 from kb.service.search import Search

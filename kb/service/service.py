@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from kb.service.review import Review
     from kb.service.review_inbox import Inbox
     from kb.service.revisions import Revisions
+    from kb.service.saved_searches import SavedSearches
     from kb.service.search import Search
     from kb.service.speaker_names import SpeakerActs
     from kb.service.speech import Speech
@@ -213,6 +214,15 @@ class Service:
         from kb.service.catalogue import Catalogue
 
         return Catalogue(self.items, self.queue)
+
+    @cached_property
+    def saved_searches(self) -> SavedSearches:
+        """Searches under a name, and their alerts."""
+        from kb.service.saved_searches import SavedSearches
+
+        return SavedSearches(
+            self.settings, self.library, self.queue, self.catalogue, self.search
+        )  # fmt: skip
 
     @cached_property
     def channels(self) -> Channels:

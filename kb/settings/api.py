@@ -52,6 +52,13 @@ class ApiSettings(BaseModel):
         "whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is set.",
     )
 
+    search_webhook: SecretStr = Field(
+        SecretStr(""),
+        alias="KB_SEARCH_WEBHOOK",
+        description="Address that alerts of saved searches are sent to (POST, event search.hits), "
+        "signed with KB_WEBHOOK_SECRET. It may be in a private network.",
+    )
+
     @property
     def api_key_texts(self) -> tuple[str, ...]:
         """`api_keys` as a tuple of secrets, without empty ones."""

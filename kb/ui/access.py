@@ -34,6 +34,7 @@ MACHINE_SETTINGS = frozenset(
         *("mcp_write", "paid_requests", "group_access"),
         *("digest_webhook", "smtp_host", "smtp_port", "smtp_security"),
         *("api_keys", "api_max_mb", "api_waiting", "api_uploads", "webhook_secret"),
+        "search_webhook",
         *(
             "index_url",
             "media_url",

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import ID_HELP, Json, chosen_items
+from kb.cli.options import ID_HELP, Json, chosen_items, list_filter
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.items import print_expected_errors, print_uncertain_spans
 from kb.cli.output.same_sound import print_recurring, print_sound_links
-from kb.cli.output.search import print_search, search_document
+from kb.cli.output.search import print_search
 from kb.cli.output.untranscribed import (
     show_untranscribed,
     tries_document,
@@ -23,7 +23,13 @@ from kb.cli.output.untranscribed import (
 from kb.cli.output.versions import show_versions
 from kb.errors import UsageError
 from kb.service import Service
-from kb.service.notation import SEARCH_MODES, format_timestamp
+from kb.service.notation import (
+    REVIEW_STATES,
+    SEARCH_MODES,
+    SENT_STATES,
+    format_timestamp,
+)
+from kb.service.search_document import search_document
 from kb.types.sentences import counted
 
 
@@ -60,14 +66,34 @@ def search(
     before: Annotated[
         str | None, typer.Option("--before", help="Only items up to this day.")
     ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help="Only items in it, such as en.")
+    ] = None,
+    grade: Annotated[list[str] | None, typer.Option("--grade", help="A, B or C.")] = None,
+    doubts: Annotated[
+        list[str] | None, typer.Option("--doubts", help=", ".join(REVIEW_STATES))
+    ] = None,
+    sent: Annotated[
+        list[str] | None, typer.Option("--sent", help=f"In ODIN: {', '.join(SENT_STATES)}.")
+    ] = None,
+    speaker: Annotated[
+        list[str] | None, typer.Option("--speaker", help="Only items in which this person speaks.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="Only items with this tag.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find passages, to the second; the exit code is 0 also where nothing is found."""
     only = chosen_items(channel or "", after or "", before or "")
-    if remote and only:
+    facets = list_filter(
+        language=language, grade=grade, doubts=doubts, sent=sent, speaker=speaker, tag=tag
+    )
+    if remote and (only or facets):
         raise UsageError(
             "search.local_filters",
-            "--channel, --after and --before choose items of the library, not of the ODIN project.",
+            "--channel, --after, --tag and the other filters choose items of the library, not of "
+            "the ODIN project.",
             hint="Leave them out, or leave out --remote.",
         )
     if remote:
@@ -87,12 +113,17 @@ def search(
             mode=mode,
             known=", ".join(SEARCH_MODES),
         )
-    result = Service.of_existing_library().search.run(
+    service = Service.of_existing_library()
+    ids = None
+    if facets:
+        ids = set(service.catalogue.page(service.catalogue.named(facets)).ids)
+    result = service.search.run(
         query,
         mode,  # type: ignore[arg-type]
         limit,
         leave_out_recurring=leave_out_recurring,
         only=only,
+        ids=ids,
     )
     if as_json:
         console.print_json(search_document(result))

@@ -13,6 +13,7 @@ from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.library_sync import library_row
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.steps import StepStore
+from kb.jobs.searches.alerts import restore_alerts
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.settings import Settings
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 
 
 def fill_from_library(database: Database, settings: Settings, library: Library) -> None:
-    """Add the library's items, the items that were left out, the followed sources and their looks.
+    """Add the library's items, the items that were left out, the followed sources and their
+    looks, and the alerts of saved searches.
 
     Does nothing for a database that has items. Raises LibraryError; a damaged record of left out
     items or followed sources is logged.
@@ -39,6 +41,7 @@ def fill_from_library(database: Database, settings: Settings, library: Library) 
         left_out.restore_rows(store, library)
         Subscriptions(database, library).restore()
         saved_looks.restore(database, library)
+        restore_alerts(database, library)
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)
 
@@ -70,6 +73,7 @@ def follow_acts(database: Database, library: Library) -> None:
         )  # fmt: skip
     Subscriptions(database, library).restore()
     saved_looks.restore(database, library)
+    restore_alerts(database, library)
     left_out.restore_rows(store, library)
     left_out.record_earlier_acts(store, library)
     left_out.note_gone_files(store, library, library.scan)

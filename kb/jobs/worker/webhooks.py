@@ -1,4 +1,6 @@
-"""Notices of ended jobs to the webhooks that their requests named (Standard Webhooks).
+"""Notices to webhooks (Standard Webhooks): of ended jobs, and of the hits of saved searches.
+
+The address of a job's notice is in its request, that of a search's in the settings.
 
 A notice is recorded in the transaction that marks its job, and sent until an answer 2xx arrives: at
 least once, always under the same `webhook-id`. The waits between the tries are those that
@@ -152,11 +154,16 @@ class Webhooks:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature(secret, notice.id, timestamp, notice.body),
         }
-        shared = self.settings.replace(shared=True)
+        # An address of the settings is the operator's own, who may name a private network.
+        own = self.settings.search_webhook.get_secret_value()
+        address = notice.address or own
+        if not address:
+            return "KB_SEARCH_WEBHOOK is not set", True
+        checked = self.settings.replace(shared=bool(notice.address))
         try:
-            with private_networks_refused(shared, notice.address):
+            with private_networks_refused(checked, address):
                 answer = requests.post(
-                    notice.address, data=notice.body.encode(), headers=headers,
+                    address, data=notice.body.encode(), headers=headers,
                     timeout=TIMEOUT_S, allow_redirects=False, stream=True,
                 )  # fmt: skip
         except MediaUnavailable:

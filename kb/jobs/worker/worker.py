@@ -34,6 +34,7 @@ from kb.jobs.queue.library_tie import LibraryTie
 from kb.jobs.queue.recovery import fill_from_library, follow_acts
 from kb.jobs.queue.runs import RunStore
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
+from kb.jobs.searches.alerts import SearchAlerts
 from kb.jobs.worker import (
     chores,
     enrich_steps,
@@ -70,6 +71,7 @@ ROOM_EVERY_S = 2.0
 NEEDS_EVERY_S = 10.0
 PUBLISH_EVERY_S = 10.0
 WEBHOOKS_EVERY_S = 2.0
+ALERTS_EVERY_S = 10.0
 SETTLE_EVERY_S = 5.0
 RUNS_EVERY_S = 2.0  # between two measurements of the runs that go on
 RUN_MAIL_EVERY_S = 5.0
@@ -120,6 +122,7 @@ class Worker:
         self._heartbeat: heartbeat.Heartbeat = None  # type: ignore[assignment]
         self._context: WorkerContext = None  # type: ignore[assignment]
         self._line: LineServer | None = None
+        self._alerts: SearchAlerts | None = None
 
     def run(self) -> None:
         """Work until a stop is requested.
@@ -241,6 +244,8 @@ class Worker:
             lambda: media_storage.run(settings, library, items, self._stopping),
         )
         self._repeat("webhooks", WEBHOOKS_EVERY_S, webhooks.run)
+        self._alerts = SearchAlerts(settings, database, library)
+        self._repeat("search-alerts", ALERTS_EVERY_S, self._look_for_alerts)
         runs = RunStore(database)
         self._repeat("runs", RUNS_EVERY_S, runs.sample)
         self._repeat(
@@ -252,6 +257,11 @@ class Worker:
         self._do(lambda: publish_steps.adopt(self._context))
         self._do(lambda: follow_acts(database, library))
         self._do(self._watch_others)
+
+    def _look_for_alerts(self) -> None:
+        """Report new items with the words of saved searches."""
+        if self._alerts is not None and (made := self._alerts.check(self._causes.warn)):
+            log.info("saved searches have hits in new items: %s", [each.item_id for each in made])
 
     def _open_line(self) -> None:
         """Answer programs of this machine that wait for the words of a medium."""
@@ -344,6 +354,7 @@ class Worker:
             if not self._watches_others:  # the library was away during the start
                 self._do(self._watch_others)
             if self._exit_when_idle and self._idle():
+                self._do(self._look_for_alerts)
                 self._stop.set()
 
     def _library_well(self) -> bool:

@@ -32,6 +32,8 @@ EN: dict[str, str] = {
     "secret_use_kb_webhook_secret": "Secret with which notices of ended jobs are signed (Standard "
     "Webhooks): whsec_ and 24 to 64 bytes in base64. A job may name a webhook only where it is "
     "set.",
+    "secret_use_kb_search_webhook": "Address that alerts of saved searches are sent to (POST, "
+    "event search.hits), signed with KB_WEBHOOK_SECRET. It may be in a private network.",
     "secret_use_kb_s3_secret": "Secret of KB_S3_KEY_ID.",
     "secret_use_kb_vision_key": "Google Vision: API key, sent as a header only. Empty takes the "
     "service account of KB_VISION_ACCOUNT.",
@@ -92,6 +94,9 @@ DE: dict[str, str] = {
     "secret_use_kb_webhook_secret": "Geheimnis, mit dem Nachrichten über beendete Aufträge "
     "unterschrieben werden (Standard Webhooks): whsec_ und 24 bis 64 Bytes in Base64. Ein Auftrag "
     "darf einen Webhook nur nennen, wo es gesetzt ist.",
+    "secret_use_kb_search_webhook": "Adresse, an die Hinweise zu gespeicherten Suchen gehen (POST, "
+    "Ereignis search.hits), unterschrieben mit KB_WEBHOOK_SECRET. Sie darf in einem privaten Netz "
+    "liegen.",
     "secret_use_kb_digest_webhook": "Adresse, an die die Zusammenfassung als JSON geht (POST).",
     "secret_use_kb_smtp_password": "Passwort für die Anmeldung am E-Mail-Server.",
     "secret_use_api_key": "ODIN: Schlüssel der API, nur als Kopfzeile gesendet. ODIN_API_KEY ist "

@@ -1,6 +1,42 @@
 """German of the errors of the care of a library, by code: lists, labels, backup, removal."""
 
 DE: dict[str, tuple[str, str]] = {
+    "tag.no_items": (
+        "Es ist kein Medium genannt.",
+        "Zum Beispiel: kb tag ID --add Interview",
+    ),
+    "searches.unknown": (
+        "Unter {name!r} ist keine Suche gespeichert.",
+        "Gespeichert: {known}.",
+    ),
+    "searches.gone": (
+        "Die gespeicherte Suche {search_id} ist nicht mehr da.",
+        "Sie wurde vielleicht entfernt: die Liste neu ansehen.",
+    ),
+    "searches.many": (
+        "{count} Suchen sind gespeichert; für mehr ist kein Platz.",
+        "Eine entfernen, die niemand mehr braucht.",
+    ),
+    "searches.name_taken": (
+        "Unter {name!r} ist schon eine Suche gespeichert.",
+        "Einen anderen Namen nehmen, oder die frühere entfernen.",
+    ),
+    "searches.name": (
+        "Eine Suche braucht einen Namen mit 1 bis {most} Zeichen.",
+        "Sie nach dem nennen, was sie findet.",
+    ),
+    "searches.query": (
+        "Eine gespeicherte Suche braucht Wörter: 1 bis {most} Zeichen.",
+        "Die Wörter schreiben, nach denen zu suchen ist.",
+    ),
+    "searches.mode": (
+        "{mode!r} ist keine Art einer gespeicherten Suche.",
+        "Bekannt: {known}.",
+    ),
+    "searches.alerts": (
+        "{alerts!r} ist keine Art von Hinweisen.",
+        "Bekannt: {known}.",
+    ),
     "labels.tag": (
         "{tag!r} ist kein Schlagwort.",
         "Ein Schlagwort hat Buchstaben oder Ziffern und kein Komma.",

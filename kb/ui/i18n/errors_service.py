@@ -228,7 +228,8 @@ DE: dict[str, tuple[str, str]] = {
         "Alle in die Bibliothek aufnehmen: kb ingest ADRESSE --wait",
     ),
     "search.local_filters": (
-        "--channel, --after und --before wählen Medien der Bibliothek, nicht des ODIN-Projekts.",
+        "--channel, --after, --tag und die anderen Filter wählen Medien der Bibliothek, nicht des "
+        "ODIN-Projekts.",
         "Sie weglassen, oder --remote weglassen.",
     ),
     "app.port_taken": (

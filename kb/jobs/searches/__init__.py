@@ -1,0 +1,1 @@
+"""Saved searches, and the alerts of new items that have their words."""
