@@ -15,14 +15,16 @@ from gpu.monitor import Sample
 from gpu.presets import load_presets
 from gpu.status import BatchState, BudgetUse, Machine, Snapshot
 from kb.database import Database
-from kb.jobs.queue.telemetry import TelemetryWriter
+from kb.jobs.queue.telemetry import TelemetryWriter, record_throughput
+from kb.service import Service
 from kb.service.presets import Presets
 from kb.settings import PROJECT_ROOT, get_settings
+from kb.types import Timing
 from kb.ui.i18n import text
 from kb.ui.tabs.gpu import tab
 from kb.ui.widgets import metric_cards
 from tests.support.error_source import sentence
-from tests.support.library_pages import page, page_text, run_page
+from tests.support.library_pages import add_item, page, page_text, rows_of, run_page
 from tests.support.live_worker import live_worker
 
 GB = 2**30
@@ -58,6 +60,19 @@ def test_this_machine_is_shown_without_a_worker(presets: Path) -> None:
     assert text("gpu_ram") in page_text(app)
     assert text("gpu_no_worker") in page_text(app)
     assert text("gpu_batch_idle") in page_text(app)
+
+
+def test_speeds_have_titles_and_lead_to_their_items(presets: Path) -> None:
+    item_id = add_item()
+    service = Service()
+    transcript = service.items.transcript(item_id)
+    timing = Timing(asr_s=2.0, total_s=20.0, media_s=60.0)
+    record_throughput(service.queue.database, "w", item_id, 1, replace(transcript, timing=timing))
+    app = page(tab="GPU")
+    (row,) = rows_of(app)
+    assert (row["item"], row["rtfx"], row["all"]) == ("The harbour in winter", "30.0×", "3.0×")
+    assert row["id"].startswith(f"{item_id}|")
+    service.close()
 
 
 def test_what_a_machine_does_not_tell_is_left_out() -> None:

@@ -47,8 +47,9 @@ EN: dict[str, str] = {
     "gpu_batch_halved": "Out-of-memory retries",
     "gpu_batch_halved_help": "So often the batch was halved; {repeated} batches went through after "
     "a clean-up.",
-    "gpu_batch_speed": "× real time, last hour",
-    "gpu_batch_speed_help": "{items} items, {length} of sound.",
+    "gpu_batch_speed": "Recognizer, last hour",
+    "gpu_batch_speed_help": "× real time, for the recognizer alone: {items} items, {length} of "
+    "sound.",
     "gpu_bound": "Speed is limited by",
     "bound_idle": "nothing: the queue is idle.",
     "bound_no_worker": "no worker runs on this machine.",
@@ -59,15 +60,20 @@ EN: dict[str, str] = {
     "bound_throttle": "a pause on purpose: {reason}.",
     # Speed of items
     "gpu_speeds": "Speed, item by item",
-    "gpu_speeds_alt": "× real time of the last items, oldest first",
-    "gpu_speeds_table": "The same as a table",
+    "gpu_speeds_alt": "Speed of the recognizer for the last {count} items, newest first, in "
+    "× real time",
+    "gpu_speeds_help": "× real time: seconds of sound in a second. *Recognizer*: it alone. *From "
+    "start to end*: with the download, decoding and the detection of speech.",
     "gpu_speeds_table_alt": "Items with their speed, newest first",
     "gpu_speeds_none": "No speed is recorded yet.",
-    "gpu_speed": "× real time",
+    "gpu_speed": "Recognizer, × real time",
+    "gpu_speed_column": "Recognizer",
+    "gpu_speed_all": "From start to end",
+    "gpu_speed_value": "{speed}×",
     "gpu_item": "Item",
     "gpu_when": "Ended",
     "gpu_length": "Length",
-    "gpu_model": "Recognizer",
+    "gpu_model": "Model",
     "gpu_preset": "Preset",
     "gpu_took": "Took",
     # Calibration
@@ -75,9 +81,9 @@ EN: dict[str, str] = {
     "gpu_calibrate_start": "Measure now",
     "gpu_calibrate_help": "About a minute: decoding, speech detection and the recognizer at "
     "several batches. Plans, preset cards and the first batch are taken from it.",
-    "gpu_calibrated": "Measured {when} with {model}: best with {batch} windows at once, {rtfx}× "
-    "real time.",
-    "gpu_calibrated_alt": "× real time by windows at once",
+    "gpu_calibrated": "Measured {when} with {model}: the recognizer alone is fastest with {batch} "
+    "windows at once, {rtfx}× real time.",
+    "gpu_calibrated_alt": "Speed of the recognizer by windows at once, in × real time",
     "gpu_calibrated_never": "Not measured yet.",
     "gpu_windows": "Windows at once",
     # Presets
@@ -162,8 +168,8 @@ DE: dict[str, str] = {
     "gpu_batch_halved": "Wiederholt, weil der Speicher voll war",
     "gpu_batch_halved_help": "So oft wurde der Batch halbiert; {repeated} Batches gingen nach "
     "einem Aufräumen durch.",
-    "gpu_batch_speed": "× Echtzeit, letzte Stunde",
-    "gpu_batch_speed_help": "{items} Einträge, {length} Ton.",
+    "gpu_batch_speed": "Erkenner, letzte Stunde",
+    "gpu_batch_speed_help": "× Echtzeit, für den Erkenner allein: {items} Einträge, {length} Ton.",
     "gpu_bound": "Was hindert, schneller zu sein",
     "bound_idle": "Nichts: kein Eintrag wird gelesen.",
     "bound_no_worker": "Auf diesem Rechner läuft kein Arbeiter.",
@@ -173,24 +179,29 @@ DE: dict[str, str] = {
     "können helfen.",
     "bound_throttle": "Es ruht mit Absicht: {reason}.",
     "gpu_speeds": "Tempo, Eintrag für Eintrag",
-    "gpu_speeds_alt": "× Echtzeit der letzten Einträge, älteste zuerst",
-    "gpu_speeds_table": "Dasselbe als Tabelle",
+    "gpu_speeds_alt": "Tempo des Erkenners für die letzten {count} Einträge, neueste zuerst, in "
+    "× Echtzeit",
+    "gpu_speeds_help": "× Echtzeit: Sekunden Ton in einer Sekunde. *Erkenner*: er allein. *Von "
+    "Anfang bis Ende*: mit Holen, Dekodieren und dem Finden der Sprache.",
     "gpu_speeds_table_alt": "Einträge mit ihrem Tempo, neueste zuerst",
     "gpu_speeds_none": "Noch ist kein Tempo aufgezeichnet.",
-    "gpu_speed": "× Echtzeit",
+    "gpu_speed": "Erkenner, × Echtzeit",
+    "gpu_speed_column": "Erkenner",
+    "gpu_speed_all": "Von Anfang bis Ende",
+    "gpu_speed_value": "{speed}×",
     "gpu_item": "Eintrag",
     "gpu_when": "Fertig",
     "gpu_length": "Länge",
-    "gpu_model": "Erkenner",
+    "gpu_model": "Modell",
     "gpu_preset": "Preset",
     "gpu_took": "Dauerte",
     "gpu_calibrate": "Diesen Rechner messen",
     "gpu_calibrate_start": "Jetzt messen",
     "gpu_calibrate_help": "Etwa eine Minute: dekodieren, Sprache finden und der Erkenner mit "
     "mehreren Batches. Pläne, Preset-Karten und der erste Batch stammen daraus.",
-    "gpu_calibrated": "Gemessen {when} mit {model}: am besten mit {batch} Fenstern zugleich, "
-    "{rtfx}× Echtzeit.",
-    "gpu_calibrated_alt": "× Echtzeit nach Fenstern zugleich",
+    "gpu_calibrated": "Gemessen {when} mit {model}: der Erkenner allein ist mit {batch} Fenstern "
+    "zugleich am schnellsten, {rtfx}× Echtzeit.",
+    "gpu_calibrated_alt": "Tempo des Erkenners nach Fenstern zugleich, in × Echtzeit",
     "gpu_calibrated_never": "Noch nicht gemessen.",
     "gpu_windows": "Fenster zugleich",
     "gpu_presets": "Presets",

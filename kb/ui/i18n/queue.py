@@ -10,8 +10,8 @@ EN: dict[str, str] = {
     "queue_looks_now": "Looks and listings: {states}",
     "queue_failed": "Failed",
     "queue_held": "Held",
-    "queue_speed": "× real time now",
-    "queue_speed_help": "Seconds of sound read in one second, over the last minute.",
+    "queue_speed": "All items now",
+    "queue_speed_help": "× real time: seconds of sound read in one second, over the last minute.",
     "queue_left": "Time left",
     "queue_left_help": "{sound} of sound are left, at the speed of the last minute.",
     "queue_left_unknown": "It shows when the speed is known: some seconds after work has started.",
@@ -132,9 +132,9 @@ DE: dict[str, str] = {
     "queue_looks_now": "Blicke und Auflistungen: {states}",
     "queue_failed": "Fehlgeschlagen",
     "queue_held": "Zurückgehalten",
-    "queue_speed": "× Echtzeit jetzt",
-    "queue_speed_help": "Sekunden Ton, die in einer Sekunde gelesen werden, über die letzte "
-    "Minute.",
+    "queue_speed": "Alle Einträge jetzt",
+    "queue_speed_help": "× Echtzeit: Sekunden Ton, die in einer Sekunde gelesen werden, über die "
+    "letzte Minute.",
     "queue_left": "Restzeit",
     "queue_left_help": "{sound} Ton sind übrig, beim Tempo der letzten Minute.",
     "queue_left_unknown": "Sie steht hier, sobald das Tempo bekannt ist: einige Sekunden nach "

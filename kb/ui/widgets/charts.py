@@ -6,6 +6,7 @@ Vega exposes every mark to screen readers without a name. Here the marks are hid
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import altair
 
 _HEIGHT = 200
+_BAR_PX, _NAME_PX = 24, 230
 
 
 def lines(
@@ -65,9 +67,34 @@ def bars(
     _draw(chart, alt)
 
 
-def _draw(chart: altair.Chart, alt: str) -> None:
+def named_bars(names: Sequence[str], values: Sequence[float], *, x_label: str, alt: str) -> None:
+    """Draw one bar to the right per name, which stands before it; equal names have bars each."""
+    import altair
+
+    rows = [
+        {"place": place, "name": name, "value": value}
+        for place, (name, value) in enumerate(zip(names, values, strict=True))
+    ]
+    known = ", ".join(json.dumps(name) for name in names)
+    axis = altair.Axis(
+        labelExpr=f"[{known}][datum.value]", labelLimit=_NAME_PX, labelOverlap=False, title=None
+    )
+    chart = (
+        altair.Chart(altair.Data(values=rows))  # type: ignore[no-untyped-call]
+        .mark_bar()
+        .encode(
+            x=altair.X("value:Q", title=x_label),
+            y=altair.Y("place:O", sort=None, axis=axis),
+            tooltip=[altair.Tooltip("name:N", title=" "),
+                     altair.Tooltip("value:Q", title=x_label, format=".1f")],
+        )
+    )  # fmt: skip
+    _draw(chart, alt, 60 + _BAR_PX * len(rows))
+
+
+def _draw(chart: altair.Chart, alt: str, height: int = _HEIGHT) -> None:
     silent = (
-        chart.properties(height=_HEIGHT)
+        chart.properties(height=height)
         .configure(aria=False)
         .configure_mark(aria=False)
         .configure_axis(aria=False)

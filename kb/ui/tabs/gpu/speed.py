@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from kb.errors import KBError
@@ -9,9 +11,11 @@ from kb.service.views import Calibration, Speed
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.widgets import charts, messages, task_progress
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.widgets.rows import Cell, Column, Row, RowList
 
 _SHOWN = 200
+_BARS = 20
+_TITLE_CHARS = 48  # of a bar's name
 REFRESH_S = 10.0
 
 
@@ -23,6 +27,8 @@ def render() -> None:
 
 
 def _recent() -> None:
+    if session.redraw_requested():
+        st.rerun()
     try:
         found = session.service().machines.speeds(limit=_SHOWN)
     except KBError as error:
@@ -35,40 +41,67 @@ def _speeds(found: list[Speed]) -> None:
     if not found:
         st.caption(text("gpu_speeds_none"))
         return
+    st.caption(text("gpu_speeds_help"))
     titles = {entry.item.id: entry.item.title for entry in session.library_listing().entries}
-    oldest_first = found[::-1]
-    charts.bars(
-        list(range(1, len(found) + 1)),
-        [speed.rtfx for speed in oldest_first],
-        x_label="",
-        y_label=text("gpu_speed"),
-        alt=text("gpu_speeds_alt"),
+    newest = found[:_BARS]
+    charts.named_bars(
+        [_short(titles.get(speed.item_id, speed.item_id)) for speed in newest],
+        [speed.rtfx for speed in newest],
+        x_label=text("gpu_speed"),
+        alt=text("gpu_speeds_alt", count=format_number(len(newest))),
     )
-    with st.expander(text("gpu_speeds_table"), key="gpu-speeds"):
-        column = st.column_config
-        guarded_table(
-            {
-                "item": [titles.get(s.item_id, s.item_id) for s in found],
-                "rtfx": [round(s.rtfx, 1) for s in found],
-                "length": [messages.format_length(s.media_s) for s in found],
-                "took": [messages.format_timedelta(s.total_s) for s in found],
-                "model": [s.model.rstrip("/").rsplit("/", 1)[-1] for s in found],
-                "preset": [s.preset for s in found],
-                "when": [messages.format_datetime(s.ended_at) for s in found],
-            },
-            key="speeds",
-            height=min(38 + 35 * len(found), 420),
-            column_config={
-                "item": column.TextColumn(text("gpu_item"), width="large"),
-                "rtfx": column.NumberColumn(text("gpu_speed"), format="%.1f"),
-                "length": column.TextColumn(text("gpu_length")),
-                "took": column.TextColumn(text("gpu_took")),
-                "model": column.TextColumn(text("gpu_model")),
-                "preset": column.TextColumn(text("gpu_preset")),
-                "when": column.TextColumn(text("gpu_when")),
-            },
-            alt=text("gpu_speeds_table_alt"),
-        )
+    shown = RowList("speeds")
+    rows = [_row(speed, titles) for speed in found]
+    shown.draw(
+        _columns(),
+        rows[shown.offset : shown.offset + shown.limit],
+        len(rows),
+        label=text("gpu_speeds_table_alt"),
+        on_act=_open,
+        selectable=False,
+        shown=8,
+    )
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= _TITLE_CHARS else f"{title[: _TITLE_CHARS - 1].rstrip()}…"
+
+
+def _columns() -> list[Column]:
+    return [
+        Column("item", text("gpu_item"), "minmax(10rem, 3fr)"),
+        Column("rtfx", text("gpu_speed_column"), "6rem", end=True),
+        Column("all", text("gpu_speed_all"), "8.5rem", end=True),
+        Column("length", text("gpu_length"), "4.5rem", end=True),
+        Column("took", text("gpu_took"), "6rem", end=True),
+        Column("model", text("gpu_model"), "minmax(6rem, 1fr)", minor=True),
+        Column("preset", text("gpu_preset"), "6rem", minor=True),
+        Column("when", text("gpu_when"), "6.5rem", minor=True),
+    ]
+
+
+def _row(speed: Speed, titles: Mapping[str, str]) -> Row:
+    whole = speed.media_s / speed.total_s if speed.total_s > 0 else 0.0
+    cells: dict[str, str | Cell] = {
+        "item": titles.get(speed.item_id, speed.item_id),
+        "rtfx": _times(speed.rtfx),
+        "all": _times(whole) if whole else "–",
+        "length": messages.format_length(speed.media_s),
+        "took": messages.format_timedelta(speed.total_s),
+        "model": speed.model.rstrip("/").rsplit("/", 1)[-1],
+        "preset": speed.preset,
+        "when": messages.format_datetime(speed.ended_at),
+    }
+    return Row(f"{speed.item_id}|{speed.ended_at}", cells, opens=speed.item_id in titles)
+
+
+def _times(speed: float) -> str:
+    return text("gpu_speed_value", speed=format_number(speed, 1))
+
+
+def _open(name: str, ids: list[str]) -> None:
+    if name == "open" and ids:
+        session.open_item(ids[0].rpartition("|")[0])
 
 
 def _calibration() -> None:

@@ -263,7 +263,7 @@ def _batch(machine: Machine) -> None:
             if machine.rtfx_hour is not None:
                 st.metric(
                     text("gpu_batch_speed"),
-                    format_number(machine.rtfx_hour, 1),
+                    text("gpu_speed_value", speed=format_number(machine.rtfx_hour, 1)),
                     border=True,
                     width="content",
                     help=text(

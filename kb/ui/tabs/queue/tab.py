@@ -138,7 +138,7 @@ def _figures(figures: QueueFigures, working: bool) -> None:
         ("queue_waiting", format_number(figures.pending), None),
         ("queue_done", format_number(figures.done_since), None),
         ("queue_failed", format_number(figures.counts["failed"]), None),
-        ("queue_speed", format_number(speed, 1) if speed else "–", text("queue_speed_help")),
+        ("queue_speed", f"{format_number(speed, 1)}×" if speed else "–", text("queue_speed_help")),
         (
             "queue_left",
             messages.format_timedelta(left_s),
