@@ -54,6 +54,7 @@ function begin(root) {
     if (number >= 0 && number !== player.active) reach(player, number);
   });
   beginTools(player);
+  beginDock(player);
   return player;
 }
 
@@ -66,9 +67,10 @@ function load(player, data) {
   player.wish = null;
   player.until = null;
   player.input.value = "";
-  const screen = player.root.querySelector(".screen");
+  const { screen } = player;
   screen.replaceChildren();
   player.media = null;
+  dock(player);
   if (!data.src) {
     screen.append(make("div", "absent", data.texts.absent));
     return;
@@ -76,6 +78,7 @@ function load(player, data) {
   const media = makeMedia(data);
   media.defaultPlaybackRate = player.pace;
   for (const kind of ["timeupdate", "seeking"]) media.addEventListener(kind, () => follow(player));
+  media.addEventListener("play", () => useDock(player, true));
   screen.append(media);
   player.media = media;
 }
@@ -88,6 +91,7 @@ function seek(player, seconds, play, until = null) {
     media.currentTime = Math.max(0, seconds) + player.offset;
     player.hands = 0;
     follow(player);
+    useDock(player, play);
     if (play) media.play().catch(() => {});
   };
   if (media.readyState >= 1) go();
@@ -269,29 +273,33 @@ function drawLine(player, [start, clock, words, kind, who, tint], number) {
   return row;
 }
 
-// Mark the words of a search and those that are unsure, or the places found by Find, in a line.
+// Mark the words of a search, those that are unsure, and the places found by Find, in a line.
 function mark(player, body, words, places, tint, chosen = -1) {
   body.replaceChildren();
-  if (!places.length && !player.input.value) {
-    let at = 0;
-    for (const [first, end, strength, said] of tint) {
-      marked(player, body, words.slice(at, first));
-      const part = make("span", `t${strength}`);
-      part.title = said;
-      marked(player, part, words.slice(first, end));
-      body.append(part);
-      at = end;
-    }
-    marked(player, body, words.slice(at));
-    return;
-  }
   let from = 0;
   places.forEach(([start, end], number) => {
-    body.append(words.slice(from, start));
-    body.append(make("mark", number === chosen ? "this" : "", words.slice(start, end)));
+    tinted(player, body, words, tint, from, start);
+    const name = number === chosen ? "this" : "found";
+    body.append(make("mark", name, words.slice(start, end)));
     from = end;
   });
-  body.append(words.slice(from));
+  tinted(player, body, words, tint, from, words.length);
+}
+
+// Append the characters `from` to `to` of a line, with its unsure words tinted.
+function tinted(player, body, words, tint, from, to) {
+  let at = from;
+  for (const [first, end, strength, said] of tint) {
+    const [start, stop] = [Math.max(first, at), Math.min(end, to)];
+    if (start >= stop) continue;
+    marked(player, body, words.slice(at, start));
+    const part = make("span", `t${strength}`);
+    part.title = said;
+    marked(player, part, words.slice(start, stop));
+    body.append(part);
+    at = stop;
+  }
+  marked(player, body, words.slice(at, to));
 }
 
 function marked(player, place, words) {

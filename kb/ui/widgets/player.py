@@ -1,6 +1,7 @@
 """Player and transcript side by side; a click on a line seeks without a run of the script.
 
-`player.js` and `player_tools.js` have the behaviour in the browser, `player.css` the style.
+`player.js`, `player_tools.js` and `player_dock.js` have the behaviour in the browser, `player.css`
+the style.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _HTML = """
 """
 
 _HERE = Path(__file__).parent
-_JS = read_script("player.js", "player_tools.js")
+_JS = read_script("player.js", "player_tools.js", "player_dock.js")
 _CSS = (_HERE / "player.css").read_text(encoding="utf-8")
 
 _mount = st.components.v2.component("kb_player", html=_HTML, css=_CSS, js=_JS)
@@ -142,7 +143,7 @@ def as_data(state: PlayerState) -> dict[str, Any]:
             for name in (
                 *("absent", "lines", "gaps", "doubts", "chapters", "empty", "more", "find"),
                 *("before", "after", "edit", "save", "cancel", "keys", "keys_title", "keys_list"),
-                *("speed", "back", "forward"),
+                *("speed", "back", "forward", "undock"),
             )
         },
     }
