@@ -121,8 +121,11 @@ def found_list() -> RowList:
     return RowList("found")
 
 
-def table(results: Sequence[ScanResult]) -> list[MediaItem] | None:
-    """Draw all media that were found; return the selected ones, None if none is selected."""
+def table(results: Sequence[ScanResult], *, again: bool = False) -> list[MediaItem] | None:
+    """Draw all media that were found; return the selected ones, None if none is selected.
+
+    `again`: without a selection, those in the library are transcribed again.
+    """
     rows: dict[str, ScannedItem] = {}
     for finding in results:
         for each in finding.scan.items if finding.scan else ():
@@ -135,14 +138,20 @@ def table(results: Sequence[ScanResult]) -> list[MediaItem] | None:
     if not window:
         shown.to_top()
         window = found[: shown.limit]
+    columns = [each for each in _columns() if each.name != "link" or _has_links(window)]
     shown.draw(
-        _columns(), [_row(each) for each in window], len(found), label=text("found_alt"),
+        columns, [_row(each) for each in window], len(found), label=text("found_alt"),
         shown=ROWS_SHOWN,
     )  # fmt: skip
     selected = set(shown.selected)
     chosen = [each.item for each in found if each.item.id in selected]
-    st.caption(plural_text("found_picked", len(chosen)) if chosen else text("found_help"))
+    helped = text("found_help_again" if again else "found_help")
+    st.caption(plural_text("found_picked", len(chosen)) if chosen else helped)
     return chosen or None
+
+
+def _has_links(found: Sequence[ScannedItem]) -> bool:
+    return any(web_address(each.item.url) for each in found)
 
 
 def _columns() -> list[Column]:

@@ -17,7 +17,13 @@ from kb.service.views import Estimate, QueueFigures, TimeLeft
 from kb.types import MediaItem
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
-from kb.ui.tabs.ingest import follow_here, preset_cards, scan_results, scan_thread
+from kb.ui.tabs.ingest import (
+    follow_here,
+    plan_notes,
+    preset_cards,
+    scan_results,
+    scan_thread,
+)
 from kb.ui.tabs.ingest.filters_form import FiltersForm
 from kb.ui.tabs.ingest.needed_fetch import show_needed_fetch, show_pictures
 from kb.ui.tabs.queue import tab
@@ -63,8 +69,8 @@ def _body() -> None:
     try:
         scan_results.cards(found)
         follow_here.show(service, found)
-        items = scan_results.table(found)
         again = bool(preset_cards.ingest_form(service).value("again"))
+        items = scan_results.table(found, again=again)
         if items is None:
             items = scan_thread.items_to_ingest(found, again=again)
         figures = service.queue.figures(tab.midnight())
@@ -145,6 +151,7 @@ def _plan_and_button(
             )
         if items:
             show_pictures(service, items, preset_cards.ingest_form(service).run_options)
+            plan_notes.show_credits(service, items, preset_cards.ingest_form(service).run_options)
         if listings or service.ingest.needs_model(items):
             show_needed_fetch(service, preset_cards.ingest_form(service).run_options)
         corrected = service.ingest.corrections([item.id for item in items])
@@ -157,6 +164,8 @@ def _plan_and_button(
                     count=format_number(sum(corrected.values())),
                 )
             )
+        if items or listings:
+            plan_notes.show_hindrances(service)
         problem: KBError | None = st.session_state.pop(_PROBLEM, None)
         if problem is not None:
             messages.error(problem)
@@ -221,12 +230,8 @@ def plan(
     scans = [each.scan for each in found if each.scan]
     if not scans:
         return text("plan_later") if listings else text("plan_none")
-    parts = [
-        text(
-            "plan_count", new=format_number(len(items)),
-            all=format_number(sum(len(scan.items) for scan in scans)),
-        )
-    ]  # fmt: skip
+    counted = sum(len(scan.items) for scan in scans)
+    parts = [plan_notes.counts(scans, items, format_number(counted))]
     audio_s = audio_duration_s(items)
     unmeasured = sum(item.duration_s is None for item in items)
     if audio_s:
