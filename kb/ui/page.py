@@ -40,7 +40,8 @@ _STYLE = """<style>
 .stTabs [role="tab"]::after { margin-left: 0.4rem; padding: 0 0.4rem; border-radius: 0.7rem;
   font-size: 0.75rem; font-weight: 600; line-height: 1.15rem; font-variant-numeric: tabular-nums;
   color: light-dark(#17497a, #cfe3f7); background: light-dark(#dce9f6, #23466b); }
-.st-key-status { position: absolute; top: 0.9rem; left: 4rem; width: auto; z-index: 1; }
+.st-key-status { position: absolute; top: 0.9rem; left: 4rem; width: auto; z-index: 1;
+  background: light-dark(#ffffff, #191917); border-radius: 0.4rem; padding: 0 0.3rem; }
 .st-key-status p { font-size: 0.875rem; white-space: nowrap; }
 .stApp .kb-sign-out { margin: 0; }
 .stApp .kb-sign-out button { font: inherit; font-size: 0.875rem; padding: 0.3rem 0.75rem;
@@ -50,6 +51,11 @@ _STYLE = """<style>
   border-color: currentColor; }
 .stApp .kb-sign-out button:focus-visible { outline: 3px solid light-dark(#1f5f99, #7db4e6);
   outline-offset: 2px; }
+[data-testid="stBaseButton-tertiary"]:enabled { color: light-dark(#17497a, #9cc6ee); }
+[data-testid="stBaseButton-tertiary"]:enabled p { text-decoration: underline 1px;
+  text-decoration-color: color-mix(in srgb, currentColor 45%, transparent);
+  text-underline-offset: 0.25em; }
+[data-testid="stBaseButton-tertiary"]:enabled:hover p { text-decoration-color: currentColor; }
 .stMarkdown h4 { font-size: 1.1rem; }
 .st-key-item-head h3 { padding: 0 0 0.8rem; }
 [class*="st-key-hit-"] .stMarkdownColoredBackground { padding: 0 0.15em;
