@@ -102,3 +102,14 @@ def test_a_plan_for_many_items_says_what_would_change(item_id: str, service: Ser
     plan = service.bulk.plan([item_id])
     assert (plan.held, plan.published) == (0, 1)
     assert plan.credits > 0
+
+
+def test_steps_are_run_from_the_page(item_id: str, service: Service) -> None:
+    app = page(tab="Library", item=item_id)
+    app.multiselect(f"steps-chosen|{item_id}").set_value(["sound"])
+    run_page(app)
+    app.button("steps-run-now").click()
+    run_page(app)
+    assert "1 step is queued" in page_text(app)
+    (status,) = service.items.statuses(ids=[item_id])
+    assert [(step.step, step.status) for step in status.steps] == [("sound", "queued")]

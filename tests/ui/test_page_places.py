@@ -24,6 +24,12 @@ PLACES = {
         "Look at its driver with: Settings, Health. To go on without it: KB_DEVICE=cpu.",
     "Run kb publish for it again: the failed copy is replaced.":
         "Run the tab Publish for it again: the failed copy is replaced.",
+    "Find out who speaks: kb enrich file:ab12 --steps speakers": "Find out who speaks: “Run steps” "
+        "on its page in the Library",
+    "Make it: kb translate ID --into de,fr --via llm": "Make it: “Translate” on its page in the "
+        "Library",
+    'For example: kb speakers ID --name S1="Anna Weber"': "For example: “Speakers” on its page in "
+        "the Library",
     "Start one: kb worker": "Start one: “Start the worker” in the sidebar",
     # For another process, another machine, or without a place on the page: to be typed.
     "Start it so: KB_EXECUTOR_ID=second kb worker": None,

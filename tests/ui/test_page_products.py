@@ -94,8 +94,12 @@ def test_a_dub_is_ordered_with_language_and_voice(item_id: str) -> None:
     app = page(tab="Library", item=item_id)
     app.selectbox(f"produce-kind|{item_id}").select("dub")
     run_page(app)
-    assert "there is none of these words" in page_text(app)
+    said = page_text(app)
+    assert "there is none of these words" in said and "kb " not in said
     assert app.button("produce-make").disabled
+    app.button("translate-now-dub").click()
+    run_page(app)
+    assert "KB_TRANSLATE" in page_text(app) or "model" in page_text(app)
     service = Service()
     entry, original = service.items.entry(item_id), service.items.transcript(item_id)
     rows = [{"start": s.start_s, "end": s.end_s, "text": "Ja"} for s in original.segments]

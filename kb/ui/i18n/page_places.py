@@ -34,6 +34,13 @@ EN: dict[str, str] = {
     "place_unfollow": "“Unfollow” under Settings, Subscriptions",
     "place_presets": "Settings, This machine",
     "place_calibrate": "“Measure now” under Settings, This machine",
+    "place_enrich": "“Run steps” on its page in the Library",
+    "place_translate": "“Translate” on its page in the Library",
+    "place_speakers": "“Speakers” on its page in the Library",
+    "place_speak": "“Voice” of a dub, on a page in the Library",
+    "place_dub": "“Films, dubs and evidence” on its page in the Library",
+    "place_vocabulary": "“Vocabulary” on the page of its channel",
+    "place_correct": "“Correct a wording everywhere” on the page of its channel",
     "place_keys": "Settings, Keys",
     "place_config": "Settings, Advanced",
     "place_logs": "Settings, Log",
@@ -64,6 +71,13 @@ DE: dict[str, str] = {
     "place_unfollow": "„Nicht mehr verfolgen“ unter Einstellungen, Abos",
     "place_presets": "Einstellungen, Dieser Rechner",
     "place_calibrate": "„Jetzt messen“ unter Einstellungen, Dieser Rechner",
+    "place_enrich": "„Schritte ausführen“ auf seiner Seite in der Bibliothek",
+    "place_translate": "„Übersetzen“ auf seiner Seite in der Bibliothek",
+    "place_speakers": "„Wer spricht“ auf seiner Seite in der Bibliothek",
+    "place_speak": "„Stimme“ einer Synchronfassung, auf einer Seite der Bibliothek",
+    "place_dub": "„Filme, Synchronfassungen und Belege“ auf seiner Seite in der Bibliothek",
+    "place_vocabulary": "„Vokabular“ auf der Seite seines Kanals",
+    "place_correct": "„Eine Wendung überall berichtigen“ auf der Seite seines Kanals",
     "place_keys": "Einstellungen, Schlüssel",
     "place_config": "Einstellungen, Erweitert",
     "place_logs": "Einstellungen, Protokoll",
@@ -76,7 +90,8 @@ _NAMES = "|".join(sorted(NAMES))
 _COMMAND = re.compile(
     r"(?P<before>KB_\w+=\S+ )?`?\bkb (?P<name>" + _NAMES + r")\b"
     r"(?P<rest>(?: (?:add NAME|list|check"
-    r"|--(?:again|all|stop|accept|failed|undo|list|renew|send|help|versions|keep|retry|wait)\b"
+    r"|--(?:again|all|stop|accept|failed|undo|list|renew|send|help|versions|keep|retry|wait|voices)\b"
+    r"|--[a-z-]+ \w+=(?:\"[^\"]*\"|'[^']*')"
     r"|--[a-z-]+ [^\s,;.)`]+(?:,[^\s,;.)`]+)*"
     r"|\[?[A-ZÄÖÜ]{2,}[A-ZÄÖÜ_|]*\]?…?|…|\.\.\."
     r"|[\w.-]*[:/@=\d][^\s,;)`]*"

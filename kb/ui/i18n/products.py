@@ -14,8 +14,8 @@ EN: dict[str, str] = {
     "produce_language": "Into",
     "produce_voice": "Voice",
     "produce_voice_usual": "usual, another one for each speaker",
-    "produce_voice_help": "A named voice speaks for all. Services of voices: kb dub --voice",
-    "produce_no_translation": "A dub speaks a translation, and there is none of these words:",
+    "produce_voice_help": "A named voice speaks for all.",
+    "produce_no_translation": "A dub speaks a translation, and there is none of these words.",
     "produce_sign": "Sign it",
     "produce_sign_help": "With the key of this library, which is made at the first use. It shows a "
     "forgery to those who know the key's fingerprint.",
@@ -65,9 +65,9 @@ DE: dict[str, str] = {
     "produce_language": "Sprache",
     "produce_voice": "Stimme",
     "produce_voice_usual": "übliche, für alle Sprecher eine andere",
-    "produce_voice_help": "Eine genannte Stimme spricht für alle. Dienste: kb dub --voice",
+    "produce_voice_help": "Eine genannte Stimme spricht für alle.",
     "produce_no_translation": "Eine Synchronfassung spricht eine Übersetzung, und von diesen "
-    "Wörtern gibt es keine:",
+    "Wörtern gibt es keine.",
     "produce_sign": "Signieren",
     "produce_sign_help": "Mit dem Schlüssel dieser Bibliothek, der beim ersten Mal entsteht. Das "
     "zeigt denen eine Fälschung, die seinen Fingerabdruck kennen.",

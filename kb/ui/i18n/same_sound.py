@@ -14,9 +14,9 @@ EN: dict[str, str] = {
     "sound_places_more_one": "1 more stretch",
     "sound_open": "Open",
     "sound_left": "The index of fingerprints is being made: {count} items are not compared yet. "
-    "Open this page again, or make it at once: kb reindex",
+    "Open this page again, or make it at once: “Check the library” under Settings, Health.",
     "sound_left_one": "The index of fingerprints is being made: 1 item is not compared yet. "
-    "Open this page again, or make it at once: kb reindex",
+    "Open this page again, or make it at once: “Check the library” under Settings, Health.",
     "recurring_title": "Recurs in the channel",
     "recurring_place": "{start}–{end}, in {count} items, found by {way}",
     "recurring_sound": "its sound",
@@ -39,9 +39,11 @@ DE: dict[str, str] = {
     "sound_places_more_one": "1 weiterer Abschnitt",
     "sound_open": "Öffnen",
     "sound_left": "Das Verzeichnis der Fingerabdrücke entsteht: {count} Einträge sind noch nicht "
-    "verglichen. Diese Seite noch einmal öffnen oder es gleich anlegen: kb reindex",
+    "verglichen. Diese Seite noch einmal öffnen oder es gleich anlegen: „Bibliothek prüfen“ unter "
+    "Einstellungen, Zustand.",
     "sound_left_one": "Das Verzeichnis der Fingerabdrücke entsteht: 1 Eintrag ist noch nicht "
-    "verglichen. Diese Seite noch einmal öffnen oder es gleich anlegen: kb reindex",
+    "verglichen. Diese Seite noch einmal öffnen oder es gleich anlegen: „Bibliothek prüfen“ unter "
+    "Einstellungen, Zustand.",
     "recurring_title": "Kehrt im Kanal wieder",
     "recurring_place": "{start}–{end}, in {count} Einträgen, gefunden am {way}",
     "recurring_sound": "Ton",

@@ -40,11 +40,11 @@ def render(
 ) -> None:
     """Draw the parts; results of their buttons are shown at `place` (see `messages.flash`)."""
     _published(service, entry, place, ready=transcript is not None)
-    steps.render(service, entry)
+    steps.render(service, entry, place=place)
     speakers.render(service, entry, transcript, place=place)
     notes.render(service, entry, transcript)
     products.render(service, entry, transcript, place=place)
-    translation.render(service, entry, transcript)
+    translation.render(service, entry, transcript, place=place)
     screen.render(service, entry, transcript)
     same_sound.render(service, entry)
     recurring.render(service, entry)

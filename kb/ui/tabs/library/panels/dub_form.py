@@ -12,13 +12,14 @@ from kb.service.views import LibraryEntry
 from kb.types.safe_text import command_argument
 from kb.ui.i18n import language_text, text
 from kb.ui.i18n.error_messages import translate_error
+from kb.ui.tabs.library.panels import translate_form
 from kb.ui.widgets import messages
 
 if TYPE_CHECKING:
     from kb.service.video import Order
 
 
-def render(service: Service, entry: LibraryEntry) -> bool:
+def render(service: Service, entry: LibraryEntry, place: str) -> bool:
     """Draw language and voice; without a translation or a voice, what brings one.
 
     Returns False if there is nothing that could be spoken.
@@ -31,7 +32,7 @@ def render(service: Service, entry: LibraryEntry) -> bool:
         return False
     if not languages:
         st.caption(text("produce_no_translation"))
-        st.code(f"kb translate {command_argument(item_id)} --into de", language=None)
+        translate_form.render(service, entry, place=place, where="dub")
         return False
     # Made here: Streamlit also asks for labels where the visitor's language is not known.
     names = {code: language_text(code) for code in languages}

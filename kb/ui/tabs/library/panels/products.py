@@ -81,7 +81,7 @@ def _form(service: Service, entry: LibraryEntry, place: str) -> None:
                     text("produce_length"), min_value=0, max_value=3600, value=60, step=10,
                     key=f"produce-length|{item_id}", width=180,
                 )  # fmt: skip
-        can_order = dub_form.render(service, entry) if kind == "dub" else True
+        can_order = dub_form.render(service, entry, place) if kind == "dub" else True
         if kind == "evidence":
             st.checkbox(
                 text("produce_sign"), key=f"produce-sign|{item_id}", help=text("produce_sign_help")

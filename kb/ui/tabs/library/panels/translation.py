@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ from kb.types.safe_text import printable
 from kb.types.translation import Translation
 from kb.ui import session
 from kb.ui.i18n import language_text, plural_text, text
+from kb.ui.tabs.library.panels import translate_form
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
 
@@ -28,14 +30,24 @@ _STYLE = """<style>
 </style>"""
 
 
-def render(service: Service, entry: LibraryEntry, transcript: Transcript | None) -> None:
-    """Draw the translations; nothing for an item without any."""
+def render(
+    service: Service, entry: LibraryEntry, transcript: Transcript | None, *, place: str
+) -> None:
+    """Draw the translations, and the form of another one; nothing without a transcript."""
     if transcript is None:
         return
     languages = service.translations.languages(entry)
-    if not languages:
-        return
     st.markdown(f"**{text('translation_title')}**")
+    if languages:
+        _shown(service, entry, transcript, languages)
+    with st.expander(text("translate_open"), key="translate"):
+        st.caption(text("translate_help"))
+        translate_form.render(service, entry, place=place, where="panel")
+
+
+def _shown(
+    service: Service, entry: LibraryEntry, transcript: Transcript, languages: Sequence[str]
+) -> None:
     item_id, shown = entry.item.id, languages[0]
     if len(languages) > 1:
         key = f"translation-language|{item_id}"
