@@ -81,6 +81,7 @@ _STYLE = """<style>
 @media (max-width: 640px) {
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
   .stApp .stTabs [role="tablist"] { flex-wrap: wrap; row-gap: 0; }
+  .st-key-search > :first-child { min-width: 100%; }
   [class*="st-key-followed-"] > div:first-child { min-width: 100%; }
   [class*="st-key-figures-"] .stElementContainer { flex: 1 1 30%; }
   [class*="st-key-figures-"] [data-testid="stMetric"] { min-width: 0; padding: 0.4rem 0.7rem; }

@@ -1,4 +1,4 @@
-"""The line above the tabs: the state of the worker, its errors, and counts beside two tabs."""
+"""The line above the tabs: the state of the worker, its errors, and counts beside three tabs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,12 @@ def _live() -> None:
         view = worker_supervisor().view(service)
         counts = service.queue.counts()
         active = counts["running"] + counts["queued"] + counts["waiting"] + counts["paused"]
-        st.html(badges({"tab_activity": active, "tab_review": service.review.count()}))
+        counted = {
+            "tab_library": service.saved_searches.unseen(),
+            "tab_activity": active,
+            "tab_review": service.review.count(),
+        }
+        st.html(badges(counted))
         with st.container(key="status"):
             st.markdown(f"{text('worker')}: {worker_state(view, running=bool(counts['running']))}")
         _errors(service, view)

@@ -29,6 +29,7 @@ from kb.ui.i18n import (
     knowledge,
     library,
     library_care,
+    models,
     notes,
     page_places,
     plain_settings,
@@ -38,6 +39,7 @@ from kb.ui.i18n import (
     rows,
     same_sound,
     screen_text,
+    searches,
     settings,
     translation,
 )
@@ -52,6 +54,7 @@ TABLES: tuple[ModuleType, ...] = (
     rows,
     library,
     catalogue,
+    searches,
     channel,
     item,
     notes,
@@ -67,6 +70,7 @@ TABLES: tuple[ModuleType, ...] = (
     plain_settings,
     access_keys,
     library_care,
+    models,
     checks,
     page_places,
 )

@@ -9,7 +9,7 @@ from kb.service.catalogue import ListPage, ListRow
 from kb.service.notation import SearchMode
 from kb.ui import session
 from kb.ui.i18n import format_number, language_text, text
-from kb.ui.tabs.library import bulk, channel, filters, hits, item, removal
+from kb.ui.tabs.library import bulk, channel, filters, hits, item, removal, searches
 from kb.ui.widgets import messages
 from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
@@ -26,6 +26,7 @@ def render() -> None:
     query, mode = _search_box()
     if not item_id:
         removal.show_removed()
+        searches.notice()
     if item_id:
         item.render(item_id, start_s, query)
     elif query:
@@ -63,7 +64,9 @@ def _search_box() -> tuple[str, SearchMode]:
                 label_visibility="collapsed",
                 persist_state="session",
             )
-    return str(words or "").strip(), mode or modes[0]
+        query, chosen = str(words or "").strip(), mode or modes[0]
+        searches.menu(query, chosen, _MODE if len(modes) > 1 else "")
+    return query, chosen
 
 
 def _items() -> None:

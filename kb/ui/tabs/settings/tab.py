@@ -1,4 +1,4 @@
-"""The Settings tab: general, keys, subscriptions, this machine, health, advanced, log, about."""
+"""The Settings tab: general, keys, subscriptions, machine, models, health, advanced, log, about."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import streamlit as st
 from kb.ui.i18n import text
 from kb.ui.session import SETTINGS_PART
 from kb.ui.tabs.gpu import tab as machine
-from kb.ui.tabs.settings import about, defaults, general, health, keys, subscriptions
+from kb.ui.tabs.settings import about, defaults, general, health, keys, models, subscriptions
 
 PARTS: dict[str, Callable[[], None]] = {
     "general": general.render,
     "keys": keys.render,
     "follow": subscriptions.render,
     "machine": machine.render,
+    "models": models.render,
     "health": health.render,
     "defaults": defaults.render,
     "log": about.log,
