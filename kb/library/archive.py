@@ -201,7 +201,7 @@ def read_manifest(path: Path) -> Manifest:
             path=path,
         ) from None
     except OSError as error:
-        raise storage.library_error(error, path, "read") from error
+        raise storage.input_error(error, path) from error
     except (KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise _no_backup(path) from error
     if not isinstance(document, dict):

@@ -19,6 +19,7 @@ from typing import IO
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from kb import storage
 from kb.errors import UsageError
 from kb.library import Library
 from kb.media.clip import default_name
@@ -160,7 +161,8 @@ def check_pack(path: Path, key: str = "") -> PackCheck:
 
     `key`: the fingerprint of the expected signer, or the beginning of it, at least 16 digits.
 
-    Nothing is unpacked. Raises UsageError for a file that is no pack.
+    Nothing is unpacked. Raises UsageError for a file that is no pack, and LibraryError for one that
+    cannot be opened.
     """
     expected = expected_key(key) if key else ""
     try:
@@ -186,9 +188,15 @@ def check_pack(path: Path, key: str = "") -> PackCheck:
             "{path} is no evidence pack that can be read: {reason}.",
             hint="Name the ZIP or the folder that kb evidence wrote.",
             path=path,
-            reason=str(error).rstrip(".") or type(error).__name__,
+            reason=_reason(error),
         ) from error
     return PackCheck(len(listed), changed, missing, unknown, state, signer)
+
+
+def _reason(error: Exception) -> str:
+    """Return an error as a clause; that of the system without its number and path."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return text.rstrip(".") or type(error).__name__
 
 
 def _signature(
@@ -231,7 +239,11 @@ def _opened(path: Path) -> Iterator[tuple[frozenset[str], Callable[[str], IO[byt
         names = frozenset(each.name for each in path.iterdir() if each.is_file())
         yield names, lambda name: (path / name).open("rb")
         return
-    with zipfile.ZipFile(path) as archive:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise storage.input_error(error, path) from error
+    with file, zipfile.ZipFile(file) as archive:
         _check_archive(path, archive.infolist())
         yield frozenset(archive.namelist()), archive.open
 

@@ -189,7 +189,7 @@ def read_text(path: Path) -> str:
     try:
         return storage.read_user_text(path, storage.MAX_DOCUMENT_BYTES)
     except OSError as error:
-        raise storage.file_error(error, path) from error
+        raise storage.input_error(error, path) from error
     except storage.UnreadableText as error:
         raise UsageError(
             "speech.no_text",

@@ -24,7 +24,7 @@ from kb.storage.http_answers import Answer, AnswerTooLarge, read_answer
 from kb.storage.json_fields import Fields
 from kb.storage.lasting_errors import is_lasting
 from kb.storage.locks import locked
-from kb.storage.os_errors import file_error, library_error
+from kb.storage.os_errors import file_error, input_error, library_error
 from kb.storage.places import claim, held, make_folder, remove_file, remove_tree
 from kb.storage.user_files import (
     Draft,
@@ -66,6 +66,7 @@ __all__ = [
     "flush",
     "free_bytes",
     "held",
+    "input_error",
     "is_lasting",
     "json_bytes",
     "library_error",

@@ -152,3 +152,32 @@ def file_error(error: OSError, path: Path) -> LibraryError:
         path=path,
         reason=error.strerror or error,
     )
+
+
+def input_error(error: OSError, path: Path) -> LibraryError:
+    """Return the system's error for reading a file that a user named.
+
+    Its next step is about that file: the library's folder has no part in it.
+    """
+    code = error.errno or 0
+    if code in _ABSENT:
+        return LibraryError(
+            "input.absent",
+            "There is no file {path}.",
+            hint="Check the spelling and the folder.",
+            path=path,
+        )
+    if code in _NOT_ALLOWED:
+        return LibraryError(
+            "input.not_allowed",
+            "Cannot read {path}: this account has no permission.",
+            hint="Change the permissions of the file or its folder.",
+            path=path,
+        )
+    return LibraryError(
+        "input.refused",
+        "Cannot read {path}: {reason}.",
+        hint="Check the path and the disk, or copy the file to another place.",
+        path=path,
+        reason=error.strerror or type(error).__name__,
+    )

@@ -77,7 +77,7 @@ def _read(path: Path) -> CaptionStyle:
             raise _mistake(path, "it is no list of names and values")
         return CaptionStyle.model_validate(dict(values))
     except OSError as error:
-        raise storage.file_error(error, path) from error
+        raise storage.input_error(error, path) from error
     except ValidationError as error:
         field, reason = first_mistake(error)
         raise _mistake(path, f"{field}: {reason}" if field else reason) from error

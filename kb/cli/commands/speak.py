@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -240,6 +241,12 @@ def _dub(into: str, voice: list[str], threads: int) -> Dub:
     return Dub(code, plain[-1] if plain else "", by_speaker, threads)
 
 
+def _is_item(medium: Path) -> bool:
+    """Return True for what may be an id; what names a place is a file, also one that is missing."""
+    named = len(medium.parts) > 1 or os.path.lexists(medium)
+    return not named and has_library(Service.for_reading().settings.home)
+
+
 def _make_dub(
     target: str,
     transcript: Path | None,
@@ -251,7 +258,7 @@ def _make_dub(
     fetch: bool,
 ) -> MadeDub:
     medium = Path(target).expanduser()
-    if transcript is None or not medium.is_file():
+    if transcript is None or _is_item(medium):
         dubs = Service.of_existing_library().dubbing
         return dubs.of_item(
             target, wish, transcript, output, overwrite=overwrite, fetch=fetch, progress=progress

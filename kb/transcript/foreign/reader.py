@@ -62,7 +62,7 @@ def read(path: Path, media: MediaRef) -> Transcript:
     try:
         data = storage.read_user_bytes(path, MAX_BYTES)
     except OSError as error:
-        raise storage.library_error(error, path, "read") from error
+        raise storage.input_error(error, path) from error
     except storage.UnreadableText as error:
         raise _not_read(path, error.message) from error
     try:

@@ -402,6 +402,18 @@ DE: dict[str, tuple[str, str]] = {
         "{path} lässt sich nicht schreiben: {reason}.",
         "Die Platte prüfen, oder einen anderen Ort angeben.",
     ),
+    "input.absent": (
+        "Die Datei {path} gibt es nicht.",
+        "Schreibweise und Ordner prüfen.",
+    ),
+    "input.not_allowed": (
+        "{path} lässt sich nicht lesen: dieses Konto hat kein Recht dazu.",
+        "Die Rechte der Datei oder ihres Ordners ändern.",
+    ),
+    "input.refused": (
+        "{path} lässt sich nicht lesen: {reason}.",
+        "Den Pfad und die Platte prüfen, oder die Datei an einen anderen Ort kopieren.",
+    ),
     "json.field": ("{where}, Feld {name!r}: {problem}.", "{next_step}"),
     "setting.not_saved": (
         "{cause}",
