@@ -45,7 +45,11 @@ BEFORE: Mapping[str, tuple[str, ...]] = {
     "speakers.md": ("kb enrich ID --steps speakers --wait",),
 }
 # Commands around one: what it needs, and what puts back what it took.
-NEEDS: Mapping[str, str] = {"kb remove --undo ID": "kb remove ID", "kb restore": "kb worker --stop"}
+# A copy of the database may be from before an item was done: the files and a worker bring it there.
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "kb remove --undo ID": ("kb reindex", "kb worker --exit-when-idle", "kb remove ID"),
+    "kb restore": ("kb worker --stop",),
+}
 AFTER: Mapping[str, str] = {"kb remove ID": "kb remove --undo ID"}
 LAST = ("files.md", "upkeep.md")  # they put back an older database
 ITEMS: Mapping[str, str] = {"speakers.md": "panel"}
@@ -82,10 +86,10 @@ def main(wanted: list[str]) -> int:
                 if why := reason(command):
                     left_out.append(f"{document.name}: {command} ({why})")
                     continue
-                if command in NEEDS:
-                    before = run(stage, NEEDS[command], document.name)
-                    if not good(NEEDS[command], before):
-                        print(f"       before it: {NEEDS[command]}\n  {before.said[-300:]}")
+                for needed in NEEDS.get(command, ()):
+                    before = run(stage, needed, document.name)
+                    if not good(needed, before):
+                        print(f"       before it: {needed}\n  {before.said[-300:]}")
                 began = time.monotonic()
                 ran = run(stage, command, document.name)
                 count += 1

@@ -23,14 +23,6 @@ from kb.sinks.local.embedding_choice import (
     missing_part,
 )
 from kb.sinks.local.embedding_files import embedding_folder, repository_of
-from kb.sinks.local.vectors import (
-    TextVectors,
-    meant_texts,
-    read_vectors,
-    text_key,
-    texts_digest,
-    vectors_document,
-)
 from kb.transcript.passages import passages
 from kb.types import Transcript
 
@@ -75,6 +67,8 @@ class Meaning(Step):
         return super().add() or chosen
 
     def basis(self, given: StepInput) -> dict[str, Any]:
+        from kb.sinks.local.vectors import texts_digest
+
         return {
             "sha256": given.sha256,
             "model": self.model,
@@ -82,6 +76,8 @@ class Meaning(Step):
         }
 
     def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:
+        from kb.sinks.local.vectors import TextVectors, text_key, vectors_document
+
         settings = get_settings()
         model = self.model
         embedder = load_embedder(chosen_model(settings.embedding_model), settings.device)
@@ -98,6 +94,8 @@ class Meaning(Step):
 
     def apply(self, document: Mapping[str, Any], transcript: Transcript) -> Transcript:
         """Return the transcript as it is: vectors are for the index."""
+        from kb.sinks.local.vectors import read_vectors
+
         read_vectors(document)
         return transcript
 
@@ -105,11 +103,15 @@ class Meaning(Step):
 def _texts(given: StepInput) -> list[str]:
     if given.text is None:
         return []
+    from kb.sinks.local.vectors import meant_texts
+
     return meant_texts(passages(given.text.transcript, given.text.item))
 
 
 def _known(before: Mapping[str, Any] | None, model: str) -> Mapping[str, Any]:
     """Return the vectors of an earlier result, none if they are damaged or of another model."""
+    from kb.sinks.local.vectors import read_vectors
+
     try:
         found = read_vectors(before) if before is not None else None
     except LibraryError:

@@ -26,8 +26,6 @@ from kb.hub.fetch_progress import Report
 from kb.inference.malloc import return_memory
 from kb.inference.memory_fit import estimate_memory
 from kb.inference.model_lock import ModelLock
-from kb.inference.readers.messages import Request
-from kb.inference.readers.pool import ReaderPool, reader_count
 from kb.inference.transcription_options import RowFacts, TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import Settings, get_settings
@@ -42,6 +40,8 @@ if TYPE_CHECKING:
     from kb.asr.engines.base import Engine
     from kb.asr.engines.model_table import MachineKind
     from kb.asr.first_readings import OnText
+    from kb.inference.readers.messages import Request
+    from kb.inference.readers.pool import ReaderPool
 
 log = logging.getLogger(__name__)
 
@@ -226,8 +226,12 @@ class InferenceSession:
     ) -> bytes:
         """Transcribe one media file; return the transcript pickled, as a reader sends it."""
         if self._readers is not None:
+            from kb.inference.readers.pool import reader_count
+
             most = reader_count(self._settings.readers, usable_cores(), self._is_on_gpu)
             if most > 0:
+                from kb.inference.readers.messages import Request
+
                 request = Request(path, options, sha256, shown_as, on_text is not None)
                 return self._read_beside(most, request, progress, cancelled, on_ready, on_text)
         from kb.inference.read_medium import check_medium, read_medium

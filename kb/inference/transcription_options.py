@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpu.preset_figures import Preset
-from kb.asr.known_words import KnownWords
 from kb.settings import Settings
 from kb.types import SpeechLimits
+
+if TYPE_CHECKING:
+    from kb.asr.known_words import KnownWords  # needs numpy, which is slow to import
 
 
 @dataclass(frozen=True, slots=True)

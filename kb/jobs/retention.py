@@ -24,9 +24,9 @@ from kb.library.clock_leaps import ClockLeaps
 from kb.library.metadata import RETENTION, STORED, TRANSCRIPT_SUFFIX
 from kb.library.versions import Versions
 from kb.options import SourceOptions
-from kb.pipeline.adoption import damage
 from kb.pipeline.hold import waits_for_review
 from kb.pipeline.stored_media import StoredMedia
+from kb.pipeline.transcript_files import damage
 from kb.sources.subscriptions import Subscription
 from kb.storage import held, library_error, remove_file
 

@@ -28,6 +28,7 @@ from kb.library.transcript_names import (
     split_name,
 )
 from kb.pipeline import captions
+from kb.pipeline.transcript_files import BROUGHT, damage
 from kb.transcript import render
 from kb.transcript.foreign import reader
 from kb.transcript.formats import json_document
@@ -37,8 +38,6 @@ from kb.types import LocalMedia, MediaRef, Transcript
 _ORDER = (*reader.SUFFIXES, *reader.UNREAD_SUFFIXES)
 _BESIDE = frozenset(_ORDER) - {".json"}  # files of an item by their names, besides its JSON
 _EXACT = frozenset({".json", *SUBTITLE_SUFFIXES})  # what can be nothing but a transcript
-BROUGHT = "transcripts"
-"""Key of `MediaItem.extra`: the transcripts that are taken in with the medium, by name."""
 DAMAGED_SUFFIX = f"{TRANSCRIPT_SUFFIX}.damaged"
 
 
@@ -133,17 +132,6 @@ def brought_transcript(library: Library, media: LocalMedia) -> Transcript | None
 
 def _length_s(media: LocalMedia) -> float:
     return media.duration_s or media.item.duration_s or _measured_s(media.path)
-
-
-def damage(entry: LibraryEntry) -> LibraryError | None:
-    """Return the error of an exact transcript that cannot be read; None if it can or is missing."""
-    if entry.transcript_path is None:
-        return None
-    try:
-        json_document.read(entry.transcript_path)
-    except LibraryError as error:
-        return error
-    return None
 
 
 def _is_replaced(damaged: Path) -> bool:

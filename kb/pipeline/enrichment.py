@@ -27,6 +27,7 @@ from kb.options import RunOptions, parse_names
 from kb.pipeline import fetched_picture, same_sound, stages, voices
 from kb.pipeline.language_model import TRANSLATE, translation_options
 from kb.pipeline.speakers import named_speakers
+from kb.pipeline.step_parts import lacking as lacking
 from kb.pipeline.stored_media import StoredMedia
 from kb.pipeline.vocabulary import Vocabulary
 from kb.settings import Settings, get_settings
@@ -167,14 +168,6 @@ def expand(names: Sequence[str], elsewhere: Container[str] = ()) -> tuple[str, .
             get_step(name)
             found.append(name)
     return tuple(each for each in STEPS if each in found)
-
-
-def lacking(name: str, options: Mapping[str, Any] | None = None) -> KBError | None:
-    """Return the error of what this machine lacks for a step, None if all is here.
-
-    `options` are those of its request. Raises UsageError for options that cannot be.
-    """
-    return get_step(name).missing_for(options or {})
 
 
 def sends_text(names: Sequence[str]) -> bool:

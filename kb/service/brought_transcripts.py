@@ -16,7 +16,7 @@ from kb.errors import KBError
 from kb.library import MEDIA_EXTENSIONS, Library
 from kb.library.metadata import ORIGINAL_SUFFIX
 from kb.library.transcript_names import SUBTITLE_SUFFIXES, split_name
-from kb.pipeline.adoption import BROUGHT
+from kb.pipeline.transcript_files import BROUGHT
 from kb.settings import Settings
 from kb.sources.files import is_allowed_path, path_of
 from kb.transcript.foreign.reader import SUFFIXES

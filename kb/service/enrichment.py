@@ -67,17 +67,6 @@ class Enrichment:
         """
         return enrichment.may_cost_money(enrichment.expand(names, enrichment.step_names()))
 
-    def without(self, name: str) -> int:
-        """Return how many finished items never had a step whose parts are on this machine.
-
-        0 where the parts are missing. Raises LibraryError.
-        """
-        if enrichment.lacking(name) is not None:
-            return 0
-        states = self.queue.counts()
-        asked = self.queue.steps.counts().get(name, {})
-        return max(0, sum(states.get(each, 0) for each in (DONE, HELD)) - sum(asked.values()))
-
     def add(self, name: str) -> str:
         """Fetch the model of a step; return its path. Raises UsageError and ModelUnavailable."""
         return enrichment.add_parts(name)

@@ -16,7 +16,7 @@ from kb.jobs.queue.run_forecast import FETCH_FILE_S, Forecast, TimeLeft, expecte
 from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_medium
 from kb.library import Library
 from kb.options import RunOptions
-from kb.pipeline.adoption import BROUGHT
+from kb.pipeline.transcript_files import BROUGHT
 from kb.service.brought_transcripts import Reference, is_recognized, lay, lying_beside, references
 from kb.service.items import Items
 from kb.service.machines import Machines

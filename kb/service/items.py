@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kb.errors import KBError, UsageError
-from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import FAILED, RUNNING, ItemRow, ItemSummary, shown_until
+from kb.jobs.queue.item_states import DONE, FAILED, HELD, RUNNING, ItemRow, ItemSummary, shown_until
 from kb.jobs.queue.outbox_states import CHANGED, MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.jobs.queue.request_settings import shown_settings
@@ -23,7 +22,7 @@ from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
 from kb.library.user_files import UserFiles
 from kb.library.versions import Version, Versions
-from kb.pipeline import captions, enrichment, publish_record
+from kb.pipeline import captions, publish_record
 from kb.pipeline.stored_media import StoredMedia
 from kb.service.results import ItemStatus, Publication, StepStatus
 from kb.settings import Settings
@@ -33,6 +32,9 @@ from kb.transcript.formats import json_document
 from kb.transcript.time_order import check_times
 from kb.types import MediaItem, SubtitleLayout, Timestamps, Transcript
 from kb.types.clock import known_time
+
+if TYPE_CHECKING:
+    from kb.jobs.published_content import PublishedContent
 
 _COMPARED_EXACTLY = 50  # items; for more, only those whose files have changed are compared
 
@@ -119,6 +121,18 @@ class Items:
             for status in statuses
         ]
 
+    def without_step(self, name: str) -> int:
+        """Return how many finished items never had a step whose parts are on this machine.
+
+        0 where the parts are missing. Raises LibraryError.
+        """
+        from kb.pipeline.step_parts import lacking
+
+        states = self.queue.counts()
+        asked = self.queue.steps.counts().get(name, {})
+        count = sum(states.get(each, 0) for each in (DONE, HELD)) - sum(asked.values())
+        return count if count > 0 and lacking(name) is None else 0
+
     def publications(self, entry: LibraryEntry) -> tuple[Publication, ...]:
         """Return an entry's state in each knowledge base, those known from its files included."""
         rows = self.queue.outbox.for_items([entry.item.id]).get(entry.item.id, ())
@@ -151,6 +165,8 @@ class Items:
 
     @property
     def _content(self) -> PublishedContent:
+        from kb.jobs.published_content import PublishedContent
+
         return PublishedContent(self.settings, self.library, self.queue.database)
 
     def _entries_of(self, ids: Collection[str]) -> dict[str, LibraryEntry]:
@@ -208,10 +224,14 @@ class Items:
 
         Raises UsageError or LibraryError.
         """
+        from kb.pipeline import enrichment
+
         return enrichment.read_with_results(self.library, self.entry(item_id))
 
     def results_changed(self, entry: LibraryEntry) -> tuple[tuple[str, int], ...]:
         """Return kind and time of change (in ns) of the results of an item's steps."""
+        from kb.pipeline import enrichment
+
         return enrichment.results_changed(self.library, entry)
 
     def captions(self, item_id: str) -> Transcript | None:
@@ -313,6 +333,8 @@ class Items:
         Raises UsageError, and TranscriptionError that names the transcript's file for a time that
         no medium has.
         """
+        from kb.pipeline import enrichment
+
         entry = self.entry(item_id)
         transcript = enrichment.read_with_results(self.library, entry)
         if format != "json":

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kb.errors import ModelUnavailable
-from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import Settings
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from kb.inference.downloads import ModelFacts, Verification
     from kb.inference.memory_fit import MemoryRoom
     from kb.inference.needed_fetch import NeededFetch
+    from kb.inference.session import InferenceSession
     from kb.jobs.queue.client import JobQueue
 
 

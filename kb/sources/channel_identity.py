@@ -12,8 +12,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS
-from kb.sources.youtube.links import Link, Tab, parse_link
+from kb.sources.youtube.links import CHANNEL_ID, CHANNEL_KINDS, Link, Tab, parse_link
 
 _LISTS: tuple[tuple[str, Tab], ...] = (("UUSH", "shorts"), ("UULV", "live"), ("UU", ""))
 _OWN_PART = re.compile(r"[A-Za-z0-9_-]{22}")

@@ -15,7 +15,7 @@ from kb.jobs.queue.partial_files import REPLACES
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps, StepResult
 from kb.options import RunOptions
-from kb.pipeline.adoption import BROUGHT
+from kb.pipeline.transcript_files import BROUGHT
 from kb.service import Service
 from kb.service.brought_transcripts import Reference, references
 from kb.settings import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,22 @@ def test_the_help_of_the_command_line_imports_no_engine_and_no_client() -> None:
         [sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+@pytest.mark.slow
+def test_the_status_imports_nothing_that_computes(service: Service) -> None:
+    item = MediaItem("web:x:1", "web", "https://x.example", "Talk", "")
+    service.queue.items.submit([item], {}, lambda *_arguments: None)
+    heavy = ("torch", "av", "numpy", "requests", "kb.asr.recognizer", "kb.pipeline.enrichment")
+    script = (
+        "import sys; from kb.cli import run; code = run(['status']);"
+        f"print(code, *(m for m in {heavy} if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True,
+        check=True, env={**os.environ, "KB_HOME": str(service.settings.home)},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "0" and "1 queued" in done.stdout
 
 
 def test_each_format_has_a_media_type_from_its_own_file(service: Service) -> None:

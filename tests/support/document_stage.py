@@ -109,7 +109,8 @@ class Stage:
         self.other_disk.mkdir()
 
     def _settings(self) -> dict[str, str]:
-        own = ("KB_", "ODIN_", "YT_", "API_", "STREAMLIT_")
+        # Without compiled files each command would compile the program again.
+        own = ("KB_", "ODIN_", "YT_", "API_", "STREAMLIT_", "PYTHONDONTWRITEBYTECODE")
         site = self.site.lab(self.folder / "lab")
         given = {name: value for name, value in site.values.items() if name.startswith("YT_")}
         site.service.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kb.options import RunOptions
-from kb.pipeline.adoption import BROUGHT
+from kb.pipeline.transcript_files import BROUGHT
 from kb.service import Service
 from kb.service.notation import VideoFilters
 from kb.settings import Settings

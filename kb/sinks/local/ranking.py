@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lancedb.query import (
@@ -28,11 +28,13 @@ from lancedb.query import (
 )
 
 from kb.sinks.local.centres import Centres, least_cosine
-from kb.sinks.local.embedding import Vectors
 from kb.sinks.local.marks import Mark, Marked, mark
 from kb.sinks.local.tables import columns_of, unsure_of
 from kb.sinks.local.terms import Term
 from kb.types import LONGEST_MEDIUM_S, Hit, Occurrence
+
+if TYPE_CHECKING:
+    from kb.sinks.local.embedding import Vectors
 
 Row = dict[str, Any]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from kb.errors import UsageError
@@ -10,10 +9,7 @@ from kb.sources.listing.filters import VideoFilters
 from kb.sources.remote_fields import mapping, text
 from kb.sources.youtube.answers import id_of, resources_of
 from kb.sources.youtube.api import YouTubeApi
-from kb.sources.youtube.links import Link
-
-CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
-CHANNEL_KINDS = ("channel", "handle", "user", "custom")
+from kb.sources.youtube.links import CHANNEL_ID, CHANNEL_KINDS, Link
 
 
 def find_channel(

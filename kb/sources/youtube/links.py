@@ -17,10 +17,11 @@ import regex  # type: ignore[import-untyped]
 from kb.sources.pasted_text import pasted
 
 LinkKind = Literal["video", "playlist", "channel", "handle", "user", "custom"]
+CHANNEL_KINDS = ("channel", "handle", "user", "custom")
 Tab = Literal["", "shorts", "live"]
 
 _VIDEO = re.compile(r"[A-Za-z0-9_-]{11}")
-_CHANNEL = re.compile(r"UC[A-Za-z0-9_-]{22}")
+CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
 # PL lists, UU… uploads, OLAK5uy_ albums, RD mixes, FL favourites, LL/WL the viewer's own.
 _PLAYLIST = re.compile(r"(?:PL|UU|UULF|UUSH|UULV|FL|RD|OLAK5uy_|EC|LP)[A-Za-z0-9_-]{10,}")
 _LIST = re.compile(r"[A-Za-z0-9_-]{2,64}")
@@ -142,7 +143,7 @@ def _parse_link(reference: str, depth: int) -> Link | None:
 
 
 def _parse_bare_id(text: str) -> Link | None:
-    if _CHANNEL.fullmatch(text):
+    if CHANNEL_ID.fullmatch(text):
         return Link("channel", text)
     handle = _decoded(text) if text.startswith(("@", "%40")) else ""
     if _HANDLE.fullmatch(handle):
@@ -220,7 +221,7 @@ def _playlist(text: str) -> Link | None:
 
 
 def _channel(kind: LinkKind, name: str, rest: list[str]) -> Link | None:
-    if not (_CHANNEL if kind == "channel" else re.compile(r"[^/?#]+")).fullmatch(name):
+    if not (CHANNEL_ID if kind == "channel" else re.compile(r"[^/?#]+")).fullmatch(name):
         return None
     part = rest[0].lower() if rest else ""
     ignored = "" if part in (*_TABS, *_WHOLE_TABS) else part

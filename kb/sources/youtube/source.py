@@ -17,7 +17,7 @@ from kb.sources.listing.known_list import KnownList
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.youtube.answers import PageChain, by_id, id_of
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
-from kb.sources.youtube.channels import CHANNEL_ID, find_channel, handle_of, link_by_id, uploads_of
+from kb.sources.youtube.channels import find_channel, handle_of, link_by_id, uploads_of
 from kb.sources.youtube.feed import FeedEntry, newest_uploads
 from kb.sources.youtube.feed_look import feed_listing, passes, with_feed
 from kb.sources.youtube.flat_look import FlatLook
@@ -27,7 +27,7 @@ from kb.sources.youtube.items import (
     list_page,
     placeholder_item,
 )
-from kb.sources.youtube.links import Link, parse_link
+from kb.sources.youtube.links import CHANNEL_ID, Link, parse_link
 from kb.sources.youtube.listing_end import (
     DETAILS_LATER,
     KEYS_USED_UP,
