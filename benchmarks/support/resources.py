@@ -50,7 +50,8 @@ class PeakOfChildren:
     """The peak of memory of the largest child process that runs while this is open (Linux).
 
     It is read from the processes themselves (VmHWM): `ru_maxrss` of a child begins with what its
-    parent had at the fork. The looks cost processor time of this process.
+    parent had at the fork. Until it runs its own program, a child has the memory and the command
+    line of its parent, and is left out. The looks cost processor time of this process.
     """
 
     EVERY_S = 0.05
@@ -70,9 +71,14 @@ class PeakOfChildren:
 
     def _look(self) -> None:
         own = psutil.Process()
+        not_begun = ([], own.cmdline())
         while not self._ended.wait(self.EVERY_S):
             for child in own.children(recursive=True):
-                found = _resident_mb(child.pid, "VmHWM")
+                try:
+                    begun = child.cmdline() not in not_begun
+                except psutil.Error:  # it has ended
+                    continue
+                found = _resident_mb(child.pid, "VmHWM") if begun else float("nan")
                 if not found <= self.mb:  # (also for the first, beside "not a number")
                     self.mb = found if found == found else self.mb
 
