@@ -239,10 +239,20 @@ def noise(seconds: float, rng: np.random.Generator, kind: str = "pink") -> np.nd
         out = sum(np.sin(2 * np.pi * 50 * k * clock + rng.uniform(0, 6)) / k for k in range(1, 7))
     else:
         slope = {"white": 0.0, "pink": 0.5, "brown": 1.0}[kind]
-        spectrum = np.fft.rfft(rng.standard_normal(count))
-        spectrum *= np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 20.0) ** -slope
-        out = np.fft.irfft(spectrum, count)
+        length = _fast_length(count)
+        spectrum = np.fft.rfft(np.resize(rng.standard_normal(count), length))
+        spectrum *= np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 20.0) ** -slope
+        out = np.fft.irfft(spectrum, length)[:count]
     return (0.1 * out / np.sqrt(np.mean(out**2))).astype(np.float32)
+
+
+def _fast_length(count: int) -> int:
+    """Return the least length from `count` on whose only prime factors are 2, 3 and 5.
+
+    A Fourier transform of a length with a large prime factor takes up to ten times as long.
+    """
+    odd = [3**three * 5**five for three in range(14) for five in range(10)]
+    return min(part << (-(-count // part) - 1).bit_length() for part in odd)
 
 
 def chords(seconds: float, rng: np.random.Generator) -> np.ndarray:
