@@ -8,13 +8,11 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 # Before torch is imported by anybody: tests run beside each other, and on small machines.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Loading modules makes hardly any garbage; looking for it would take a sixth of the loading time.
-gc.disable()
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Steps after the words have tests of their own; in all others, fixtures of modules included, their
 # models are missing.
@@ -42,6 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     secret_watch.start(config)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # Loading modules makes hardly any garbage; looking for it takes a sixth of the loading time.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
@@ -54,7 +62,6 @@ def pytest_collection_finish() -> None:
     # looks at all of them, and the code that is tested starts one whenever it unloads a model.
     gc.collect()
     gc.freeze()
-    gc.enable()
     fixed_costs.lower()
 
 
