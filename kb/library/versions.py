@@ -1,8 +1,9 @@
-"""Earlier versions of items: the transcripts of media that their source has replaced.
+"""Earlier versions of items: the transcripts before another transcription, or of media that their
+source has replaced.
 
     <home>/versions/3f2a…/1/transcript.json   the exact transcript, with its changes by hand
                            /text.txt          its text
-                           /medium.webm       the medium that it was made from, if it was there
+                           /medium.webm       the medium that it was made from, if that was replaced
                            /version.json      the facts, written last: a version without it is none
 
 They are no items: nothing of them is searched, indexed or published.
@@ -60,10 +61,11 @@ class Versions:
         found = [_read(path) for path in folder.glob(f"*/{DOCUMENT}")]
         return sorted((each for each in found if each.item_id == item_id), key=lambda v: v.number)
 
-    def keep(self, entry: LibraryEntry) -> Version | None:
+    def keep(self, entry: LibraryEntry, *, medium: bool = True) -> Version | None:
         """Keep transcript, text and medium of an item before they are replaced.
 
-        Return None for an item without a transcript. One that is kept already is not kept again.
+        Without `medium` for one that stays. Return None for an item without a transcript. One that
+        is kept already is not kept again.
         """
         if entry.transcript_path is None:
             return None
@@ -72,17 +74,17 @@ class Versions:
         earlier = self.of(entry.item.id)
         for each in earlier:
             hashes = each.transcribed.get("kept_sha256")
-            if hashes == digest and each.sha256 == entry.sha256:
+            if hashes == digest and (not medium or each.sha256 == entry.sha256):
                 return each
         number = max((each.number for each in earlier), default=0) + 1
         folder = self._folder(entry.item.id) / str(number)
         storage.link_or_copy(entry.transcript_path, folder / _TRANSCRIPT, link=True)
         if entry.text_path is not None:
             storage.link_or_copy(entry.text_path, folder / _TEXT, link=True)
-        medium = ""
-        if entry.media_path is not None:
-            medium = f"{_MEDIUM}{entry.media_path.suffix}"
-            storage.link_or_copy(entry.media_path, folder / medium, link=True)
+        name = ""
+        if medium and entry.media_path is not None:
+            name = f"{_MEDIUM}{entry.media_path.suffix}"
+            storage.link_or_copy(entry.media_path, folder / name, link=True)
         storage.write_json(
             folder / DOCUMENT,
             {
@@ -94,7 +96,7 @@ class Versions:
                 "title": entry.item.title,
                 "duration_s": entry.duration_s or entry.item.duration_s,
                 "sha256": entry.sha256,
-                "medium": medium,
+                "medium": name,
                 "transcribed": {**entry.transcribed, "kept_sha256": digest},
             },
         )

@@ -249,7 +249,8 @@ def write(
     """Write the transcript's files and their metadata; decide whether the item is held.
 
     Changes by hand in the transcript that is replaced are made again where their words are found
-    (`keep_corrections`); the others stay in the file as a record, and a warning counts them.
+    (`keep_corrections`); the others stay in the file as a record, and a warning counts them. The
+    transcript of an earlier run is kept as a version.
     Those of `parts`, items that have only the beginning of the medium, are made again too.
     `facts` are further ones about the recognition.
     """
@@ -264,6 +265,9 @@ def write(
     transcript = replace(transcript, warnings=(*transcript.warnings, *_dubbed(item)))
     decision = decide(transcript, hold_below, hold_errors=hold_errors)
     document = json_document.to_document(transcript)
+    earlier = library.find(item.id)
+    if earlier is not None and earlier.transcribed.get("run", 1) != run:
+        Versions(library).keep(earlier, medium=False)
     entry = library.write_transcript(
         item,
         render(transcript, "txt", item=item),
@@ -287,7 +291,7 @@ def write(
                 **_revised(transcript, run),
                 **(facts or {}),
             },
-            **captions.captions_retired(library.find(item.id)),
+            **captions.captions_retired(earlier),
             **decision.metadata(),
         },
     )

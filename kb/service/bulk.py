@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kb.errors import KBError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, HELD
-from kb.library import Library, LibraryEntry
+from kb.library import LibraryEntry
 from kb.service.items import Items
 from kb.service.published_changes import published_change
 from kb.service.removal import Removals, Removed
@@ -47,7 +47,6 @@ class Bulk:
     """Acts over one library. Methods raise LibraryError; errors of single items are returned."""
 
     settings: Settings
-    library: Library
     queue: JobQueue
     items: Items
     review: Review
@@ -71,7 +70,9 @@ class Bulk:
 
     def publish(self, ids: Sequence[str]) -> BulkResult:
         """Queue items for the remote knowledge base; those held or without words stay here."""
-        ready = [entry.item.id for entry in self._publishable(self.library.find_all(ids))]
+        wanted = frozenset(ids)
+        found = [each for each in self.items.listing().entries if each.item.id in wanted]
+        ready = [entry.item.id for entry in self._publishable(found)]
         return self._each(ready, lambda item_id: self.queue.send(item_id, [REMOTE]))
 
     def transcribe_again(self, ids: Sequence[str], model: str) -> BulkResult:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kb.errors import KBError, LibraryError, UsageError
 from kb.library import LibraryEntry
+from kb.library.cache import library_cache
 from kb.pipeline import stages
 from kb.pipeline.vocabulary import ALL_CHANNELS, known_channels
 from kb.service.published_changes import require_sure
@@ -107,9 +108,10 @@ class Corrections:
 
     def _entries(self, channel: str) -> list[LibraryEntry]:
         channel_key = channel.casefold()
+        entries = library_cache(self.revisions.library.media_folder).listing().entries
         found = [
             entry
-            for entry in self.revisions.library.entries()
+            for entry in entries
             if channel == ALL_CHANNELS
             or channel_key in (entry.item.channel.casefold(),
                           str(entry.item.extra.get("channel_id") or "").casefold())
@@ -126,10 +128,12 @@ class Corrections:
                 known=listed,
                 everything=ALL_CHANNELS,
             )
-        found = self._by_id(channel, found)
+        found = self._by_id(channel, found, entries)
         return [entry for entry in found if entry.transcript_path is not None]
 
-    def _by_id(self, channel: str, found: list[LibraryEntry]) -> list[LibraryEntry]:
+    def _by_id(
+        self, channel: str, found: list[LibraryEntry], entries: Sequence[LibraryEntry]
+    ) -> list[LibraryEntry]:
         """Return the items of the one channel that a name stands for, under all its names.
 
         Raises UsageError if several channels have the name.
@@ -149,7 +153,7 @@ class Corrections:
         known = {entry.item.id for entry in found}
         return found + [
             entry
-            for entry in self.revisions.library.entries()
+            for entry in entries
             if entry.item.extra.get("channel_id") in ids and entry.item.id not in known
         ]
 

@@ -200,9 +200,10 @@ class Review:
     def retry(self, item_id: str, *, model: str | None = None, engine: str | None = None) -> int:
         """Queue an item for another transcription, with another model or engine.
 
-        The new transcript replaces the old one. Return the number of changes by hand; those whose
-        words the new transcript has are made again, the record of the others is kept. Raises
-        UsageError for an item in the queue, or when neither model nor engine is given.
+        The new transcript replaces the old one, which is kept as an earlier version. Return the
+        number of changes by hand; those whose words the new transcript has are made again, the
+        record of the others is kept. Raises UsageError for an item in the queue, or when neither
+        model nor engine is given.
         """
         if not model and not engine:
             raise UsageError(

@@ -245,9 +245,7 @@ class Service:
         """Acts on many items at once."""
         from kb.service.bulk import Bulk
 
-        return Bulk(
-            self.settings, self.library, self.queue, self.items, self.review, self.removals
-        )  # fmt: skip
+        return Bulk(self.settings, self.queue, self.items, self.review, self.removals)
 
     @cached_property
     def labels(self) -> Labels:

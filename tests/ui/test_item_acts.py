@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from kb.options import RunOptions
+from kb.pipeline import stages
 from kb.service import Service
 from kb.ui.i18n import plural_text, text
 from tests.support.library_pages import add_item, page, page_text, run_page
@@ -113,3 +115,15 @@ def test_steps_are_run_from_the_page(item_id: str, service: Service) -> None:
     assert "1 step is queued" in page_text(app)
     (status,) = service.items.statuses(ids=[item_id])
     assert [(step.step, step.status) for step in status.steps] == [("sound", "queued")]
+
+
+def test_the_transcript_of_an_earlier_run_is_kept(item_id: str, service: Service) -> None:
+    entry, earlier = service.items.entry(item_id), service.items.transcript(item_id)
+    again = replace(earlier, model="another", segments=earlier.segments[:-1])
+    for run in (2, 2):  # the second is the same run, which went on after a crash
+        stages.write(service.library, entry.item, again, 0.0, run=run)
+    (version,) = service.items.versions(item_id)
+    assert version.transcribed["model"] == "demo" and version.media_path is None
+    assert service.items.version(item_id, 1)[1].segments == earlier.segments
+    (other,) = service.comparisons.others(service.items.entry(item_id))
+    assert other.key == "version:1"
