@@ -580,7 +580,7 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         editor.wait_for()
         browser.enter(editor, f"{before} corrected")
         tab.keyboard.press("Control+Enter")
-        tab.get_by_text(text("edited", line="3")[:20]).wait_for()
+        tab.get_by_text(text("edited", time="")[:14].strip()).wait_for()
         tab.locator(".lines .edited", has_text=f"{before} corrected").wait_for()
         service = Service()
         assert service.items.transcript(item_id).segments[2].text == f"{before} corrected"

@@ -48,3 +48,14 @@ def test_a_paused_queue_and_a_missing_worker_are_named_with_a_button(home: Path)
     assert not [lane for lane in service.queue.lanes() if lane.holds_items]
     assert "plan-resume" not in [button.key for button in app.button]
     service.close()
+
+
+def test_a_source_that_failed_is_looked_at_again(home: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "talk.mp4"
+    app = name(page(tab="Add"), str(missing))
+    until(app, "None of these can be ingested")
+    missing.write_bytes(HARBOUR.read_bytes())
+    app.button("look-again").click()
+    run_page(app)
+    until(app, "1 new of 1")
+    assert "look-again" not in [button.key for button in app.button]

@@ -43,6 +43,7 @@ EN: dict[str, str] = {
     "filter_new": "Only what is new",
     # What was found
     "found_opening": "Looking …",
+    "look_again": "Look again",
     "found_listing": "Listing … {listed} of {all}",
     "found_listing_any": "Listing … {count} so far",
     "found_listing_any_one": "Listing … 1 so far",
@@ -280,6 +281,7 @@ DE: dict[str, str] = {
     "filter_no_shorts": "Keine Shorts",
     "filter_new": "Nur Neues",
     "found_opening": "Wird angeschaut …",
+    "look_again": "Noch einmal anschauen",
     "found_listing": "Wird aufgelistet … {listed} von {all}",
     "found_listing_any": "Wird aufgelistet … bisher {count}",
     "found_listing_any_one": "Wird aufgelistet … bisher 1",

@@ -87,7 +87,7 @@ EN: dict[str, str] = {
     "renewed": "The new version is queued. This transcript stays as an earlier version.",
     "accept_help": "Releases the item: it counts as done and may be published.",
     "accepted": "Released: the item counts as done now.",
-    "edited": "Line {line} is changed. The earlier text is kept; index and knowledge bases follow.",
+    "edited": "{time} is corrected. The earlier text is kept; index and knowledge bases follow.",
     "fact_length": "Length",
     "fact_language": "Language",
     "fact_words": "Words",
@@ -330,7 +330,7 @@ DE: dict[str, str] = {
     "renewed": "Die neue Fassung ist eingereiht. Dieses Transkript bleibt als frühere Fassung.",
     "accept_help": "Gibt den Eintrag frei: er gilt als fertig und darf veröffentlicht werden.",
     "accepted": "Freigegeben: der Eintrag gilt jetzt als fertig.",
-    "edited": "Zeile {line} ist geändert. Der frühere Text bleibt erhalten; Index und "
+    "edited": "{time} ist berichtigt. Der frühere Text bleibt erhalten; Index und "
     "Wissensbasen ziehen nach.",
     "fact_length": "Länge",
     "fact_language": "Sprache",

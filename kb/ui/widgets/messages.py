@@ -119,6 +119,11 @@ def flash(place: str, words: str) -> None:
     st.session_state[f"news-{place}"] = (words, None)
 
 
+def flash_toast(place: str, words: str) -> None:
+    """Keep the result of a callback to be shown once in a corner: it moves nothing on the page."""
+    st.session_state[f"toast-{place}"] = words
+
+
 def flash_error(place: str, problem: KBError) -> None:
     """Keep an error of a callback to be shown at this place of the page; see `show_flash`."""
     st.session_state[f"news-{place}"] = (problem, None)
@@ -135,6 +140,8 @@ def show_flash(place: str) -> None:
     It is shown for `FLASH_S` (errors: `FLASH_ERROR_S`) seconds from when it was first drawn,
     because the page may be redrawn before the user has read it, and a busy machine may draw late.
     """
+    if said := st.session_state.pop(f"toast-{place}", ""):
+        st.toast(said)
     words, until = st.session_state.get(f"news-{place}", (None, None))
     with steady():
         if words is None:

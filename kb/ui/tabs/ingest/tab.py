@@ -68,6 +68,8 @@ def _body() -> None:
     found = scan.results if scan else []
     try:
         scan_results.cards(found)
+        if any(each.error is not None for each in found) and all(each.done for each in found):
+            st.button(text("look_again"), key="look-again", on_click=_look_again)
         follow_here.show(service, found)
         again = bool(preset_cards.ingest_form(service).value("again"))
         items = scan_results.table(found, again=again)
@@ -116,6 +118,11 @@ def _current_scan(service: Service) -> scan_thread.ScanThread | None:
     st.session_state[_SCAN] = started
     scan_results.clear_selection()
     return started
+
+
+def _look_again() -> None:
+    """Forget the scan; the next run starts another one. For callbacks."""
+    st.session_state.pop(_SCAN, None)
 
 
 def _filters() -> VideoFilters:

@@ -20,7 +20,7 @@ from kb.ui.i18n.error_messages import flag_label
 from kb.ui.tabs.library import exports, item_acts, item_details
 from kb.ui.web import media_route
 from kb.ui.widgets import messages
-from kb.ui.widgets.player import PlayerState, parse_edit, player
+from kb.ui.widgets.player import PlayerState, format_timestamp, parse_edit, player
 
 _PLAYER, _EDITS = "player", "item_edits"
 _WORD = re.compile(r"\w+")
@@ -225,7 +225,10 @@ def _on_edit() -> None:
         messages.flash_error(_flash_key(edit.item_id), error)
         return
     if done is not None:
-        messages.flash(_flash_key(edit.item_id), text("edited", line=format_number(edit.line + 1)))
+        start_s = next((c.before.start_s for c in done.changes if c.before), 0.0)
+        # Not a message above the player: it would push the player down while it plays.
+        words = text("edited", time=format_timestamp(start_s))
+        messages.flash_toast(_flash_key(edit.item_id), words)
 
 
 def _flash_key(item_id: str) -> str:
