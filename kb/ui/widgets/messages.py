@@ -141,7 +141,7 @@ def show_flash(place: str) -> None:
     because the page may be redrawn before the user has read it, and a busy machine may draw late.
     """
     if said := st.session_state.pop(f"toast-{place}", ""):
-        st.toast(said)
+        st.toast(said, duration="long")  # a busy machine draws late
     words, until = st.session_state.get(f"news-{place}", (None, None))
     with steady():
         if words is None:
