@@ -22,7 +22,7 @@ from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
 from kb.library.user_files import UserFiles
 from kb.library.versions import Version, Versions
-from kb.pipeline import captions, publish_record
+from kb.pipeline import captions, previews, publish_record
 from kb.pipeline.stored_media import StoredMedia
 from kb.service.results import ItemStatus, Publication, StepStatus
 from kb.settings import Settings
@@ -35,6 +35,9 @@ from kb.types.clock import known_time
 
 if TYPE_CHECKING:
     from kb.jobs.published_content import PublishedContent
+
+PreviewKind = previews.Kind
+PREVIEW_KINDS = previews.KINDS
 
 _COMPARED_EXACTLY = 50  # items; for more, only those whose files have changed are compared
 
@@ -266,6 +269,14 @@ class Items:
         if not path.is_relative_to(folder) or path.suffix.lower() not in MEDIA_EXTENSIONS:
             return None
         return path if path.is_file() else None
+
+    def preview(self, item_id: str, kind: previews.Kind) -> bytes | None:
+        """Return a preview of an item: `still` a small JPEG, `peaks` JSON; None if it has none.
+
+        It is made once and kept. Raises UsageError without ffmpeg, LibraryError.
+        """
+        entry = self.library.find(item_id)
+        return previews.preview(self.library, entry, kind) if entry is not None else None
 
     def media_start_s(self, entry: LibraryEntry) -> float:
         """Return the start of the item's container, from which its transcript's times count.

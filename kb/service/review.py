@@ -33,6 +33,7 @@ from kb.types.safe_text import spreadsheet_cell
 log = logging.getLogger(__name__)
 
 PAD_S = 1.0  # seconds before and after a span: without context the speech is hard to understand
+LONGEST_CLIP_S = 3600.0  # of a clip that a page asks for
 _SEE_REVIEW = "What waits for review: kb review"
 
 
@@ -268,6 +269,27 @@ class Review:
             never=source,
         )  # fmt: skip
         return self._cut(entry, start_s, end_s, named)
+
+    def clip_into(self, item_id: str, start_s: float, end_s: float, folder: Path) -> Path:
+        """Cut a span of at most an hour into a folder of the caller's own; return the file.
+
+        It is named after item and span. Raises UsageError and MediaUnavailable as
+        `kb.media.clip.cut` does.
+        """
+        from kb.media.clip import cut, default_name
+
+        if end_s - start_s > LONGEST_CLIP_S:
+            raise UsageError(
+                "clip.long",
+                "A clip from the page has at most {minutes} minutes.",
+                hint="Take a shorter stretch, or cut it with: kb clip {item_id} --from --to",
+                minutes=round(LONGEST_CLIP_S / 60),
+                item_id=item_id,
+            )
+        entry = self.revisions.entry_of(item_id)
+        source = self.medium_of(entry)
+        name = default_name(entry.stem, start_s, end_s, video=_has_video(source))
+        return cut(source, start_s, end_s, folder / name, _tracks_of(entry))
 
     def _cut(self, entry: LibraryEntry, start_s: float, end_s: float, target: Target) -> Path:
         from kb.media.clip import cut

@@ -32,7 +32,7 @@ from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_share import ItemShare
 from kb.library.cache import library_cache
 from kb.library.clock_leaps import record_time
-from kb.pipeline import enrichment, stages
+from kb.pipeline import enrichment, previews, stages
 from kb.pipeline.meaning import KIND as MEANING
 from kb.pipeline.stored_media import StoredMedia
 from kb.sinks import is_local_sink
@@ -193,6 +193,13 @@ def empty_trash(context: WorkerContext) -> None:
     now = context.now()
     if deleted := removal.empty(now, record_time(context.library, now)):
         log.info("deleted, a week after their removal: %s", deleted)
+
+
+def sweep_previews(context: WorkerContext) -> None:
+    """Delete the previews of media that are not in the library any more."""
+    if context.library.media_folder.is_dir():
+        kept = {entry.sha256 for entry in context.library.entries()}
+        previews.sweep(context.library, kept)
 
 
 def follow_changes(context: WorkerContext) -> None:

@@ -324,6 +324,7 @@ class Worker:
             (CHANGES_EVERY_S, lambda: chores.watch_clock(context)),
             (CLEANUP_EVERY_S, lambda: chores.empty_trash(context)),
             (CLEANUP_EVERY_S, lambda: chores.apply_retention(context)),
+            (CLEANUP_EVERY_S, lambda: chores.sweep_previews(context)),
             (ROOM_EVERY_S, lambda: chores.watch_room(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (CLEANUP_EVERY_S, lambda: chores.write_digest(context)),

@@ -44,9 +44,9 @@ class StoredError(Protocol):
     def problem(self) -> StoredProblem | None: ...
 
 
-def translate_error(error: KBError) -> Translation:
-    """Return an error's message and hint in the page's language."""
-    table = errors.BY_LANGUAGE[language()]
+def translate_error(error: KBError, chosen: str = "") -> Translation:
+    """Return an error's message and hint in the page's language, or in the chosen one."""
+    table = errors.BY_LANGUAGE[chosen or language()]
     if error.code in table:
         values = dict(error.values)
         if signs := str(values.get("signs", "")):

@@ -103,6 +103,10 @@ DE: dict[str, tuple[str, str]] = {
         "{text!r} ist keine Zeit.",
         "Sekunden (75.5), MM:SS (1:15) oder H:MM:SS (1:02:03) angeben.",
     ),
+    "clip.long": (
+        "Ein Ausschnitt von dieser Seite hat höchstens {minutes} Minuten.",
+        "Eine kürzere Strecke wählen, oder sie schneiden mit: kb clip {item_id} --from --to",
+    ),
     "clip.nothing": (
         "Von {start_s:g} s bis {end_s:g} s gibt es nichts zu schneiden.",
         "--from vor --to angeben.",

@@ -19,6 +19,20 @@ EN: dict[str, str] = {
     "Enter: play the line\n"
     "E: correct the line\n"
     "?: show this list",
+    "player_clip": "Clip",
+    "player_clip_from": "Begin of the clip",
+    "player_clip_to": "End of the clip",
+    "player_clip_here_from": "From here",
+    "player_clip_here_to": "To here",
+    "player_clip_get": "Download clip",
+    "player_clip_hear": "Hear it",
+    "player_clip_help": "Drag over the waveform, or press Shift and click a line, to choose a "
+    "stretch.",
+    "player_clip_times": "Write two times, such as 1:05.5 and 1:12, the later one last.",
+    "player_clip_busy": "Cutting …",
+    "player_clip_done": "The clip is downloaded.",
+    "player_clip_failed": "The clip was not made. Try again.",
+    "player_clip_waits": "Other clips are being cut. Try again in a minute.",
     "player_speed": "Speed",
     "player_back": "10 s back",
     "player_forward": "10 s forward",
@@ -55,6 +69,21 @@ DE: dict[str, str] = {
     "Enter: die Zeile abspielen\n"
     "E: die Zeile berichtigen\n"
     "?: diese Liste zeigen",
+    "player_clip": "Ausschnitt",
+    "player_clip_from": "Anfang des Ausschnitts",
+    "player_clip_to": "Ende des Ausschnitts",
+    "player_clip_here_from": "Ab hier",
+    "player_clip_here_to": "Bis hier",
+    "player_clip_get": "Ausschnitt herunterladen",
+    "player_clip_hear": "Anhören",
+    "player_clip_help": "Eine Strecke wählen: über die Wellenform ziehen, oder mit der "
+    "Umschalttaste auf eine Zeile klicken.",
+    "player_clip_times": "Zwei Zeiten schreiben, etwa 1:05,5 und 1:12, die spätere zuletzt.",
+    "player_clip_busy": "Wird geschnitten …",
+    "player_clip_done": "Der Ausschnitt ist heruntergeladen.",
+    "player_clip_failed": "Der Ausschnitt wurde nicht gemacht. Noch einmal versuchen.",
+    "player_clip_waits": "Andere Ausschnitte werden geschnitten. In einer Minute noch einmal "
+    "versuchen.",
     "player_speed": "Tempo",
     "player_back": "10 s zurück",
     "player_forward": "10 s vor",

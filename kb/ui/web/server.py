@@ -32,9 +32,11 @@ from kb.types.addresses import is_loopback
 from kb.types.guarded_output import guarded_output
 from kb.ui import access
 from kb.ui.web import (
+    clip_route,
     export_route,
     media_route,
     oidc,
+    preview_route,
     product_route,
     request_guard,
     speech_route,
@@ -72,6 +74,8 @@ def routes() -> list[BaseRoute]:
     return [
         *_api_routes(get_settings()),
         Route(f"/{media_route.PREFIX}/{{item_id}}", _media, methods=["GET"]),
+        Route(f"/{clip_route.PREFIX}/{{item_id}}", _clip, methods=["GET"]),
+        Route(f"/{preview_route.PREFIX}/{{item_id}}/{{kind}}", _preview, methods=["GET"]),
         Route(f"/{product_route.PREFIX}/{{item_id}}/{{name}}", _product, methods=["GET"]),
         Route(f"/{speech_route.PREFIX}/{{item_id}}", _speech, methods=["GET"]),
         Route(f"/{export_route.PREFIX}/{{key}}", _export, methods=["GET"]),
@@ -199,6 +203,22 @@ def _media(request: Request) -> Response:
     if not media_route.has_token(request, f"media {request.path_params['item_id']}"):
         return PlainTextResponse(_REFUSED, 403)
     return media_route.serve_media(request)
+
+
+def _clip(request: Request) -> Response:
+    if not oidc.is_request_allowed(get_settings(), request):
+        return PlainTextResponse("Sign in first.", 401)
+    if not clip_route.is_allowed(request):
+        return PlainTextResponse(_REFUSED, 403)
+    return clip_route.serve_clip(request)
+
+
+def _preview(request: Request) -> Response:
+    if not oidc.is_request_allowed(get_settings(), request):
+        return PlainTextResponse("Sign in first.", 401)
+    if not preview_route.is_allowed(request):
+        return PlainTextResponse(_REFUSED, 403)
+    return preview_route.serve_preview(request)
 
 
 def _product(request: Request) -> Response:

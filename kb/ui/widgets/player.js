@@ -54,6 +54,7 @@ function begin(root) {
     if (number >= 0 && number !== player.active) reach(player, number);
   });
   beginTools(player);
+  beginClip(player);
   beginDock(player);
   return player;
 }
@@ -63,6 +64,8 @@ function begin(root) {
 function load(player, data) {
   player.src = data.src;
   player.item = data.item;
+  player.clipAddress = data.clip;
+  player.duration = data.duration;
   player.offset = data.offset; // the medium's start on the browser's clock
   player.wish = null;
   player.until = null;
@@ -70,6 +73,7 @@ function load(player, data) {
   const { screen } = player;
   screen.replaceChildren();
   player.media = null;
+  loadWave(player, data);
   dock(player);
   if (!data.src) {
     screen.append(make("div", "absent", data.texts.absent));
@@ -109,7 +113,8 @@ function follow(player) {
     player.media.pause();
   }
   if (player.duration)
-    player.root.querySelector(".head").style.left = `${(100 * time) / player.duration}%`;
+    for (const head of player.root.querySelectorAll(".head"))
+      head.style.left = `${(100 * time) / player.duration}%`;
   let low = 0;
   let high = player.lines.length;
   while (low < high) {
@@ -189,6 +194,7 @@ function draw(player, data) {
   if (same) player.list.scrollTop = scrolled;
   find(player, same ? player.at : -1);
   if (player.media) follow(player);
+  showStretch(player);
 }
 
 function chip(words, label, action) {

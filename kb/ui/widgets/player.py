@@ -24,7 +24,9 @@ _HTML = """
   <div class="stage">
     <div class="screen"></div>
     <div class="bar" aria-hidden="true" hidden><span class="head"></span></div>
+    <div class="wave" aria-hidden="true" hidden><canvas></canvas><span class="head"></span></div>
     <div class="tools"></div>
+    <div class="part clip" role="group" hidden></div>
     <ul class="keylist" hidden></ul>
     <div class="part gaps" hidden><h4></h4><ul class="chips"></ul></div>
     <div class="part doubts" hidden><h4></h4><ul class="chips"></ul></div>
@@ -43,7 +45,7 @@ _HTML = """
 """
 
 _HERE = Path(__file__).parent
-_JS = read_script("player.js", "player_tools.js", "player_dock.js")
+_JS = read_script("player.js", "player_tools.js", "player_clip.js", "player_dock.js")
 _CSS = (_HERE / "player.css").read_text(encoding="utf-8")
 
 _mount = st.components.v2.component("kb_player", html=_HTML, css=_CSS, js=_JS)
@@ -66,6 +68,7 @@ class PlayerState:
     `revision` identifies the lines: the lines are redrawn only when it changes. The player seeks
     to `start_s` once for each new `seek_id`; `marks` are words to highlight, in lower case.
     `offset_s` is the container's start, from which all times count; a browser counts from 0.
+    `peaks` and `clip` are addresses: of the peaks of the sound, and of clips without their times.
     `uncertain_spans` are spans to listen to, each with its reason; `edited` are the numbers of
     segments that a user has changed.
     """
@@ -86,6 +89,8 @@ class PlayerState:
     marks: Sequence[str] = ()
     start_s: float | None = None
     seek_id: int = 0
+    peaks: str = ""
+    clip: str = ""
 
 
 def player(state: PlayerState, *, key: str, on_edit: Callable[[], None]) -> None:
@@ -115,12 +120,22 @@ def as_data(state: PlayerState) -> dict[str, Any]:
         "start": state.start_s,
         "src": state.source,
         "picture": state.has_video,
+        "peaks": state.peaks,
+        "clip": state.clip,
         "duration": state.duration_s,
         "offset": state.offset_s,
         "label": text("player_alt", title=state.title),
         "editable": state.editable,
         "lines": [
-            [s.start_s, format_timestamp(s.start_s), s.text, _kind(state, number, s), who, _tint(s)]
+            [
+                s.start_s,
+                format_timestamp(s.start_s),
+                s.text,
+                _kind(state, number, s),
+                who,
+                _tint(s),
+                s.end_s,
+            ]
             for number, (s, who) in enumerate(zip(state.segments, speakers, strict=True))
         ],
         "gaps": [
@@ -143,6 +158,8 @@ def as_data(state: PlayerState) -> dict[str, Any]:
             for name in (
                 *("absent", "lines", "gaps", "doubts", "chapters", "empty", "more", "find"),
                 *("before", "after", "edit", "save", "cancel", "keys", "keys_title", "keys_list"),
+                *("clip", "clip_from", "clip_to", "clip_here_from", "clip_here_to", "clip_get"),
+                *("clip_hear", "clip_help", "clip_times", "clip_busy", "clip_done", "clip_failed"),
                 *("speed", "back", "forward", "undock"),
             )
         },

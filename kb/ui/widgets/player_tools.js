@@ -33,7 +33,13 @@ function drawTools(player) {
   keys.setAttribute("aria-keyshortcuts", "?");
   keys.setAttribute("aria-expanded", String(!player.help.hidden));
   keys.addEventListener("click", () => showKeys(player));
-  player.tools.replaceChildren(...(player.media ? [...steps, pace] : []), keys);
+  const clip = make("button", "", texts.clip);
+  clip.setAttribute("aria-expanded", String(!player.clip.hidden));
+  clip.addEventListener("click", () =>
+    openClip(player, player.clip.hidden ? player.stretch || stretchHere(player) : null),
+  );
+  const playing = player.media ? [...steps, pace, ...(player.clipAddress ? [clip] : [])] : [];
+  player.tools.replaceChildren(...playing, keys);
   const rows = texts.keys_list.split("\n").map((line) => {
     const row = make("li");
     const [names, ...said] = line.split(": ");

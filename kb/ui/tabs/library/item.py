@@ -18,7 +18,7 @@ from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.i18n.error_messages import flag_label
 from kb.ui.tabs.library import exports, item_acts, item_details
-from kb.ui.web import media_route
+from kb.ui.web import clip_route, media_route, preview_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import PlayerState, format_timestamp, parse_edit, player
 
@@ -272,6 +272,8 @@ def _player_state(
         marks=tuple(dict.fromkeys(word.lower() for word in _WORD.findall(query))),
         start_s=_line_start(transcript, start_s),
         seek_id=session.seek_count(),
+        peaks=preview_route.preview_url(entry, "peaks") if found else "",
+        clip=clip_route.clip_url(entry.item.id) if found else "",
     )
 
 

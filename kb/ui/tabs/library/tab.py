@@ -7,9 +7,11 @@ import streamlit as st
 from kb.errors import KBError, restored
 from kb.service.catalogue import ListPage, ListRow
 from kb.service.notation import SearchMode
+from kb.service.views import may_have_still
 from kb.ui import session
 from kb.ui.i18n import format_number, language_text, text
 from kb.ui.tabs.library import bulk, channel, filters, hits, item, removal, searches
+from kb.ui.web import preview_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
@@ -183,7 +185,8 @@ def _row(row: ListRow) -> Row:
         "state": Cell(_state(row), _TONES.get(row.state, "quiet")),
     }
     menu = ("open", "channel", "remove") if entry.item.channel else ("open", "remove")
-    return Row(row.id, cells, _TONES.get(row.state, ""), menu=menu)
+    picture = preview_route.preview_url(entry, "still") if may_have_still(entry) else ""
+    return Row(row.id, cells, _TONES.get(row.state, ""), menu=menu, picture=picture)
 
 
 def _state(row: ListRow) -> str:
