@@ -51,6 +51,7 @@ PLACES = {
     "kb/storage/": MECHANISM,
     "kb/transcript/formats/office_package.py": "nothing: it packs a document in memory",
     "kb/ui/tabs/gpu/presets.py": EDITED,
+    "kb/ui/web/clip_route.py": SCRATCH,
     "kb/ui/web/upload_route.py": LIBRARY,
     "kb/video/": SCRATCH,
 }

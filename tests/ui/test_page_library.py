@@ -331,9 +331,9 @@ def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
     )  # fmt: skip
     data = player.as_data(shown)
     assert data["lines"] == [
-        [61.2, "1:01", "<b>bold</b>", "edited", "", []],
-        [70.0, "1:10", "again again again", "doubtful", "Speaker 2", []],  # once for both lines
-        [72.0, "1:12", "again", "", "", []],
+        [61.2, "1:01", "<b>bold</b>", "edited", "", [], 62.0],
+        [70.0, "1:10", "again again again", "doubtful", "Speaker 2", [], 72.0],  # once for both
+        [72.0, "1:12", "again", "", "", [], 74.0],
     ]
     assert data["offset"] == 4.936
     assert data["gaps"][0][:3] == [3, 5, "0:03 · 2.0 s"]

@@ -73,10 +73,10 @@ function load(player, data) {
   const { screen } = player;
   screen.replaceChildren();
   player.media = null;
-  loadWave(player, data);
   dock(player);
   if (!data.src) {
     screen.append(make("div", "absent", data.texts.absent));
+    loadWave(player, data);
     return;
   }
   const media = makeMedia(data);
@@ -85,6 +85,7 @@ function load(player, data) {
   media.addEventListener("play", () => useDock(player, true));
   screen.append(media);
   player.media = media;
+  loadWave(player, data);
 }
 
 function seek(player, seconds, play, until = null) {

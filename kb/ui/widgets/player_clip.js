@@ -112,12 +112,13 @@ function showStretch(player) {
 // Show the fields of a clip with these times, or close them.
 function openClip(player, stretch) {
   if (!stretch) {
+    const wasOpen = player.clipRow !== null;
     player.stretch = null;
     player.clipRow = null;
     player.clip.hidden = true;
     player.clip.replaceChildren();
     if (player.rows) showStretch(player);
-    if (player.texts) drawTools(player);
+    if (wasOpen) drawTools(player);
     return;
   }
   if (!player.clipRow) drawClip(player);

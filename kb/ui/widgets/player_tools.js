@@ -33,11 +33,12 @@ function drawTools(player) {
   keys.setAttribute("aria-keyshortcuts", "?");
   keys.setAttribute("aria-expanded", String(!player.help.hidden));
   keys.addEventListener("click", () => showKeys(player));
-  const clip = make("button", "", texts.clip);
+  const clip = make("button", "cut", texts.clip);
   clip.setAttribute("aria-expanded", String(!player.clip.hidden));
-  clip.addEventListener("click", () =>
-    openClip(player, player.clip.hidden ? player.stretch || stretchHere(player) : null),
-  );
+  clip.addEventListener("click", () => {
+    openClip(player, player.clip.hidden ? player.stretch || stretchHere(player) : null);
+    (player.clipRow ? player.clipRow.from : player.tools.querySelector(".cut")).focus();
+  });
   const playing = player.media ? [...steps, pace, ...(player.clipAddress ? [clip] : [])] : [];
   player.tools.replaceChildren(...playing, keys);
   const rows = texts.keys_list.split("\n").map((line) => {
