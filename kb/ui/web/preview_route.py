@@ -44,7 +44,7 @@ def serve_preview(request: Request) -> Response:
     except KBError as error:
         return PlainTextResponse(f"{error.message} {error.hint}", 503)
     if found is None:
-        return PlainTextResponse("This recording has none.", 404)
+        return Response(status_code=204)  # it has none, which is no error
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=86400"}
     return Response(found, media_type=_TYPES[kind], headers=headers)
 

@@ -57,7 +57,7 @@ function loadWave(player, data) {
   if (!data.peaks || !data.src) return;
   const asked = data.src;
   fetch(data.peaks)
-    .then((answer) => (answer.ok ? answer.json() : null))
+    .then((answer) => (answer.status === 200 ? answer.json() : null))
     .then((found) => {
       if (!found || player.src !== asked || !Array.isArray(found.peaks)) return;
       player.peaks = found;
@@ -161,6 +161,7 @@ function drawClip(player) {
     here(to, texts.clip_here_to)); // prettier-ignore
   const buttons = make("div", "times");
   buttons.append(get, hear, close, said);
+  player.clip.setAttribute("aria-label", texts.clip);
   player.clip.replaceChildren(head, times, buttons, make("small", "", texts.clip_help));
   player.clipRow = { from, to, said, get };
 }
