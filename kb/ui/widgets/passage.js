@@ -36,6 +36,7 @@ function begin(root) {
   card.tools = make("div", "tools");
   card.stage.append(card.screen, card.bar, card.tools);
   card.list = make("ol", "lines");
+  card.list.tabIndex = 0; // so that the keyboard scrolls it
   card.acts = make("div", "acts");
   card.help = make("small", "keys");
   const side = make("div");
