@@ -15,6 +15,10 @@ PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 # Loading all modules of tests takes each process most of a minute; few have long tests.
 WITH_LONG_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.(long|whole_run)' tests)
 
+# Where this is set, each process of the demo and of the documents' commands compiles the program
+# anew. (The tests switch it off themselves.)
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo app test quick test-long lint docs docs-check lock install-check bench bench-full
 
 setup: $(STAMP)
