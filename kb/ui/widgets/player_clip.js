@@ -35,6 +35,8 @@ function beginClip(player) {
     else seek(player, to, true);
   });
   canvas.addEventListener("pointercancel", () => (from = null));
+  // The press gives the line the focus, which makes it the active one before the click arrives.
+  player.list.addEventListener("pointerdown", () => (player.anchor = player.active), true);
   // Shift and a click choose the lines from the active one to this one.
   player.list.addEventListener(
     "click",
@@ -43,7 +45,7 @@ function beginClip(player) {
       if (!event.shiftKey || number < 0 || !player.media || player.editing !== null) return;
       event.preventDefault();
       event.stopPropagation();
-      const ends = [player.active, number].sort((a, b) => a - b);
+      const ends = [player.anchor ?? player.active, number].sort((a, b) => a - b);
       choose(player, player.lines[ends[0]][0], player.lines[ends[1]][6], true);
     },
     true,
