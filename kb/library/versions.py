@@ -70,7 +70,10 @@ class Versions:
         if entry.transcript_path is None:
             return None
         self._library.check_place()
-        digest = hashlib.sha256(entry.transcript_path.read_bytes()).hexdigest()
+        try:
+            digest = hashlib.sha256(entry.transcript_path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise storage.library_error(error, entry.transcript_path, "read") from error
         earlier = self.of(entry.item.id)
         for each in earlier:
             hashes = each.transcribed.get("kept_sha256")
@@ -85,22 +88,21 @@ class Versions:
         if medium and entry.media_path is not None:
             name = f"{_MEDIUM}{entry.media_path.suffix}"
             storage.link_or_copy(entry.media_path, folder / name, link=True)
-        storage.write_json(
-            folder / DOCUMENT,
-            {
-                "version": 1,
-                "id": entry.item.id,
-                "number": number,
-                "state": REPLACED,
-                "replaced_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "title": entry.item.title,
-                "duration_s": entry.duration_s or entry.item.duration_s,
-                "sha256": entry.sha256,
-                "medium": name,
-                "transcribed": {**entry.transcribed, "kept_sha256": digest},
-            },
-        )
-        return _read(folder / DOCUMENT)
+        document = {
+            "version": 1,
+            "id": entry.item.id,
+            "number": number,
+            "state": REPLACED,
+            "replaced_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "title": entry.item.title,
+            "duration_s": entry.duration_s or entry.item.duration_s,
+            "sha256": entry.sha256,
+            "medium": name,
+            "transcribed": {**entry.transcribed, "kept_sha256": digest},
+        }
+        storage.write_json(folder / DOCUMENT, document)
+        # Not read back: the folder's share may have gone away since.
+        return _version(document, folder / DOCUMENT)
 
     def remove(self, item_id: str) -> None:
         """Delete all earlier versions of an item."""
@@ -112,7 +114,11 @@ class Versions:
 
 
 def _read(path: Path) -> Version:
-    fields = Fields(storage.read_json(path), str(path), hint="Move its folder out of versions/.")
+    return _version(storage.read_json(path), path)
+
+
+def _version(document: Mapping[str, Any], path: Path) -> Version:
+    fields = Fields(dict(document), str(path), hint="Move its folder out of versions/.")
     folder = path.parent
     medium = fields.text("medium", "")
     if "/" in medium or "\\" in medium:

@@ -174,6 +174,14 @@ def input_error(error: OSError, path: Path) -> LibraryError:
             hint="Change the permissions of the file or its folder.",
             path=path,
         )
+    if code in _WRONG_KIND:
+        return LibraryError(
+            "input.wrong_kind",
+            "Cannot read {path}: a folder is where a file should be, or a file where a folder "
+            "should be.",
+            hint="Name the file itself.",
+            path=path,
+        )
     return LibraryError(
         "input.refused",
         "Cannot read {path}: {reason}.",

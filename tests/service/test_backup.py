@@ -309,7 +309,7 @@ BAD: dict[str, tuple[Callable[[Path], object], type[KBError], str]] = {
     "a text": (lambda p: p.write_text("hello"), UsageError, "restore.no_backup"),
     "empty": (lambda p: p.write_bytes(b""), UsageError, "restore.no_backup"),
     "missing": (lambda p: p.unlink(), UsageError, "restore.missing"),
-    "a folder": (lambda p: (p.unlink(), p.mkdir()), LibraryError, "storage.wrong_kind"),
+    "a folder": (lambda p: (p.unlink(), p.mkdir()), LibraryError, "input.wrong_kind"),
     "a member is missing": (rewritten(lose_member), LibraryError, "backup.damaged"),
     "a damaged database": (rewritten(bad_database), LibraryError, "restore.damaged"),
     "newer": (rewritten(newer_format), UsageError, "restore.newer"),

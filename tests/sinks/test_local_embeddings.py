@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from kb.errors import KBError, KnowledgeBaseError, LibraryError, ModelUnavailable
 from kb.settings import Settings
 from kb.sinks.base import SearchMode
 from kb.sinks.local import embedding, nano_e5, tables, vector_columns
-from kb.sinks.local.embedding import Vectors, load_embedder
+from kb.sinks.local.embedding import load_embedder
 from kb.sinks.local.embedding_choice import chosen_model, identity_of, missing_part
 from kb.sinks.local.sink import LocalSink
 from kb.sinks.local.vectors import TextVectors, read_vectors, text_key, vectors_document
@@ -40,7 +41,7 @@ class LetterEmbedder:
         if model == "broken":
             raise ModelUnavailable("embedding.load_failed", "{model} is broken.", model=model)
 
-    def passages(self, texts: Sequence[str]) -> Vectors:
+    def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         rows = np.zeros((len(texts), self.dimension), np.float32)
         for row, text in zip(rows, texts, strict=True):
             padded = f" {text.lower()} "
@@ -49,7 +50,7 @@ class LetterEmbedder:
             row /= max(float(np.linalg.norm(row)), 1e-9)
         return rows
 
-    def query(self, text: str) -> Vectors:
+    def query(self, text: str) -> NDArray[np.float32]:
         return self.passages([text])[0]
 
 

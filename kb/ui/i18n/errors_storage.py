@@ -410,6 +410,11 @@ DE: dict[str, tuple[str, str]] = {
         "{path} lässt sich nicht lesen: dieses Konto hat kein Recht dazu.",
         "Die Rechte der Datei oder ihres Ordners ändern.",
     ),
+    "input.wrong_kind": (
+        "{path} lässt sich nicht lesen: dort ist ein Ordner statt einer Datei, oder eine Datei "
+        "statt eines Ordners.",
+        "Die Datei selbst angeben.",
+    ),
     "input.refused": (
         "{path} lässt sich nicht lesen: {reason}.",
         "Den Pfad und die Platte prüfen, oder die Datei an einen anderen Ort kopieren.",
