@@ -51,7 +51,12 @@ WORK = frozenset((
 LIBRARY_FACTS: dict[str, Any] = {
     "unfollowed": {"youtube:channel:UC1": {"at": 1.0}},
     "voices_deleted": "0123456789abcdef",
-}
+    "searches": [{
+        "id": "0123abcd", "name": "Harbour", "query": "harbour", "mode": "hybrid", "filters": {},
+        "alerts": "new", "made_at": 1.0, "checked_until": 2.0,
+        "alerted": [{"item_id": DONE, "at": 2.0}],
+    }],
+}  # fmt: skip
 OWN_TESTS = frozenset(("clock", "removed", "subscriptions"))
 
 # Further documents of `extras/<stem>/`, which are no result of a step.
