@@ -49,6 +49,7 @@ def preview(library: Library, entry: LibraryEntry, kind: Kind) -> bytes | None:
             return known or None
         made = _made(source, entry, kind)
     with suppress(LibraryError, OSError):  # a library that can only be read
+        library.check_place()  # its share may have gone away: nothing is made in its place
         path.parent.mkdir(exist_ok=True)
         storage.write_bytes(path, made)
     return made or None

@@ -135,14 +135,17 @@ def test_scopes_decide_about_each_route(site: Site) -> None:
                    ("GET", "/v1/items/a/screen"), ("GET", "/v1/items/a/sound"),
                    ("GET", "/v1/items/a/recurring"), ("GET", "/v1/items/a/products"),
                    ("GET", "/v1/items/a/products/files/b"),
-                   ("GET", "/v1/items/a/notes"), ("POST", "/v1/answers")],
+                   ("GET", "/v1/items/a/notes"), ("POST", "/v1/answers"),
+                   ("GET", "/v1/search?q=a"), ("GET", "/v1/searches"),
+                   ("GET", "/v1/searches/a/hits"), ("GET", "/v1/tags"), ("GET", "/v1/items")],
         "admin": [("GET", "/metrics")],
     }  # fmt: skip
     described = httpx.get(
         f"{site.url}/openapi.json", headers={"Authorization": f"Bearer {SETTING_KEY}"}
     ).json()["paths"]
     for method, path in (("POST", "/v1/items/a/steps"), ("POST", "/v1/items/a/speakers"),
-                         ("POST", "/v1/items/a/products"),
+                         ("POST", "/v1/items/a/products"), ("POST", "/v1/searches"),
+                         ("DELETE", "/v1/searches/a"), ("POST", "/v1/items/a/tags"),
                          ("DELETE", "/v1/items/a/products/b")):  # fmt: skip
         for scope in ("search", "jobs"):
             assert site.get(path, site.key(scope)[1], method).status_code == 403
@@ -159,8 +162,8 @@ def test_scopes_decide_about_each_route(site: Site) -> None:
     open_to_all = [
         path for path in described
         if not path.startswith(
-            ("/v1/audio", "/v1/jobs", "/v1/uploads", "/v1/items", "/v1/answers", "/status",
-             "/result")
+            ("/v1/audio", "/v1/jobs", "/v1/uploads", "/v1/items", "/v1/answers", "/v1/search",
+             "/v1/tags", "/status", "/result")
         )
         and path not in ("/process", "/metrics")
     ]  # fmt: skip

@@ -24,7 +24,7 @@ from tests.service.test_answers import QUOTE, SEGMENTS, numbered, reply
 from tests.support.api_server import Held, served
 from tests.support.mcp_calls import call
 from tests.support.spoken_items import ITEM, SHA, panel, write
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 
 QUESTION = "When does the ferry leave?"
 HIDDEN = "It leaves\u202e at\x1b[31m noon."
@@ -47,7 +47,9 @@ class Site:
 
     def ask(self, method: str, path: str, secret: str, **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {secret}"}
-        return httpx.request(method, f"{self.address}{path}", headers=headers, timeout=60, **more)
+        return httpx.request(
+            method, f"{self.address}{path}", headers=headers, timeout=WAIT_S, **more
+        )
 
     def question(self, secret: str, status: int = 200, **body: Any) -> dict[str, Any]:
         found = self.ask("POST", "/v1/answers", secret, json={"question": QUESTION, **body})

@@ -364,6 +364,7 @@ _UNFENCED = {
     "kb/library/versions.py": "earlier versions of items, each in a folder of its own",
     "kb/library/user_files.py": "files outside the library",
     "kb/pipeline/evidence_pack.py": "a pack in a scratch folder, before the guard of its product",
+    "kb/pipeline/previews.py": "stills and waveforms, each named by the hash of its medium",
     "kb/pipeline/vocabulary.py": "the lists of channels",
     "kb/service/backup.py": "a backup, and a restore without workers",
     "kb/service/exports.py": "files outside the library",
