@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from kb.errors import MediaUnavailable
-from kb.media import ffmpeg, shown
-from kb.media.idle_guard import IdleGuard
+from kb.media import shown
 from kb.media.probe import MediaProbe, input_arguments, probe, start_arguments
 from kb.video.captioned import thread_arguments
 from kb.video.dub_fitting import RATE_HZ
@@ -30,8 +28,9 @@ _DUCKING = "sidechaincompress=threshold=0.02:ratio=12:attack=80:release=400"
 # Between samples, and after lossy encoding, the sound may be 2 dB louder than the limit.
 _LIMIT = 10 ** (-3.2 / 20)
 _LEAST_GAIN_DB, _MOST_GAIN_DB = -40.0, 30.0
+_RUNS = (1, 1, 4)  # work of the two measurements and of the run that encodes, measured
 _SILENT = -69.0  # LUFS, below which nothing is measured
-_LOUDNESS = re.compile(rb"I:\s+(-?[\d.]+|nan|-inf) LUFS")
+_LOUDNESS = re.compile(r"I:\s+(-?[\d.]+|nan|-inf) LUFS")
 _FILTERS = ("sidechaincompress", "amix", "alimiter", "ebur128")
 
 
@@ -56,8 +55,18 @@ def mix(
     inputs += ["-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1", "-i", f"file:{voice.absolute()}"]
     graph = _graph(found, track)
     gain_db = 0.0
-    for _ in range(2):  # the second time with the limiter, which takes some of the loudness
-        measured = _loudness(found, [*inputs, "-filter_complex"], f"{graph}{_limited(gain_db)}")
+
+    def part(number: int) -> Progress:
+        """Return the progress of one of the three runs over the whole sound."""
+        width = _RUNS[number] / sum(_RUNS)
+        before = sum(_RUNS[:number]) / sum(_RUNS)
+        return lambda share: progress(before + share * width)
+
+    for number in range(2):  # the second time with the limiter, which takes some of the loudness
+        measured = _loudness(
+            found, [*inputs, "-filter_complex"], f"{graph}{_limited(gain_db)}",
+            draft.parent, target, length_s, part(number),
+        )  # fmt: skip
         if measured < _SILENT:
             break
         gain_db = min(_MOST_GAIN_DB, max(_LEAST_GAIN_DB, gain_db + LOUDNESS - measured))
@@ -70,7 +79,7 @@ def mix(
     ]  # fmt: skip
     encode(
         arguments, draft.parent, source=found.path, target=target, length_s=length_s,
-        progress=progress, filters=_FILTERS,
+        progress=part(2), filters=_FILTERS,
     )  # fmt: skip
     return gain_db
 
@@ -138,30 +147,32 @@ def _limited(gain_db: float) -> str:
     )
 
 
-def _loudness(found: MediaProbe, inputs: Sequence[str], graph: str) -> float:
+def _loudness(
+    found: MediaProbe, inputs: Sequence[str], graph: str, folder: Path, target: Path,
+    length_s: float, progress: Progress,
+) -> float:  # fmt: skip
     """Return the loudness of a graph's sound in LUFS; very low for silence."""
-    command = [
-        *(ffmpeg.binary(), "-nostdin", "-hide_banner", "-nostats", "-loglevel", "info"),
+    arguments = [
         *inputs, f"{graph},ebur128=framelog=quiet[out]", "-map", "[out]", "-f", "null", "-",
     ]  # fmt: skip
-    process = ffmpeg.start([*ffmpeg.ended_with_this(), *command])
-    with closing(IdleGuard(process)) as guard:
-        try:
-            with guard.waiting():
-                _, messages = process.communicate()
-        finally:
-            process.kill()
-            process.wait()
-    guard.check(found.path)
-    values = _LOUDNESS.findall(messages)
-    if process.returncode or not values:
-        lines = messages.decode("utf-8", "replace").strip().splitlines()
+    cause, values = "", []
+    try:
+        messages = encode(
+            arguments, folder, source=found.path, target=target, length_s=length_s,
+            progress=progress, filters=_FILTERS, log="info",
+        )  # fmt: skip
+        values = _LOUDNESS.findall("\n".join(messages))
+    except MediaUnavailable as error:
+        if error.code != "video.failed":
+            raise
+        cause = str(error.values.get("cause", ""))
+    if not values:
         raise MediaUnavailable(
             "dub.not_measured",
             "The loudness of {name} cannot be measured: {cause}.",
             hint="Check that it plays in a media player; if not, download or copy it again.",
             name=shown(found.path.name),
-            cause=shown(lines[-1] if lines else f"code {process.returncode}"),
+            cause=cause or "ffmpeg gave none",
         )
     value = float(values[-1])
     return value if math.isfinite(value) else -math.inf

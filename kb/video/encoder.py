@@ -32,17 +32,18 @@ def encode(
     length_s: float,
     progress: Progress,
     filters: Sequence[str] = (),
-) -> None:
-    """Run ffmpeg in `folder`, where relative names of the arguments are.
+    log: str = "warning",
+) -> list[str]:
+    """Run ffmpeg in `folder`, where relative names of the arguments are; return its last messages.
 
     `source` and `target` are named in errors; `length_s` is that of the output, for the progress;
-    `filters` are those that the arguments use.
+    `filters` are those that the arguments use, `log` is the level of the messages.
     Raises UsageError if this ffmpeg lacks one, LibraryError for a full disk, MediaUnavailable if
     ffmpeg fails, and what `progress` raises. The process has ended then; on Linux it ends with a
     caller that is killed, too.
     """
     check_filters(filters)
-    command = [ffmpeg.binary(), *("-nostdin", "-hide_banner", "-nostats", "-loglevel", "warning")]
+    command = [ffmpeg.binary(), *("-nostdin", "-hide_banner", "-nostats", "-loglevel", log)]
     command += ["-progress", "pipe:1", "-y", *arguments]
     process = ffmpeg.start([*ffmpeg.ended_with_this(), *command], folder=folder)
     messages: list[str] = []
@@ -67,6 +68,7 @@ def encode(
     if process.returncode:
         raise _failed(process.returncode, messages, source, target)
     progress(1.0)
+    return messages
 
 
 def check_filters(names: Sequence[str]) -> None:

@@ -64,6 +64,18 @@ def translation(service: Service) -> Transcript:
     return replace(original, segments=segments, language="de")
 
 
+def store_translation(service: Service) -> None:
+    """Store a translation into German whose second line has failed."""
+    entry, original = service.items.entry(ITEM.id), service.items.transcript(ITEM.id)
+    rows = [
+        {"start": s.start_s, "end": s.end_s, "text": line, **({} if line else {"mark": MARKS[0]})}
+        for s, line in zip(original.segments, ("Wir haben es gesehen", ""), strict=True)
+    ]
+    basis = {"sha256": original.media.sha256, "words": text_digest(original)}
+    document = {"basis": basis, "segments": rows}
+    Extras(service.library).write(entry, document_name("de"), document, nullcontext)
+
+
 @pytest.fixture
 def german(service: Service, tmp_path: Path) -> Path:
     path = tmp_path / "talk.de.json"
@@ -99,16 +111,10 @@ def test_a_dub_is_made_once(service: Service, german: Path, tmp_path: Path) -> N
 
 
 def test_a_stored_translation_is_taken(service: Service, tmp_path: Path) -> None:
-    with raises(UsageError, "translation.none_here", item_id=ITEM.id, code="de"):
-        service.dubbing.of_item(ITEM.id, DUB, None, tmp_path / "a.m4a")
-    entry, original = service.items.entry(ITEM.id), service.items.transcript(ITEM.id)
-    rows = [
-        {"start": s.start_s, "end": s.end_s, "text": line, **({} if line else {"mark": MARKS[0]})}
-        for s, line in zip(original.segments, ("Wir haben es gesehen", ""), strict=True)
-    ]
-    basis = {"sha256": original.media.sha256, "words": text_digest(original)}
-    document = {"basis": basis, "segments": rows}
-    Extras(service.library).write(entry, document_name("de"), document, nullcontext)
+    with raises(UsageError, "translation.none_here", item_id=ITEM.id, code="fr"):
+        service.dubbing.of_item(ITEM.id, replace(DUB, language="fr"), None, tmp_path / "a.m4a")
+    store_translation(service)
+    entry = service.items.entry(ITEM.id)
     made = service.dubbing.of_item(ITEM.id, DUB, None, tmp_path / "a.m4a")
     assert made.report.lines == 1
     assert [note.code for note in made.report.notes] == ["note.dub_untranslated"]
@@ -118,6 +124,7 @@ def test_a_stored_translation_is_taken(service: Service, tmp_path: Path) -> None
 
 def test_an_order_of_a_dub(service: Service) -> None:
     """It is refused before it is queued where it cannot be carried out."""
+    store_translation(service)
     found = service.dubbing.order(ITEM.id, DUB)
     assert (found.kind, found.suffix, found.language) == ("dub", ".mp4", "de")
     # The picture is kept: none is fetched.

@@ -406,6 +406,23 @@ def test_a_disk_that_fills_up_while_a_dub_is_made(
         assert [path for path in folder.iterdir() if not path.is_symlink()] == []
 
 
+def test_the_share_that_is_done_rises_through_speaking_and_each_run_of_the_mix(
+    made: Made, tmp_path: Path
+) -> None:
+    transcript, dub, target = words(LINES), Dub("de", threads=1), tmp_path / "sound.m4a"
+    shares: list[float] = []
+    make_sound(
+        made.medium, transcript, dub, cast(settings(), transcript, dub), target, target=target,
+        progress=shares.append,
+    )  # fmt: skip
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    begin = next(n for n, share in enumerate(shares) if n >= len(LINES) and share < 1.0)
+    mixed = [(share - shares[begin]) / (1 - shares[begin]) for share in shares[begin:]]
+    # Two runs that measure the loudness, and the one that is kept.
+    for first, last in ((0, 1 / 6), (1 / 6, 2 / 6), (2 / 6, 1)):
+        assert any(first <= share < last for share in mixed), (first, mixed)
+
+
 def test_a_dub_that_is_not_wanted_any_more_ends(made: Made, tmp_path: Path) -> None:
     class Enough(Exception):
         pass
