@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import SkipJsonSchema
 
 from kb.api.context import ApiContext
 from kb.service.catalogue import Sort
@@ -90,12 +89,12 @@ class NewSearch(BaseModel):
 
 
 class SearchChange(BaseModel):
-    """Another name, or other alerts."""
+    """Another name, or other alerts; null, like what is not given, is no change."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: _Name | SkipJsonSchema[None] = None
-    alerts: Literal["off", "new", "followed"] | SkipJsonSchema[None] = None
+    name: _Name | None = None
+    alerts: Literal["off", "new", "followed"] | None = None
 
 
 def router(context: ApiContext) -> APIRouter:

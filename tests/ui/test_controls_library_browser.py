@@ -345,9 +345,9 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
 @pytest.mark.long
 def test_presets_history_and_a_measurement(site: Site) -> None:
     tab = site.opened("?tab=GPU")
-    for key, inside in (("gpu-history", "stVegaLiteChart"), ("gpu-speeds", "stDataFrame")):
-        click(tab.locator(f".st-key-{key} summary"))
-        tab.locator(f'.st-key-{key} [data-testid="{inside}"]').first.wait_for()
+    click(tab.locator(".st-key-gpu-history summary"))
+    tab.locator('.st-key-gpu-history [data-testid="stVegaLiteChart"]').first.wait_for()
+    tab.get_by_label(text("gpu_speeds_table_alt")).first.wait_for()
 
     # A new preset is saved and removed
     pick(tab, text("gpu_preset_choose"), text("gpu_preset_new"))
