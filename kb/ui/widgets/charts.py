@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -28,8 +29,7 @@ def lines(
     alt: str,
 ) -> None:
     """Draw one line per series over the same x values."""
-    import altair  # the import takes 0.25 s, which the other tabs do not need
-
+    altair = _altair()
     rows = [
         {"x": place, "y": value, "series": name}
         for name, values in series.items()
@@ -53,8 +53,7 @@ def bars(
     names: Sequence[str | int], values: Sequence[float], *, x_label: str, y_label: str, alt: str
 ) -> None:
     """Draw one bar per name, in the given order."""
-    import altair
-
+    altair = _altair()
     rows = [{"x": name, "y": value} for name, value in zip(names, values, strict=True)]
     chart = (
         altair.Chart(altair.Data(values=rows))  # type: ignore[no-untyped-call]
@@ -69,8 +68,7 @@ def bars(
 
 def named_bars(names: Sequence[str], values: Sequence[float], *, x_label: str, alt: str) -> None:
     """Draw one bar to the right per name, which stands before it; equal names have bars each."""
-    import altair
-
+    altair = _altair()
     rows = [
         {"place": place, "name": name, "value": value}
         for place, (name, value) in enumerate(zip(names, values, strict=True))
@@ -90,6 +88,16 @@ def named_bars(names: Sequence[str], values: Sequence[float], *, x_label: str, a
         )
     )  # fmt: skip
     _draw(chart, alt, 60 + _BAR_PX * len(rows))
+
+
+def _altair() -> Any:
+    """Return altair, imported here because other tabs do not need its 0.25 s.
+
+    It uses pandas if another thread has begun to import it, whole or not: the import here waits
+    until it is whole.
+    """
+    import_module("pandas")
+    return import_module("altair")
 
 
 def _draw(chart: altair.Chart, alt: str, height: int = _HEIGHT) -> None:
