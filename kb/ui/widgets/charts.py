@@ -93,8 +93,7 @@ def named_bars(names: Sequence[str], values: Sequence[float], *, x_label: str, a
 def _altair() -> Any:
     """Return altair, imported here because other tabs do not need its 0.25 s.
 
-    It uses pandas if another thread has begun to import it, whole or not: the import here waits
-    until it is whole.
+    Altair uses a pandas that another thread is still importing: this import waits for its end.
     """
     import_module("pandas")
     return import_module("altair")
