@@ -71,14 +71,14 @@ class PeakOfChildren:
 
     def _look(self) -> None:
         own = psutil.Process()
-        not_begun = ([], own.cmdline())
+        not_started = ([], own.cmdline())
         while not self._ended.wait(self.EVERY_S):
             for child in own.children(recursive=True):
                 try:
-                    begun = child.cmdline() not in not_begun
+                    started = child.cmdline() not in not_started
                 except psutil.Error:  # it has ended
                     continue
-                found = _resident_mb(child.pid, "VmHWM") if begun else float("nan")
+                found = _resident_mb(child.pid, "VmHWM") if started else float("nan")
                 if not found <= self.mb:  # (also for the first, beside "not a number")
                     self.mb = found if found == found else self.mb
 

@@ -37,7 +37,7 @@ def test_the_player_stays_in_view_and_find_keeps_the_marks(home: Path, tmp_path:
         main = tab.locator('[data-testid="stMain"]')
         main.evaluate(scroll, 5000)
         tab.wait_for_timeout(300)
-        assert not docked.count(), "a player that nobody has used is in the way"
+        assert not docked.count(), "a player that was not used is in the way"
         main.evaluate(scroll, 0)
         tab.locator("video").evaluate("video => { video.muted = true; return video.play(); }")
         main.evaluate(scroll, 5000)
