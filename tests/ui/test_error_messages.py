@@ -75,7 +75,7 @@ def no_model(error: Exception) -> Callable[[], None]:
 ERRORS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "overlap": (
         lambda _: override(find_preset("optimiert"), overlap_s=25.0),
-        "„Overlap, s“ muss kleiner sein als die Hälfte des Chunks (15 s), nicht 25",
+        "„Überlappung, s“ muss kleiner sein als die Hälfte des Chunks (15 s), nicht 25",
         "unter Einstellungen, Dieser Rechner",
     ),
     "batch": (

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from pydantic import SecretStr
 
 from kb.settings import PROJECT_ROOT, Settings
 from kb.transcript import FORMAT_GROUPS, FORMATS
 from kb.ui import i18n
-from kb.ui.i18n import errors
+from kb.ui.i18n import descriptions, errors
 
 
 def test_only_the_tables_of_texts_name_a_language() -> None:
@@ -31,18 +30,42 @@ def test_each_format_says_its_use_in_each_language(language: str) -> None:
     assert {f"export_group_{name}" for name in FORMAT_GROUPS} <= i18n.MESSAGES[language].keys()
 
 
-SECRETS = {
-    str(field.alias): str(field.description)
-    for name, field in Settings.model_fields.items()
-    if field.annotation is SecretStr and name != "yt_api_keys"
+def test_each_setting_has_a_description_in_each_language() -> None:
+    fields = Settings.model_fields
+    assert set(descriptions.BY_LANGUAGE) == set(i18n.LANGUAGES)
+    assert set(descriptions.DE) == set(fields)
+    assert len(descriptions.DE) == sum(len(family.DE) for family in descriptions.FAMILIES)
+    assert set(descriptions.EN_PAGE) <= set(fields)
+    for name, words in descriptions.DE.items():
+        assert words not in ("", fields[name].description), name
+
+
+def test_a_description_names_the_same_settings_in_each_language() -> None:
+    names = re.compile(r"\b(?:KB|ODIN|YT|AWS|OPENAI|GEMINI)_[A-Z_]+")
+    for name, words in descriptions.DE.items():
+        english = descriptions.EN_PAGE.get(name, Settings.model_fields[name].description)
+        assert set(names.findall(words)) == set(names.findall(str(english))), name
+
+
+def test_a_description_of_the_page_names_its_places_instead_of_commands() -> None:
+    """What no page does is named by its command (`test_page_places`)."""
+    for name, field in Settings.model_fields.items():
+        english = descriptions.EN_PAGE.get(name, str(field.description))
+        for words in (english, descriptions.DE[name]):
+            for command in re.findall(r"\bkb ([a-z]+)", words):
+                assert command in COMMANDS_LEFT.get(name, ()), (name, command)
+
+
+# The commands that no page replaces, by the name of the setting.
+COMMANDS_LEFT = {
+    "public_url": {"reindex"},
+    "step_models": {"models"},
+    "speaker_model": {"models"},
+    "voice_profiles": {"voices"},
+    "paid_requests": {"mcp"},
+    "mcp_write": {"mcp"},
+    "api_keys": {"serve"},
 }
-
-
-@pytest.mark.parametrize("alias", SECRETS)
-def test_a_secret_says_its_use_in_each_language(alias: str) -> None:
-    key = f"secret_use_{alias.lower()}"
-    assert i18n.MESSAGES["en"][key] == SECRETS[alias]
-    assert i18n.MESSAGES["de"][key] not in ("", SECRETS[alias])
 
 
 @pytest.mark.parametrize(

@@ -409,8 +409,8 @@ def test_changed_lines_are_marked_and_can_be_put_back(item_id: str) -> None:
 @pytest.mark.parametrize(
     ("lang", "title", "left_out", "command"),
     [
-        ("en", "Who speaks: left out", "The speaker model", "kb models add speakers"),
-        ("de", "Wer spricht: ausgelassen", "Das Sprechermodell", "kb models add speakers"),
+        ("en", "Speakers: left out", "The speaker model", "kb models add speakers"),
+        ("de", "Sprecher: ausgelassen", "Das Sprechermodell", "kb models add speakers"),
     ],
 )
 def test_who_speaks_and_the_steps_are_shown(

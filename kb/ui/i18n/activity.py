@@ -72,7 +72,7 @@ DE: dict[str, str] = {
     "run_listing": "Die Liste wird gelesen …",
     "run_left": "noch {range}",
     "run_range": "{low}–{high}",
-    "run_waits": "Wartet auf einen Worker",
+    "run_waits": "Wartet auf einen Arbeiter",
     "run_starting": "Die Erkennung startet …",
     "run_paused": "Angehalten",
     "run_speed": "ganzer Lauf: {speed}× Echtzeit",

@@ -42,8 +42,8 @@ DE: dict[str, str] = {
     "follow_here_help": "Neue Aufnahmen werden von selbst aufgenommen, mit der Auswahl unten: "
     "Preset, Erkenner, Sprache, Wissensbasen und Filter.",
     "follow_here_past": "Aufnahmen, die es schon gibt",
-    "follow_here_all": "alle aufnehmen",
-    "follow_here_newest": "die neuesten aufnehmen …",
+    "follow_here_all": "alle hinzufügen",
+    "follow_here_newest": "die neuesten hinzufügen …",
     "follow_here_none": "nur neue ab jetzt",
     "follow_here_count": "Wie viele",
     "follow_here_button": "Abonnieren",

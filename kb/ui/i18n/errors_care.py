@@ -92,7 +92,7 @@ DE: dict[str, tuple[str, str]] = {
         "versuchen.",
     ),
     "backup.program_failed": (
-        "{name} ist gescheitert: {reason}.",
+        "{name} ist fehlgeschlagen: {reason}.",
         "Prüfen, ob der Server läuft und ob {name} von der Version des Servers oder neuer ist.",
     ),
     "remove.active": (
@@ -145,7 +145,7 @@ DE: dict[str, tuple[str, str]] = {
         "beiseitelegen und ausführen: kb reindex",
     ),
     "restore.worker_running": (
-        "Ein Worker namens {name!r} läuft an dieser Bibliothek.",
+        "Ein Arbeiter namens {name!r} läuft an dieser Bibliothek.",
         "Ihn und die Oberfläche erst anhalten: kb worker --stop",
     ),
     "restore.damaged": (
@@ -162,8 +162,8 @@ DE: dict[str, tuple[str, str]] = {
         "zurückspielen.",
     ),
     "worker.hung": (
-        "Der Worker {name!r} (Prozess {pid}) antwortet nicht und lässt sich von diesem Konto nicht "
-        "beenden.",
+        "Der Arbeiter {name!r} (Prozess {pid}) antwortet nicht und lässt sich von diesem Konto "
+        "nicht beenden.",
         "Den Prozess {pid} als sein Eigentümer oder als Administrator beenden, dann noch einmal "
         "versuchen.",
     ),

@@ -51,7 +51,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "speakers.none": (
         "Wer in {item_id} spricht, ist noch nicht bekannt.",
-        "Herausfinden, wer spricht: kb enrich {item_id} --steps speakers",
+        "Sprecher finden: kb enrich {item_id} --steps speakers",
     ),
     "speakers.no_name": (
         "{name!r} ist kein Name.",
@@ -160,24 +160,24 @@ DE: dict[str, tuple[str, str]] = {
         "Es wird veröffentlicht, sobald es fertig ist; siehe Reiter Aktivität.",
     ),
     "worker.running": (
-        "Ein Worker namens {name!r} läuft schon an dieser Bibliothek{holder}.",
+        "Ein Arbeiter namens {name!r} läuft schon an dieser Bibliothek{holder}.",
         "Je GPU genügt einer. Für eine zweite GPU einen anderen Namen geben: "
         "KB_EXECUTOR_ID=second kb worker. Den ersten anhalten: kb worker --stop",
     ),
     "worker.name_taken": (
-        "Ein Worker namens {name!r} arbeitet auf einer anderen Maschine: {host}, Prozess {pid}, "
+        "Ein Arbeiter namens {name!r} arbeitet auf einer anderen Maschine: {host}, Prozess {pid}, "
         "letztes Lebenszeichen vor {silent_s} s.",
         "Diesem einen anderen Namen geben: KB_EXECUTOR_ID=second kb worker. Oder den anderen "
         "anhalten: kb worker --stop",
     ),
     "worker.silent_elsewhere": (
-        "Der Worker {name!r} auf {host} (Prozess {pid}) hat diesen Namen und antwortet seit "
+        "Der Arbeiter {name!r} auf {host} (Prozess {pid}) hat diesen Namen und antwortet seit "
         "{silent_s} s nicht; von dieser Maschine aus lässt er sich nicht beenden.",
         "Auf {host}: kb worker --stop, und wenn er bleibt, den Prozess {pid} beenden. Oder hier "
         "einen mit anderem Namen starten: KB_EXECUTOR_ID=second kb worker",
     ),
     "worker.stopping": (
-        "Der Worker hält an.",
+        "Der Arbeiter hält an.",
         "",
     ),
     "item.superseded": (
@@ -205,7 +205,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "item.files_gone": (
         "Die Dateien von {title!r} sind nicht mehr in {home}.",
-        "Zurücklegen, oder noch einmal aufnehmen.",
+        "Zurücklegen, oder noch einmal hinzufügen.",
     ),
     "item.crashes": (
         "Der Prozess der Erkennung ist {crashes} Mal abgestürzt, während er diesen Eintrag las.",
@@ -238,17 +238,17 @@ DE: dict[str, tuple[str, str]] = {
     "library.missing": (
         "Der Bibliotheksordner {home} ist nicht mehr da.",
         "Ihn bald zurückbringen (oder seine Platte anschließen): es geht von selbst "
-        "weiter. Ist er für immer umgezogen, diesen Worker beenden und einen mit "
+        "weiter. Ist er für immer umgezogen, diesen Arbeiter beenden und einen mit "
         "KB_HOME auf dem neuen Ort starten.",
     ),
     "library.missing_too_long": (
-        "Der Bibliotheksordner {home} ist seit {waited_s:.0f} s nicht da: dieser Worker endet.",
+        "Der Bibliotheksordner {home} ist seit {waited_s:.0f} s nicht da: dieser Arbeiter endet.",
         "Ihn zurückbringen, oder KB_HOME auf seinen jetzigen Ort setzen; dann neu "
         "starten: kb worker",
     ),
     "item.unexpected": (
         "{kind}: {reason}",
-        "Das sollte nicht vorkommen; Näheres steht im Protokoll des Workers.",
+        "Das sollte nicht vorkommen; Näheres steht im Protokoll des Arbeiters.",
     ),
     "publish.awaits_steps": (
         "Wird gesendet, wenn die Schritte des Eintrags zu Ende sind: {steps}.",

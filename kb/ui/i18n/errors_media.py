@@ -59,7 +59,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "media.folder": (
         "{path} ist ein Ordner, keine Mediendatei.",
-        "Eine Datei darin nennen, oder den Ordner aufnehmen, um alle zu nehmen.",
+        "Eine Datei darin nennen, oder den Ordner hinzufügen, um alle zu nehmen.",
     ),
     "media.not_regular": (
         "{path} ist keine gewöhnliche Datei.",

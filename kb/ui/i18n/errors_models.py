@@ -145,7 +145,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "model.hub_error": (
         "Modell {name}: der Hub antwortete {status}.",
-        "Das geht vorbei: Worker und Seite versuchen es von selbst noch einmal. " + _LIST,
+        "Das geht vorbei: Arbeiter und Seite versuchen es von selbst noch einmal. " + _LIST,
     ),
     "model.gated": (
         "Modell {name}: der Zugang muss erst auf dem Hub freigegeben werden.",

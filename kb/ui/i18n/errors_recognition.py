@@ -35,7 +35,7 @@ DE: dict[str, tuple[str, str]] = {
         "Noch einmal versuchen.",
     ),
     "recognizer.failed": (
-        "Die Erkennung ist gescheitert: {kind}: {cause}",
+        "Die Erkennung ist fehlgeschlagen: {kind}: {cause}",
         "Noch einmal versuchen; bei gleichem Ergebnis ein anderes Modell oder einen kleineren "
         "Batch versuchen.",
     ),
@@ -54,17 +54,17 @@ DE: dict[str, tuple[str, str]] = {
     "recognizer.temperature": ("Das Modell {model} kennt keine Temperatur.", "Bei 0 lassen."),
     "recognizer.stopped": ("Vor dem Ende abgebrochen; nichts wurde geschrieben.", ""),
     "recognizer.stopped_waiting": ("Vor dem Beginn abgebrochen.", ""),
-    "recognizer.worker_stopping": ("Der Worker hält an.", ""),
+    "recognizer.worker_stopping": ("Der Arbeiter hält an.", ""),
     "line.not_opened": (
-        "Die Leitung zu diesem Worker lässt sich nicht öffnen: {cause}.",
-        "Programme können diesem Worker keine Clips schicken; seine Warteschlange geht weiter.",
+        "Die Leitung zu diesem Arbeiter lässt sich nicht öffnen: {cause}.",
+        "Programme können diesem Arbeiter keine Clips schicken; seine Warteschlange geht weiter.",
     ),
     "line.worker_ended": (
-        "Der Worker ist zu Ende gegangen, bevor der Text da war.",
+        "Der Arbeiter ist zu Ende gegangen, bevor der Text da war.",
         "Versuchen Sie es wieder; siehe logs/worker.log.",
     ),
     "line.no_worker": (
-        "Auf diesem Rechner läuft kein Worker dieser Bibliothek.",
+        "Auf diesem Rechner läuft kein Arbeiter dieser Bibliothek.",
         "Starten Sie einen mit: kb worker",
     ),
     "recognizer.other_model": (

@@ -62,12 +62,12 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "options.stored": (
         "Gespeicherte Optionen eines Laufs, {name}: {problem}.",
-        "Den Eintrag noch einmal einreihen: Reiter Hinzufügen, „Noch einmal verschriften, was "
+        "Den Eintrag noch einmal einreihen: Reiter Hinzufügen, „Noch einmal transkribieren, was "
         "schon in der Bibliothek ist“.",
     ),
     "options.asked": (
         "Die gespeicherten Einstellungen einer Anfrage sind nicht brauchbar: {reason}.",
-        "Den Eintrag noch einmal einreihen: Reiter Hinzufügen, „Noch einmal verschriften, was "
+        "Den Eintrag noch einmal einreihen: Reiter Hinzufügen, „Noch einmal transkribieren, was "
         "schon in der Bibliothek ist“.",
     ),
     "task.lost": (
@@ -75,7 +75,7 @@ DE: dict[str, tuple[str, str]] = {
         "Noch einmal beginnen; was er getan hat, bleibt. Siehe {log}.",
     ),
     "task.unexpected": (
-        "Der Vorgang {name} ist gescheitert: ein unerwarteter Fehler ({kind}).",
+        "Der Vorgang {name} ist fehlgeschlagen: ein unerwarteter Fehler ({kind}).",
         "Siehe {log}.",
     ),
     "worker.still_running": (
@@ -93,11 +93,11 @@ DE: dict[str, tuple[str, str]] = {
         "kb retry KENNUNG…, oder kb retry --failed",
     ),
     "worker.json_here": (
-        "Ein Worker, der hier läuft, hat kein Ergebnis auszugeben.",
+        "Ein Arbeiter, der hier läuft, hat kein Ergebnis auszugeben.",
         "kb worker --detach --json, oder kb worker --stop --json",
     ),
     "worker.not_started": (
-        "Der Worker ist nicht gestartet.",
+        "Der Arbeiter ist nicht gestartet.",
         "Siehe {log}",
     ),
     "publish.local": (
@@ -225,7 +225,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "transcribe.not_one": (
         "{address} nennt nicht genau eine Aufnahme ({count}).",
-        "Alle in die Bibliothek aufnehmen: kb ingest ADRESSE --wait",
+        "Alle zur Bibliothek hinzufügen: kb ingest ADRESSE --wait",
     ),
     "search.local_filters": (
         "--channel, --after, --tag und die anderen Filter wählen Medien der Bibliothek, nicht des "
@@ -302,7 +302,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "review.medium_gone": (
         "Das Medium von {item_id} ist nicht in {folder}.",
-        "Es neben seine Metadaten zurücklegen, oder noch einmal aufnehmen.",
+        "Es neben seine Metadaten zurücklegen, oder noch einmal hinzufügen.",
     ),
     "edit.times_reversed": (
         "Von {start_s:g} s bis {end_s:g} s ist kein Zeitabschnitt.",
@@ -345,7 +345,7 @@ DE: dict[str, tuple[str, str]] = {
         "Ihn dort anhalten.",
     ),
     "worker.ends_at_once": (
-        "Der Worker endet, sobald er gestartet ist.",
+        "Der Arbeiter endet, sobald er gestartet ist.",
         "Siehe {log}, oder im Vordergrund ausführen: kb worker",
     ),
     "page.replaced": (
@@ -395,7 +395,7 @@ DE: dict[str, tuple[str, str]] = {
         "Die API kann an {address} nicht lauschen: {reason}.",
         "Eine andere Adresse angeben: --host, --port",
     ),
-    "api.starting": ("Der Worker der Erkennung startet.", "In ein paar Sekunden noch einmal."),
+    "api.starting": ("Der Arbeiter der Erkennung startet.", "In ein paar Sekunden noch einmal."),
     "webhook.address": (
         "Der Webhook ist keine Adresse im Netz.",
         "Sie sieht aus wie https://hooks.example.org/kb",

@@ -101,7 +101,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "meaning.no_vectors": (
         "Noch keine Aufnahme hat Vektoren von {model}.",
-        "Ein Worker macht sie: kb enrich --all --steps meaning",
+        "Ein Arbeiter macht sie: kb enrich --all --steps meaning",
     ),
     "meaning.damaged": (
         "Die Vektoren von {item_id} sind beschädigt ({reason}).",

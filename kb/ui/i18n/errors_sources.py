@@ -46,7 +46,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "note.being_written": (
         "Wird noch geschrieben und ist ausgelassen: {names}.",
-        "Später noch einmal aufnehmen.",
+        "Später noch einmal hinzufügen.",
     ),
     "note.being_written_followed": (
         "Wird noch geschrieben und ist bis zum nächsten Blick ausgelassen: {names}.",
@@ -57,7 +57,7 @@ DE: dict[str, tuple[str, str]] = {
     "clause.before_day": ("der ersten Seite vor dem {day}", ""),
     "filters.stored": (
         "Gespeicherte Filter, {name}: {problem}.",
-        "Der Quelle noch einmal mit anderen Filtern folgen, oder sie so aufnehmen.",
+        "Der Quelle noch einmal mit anderen Filtern folgen, oder sie so hinzufügen.",
     ),
     # Filters
     "filters.days_reversed": (

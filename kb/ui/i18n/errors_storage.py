@@ -83,7 +83,7 @@ DE: dict[str, tuple[str, str]] = {
         "KB_DATABASE_URL entfernen. Zurück geht es mit: kb move-queue --to ADRESSE",
     ),
     "move.worker_runs": (
-        "Ein Worker läuft: {names}. Die Warteschlange zieht nur um, während keiner läuft.",
+        "Ein Arbeiter läuft: {names}. Die Warteschlange zieht nur um, während keiner läuft.",
         "kb worker --stop, dann noch einmal versuchen.",
     ),
     "move.target_in_use": (
@@ -123,7 +123,7 @@ DE: dict[str, tuple[str, str]] = {
         "KB Ingest auf dieser Maschine aktualisieren.",
     ),
     "database.older_at_work": (
-        "Die Datenbank {location} ist die einer älteren Version von KB Ingest, deren Worker "
+        "Die Datenbank {location} ist die einer älteren Version von KB Ingest, deren Arbeiter "
         "gerade arbeiten: {workers}.",
         "Sie auf ihren Maschinen anhalten (kb worker --stop) und KB Ingest auf allen "
         "aktualisieren; dann noch einmal. Unfertiges geht weiter.",
@@ -155,7 +155,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "library.file_name": (
         "{stem} in {folder} heißt nicht JJJJ-MM-TT_Titel_Videokennung.",
-        "Umbenennen, oder aufnehmen mit: kb ingest DATEI",
+        "Umbenennen, oder hinzufügen mit: kb ingest DATEI",
     ),
     "library.same_item": (
         "{stem} in {folder} ist derselbe Eintrag wie {other} ({item_id}).",

@@ -18,7 +18,7 @@ DE: dict[str, tuple[str, str]] = {
         "kb translate ID --into en --via whisper; in andere Sprachen: --via llm oder local.",
     ),
     "translation.no_recognizer": (
-        "Whisper übersetzt nur in einem Worker.",
+        "Whisper übersetzt nur in einem Arbeiter.",
         "kb translate ID --into en --via whisper --wait",
     ),
     "translation.not_trained": (

@@ -130,7 +130,7 @@ DE: dict[str, str] = {
     "times_in": "Zeiten in {zone}.",
     "days": "{count} Tage",
     "stage_fetch": "holen",
-    "stage_transcribe": "verschriften",
+    "stage_transcribe": "transkribieren",
     "stage_write": "schreiben",
     "stage_publish": "einsortieren",
     "state_queued": "eingereiht",

@@ -308,8 +308,8 @@ DE: dict[str, str] = {
     "found_column_link": "Link",
     "found_link": "öffnen",
     "found_alt": "Gefundene Medien und ihr Zustand in dieser Bibliothek",
-    "found_help": "Alles Neue wird verschriftet. Zeilen ankreuzen, um nur diese zu nehmen.",
-    "found_help_again": "Alles wird verschriftet, auch was schon in der Bibliothek ist. Zeilen "
+    "found_help": "Alles Neue wird transkribiert. Zeilen ankreuzen, um nur diese zu nehmen.",
+    "found_help_again": "Alles wird transkribiert, auch was schon in der Bibliothek ist. Zeilen "
     "ankreuzen, um nur diese zu nehmen.",
     "found_picked": "{count} angekreuzt: nur diese werden genommen.",
     "found_picked_one": "1 angekreuzt: nur dieses wird genommen.",
@@ -327,12 +327,12 @@ DE: dict[str, str] = {
     "kind_web": "Seite",
     "option_preset": "Leistungs-Preset",
     "option_preset_help": "Batch: Fenster, die auf einmal gelesen werden. Chunk: Sekunden einer "
-    "Zeile des Transkripts. Overlap: wo keine Pause einen sauberen Schnitt erlaubt. Workers: "
+    "Zeile des Transkripts. Überlappung: wo keine Pause einen sauberen Schnitt erlaubt. Arbeiter: "
     "Medien, die gleichzeitig vorbereitet werden. Keines verliert Text.",
-    "preset_figures": "Batch {batch} · Chunk {chunk:g} s · Overlap {overlap:g} s · "
-    "{workers} Workers · Zeiten je {timestamps} · {vram:g} GB",
-    "preset_figures_one": "Batch {batch} · Chunk {chunk:g} s · Overlap {overlap:g} s · "
-    "1 Worker · Zeiten je {timestamps} · {vram:g} GB",
+    "preset_figures": "Batch {batch} · Chunk {chunk:g} s · Überlappung {overlap:g} s · "
+    "{workers} Arbeiter · Zeiten je {timestamps} · {vram:g} GB",
+    "preset_figures_one": "Batch {batch} · Chunk {chunk:g} s · Überlappung {overlap:g} s · "
+    "1 Arbeiter · Zeiten je {timestamps} · {vram:g} GB",
     "option_timestamps_segment": "Segment",
     "option_timestamps_word": "Wort",
     "speed_unknown": "Tempo hier: unbekannt, bis es gemessen ist",
@@ -349,9 +349,9 @@ DE: dict[str, str] = {
     "halbiert.",
     "option_chunk_s": "Chunk, s",
     "option_chunk_s_help": "Sekunden einer Zeile des Transkripts.",
-    "option_overlap_s": "Overlap, s",
+    "option_overlap_s": "Überlappung, s",
     "option_overlap_s_help": "Weniger als die Hälfte des Chunks.",
-    "option_workers": "Workers",
+    "option_workers": "Arbeiter",
     "option_workers_help": "Medien, die gleichzeitig vorbereitet werden; von mehreren Läufen gilt "
     "die größte Zahl.",
     "option_timestamps": "Zeiten je",
@@ -380,8 +380,8 @@ DE: dict[str, str] = {
     "nicht durchsuchbar.",
     "option_metadata": "Eigene Felder für ODIN",
     "option_metadata_help": "key=value, mit Komma getrennt; sie gehen mit jedem Dokument mit.",
-    "option_again": "Noch einmal verschriften, was schon in der Bibliothek ist",
-    "option_drop_corrections": "Korrekturen von Hand beim erneuten Verschriften verwerfen",
+    "option_again": "Noch einmal transkribieren, was schon in der Bibliothek ist",
+    "option_drop_corrections": "Korrekturen von Hand beim erneuten Transkribieren verwerfen",
     "option_detect_speech": "Nur die Sprache lesen",
     "option_detect_speech_help": "Sonst wird alles gelesen, auch Musik und Geräusche: für Sprache, "
     "die für Geräusch gehalten wird.",
@@ -431,7 +431,7 @@ DE: dict[str, str] = {
     "plan_count": "**{parts} von {all}**",
     "plan_new": "{count} neue",
     "plan_tried": "{count} wiederholte",
-    "plan_again": "{count} noch einmal verschriftete",
+    "plan_again": "{count} noch einmal transkribierte",
     "plan_credits": "ODIN: etwa {credits} Credits, bei {rate} gesprochenen Wörtern je Minute.",
     "plan_paused": "Es beginnt, wenn die Warteschlange weitergeht: {reason}.",
     "plan_no_worker": "Kein Arbeiter läuft: es beginnt, wenn einer läuft.",
@@ -463,16 +463,16 @@ DE: dict[str, str] = {
     "plan_model_no_disk": "Auf der Platte ist dafür kein Platz.",
     "plan_model_no_memory": "Es passt nicht in den Speicher dieses Rechners: Wählen Sie ein "
     "kleineres Modell.",
-    "start": "Aufnehmen",
-    "start_items": "{count} Medien aufnehmen",
-    "start_items_one": "1 Medium aufnehmen",
-    "start_listing": "Aufnehmen und dabei auflisten",
+    "start": "Hinzufügen",
+    "start_items": "{count} Aufnahmen hinzufügen",
+    "start_items_one": "1 Aufnahme hinzufügen",
+    "start_listing": "Hinzufügen und dabei auflisten",
     "sending": "Wird eingereiht …",
     "skipped_queued": "schon eingereiht",
     "skipped_waiting": "schon eingereiht (wartet)",
     "skipped_paused": "schon eingereiht (pausiert)",
     "skipped_done": "schon in der Bibliothek",
-    "skipped_held": "zur Prüfung zurückgehalten",
+    "skipped_held": "zur Durchsicht zurückgehalten",
     "skipped_duplicate": "doppelt genannt",
     "skipped_removed": "entfernt; die eigene Adresse nimmt es wieder auf",
     "skipped_cancelled": "abgebrochen; die eigene Adresse nimmt es wieder auf",

@@ -45,14 +45,14 @@ DE: dict[str, str] = {
     "models_languages_one": "nur Englisch",
     "models_languages": "{count} Sprachen",
     "models_size": "{size} zu holen",
-    "models_on_disk": "{size} auf diesem Datenträger",
+    "models_on_disk": "{size} auf dieser Platte",
     "models_memory": "{least} bis {most} Speicher",
     "models_no_memory": "passt nicht in den Speicher",
-    "models_no_disk": "kein Platz auf dem Datenträger",
+    "models_no_disk": "kein Platz auf der Platte",
     "models_fetch": "Holen",
     "models_fetch_of": "{name} holen",
     "models_remove": "Entfernen",
-    "models_remove_question": "{name} von diesem Datenträger entfernen ({size})? Ein Lauf, der es "
+    "models_remove_question": "{name} von dieser Platte entfernen ({size})? Ein Lauf, der es "
     "braucht, holt es wieder.",
     "models_removed": "{name} ist entfernt: {size} sind wieder frei.",
     "models_removed_partly": "{name} ist entfernt: {size} sind wieder frei; {left} eines anderen "

@@ -61,7 +61,8 @@ DE: dict[str, str] = {
     "place_export": "„Ausgeben“ auf seiner Seite in der Bibliothek",
     "place_remove": "„Entfernen“ auf seiner Seite in der Bibliothek",
     "place_review": "der Reiter Durchsicht",
-    "place_again": "Reiter Hinzufügen, „Noch einmal verschriften, was schon in der Bibliothek ist“",
+    "place_again": "Reiter Hinzufügen, „Noch einmal transkribieren, was schon in der Bibliothek "
+    "ist“",
     "place_ingest": "der Reiter Hinzufügen",
     "place_publish": "der Reiter Veröffentlichen",
     "place_sync": "der Reiter Veröffentlichen",
@@ -73,7 +74,7 @@ DE: dict[str, str] = {
     "place_calibrate": "„Jetzt messen“ unter Einstellungen, Dieser Rechner",
     "place_enrich": "„Schritte ausführen“ auf seiner Seite in der Bibliothek",
     "place_translate": "„Übersetzen“ auf seiner Seite in der Bibliothek",
-    "place_speakers": "„Wer spricht“ auf seiner Seite in der Bibliothek",
+    "place_speakers": "„Sprecher“ auf seiner Seite in der Bibliothek",
     "place_speak": "„Stimme“ einer Synchronfassung, auf einer Seite der Bibliothek",
     "place_dub": "„Filme, Synchronfassungen und Belege“ auf seiner Seite in der Bibliothek",
     "place_vocabulary": "„Vokabular“ auf der Seite seines Kanals",

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from kb.errors import KBError
 from kb.settings import Settings, env_file
 from kb.ui import access, session
-from kb.ui.i18n import has_text, plural_text, text
+from kb.ui.i18n import descriptions, has_text, plural_text, text
 from kb.ui.tabs.settings import written_to
 from kb.ui.widgets import messages
 
@@ -65,7 +65,8 @@ def matching(words: str) -> dict[str, list[str]]:
 def _searched(group: str, name: str) -> str:
     field = Settings.model_fields[name]
     plain = text(f"plain_{name}") if has_text(f"plain_{name}") else ""
-    return f"{text(f'group_{group}')} {field.alias} {field.description} {plain}".casefold()
+    about = descriptions.description(name)
+    return f"{text(f'group_{group}')} {field.alias} {about} {plain}".casefold()
 
 
 def _is_default(settings: Settings, name: str) -> bool:
@@ -137,7 +138,7 @@ def _about(settings: Settings, name: str, field: FieldInfo) -> None:
     """Draw what a setting does and its default, marked where another value is in force."""
     default = env_value(field.get_default(call_default_factory=True)) or text("settings_empty")
     same = _is_default(settings, name)
-    words = messages.escape_markdown(str(field.description))
+    words = messages.escape_markdown(descriptions.description(name))
     shown = messages.escape_markdown(default)
     said = text("settings_default" if same else "settings_not_default", value=shown)
     st.caption(f"{words} {said}")

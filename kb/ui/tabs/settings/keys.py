@@ -11,7 +11,7 @@ from kb.errors import KBError
 from kb.service.views import ApiKey, KeyStatus
 from kb.settings import Settings, env_file
 from kb.ui import access, session
-from kb.ui.i18n import format_number, has_text, text
+from kb.ui.i18n import descriptions, format_number, text
 from kb.ui.tabs.settings import api_keys, written_to
 from kb.ui.widgets import messages, task_progress
 from kb.ui.widgets.asked_button import asked_button
@@ -150,7 +150,7 @@ def _secrets() -> None:
         changeable = name != "yt_api_keys" and access.may_change(name)
         if isinstance(value, SecretStr) and changeable:
             known = bool(value.get_secret_value())
-            _secret(str(field.alias), str(field.description), known=known)
+            _secret(str(field.alias), descriptions.description(name), known=known)
 
 
 def _secret(alias: str, description: str, *, known: bool) -> None:
@@ -162,9 +162,7 @@ def _secret(alias: str, description: str, *, known: bool) -> None:
         with st.container(gap="xxsmall"):
             color = "green" if known else "gray"
             st.markdown(f"`{alias}` · :{color}[{messages.escape_markdown(state)}]")
-            key = f"secret_use_{alias.lower()}"
-            use = text(key) if has_text(key) else description
-            st.caption(messages.escape_markdown(use))
+            st.caption(messages.escape_markdown(description))
         if fixed:
             return
         with (
