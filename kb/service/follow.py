@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.client import JobQueue, LaneState
 from kb.jobs.queue.item_states import ENDED
 from kb.jobs.queue.step_states import STEP_IN_PROGRESS, WAITING, is_product
 from kb.options import RunOptions
@@ -19,7 +19,28 @@ from kb.service.workers import Workers
 StepListener = Callable[[Mapping[str, int]], None]
 """Called with the number of items of each step that is waited for."""
 
+LaneListener = Callable[[LaneState], None]
+"""Called with a lane whose pause keeps work that is waited for."""
+
 SHORT_WAIT_S = 60.0  # the first retry of a transient error; longer waits are only listed
+
+
+class LaneWatch:
+    """The paused lanes that a wait has met; `tell` gets each reason once."""
+
+    def __init__(self, queue: JobQueue, tell: LaneListener) -> None:
+        self._queue = queue
+        self._tell = tell
+        self._reported: set[tuple[str, str]] = set()
+
+    def look(self) -> None:
+        """Report what is paused now and was not reported before. Raises LibraryError."""
+        for lane in self._queue.lanes():
+            # The sentence of one reason may have figures that change, such as free space.
+            reason = str((lane.problem or {}).get("code", "")) or lane.reason
+            if (lane.name, reason) not in self._reported:
+                self._reported.add((lane.name, reason))
+                self._tell(lane)
 
 
 @dataclass
@@ -38,18 +59,19 @@ class Follow:
         options: RunOptions | None = None,
         on_look: Callable[[], None] = lambda: None,
         on_steps: StepListener = lambda _: None,
+        on_pause: LaneListener = lambda _: None,
     ) -> list[ItemStatus]:
         """Wait until none of the items is queued or running; return the status of each.
 
         The steps that follow their words are waited for too.
 
         A worker is started if none is alive. `listener` is called with every change, `on_look` at
-        every look, `on_steps` as in `wait_for_steps`. Raises LibraryError when no worker stays
-        alive.
+        every look, `on_steps` as in `wait_for_steps`, `on_pause` once for each reason that pauses
+        a lane. Raises LibraryError when no worker stays alive.
         """
         last: dict[str, ItemStatus] = {}
         pending = list(ids)
-        supervisor = WorkerSupervisor()
+        supervisor, lanes = WorkerSupervisor(), LaneWatch(self.queue, on_pause)
         while pending:
             for row in self.queue.rows(pending):
                 status = status_of(row)
@@ -61,9 +83,10 @@ class Follow:
             now = self.queue.database.time()
             if not any(_is_worth_waiting(last[item_id], now) for item_id in pending):
                 break
+            lanes.look()
             supervisor.ensure_running(self, options)
             time.sleep(every_s)
-        self.wait_for_steps(ids, supervisor, every_s, options, on_look, on_steps)
+        self.wait_for_steps(ids, supervisor, every_s, options, on_look, on_steps, lanes=lanes)
         return self.items.with_publications([last[item_id] for item_id in ids if item_id in last])
 
     def wait_for_steps(
@@ -74,20 +97,25 @@ class Follow:
         options: RunOptions | None = None,
         on_look: Callable[[], None] = lambda: None,
         on_steps: StepListener = lambda _: None,
+        on_pause: LaneListener = lambda _: None,
+        lanes: LaneWatch | None = None,
     ) -> None:
         """Wait until no step of these items is queued or running, or waits for a short time.
 
         `on_steps` is called with the number of items of each step that is waited for, once and
-        whenever a number changes. A worker is started if none is alive. Raises LibraryError when
-        no worker stays alive.
+        whenever a number changes, `on_pause` once for each reason that pauses a lane (`lanes` has
+        those that were met before). A worker is started if none is alive. Raises LibraryError
+        when no worker stays alive.
         """
         supervisor = supervisor or WorkerSupervisor()
+        lanes = lanes or LaneWatch(self.queue, on_pause)
         said: Mapping[str, int] = {}
         while counts := self._steps_under_way(ids):
             if counts != said:
                 on_steps(counts)
                 said = counts
             on_look()
+            lanes.look()
             supervisor.ensure_running(self, options)
             time.sleep(every_s)
 

@@ -218,6 +218,8 @@ def restore(
             console.print_note(f"The files that were replaced are in {report.aside}.")
         for problem in problems:
             console.print_warning(problem)
+        if older := service.queue.library_problem():
+            console.print_warning(f"{older.message} {older.hint}")
         console.print_note("A dashboard that is open goes on with what was restored.")
     if problems:
         raise typer.Exit(FAILED)

@@ -12,7 +12,7 @@ import typer
 
 from kb.cli.options import FAILED, ID_HELP, Json, Sure
 from kb.cli.output import console
-from kb.cli.output.items import print_step_problems, status_document
+from kb.cli.output.items import print_pause, print_step_problems, status_document
 from kb.cli.output.language_model import print_estimate
 from kb.cli.output.progress import steps_progress
 from kb.errors import KBError, UsageError
@@ -83,7 +83,7 @@ def enrich(
     item_ids = list(dict.fromkeys(item_id for _, item_id in [*report.queued, *report.under_way]))
     if wait:
         with steps_progress(shown=sys.stderr.isatty()) as on_steps:
-            service.follow.wait_for_steps(item_ids, on_steps=on_steps)
+            service.follow.wait_for_steps(item_ids, on_steps=on_steps, on_pause=print_pause)
     items = service.items.statuses(ids=item_ids) if item_ids else []
     if as_json:
         console.print_json(

@@ -16,6 +16,7 @@ from kb.cli.output.follows import DAYS
 from kb.cli.output.items import (
     fetch_documents,
     print_listings,
+    print_pause,
     print_problems,
     print_report,
     report_document,
@@ -82,22 +83,19 @@ def ingest(
         # The wait includes requested items that were in the queue before. An item that waits for
         # a later time is followed only if that time is near (`Follow.run`).
         ids = [*report.enqueued, *(each.id for each in report.skipped if each.is_pending)]
-        for lane in service.queue.lanes():
-            console.print_note(
-                f"The {lane.name} lane is paused: {lane.reason}. Go on with: kb resume"
-            )
         with ingest_progress(len(ids), shown=sys.stderr.isatty()) as (listener, display):
             items = tuple(
                 service.follow.run(
                     ids, listener, options=options,
                     on_look=lambda: display.show_all(service.models.fetches()),
-                    on_steps=print_steps,
+                    on_steps=print_steps, on_pause=print_pause,
                 )
             )  # fmt: skip
             # Steps of what was there already, which an earlier request may have left.
             service.follow.wait_for_steps(
-                [each.id for each in report.skipped], options=options, on_steps=print_steps
-            )
+                [each.id for each in report.skipped], options=options, on_steps=print_steps,
+                on_pause=print_pause,
+            )  # fmt: skip
         report = replace(report, items=items)
     if as_json:
         console.print_json(report_document(report))
@@ -107,6 +105,8 @@ def ingest(
             console.print_note(
                 "What waits goes on by itself while a worker runs: kb worker --detach"
             )
+        if wait and any(item.state == "paused" for item in items):
+            console.print_note("What is paused goes on with: kb resume ID")
         if report.enqueued and not wait and not service.queue.workers():
             console.print_note("No worker is running. Start one with: kb worker --detach")
     for error in report.refused:

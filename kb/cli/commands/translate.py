@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kb.cli.options import FAILED, ID_HELP, Json
 from kb.cli.output import console
-from kb.cli.output.items import print_step_problems, status_document
+from kb.cli.output.items import print_pause, print_step_problems, status_document
 from kb.cli.output.language_model import print_estimate
 from kb.cli.output.progress import print_steps, share_progress
 from kb.errors import UsageError
@@ -74,6 +74,7 @@ def translate(
             service.follow.wait_for_steps(
                 item_ids,
                 on_steps=print_steps,
+                on_pause=print_pause,
                 on_look=lambda: show_share(_share(service, item_ids)) if shown else None,
             )
     items = service.items.statuses(ids=item_ids) if item_ids else []

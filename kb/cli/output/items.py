@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from kb.cli.output.console import STATE_STYLES, out, print_note
+from kb.cli.output.console import STATE_STYLES, err, out, print_note
 from kb.cli.output.follows import clock_line
 from kb.cli.output.machine import machine_lines
 from kb.cli.output.progress import fetch_line
@@ -23,7 +23,7 @@ from kb.types.sentences import counted
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kb.service.views import CrashLoop, UnmetNeed
+    from kb.service.views import CrashLoop, LaneState, UnmetNeed
 
 
 _FIELDS = tuple(f.name for f in fields(ItemStatus) if f.name != "publications")
@@ -115,14 +115,24 @@ def status_head(service: Service) -> list[Text]:
             lines.append(Text(fetch_line(fetch), style="yellow"))
             if fetch.problem:
                 lines.append(Text(str(fetch.problem.get("error", "")), style="dim"))
-    for lane in service.queue.lanes():
-        until = "" if lane.until > 4e9 else f" until {format_moment(lane.until)}"
-        what = f"The {lane.name} lane is paused"
-        if lane.machine:
-            what = f"Machine {lane.machine} takes no items"
-        lines.append(Text(f"{what}{until}: {lane.reason}", style="yellow"))
+    lines += [Text(lane_text(lane), style="yellow") for lane in service.queue.lanes()]
     lines += [Text(need_line(need), style="yellow") for need in service.unmet_needs()]
     return lines
+
+
+def lane_text(lane: LaneState) -> str:
+    """Return the sentence about a paused lane: until when, why, and the next step."""
+    what = f"The {lane.name} lane is paused"
+    if lane.machine:
+        what = f"Machine {lane.machine} takes no items"
+    until = "" if lane.paused_by_hand else f" until {format_moment(lane.until)}"
+    otherwise = "Go on with: kb resume" if lane.paused_by_hand else "It goes on by itself."
+    return f"{what}{until}: {lane.reason.rstrip('.')}. {lane.hint or otherwise}"
+
+
+def print_pause(lane: LaneState) -> None:
+    """Say that a command waits because a lane is paused, and the next step."""
+    err.print(Text(lane_text(lane), style="yellow"), soft_wrap=True)
 
 
 def need_line(unmet: UnmetNeed) -> str:

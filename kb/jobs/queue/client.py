@@ -75,6 +75,11 @@ class LaneState:
         return self.until >= workflow_ids.FOREVER
 
     @property
+    def hint(self) -> str:
+        """The next step of the reason; empty if it is not known."""
+        return str((self.problem or {}).get("hint", ""))
+
+    @property
     def machine(self) -> str:
         """The worker whose own lane it is; empty for a lane that all share."""
         return self.name.partition(f"{workflow_ids.ITEM_LANE}@")[2]

@@ -19,11 +19,24 @@ from kb.types.clock import SLACK_S, is_future
 
 
 class LanePause(NamedTuple):
-    """A pause: its end (epoch seconds) and its reason, in English and as code and values."""
+    """A pause: its end (epoch seconds) and its reason, in English and as code and values.
+
+    `problem` has the next step of the reason too, as `hint`, if the pause was made with one.
+    """
 
     until: float
     reason: str
     problem: StoredProblem | None = None
+
+    @property
+    def is_by_hand(self) -> bool:
+        """True if it lasts until a person ends it."""
+        return self.until >= FOREVER
+
+    @property
+    def hint(self) -> str:
+        """The next step of the reason; empty if it is not known."""
+        return str((self.problem or {}).get("hint", ""))
 
 
 class LaneStore:
@@ -63,12 +76,19 @@ class LaneStore:
             ]
 
     def pause(
-        self, lane: str, until: float, reason: str, problem: StoredProblem | None = None
+        self,
+        lane: str,
+        until: float,
+        reason: str,
+        problem: StoredProblem | None = None,
+        hint: str = "",
     ) -> None:
         """Pause a lane until a time, unless its present pause ends later.
 
-        A pause that was written in the future is unknown.
+        `hint` is the next step of the reason. A pause that was written in the future is unknown.
         """
+        if problem and hint:
+            problem = {**problem, "hint": hint}
         c = lanes.c
         unknown = sa.and_(c.paused_until < FOREVER, c.updated_at > self.database.time() + SLACK_S)
         ends_earlier = sa.or_(c.paused_until.is_(None), c.paused_until < until)

@@ -57,7 +57,7 @@ def refresh_running(context: WorkerContext) -> None:
         with context.lock:
             # Items that have ended meanwhile are not marked.
             context.cancelled |= cancelled & context.running
-    context.lane_pause = context.find_lane_pause()
+    context.take_pause(context.find_lane_pause())
 
 
 def requeue_due(context: WorkerContext) -> None:
@@ -168,7 +168,7 @@ def watch_room(context: WorkerContext) -> None:
         pause = None
         context.folder_opened_at = time.monotonic()
         log.info("%s can be written to again", context.settings.home)
-    context.lane_pause = pause
+    context.take_pause(pause)
 
 
 def _may_open(context: WorkerContext, pause: LanePause | None) -> bool:

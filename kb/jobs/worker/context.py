@@ -281,7 +281,14 @@ class WorkerContext:
         """Read the pause of the item lane. Raises LibraryError when the database cannot be read."""
         pause = self.find_lane_pause()
         if pause is not None:
-            self.lane_pause = pause
+            self.take_pause(pause)
+
+    def take_pause(self, pause: LanePause | None) -> None:
+        """Go by a pause of the item lane as it was read, or by none; log one by hand once."""
+        by_hand = pause is not None and pause.is_by_hand
+        if by_hand and not (self.lane_pause is not None and self.lane_pause.is_by_hand):
+            log.info("the queue is paused by hand, and no item is started: kb resume")
+        self.lane_pause = pause
 
     @property
     def own_lane(self) -> str:
@@ -306,7 +313,7 @@ class WorkerContext:
         """Let this worker take no items until a time of the database's clock; others go on."""
         self.lane_pause = LanePause(until, reason.message, reason.problem)
         with contextlib.suppress(KBError):
-            self.lanes.pause(self.own_lane, until, reason.message, reason.problem)
+            self.lanes.pause(self.own_lane, until, reason.message, reason.problem, reason.hint)
 
     def is_systemic(self, error: KBError) -> bool:
         """Return whether an error concerns the library or the machine, not one item."""

@@ -70,7 +70,7 @@ class PublishSteps:
         context = self._context
         pause = context.lanes.find_pause(publish_lane(self._sink), context.now())
         if pause is not None:
-            reason = restored(pause.reason, "", pause.problem)
+            reason = restored(pause.reason, pause.hint, pause.problem)
             return self._wait(outbox_entry, pause.until, reason, outbox_entry.attempts)
         if (waits := self._steps_under_way(outbox_entry)) is not None:
             until = outbox_entry.since + context.settings.publish_wait_hours * HOUR_S
@@ -120,7 +120,9 @@ class PublishSteps:
                 until = pause.until  # another publisher has just paused the lane
             else:
                 log.error("%s: %s %s", self._sink, error.message, error.hint)
-                context.lanes.pause(publish_lane(self._sink), until, error.message, error.problem)
+                context.lanes.pause(
+                    publish_lane(self._sink), until, error.message, error.problem, error.hint
+                )
         return self._wait(outbox_entry, until, error, outbox_entry.attempts)
 
     def _retry_or_fail(self, outbox_entry: OutboxEntry, error: KBError) -> str:

@@ -197,7 +197,7 @@ class Worker:
         # Items that a killed worker of this name was running are queued again only now.
         context.items.release(context.executor)
         context.looks.close_open(context.executor)
-        context.lane_pause = context.find_lane_pause()
+        context.take_pause(context.find_lane_pause())
         if not self._library_well():
             self._wait_for_library()
         workflows.install(context, self.steps_class)
