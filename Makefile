@@ -68,9 +68,12 @@ $(VENV)/.docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	@touch $@
 
-# Runs the commands of README and docs as they are written, against a library made of the samples.
+# Runs the commands of README and docs as they are written, against a library made of the samples:
+# half an hour on two idle cores. After MINUTES no page is begun; FROM=PAGE goes on with one.
+MINUTES ?= 90
+FROM ?=
 docs-check: setup
-	$(BIN)/python tools/docs_check.py
+	$(BIN)/python tools/docs_check.py --minutes $(MINUTES) $(if $(FROM),--from $(FROM))
 
 # Writes requirements.lock anew, with the versions that this environment has.
 lock: setup

@@ -1,22 +1,24 @@
 """Run the commands of README and documents as they are written, and report those that fail.
 
-    python tools/docs_check.py [PAGE]...       (make docs-check)
+    python tools/docs_check.py [--from PAGE] [--minutes N] [PAGE]...       (make docs-check)
 
 They run one after the other in a folder with recordings of the names that the documents use, with
 a library that has a talk and a conversation; YouTube, ODIN and the language model are those of the
 tests, on this machine (tests/support/document_stage.py). `ID` is an item of it, `CHANNEL` a
 channel. Servers run until they say that they are ready. Left out, and listed with the reason: what
 needs a model of the hub, another package, or another machine. Nothing outside of a temporary
-folder changes.
+folder changes. A command that fails ends nothing: the end lists all that failed. A pass that takes
+longer than its minutes ends after a page, and says with which page the next one begins.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +55,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 AFTER: Mapping[str, str] = {"kb remove ID": "kb remove --undo ID"}
 LAST = ("files.md", "upkeep.md")  # they put back an older database
 ITEMS: Mapping[str, str] = {"speakers.md": "panel"}
+MINUTES = 90.0  # of a pass; 150 commands, each with a process of its own
 # 1 is the answer of a check that found something: a machine without a card, words in doubt.
 FINDS = re.compile(r"^kb (doctor|transcribe|ingest|verify|sync|evidence)\b")
 
@@ -75,35 +78,79 @@ def good(command: str, ran: Ran) -> bool:
     return bool(fine) and "Traceback" not in ran.said
 
 
-def main(wanted: list[str]) -> int:
-    count, failed, left_out = 0, [], []
+class Pass:
+    """One pass over the pages: what ran, what failed, and what was left out."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.count = 0
+        self.failed: list[str] = []
+        self.left_out: list[str] = []
+
+    def page(self, document: Path) -> None:
+        """Run the commands of a page, with those that its reader has run before."""
+        steps = [*BEFORE.get(document.name, ()), *dict.fromkeys(commands(document))]
+        for command in steps:
+            if why := reason(command):
+                self.left_out.append(f"{document.name}: {command} ({why})")
+            else:
+                self._command(document.name, command)
+
+    def _command(self, page: str, command: str) -> None:
+        for needed in NEEDS.get(command, ()):
+            before = run(self.stage, needed, page)
+            if not good(needed, before):
+                print(f"       before it: {needed}\n  {before.said[-300:]}")
+        began = time.monotonic()
+        ran = run(self.stage, command, page)
+        self.count += 1
+        print(f"{time.monotonic() - began:5.1f} s  {page}: {command}", flush=True)
+        if not good(command, ran):
+            self.failed.append(f"{page}: {command}\n  {ran.code}: {ran.said[-600:]}")
+            print(self.failed[-1], flush=True)
+        if command in AFTER:
+            run(self.stage, AFTER[command], page)
+
+
+def pages(wanted: Collection[str], first: str) -> list[Path]:
+    """Return the pages in the order of a pass, those named by `wanted`, from `first` on."""
+    found = sorted(documents(), key=lambda path: path.name in LAST)
+    names = [path.name for path in found]
+    unknown = {name for name in (*wanted, first) if name} - set(names)
+    if unknown:
+        raise SystemExit(f"No such page: {', '.join(sorted(unknown))}. Pages: {', '.join(names)}")
+    found = found[names.index(first) :] if first else found
+    return [path for path in found if not wanted or path.name in wanted]
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="names of files, such as odin.md")
+    parser.add_argument("--from", dest="first", default="", metavar="PAGE", help="begin with it")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no page after them")
+    given = parser.parse_args(arguments)
+    until = time.monotonic() + given.minutes * 60
+    todo, rest = pages(given.pages, given.first), []
     with tempfile.TemporaryDirectory() as name, Stage(Path(name) / "stage") as stage:
-        for document in sorted(documents(), key=lambda path: path.name in LAST):
-            if wanted and document.name not in wanted:
-                continue
-            steps = [*BEFORE.get(document.name, ()), *dict.fromkeys(commands(document))]
-            for command in steps:
-                if why := reason(command):
-                    left_out.append(f"{document.name}: {command} ({why})")
-                    continue
-                for needed in NEEDS.get(command, ()):
-                    before = run(stage, needed, document.name)
-                    if not good(needed, before):
-                        print(f"       before it: {needed}\n  {before.said[-300:]}")
-                began = time.monotonic()
-                ran = run(stage, command, document.name)
-                count += 1
-                print(f"{time.monotonic() - began:5.1f} s  {document.name}: {command}", flush=True)
-                if not good(command, ran):
-                    failed.append(f"{document.name}: {command}\n  {ran.code}: {ran.said[-600:]}")
-                    print(failed[-1], flush=True)
-                if command in AFTER:
-                    run(stage, AFTER[command], document.name)
-    print("\nLeft out:", *left_out, sep="\n")
-    print(f"\n{count} commands ran, {len(failed)} failed, {len(left_out)} left out.")
-    for each in failed:
-        print(each)
-    return 1 if failed else 0
+        found = Pass(stage)
+        for number, document in enumerate(todo):
+            if time.monotonic() > until:
+                rest = todo[number:]
+                break
+            found.page(document)
+    print("\nLeft out:", *found.left_out, sep="\n")
+    print(
+        f"\n{found.count} commands ran, {len(found.failed)} failed, {len(found.left_out)} left out."
+    )
+    print(*found.failed, sep="\n")
+    if rest:
+        print(
+            f"{given.minutes:g} minutes are over, and {len(rest)} pages are left. Go on with: "
+            f"make docs-check FROM={rest[0].name}"
+        )
+    return 1 if found.failed or rest else 0
 
 
 if __name__ == "__main__":
