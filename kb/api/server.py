@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 from collections.abc import Sequence
 
@@ -16,6 +15,7 @@ from kb.api.listening import address, check_access, listen
 from kb.service.line import Transcriber
 from kb.settings import Settings
 from kb.types.addresses import is_loopback
+from kb.types.end_signals import handle_end_signals
 
 END_S = 2  # for the answers under way
 
@@ -50,11 +50,9 @@ class ApiServer:
         self._thread: threading.Thread | None = None
 
     def run(self, transcriber: Transcriber) -> None:
-        """Serve until Ctrl-C or SIGTERM; called by the main thread."""
+        """Serve until a signal asks for the end (Ctrl-C, SIGTERM); called by the main thread."""
         stop = threading.Event()
-        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last is Windows' Ctrl-Break
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), lambda *_: stop.set())
+        handle_end_signals(lambda *_: stop.set())
         self.begin(transcriber)
         self.start()
         while self._thread is not None and self._thread.is_alive() and not stop.wait(0.2):

@@ -40,6 +40,7 @@ from kb.cli.commands import (
     video,
     worker,
 )
+from kb.cli.ending import EndingSignals
 from kb.cli.options import (
     FAILED,
     INTERRUPTED,
@@ -152,7 +153,9 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
-    code = run(arguments)
+    signals = EndingSignals()
+    signals.listen()
+    code = signals.code(run(arguments))
     # Ctrl-C inside a string that a library executes (the standard library does, on the import of
     # dataclasses) marks the interpreter, which then ends by the signal instead of with this code.
     # The next executed string takes the mark back.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 from starlette.requests import Request
@@ -70,4 +71,5 @@ def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], No
             app, log_level="warning", access_log=False, server_header=False,
             timeout_graceful_shutdown=_END_S,
         )  # fmt: skip
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+        with suppress(KeyboardInterrupt):  # uvicorn ends in order, then sends the signal again
+            asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))

@@ -1,4 +1,4 @@
-"""Ctrl-C while PyAV reads from a Python object.
+"""Ctrl-C and other signals that end a command, while PyAV reads from a Python object.
 
 PyAV calls `read` of such an object from C code that drops a KeyboardInterrupt and takes the call
 for the end of the file: the program would go on, with the sound up to there.
@@ -13,28 +13,32 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from kb.types.end_signals import END_SIGNALS
+
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C take effect at the end of the block, where its exception is not dropped.
+    """Let these signals take effect at the end of the block, where no exception is dropped.
 
     Python calls signal handlers in the main thread only; in another thread nothing is to be done.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    earlier = signal.getsignal(signal.SIGINT)
-    if not callable(earlier):
-        yield
-        return
-    calls: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: calls.append((number, frame)))
+    earlier = {
+        number: handler for number in END_SIGNALS if callable(handler := signal.getsignal(number))
+    }
+    calls: list[tuple[signal.Signals, FrameType | None]] = []
+    for number in earlier:
+        signal.signal(number, lambda sent, frame: calls.append((signal.Signals(sent), frame)))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
         if calls:
-            earlier(*calls[-1])
+            received, frame = calls[-1]
+            earlier[received](received, frame)
 
 
 def packets_of(container: Any) -> Iterator[Any]:

@@ -51,8 +51,10 @@ def serve_assistant(
             lambda address: console.print_note(f"Assistants reach the library at {address}"),
         )  # fmt: skip
         return
+    from kb.cli.ending import end_at_once
     from kb.mcp.server import make_server
 
+    end_at_once()  # the thread that waits for the next line of the input cannot be broken off
     make_server().run("stdio")
 
 

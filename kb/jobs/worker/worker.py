@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -57,6 +56,7 @@ from kb.library.identity import library_missing
 from kb.options import RunOptions
 from kb.settings import Settings
 from kb.sources.looks import Looks
+from kb.types.end_signals import handle_end_signals
 
 log = logging.getLogger(__name__)
 
@@ -306,9 +306,7 @@ class Worker:
             self._stopping.set()
             self._stop.set()
 
-        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last is Windows' Ctrl-Break
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), stop)
+        handle_end_signals(stop)
 
     def _loop(self) -> None:
         context = self._context
