@@ -24,6 +24,8 @@ def mistake(program: Any, words: list[str]) -> str:
         context = program.make_context("kb", list(words))
         while hasattr(context.command, "resolve_command"):
             rest = [*context._protected_args, *context.args]
+            if not rest and context.command.invoke_without_command:
+                return ""
             name, command, rest = context.command.resolve_command(context, rest)
             context = command.make_context(name, rest, parent=context)
     except Exception as error:  # typer brings a parser of its own, with its own errors

@@ -21,13 +21,13 @@ from kb.transcript.passages import passages
 from kb.types import MediaItem
 from tests.support.channel import Site
 from tests.support.commands import run_command
-from tests.support.document_commands import arguments, commands, documents
+from tests.support.document_commands import ROOT, arguments, commands, documents, shown_by
 from tests.support.kept_transcripts import SAMPLES, sample
 
 QUICK = re.compile(
     r"kb (status|search|show|export|follow|unfollow|digest|verify --repair|backup|scan|review|"
     r"retry|remove|mcp|speak --voices|worker --stop|presets|config|list|searches|tag|reindex|"
-    r"ingest|enrich|dismiss|doctor)\b"
+    r"ingest|enrich|dismiss|doctor|logs|clip ID --from 0:|cancel|models$)"
 )
 SLOW = re.compile(
     r"--wait|--watch|--http$|--fetch|large-v3|--to local,odin|--speakers|--speaker-count|--export|"
@@ -81,7 +81,8 @@ def _fill(service: Service, item: MediaItem) -> None:
 
 def quick() -> list[str]:
     """Return the quick commands of all pages, each once."""
-    every = (command for page in documents() for command in commands(page))
+    every = [command for page in documents() for command in commands(page)]
+    every += [each for _, found in shown_by(ROOT / "docs" / "acceptance.md") for each in found]
     return list(dict.fromkeys(c for c in every if QUICK.match(c) and not SLOW.search(c)))
 
 

@@ -32,6 +32,22 @@ def commands(document: Path) -> Iterator[str]:
                     yield words
 
 
+def shown_by(document: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each row of tables whose last column is `shown by`, with the code spans of that cell.
+
+    A `|` inside of a code span is none of the table's.
+    """
+    inside = False
+    for line in document.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        if not line.startswith("|"):
+            inside = False
+        elif cells[-1] == "shown by":
+            inside = True
+        elif inside and not line.startswith("|--"):
+            yield line, re.findall(r"`([^`]+)`", cells[-1])
+
+
 def arguments(command: str) -> list[str]:
     """Return the arguments of a command, up to a pipe or a redirection of the shell."""
     words = shlex.split(command)[1:]

@@ -7,11 +7,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kb import storage
 from kb.options import RunOptions
 from kb.settings import Settings, python_command
+
+LOG_BYTES = 10_000_000  # a larger log is put aside at the next start
+
+
+def _begin_anew(log_file: Path) -> None:
+    """Put a large log aside as its one earlier file; one that another process holds goes on."""
+    with suppress(OSError):
+        if log_file.stat().st_size > LOG_BYTES:
+            log_file.replace(log_file.with_name(f"{log_file.name}.1"))
 
 
 def start_detached(
@@ -23,8 +33,8 @@ def start_detached(
     """Start a process that outlives this one and its terminal; return its pid.
 
     It gets this process's environment with `KB_HOME` of the settings and the values of
-    `environment`, and appends its output to `log_file`. Raises LibraryError when it cannot be
-    started or the log file cannot be written.
+    `environment`, and appends its output to `log_file`, which begins anew when it is large.
+    Raises LibraryError when it cannot be started or the log file cannot be written.
     """
     # The settings of this process (above all KB_HOME) must be those of the new one.
     variables = {**os.environ, "KB_HOME": str(settings.home), **(environment or {})}
@@ -34,6 +44,7 @@ def start_detached(
         apart = {"creationflags": detached}
     try:
         log_file.parent.mkdir(parents=True, exist_ok=True)
+        _begin_anew(log_file)
         with log_file.open("ab") as output:
             process = subprocess.Popen(
                 list(command),
