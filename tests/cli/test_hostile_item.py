@@ -361,20 +361,15 @@ def test_tables_of_the_page_hold_no_formula_and_no_foreign_link(library: str) ->
     assert "=" in Service().items.entry(library).item.channel
     app = page(tab="Library")
     assert rows_of(app)  # a list of our own: every cell is a text of the page, never markup
-    for frame in app.dataframe:
-        for column in frame.value:
-            for cell in frame.value[column]:
-                if isinstance(cell, str):
-                    assert cell == spreadsheet_cell(cell), column
-                    assert problems(cell) == [], column
+    assert not app.dataframe
     for element in (*app.markdown, *app.caption, *app.error, *app.warning):
         assert problems(element.value) == []
 
 
-def test_every_table_of_the_page_is_guarded() -> None:
-    """Tables are drawn by one function, so that a new one has the guard too."""
+def test_no_table_of_the_page_offers_a_download() -> None:
+    """Streamlit's tables are downloaded as CSV: there, a cell could be a formula."""
     folder = Path(console.__file__).parents[2] / "ui"
     uses = [
         path.name for path in folder.rglob("*.py") if "st.dataframe(" in path.read_text("utf-8")
     ]
-    assert uses == ["tables.py"]
+    assert uses == []

@@ -18,7 +18,7 @@ from kb.settings import Settings, get_settings
 from kb.ui.i18n import text
 from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.browser import press
-from tests.support.library_pages import HARBOUR, add_item, page, page_text
+from tests.support.library_pages import HARBOUR, add_item, page, page_text, rows_of
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_project_key_and_secret_are_set_on_one_card(
     add_item()
     app = page(tab="Publish")
     assert text("knowledge_not_set") in page_text(app)
-    assert "The harbour in winter" in str(app.dataframe[0].value)
+    assert [row["title"] for row in rows_of(app)] == ["The harbour in winter"]
     assert not [button for button in app.button if button.key == "plan"]
     project = get_settings().odin_project_id
     field(app, "odin_project_id").set_value("another-project")
@@ -82,7 +82,7 @@ def test_a_changed_text_is_changed_and_not_up_to_date(home: Path, tmp_path: Path
             add_item(change=lambda made: replace(made, segments=made.segments[:-1]))
             app = page(tab="Publish")
         assert (figure(app, "knowledge_in_step"), figure(app, "knowledge_changed")) == ("0", "1")
-        assert text("published_changed") in str(app.dataframe[0].value)
+        assert text("published_changed") in rows_of(app)[0]["state"]
         assert text("knowledge_send_all", count="1") in [button.label for button in app.button]
 
 

@@ -36,6 +36,7 @@ PLACES = {
     "On another: kb worker --stop, and if it stays, end process 7.": None,
     "Fetch it again: kb models pull org/name --again; or": None,
     "Put an earlier copy in its place: kb restore": None,
+    "Put the right file back (kb verify --repair takes it from its source).": None,
 }  # fmt: skip
 
 

@@ -65,4 +65,4 @@ BY_LANGUAGE: dict[str, dict[str, str]] = {"en": EN_PAGE, "de": DE}
 def description(name: str) -> str:
     """Return the description of a setting, by the name of its field."""
     english = str(Settings.model_fields[name].description)
-    return BY_LANGUAGE[language()].get(name, english)
+    return BY_LANGUAGE[language()].get(name, english).replace("`", "")

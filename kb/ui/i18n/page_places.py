@@ -91,7 +91,7 @@ _NAMES = "|".join(sorted(NAMES))
 _COMMAND = re.compile(
     r"(?P<before>KB_\w+=\S+ )?`?\bkb (?P<name>" + _NAMES + r")\b"
     r"(?P<rest>(?: (?:add NAME|list|check"
-    r"|--(?:again|all|stop|accept|failed|undo|list|renew|send|help|versions|keep|retry|wait|voices)\b"
+    r"|--(?:again|all|stop|accept|failed|undo|list|renew|send|help|versions|keep|retry|wait|voices|repair)\b"
     r"|--[a-z-]+ \w+=(?:\"[^\"]*\"|'[^']*')"
     r"|--[a-z-]+ [^\s,;.)`]+(?:,[^\s,;.)`]+)*"
     r"|\[?[A-ZÄÖÜ]{2,}[A-ZÄÖÜ_|]*\]?…?|…|\.\.\."
@@ -106,7 +106,7 @@ def with_places(hint: str, text: Callable[[str], str]) -> str:
     def place(found: re.Match[str]) -> str:
         name, rest = found["name"], found["rest"]
         # For another process or machine: no button of this page does it.
-        if found["before"] or (name == "worker" and rest) or "--undo" in rest:
+        if found["before"] or (name == "worker" and rest) or re.search("--(undo|repair)", rest):
             return found[0]
         again = name in ("ingest", "review") and ("--again" in rest or "--retry" in rest)
         return text("place_again" if again else f"place_{name}")

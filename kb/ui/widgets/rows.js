@@ -97,7 +97,7 @@ function drawHead(list) {
     list.every.type = "checkbox";
     list.every.setAttribute("aria-label", data.texts.select_all);
     list.every.addEventListener("change", () => chooseAll(list, list.every.checked));
-    cell.append(list.every);
+    cell.append(list.every, make("span", "unseen", data.texts.select));
     head.append(cell);
   }
   for (const column of data.columns) {
@@ -115,7 +115,7 @@ function drawHead(list) {
   }
   const last = make("div", "");
   last.setAttribute("role", "columnheader");
-  last.setAttribute("aria-label", data.texts.menu);
+  last.append(make("span", "unseen", data.texts.menu));
   head.append(last);
 }
 

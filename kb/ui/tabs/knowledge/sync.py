@@ -11,7 +11,8 @@ from kb.errors import restored
 from kb.service.tasks import Task
 from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.widgets import messages, task_progress
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.widgets.read_list import read_list
+from kb.ui.widgets.rows import Cell, Column
 
 _PRUNE = "prune"
 
@@ -59,25 +60,18 @@ def _plan(task: Task, *, busy: bool) -> None:
         for kind, count in found["counts"].items():
             if count:
                 st.metric(text(f"kind_{kind}"), format_number(count), border=True, width="content")
-    column = st.column_config
-    guarded_table(
-        {
-            "kind": [text(f"kind_{step['kind']}") for step in steps],
-            "title": [step["title"] or step["item_id"] for step in steps],
-            "documents": [step["documents"] for step in steps],
-            "words": [step["words"] for step in steps],
-            "detail": [step["detail"] for step in steps],
-        },
-        key="plan-steps",
-        height=min(38 + 35 * len(steps), 420),
-        column_config={
-            "kind": column.TextColumn(text("knowledge_kind")),
-            "title": column.TextColumn(text("knowledge_column_title"), width="medium"),
-            "documents": column.NumberColumn(text("knowledge_documents"), width="small"),
-            "words": column.NumberColumn(text("knowledge_words"), format="localized"),
-            "detail": column.TextColumn(text("knowledge_detail")),
-        },
-        alt=text("knowledge_plan_alt"),
+    read_list(
+        "plan-steps",
+        [
+            Column("title", text("knowledge_column_title"), "minmax(10rem, 3fr)"),
+            Column("kind", text("knowledge_kind"), "minmax(7rem, 1fr)"),
+            Column("documents", text("knowledge_documents"), "7rem", end=True),
+            Column("words", text("knowledge_words"), "6rem", end=True, minor=True),
+            Column("detail", text("knowledge_detail"), "minmax(6rem, 2fr)", minor=True),
+        ],
+        [_step(step) for step in steps],
+        label=text("knowledge_plan_alt"),
+        texts=[step["detail"] or "" for step in steps],
     )
     st.markdown(
         text(
@@ -100,6 +94,17 @@ def _plan(task: Task, *, busy: bool) -> None:
         args=("sync", {"prune": prune}),
         disabled=busy or not todo,
     )
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, str | Cell]:
+    kind = step["kind"]
+    return {
+        "title": step["title"] or step["item_id"],
+        "kind": Cell(text(f"kind_{kind}"), "bad" if kind == "failed" else ""),
+        "documents": format_number(step["documents"]),
+        "words": format_number(step["words"]),
+        "detail": step["detail"] or "",
+    }
 
 
 def _sync_result(task: Task) -> None:

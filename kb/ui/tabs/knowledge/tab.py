@@ -27,14 +27,15 @@ from kb.service.views import (
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.knowledge import ask, ask_library, connection, sync, upload
-from kb.ui.widgets import messages, row_selection
+from kb.ui.widgets import messages
 from kb.ui.widgets.asked_button import ASKED_FROM, asked_button
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
 NOT_SENT = "missing"
 REFRESH_S = 2.0
 
-_TABLE, _ONLY = "knowledge_items", "knowledge_only"
+_LIST, _ONLY = "published", "knowledge_only"
+_SHOWN = 10
 _FLASH_KEY = "knowledge"
 
 # Groups of states that the page counts, in its order.
@@ -46,6 +47,10 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("knowledge_failed", (FAILED,)),
     ("knowledge_held", (HELD,)),
 )
+_TONES: dict[str, Tone] = {
+    SYNCED: "good", FAILED: "bad", HELD: "warn", CHANGED: "warn", NOT_SENT: "quiet",
+    CANCELLED: "quiet",
+}  # fmt: skip
 
 
 def render() -> None:
@@ -111,7 +116,7 @@ def _item_states(ready: bool) -> None:
             st.metric(text(kind), format_number(counts[kind]), border=True, width="content")
     only = _select_state(counts)
     shown = [(e, s) for e, s in states if only in ("", kind_of(s))]
-    chosen = _table(shown, found, selectable=ready)
+    chosen = _list(shown, found, ready=ready)
     if ready:
         _buttons(states, chosen)
 
@@ -145,53 +150,65 @@ def _select_state(counts: Counter[str]) -> str:
         key=_ONLY,
         label_visibility="collapsed",
         persist_state="session",
+        on_change=RowList(_LIST).to_top,
     )
     return str(chosen or "")
 
 
-def _table(
-    shown: Sequence[tuple[LibraryEntry, str]], found: dict[str, OutboxEntry], *, selectable: bool
+def _list(
+    shown: Sequence[tuple[LibraryEntry, str]], found: dict[str, OutboxEntry], *, ready: bool
 ) -> list[str]:
-    """Draw the items; return the ids of the ticked ones."""
-    ids = [entry.item.id for entry, _ in shown]
-    waits = [found[i].due_at if i in found else None for i in ids]
-    columns: dict[str, list[object]] = {
-        "title": [entry.item.title for entry, _ in shown],
-        "state": [
-            f"{messages.PUBLISHED_SIGNS.get(s, '…')} {messages.published(s)}" for _, s in shown
-        ],
-        "words": [entry.word_count for entry, _ in shown],
-        "since": [messages.format_datetime(until) if until else "" for until in waits],
-        "error": [
-            error_messages.translate_stored(found[i]).message if i in found else "" for i in ids
-        ],
-    }
-    for name in ("since", "error"):
-        if not any(columns[name]):
-            del columns[name]
-    key = row_selection.key_for_rows(
-        _TABLE, ids
-    )  # ticks are positions: with other rows they would select others
-    column = st.column_config
-    options = {"on_select": "rerun", "selection_mode": "multi-row"} if selectable else {}
-    guarded_table(
+    """Draw the items; return the ids of the selected ones among them."""
+    rows = RowList(_LIST)
+    if rows.offset >= len(shown):
+        rows.to_top()
+    outbox = [found.get(entry.item.id) for entry, _ in shown]
+    columns = [
+        Column("title", text("knowledge_column_title"), "minmax(12rem, 3fr)"),
+        Column("state", text("knowledge_column_state"), "minmax(8rem, 1fr)"),
+        Column("words", text("knowledge_words"), "6rem", end=True),
+    ]
+    if any(each is not None and each.due_at for each in outbox):
+        columns.append(Column("since", text("knowledge_column_since"), "9rem", minor=True))
+    if any(each is not None and each.error for each in outbox):
+        error = text("knowledge_column_error")
+        columns.append(Column("error", error, "minmax(8rem, 3fr)", minor=True))
+    window = slice(rows.offset, rows.offset + rows.limit)
+    rows.draw(
         columns,
-        key=key,
-        height=min(38 + 35 * max(1, len(ids)), 420),
-        column_config={
-            "title": column.TextColumn(text("knowledge_column_title"), width="medium"),
-            "state": column.TextColumn(text("knowledge_column_state")),
-            "words": column.NumberColumn(text("knowledge_words"), format="localized"),
-            "since": column.TextColumn(text("knowledge_column_since")),
-            "error": column.TextColumn(text("knowledge_column_error"), width="large"),
-        },
-        alt=text("knowledge_items_alt"),
-        **options,
+        [
+            _row(entry, state, each, ready=ready)
+            for (entry, state), each in zip(shown[window], outbox[window], strict=True)
+        ],
+        len(shown),
+        label=text("knowledge_items_alt"),
+        menu={"open": text("queue_open"), "send": text("published_publish")},
+        on_act=_on_act,
+        selectable=ready,
+        shown=_SHOWN,
     )
-    if not selectable:
-        return []
-    rows = st.session_state[key].selection.rows if key in st.session_state else []
-    return [ids[row] for row in rows if row < len(ids)]
+    ids = {entry.item.id for entry, _ in shown}
+    return [item_id for item_id in rows.selected if item_id in ids] if ready else []
+
+
+def _row(entry: LibraryEntry, state: str, sent: OutboxEntry | None, *, ready: bool) -> Row:
+    sign = messages.PUBLISHED_SIGNS.get(state, "…")
+    cells: dict[str, str | Cell] = {
+        "title": entry.item.title,
+        "state": Cell(f"{sign} {messages.published(state)}", _TONES.get(state, "")),
+        "words": "" if entry.word_count is None else format_number(entry.word_count),
+        "since": messages.format_datetime(sent.due_at) if sent and sent.due_at else "",
+        "error": error_messages.translate_stored(sent).message if sent and sent.error else "",
+    }
+    may_send = ready and entry.state != "held"
+    return Row(entry.item.id, cells, menu=("open", "send") if may_send else ("open",))
+
+
+def _on_act(name: str, ids: list[str]) -> None:
+    if ids and name == "open":
+        session.open_item(ids[0])
+    elif ids and name == "send":
+        _send(ids[:1])
 
 
 def _buttons(states: Sequence[tuple[LibraryEntry, str]], chosen: Sequence[str]) -> None:

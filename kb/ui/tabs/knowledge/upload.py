@@ -14,7 +14,8 @@ from kb.service.tasks import Task
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.widgets.read_list import read_list
+from kb.ui.widgets.rows import Cell, Column
 
 _FOLDER, _META, _FLASH_KEY = "upload_folder", "upload_meta", "upload"
 _MAX_FILES_CHECKED = 2_000  # files: a search of a whole disk must not delay the page
@@ -99,20 +100,24 @@ def _upload_result(task: Task) -> None:
         failed=format_number(len(failed)),
     )
     (st.warning if failed else st.success)(words)
-    guarded_table(
-        {
-            "file": [Path(file["path"]).name for file in files],
-            "state": [messages.published(file["status"]) for file in files],
-            "error": [_file_error(file) for file in files],
-        },
-        key="uploaded",
-        height=min(38 + 35 * len(files), 300),
-        column_config={
-            "file": st.column_config.TextColumn(text("knowledge_file"), width="large"),
-            "state": st.column_config.TextColumn(text("knowledge_state")),
-            "error": st.column_config.TextColumn(text("knowledge_column_error"), width="large"),
-        },
-        alt=text("knowledge_files_alt"),
+    errors = [_file_error(file) for file in files]
+    read_list(
+        "uploaded",
+        [
+            Column("file", text("knowledge_file"), "minmax(10rem, 2fr)"),
+            Column("state", text("knowledge_state"), "minmax(7rem, 1fr)"),
+            Column("error", text("knowledge_column_error"), "minmax(8rem, 3fr)", minor=True),
+        ],
+        [
+            {
+                "file": Path(file["path"]).name,
+                "state": Cell(messages.published(file["status"]), "bad" if error else ""),
+                "error": error,
+            }
+            for file, error in zip(files, errors, strict=True)
+        ],
+        label=text("knowledge_files_alt"),
+        texts=errors,
     )
 
 

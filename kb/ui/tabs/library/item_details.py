@@ -28,7 +28,8 @@ from kb.ui.tabs.library.panels import (
 )
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.widgets.read_list import read_list
+from kb.ui.widgets.rows import Column
 
 
 def render(
@@ -112,25 +113,31 @@ def _quality_table(transcript: Transcript) -> None:
         return
     with st.expander(f"{text('ledger')} ({format_number(len(windows))})"):
         st.caption(text("ledger_help"))
-        guarded_table(
-            {
-                "time": [
-                    f"{format_timestamp(w.start_s)} – {format_timestamp(w.end_s)}" for w in windows
-                ],
-                "signs": [
-                    ", ".join(dict.fromkeys(flag_label(s.name) for s in w.flags)) for w in windows
-                ],
-                "how": [w.attempts[w.chosen].method if w.attempts else "" for w in windows],
-                "readings": ["\n".join(_attempt_text(w, n) for n in range(len(w.attempts)))
-                             for w in windows],
-            },
-            key="ledger",
-            column_config={
-                name: st.column_config.TextColumn(text(f"ledger_{name}"))
-                for name in ("time", "signs", "how", "readings")
-            },
-            alt=text("ledger_alt"),
-        )  # fmt: skip
+        read_list(
+            "ledger",
+            [
+                Column("time", text("ledger_time"), "minmax(7rem, 1fr)"),
+                Column("signs", text("ledger_signs"), "minmax(8rem, 2fr)"),
+                Column("how", text("ledger_how"), "minmax(6rem, 1fr)", minor=True),
+                Column("readings", text("ledger_readings"), "minmax(8rem, 4fr)", minor=True),
+            ],
+            [_window_cells(window) for window in windows],
+            label=text("ledger_alt"),
+            texts=[_readings(window) for window in windows],
+        )
+
+
+def _window_cells(window: WindowReport) -> dict[str, str]:
+    return {
+        "time": f"{format_timestamp(window.start_s)} – {format_timestamp(window.end_s)}",
+        "signs": ", ".join(dict.fromkeys(flag_label(sign.name) for sign in window.flags)),
+        "how": window.attempts[window.chosen].method if window.attempts else "",
+        "readings": _readings(window),
+    }
+
+
+def _readings(window: WindowReport) -> str:
+    return "\n".join(_attempt_text(window, number) for number in range(len(window.attempts)))
 
 
 def _attempt_text(window: WindowReport, place: int) -> str:

@@ -8,10 +8,14 @@ from typing import Any
 
 import streamlit as st
 
+from kb.errors import restored
 from kb.ui import session
-from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.widgets.read_list import read_list
+from kb.ui.widgets.rows import Cell, Column, Tone
+
+_TONES: dict[str, Tone] = {"mended": "good", "note": "quiet", "fault": "bad"}
 
 
 def render() -> None:
@@ -49,27 +53,37 @@ def _verified(found: Mapping[str, Any], when: str) -> None:
     else:
         st.error(f"{words} {plural_text('care_faults', found['faults'])}")
     if findings := found["findings"]:
-        column = st.column_config
-        guarded_table(
-            {
-                "state": [_state(each) for each in findings],
-                "subject": [each["subject"] for each in findings],
-                "detail": [" ".join((each["detail"], each["hint"])).strip() for each in findings],
-            },
-            key="care-findings",
-            height=min(38 + 35 * len(findings), 420),
-            column_config={
-                "state": column.TextColumn(text("knowledge_state"), width="small"),
-                "subject": column.TextColumn(text("care_subject"), width="medium"),
-                "detail": column.TextColumn(text("knowledge_detail"), width="large"),
-            },
-            alt=text("care_findings_alt"),
+        read_list(
+            "care-findings",
+            [
+                Column("subject", text("care_subject"), "minmax(10rem, 2fr)"),
+                Column("state", text("knowledge_state"), "6rem"),
+                Column("detail", text("knowledge_detail"), "minmax(10rem, 4fr)", minor=True),
+            ],
+            [
+                {
+                    "subject": each["subject"],
+                    "state": Cell(_state(each), _TONES[_kind(each)]),
+                    "detail": each["detail"],
+                }
+                for each in findings
+            ],
+            label=text("care_findings_alt"),
+            texts=[_whole(each) for each in findings],
         )
 
 
+def _whole(finding: Mapping[str, Any]) -> str:
+    problem = restored(str(finding["detail"]), str(finding["hint"]))
+    return " ".join(filter(None, error_messages.translate_error(problem)))
+
+
+def _kind(finding: Mapping[str, Any]) -> str:
+    return "mended" if finding["mended"] else "note" if finding["note"] else "fault"
+
+
 def _state(finding: Mapping[str, Any]) -> str:
-    kind = "mended" if finding["mended"] else "note" if finding["note"] else "fault"
-    return text(f"care_is_{kind}")
+    return text(f"care_is_{_kind(finding)}")
 
 
 def _backed_up(made: Mapping[str, Any], when: str) -> None:

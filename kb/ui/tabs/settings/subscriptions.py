@@ -10,16 +10,17 @@ import streamlit as st
 from kb.errors import KBError, UsageError, restored
 from kb.options import OPTIONS, SOURCE_OPTIONS, as_typed, chosen
 from kb.service.follows import FollowState
-from kb.service.views import Subscription
+from kb.service.views import Look, Subscription
 from kb.ui import session
-from kb.ui.i18n import error_messages, text
+from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.tabs.ingest.filters_form import FiltersForm
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.tabs.settings import follow_texts
 from kb.ui.widgets import messages
 from kb.ui.widgets.asked_button import asked_button
 from kb.ui.widgets.clock_note import show_clock, zone_note
-from kb.ui.widgets.tables import guarded_table
+from kb.ui.widgets.read_list import read_list
+from kb.ui.widgets.rows import Cell, Column, Tone
 
 _NEW, _EVERY = "follow_new", "follow_every"
 _OPTIONS_FORM = "follow_run"
@@ -34,6 +35,10 @@ _DAYS = 7  # of the line about activity
 _MISSING_SHOWN = 3
 _HOUR_S = 3600.0
 _CHOICES = (1, 3, 6, 12, 24, 168)
+_LOOK_TONES: dict[str, Tone] = {
+    "succeeded": "good", "failed": "bad", "waiting": "warn", "interrupted": "warn",
+    "running": "live",
+}  # fmt: skip
 
 
 def render() -> None:
@@ -253,24 +258,41 @@ def _history(followed: Sequence[FollowState]) -> None:
         if not looks:
             st.info(text("follow_history_none"))
             return
-        guarded_table(
-            {
-                text("look_started"): [messages.format_past(e.started_at) for e in looks],
-                text("look_kind"): [text(f"look_{each.kind}") for each in looks],
-                text("look_outcome"): [text(f"look_{each.outcome or 'running'}") for each in looks],
-                text("look_read"): [each.listed for each in looks],
-                text("look_queued"): [each.queued for each in looks],
-                text("look_filtered"): [each.filtered for each in looks],
-                text("look_closed"): [each.unavailable for each in looks],
-                text("look_units"): [each.units for each in looks],
-                text("look_error"): [
-                    error_messages.translate_error(restored(e.error, problem=e.problem))[0]
-                    if e.error
-                    else ""
-                    for e in looks
-                ],
-            }
+        numbers = ("read", "queued", "filtered", "closed", "units")
+        read_list(
+            "looks",
+            [
+                Column("started", text("look_started"), "minmax(7rem, 1fr)"),
+                Column("kind", text("look_kind"), "5rem", minor=True),
+                Column("outcome", text("look_outcome"), "minmax(6rem, 1fr)"),
+                *(Column(name, text(f"look_{name}"), "5.5rem", end=True) for name in numbers),
+                Column("error", text("look_error"), "minmax(6rem, 2fr)", minor=True),
+            ],
+            [_look(each) for each in looks],
+            label=text("follow_history"),
+            texts=[_cause(each) for each in looks],
         )
+
+
+def _look(look: Look) -> dict[str, str | Cell]:
+    outcome = look.outcome or "running"
+    numbers = {
+        "read": look.listed, "queued": look.queued, "filtered": look.filtered,
+        "closed": look.unavailable, "units": look.units,
+    }  # fmt: skip
+    return {
+        "started": messages.format_past(look.started_at),
+        "kind": text(f"look_{look.kind}"),
+        "outcome": Cell(text(f"look_{outcome}"), _LOOK_TONES.get(outcome, "")),
+        **{name: format_number(number) for name, number in numbers.items()},
+        "error": _cause(look),
+    }
+
+
+def _cause(look: Look) -> str:
+    if not look.error:
+        return ""
+    return error_messages.translate_error(restored(look.error, problem=look.problem)).message
 
 
 def _form() -> None:
