@@ -69,7 +69,7 @@ $(VENV)/.docs: $(STAMP)
 	@touch $@
 
 # Runs the commands of README and docs as they are written, against a library made of the samples:
-# half an hour on two idle cores. After MINUTES no page is begun; FROM=PAGE goes on with one.
+# all that fail are listed at the end. After MINUTES no page is begun; FROM=PAGE goes on with one.
 MINUTES ?= 90
 FROM ?=
 docs-check: setup

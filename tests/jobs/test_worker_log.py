@@ -1,4 +1,4 @@
-"""The log of detached processes begins anew when it is large; one earlier file is kept."""
+"""The log of detached processes begins again when it is large; one earlier file is kept."""
 
 from __future__ import annotations
 

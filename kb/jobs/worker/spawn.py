@@ -33,7 +33,7 @@ def start_detached(
     """Start a process that outlives this one and its terminal; return its pid.
 
     It gets this process's environment with `KB_HOME` of the settings and the values of
-    `environment`, and appends its output to `log_file`, which begins anew when it is large.
+    `environment`, and appends its output to `log_file`, which begins again when it is large.
     Raises LibraryError when it cannot be started or the log file cannot be written.
     """
     # The settings of this process (above all KB_HOME) must be those of the new one.
