@@ -27,7 +27,7 @@ from kb.settings import Settings
 from kb.types import Transcript
 
 _BYTES_PER_S = 70_000  # of the voice while a dub is made, and of its sound
-_SOUND = 0.9  # the share of the work until the sound is there
+SOUND_SHARE = 0.9  # of the work, until the sound is there
 COPY_VERSION = 1  # goes up when a copy of a video with the same sound is another one
 
 
@@ -119,11 +119,11 @@ def obtain_dub(
         raise no_picture(medium, order.suffix)
     sound = obtain_sound(
         library, settings, entry, wanted, target=target,
-        progress=lambda share: progress(share * _SOUND),
+        progress=lambda share: progress(share * SOUND_SHARE),
     )  # fmt: skip
 
     def rest(share: float) -> None:
-        progress(_SOUND + share * (1 - _SOUND))
+        progress(SOUND_SHARE + share * (1 - SOUND_SHARE))
 
     settings.free_space.require(library.home, medium.stat().st_size)
     with (

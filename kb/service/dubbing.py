@@ -14,6 +14,7 @@ from kb.library.products import Product
 from kb.media import shown
 from kb.media.probe import probe
 from kb.pipeline import dub_products, dubbing, translations
+from kb.pipeline.dub_products import SOUND_SHARE
 from kb.pipeline.dubbing import FILM_SUFFIXES, SOUND_CODECS, Dub, DubReport
 from kb.pipeline.product_order import DUB, DUB_SOUND, Order
 from kb.pipeline.product_picture import needs_picture
@@ -88,13 +89,14 @@ class Dubbing:
         else:
             wanted = dub_products.prepared(self.library, self.settings, entry, dub, words)
             kept = dub_products.obtain_sound(
-                self.library, self.settings, entry, wanted, target=target, progress=progress
-            )
+                self.library, self.settings, entry, wanted, target=target,
+                progress=lambda share: progress(share * SOUND_SHARE),
+            )  # fmt: skip
         with self.items.files.draft(named) as written:
             if fetch:
                 shutil.copyfile(kept.path, written.path)
             else:
-                _fill(written.path, medium, kept.path, dub.language, target)
+                _fill(written.path, medium, kept.path, dub.language, target, progress)
         trim(self.library, self.settings)
         return MadeDub(written.target, _report(kept))
 
@@ -159,20 +161,28 @@ class Dubbing:
         with self.items.files.draft(named) as draft, scratch_folder(draft.path.parent) as folder:
             sound = folder / f"sound{DUB_SOUND}"
             report = dubbing.make_sound(
-                medium, words, dub, played, sound, target=target, progress=progress
-            )
-            _fill(draft.path, medium, sound, dub.language, target)
+                medium, words, dub, played, sound, target=target,
+                progress=lambda share: progress(share * SOUND_SHARE),
+            )  # fmt: skip
+            _fill(draft.path, medium, sound, dub.language, target, progress)
         return MadeDub(draft.target, report)
 
 
-def _fill(draft: Path, medium: Path, sound: Path, language: str, target: Path) -> None:
+def _fill(
+    draft: Path, medium: Path, sound: Path, language: str, target: Path, progress: Progress
+) -> None:
     """Write the file that a user asks for, of the sound of a dub. Errors name `target`."""
+
+    def rest(share: float) -> None:
+        progress(SOUND_SHARE + share * (1 - SOUND_SHARE))
+
     if target.suffix.lower() in FILM_SUFFIXES:
-        dubbing.add_sound(medium, sound, language, draft, target=target)
+        dubbing.add_sound(medium, sound, language, draft, target=target, progress=rest)
     elif target.suffix.lower() == DUB_SOUND:
         shutil.copyfile(sound, draft)
+        rest(1.0)
     else:
-        dubbing.write_sound(sound, draft, target=target)
+        dubbing.write_sound(sound, draft, target=target, progress=rest)
 
 
 def _words(path: Path, media: MediaRef, language: str) -> Transcript:

@@ -19,7 +19,13 @@ from kb.media.idle_guard import IdleGuard
 Progress = Callable[[float], None]
 """Gets the share that is done, 0..1; what it raises ends the command."""
 
-_FULL_DISK = "No space left on device"
+# What ffmpeg says of a disk that takes no more; the second and third are limits of an account and
+# of a file system (a stick with FAT holds files up to 4 GB).
+_REFUSED = {
+    "No space left on device": errno.ENOSPC,
+    "Disk quota exceeded": getattr(errno, "EDQUOT", errno.ENOSPC),
+    "File too large": errno.EFBIG,
+}
 _KEPT_MESSAGES = 50
 
 
@@ -109,8 +115,9 @@ def _collect(process: subprocess.Popen[bytes], messages: list[str]) -> None:
 
 
 def _failed(code: int, messages: Sequence[str], source: Path, target: Path) -> Exception:
-    if any(_FULL_DISK in line for line in messages):
-        return storage.file_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), target)
+    for words, number in _REFUSED.items():
+        if any(words in line for line in messages):
+            return storage.file_error(OSError(number, os.strerror(number)), target)
     cause = next((line for line in messages if line), f"code {code}")
     return MediaUnavailable(
         "video.failed",

@@ -24,9 +24,11 @@ from kb.settings import Settings
 from kb.storage.user_files import Draft, Target
 from kb.transcript.formats.json_document import render
 from kb.types import Coverage, MediaRef, Timing, Transcript
+from kb.video.dub_fitting import RATE_HZ
 from kb.video.reel import FADE_S
 from tests.support import films
 from tests.support.films import grey, tone
+from tests.support.machines import mounted
 from tests.support.raising import raises
 
 pytestmark = pytest.mark.slow
@@ -219,3 +221,34 @@ def test_a_full_disk_is_reported(
         else:
             service.videos.of_file(medium, words, WISHES[kind], target)
     assert {path.name for path in tmp_path.iterdir()} == {"talk.mkv", "words.srt"}
+
+
+@pytest.mark.parametrize(("kind", "share"), [*((kind, 0.5) for kind in ALL), ("dub", 0.9)])
+def test_a_disk_that_fills_up_half_way(
+    service: Service, tmp_path: Path, kind: str, share: float
+) -> None:
+    """A disk with room for a part of what is written; of a dub, for the voice and not for the file.
+
+    The picture is noise, so that a film is larger than what a disk needs for itself.
+    """
+    medium = films.make(
+        tmp_path / "talk.mkv", "-f", "lavfi", "-i",
+        f"nullsrc=s=320x180:r={RATE}:d={SECONDS},geq=random(1)*255:128:128", *tone(SECONDS),
+    )  # fmt: skip
+    words = tmp_path / "words.srt"
+    words.write_text(USUAL, encoding="utf-8")
+
+    def make(target: Path) -> None:
+        if kind == "dub":
+            service.dubbing.of_file(medium, words, DUB, target)
+        else:
+            service.videos.of_file(medium, words, WISHES[kind], target)
+
+    make(tmp_path / "whole.mkv")
+    voice_bytes = round(SECONDS * RATE_HZ) * 2 if kind == "dub" else 0
+    size = int(share * ((tmp_path / "whole.mkv").stat().st_size + voice_bytes)) // 4096 * 4096
+    disk = tmp_path / "disk"
+    with mounted("-t", "tmpfs", "-o", f"size={size}", "tmpfs", at=disk):
+        with raises(LibraryError, "output.disk_full", path=disk / "made.mkv"):
+            make(disk / "made.mkv")
+        assert list(disk.iterdir()) == []

@@ -16,6 +16,7 @@ from kb.errors import LibraryError, MediaUnavailable, UsageError
 from kb.media.probe import probe
 from kb.settings import get_settings
 from kb.types import Segment, Transcript
+from kb.video import encoder
 from kb.video.caption_script import Size
 from kb.video.caption_style import CaptionStyle, load_style
 from kb.video.captioned import FilmRequest, MadeFilm, make_film
@@ -214,6 +215,18 @@ def test_a_full_disk_is_named(film: Path, tmp_path: Path) -> None:
     request = FilmRequest("captions", load_style("plain"), threads=1)
     with raises(LibraryError, "output.disk_full", path=tmp_path / "my.mkv"):
         make_film(film, spoken(["Words"]), request, full, target=tmp_path / "my.mkv")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("File too large", "output.refused"), ("Disk quota exceeded", "output.disk_full")],
+)
+def test_limits_of_a_disk_are_named(tmp_path: Path, words: str, code: str) -> None:
+    """That of an account, and that of a stick with FAT for one file."""
+    said = [f"[out#0/mp4] Error writing trailer: {words}", "Conversion failed!"]
+    error = encoder._failed(1, said, tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert isinstance(error, LibraryError) and error.code == code
+    assert code != "output.refused" or error.values["reason"] == words
 
 
 def test_progress_grows_and_an_error_in_it_ends_the_work(film: Path, tmp_path: Path) -> None:
