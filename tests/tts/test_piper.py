@@ -1,7 +1,8 @@
 """The engine piper with its real package and program, and voices of random weights.
 
-They are skipped where the package is not installed: it is under the GPL and in the extra `say`
-alone.
+The extra `test` has the package, which is under the GPL and runs in processes of its own; without
+it they are skipped. No trained voice is in it: the one on PyPI has 58 MB, and was made from another
+voice whose recordings are for research.
 """
 
 from __future__ import annotations
