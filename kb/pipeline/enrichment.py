@@ -40,6 +40,7 @@ from kb.types import Transcript
 from kb.types.notes import Notes
 
 AUTO, NONE = "auto", "none"
+_ADD = "kb models add "
 SPEAKERS = "speakers"  # name of the step and of its option, the number of speakers
 MOST_SPEAKERS = 100
 SAMPLE_RATE = "sample_rate"  # an option of the step screen: every frame of this number is read
@@ -60,6 +61,12 @@ class StepState:
     is_default: bool
     lacking: KBError | None
     about: str = ""
+
+    @property
+    def part(self) -> str:
+        """Name of what is missing for `add_parts`; empty if nothing is, or it cannot be fetched."""
+        command = str(self.lacking.values.get("command", "")) if self.lacking is not None else ""
+        return command.removeprefix(_ADD) if command.startswith(_ADD) else ""
 
 
 def step_names() -> tuple[str, ...]:

@@ -180,6 +180,14 @@ def backup(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
         return {**asdict(report), "path": str(report.path)}
 
 
+def add_part(
+    settings: Settings, arguments: dict[str, Any], progress: Progress
+) -> Mapping[str, Any]:
+    """Fetch the model of the step `name`; return its path."""
+    with _service(settings) as service:
+        return {"path": service.enrichment.add(str(arguments["name"]))}
+
+
 def _in_mb(progress: Progress) -> Callable[[int, int], None]:
     return lambda done, total: progress(done // MB, max(1, total // MB), "MB")
 
@@ -196,6 +204,7 @@ TASKS: dict[str, Task] = {
     "test_key": test_key,
     "verify": verify,
     "backup": backup,
+    "add_part": add_part,
 }
 
 

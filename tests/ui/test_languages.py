@@ -59,7 +59,6 @@ def test_a_description_of_the_page_names_its_places_instead_of_commands() -> Non
 # The commands that no page replaces, by the name of the setting.
 COMMANDS_LEFT = {
     "public_url": {"reindex"},
-    "step_models": {"models"},
     "speaker_model": {"models"},
     "voice_profiles": {"voices"},
     "paid_requests": {"mcp"},

@@ -252,7 +252,7 @@ def test_a_passage_found_by_meaning_is_marked_and_what_is_missing_is_said(
     item_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = {"tab": "Library", "q": "Fischer und Kapitän reisen vor Sonnenaufgang", "lang": "de"}
-    assert "kb models add meaning" in page_text(page(**asked))
+    assert "„Holen“ unter Einstellungen, Modelle" in page_text(page(**asked))
     monkeypatch.delenv("KB_STEP_MODELS")
     get_settings.cache_clear()
     if nano_e5.model_path() is None:
@@ -409,8 +409,13 @@ def test_changed_lines_are_marked_and_can_be_put_back(item_id: str) -> None:
 @pytest.mark.parametrize(
     ("lang", "title", "left_out", "command"),
     [
-        ("en", "Speakers: left out", "The speaker model", "kb models add speakers"),
-        ("de", "Sprecher: ausgelassen", "Das Sprechermodell", "kb models add speakers"),
+        ("en", "Speakers: left out", "The speaker model", "“Fetch” under Settings, Models"),
+        (
+            "de",
+            "Sprecher: ausgelassen",
+            "Das Sprechermodell",
+            "„Holen“ unter Einstellungen, Modelle",
+        ),
     ],
 )
 def test_who_speaks_and_the_steps_are_shown(

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from kb.hub import cache, fetch_state
 from kb.hub.models import known_ready
+from kb.service import tasks
 from kb.settings import get_settings
 from kb.ui.i18n import MESSAGES, text
 from tests.fakes.hub import FakeHub
@@ -107,3 +108,23 @@ def test_a_shared_dashboard_shows_the_list_alone(
     app = drawn()
     assert text("models_operator") in page_text(app)
     assert not any(str(each.key).startswith("model-") for each in app.button)
+
+
+def test_a_missing_part_of_a_step_has_a_button_and_says_why_its_fetch_failed(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "steps"))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    get_settings.cache_clear()
+    app = drawn("de")
+    button = app.button("part-fetch-speakers")
+    assert "Das Sprechermodell" in page_text(app)
+    button.click()
+    run_page(app)
+    until(lambda: (task := tasks.read(get_settings(), "add_part")) and not task.running, "its end")
+    shown = page_text(run_page(app))
+    assert "kb models" not in shown
+    assert "„Holen“ unter Einstellungen, Modelle" in shown
+    assert app.button("part-fetch-speakers")

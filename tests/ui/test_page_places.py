@@ -30,11 +30,19 @@ PLACES = {
         "Library",
     'For example: kb speakers ID --name S1="Anna Weber"': "For example: “Speakers” on its page in "
         "the Library",
+    "Fetch it again: kb models pull org/name --again; or": "Fetch it again: “Remove”, then "
+        "“Fetch”, under Settings, Models; or",
+    "Fetch it again: kb models add speakers": "Fetch it again: “Fetch” under Settings, Models",
+    "See what is: kb models. Fetch it with: kb models pull tiny": "See what is: Settings, Models. "
+        "Fetch it with: “Fetch” under Settings, Models",
+    "kb models remove takes models that were fetched.": "“Remove” under Settings, Models takes "
+        "models that were fetched.",
     "Start one: kb worker": "Start one: “Start the worker” in the sidebar",
     # For another process, another machine, or without a place on the page: to be typed.
     "Start it so: KB_EXECUTOR_ID=second kb worker": None,
     "On another: kb worker --stop, and if it stays, end process 7.": None,
-    "Fetch it again: kb models pull org/name --again; or": None,
+    "Fetch it: kb models add nemotron": None,
+    "Remove it for all programs with: kb models remove org/name --shared": None,
     "Put an earlier copy in its place: kb restore": None,
     "Put the right file back (kb verify --repair takes it from its source).": None,
 }  # fmt: skip

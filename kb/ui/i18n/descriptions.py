@@ -37,6 +37,8 @@ EN_PAGE: dict[str, str] = {
     "sound is found again), speakers (who speaks), screen (text on the screen), meaning (search by "
     "meaning), recurring (intros and the like); auto takes those whose parts a machine at work has "
     "(see Settings, Health), none takes none.",
+    "step_models": "Folder with the models of these steps; empty takes the one beside the "
+    "installed packages, which “Fetch” under Settings, Models, fills.",
     "publish_wait_hours": "Hours for which a queued publication to a remote knowledge base waits "
     "for the steps of its item, so that the item is sent once; 0 does not wait. The tab Publish "
     "sends at once.",

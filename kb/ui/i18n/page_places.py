@@ -42,6 +42,10 @@ EN: dict[str, str] = {
     "place_vocabulary": "“Vocabulary” on the page of its channel",
     "place_correct": "“Correct a wording everywhere” on the page of its channel",
     "place_keys": "Settings, Keys",
+    "place_models": "Settings, Models",
+    "place_models_fetch": "“Fetch” under Settings, Models",
+    "place_models_again": "“Remove”, then “Fetch”, under Settings, Models",
+    "place_models_remove": "“Remove” under Settings, Models",
     "place_config": "Settings, Advanced",
     "place_logs": "Settings, Log",
 }
@@ -80,18 +84,25 @@ DE: dict[str, str] = {
     "place_vocabulary": "„Vokabular“ auf der Seite seines Kanals",
     "place_correct": "„Eine Wendung überall berichtigen“ auf der Seite seines Kanals",
     "place_keys": "Einstellungen, Schlüssel",
+    "place_models": "Einstellungen, Modelle",
+    "place_models_fetch": "„Holen“ unter Einstellungen, Modelle",
+    "place_models_again": "„Entfernen“, dann „Holen“, unter Einstellungen, Modelle",
+    "place_models_remove": "„Entfernen“ unter Einstellungen, Modelle",
     "place_config": "Einstellungen, Erweitert",
     "place_logs": "Einstellungen, Protokoll",
 }
 
-NAMES = frozenset(key.removeprefix("place_") for key in EN) - {"again"}
+# A command with a place, or with one for a part of it alone (`kb models pull`).
+NAMES = frozenset(key.split("_")[1] for key in EN) - {"again"}
+_PARTS = ("speakers", "screen", "meaning")  # of steps, fetched under Settings, Models
 _NAMES = "|".join(sorted(NAMES))
 # What can follow a command in a sentence: an option, with or without a value; a placeholder; an
 # id, an address or a path; a quoted text.
 _COMMAND = re.compile(
     r"(?P<before>KB_\w+=\S+ )?`?\bkb (?P<name>" + _NAMES + r")\b"
     r"(?P<rest>(?: (?:add NAME|list|check"
-    r"|--(?:again|all|stop|accept|failed|undo|list|renew|send|help|versions|keep|retry|wait|voices|repair)\b"
+    r"|pull [\w./:{}-]*[\w}]|add [a-z]+|remove\b"
+    r"|--(?:again|all|stop|accept|failed|undo|list|renew|send|help|versions|keep|retry|wait|voices|repair|shared)\b"
     r"|--[a-z-]+ \w+=(?:\"[^\"]*\"|'[^']*')"
     r"|--[a-z-]+ [^\s,;.)`]+(?:,[^\s,;.)`]+)*"
     r"|\[?[A-ZÄÖÜ]{2,}[A-ZÄÖÜ_|]*\]?…?|…|\.\.\."
@@ -108,7 +119,19 @@ def with_places(hint: str, text: Callable[[str], str]) -> str:
         # For another process or machine: no button of this page does it.
         if found["before"] or (name == "worker" and rest) or re.search("--(undo|repair)", rest):
             return found[0]
+        if name == "models":
+            return _models_place(found[0], text)
         again = name in ("ingest", "review") and ("--again" in rest or "--retry" in rest)
         return text("place_again" if again else f"place_{name}")
 
     return _COMMAND.sub(place, hint)
+
+
+def _models_place(command: str, text: Callable[[str], str]) -> str:
+    """Return the place of a command about models; a further part is fetched by it alone."""
+    part = command.partition(" add ")[2]
+    if "--shared" in command or (part and part not in _PARTS):
+        return command
+    if part or " pull " in command:
+        return text("place_models_again" if "--again" in command else "place_models_fetch")
+    return text("place_models_remove" if " remove" in command else "place_models")

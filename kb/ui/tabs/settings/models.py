@@ -1,4 +1,4 @@
-"""The recognizers: their sizes, what is on this disk, and fetches with their progress."""
+"""The recognizers: sizes, what is on this disk, fetches; and parts of the steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kb.errors import KBError, restored
 from kb.service.views import FetchState, ModelFacts
 from kb.ui import session
 from kb.ui.i18n import plural_text, text
+from kb.ui.tabs.settings import step_parts
 from kb.ui.widgets import messages
 from kb.ui.widgets.asked_button import asked_button
 from kb.ui.widgets.fetches import show_fetches, start_fetch
@@ -28,6 +29,7 @@ def render() -> None:
         messages.error(error)
         return
     st.fragment(_draw, run_every=REFRESH_S if running else None)(running)
+    step_parts.render()
 
 
 def _draw(was_running: bool) -> None:
