@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import imageio_ffmpeg
 
 from kb.errors import UsageError
 from kb.media.low_priority import lower
+from kb.media.process_group import own_group
 
 _PIPE_BYTES = 2**20  # 3 s of the sound that a reader gets
 
@@ -41,10 +40,6 @@ def start(
     """
     # ffmpeg runs in its own process group: otherwise Ctrl-C would reach it first, and its end
     # would be reported as an early end of the file.
-    options: dict[str, Any] = {"start_new_session": True}
-    if os.name == "nt":
-        flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
-        options = {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
     try:
         process = subprocess.Popen(
             command,
@@ -52,7 +47,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if messages else subprocess.DEVNULL,
             cwd=folder,
-            **options,
+            **own_group(),
         )
     except OSError as error:
         raise UsageError(

@@ -20,6 +20,7 @@ import numpy as np
 
 from kb.errors import KBError, UsageError
 from kb.media.pcm import Pcm
+from kb.media.process_group import own_group
 from kb.types.safe_text import shown
 
 MOST_BYTES = 200_000_000  # of one answer: over half an hour of speech
@@ -149,13 +150,10 @@ def _last(messages: Sequence[str], code: int | None) -> str:
 
 def start(engine: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a process of an engine with three pipes. Raises KBError."""
-    options: dict[str, Any] = {"start_new_session": True}
-    if os.name == "nt":
-        options = {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
     try:
         return subprocess.Popen(
             list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=environment(), **options,
+            env=environment(), **own_group(),
         )  # fmt: skip
     except OSError as error:
         raise ended(engine, error.strerror or type(error).__name__) from error

@@ -16,6 +16,7 @@ from typing import IO, cast
 from kb.errors import KBError, UsageError
 from kb.media import ffmpeg
 from kb.media.pcm import Pcm
+from kb.media.process_group import own_group
 from kb.types.safe_text import shown
 
 RATE_HZ = 24_000
@@ -99,7 +100,7 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,
+            **own_group(),
         )  # fmt: skip
     except OSError as error:
         raise UsageError(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gpu.devices import Device, Kind
+from gpu.status import Snapshot
 from kb.enrich.speakers import weights
 from kb.errors import KBError, Superseded
 from kb.jobs.queue import workflow_ids
@@ -36,6 +39,7 @@ from kb.pipeline import enrichment, stages
 from kb.settings import Settings, get_settings
 from kb.sinks import open_search
 from kb.storage import write_bytes
+from kb.types import LocalMedia
 from tests.jobs.test_published_content import transcript
 from tests.support.claims import claimed_at_once
 from tests.support.items import item
@@ -208,6 +212,50 @@ def test_what_a_machine_lacks_is_named_and_the_item_stays_done(context: WorkerCo
     assert row.problem is not None and row.problem["code"] == "speakers.no_weights"
     assert "kb models add speakers" in row.hint
     assert state_of_item(context) == ITEM_DONE
+
+
+@pytest.mark.parametrize(
+    ("kind", "longest_s", "waits"),
+    [
+        pytest.param("CPU", 900.0, True, id="the processor recognizes words"),
+        pytest.param("CUDA", 900.0, False, id="a GPU recognizes them"),
+        pytest.param("CPU", 0.0, False, id="the step has waited as long as it may"),
+    ],
+)
+def test_a_step_lets_the_words_of_all_items_go_first(
+    context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind,
+    longest_s: float, waits: bool,
+) -> None:  # fmt: skip
+    """Until the recognizer has no medium before it, the row of the step stays queued."""
+    monkeypatch.setattr(enrich_steps, "WORDS_FIRST_S", longest_s)
+    context.inference_process.snapshot = Snapshot(Device("a device", kind, "a device"))
+    finished(context)
+    request(context)
+    medium = tmp_path / "other.wav"
+    medium.write_bytes(b"sound")
+    with ThreadPoolExecutor(1) as pool:
+        with context.prepared(LocalMedia(item(2), medium, "", 1.0)):
+            ended = pool.submit(carry_out, context)
+            done, _ = wait([ended], timeout=1.0 if waits else 60.0)
+            assert bool(done) is not waits
+            assert row_of(context.steps).status == (QUEUED if waits else SKIPPED)
+        assert ended.result(60.0) == SKIPPED  # (its parts are not here)
+
+
+def test_a_step_that_waits_for_words_can_be_cancelled(
+    context: WorkerContext, tmp_path: Path
+) -> None:
+    context.inference_process.snapshot = Snapshot(Device("cpu", "CPU", "a device"))
+    finished(context)
+    request(context)
+    medium = tmp_path / "other.wav"
+    medium.write_bytes(b"sound")
+    with ThreadPoolExecutor(1) as pool:
+        with context.prepared(LocalMedia(item(2), medium, "", 1.0)):
+            ended = pool.submit(carry_out, context)
+            context.steps.cancel([ITEM.id])
+        assert ended.result(60.0) == "not asked for any more"
+    assert row_of(context.steps).status == CANCELLED
 
 
 @pytest.mark.slow

@@ -331,6 +331,12 @@ class WorkerContext:
             return False
         return True
 
+    def processor_has_words(self) -> bool:
+        """Return whether the recognizer computes on the processor and has media before it."""
+        snapshot = self.inference_process.snapshot
+        on_processor = snapshot is not None and snapshot.device.kind == "CPU"
+        return on_processor and self.prepared_bytes > 0
+
     @contextlib.contextmanager
     def prepared(self, media: LocalMedia) -> Iterator[None]:
         """Count a medium as prepared while it waits for the recognizer or is transcribed."""

@@ -38,6 +38,9 @@ REPORT_S = 2.0  # between two records of a step's progress
 CHECK_S = 0.5  # between two checks whether a download is still wanted
 # A step whose parts another machine has waits for it; it is queued again for whichever takes it.
 ELSEWHERE_S = 20.0
+# Without a GPU the words and the steps compute on the same processor: the words of all items come
+# first. A queue that never ends must not keep the steps away for ever.
+WORDS_FIRST_S = 900.0
 # The item has no medium, or its source no picture any more.
 NOT_THERE = ("step.no_medium", "step.no_picture")
 
@@ -92,6 +95,7 @@ class EnrichSteps:
             if context.stopping.is_set():
                 block_forever()
             time.sleep(LANE_POLL_S)
+        self._let_words_go_first()
         row = context.until_accepted(
             lambda: context.steps.claim(self._step, self._id, self._serial)
         )
@@ -112,6 +116,13 @@ class EnrichSteps:
             log.exception("%s: %s", self._id, self._step)
             database = context.items.database
             return self._retry_or_fail(row, retry_policy.unexpected(error, database))
+
+    def _let_words_go_first(self) -> None:
+        context, until = self._context, time.monotonic() + WORDS_FIRST_S
+        while context.processor_has_words() and time.monotonic() < until:
+            if context.stopping.is_set():
+                block_forever()
+            time.sleep(LANE_POLL_S)
 
     def _carry_out(self, row: StepRow) -> str:
         context = self._context
