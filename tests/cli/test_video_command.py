@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from kb.cli.main import app
+from kb.cli.output.products import is_to_be_fetched
 from kb.errors import UsageError
 from kb.media.probe import probe
 from kb.transcript.formats.json_document import render
@@ -110,3 +113,30 @@ def test_options_that_have_no_part_in_it_are_refused(
     monkeypatch.chdir(tmp_path)
     with raises(UsageError, code):
         app(arguments, standalone_mode=False)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("lacks", "asked_for", "ask", "given", "fetched", "is_asked"),
+    [
+        (True, None, True, Terminal("y\n"), True, True),
+        (True, None, True, Terminal("\n"), False, True),  # the usual answer
+        (True, None, True, io.StringIO("y\n"), False, False),  # no terminal
+        (True, None, False, Terminal("y\n"), False, False),  # --json
+        (True, True, True, Terminal(""), True, False),  # --fetch
+        (True, False, True, Terminal("y\n"), False, False),  # --no-fetch
+        (False, True, True, Terminal("y\n"), False, False),  # it is kept
+    ],
+)
+def test_a_picture_is_fetched_after_a_question(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lacks: bool,
+    asked_for: bool | None, ask: bool, given: io.StringIO, fetched: bool, is_asked: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "stdin", given)
+    assert is_to_be_fetched(lambda: lacks, asked_for, ask=ask) is fetched
+    said = capsys.readouterr()
+    assert ("Fetch it once" in said.out + said.err) is is_asked
