@@ -74,8 +74,18 @@ def sync(settings: Settings, arguments: dict[str, Any], progress: Progress) -> M
 
 
 def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
-    """Send the files of `folder` (or one file) to the project unchanged."""
-    path = Path(str(arguments["folder"])).expanduser()
+    """Send the files of `folder` (or one file) to the project unchanged.
+
+    With `uploads`, ids of files that a browser sent, these are sent instead of a folder.
+    """
+    from kb.service.uploads import FOLDER, path_of
+
+    dropped = [
+        path_of(settings.home, str(each)) or settings.home / FOLDER / str(each) / "?"
+        for each in arguments.get("uploads") or ()
+    ]
+    asked = dropped or [Path(str(arguments["folder"])).expanduser()]
+    path = next((each for each in asked if not each.exists()), asked[0])
     if not path.exists():
         raise UsageError(
             "upload.no_path",
@@ -91,7 +101,7 @@ def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
         progress(done, len(files), result.path.name)
 
     with _service(settings) as service:
-        files = service.publisher.files_in(path)
+        files = dropped or service.publisher.files_in(path)
         if not files:
             raise UsageError(
                 "upload.no_files",

@@ -103,6 +103,24 @@ def test_one_of_a_name_at_a_time_stopped_or_killed_it_can_begin_again(
     assert (file["status"], file["error"]) == ("synced", "")
 
 
+@pytest.mark.slow
+def test_files_of_a_browser_are_sent_and_a_missing_one_is_said(odin: FakeOdin) -> None:
+    settings = get_settings()
+    upload_id = "0" * 31 + "a"
+    folder = settings.home / "uploads" / upload_id
+    folder.mkdir(parents=True)
+    (folder / "one.txt").write_text("words")
+    odin.index_s = 0.0
+    tasks.start(settings, "upload", {"uploads": [upload_id], "folder": ""})
+    (file,) = finished("upload").result["files"]
+    assert (file["status"], Path(file["path"]).name) == ("synced", "one.txt")
+    before = odin.count("POST", "/add/file")
+    tasks.start(settings, "upload", {"uploads": [upload_id, "b" * 32], "folder": ""})
+    failed = wait_for("upload", lambda task: task.state == "failed")
+    assert "b" * 32 in failed.error
+    assert odin.count("POST", "/add/file") == before
+
+
 def ended(pid: int) -> None:
     ends = time.monotonic() + PATIENCE_S
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:

@@ -70,7 +70,8 @@ EN: dict[str, str] = {
     "knowledge_upload": "Other files",
     "knowledge_upload_help": "Files are sent unchanged: TXT PDF MP4 DOCX HTML JSON XML CSV MP3 MD, "
     "up to 200 MB each. Files that the project already has are not sent again.",
-    "knowledge_folder": "Folder or file on this machine",
+    "knowledge_drop": "Drop files here",
+    "knowledge_folder": "Or a folder or file on this machine",
     "knowledge_folder_placeholder": "/data/reports",
     "knowledge_meta": "Metadata, one `key=value` per line",
     "knowledge_files": "{count} files, {size}",
@@ -195,7 +196,8 @@ DE: dict[str, str] = {
     "knowledge_upload": "Andere Dateien",
     "knowledge_upload_help": "Dateien gehen unverändert ins Projekt: TXT PDF MP4 DOCX HTML JSON "
     "XML CSV MP3 MD, je höchstens 200 MB. Was schon dort ist, wird nicht noch einmal gesendet.",
-    "knowledge_folder": "Ordner oder Datei auf diesem Rechner",
+    "knowledge_drop": "Dateien hier ablegen",
+    "knowledge_folder": "Oder ein Ordner oder eine Datei auf diesem Rechner",
     "knowledge_folder_placeholder": "/data/berichte",
     "knowledge_meta": "Eigene Metadaten, je Zeile `schlüssel=wert`",
     "knowledge_files": "{count} Dateien, {size}",

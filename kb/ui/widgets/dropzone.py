@@ -35,15 +35,18 @@ _mount = st.components.v2.component(
 )
 
 
-def dropzone() -> list[Path]:
-    """Draw the drop zone and return the uploaded files that are not ingested yet."""
+def dropzone(name: str = KEY, drop: str = "upload") -> list[Path]:
+    """Draw the drop zone of this name; return its files since it was emptied.
+
+    `drop` is the key of the text in it.
+    """
     result = _mount(
-        key=f"{KEY}-{_round()}",
+        key=f"{name}-{_round(name)}",
         data={
-            "round": _round(),
+            "round": _round(name),
             "address": server.upload_url(),
             "texts": {
-                "drop": text("upload"),
+                "drop": text(drop),
                 "pick": text("upload_pick"),
                 "waits": text("upload_waits"),
                 "remove": text("upload_remove"),
@@ -62,10 +65,14 @@ def dropzone() -> list[Path]:
     return [path for path in found if path is not None]
 
 
-def clear() -> None:
+def clear(name: str = KEY) -> None:
     """Empty the list of files. For callbacks."""
-    st.session_state[_ROUND] = _round() + 1
+    st.session_state[_round_key(name)] = _round(name) + 1
 
 
-def _round() -> int:
-    return int(st.session_state.get(_ROUND, 0))
+def _round(name: str) -> int:
+    return int(st.session_state.get(_round_key(name), 0))
+
+
+def _round_key(name: str) -> str:
+    return _ROUND if name == KEY else f"{_ROUND}_{name}"

@@ -1,4 +1,4 @@
-"""Upload of other files of a folder to the project, unchanged."""
+"""Upload of other files to the project, unchanged: dropped ones, or those of a folder."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from kb.service.tasks import Task
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
+from kb.ui.widgets.dropzone import clear, dropzone
 from kb.ui.widgets.read_list import read_list
 from kb.ui.widgets.rows import Cell, Column
 
 _FOLDER, _META, _FLASH_KEY = "upload_folder", "upload_meta", "upload"
+_ZONE = "upload-files"
 _MAX_FILES_CHECKED = 2_000  # files: a search of a whole disk must not delay the page
 
 
@@ -27,13 +29,14 @@ def render() -> None:
     st.caption(text("knowledge_upload_help"))
     left, right = st.columns([3, 2])
     with left:
+        dropped = dropzone(_ZONE, "knowledge_drop")
         folder = st.text_input(
             text("knowledge_folder"),
             key=_FOLDER,
             placeholder=text("knowledge_folder_placeholder"),
             persist_state="session",
         )
-        ready = _scan_folder(str(folder or ""))
+        ready = bool(dropped) or _scan_folder(str(folder or ""))
     with right:
         st.text_area(text("knowledge_meta"), key=_META, height=80, persist_state="session")
     messages.show_flash(_FLASH_KEY)
@@ -41,6 +44,7 @@ def render() -> None:
         text("knowledge_send_files"),
         key="upload",
         on_click=_upload,
+        args=([path.parent.name for path in dropped],),
         disabled=not ready or task_progress.running("upload"),
     )
     task = task_progress.task_status("upload")
@@ -76,7 +80,7 @@ def _scan_folder(folder: str) -> bool:
     return True
 
 
-def _upload() -> None:
+def _upload(dropped: list[str]) -> None:
     try:
         lines = str(st.session_state.get(_META) or "").splitlines()
         metadata = parse_metadata(line for line in lines if line.strip())
@@ -85,6 +89,10 @@ def _upload() -> None:
         return
     folder = str(st.session_state.get(_FOLDER) or "").strip()
     messages.clear_flash(_FLASH_KEY)
+    if dropped:
+        task_progress.start("upload", {"uploads": dropped, "folder": "", "metadata": metadata})
+        clear(_ZONE)
+        return
     if not session.service().publisher.may_read(Path(folder).expanduser()):
         return
     task_progress.start("upload", {"folder": folder, "metadata": metadata})
