@@ -266,7 +266,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
 def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Path) -> None:
     odin, service = site.odin, site.service()
     tab = site.opened("?tab=Publish")
-    table = tab.locator('[data-testid="stDataFrame"]').first
+    table = tab.locator(".st-key-rows-published")
     rows(table, 5)
     choose(tab, text("knowledge_failed"))
     rows(table, 1)
@@ -281,7 +281,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     unsent = [row for row in ids(service) if not delivery(service, row)]
     held = 1
     rows(table, len(unsent) - held)
-    table.click(position={"x": 18, "y": 53})
+    click(table.get_by_role("checkbox").nth(1))
     press(tab, text("knowledge_send", count="1"))
     tab.get_by_text(text("knowledge_sent_one")).wait_for()
     button(tab, text("knowledge_send", count="1")).wait_for(state="detached")
