@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kb.database.deadlines import FACE, LONG, Deadlines
@@ -169,20 +170,27 @@ class Database:
             return (sa.func.julianday("now") - sa.literal(2440587.5)) * sa.literal(86400.0)
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 
+    def insert(self, table: sa.Table) -> Any:
+        """Return an insert that can say what happens on a conflict; its form is that of both."""
+        if self.is_sqlite:
+            return sqlite.insert(table)
+        # It loads asyncio and more, a tenth of a short command.
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+
     def insert_if_missing(
         self, connection: sa.Connection, table: sa.Table, **values: object
     ) -> None:
         """Insert a row unless its primary key exists; safe against other processes."""
-        dialect = sqlite if self.is_sqlite else postgresql
-        connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+        connection.execute(self.insert(table).values(**values).on_conflict_do_nothing())
 
     def insert_all_if_missing(
         self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]
     ) -> None:
         """Insert those rows whose primary keys do not exist; safe against other processes."""
-        dialect = sqlite if self.is_sqlite else postgresql
         if rows:
-            statement = dialect.insert(table).on_conflict_do_nothing()
+            statement = self.insert(table).on_conflict_do_nothing()
             connection.execute(statement, [dict(row) for row in rows])
 
     @contextmanager

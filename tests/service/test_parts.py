@@ -50,7 +50,8 @@ def test_the_help_of_the_command_line_imports_no_engine_and_no_client() -> None:
 def test_the_status_imports_nothing_that_computes(service: Service) -> None:
     item = MediaItem("web:x:1", "web", "https://x.example", "Talk", "")
     service.queue.items.submit([item], {}, lambda *_arguments: None)
-    heavy = ("torch", "av", "numpy", "requests", "kb.asr.recognizer", "kb.pipeline.enrichment")
+    heavy = ("torch", "av", "numpy", "requests", "kb.asr.recognizer", "kb.pipeline.enrichment",
+             "sqlalchemy.dialects.postgresql")  # fmt: skip
     script = (
         "import sys; from kb.cli import run; code = run(['status']);"
         f"print(code, *(m for m in {heavy} if m in sys.modules))"

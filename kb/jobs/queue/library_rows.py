@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database import items
 from kb.database.repeating import repeated
@@ -194,8 +193,7 @@ class LibraryRows(ItemQueries):
             "options": dict(options), "priority": priority,
             "enqueued_at": now, "updated_at": now, **values,
         }  # fmt: skip
-        dialect = sqlite if self.database.is_sqlite else postgresql
-        insert = dialect.insert(items).values(**row).on_conflict_do_nothing()
+        insert = self.database.insert(items).values(**row).on_conflict_do_nothing()
         # The inserted ids are returned by the statement, because PostgreSQL's driver does not count
         # the rows of such an insert.
         return connection.execute(insert.returning(items.c.id)).first() is not None

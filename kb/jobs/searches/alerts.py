@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database import Database, items, notices, search_alerts, steps
 from kb.database.repeating import repeated
@@ -169,7 +168,6 @@ class SearchAlerts:
         now: float,
     ) -> list[Alert]:
         """Add the alerts that are not there, and the notice of them, in one transaction."""
-        dialect = sqlite if self.database.is_sqlite else postgresql
         wanted = [
             Alert(search.id, item_id, now, len(found), min(hit.at_s for hit in found))
             for item_id, found in hits.items()
@@ -178,8 +176,9 @@ class SearchAlerts:
         with self.database.begin() as connection:
             for each in wanted:
                 row = {"search": search.id, **_row(each)}
-                insert = dialect.insert(search_alerts).values(**row).on_conflict_do_nothing()
-                if connection.execute(insert.returning(search_alerts.c.item_id)).first():
+                insert = self.database.insert(search_alerts).values(**row)
+                insert = insert.on_conflict_do_nothing().returning(search_alerts.c.item_id)
+                if connection.execute(insert).first():
                     added.append(each)
             if added and self.settings.search_webhook.get_secret_value():
                 connection.execute(sa.insert(notices).values(**_notice(search, added, titles, now)))

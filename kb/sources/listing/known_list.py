@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database import Database, list_entries, lists
 from kb.database.repeating import repeated
@@ -186,11 +185,10 @@ class KnownList:
             }
             for offset, item_id in enumerate(dict.fromkeys(ids))
         ]  # fmt: skip
-        dialect = sqlite if self._database.is_sqlite else postgresql
         with self._database.begin() as connection:
             self._ensure_row(connection)
             if rows:
-                insert = dialect.insert(list_entries)
+                insert = self._database.insert(list_entries)
                 connection.execute(
                     insert.on_conflict_do_update(
                         index_elements=["list_id", "item_id"],
