@@ -15,10 +15,10 @@ from streamlit.testing.v1.element_tree import TextInput
 
 from kb.service import Service
 from kb.settings import Settings, get_settings
-from kb.ui.i18n import text
+from kb.ui.i18n import plural_text, text
 from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.browser import press
-from tests.support.library_pages import HARBOUR, add_item, page, page_text, rows_of
+from tests.support.library_pages import HARBOUR, add_item, page, page_text, rows_of, run_page
 
 
 @pytest.fixture
@@ -84,6 +84,26 @@ def test_a_changed_text_is_changed_and_not_up_to_date(home: Path, tmp_path: Path
         assert (figure(app, "knowledge_in_step"), figure(app, "knowledge_changed")) == ("0", "1")
         assert text("published_changed") in rows_of(app)[0]["state"]
         assert text("knowledge_send_all", count="1") in [button.label for button in app.button]
+
+
+def test_items_that_were_sent_are_no_longer_selected(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    railway = next(p for p in sorted(HARBOUR.parent.glob("*.mp4")) if "railway" in p.name)
+    with FakeOdin(tmp_path / "odin") as odin:
+        names = Settings.model_fields
+        for name, value in odin.settings().items():
+            monkeypatch.setenv(str(names[name].alias), str(value))
+        get_settings.cache_clear()
+        first, second = add_item(), add_item(railway)
+        app = page(tab="Publish")
+        app.session_state["rows_published"]["selected"] = {first: True}
+        run_page(app).button("knowledge-send").click().run()
+        assert plural_text("knowledge_sent", 1) in page_text(app)
+        assert app.session_state["rows_published"]["selected"] == {}
+        # Another selection does not send the first item again.
+        app.session_state["rows_published"]["selected"] = {second: True}
+        assert run_page(app).button("knowledge-send").label == text("knowledge_send", count="1")
 
 
 def figure(app: AppTest, key: str) -> str:

@@ -254,11 +254,16 @@ def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) ->
 
 
 def _send(ids: list[str]) -> None:
+    """Send these items; those that were sent are no longer selected."""
+    rows = RowList(_LIST)
+    sent: set[str] = set()
     try:
         for item_id in ids:
             session.service().publisher.send(item_id)
+            sent.add(item_id)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
     else:
         messages.flash(_FLASH_KEY, plural_text("knowledge_sent", len(ids)))
+    rows.select(item_id for item_id in rows.selected if item_id not in sent)
     session.redraw()
