@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -75,9 +75,12 @@ def test_the_address_names_this_machine(bound: tuple[str, int], url: str) -> Non
 
 @contextmanager
 def kb_app(
-    tmp_path: Path, *arguments: str, **environment: str
+    tmp_path: Path, *arguments: str, before: Sequence[str] = (), **environment: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
-    """Run `kb app` as in a terminal; yield its process, the server's address and the output."""
+    """Run `kb app` as in a terminal; yield its process, the server's address and the output.
+
+    `before` is a program that becomes the command, with its arguments.
+    """
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -91,7 +94,7 @@ def kb_app(
     }  # fmt: skip
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kb.cli", "app", *arguments], env=clean,
+            [*before, sys.executable, "-m", "kb.cli", "app", *arguments], env=clean,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     family = [psutil.Process(process.pid)]
@@ -164,3 +167,15 @@ def test_without_a_display_the_server_runs_alone(tmp_path: Path, arguments: list
         printed = output.read_text()
         assert ("because there is no display" in printed) == (not arguments)
         assert "Traceback" not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the ignored signals from /proc")
+def test_under_nohup_the_end_of_the_terminal_does_not_end_it(tmp_path: Path) -> None:
+    with kb_app(tmp_path, "--no-browser", before=["nohup"]) as (process, address, output):
+        wait_for(lambda: healthy(address), process, output)
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        ignored = next(line for line in status.splitlines() if line.startswith("SigIgn:"))
+        assert int(ignored.split()[1], 16) >> (signal.SIGHUP - 1) & 1
+        process.send_signal(signal.SIGHUP)
+        assert healthy(address) and process.poll() is None

@@ -16,6 +16,7 @@ from kb.errors import UsageError
 from kb.service import open_browser
 from kb.service.existing import has_library
 from kb.settings import BUNDLED, get_settings, python_command
+from kb.types.end_signals import handle_end_signals
 
 
 def register(app: typer.Typer) -> None:
@@ -89,9 +90,7 @@ def _require_free(port: int | None) -> None:
 def _run_until_ended(command: list[str], environment: dict[str, str]) -> int:
     """Run the dashboard's server; who ends this process ends the server. Return its exit code."""
     with subprocess.Popen(command, cwd=BUNDLED, env=environment) as server:
-        for name in ("SIGTERM", "SIGHUP"):
-            if number := getattr(signal, name, None):  # Windows has no SIGHUP
-                signal.signal(number, lambda *_: server.terminate())
         # On Ctrl-C the server gets the signal of the terminal, too: `with` waits for its end.
+        handle_end_signals(lambda *_: server.terminate(), but=(signal.SIGINT,))
         code = server.wait()
     return code if code >= 0 else 128 - code
