@@ -5,6 +5,7 @@ Cells of the list are cut where they are too long, and a telephone shows no tool
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -32,30 +33,47 @@ def read_list(
     found = RowList(name)
     if found.offset >= len(rows):
         found.to_top()
+    titles = [_words(row.get(columns[0].name, "")) for row in rows]
+    # What tells the rows apart: their numbers change with what is listed.
+    marks = [
+        zlib.crc32(f"{title}\n{words}".encode()) if words else 0
+        for title, words in zip(titles, texts, strict=False)
+    ]
     window = range(found.offset, min(len(rows), found.offset + found.limit))
     found.draw(
         columns,
         [Row(str(n), rows[n], opens=bool(texts and texts[n])) for n in window],
         len(rows),
         label=label,
-        on_act=partial(_open, name),
+        on_act=partial(_open, name, marks),
         selectable=False,
         shown=shown,
     )
-    opened = st.session_state.get(_key(name))
-    if isinstance(opened, int) and opened < len(texts) and texts[opened]:
-        first = rows[opened].get(columns[0].name, "")
-        title = messages.escape_markdown(first.text if isinstance(first, Cell) else first)
+    if (opened := _opened(name, marks)) is not None:
+        title = messages.escape_markdown(titles[opened])
         said = "  \n".join(map(messages.escape_markdown, texts[opened].splitlines()))
         st.info(f"**{title}**  \n{said}")
 
 
-def _open(name: str, act: str, ids: list[str]) -> None:
-    if act == "open" and ids:
-        number = int(ids[0])
+def _opened(name: str, marks: Sequence[int]) -> int | None:
+    """Return the row whose text is open; forget it if another row has its number now."""
+    number, mark = st.session_state.get(_key(name)) or (-1, 0)
+    if mark and 0 <= number < len(marks) and marks[number] == mark:
+        return int(number)
+    st.session_state.pop(_key(name), None)
+    return None
+
+
+def _open(name: str, marks: Sequence[int], act: str, ids: list[str]) -> None:
+    if act == "open" and ids and int(ids[0]) < len(marks):
+        row = int(ids[0]), marks[int(ids[0])]
         # A second click closes it.
-        same = st.session_state.get(_key(name)) == number
-        st.session_state[_key(name)] = None if same else number
+        same = st.session_state.get(_key(name)) == row
+        st.session_state[_key(name)] = None if same else row
+
+
+def _words(cell: str | Cell) -> str:
+    return cell.text if isinstance(cell, Cell) else cell
 
 
 def _key(name: str) -> str:

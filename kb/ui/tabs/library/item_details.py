@@ -51,7 +51,7 @@ def render(
     recurring.render(service, entry)
     comparison.render(service, entry, transcript)
     if transcript is not None:
-        _quality_table(transcript)
+        _quality_table(entry.item.id, transcript)
         _revisions(entry, transcript, place)
     _metadata(service, entry, transcript)
 
@@ -107,14 +107,14 @@ def _send(item_id: str, place: str) -> None:
 # Failed quality checks
 
 
-def _quality_table(transcript: Transcript) -> None:
+def _quality_table(item_id: str, transcript: Transcript) -> None:
     windows = [w for w in transcript.windows if w.flags or w.attempts]
     if not windows:
         return
     with st.expander(f"{text('ledger')} ({format_number(len(windows))})"):
         st.caption(text("ledger_help"))
         read_list(
-            "ledger",
+            f"ledger-{item_id}",
             [
                 Column("time", text("ledger_time"), "minmax(7rem, 1fr)"),
                 Column("signs", text("ledger_signs"), "minmax(8rem, 2fr)"),
