@@ -128,3 +128,18 @@ def test_a_missing_part_of_a_step_has_a_button_and_says_why_its_fetch_failed(
     assert "kb models" not in shown
     assert "„Holen“ unter Einstellungen, Modelle" in shown
     assert app.button("part-fetch-speakers")
+
+
+def test_a_part_that_no_button_can_fetch_has_its_next_step_and_no_button(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "diarizer"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "nemotron3_diarization"}')
+    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "steps"))
+    monkeypatch.setenv("KB_SPEAKER_MODEL", str(folder))
+    get_settings.cache_clear()
+    app = drawn()
+    assert "kb models add nemotron" in page_text(app)
+    keys = {str(each.key) for each in app.button}
+    assert not keys & {"part-fetch-nemotron", "part-fetch-speakers"}

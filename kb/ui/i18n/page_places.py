@@ -94,7 +94,7 @@ DE: dict[str, str] = {
 
 # A command with a place, or with one for a part of it alone (`kb models pull`).
 NAMES = frozenset(key.split("_")[1] for key in EN) - {"again"}
-_PARTS = ("speakers", "screen", "meaning")  # of steps, fetched under Settings, Models
+PARTS = ("speakers", "screen", "meaning")  # of steps, fetched under Settings, Models
 _NAMES = "|".join(sorted(NAMES))
 # What can follow a command in a sentence: an option, with or without a value; a placeholder; an
 # id, an address or a path; a quoted text.
@@ -130,7 +130,7 @@ def with_places(hint: str, text: Callable[[str], str]) -> str:
 def _models_place(command: str, text: Callable[[str], str]) -> str:
     """Return the place of a command about models; a further part is fetched by it alone."""
     part = command.partition(" add ")[2]
-    if "--shared" in command or (part and part not in _PARTS):
+    if "--shared" in command or (part and part not in PARTS):
         return command
     if part or " pull " in command:
         return text("place_models_again" if "--again" in command else "place_models_fetch")
