@@ -78,14 +78,19 @@ def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
 
     With `uploads`, ids of files that a browser sent, these are sent instead of a folder.
     """
-    from kb.service.uploads import FOLDER, path_of
+    from kb.service.uploads import path_of
 
-    dropped = [
-        path_of(settings.home, str(each)) or settings.home / FOLDER / str(each) / "?"
-        for each in arguments.get("uploads") or ()
-    ]
-    asked = dropped or [Path(str(arguments["folder"])).expanduser()]
-    path = next((each for each in asked if not each.exists()), asked[0])
+    asked = [path_of(settings.home, str(each)) for each in arguments.get("uploads") or ()]
+    dropped = [each for each in asked if each is not None]
+    if len(dropped) < len(asked):
+        raise UsageError(
+            "upload.gone",
+            "{count} of the {total} dropped files are no longer here.",
+            hint="Drop it again.",
+            count=len(asked) - len(dropped),
+            total=len(asked),
+        )
+    path = dropped[0] if dropped else Path(str(arguments["folder"])).expanduser()
     if not path.exists():
         raise UsageError(
             "upload.no_path",

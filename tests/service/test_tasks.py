@@ -117,7 +117,8 @@ def test_files_of_a_browser_are_sent_and_a_missing_one_is_said(odin: FakeOdin) -
     before = odin.count("POST", "/add/file")
     tasks.start(settings, "upload", {"uploads": [upload_id, "b" * 32], "folder": ""})
     failed = wait_for("upload", lambda task: task.state == "failed")
-    assert "b" * 32 in failed.error
+    assert failed.problem is not None and failed.problem["code"] == "upload.gone"
+    assert str(settings.home) not in f"{failed.error} {failed.hint}"
     assert odin.count("POST", "/add/file") == before
 
 

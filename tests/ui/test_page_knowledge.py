@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import TextInput
 
-from kb.service import Service
+from kb import storage
+from kb.service import Service, tasks
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import plural_text, text
 from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.browser import press
 from tests.support.library_pages import HARBOUR, add_item, page, page_text, rows_of, run_page
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -104,6 +107,27 @@ def test_items_that_were_sent_are_no_longer_selected(
         # Another selection does not send the first item again.
         app.session_state["rows_published"]["selected"] = {second: True}
         assert run_page(app).button("knowledge-send").label == text("knowledge_send", count="1")
+
+
+def dropped() -> None:
+    import streamlit as st
+
+    from kb.ui.tabs.knowledge import upload
+
+    st.button("send", key="send", on_click=upload._upload, args=(["a" * 32],))
+
+
+def test_dropped_files_stay_until_their_upload_has_started(home: Path) -> None:
+    now = time.time()
+    running = tasks.Task("upload", {}, "running", now, now, host="another machine")
+    storage.write_json(home / ".tasks" / "upload.json", asdict(running))
+    app = run_page(AppTest.from_function(dropped))
+    app.button("send").click().run()
+    assert not app.exception and "upload_round_upload-files" not in app.session_state
+    (home / ".tasks" / "upload.json").unlink()
+    app.button("send").click().run()
+    assert app.session_state["upload_round_upload-files"] == 1
+    until(lambda: (task := tasks.read(get_settings(), "upload")) and not task.running, "its end")
 
 
 def figure(app: AppTest, key: str) -> str:

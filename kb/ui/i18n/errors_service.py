@@ -328,6 +328,10 @@ DE: dict[str, tuple[str, str]] = {
         "Eine Datei oder einen Ordner {path} gibt es nicht.",
         "Den Pfad prüfen.",
     ),
+    "upload.gone": (
+        "Von {total} abgelegten Dateien sind {count} nicht mehr da.",
+        "Noch einmal ablegen.",
+    ),
     "upload.no_files": (
         "{path} enthält nichts, was ODIN nimmt.",
         "Siehe die Liste der Dateiarten.",

@@ -17,18 +17,21 @@ from kb.ui.widgets import messages
 REFRESH_S = 1.0
 
 
-def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
-    """Start a task. For callbacks: `task_status` shows an error."""
+def start(name: str, arguments: Mapping[str, Any] | None = None) -> bool:
+    """Start a task; return whether it was started. For callbacks: `task_status` shows an error."""
+    started = False
     service = session.service()
     try:
         service.queue.prepare()
         tasks.start(service.settings, name, arguments)
+        started = True
         service.audit.record(f"start {name}")
     except KBError as error:
         messages.flash_error(_flash_key(name), error)
     else:
         messages.clear_flash(_flash_key(name))
     session.redraw()
+    return started
 
 
 def stop(name: str) -> None:

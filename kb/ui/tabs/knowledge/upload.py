@@ -90,8 +90,9 @@ def _upload(dropped: list[str]) -> None:
     folder = str(st.session_state.get(_FOLDER) or "").strip()
     messages.clear_flash(_FLASH_KEY)
     if dropped:
-        task_progress.start("upload", {"uploads": dropped, "folder": "", "metadata": metadata})
-        clear(_ZONE)
+        values = {"uploads": dropped, "folder": "", "metadata": metadata}
+        if task_progress.start("upload", values):
+            clear(_ZONE)
         return
     if not session.service().publisher.may_read(Path(folder).expanduser()):
         return
