@@ -172,13 +172,15 @@ def test_no_next_step_names_a_command_that_has_a_place() -> None:
 
 def no_command_with_a_place_is_left(each: Raised) -> None:
     for hint in (each.hint, errors.DE[each.code][1]):
-        shown = page_places.with_places(hint, MESSAGES["en"].__getitem__)
-        # An option of `kb worker` is for another machine; `--undo` and `--shared` have no place.
+        shown = page_places.with_places(hint, MESSAGES["en"].__getitem__, each.code)
+        # An option of `kb worker` is for another machine; `--undo` and `--shared` have no place,
+        # and of models only those that have a row.
         for found in re.finditer(r"(KB_\w+=\S+ )?\bkb ([a-z-]+)( --[a-z]+)?", shown):
             typed = (
                 found[1]
                 or (found[3] and found[2] == "worker")
                 or found[3] == " --undo"
                 or "--shared" in shown
+                or (found[2] == "models" and re.match(r" (?:pull|add) ", shown[found.end(2) :]))
             )
             assert typed or found[2] not in page_places.NAMES, shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kb.errors import KBError
+from kb.inference.downloads import known_models
 from kb.ui.i18n import MESSAGES, error_messages, page_places
 from tests.support.each_case import check_each
 
@@ -30,8 +31,6 @@ PLACES = {
         "Library",
     'For example: kb speakers ID --name S1="Anna Weber"': "For example: “Speakers” on its page in "
         "the Library",
-    "Fetch it again: kb models pull org/name --again; or": "Fetch it again: “Remove”, then "
-        "“Fetch”, under Settings, Models; or",
     "Fetch it again: kb models add speakers": "Fetch it again: “Fetch” under Settings, Models",
     "See what is: kb models. Fetch it with: kb models pull tiny": "See what is: Settings, Models. "
         "Fetch it with: “Fetch” under Settings, Models",
@@ -42,6 +41,14 @@ PLACES = {
     "Start it so: KB_EXECUTOR_ID=second kb worker": None,
     "On another: kb worker --stop, and if it stays, end process 7.": None,
     "Fetch it: kb models add nemotron": None,
+    # No row of the page is sure to have a button for it.
+    "Fetch it again: kb models pull org/name --again; or": None,
+    "Fetch it again: kb models pull tiny --again": None,
+    "Fetch it with: kb models pull Qwen/Qwen3-ForcedAligner-0.6B": None,
+    "Fetch it: kb models pull {name}": None,
+    "kb models verify large-v3. More": None,
+    "kb models pause large-v3": None,
+    "kb models cancel large-v3": None,
     "Remove it for all programs with: kb models remove org/name --shared": None,
     "Put an earlier copy in its place: kb restore": None,
     "Put the right file back (kb verify --repair takes it from its source).": None,
@@ -55,6 +62,21 @@ def test_the_page_names_its_places_instead_of_commands() -> None:
 def the_place_is_named(hint: str) -> None:
     wanted = PLACES[hint]
     assert page_places.with_places(hint, MESSAGES["en"].__getitem__) == (wanted or hint)
+
+
+def test_an_error_of_a_model_names_the_button_that_its_row_has() -> None:
+    go_on = "Go on with: kb models pull org/name"
+    for code in ("model.fetch_stopped", "model.fetch_paused"):
+        shown = page_places.with_places(go_on, MESSAGES["en"].__getitem__, code)
+        assert shown == "Go on with: “Resume fetching” under Settings, Models"
+    # A file of the right size counts as there: it has no row.
+    error = KBError("speakers.bad_weights", "A.", hint="Again: kb models add speakers")
+    assert "kb models add speakers" in error_messages.translate_error(error).hint
+
+
+def test_the_models_with_a_row_are_those_of_the_list() -> None:
+    rows = {name for each in known_models() for name in (each.name, each.repository)}
+    assert rows == page_places.MODELS
 
 
 def test_an_error_on_the_page_names_the_place() -> None:

@@ -56,8 +56,8 @@ def translate_error(error: KBError, chosen: str = "") -> Translation:
         except (KeyError, ValueError, AttributeError):
             pass  # stored by a version whose sentence had other values
         else:
-            return _with_labels(message, hint)
-    return _with_labels(error.message, _page_step(error))
+            return _with_labels(message, hint, error.code)
+    return _with_labels(error.message, _page_step(error), error.code)
 
 
 def _page_step(error: KBError) -> str:
@@ -96,9 +96,9 @@ _OPTION = re.compile(
 )
 
 
-def _with_labels(message: str, hint: str) -> Translation:
+def _with_labels(message: str, hint: str, code: str) -> Translation:
     """Put the labels of fields in the place of options, and places in that of commands."""
-    step = page_places.with_places(hint, text)
+    step = page_places.with_places(hint, text, code)
     return Translation(_OPTION.sub(_field, message), _OPTION.sub(_field, step))
 
 

@@ -44,7 +44,7 @@ EN: dict[str, str] = {
     "place_keys": "Settings, Keys",
     "place_models": "Settings, Models",
     "place_models_fetch": "“Fetch” under Settings, Models",
-    "place_models_again": "“Remove”, then “Fetch”, under Settings, Models",
+    "place_models_go_on": "“Resume fetching” under Settings, Models",
     "place_models_remove": "“Remove” under Settings, Models",
     "place_config": "Settings, Advanced",
     "place_logs": "Settings, Log",
@@ -86,7 +86,7 @@ DE: dict[str, str] = {
     "place_keys": "Einstellungen, Schlüssel",
     "place_models": "Einstellungen, Modelle",
     "place_models_fetch": "„Holen“ unter Einstellungen, Modelle",
-    "place_models_again": "„Entfernen“, dann „Holen“, unter Einstellungen, Modelle",
+    "place_models_go_on": "„Holen fortsetzen“ unter Einstellungen, Modelle",
     "place_models_remove": "„Entfernen“ unter Einstellungen, Modelle",
     "place_config": "Einstellungen, Erweitert",
     "place_logs": "Einstellungen, Protokoll",
@@ -95,13 +95,31 @@ DE: dict[str, str] = {
 # A command with a place, or with one for a part of it alone (`kb models pull`).
 NAMES = frozenset(key.split("_")[1] for key in EN) - {"again"}
 PARTS = ("speakers", "screen", "meaning")  # of steps, fetched under Settings, Models
+# Models that always have a row there, with Fetch while they are not on this disk.
+MODELS = frozenset(
+    """
+    Qwen/Qwen3-ASR-0.6B-hf Qwen/Qwen3-ASR-1.7B-hf base base.en distil-large-v2 distil-large-v3
+    distil-large-v3.5 distil-medium.en distil-small.en distil-whisper/distil-large-v2
+    distil-whisper/distil-large-v3 distil-whisper/distil-large-v3.5
+    distil-whisper/distil-medium.en distil-whisper/distil-small.en large large-v2 large-v3
+    large-v3-turbo medium medium.en nvidia/parakeet-tdt-0.6b-v3 openai/whisper-base
+    openai/whisper-base.en openai/whisper-large openai/whisper-large-v2
+    openai/whisper-large-v3 openai/whisper-large-v3-turbo openai/whisper-medium
+    openai/whisper-medium.en openai/whisper-small openai/whisper-small.en openai/whisper-tiny
+    openai/whisper-tiny.en parakeet-tdt-0.6b-v3 qwen3-asr-0.6b qwen3-asr-1.7b small small.en
+    tiny tiny.en
+    """.split()
+)
+# Errors of a fetch that was stopped, whose row has another button, and of a file without a row.
+_STOPPED = ("model.fetch_stopped", "model.fetch_paused")
+_WITHOUT_ROW = ("speakers.bad_weights",)
 _NAMES = "|".join(sorted(NAMES))
 # What can follow a command in a sentence: an option, with or without a value; a placeholder; an
 # id, an address or a path; a quoted text.
 _COMMAND = re.compile(
     r"(?P<before>KB_\w+=\S+ )?`?\bkb (?P<name>" + _NAMES + r")\b"
     r"(?P<rest>(?: (?:add NAME|list|check"
-    r"|pull [\w./:{}-]*[\w}]|add [a-z]+|remove\b"
+    r"|(?:pull|verify|pause|cancel) [\w./:{}-]*[\w}]|add [a-z]+|remove\b"
     r"|--(?:again|all|stop|accept|failed|undo|list|renew|send|help|versions|keep|retry|wait|voices|repair|shared)\b"
     r"|--[a-z-]+ \w+=(?:\"[^\"]*\"|'[^']*')"
     r"|--[a-z-]+ [^\s,;.)`]+(?:,[^\s,;.)`]+)*"
@@ -111,8 +129,8 @@ _COMMAND = re.compile(
 )
 
 
-def with_places(hint: str, text: Callable[[str], str]) -> str:
-    """Return a next step with places of the page instead of commands."""
+def with_places(hint: str, text: Callable[[str], str], code: str = "") -> str:
+    """Return a next step with places of the page instead of commands; `code` is the error's."""
 
     def place(found: re.Match[str]) -> str:
         name, rest = found["name"], found["rest"]
@@ -120,18 +138,26 @@ def with_places(hint: str, text: Callable[[str], str]) -> str:
         if found["before"] or (name == "worker" and rest) or re.search("--(undo|repair)", rest):
             return found[0]
         if name == "models":
-            return _models_place(found[0], text)
+            return _models_place(found[0], text, code)
         again = name in ("ingest", "review") and ("--again" in rest or "--retry" in rest)
         return text("place_again" if again else f"place_{name}")
 
     return _COMMAND.sub(place, hint)
 
 
-def _models_place(command: str, text: Callable[[str], str]) -> str:
-    """Return the place of a command about models; a further part is fetched by it alone."""
-    part = command.partition(" add ")[2]
-    if "--shared" in command or (part and part not in PARTS):
-        return command
-    if part or " pull " in command:
-        return text("place_models_again" if "--again" in command else "place_models_fetch")
-    return text("place_models_remove" if " remove" in command else "place_models")
+def _models_place(command: str, text: Callable[[str], str], code: str) -> str:
+    """Return the place of a command about models, the command where no row has its button."""
+    words = command.strip("`").split()[2:]
+    if not words or words[0] in ("list", "check"):
+        return text("place_models")
+    act, name = words[0], words[-1]
+    if act == "remove" and "--shared" not in words:
+        return text("place_models_remove")
+    if act == "add" and name in PARTS and code not in _WITHOUT_ROW:
+        return text("place_models_fetch")
+    if act == "pull" and "--again" not in words:
+        if code in _STOPPED:
+            return text("place_models_go_on")
+        if name in MODELS:
+            return text("place_models_fetch")
+    return command
