@@ -19,6 +19,7 @@ class EndingSignals:
     def __init__(self) -> None:
         self._received = 0
         self._received_at = 0.0
+        self._handled: list[signal.Signals] = []
 
     def listen(self) -> None:
         """Break off the work at a signal, unless it is ignored (`nohup`)."""
@@ -27,6 +28,13 @@ class EndingSignals:
         for number in END_SIGNALS:
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, self._break_off)
+                self._handled.append(number)
+
+    def close(self) -> None:
+        """Let a signal end the process again: there is no work left to break off."""
+        for number in self._handled:
+            signal.signal(number, signal.SIG_DFL)
+        self._handled.clear()
 
     def code(self, code: int) -> int:
         """Return the exit code of a command: that of the signal where one has ended it."""

@@ -156,6 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     signals = EndingSignals()
     signals.listen()
     code = signals.code(run(arguments))
+    signals.close()
     # Ctrl-C inside a string that a library executes (the standard library does, on the import of
     # dataclasses) marks the interpreter, which then ends by the signal instead of with this code.
     # The next executed string takes the mark back.

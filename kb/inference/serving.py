@@ -23,6 +23,7 @@ from kb.inference.session import InferenceSession
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import Settings
+from kb.types.end_signals import END_SIGNALS
 from kb.types.guarded_output import guarded_output
 
 log = logging.getLogger(__name__)
@@ -46,9 +47,9 @@ def serve(
 ) -> None:
     """Run the process's main loop: one thread per request, until the connection is closed."""
     sys.setswitchinterval(LOCK_SWITCH_S)
-    # Ctrl-C reaches all processes of the terminal, and a service manager's stop all processes of
-    # the service; the worker handles both, and closes the connection.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # Ctrl-C and the end of a terminal reach all processes of the terminal, and a service manager's
+    # stop all processes of the service; the worker handles them, and closes the connection.
+    for number in END_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     send_lock = threading.Lock()
     stop_events: dict[int, threading.Event] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -34,11 +34,12 @@ def interrupts_deferred() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-        if calls:
-            received, frame = calls[-1]
-            earlier[received](received, frame)
+        # A handler that is back may raise at once: each further one is put back all the same.
+        with ExitStack() as stack:
+            if calls:
+                stack.callback(earlier[calls[-1][0]], *calls[-1])
+            for number, handler in earlier.items():
+                stack.callback(signal.signal, number, handler)
 
 
 def packets_of(container: Any) -> Iterator[Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,7 @@ from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.fences import Fences
 from kb.jobs.queue.item_states import DONE as ITEM_DONE
+from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.step_states import (
     CANCELLED,
     DONE,
@@ -30,6 +34,7 @@ from kb.jobs.queue.step_states import (
     StepRow,
 )
 from kb.jobs.queue.steps import StepStore
+from kb.jobs.queue.workflow_ids import FOREVER
 from kb.jobs.worker import enrich_steps
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.enrich_steps import EnrichSteps
@@ -214,48 +219,65 @@ def test_what_a_machine_lacks_is_named_and_the_item_stays_done(context: WorkerCo
     assert state_of_item(context) == ITEM_DONE
 
 
+@contextmanager
+def words_before_it(context: WorkerContext, kind: Kind = "CPU") -> Iterator[None]:
+    """Let the recognizer compute on a device of this kind, with a medium before it."""
+    context.inference_process.snapshot = Snapshot(Device("a device", kind, "a device"))
+    medium = context.settings.home.parent / "other.wav"
+    medium.write_bytes(b"sound")
+    with context.prepared(LocalMedia(item(2), medium, "", 1.0)):
+        yield
+
+
 @pytest.mark.parametrize(
-    ("kind", "longest_s", "waits"),
+    ("step", "kind", "longest_s"),
     [
-        pytest.param("CPU", 900.0, True, id="the processor recognizes words"),
-        pytest.param("CUDA", 900.0, False, id="a GPU recognizes them"),
-        pytest.param("CPU", 0.0, False, id="the step has waited as long as it may"),
+        pytest.param("speakers", "CUDA", 900.0, id="a GPU recognizes the words"),
+        pytest.param("speakers", "CPU", 0.0, id="it was queued for as long as it may wait"),
+        pytest.param("summary", "CPU", 900.0, id="a language model does its work"),
     ],
 )
-def test_a_step_lets_the_words_of_all_items_go_first(
-    context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind,
-    longest_s: float, waits: bool,
-) -> None:  # fmt: skip
-    """Until the recognizer has no medium before it, the row of the step stays queued."""
-    monkeypatch.setattr(enrich_steps, "WORDS_FIRST_S", longest_s)
-    context.inference_process.snapshot = Snapshot(Device("a device", kind, "a device"))
-    finished(context)
-    request(context)
-    medium = tmp_path / "other.wav"
-    medium.write_bytes(b"sound")
-    with ThreadPoolExecutor(1) as pool:
-        with context.prepared(LocalMedia(item(2), medium, "", 1.0)):
-            ended = pool.submit(carry_out, context)
-            done, _ = wait([ended], timeout=1.0 if waits else 60.0)
-            assert bool(done) is not waits
-            assert row_of(context.steps).status == (QUEUED if waits else SKIPPED)
-        assert ended.result(60.0) == SKIPPED  # (its parts are not here)
-
-
-def test_a_step_that_waits_for_words_can_be_cancelled(
-    context: WorkerContext, tmp_path: Path
+def test_a_step_begins_beside_words(
+    context: WorkerContext, monkeypatch: pytest.MonkeyPatch, step: str, kind: Kind, longest_s: float
 ) -> None:
-    context.inference_process.snapshot = Snapshot(Device("cpu", "CPU", "a device"))
+    monkeypatch.setattr(enrich_steps, "WORDS_FIRST_S", longest_s)
+    finished(context)
+    context.steps.request([(step, ITEM.id)], context.client.step, {})
+    with words_before_it(context, kind):
+        serial = row_of(context.steps).serial
+        assert EnrichSteps(context, step, ITEM.id, serial).run() in (SKIPPED, FAILED)
+
+
+@pytest.mark.parametrize("act", ["the words are read", "it is cancelled", "the queue is paused"])
+def test_a_step_lets_the_words_of_all_items_go_first(context: WorkerContext, act: str) -> None:
+    """Until the recognizer has no medium before it, its row stays queued."""
     finished(context)
     request(context)
-    medium = tmp_path / "other.wav"
-    medium.write_bytes(b"sound")
+    looks = context.steps.queued_at
+    looked = threading.Event()
+
+    def noted(*key: Any) -> float | None:
+        found = looks(*key)
+        looked.set()
+        return found
+
+    context.steps.queued_at = noted  # type: ignore[method-assign]
     with ThreadPoolExecutor(1) as pool:
-        with context.prepared(LocalMedia(item(2), medium, "", 1.0)):
+        with words_before_it(context):
             ended = pool.submit(carry_out, context)
-            context.steps.cancel([ITEM.id])
-        assert ended.result(60.0) == "not asked for any more"
-    assert row_of(context.steps).status == CANCELLED
+            assert looked.wait(60.0)
+            assert row_of(context.steps).status == QUEUED
+            if act == "it is cancelled":
+                context.steps.cancel([ITEM.id])
+                assert ended.result(60.0) == "not asked for any more"
+            if act == "the queue is paused":
+                context.take_pause(LanePause(FOREVER, "by hand"))
+        if act == "the queue is paused":
+            assert row_of(context.steps).status == QUEUED
+            context.take_pause(None)
+        expected = CANCELLED if act == "it is cancelled" else SKIPPED  # (its parts are not here)
+        assert ended.result(60.0) in (expected, "not asked for any more")
+    assert row_of(context.steps).status == expected
 
 
 @pytest.mark.slow

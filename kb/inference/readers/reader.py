@@ -32,6 +32,7 @@ from kb.inference.readers.messages import ModelFacts, ReadWindow, Request
 from kb.inference.readers.remote import Line, RemoteOther, RemoteQueue, RemoteSlots
 from kb.settings import Settings
 from kb.types import Transcript
+from kb.types.end_signals import END_SIGNALS
 from kb.types.guarded_output import guarded_output
 
 log = logging.getLogger(__name__)
@@ -152,8 +153,8 @@ def _own_streams() -> Channel:
 @guarded_output()
 def main() -> None:
     """Run a reader."""
-    # As in the model's process: the worker handles both.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # As in the model's process: the worker handles them.
+    for number in END_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     channel = _own_streams()
     return_memory()

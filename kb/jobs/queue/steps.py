@@ -193,14 +193,18 @@ class StepStore:
     # Work
 
     @repeated
+    def queued_at(self, step: str, item_id: str, serial: int) -> float | None:
+        """Return when a step was asked for; None if its workflow has no work any more."""
+        with self._database.begin() as connection:
+            found = connection.scalar(sa.select(steps.c.since).where(_mine(step, item_id, serial)))
+        return None if found is None else float(found)
+
+    @repeated
     def claim(self, step: str, item_id: str, serial: int) -> StepRow | None:
         """Return the row for the workflow that carries it out; None if it has no work any more."""
-        mine = sa.and_(
-            _key(step, item_id), steps.c.serial == serial, steps.c.status.in_(STEP_IN_PROGRESS)
-        )
         with self._database.begin() as connection:
             now = self._database.time(connection)
-            change = sa.update(steps).where(mine)
+            change = sa.update(steps).where(_mine(step, item_id, serial))
             done = connection.execute(change.values(status=RUNNING, updated_at=now))
             if not done.rowcount:
                 return None
@@ -273,6 +277,13 @@ class StepStore:
 
 def _key(step: str, item_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(steps.c.step == step, steps.c.item_id == item_id)
+
+
+def _mine(step: str, item_id: str, serial: int) -> sa.ColumnElement[bool]:
+    """Return the condition that a workflow still has work."""
+    return sa.and_(
+        _key(step, item_id), steps.c.serial == serial, steps.c.status.in_(STEP_IN_PROGRESS)
+    )
 
 
 def _is(row: StepRow) -> sa.ColumnElement[bool]:

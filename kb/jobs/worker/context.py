@@ -80,6 +80,7 @@ class WorkerContext:
     running: set[Key] = field(default_factory=set)
     cancelled: set[Key] = field(default_factory=set)
     lane_pause: LanePause | None = None
+    said_pause: bool = False  # that the queue is paused by hand
     prepared_bytes: int = 0
     arriving: dict[Key, int] = field(default_factory=dict)  # bytes that downloads still write
     warned_at: dict[str, float] = field(default_factory=dict)
@@ -286,9 +287,9 @@ class WorkerContext:
     def take_pause(self, pause: LanePause | None) -> None:
         """Go by a pause of the item lane as it was read, or by none; log one by hand once."""
         by_hand = pause is not None and pause.is_by_hand
-        if by_hand and not (self.lane_pause is not None and self.lane_pause.is_by_hand):
+        if by_hand and not self.said_pause:
             log.info("the queue is paused by hand, and no item is started: kb resume")
-        self.lane_pause = pause
+        self.said_pause, self.lane_pause = by_hand, pause
 
     @property
     def own_lane(self) -> str:

@@ -38,8 +38,8 @@ REPORT_S = 2.0  # between two records of a step's progress
 CHECK_S = 0.5  # between two checks whether a download is still wanted
 # A step whose parts another machine has waits for it; it is queued again for whichever takes it.
 ELSEWHERE_S = 20.0
-# Without a GPU the words and the steps compute on the same processor: the words of all items come
-# first. A queue that never ends must not keep the steps away for ever.
+# Without a GPU the words and most steps compute on the same processor: the words of all items come
+# first, until a step has been queued for this time, because the queue may never end.
 WORDS_FIRST_S = 900.0
 # The item has no medium, or its source no picture any more.
 NOT_THERE = ("step.no_medium", "step.no_picture")
@@ -91,11 +91,10 @@ class EnrichSteps:
         Raises nothing: the workflow must end without an error.
         """
         context = self._context
-        while context.lane_is_paused():
+        while not self._has_turn():
             if context.stopping.is_set():
                 block_forever()
             time.sleep(LANE_POLL_S)
-        self._let_words_go_first()
         row = context.until_accepted(
             lambda: context.steps.claim(self._step, self._id, self._serial)
         )
@@ -117,12 +116,25 @@ class EnrichSteps:
             database = context.items.database
             return self._retry_or_fail(row, retry_policy.unexpected(error, database))
 
-    def _let_words_go_first(self) -> None:
-        context, until = self._context, time.monotonic() + WORDS_FIRST_S
-        while context.processor_has_words() and time.monotonic() < until:
-            if context.stopping.is_set():
-                block_forever()
-            time.sleep(LANE_POLL_S)
+    def _has_turn(self) -> bool:
+        """Return False while the queue is paused, or words come first."""
+        context = self._context
+        if context.lane_is_paused():
+            return False
+        if not context.processor_has_words() or _is_of_a_service(self._step):
+            return True
+        now = time.monotonic()
+        if now - self._checked_at < CHECK_S:
+            return False
+        self._checked_at = now
+        return context.until_accepted(self._has_waited)
+
+    def _has_waited(self) -> bool:
+        """Return whether the step is queued for so long that it goes on beside the words."""
+        context = self._context
+        queued_at = context.steps.queued_at(self._step, self._id, self._serial)
+        # Without a time it is not asked for any more.
+        return queued_at is None or context.now() - queued_at >= WORDS_FIRST_S
 
     def _carry_out(self, row: StepRow) -> str:
         context = self._context
@@ -260,6 +272,14 @@ class EnrichSteps:
             lambda: context.steps.finish(row, status, **record, attempts=attempts, due_at=due_at)
         )
         return status
+
+
+def _is_of_a_service(step: str) -> bool:
+    """Return whether a service does the step's work; False for a step of a later version."""
+    try:
+        return bool(enrichment.may_cost_money([step]))
+    except KBError:
+        return False
 
 
 def requeue_due(context: WorkerContext) -> None:
