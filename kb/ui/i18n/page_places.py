@@ -97,18 +97,48 @@ NAMES = frozenset(key.split("_")[1] for key in EN) - {"again"}
 PARTS = ("speakers", "screen", "meaning")  # of steps, fetched under Settings, Models
 # Models that always have a row there, with Fetch while they are not on this disk.
 MODELS = frozenset(
-    """
-    Qwen/Qwen3-ASR-0.6B-hf Qwen/Qwen3-ASR-1.7B-hf base base.en distil-large-v2 distil-large-v3
-    distil-large-v3.5 distil-medium.en distil-small.en distil-whisper/distil-large-v2
-    distil-whisper/distil-large-v3 distil-whisper/distil-large-v3.5
-    distil-whisper/distil-medium.en distil-whisper/distil-small.en large large-v2 large-v3
-    large-v3-turbo medium medium.en nvidia/parakeet-tdt-0.6b-v3 openai/whisper-base
-    openai/whisper-base.en openai/whisper-large openai/whisper-large-v2
-    openai/whisper-large-v3 openai/whisper-large-v3-turbo openai/whisper-medium
-    openai/whisper-medium.en openai/whisper-small openai/whisper-small.en openai/whisper-tiny
-    openai/whisper-tiny.en parakeet-tdt-0.6b-v3 qwen3-asr-0.6b qwen3-asr-1.7b small small.en
-    tiny tiny.en
-    """.split()
+    [
+        "Qwen/Qwen3-ASR-0.6B-hf",
+        "Qwen/Qwen3-ASR-1.7B-hf",
+        "base",
+        "base.en",
+        "distil-large-v2",
+        "distil-large-v3",
+        "distil-large-v3.5",
+        "distil-medium.en",
+        "distil-small.en",
+        "distil-whisper/distil-large-v2",
+        "distil-whisper/distil-large-v3",
+        "distil-whisper/distil-large-v3.5",
+        "distil-whisper/distil-medium.en",
+        "distil-whisper/distil-small.en",
+        "large",
+        "large-v2",
+        "large-v3",
+        "large-v3-turbo",
+        "medium",
+        "medium.en",
+        "nvidia/parakeet-tdt-0.6b-v3",
+        "openai/whisper-base",
+        "openai/whisper-base.en",
+        "openai/whisper-large",
+        "openai/whisper-large-v2",
+        "openai/whisper-large-v3",
+        "openai/whisper-large-v3-turbo",
+        "openai/whisper-medium",
+        "openai/whisper-medium.en",
+        "openai/whisper-small",
+        "openai/whisper-small.en",
+        "openai/whisper-tiny",
+        "openai/whisper-tiny.en",
+        "parakeet-tdt-0.6b-v3",
+        "qwen3-asr-0.6b",
+        "qwen3-asr-1.7b",
+        "small",
+        "small.en",
+        "tiny",
+        "tiny.en",
+    ]
 )
 # Errors of a fetch that was stopped, whose row has another button, and of a file without a row.
 _STOPPED = ("model.fetch_stopped", "model.fetch_paused")

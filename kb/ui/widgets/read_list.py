@@ -36,7 +36,7 @@ def read_list(
     titles = [_words(row.get(columns[0].name, "")) for row in rows]
     # What tells the rows apart: their numbers change with what is listed.
     marks = [
-        zlib.crc32(f"{title}\n{words}".encode()) if words else 0
+        zlib.crc32(f"{title}\n{words}".encode("utf-8", "replace")) if words else 0
         for title, words in zip(titles, texts, strict=False)
     ]
     window = range(found.offset, min(len(rows), found.offset + found.limit))
