@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 import psutil
@@ -37,6 +38,7 @@ from kb.jobs.worker.spawn import start_detached
 from kb.service.task_registry import TASKS
 from kb.settings import Settings, get_settings, python_command
 from kb.types.clock import is_younger
+from kb.types.end_signals import END_SIGNALS, handle_end_signals
 
 State = Literal["running", "done", "failed", "stopped", "lost"]
 
@@ -300,6 +302,21 @@ def _log_file(settings: Settings) -> Path:
     return settings.home / "logs" / "tasks.log"
 
 
+def _break_off(number: int, _frame: FrameType | None) -> None:
+    """Break off the work as Ctrl-C does, once: what waits for a program ends it."""
+    for each in END_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise _Ended(number)
+
+
+class _Ended(KeyboardInterrupt):
+    """The process is to end; its argument is the signal's number."""
+
+
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    sys.exit(run(get_settings(), sys.argv[1]))
+    handle_end_signals(_break_off)
+    try:
+        sys.exit(run(get_settings(), sys.argv[1]))
+    except _Ended as ended:
+        sys.exit(128 + int(ended.args[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -120,6 +121,30 @@ def test_files_of_a_browser_are_sent_and_a_missing_one_is_said(odin: FakeOdin) -
     assert failed.problem is not None and failed.problem["code"] == "upload.gone"
     assert str(settings.home) not in f"{failed.error} {failed.hint}"
     assert odin.count("POST", "/add/file") == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a process has no SIGTERM there")
+def test_a_stop_ends_the_program_that_a_task_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that never answers
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        for name in ("PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"):
+            monkeypatch.setenv(name, index)
+        monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "steps"))
+        monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+        get_settings.cache_clear()
+        settings = get_settings()
+        tasks.start(settings, "add_part", {"name": "speakers"})
+        task = wait_for("add_part", lambda task: bool(task.pid))
+        silent.settimeout(PATIENCE_S)
+        with silent.accept()[0]:
+            (program,) = psutil.Process(task.pid).children()
+            tasks.stop(settings, "add_part")
+            ended(task.pid)
+            ended(program.pid)
+    get_settings.cache_clear()
 
 
 def ended(pid: int) -> None:
