@@ -24,7 +24,9 @@ from kb.errors import Cancelled, KBError
 
 POLL_S = 0.5  # interval at which the caller checks whether the result is still wanted
 END_S = 5.0  # for a process to end by itself
-_NICE = 19  # 1.5 % of a core that the recognizer wants, too; 10 would be a tenth of it
+# A tenth of a core that another program wants, too. Less would keep a step for hours beside one
+# that has nothing to do with words; for them it waits by itself where they need the processor.
+_NICE = 10
 
 Result = TypeVar("Result")
 
@@ -129,7 +131,10 @@ def _lower(pid: int | None) -> None:
     """Give a process what the recognizer leaves of the processor; raises nothing."""
     with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
-        process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else _NICE)
+        if os.name == "nt":
+            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            process.nice(max(_NICE, process.nice()))  # a worker may have a lower one
 
 
 def _end_with(connection: Connection) -> None:

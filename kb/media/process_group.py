@@ -11,7 +11,7 @@ def own_group() -> dict[str, Any]:
     """Return the arguments of `Popen` that start a program in a process group of its own.
 
     Ctrl-C does not reach it then. It stays in the session of this program: where the kernel shares
-    the processor by sessions first (autogroup, Linux's default), the lowest priority in a new
+    the processor by sessions first (autogroup, Linux's default), a low priority in a new
     session would still get as much of it as the recognizer.
     """
     if os.name != "nt":
