@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from pathlib import Path
@@ -10,18 +11,19 @@ from tests.support.voices import VOICES
 from tests.support.workers import Lab, write_talks
 
 # Of some minutes each: what an item costs whatever its length hides in no talk of 20 s.
-TALKS, WORDS, ROUNDS = 4, 400, 2
+TALKS, WORDS, ROUNDS = 4, 400, 3
 
 
 def seconds(folder: Path) -> dict[str, float]:
     """Return the seconds until all words are searchable, by the steps: `none` and `auto`.
 
-    Both are measured in turn, so that a load of the machine meets both.
+    Both are measured in turn, so that a load of the machine meets both. The least time of each
+    counts: what else the machine does can only add to it, and the same round took 15 to 20 s.
     """
     paths = write_talks(folder / "in", TALKS, words=WORDS)
-    total = {"none": 0.0, "auto": 0.0}
+    least = {"none": math.inf, "auto": math.inf}
     for number in range(ROUNDS):
-        order = list(total) if number % 2 == 0 else list(total)[::-1]
+        order = list(least) if number % 2 == 0 else list(least)[::-1]
         for steps in order:
             home = folder / f"{steps}-{number}"
             with Lab(home, KB_STEPS=steps) as lab:
@@ -33,5 +35,5 @@ def seconds(folder: Path) -> dict[str, float]:
                 lab.wait(lambda lab=lab: not lab.jobs.steps.has_work(0.0), "the steps of the first")
                 start = time.monotonic()
                 lab.wait_finished(lab.ingest(paths))
-                total[steps] += time.monotonic() - start
-    return total
+                least[steps] = min(least[steps], time.monotonic() - start)
+    return least
