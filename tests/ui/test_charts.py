@@ -16,17 +16,17 @@ import altair  # it loads no pandas, and takes longer than the second below
 
 from kb.ui.widgets import charts
 
-begun = threading.Event()
+started = threading.Event()
 
 class Slow:  # pandas is half imported for a second
     def find_spec(self, name, path=None, target=None):
-        if name == "pandas.core.api" and not begun.is_set():
-            begun.set()
+        if name == "pandas.core.api" and not started.is_set():
+            started.set()
             time.sleep(1)
 
 sys.meta_path.insert(0, Slow())
 threading.Thread(target=__import__, args=("pandas",)).start()
-assert begun.wait(120) and not hasattr(sys.modules["pandas"], "Timestamp")
+assert started.wait(120) and not hasattr(sys.modules["pandas"], "Timestamp")
 DRAW
 """
 DRAW = {
