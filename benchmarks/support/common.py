@@ -53,7 +53,7 @@ def show_core() -> None:
 
 
 def cheapest(
-    measure: Callable[[], Item], cost: Callable[[Item], float], enough: float, turns: int = 3
+    measure: Callable[[], Item], cost: Callable[[Item], float], enough: float, turns: int = 2
 ) -> Item:
     """Return the measurement of least cost, of up to `turns`; one of at most `enough` ends them.
 

@@ -11,7 +11,7 @@ from tests.support.voices import VOICES
 from tests.support.workers import Lab, write_talks
 
 # Of some minutes each: what an item costs whatever its length hides in no talk of 20 s.
-TALKS, WORDS, ROUNDS = 4, 400, 4
+TALKS, WORDS, ROUNDS = 4, 400, 3
 
 
 def seconds(folder: Path) -> dict[str, float]:

@@ -13,6 +13,7 @@ _SEEK_COUNT = "seeks"
 _REDRAW = "moved"
 TAB = "tab"
 SETTINGS_PART = "part"
+LANGUAGE_SWITCH = "language-switch"  # key of the control in the sidebar
 
 # Key of the tab's label -> "module:function" that draws its body, in the order on the page; the
 # page loads them. Links contain the English label of a tab in every language of the page: links in
@@ -60,12 +61,23 @@ def library_listing() -> LibraryListing:
 
 
 def init_from_url() -> None:
-    """Set language and tab from the page's address, once per visitor."""
+    """Set language and tab from the page's address, once per visitor, and keep them in step.
+
+    A callback ends part-way where Streamlit has another request for the whole page by then, and
+    the tabs have the label that the browser sent last: so both are held against each other here.
+    """
     state = st.session_state
     if i18n.STATE not in state:
         requested = st.query_params.get(i18n.STATE) or (st.context.locale or "")[:2].lower()
         state[i18n.STATE] = requested if requested in i18n.LANGUAGES else i18n.DEFAULT_LANGUAGE
-    if TAB not in state:
+    chosen = state.get(LANGUAGE_SWITCH)
+    if chosen in i18n.LANGUAGES and chosen != state[i18n.STATE]:
+        state[i18n.STATE] = st.query_params[i18n.STATE] = chosen
+    if TAB in state:
+        label = i18n.text(open_tab())
+        if state[TAB] != label:
+            state[TAB] = label
+    else:
         name = st.query_params.get(TAB, "")
         tab, part = EARLIER_TABS.get(name.casefold(), (_tab_named(name), ""))
         state[TAB] = i18n.text(tab)

@@ -169,7 +169,7 @@ def _language() -> None:
         text("language_switch"),
         list(i18n.LANGUAGES),
         format_func=lambda code: i18n.LANGUAGES[code],
-        key="language-switch",
+        key=session.LANGUAGE_SWITCH,
         default=i18n.language(),
         required=True,
         on_change=_on_language_change,
@@ -189,4 +189,4 @@ def _sign_out(service: Service) -> None:
 
 
 def _on_language_change() -> None:
-    session.set_language(st.session_state["language-switch"])
+    session.set_language(st.session_state[session.LANGUAGE_SWITCH])

@@ -84,6 +84,18 @@ def test_language_is_switched_and_kept_in_the_address(home: Path) -> None:
     assert i18n.language() == "en"  # the default outside of a page
 
 
+@pytest.mark.parametrize("sent", ["tab", "language-switch"])
+def test_a_language_that_was_switched_half_way_is_the_whole_page_s(home: Path, sent: str) -> None:
+    # Another press ends the callback of the switch, or brings the label of the language before.
+    app = page(tab="Activity", lang="de")
+    assert app.session_state["tab"] == "Aktivität"
+    app.session_state[sent] = {"tab": "Activity", "language-switch": "en"}[sent]
+    run_page(app)
+    lang = {"tab": "de", "language-switch": "en"}[sent]
+    assert MESSAGES[lang]["queue_empty"] in page_text(app)
+    assert app.session_state["tab"] == MESSAGES[lang]["tab_activity"]
+
+
 @pytest.mark.parametrize(
     ("link", "tab"),
     [
