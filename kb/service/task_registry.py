@@ -121,9 +121,16 @@ def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
 
 
 def ask(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
-    """Return the project's answer to `question` and its sources."""
+    """Return the project's answer to `question` and its sources, ours with their plain words."""
+    from kb.sinks.odin.excerpts import words_of
+
     with _service(settings) as service:
-        return asdict(service.publisher.ask(str(arguments["question"])))
+        answer = service.publisher.ask(str(arguments["question"]))
+    sources = [
+        {**asdict(each), "text": words_of(each.text) if each.item_id else each.text}
+        for each in answer.sources
+    ]
+    return {**asdict(answer), "sources": sources}
 
 
 def ask_library(

@@ -1,13 +1,13 @@
 """Questions to the project: answers and search results with their medium and time.
 
 The time of an excerpt is that of the deep link at the start of its passage, if the excerpt has
-the link; else that of the item's passage that shares the most words with the excerpt.
+the link; else that of the item's passage that shares the most words with the excerpt. An excerpt
+that begins with the head of its document shows the words of its passage instead.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,7 +15,15 @@ from typing import Any
 
 from kb.errors import UsageError
 from kb.sinks.base import check_query
-from kb.sinks.odin.documents import ParsedPassage, is_name_of, parse_passages
+from kb.sinks.odin.documents import is_name_of
+from kb.sinks.odin.excerpts import (
+    TIME_LINK,
+    begins_with_head,
+    named_passage,
+    time_links,
+    without_head,
+    words_of,
+)
 from kb.sinks.odin.sink import OdinSink
 from kb.types import Passage
 
@@ -27,8 +35,6 @@ _NAME_KEYS = (
 )
 _SCORE_KEYS = ("score", "similarity", "relevance", "rerank_score")
 
-SHORTEST_RUN = 3  # consecutive words that an excerpt must share with its passage
-_LINK = re.compile(r"\[(?:\d+(?::\d\d)+)\]\((?:<[^>\n]*>|[^)\s]*)\)")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+_[0-9a-f]{8}(?:_p\d{2,})?\.md")
 _TIMED_URL = re.compile(r"https?://[^\s)>\"']+[?&#]t=(\d+)")
 
@@ -121,45 +127,31 @@ def _resolve_references(
 def _resolve_reference(
     excerpt: Reference, owners: _DocumentOwners, passages: Passages | None
 ) -> Reference:
-    parsed = parse_passages(excerpt.text)
+    links = time_links(excerpt.text)
     item_id, title = owners.of_document(excerpt.document)
-    if not item_id and parsed:
-        item_id, title = owners.of_link(parsed[0].deep_link)
-    excerpt = replace(excerpt, item_id=item_id, title=title)
+    if not item_id and links:
+        item_id, title = owners.of_link(links[0].deep_link)
     known = passages(item_id) if passages and item_id else ()
-    at = _best_passage(excerpt.text, known) if known else None
+    if not title and known:  # the list of documents is older than this one
+        title = known[0].title
+    excerpt = replace(excerpt, item_id=item_id, title=title)
+    at = named_passage(excerpt.text, known) if known else None
+    # A colleague's own document may begin with a heading that belongs to its text.
+    if item_id and begins_with_head(excerpt.text):
+        words = without_head(excerpt.text)
+        if not words_of(words):
+            words = ""  # the excerpt ends within the link of its first passage
+        excerpt = replace(excerpt, text=at.text if at is not None else words)
     if at is not None:
         return replace(
             excerpt, start_s=at.start_s, end_s=at.end_s, deep_link=at.deep_link, path=at.path,
             title=at.title or title,
         )  # fmt: skip
-    if parsed:
-        first: ParsedPassage = parsed[0]
-        return replace(excerpt, start_s=float(first.start_s), deep_link=first.deep_link)
+    if links:
+        return replace(excerpt, start_s=float(links[0].start_s), deep_link=links[0].deep_link)
     if timed := _TIMED_URL.search(excerpt.text):
         return replace(excerpt, start_s=float(timed[1]), deep_link=timed[0])
     return excerpt
-
-
-def _best_passage(text: str, known: Sequence[Passage]) -> Passage | None:
-    """Return the passage that shares the most runs of words with the excerpt, the first of equals.
-
-    Returns None if no passage shares a run.
-    """
-    excerpt_runs = Counter(_runs(_LINK.sub(" ", text)))
-    best, best_count = None, 0
-    for passage in known:
-        common = sum((excerpt_runs & Counter(_runs(passage.text))).values())
-        if common > best_count:
-            best, best_count = passage, common
-    return best
-
-
-def _runs(text: str) -> Iterator[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.casefold())
-    size = min(SHORTEST_RUN, max(1, len(words)))
-    for start in range(len(words) - size + 1):
-        yield tuple(words[start : start + size])
 
 
 class _DocumentOwners:
@@ -237,7 +229,7 @@ def _is_number(value: object) -> bool:
 
 def _paragraphs_with_links(message: str) -> Iterator[str]:
     """Yield the parts of an answer, each from one time link to the next."""
-    starts = [match.start() for match in _LINK.finditer(message)]
+    starts = [match.start() for match in TIME_LINK.finditer(message)]
     for start, end in pairwise([*starts, len(message)]):
         yield message[start:end].strip()
     if not starts:

@@ -33,6 +33,11 @@ from kb.types.safe_text import printable, web_address
 FORMAT = 1
 HEADING_EVERY_S = 300
 ON_SCREEN_HEADING = "## On the screen\n\n"
+# The names of the facts in a document's head (see `_header`).
+HEAD_FIELDS = (
+    *("Channel", "Date", "Link", "Length", "Speakers", "Words from"),
+    *("Language", "Model", "Coverage", "Words"),
+)
 TITLE_LENGTH = 80  # characters of the title in a document's name
 HASH_LENGTH = 8  # hexadecimal digits of the content's hash in a document's name
 
@@ -175,7 +180,7 @@ def parse_passages(content: bytes | str) -> list[ParsedPassage]:
         for figure in start[1].split(":"):
             start_s = start_s * 60 + int(figure)
         link = start[2].removeprefix("<").removesuffix(">")
-        found.append(ParsedPassage(start_s, link, _ESCAPED.sub(r"\1", body)))
+        found.append(ParsedPassage(start_s, link, unescape(body)))
     return found
 
 
@@ -204,6 +209,11 @@ def escape(text: str) -> str:
     """Escape text so that Markdown makes no link, tag or heading of it."""
     text = printable(text)
     return _LINE_START.sub(_escaped_start, _INLINE.sub(r"\\\1", text))
+
+
+def unescape(text: str) -> str:
+    """Return text as it was before `escape`."""
+    return _ESCAPED.sub(r"\1", text)
 
 
 def _escaped_start(match: re.Match[str]) -> str:
