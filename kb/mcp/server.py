@@ -17,6 +17,7 @@ from kb import __version__
 from kb.mcp.library_access import LibraryAccess
 from kb.mcp.resources import add_resources
 from kb.mcp.same_sound import SoundOfItem, sound_of
+from kb.mcp.saved_searches import SavedSearchList, saved_searches_of
 from kb.mcp.speakers import ItemSpeakers, speakers_of
 from kb.mcp.tool_errors import answered
 from kb.mcp.write_tools import WriteTools
@@ -44,6 +45,10 @@ _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _ASKS = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 _Answer = TypeVar("_Answer")
 Day = Annotated[str, Field(description="A day, YYYY-MM-DD; empty: any.")]
+Tag = Annotated[str, Field(description="A tag of the recordings; empty: any.")]
+Speaker = Annotated[
+    str, Field(description="The name of one who speaks in the recordings; empty: any.")
+]
 Cursor = Annotated[
     str, Field(description="The cursor of the answer before; empty: from the start.")
 ]
@@ -86,13 +91,15 @@ class LibraryTools:
             bool | None,
             Field(description="Without intros and advertisements; null: the library's setting."),
         ] = None,
+        tag: Tag = "",
+        speaker: Speaker = "",
     ) -> SearchResults:
         """Find passages in all recordings, each with a link that opens at its second."""
         return self._ask(
             lambda service: SearchResults(
                 *service.reading.search(
                     query,
-                    ItemFilter(source, after, before, language, grade_at_least),
+                    ItemFilter(source, after, before, language, grade_at_least, tag, speaker),
                     limit,
                     leave_out_recurring,
                 )
@@ -117,11 +124,26 @@ class LibraryTools:
         before: Day = "",
         limit: Annotated[int, Field(ge=1, le=100)] = 20,
         cursor: Cursor = "",
+        tag: Tag = "",
+        speaker: Speaker = "",
     ) -> ItemPage:
         """List recordings: the newest, the longest, or those whose text is doubtful."""
+        chosen = ItemFilter(after=after, before=before, tag=tag, speaker=speaker)
+        return self._ask(lambda service: service.reading.page(order, chosen, limit, cursor))
+
+    def saved_searches(self) -> SavedSearchList:
+        """List the searches that people saved: words, filters, and reports not yet looked at."""
+        return self._ask(saved_searches_of)
+
+    def run_saved_search(
+        self,
+        name: Annotated[str, Field(description="The name of a saved search.")],
+        limit: Annotated[int, Field(ge=1, le=20)] = 10,
+    ) -> SearchResults:
+        """Find the passages of a saved search, with its filters."""
         return self._ask(
-            lambda service: service.reading.page(
-                order, ItemFilter(after=after, before=before), limit, cursor
+            lambda service: SearchResults(
+                *service.reading.shown(service.saved_searches.run(name, limit))
             )
         )
 
@@ -195,8 +217,7 @@ def make_server(
     )
     for tool in (
         tools.search, tools.fetch, tools.list_items, tools.get_transcript, tools.speakers,
-        tools.notes,
-        tools.same_sound,
+        tools.notes, tools.same_sound, tools.saved_searches, tools.run_saved_search,
     ):  # fmt: skip
         server.add_tool(tool, annotations=_READS, structured_output=True)
     asks_model = chosen.paid_requests and bool(chosen.llm_url)

@@ -5,7 +5,7 @@ All answers are bounded, and text of strangers is cleaned of controls and hidden
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +13,7 @@ from kb.errors import UsageError
 from kb.jobs.queue.item_states import HELD
 from kb.library import LibraryEntry, deep_link
 from kb.pipeline.days import check_day
+from kb.pipeline.list_filter import kept_facets
 from kb.service.items import Items
 from kb.service.results import SearchResult
 from kb.service.search import Search
@@ -39,7 +40,8 @@ class ItemFilter:
 
     `source` is the begin of an id (`youtube`, `file`) or a channel's name. `after` and `before` are
     ISO days; `after` is included, `before` is not. An item without a date or a grade is left out
-    where one is asked for.
+    where one is asked for. `tag` is one of its tags, `speaker` a name of one who speaks in it; case
+    does not matter.
     """
 
     source: str = ""
@@ -47,6 +49,8 @@ class ItemFilter:
     before: str = ""
     language: str = ""
     grade_at_least: LeastGrade | None = None
+    tag: str = ""
+    speaker: str = ""
 
     def __post_init__(self) -> None:
         check_day("after", self.after)
@@ -66,7 +70,11 @@ class ItemFilter:
             return False
         if self.language and _language(entry).casefold() != self.language.casefold():
             return False
-        return not self.grade_at_least or "" < entry.grade <= self.grade_at_least
+        if self.grade_at_least and not "" < entry.grade <= self.grade_at_least:
+            return False
+        if self.tag and not _has(entry.user_tags, self.tag):
+            return False
+        return not self.speaker or _has(kept_facets(entry)["speaker"], self.speaker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +198,21 @@ class Reading:
             for hit in result.hits
             if (entry := entries.get(hit.item_id)) is not None and chosen.allows(entry)
         ]
-        found = [
+        has_more = len(hits) > limit or result.has_more
+        found = self._passages(hits[:limit], entries)
+        return found, has_more, _words_alone(result), result.left_out
+
+    def shown(self, result: SearchResult) -> tuple[tuple[FoundPassage, ...], bool, str, int]:
+        """Return the passages of a search that was made, as `search` returns them."""
+        entries = {entry.item.id: entry for entry in self.items.listing().entries}
+        hits = [hit for hit in result.hits if hit.item_id in entries]
+        found = self._passages(hits, entries)
+        return found, result.has_more, _words_alone(result), result.left_out
+
+    def _passages(
+        self, hits: Sequence[Hit], entries: Mapping[str, LibraryEntry]
+    ) -> tuple[FoundPassage, ...]:
+        return tuple(
             FoundPassage(
                 f"{hit.item_id}#{max(0, int(hit.at_s))}",
                 clean(hit.title),
@@ -208,11 +230,9 @@ class Reading:
                 hit.by_meaning,
                 hit.recurring,
             )
-            for hit in self.finder.with_speakers(hits[:limit])
+            for hit in self.finder.with_speakers(hits)
             for entry in (entries[hit.item_id],)
-        ]
-        has_more = len(hits) > limit or result.has_more
-        return tuple(found), has_more, _words_alone(result), result.left_out
+        )
 
     def stretch(self, place: str, around_s: float = 60.0) -> Stretch:
         """Return the text around a place: an item's id, `#` and a second.
@@ -338,6 +358,10 @@ def _between(transcript: Transcript, start_s: float, end_s: float) -> Transcript
     """Return the transcript with the segments that overlap a span."""
     found = tuple(s for s in transcript.segments if s.end_s >= start_s and s.start_s <= end_s)
     return replace(transcript, segments=found)
+
+
+def _has(values: Sequence[str], wanted: str) -> bool:
+    return wanted.casefold() in map(str.casefold, values)
 
 
 def _language(entry: LibraryEntry) -> str:

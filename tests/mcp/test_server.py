@@ -17,6 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from kb.mcp.server import INSTRUCTIONS, make_server
+from kb.pipeline.list_filter import ListFilter
 from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings
 from tests.support.commands import run_command
@@ -55,6 +56,11 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         (folder / name).write_text(text, "utf-8")
     report = service.search.reindex()
     assert (report.items, report.problems) == (len(texts), ())
+    service.labels.tag([TALK], add=["sea"])
+    filters = ListFilter(tag=("sea",), after="2024-01-01")
+    service.saved_searches.save(
+        "Ferries", "late harbour", mode="keyword", filters=filters, alerts="new"
+    )
     service.close()
     yield made
 
@@ -85,12 +91,33 @@ def test_a_passage_is_found_with_a_link_to_its_second_and_read_in_its_surroundin
         ({"source": "file"}, {TALK, LONG}),
         ({"source": "youtube"}, set()),
         ({"grade_at_least": "C"}, set()),  # a text of another program has no grade
+        ({"tag": "Sea"}, {TALK}),
+        ({"tag": "sea", "language": "de"}, set()),
+        ({"speaker": "Anna"}, set()),  # nobody is named
     ],
 )
 def test_filters(settings: Settings, chosen: dict[str, str], ids: set[str]) -> None:
     queries = ("harbour", "hafen")
     found = [p for q in queries for p in call(settings, "search", query=q, **chosen)["results"]]
     assert {passage["id"].split("#")[0] for passage in found} == ids
+
+
+def test_a_list_has_the_items_of_a_tag_and_a_speaker(settings: Settings) -> None:
+    found = call(settings, "list_items", tag="SEA")["items"]
+    assert [item["id"] for item in found] == [TALK]
+    assert call(settings, "list_items", tag="land")["items"] == []
+    assert call(settings, "list_items", speaker="Anna")["items"] == []
+
+
+def test_a_saved_search_is_listed_and_run_with_its_filters(settings: Settings) -> None:
+    (listed,) = call(settings, "saved_searches")["searches"]
+    assert listed == {
+        "name": "Ferries", "query": "late harbour", "mode": "keyword",
+        "filters": {"tag": ["sea"], "after": ["2024-01-01"]}, "alerts": "new", "unseen": 0,
+    }  # fmt: skip
+    found = call(settings, "run_saved_search", name="ferries")
+    assert {passage["id"].split("#")[0] for passage in found["results"]} == {TALK}
+    assert call(settings, "run_saved_search", name="Ferries", limit=1)["has_more"]
 
 
 def test_items_come_in_order_and_by_cursor(settings: Settings) -> None:
@@ -126,6 +153,7 @@ def test_text_of_recordings_stays_data_without_hidden_characters(settings: Setti
     ("tool", "arguments", "said"),
     [
         ("fetch", {"id": "youtube:none"}, "youtube:none"),
+        ("run_saved_search", {"name": "None such"}, "None such"),
         ("fetch", {"id": f"{TALK}#soon"}, "no place"),
         ("fetch", {"id": f"{TALK}#-5"}, "no place"),
         ("fetch", {"id": TALK, "around_s": 1e9}, "around_s"),
@@ -178,7 +206,7 @@ def test_every_tool_only_reads(settings: Settings) -> None:
             tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == {
             "search", "fetch", "list_items", "get_transcript", "speakers", "notes",
-            "ask_library", "same_sound",
+            "ask_library", "same_sound", "saved_searches", "run_saved_search",
         }  # fmt: skip
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
 

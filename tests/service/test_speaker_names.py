@@ -96,6 +96,9 @@ def test_one_act_names_a_speaker_everywhere(service: Service, text: str) -> None
     assert hit.speaker == "Anna Weber"
     (passage,), *_ = service.reading.search('"lantern0 lantern1"', ItemFilter(), 1)
     assert passage.speaker == "Anna Weber"
+    hers = ItemFilter(speaker="ANNA weber")
+    assert service.reading.search('"lantern0 lantern1"', hers, 1)[0] == (passage,)
+    assert service.reading.search("lantern0", ItemFilter(speaker="Anna"), 1)[0] == ()
     first, *_ = service.speakers.of(ITEM.id)
     assert (first.shown, first.is_named, first.labels) == ("Anna Weber", True, ("Speaker 1",))
     assert first.seconds == pytest.approx(24, abs=1.5)
