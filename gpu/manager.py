@@ -267,8 +267,9 @@ class GPUManager:
                 left += max(0, memory.used - baseline_bytes - self._permanent_bytes)
             fitting = max(1, left // window_bytes)
             if fitting < ceiling.size:
-                remaining = f"{max(0, left) / GB:.1f} GB are left for windows"
-                return BatchCeiling(int(fitting), f"{remaining} of {window_bytes / GB:.2f} GB each")
+                left_gb, each_gb = max(0, left) / GB, window_bytes / GB
+                reason = f"{left_gb:.1f} GB are left for windows of {each_gb:.2f} GB each"
+                return BatchCeiling(int(fitting), reason)
         return ceiling
 
     def describe(self) -> Device:

@@ -21,6 +21,26 @@ Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
+class StepPart:
+    """A model of a step, which `add` fetches by its name.
+
+    `path` is its place, None where it is not here, and `disk_bytes` its size there; its fetch
+    brings about `download_bytes` (0: unknown). `package` is the Python package that it is a part
+    of. `problem` is the error of a part that is here and not complete, which no fetch mends.
+    """
+
+    name: str
+    step: str
+    model: str
+    download_bytes: int = 0
+    path: Path | None = None
+    disk_bytes: int = 0
+    package: str = ""
+    removable: bool = False
+    problem: KBError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ItemText:
     """An item with its words, for a step that reads them; `names` are known to be names."""
 
@@ -129,7 +149,18 @@ class Step(ABC):
         """Return the names of further models, which `add` fetches on request."""
         return ()
 
-    def about(self) -> str:
+    def part_states(self) -> tuple[StepPart, ...]:
+        """Return the models that `add` fetches; like `missing`, it loads nothing."""
+        return ()
+
+    def remove(self, part: str) -> int:
+        """Remove a `removable` part from this machine; return its bytes.
+
+        Raises ModelUnavailable, LibraryError and OSError.
+        """
+        raise KeyError(part)
+
+    def about(self) -> KBError | str:
         """Return a line on the model in use on this machine."""
         return self.model
 

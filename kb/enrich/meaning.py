@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from kb.enrich.base import Progress, Step, StepInput
+from kb.enrich.base import Progress, Step, StepInput, StepPart
 from kb.enrich.packages import run_installer
 from kb.errors import KBError, LibraryError, ModelUnavailable
 from kb.settings import get_settings
@@ -18,6 +18,7 @@ from kb.sinks.local.embedding_choice import (
     AUTO,
     HUB_MODEL,
     NANO,
+    NONE,
     chosen_model,
     identity_of,
     missing_part,
@@ -65,6 +66,23 @@ class Meaning(Step):
                 raise _not_installed(_SENTENCE_TRANSFORMERS, cause)
             return str(embedding_folder(chosen))
         return super().add() or chosen
+
+    def part_states(self) -> tuple[StepPart, ...]:
+        setting = get_settings().embedding_model
+        if chosen_model(setting) not in ("", NANO) or setting == NONE:
+            return ()  # a model of the hub has its row among the models
+        path = nano_e5.model_path()
+        return (
+            StepPart(
+                self.name,
+                self.name,
+                nano_e5.NAME,
+                nano_e5.DOWNLOAD_BYTES,
+                path,
+                nano_e5.FILE_BYTES if path is not None else 0,
+                package=nano_e5.PACKAGE,
+            ),
+        )
 
     def basis(self, given: StepInput) -> dict[str, Any]:
         from kb.sinks.local.vectors import texts_digest

@@ -60,7 +60,7 @@ class StepState:
     model: str
     is_default: bool
     lacking: KBError | None
-    about: str = ""
+    about: KBError | str = ""
 
     @property
     def part(self) -> str:

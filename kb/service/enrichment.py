@@ -15,7 +15,7 @@ from kb.jobs.queue.machine_needs import steps_elsewhere
 from kb.jobs.queue.step_states import UNFINISHED
 from kb.jobs.queue.steps import StepKey
 from kb.library import Library, LibraryEntry
-from kb.pipeline import enrichment, fetched_picture
+from kb.pipeline import enrichment, fetched_picture, step_parts
 from kb.pipeline.enrichment import StepState
 from kb.pipeline.language_model import INTO, TRANSLATE, VIA, translation_options
 from kb.pipeline.recurring import STEP as RECURRING
@@ -24,6 +24,7 @@ from kb.pipeline.same_sound import SoundLink as SoundLink
 from kb.pipeline.same_sound import SoundLinks as SoundLinks
 from kb.pipeline.same_sound import links
 from kb.pipeline.screen_text import screen_text
+from kb.pipeline.step_parts import StepPart as StepPart
 from kb.service.items import Items
 from kb.service.published_changes import require_sure
 from kb.types import Transcript
@@ -70,6 +71,17 @@ class Enrichment:
     def add(self, name: str) -> str:
         """Fetch the model of a step; return its path. Raises UsageError and ModelUnavailable."""
         return enrichment.add_parts(name)
+
+    def parts(self) -> list[StepPart]:
+        """Return the models that `add` fetches, and what of them is on this machine."""
+        return step_parts.part_states()
+
+    def remove_part(self, name: str) -> int:
+        """Remove a fetched part of a step; return its bytes.
+
+        Raises UsageError, ModelUnavailable and LibraryError.
+        """
+        return step_parts.remove_part(name)
 
     def sound_links(self, entry: LibraryEntry) -> SoundLinks:
         """Return the other items with sound of this one, and those whose words it has.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Literal
 
 import sqlalchemy as sa
 
@@ -12,10 +10,12 @@ from kb.database import Database
 from kb.database.deadlines import FACE, REAPER, WORKER
 from kb.database.postgres import is_pooled
 from kb.database.server_errors import read_only
-from kb.errors import KBError, StoredProblem
-from kb.service.queue_move import QueueMove
+from kb.errors import KBError
+from kb.service.health_check import HealthCheck, with_commas
+from kb.service.queue_move import LeftBehind, QueueMove
 from kb.settings import Settings
 
+_NAME = "Database"
 _LOCKS = 1  # names the session that holds a lock (`kb.database.locks`)
 # A worker: its work, its heartbeat, and the search for dead workers.
 WORKER_CONNECTIONS = (
@@ -44,17 +44,7 @@ _CONNECTIONS = sa.text(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseCheck:
-    """One finding about the database."""
-
-    state: Literal["ok", "warn", "fail"]
-    detail: str
-    fix: str = ""
-    problem: StoredProblem | None = None
-
-
-def check_server(settings: Settings) -> list[DatabaseCheck]:
+def check_server(settings: Settings) -> list[HealthCheck]:
     """Return what is found at the server; nothing for a library with a file. Raises nothing."""
     if not settings.database_url.get_secret_value():
         return []
@@ -62,27 +52,50 @@ def check_server(settings: Settings) -> list[DatabaseCheck]:
     try:
         database = Database.open(settings)
     except KBError as error:
-        checks.append(DatabaseCheck("fail", error.message, error.hint, error.problem))
+        checks.append(HealthCheck.of(_NAME, "fail", error))
     else:
         try:
-            checks += _server(database)
+            checks.append(_server(database))
         except KBError as error:
-            checks.append(DatabaseCheck("fail", error.message, error.hint, error.problem))
+            checks.append(HealthCheck.of(_NAME, "fail", error))
         finally:
             database.close()
     left = QueueMove(settings).left_behind()
     if left is not None:
-        checks.append(
-            DatabaseCheck(
-                "warn",
-                f"{left.path} has {left}, which KB_DATABASE_URL hides",
-                'Bring them with: kb move-queue --to "$KB_DATABASE_URL"; or move the file away',
-            )
+        hidden = KBError(
+            "check.database_hidden",
+            "{path} has {work}, which KB_DATABASE_URL hides",
+            hint='Bring them with: kb move-queue --to "$KB_DATABASE_URL"; or move the file away',
+            path=left.path,
+            work=_work(left),
         )
+        checks.append(HealthCheck.of(_NAME, "warn", hidden))
     return checks
 
 
-def _server(database: Database) -> list[DatabaseCheck]:
+def _work(left: LeftBehind) -> KBError | str:
+    """Return the numbers of what is left in a file, as its text has them."""
+    parts: list[KBError | str] = []
+    if left.items:
+        parts.append(KBError("clause.items", "{count:item|items}", count=left.items))
+    if left.publications:
+        parts.append(
+            KBError(
+                "clause.publications", "{count:publication|publications}", count=left.publications
+            )
+        )
+    if left.steps:
+        parts.append(KBError("clause.steps", "{count:step|steps}", count=left.steps))
+    to_do = KBError("clause.to_do", "{work} to do", work=with_commas(parts)) if parts else ""
+    if not left.follows:
+        return to_do
+    follows = KBError("clause.follows", "{count:follow|follows}", count=left.follows)
+    if not to_do:
+        return follows
+    return KBError("clause.and", "{first} and {then}", first=to_do, then=follows)
+
+
+def _server(database: Database) -> HealthCheck:
     with database.begin() as connection:
         if connection.scalar(sa.text("SHOW transaction_read_only")) == "on":
             replica = connection.scalar(sa.text("SELECT pg_is_in_recovery()"))
@@ -90,30 +103,52 @@ def _server(database: Database) -> list[DatabaseCheck]:
             raise read_only(database.location, reason)
         rights = connection.execute(_RIGHTS).one()
         found = connection.execute(_CONNECTIONS, {"now": time.time()}).one()
-    way = "through a pooler" if is_pooled(database.engine) else "directly"
-    detail = (
-        f"{database.location}: PostgreSQL {found.version}, {way}; {found.used} of {found.most} "
-        f"connections in use, {found.ours} of them ours; a worker takes up to "
-        f"{WORKER_CONNECTIONS}, a page {FACE_CONNECTIONS}, a command 2"
+    if is_pooled(database.engine):
+        way = KBError("clause.pooled", "through a pooler")
+    else:
+        way = KBError("clause.direct", "directly")
+    server = KBError(
+        "clause.server",
+        "{place}: PostgreSQL {version}, {way}; {used} of {most} connections in use, {ours} of "
+        "them ours; a worker takes up to {worker}, a page {page}, a command 2",
+        place=database.location,
+        version=found.version,
+        way=way,
+        used=found.used,
+        most=found.most,
+        ours=found.ours,
+        worker=WORKER_CONNECTIONS,
+        page=FACE_CONNECTIONS,
     )
     if not rights.tables or not rights.schemas:
-        lacking = "make tables" if not rights.tables else "make the schema dbos"
-        return [
-            DatabaseCheck(
-                "warn",
-                f"{detail}; the role {rights.role} may not {lacking}, which the next version needs",
-                "Run the script of docs/postgresql.md (Role and rights) as the owner of "
-                f"{rights.name}",
-            )
-        ]
+        if rights.tables:
+            lacking = KBError("clause.no_schema", "make the schema dbos")
+        else:
+            lacking = KBError("clause.no_tables", "make tables")
+        refused = KBError(
+            "check.server_rights",
+            "{server}; the role {role} may not {lacking}, which the next version needs",
+            hint="Run the script of docs/postgresql.md (Role and rights) as the owner of {name}",
+            server=server,
+            role=rights.role,
+            lacking=lacking,
+            name=rights.name,
+        )
+        return HealthCheck.of(_NAME, "warn", refused)
     if found.used + WORKER_CONNECTIONS > found.most:
-        return [
-            DatabaseCheck(
-                "warn",
-                f"{detail}; there is no room for another worker",
-                "Raise max_connections, or put PgBouncer before the server (docs/postgresql.md)",
-            )
-        ]
+        full = KBError(
+            "check.server_full",
+            "{server}; there is no room for another worker",
+            hint="Raise max_connections, or put PgBouncer before the server (docs/postgresql.md)",
+            server=server,
+        )
+        return HealthCheck.of(_NAME, "warn", full)
     if found.clock_s > 30:
-        detail += f"; this machine's clock differs by {found.clock_s:.0f} s from the server's"
-    return [DatabaseCheck("ok", detail)]
+        late = KBError(
+            "check.server_clock",
+            "{server}; this machine's clock differs by {seconds} s from the server's",
+            server=server,
+            seconds=f"{found.clock_s:.0f}",
+        )
+        return HealthCheck.of(_NAME, "ok", late)
+    return HealthCheck.of(_NAME, "ok", KBError("check.server", "{server}", server=server))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from kb.database import Database
-from kb.errors import KBError, StoredProblem
+from kb.errors import KBError, StoredProblem, restored
 from kb.jobs.queue.heartbeat import list_workers
+from kb.service.health_check import parts_of, with_semicolons
 from kb.settings import Settings
 from kb.sources.keys.key_file import key_file_path
 from kb.sources.keys.key_ring import KeyRing, KeyStatus, read_keys, unused_keys_file
@@ -17,10 +18,16 @@ from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
 from kb.sources.ytdlp.cookies import read_cookies
 from kb.sources.ytdlp.version import as_written, newer_version
-from kb.types.sentences import counted
 
 # Sites change: a yt-dlp older than this often fails to download from YouTube.
 YTDLP_OLD_DAYS = 60
+
+_NO_JAVASCRIPT = KBError(
+    "check.no_javascript",
+    "not found",
+    hint="YouTube cannot be fetched from without it: pip install deno",
+)
+_NO_FFMPEG = KBError("check.no_ffmpeg", "not found", hint="Run: pip install imageio-ffmpeg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +63,8 @@ def check_sources(
         _keys(settings, database, clock),
         _ytdlp(datetime.fromtimestamp(clock(), UTC).date()),
         *_outdated_workers(database),
-        _program(
-            "JavaScript runtime",
-            javascript_runtime(),
-            "YouTube cannot be fetched from without it: pip install deno",
-        ),
-        _program("ffmpeg", ffmpeg_path(), "Run: pip install imageio-ffmpeg"),
+        _program("JavaScript runtime", javascript_runtime(), _NO_JAVASCRIPT),
+        _program("ffmpeg", ffmpeg_path(), _NO_FFMPEG),
         *_cookies(settings),
         _lane(settings, database, clock),
     )
@@ -72,51 +75,91 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
     try:
         statuses = KeyRing(read_keys(settings), database, clock=clock).statuses()
     except KBError as error:
-        return SourceCheck(name, "failed", error.message, error.hint, error.problem)
+        return SourceCheck(name, "failed", *parts_of(error))
     here = unused_keys_file(settings.yt_api_keys_file)
     if not statuses and here is not None:
-        return SourceCheck(
-            name,
-            "warning",
-            f"none: {here} is not read, because a file of the current folder may come from anybody",
-            f"Move it to {key_file_path(settings)}, or set YT_API_KEYS_FILE to it.",
+        unread = KBError(
+            "check.keys_unread",
+            "none: {here} is not read, because a file of the current folder may come from anybody",
+            hint="Move it to {path}, or set YT_API_KEYS_FILE to it.",
+            here=here,
+            path=key_file_path(settings),
         )
+        return SourceCheck(name, "warning", *parts_of(unread))
     if not statuses:
-        return SourceCheck(
-            name,
-            "warning",
+        absent = KBError(
+            "check.keys_absent",
             "none: channels are listed more slowly and with fewer details",
-            f"Put a key into {key_file_path(settings)}; the README says how to get one.",
+            hint="Put a key into {path}; the README says how to get one.",
+            path=key_file_path(settings),
         )
-    shown = "; ".join(
-        f"{status.shown} {status.state}, {status.units_today:,}{_of(status)} units of today's quota"
-        + (f" ({status.reason})" if status.reason else "")
-        for status in statuses
-    )
+        return SourceCheck(name, "warning", *parts_of(absent))
+    shown = with_semicolons([_key(status) for status in statuses])
     ready = sum(status.state == "ready" for status in statuses)
-    well = ready == len(statuses)
-    return SourceCheck(
-        name,
-        "ok" if well else "warning",
-        f"{ready} of {len(statuses)} ready: {shown}",
-        ""
-        if well
-        else "Replace what is not valid; what is used up comes back at midnight Pacific time.",
+    if ready == len(statuses):
+        well = KBError(
+            "check.keys",
+            "{ready} of {count} ready: {keys}",
+            ready=ready,
+            count=len(statuses),
+            keys=shown,
+        )
+        return SourceCheck(name, "ok", *parts_of(well))
+    used = KBError(
+        "check.keys_unready",
+        "{ready} of {count} ready: {keys}",
+        hint="Replace what is not valid; what is used up comes back at midnight Pacific time.",
+        ready=ready,
+        count=len(statuses),
+        keys=shown,
+    )
+    return SourceCheck(name, "warning", *parts_of(used))
+
+
+def _key(status: KeyStatus) -> KBError:
+    """Return a key without its secret, with its state and what was used of its quota."""
+    reason: KBError | str = ""
+    if status.reason:
+        reason = KBError("clause.in_brackets", " ({reason})", reason=status.reason)
+    if status.allowance is None:
+        return KBError(
+            "clause.key_used",
+            "{key} {state}, {units:,} units of today's quota{reason}",
+            key=status.shown,
+            state=status.state,
+            units=status.units_today,
+            reason=reason,
+        )
+    return KBError(
+        "clause.key_used_of",
+        "{key} {state}, {units:,} of {allowance:,} units of today's quota{reason}",
+        key=status.shown,
+        state=status.state,
+        units=status.units_today,
+        allowance=status.allowance,
+        reason=reason,
     )
 
 
 def _ytdlp(today: date) -> SourceCheck:
     age = ytdlp_age_days(today)
-    update = "Run: pip install -U yt-dlp yt-dlp-ejs"
     if age is None:
-        return SourceCheck(
-            "yt-dlp", "failed", "not installed, or its version cannot be read", update
+        absent = KBError(
+            "check.ytdlp_absent",
+            "not installed, or its version cannot be read",
+            hint="Run: pip install -U yt-dlp yt-dlp-ejs",
         )
+        return SourceCheck("yt-dlp", "failed", *parts_of(absent))
     if age > YTDLP_OLD_DAYS:
-        return SourceCheck(
-            "yt-dlp", "warning", f"{counted(age, 'day')} old; sites have changed since", update
+        old = KBError(
+            "check.ytdlp_old",
+            "{age:day|days} old; sites have changed since",
+            hint="Run: pip install -U yt-dlp yt-dlp-ejs",
+            age=age,
         )
-    return SourceCheck("yt-dlp", "ok", f"{counted(max(age, 0), 'day')} old")
+        return SourceCheck("yt-dlp", "warning", *parts_of(old))
+    fresh = KBError("check.ytdlp", "{age:day|days} old", age=max(age, 0))
+    return SourceCheck("yt-dlp", "ok", *parts_of(fresh))
 
 
 def _outdated_workers(database: Database) -> Iterator[SourceCheck]:
@@ -127,14 +170,16 @@ def _outdated_workers(database: Database) -> Iterator[SourceCheck]:
         return  # the check of the database names the cause
     for worker in here:
         if newer := newer_version(worker.ytdlp):
-            yield SourceCheck(
-                "yt-dlp",
-                "warning",
-                f"worker {worker.executor_id} runs {as_written(worker.ytdlp)}, and {newer} is "
-                "installed",
-                "Restart it: kb worker --stop, then kb worker. Items that failed with the older "
-                "one are then tried again at once.",
+            outdated = KBError(
+                "check.worker_ytdlp",
+                "worker {worker} runs {version}, and {newer} is installed",
+                hint="Restart it: kb worker --stop, then kb worker. Items that failed with the "
+                "older one are then tried again at once.",
+                worker=worker.executor_id,
+                version=as_written(worker.ytdlp),
+                newer=newer,
             )
+            yield SourceCheck("yt-dlp", "warning", *parts_of(outdated))
 
 
 def _cookies(settings: Settings) -> Iterator[SourceCheck]:
@@ -145,40 +190,48 @@ def _cookies(settings: Settings) -> Iterator[SourceCheck]:
     try:
         damaged = read_cookies(settings).damaged
     except KBError as error:
-        yield SourceCheck(name, "failed", error.message, error.hint, error.problem)
+        yield SourceCheck(name, "failed", *parts_of(error))
         return
     if not damaged:
-        yield SourceCheck(name, "ok", str(settings.cookies_file))
+        read = KBError("check.cookies", "{path}", path=settings.cookies_file)
+        yield SourceCheck(name, "ok", *parts_of(read))
         return
-    lines = ", ".join(map(str, damaged[:5]))
-    more = f" and {len(damaged) - 5} more" if len(damaged) > 5 else ""
-    yield SourceCheck(
-        name,
-        "warning",
-        f"{settings.cookies_file}: damaged rows are left out: line {lines}{more}",
-        "Export the cookies again in Netscape format (cookies.txt): seven columns, parted by tabs.",
+    lines: KBError | str = ", ".join(map(str, damaged[:5]))
+    if len(damaged) > 5:
+        lines = KBError(
+            "clause.and_more", "{names} and {more} more", names=lines, more=len(damaged) - 5
+        )
+    rows = KBError(
+        "check.cookies_damaged",
+        "{path}: damaged rows are left out: line {lines}",
+        hint="Export the cookies again in Netscape format (cookies.txt): seven columns, parted by "
+        "tabs.",
+        path=settings.cookies_file,
+        lines=lines,
     )
+    yield SourceCheck(name, "warning", *parts_of(rows))
 
 
-def _program(name: str, path: str | None, hint: str) -> SourceCheck:
-    return SourceCheck(name, "ok", path) if path else SourceCheck(name, "failed", "not found", hint)
+def _program(name: str, path: str | None, absent: KBError) -> SourceCheck:
+    if path:
+        return SourceCheck(name, "ok", *parts_of(KBError("check.program", "{path}", path=path)))
+    return SourceCheck(name, "failed", *parts_of(absent))
 
 
 def _lane(settings: Settings, database: Database, clock: Callable[[], float]) -> SourceCheck:
     try:
         status = DownloadRateLimiter(database, settings, clock=clock).status()
     except KBError as error:
-        return SourceCheck("Downloads", "failed", error.message, error.hint, error.problem)
+        return SourceCheck("Downloads", "failed", *parts_of(error))
     if status.paused_until is None:
-        return SourceCheck("Downloads", "ok", "none is held back")
+        free = KBError("check.downloads", "none is held back")
+        return SourceCheck("Downloads", "ok", *parts_of(free))
     until = datetime.fromtimestamp(status.paused_until).astimezone()
-    return SourceCheck(
-        "Downloads",
-        "warning",
-        f"at rest until {until:%Y-%m-%d %H:%M}: {status.reason}",
-        "They go on by themselves; `kb resume` lifts the pause now.",
+    rest = KBError(
+        "check.downloads_rest",
+        "at rest until {end}: {reason}",
+        hint="They go on by themselves; `kb resume` lifts the pause now.",
+        end=f"{until:%Y-%m-%d %H:%M}",
+        reason=restored(status.reason, problem=status.problem),
     )
-
-
-def _of(status: KeyStatus) -> str:
-    return f" of {status.allowance:,}" if status.allowance is not None else ""
+    return SourceCheck("Downloads", "warning", *parts_of(rest))

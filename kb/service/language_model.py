@@ -14,6 +14,7 @@ from kb.pipeline.language_model import TRANSLATE
 from kb.pipeline.language_model import Estimate as Estimate
 from kb.pipeline.language_model import LanguageModelFacts as LanguageModelFacts
 from kb.pipeline.vocabulary import LONGEST, Vocabulary
+from kb.service.health_check import State
 from kb.service.items import Items
 from kb.settings import Settings
 from kb.types.notes import Notes
@@ -94,35 +95,61 @@ class LanguageModels:
         return new
 
 
-def check_language_model(settings: Settings) -> Iterator[tuple[str, str, str] | KBError]:
-    """Yield state, finding and next step of the configured language model, or its error."""
+def check_language_model(settings: Settings) -> Iterator[tuple[State, KBError]]:
+    """Yield the state of the configured language model with its finding or error."""
     if not settings.llm_url:
-        yield "ok", "None is configured (KB_LLM_URL): no text leaves this machine.", ""
+        absent = KBError(
+            "check.llm_absent", "None is configured (KB_LLM_URL): no text leaves this machine."
+        )
+        yield "ok", absent
         return
     try:
         found = language_model.facts(settings)
     except KBError as error:
-        yield error
+        yield "fail", error
         return
-    what = "transcripts of items whose steps ask for it"
-    where = "which is this machine" if found.is_local else "elsewhere"
-    detail = (
-        f"{found.model} at {found.place}, {where}: it gets {what}"
-        f"{'' if found.has_key else ', without a key'}; {price_words(found)}"
+    if found.is_local:
+        where = KBError("clause.this_machine", "which is this machine")
+    else:
+        where = KBError("clause.elsewhere", "elsewhere")
+    key = "" if found.has_key else KBError("clause.without_key", ", without a key")
+    facts = KBError(
+        "clause.llm",
+        "{model} at {place}, {where}: it gets transcripts of items whose steps ask for it{key}; "
+        "{price}",
+        model=found.model,
+        place=found.place,
+        where=where,
+        key=key,
+        price=_price(found),
     )
     if found.is_plain:
-        yield "warn", f"{detail}; nothing is encrypted on the way", "Take an address with https."
+        plain = KBError(
+            "check.llm_plain",
+            "{facts}; nothing is encrypted on the way",
+            hint="Take an address with https.",
+            facts=facts,
+        )
+        yield "warn", plain
     else:
-        yield "ok", detail, ""
+        yield "ok", KBError("check.llm", "{facts}", facts=facts)
+
+
+def _price(found: LanguageModelFacts) -> KBError:
+    if found.input_price is None or found.output_price is None:
+        return KBError("clause.no_price", "its price is not in the table")
+    if not found.input_price and not found.output_price:
+        return KBError("clause.free", "free of charge")
+    return KBError(
+        "clause.price",
+        "{sent} USD for a million tokens sent and {received} USD for a million received (table of "
+        "{day})",
+        sent=f"{found.input_price:g}",
+        received=f"{found.output_price:g}",
+        day=found.priced_at,
+    )
 
 
 def price_words(found: LanguageModelFacts) -> str:
     """Return the price of a service as a clause."""
-    if found.input_price is None or found.output_price is None:
-        return "its price is not in the table"
-    if not found.input_price and not found.output_price:
-        return "free of charge"
-    return (
-        f"{found.input_price:g} USD for a million tokens sent and {found.output_price:g} USD for "
-        f"a million received (table of {found.priced_at})"
-    )
+    return _price(found).message

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kb import storage
 from kb.errors import KBError, UsageError
+from kb.service.health_check import State
 from kb.service.items import Items
 from kb.service.language_model import LanguageModels
 from kb.settings import Settings
@@ -26,7 +27,6 @@ from kb.tts.speech import (
     speak,
 )
 from kb.types.notes import LENGTHS
-from kb.types.sentences import counted
 
 __all__ = ["FORMATS", "SUFFIXES", "Speech", "SpokenFile", "Stream", "Voice"]
 
@@ -200,8 +200,8 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def check_speech(settings: Settings) -> Iterator[tuple[str, str, str] | KBError]:
-    """Yield state, finding and next step of the engines of voices."""
+def check_speech(settings: Settings) -> Iterator[tuple[State, KBError]]:
+    """Yield the state of the engines of voices with its finding or error."""
     ready, elsewhere = [], []
     for name, engine in engines(settings).items():
         if engine.missing() is None:
@@ -211,7 +211,12 @@ def check_speech(settings: Settings) -> Iterator[tuple[str, str, str] | KBError]
     if not ready:
         problem = engines(settings)["espeak"].missing()
         if problem is not None:
-            yield "ok", f"None; texts cannot be read aloud. {problem.hint}", ""
+            absent = KBError(
+                "check.voices_absent",
+                "None; texts cannot be read aloud. {cause.hint}",
+                cause=problem,
+            )
+            yield "ok", absent
         return
     try:
         # A service is not asked.
@@ -220,14 +225,24 @@ def check_speech(settings: Settings) -> Iterator[tuple[str, str, str] | KBError]
         if settings.voice:
             choose_voice(settings, "en", settings.voice)
     except KBError as error:
-        yield error
+        yield "fail", error
         return
-    sent = f"; texts are sent to {', '.join(elsewhere)} where a voice of it is named"
-    yield (
-        "ok",
-        f"{', '.join(ready)}; {counted(count, 'voice')} on this machine{sent if elsewhere else ''}",
-        "",
+    here = KBError(
+        "clause.voices",
+        "{engines}; {count:voice|voices} on this machine",
+        engines=", ".join(ready),
+        count=count,
     )
+    if not elsewhere:
+        yield "ok", KBError("check.voices", "{here}", here=here)
+        return
+    sent = KBError(
+        "check.voices_elsewhere",
+        "{here}; texts are sent to {names} where a voice of it is named",
+        here=here,
+        names=", ".join(elsewhere),
+    )
+    yield "ok", sent
 
 
 def _write(spoken: Spoken, kind: str, path: Path) -> None:

@@ -195,7 +195,7 @@ def test_its_weights_are_fetched_from_the_hub(
         assert all((place / name).read_bytes() == p.read_bytes() for name, p in needed.items())
         assert {name.split(" ")[0] for name in hub.sent} == set(needed)
         assert step.missing() is None and engines.engine_for({})[1] == place
-        assert step.about().startswith("nemotron-3-diarization ")
+        assert str(step.about()).startswith("nemotron-3-diarization ")
         hub.requests.clear()
         assert enrichment.add_parts("nemotron") == str(place) and hub.requests == []
         (place / "model.safetensors").unlink()
@@ -235,7 +235,7 @@ def test_bad_weights_leave_the_work_to_the_other_engine(
     assert found["engine"] == engines.RESEMBLYZER and len(found["speakers"]) == 2
     assert str(folder) in found[WARNING] and "resemblyzer" in found[WARNING]
     if fault != "other layers":  # known without loading it
-        assert "lacks" in step.about() and nemotron_files.COMMAND in step.about()
+        assert "lacks" in str(step.about()) and nemotron_files.COMMAND in str(step.about())
     said = step.apply(found, transcript())
     assert said.warnings == (found[WARNING],)
 

@@ -110,7 +110,7 @@ def test_a_medium_is_stored_given_up_and_fetched_again(site: Site) -> None:
     assert entry.medium_place == before.medium_place  # its passages stay the same
     assert site.service.verification.run().findings == []  # it knows where the medium is
     expected = f"{site.s3.url}: 1 medium stored, 0 of ended items not yet"
-    assert list(check_storage(site.settings)) == [expected]
+    assert [found.message for _, found in check_storage(site.settings)] == [expected]
     path = site.service.items.media_file(item_id)
     assert path == before.media_path.resolve() and path.read_bytes() == content
     site.store()
@@ -139,8 +139,8 @@ def test_nothing_is_given_up_while_the_bucket_is_away(site: Site) -> None:
     assert caught.value.code == "objects.away" and caught.value.retryable
     assert site.s3.secret not in f"{caught.value}"
     assert all(site.entry(each).media_path for each in (first, second))
-    (away,) = check_storage(site.settings)
-    assert isinstance(away, LibraryError)
+    ((state, away),) = check_storage(site.settings)
+    assert state == "fail" and isinstance(away, LibraryError)
     site.s3.start()
     site.store()
     assert not any(site.entry(each).media_path for each in (first, second))

@@ -14,7 +14,6 @@ import pytest
 from pydantic import SecretStr
 
 from kb.cli import run
-from kb.errors import KBError
 from kb.service import Service, bug_report, repairs
 from kb.service.health import HealthCheck
 from kb.service.health_odin import check_odin
@@ -102,10 +101,8 @@ def test_the_command_writes_the_bundle_and_never_over_another_file(
 
 
 def odin_check(settings: Settings) -> tuple[str, str]:
-    (found,) = check_odin(settings)
-    if isinstance(found, KBError):
-        return "fail", f"{found.message} {found.hint}"
-    return found[0], f"{found[1]} {found[2]}"
+    ((state, found),) = check_odin(settings)
+    return state, f"{found.message} {found.hint}"
 
 
 ODIN = {

@@ -159,16 +159,16 @@ def test_nothing_was_noted_of_other_words(service: Service) -> None:
 def test_the_price_is_said_before(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelUnavailable):
         service.language_model.estimate([ITEM.id], ["summary"])
-    found = list(check_language_model(service.settings))
-    assert found == [("ok", "None is configured (KB_LLM_URL): no text leaves this machine.", "")]
+    ((state, found),) = check_language_model(service.settings)
+    assert (state, found.code) == ("ok", "check.llm_absent")
     for url, model, state, words in (
         ("https://api.openai.com/v1", "gpt-4o-mini", "ok", "0.15 USD for a million tokens sent"),
         ("http://192.0.2.7:8000/v1", "big", "warn", "its price is not in the table"),
         ("http://127.0.0.1:8000/v1", "tiny", "ok", "which is this machine"),
     ):
         service.items.settings = service.settings.replace(llm_url=url, llm_model=model)
-        ((found_state, detail, _),) = check_language_model(service.items.settings)  # type: ignore[misc]
-        assert found_state == state and words in detail
+        ((found_state, found),) = check_language_model(service.items.settings)
+        assert found_state == state and words in found.message
         estimate = service.language_model.estimate([ITEM.id], ["summary", "speakers"])
         assert estimate is not None and estimate.tokens > 10_000
         assert (estimate.price is None) == (state == "warn")

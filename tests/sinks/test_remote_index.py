@@ -128,6 +128,8 @@ def test_doctor_names_the_bucket_and_what_is_wrong_with_it(
     sink: LocalSink, settings: Settings
 ) -> None:
     put(sink, "a", "One word.", "Two words.")
-    assert list(check_storage(settings)) == [f"{settings.index_url}: 2 passages"]
-    (away,) = check_storage(settings.replace(s3_endpoint="http://127.0.0.1:9"))
-    assert isinstance(away, KnowledgeBaseError) and away.code == "index.bucket"
+    ((state, found),) = check_storage(settings)
+    assert (state, found.message) == ("ok", f"{settings.index_url}: 2 passages")
+    ((state, away),) = check_storage(settings.replace(s3_endpoint="http://127.0.0.1:9"))
+    assert state == "fail" and isinstance(away, KnowledgeBaseError)
+    assert away.code == "index.bucket"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 from streamlit.testing.v1 import AppTest
 
+from kb.enrich.speakers.nemotron_files import REPOSITORY
 from kb.hub import cache, fetch_state
 from kb.hub.models import known_ready
 from kb.service import tasks
@@ -120,7 +123,7 @@ def test_a_missing_part_of_a_step_has_a_button_and_says_why_its_fetch_failed(
     get_settings.cache_clear()
     app = drawn("de")
     button = app.button("part-fetch-speakers")
-    assert "Das Sprechermodell" in page_text(app)
+    assert "Schritt: Sprecher" in page_text(app)
     button.click()
     run_page(app)
     until(lambda: (task := tasks.read(get_settings(), "add_part")) and not task.running, "its end")
@@ -130,7 +133,7 @@ def test_a_missing_part_of_a_step_has_a_button_and_says_why_its_fetch_failed(
     assert app.button("part-fetch-speakers")
 
 
-def test_a_part_that_no_button_can_fetch_has_its_next_step_and_no_button(
+def test_a_model_in_a_folder_that_lacks_files_says_so_and_has_no_button(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "diarizer"
@@ -140,6 +143,63 @@ def test_a_part_that_no_button_can_fetch_has_its_next_step_and_no_button(
     monkeypatch.setenv("KB_SPEAKER_MODEL", str(folder))
     get_settings.cache_clear()
     app = drawn()
-    assert "kb models add nemotron" in page_text(app)
+    shown = page_text(app)
+    assert "lacks" in shown and "kb models" not in shown
+    assert text("models_state_damaged") in shown
     keys = {str(each.key) for each in app.button}
-    assert not keys & {"part-fetch-nemotron", "part-fetch-speakers"}
+    assert "part-fetch-speakers" in keys
+    assert not keys & {"part-fetch-nemotron", "part-remove-nemotron"}
+
+
+def test_the_model_of_a_step_shows_its_size_and_is_removed(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = tmp_path / "steps"
+    steps.mkdir()
+    monkeypatch.setenv("KB_STEP_MODELS", str(steps))
+    get_settings.cache_clear()
+    assert text("models_size", size="17 MB") in page_text(drawn())
+    weights = steps / "resemblyzer-0.1.4.pt"
+    with weights.open("wb") as file:
+        file.truncate(17_090_379)
+    app = drawn()
+    assert text("models_on_disk", size="17 MB") in page_text(app)
+    app.button("part-remove-speakers").click()
+    run_page(app)
+    assert weights.exists()  # it is asked about
+    app.button("part-remove-speakers-yes").click()
+    run_page(app)
+    assert not weights.exists()
+    assert text("models_removed", name="resemblyzer 0.1.4", size="17 MB") in page_text(app)
+    assert app.button("part-fetch-speakers")
+
+
+def test_the_other_model_of_speakers_is_fetched_from_the_hub_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "config.json": b'{"model_type": "nemotron3_diarization"}',
+        "preprocessor_config.json": b"{}",
+        "model.safetensors": save({"layer": np.zeros((4, 4), np.float32)}),
+    }
+    monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+    monkeypatch.setenv("KB_MODEL", "demo")
+    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "steps"))
+    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({REPOSITORY: files})) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        get_settings.cache_clear()
+        app = drawn()
+        app.button("part-fetch-nemotron").click()
+        run_page(app)
+        until(lambda: known_ready(REPOSITORY) is not None)
+        until(lambda: (task := tasks.read(get_settings(), "add_part")) and not task.running)
+        app = drawn()
+        app.button("part-remove-nemotron").click()
+        run_page(app)
+        app.button("part-remove-nemotron-yes").click()
+        run_page(app)
+        assert known_ready(REPOSITORY) is None
+        assert app.button("part-fetch-nemotron")
+    get_settings.cache_clear()

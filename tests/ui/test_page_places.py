@@ -40,7 +40,7 @@ PLACES = {
     # For another process, another machine, or without a place on the page: to be typed.
     "Start it so: KB_EXECUTOR_ID=second kb worker": None,
     "On another: kb worker --stop, and if it stays, end process 7.": None,
-    "Fetch it: kb models add nemotron": None,
+    "Fetch it: kb models add nemotron": "Fetch it: “Fetch” under Settings, Models",
     # No row of the page is sure to have a button for it.
     "Fetch it again: kb models pull org/name --again; or": None,
     "Fetch it again: kb models pull tiny --again": None,
@@ -69,9 +69,9 @@ def test_an_error_of_a_model_names_the_button_that_its_row_has() -> None:
     for code in ("model.fetch_stopped", "model.fetch_paused"):
         shown = page_places.with_places(go_on, MESSAGES["en"].__getitem__, code)
         assert shown == "Go on with: “Resume fetching” under Settings, Models"
-    # A file of the right size counts as there: it has no row.
+    # A file of the right size counts as there: it has to be removed first.
     error = KBError("speakers.bad_weights", "A.", hint="Again: kb models add speakers")
-    assert "kb models add speakers" in error_messages.translate_error(error).hint
+    assert "“Remove”" in error_messages.translate_error(error).hint
 
 
 def test_the_models_with_a_row_are_those_of_the_list() -> None:

@@ -20,6 +20,7 @@ MODEL = "PP-OCRv6 small"
 # The models that find and that read text, with their sizes.
 FILES = {"PP-OCRv6_det_small.onnx": 9_929_594, "PP-OCRv6_rec_small.onnx": 21_234_383}
 COMMAND = "kb models add screen"
+DOWNLOAD_BYTES = 200_000_000  # with the packages that it needs
 LICENCE = "Apache-2.0"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kb.enrich.base import Progress, Step, StepInput
+from kb.enrich.base import Progress, Step, StepInput, StepPart
 from kb.enrich.screen import google_vision, parts
 from kb.errors import KBError
 from kb.media.probe import probe
@@ -43,6 +43,22 @@ class Screen(Step):
     @property
     def may_cost_money(self) -> bool:
         return _is_online(get_settings())
+
+    def part_states(self) -> tuple[StepPart, ...]:
+        if _is_online(get_settings()):
+            return ()
+        found = parts.models()
+        return (
+            StepPart(
+                self.name,
+                self.name,
+                parts.MODEL,
+                parts.DOWNLOAD_BYTES,
+                found[0].parent if found else None,
+                sum(parts.FILES.values()) if found else 0,
+                package=parts.PACKAGE,
+            ),
+        )
 
     def add(self, part: str = "") -> str:
         return str(parts.add())

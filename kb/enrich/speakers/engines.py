@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.enrich.base import Progress, StepInput
+from kb.enrich.base import Progress, StepInput, StepPart
 from kb.enrich.speakers import nemotron_files, weights
 from kb.errors import KBError, ModelUnavailable
 from kb.settings import get_settings
@@ -92,6 +92,35 @@ def incomplete() -> ModelUnavailable | None:
 def add(name: str) -> Path:
     """Fetch the weights of an engine. Raises ModelUnavailable, and KeyError for an unknown name."""
     return {engine.name: engine for engine in ENGINES}[name].add()
+
+
+def part_states(step: str) -> tuple[StepPart, ...]:
+    """Return the engines' weights as parts of the step `step`, the preferred one first."""
+    nemotron, own = nemotron_files.find(), weights.find()
+    return (
+        StepPart(
+            nemotron_files.NAME,
+            step,
+            nemotron_files.REPOSITORY,
+            path=nemotron,
+            disk_bytes=_size(nemotron) if nemotron is not None else 0,
+            removable=nemotron_files.was_fetched(),
+            problem=incomplete(),
+        ),
+        StepPart(
+            step,
+            step,
+            RESEMBLYZER,
+            weights.SIZE,
+            own,
+            weights.SIZE if own is not None else 0,
+            removable=own is not None,
+        ),
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def missing() -> KBError | None:

@@ -12,6 +12,7 @@ from kb.hub import errors
 from kb.hub.client import HubFile
 from kb.hub.kind import ModelKind
 from kb.hub.models import known_ready, ready
+from kb.hub.models import remove as remove_model
 from kb.hub.repository_code import LARGEST_SMALL_BYTES
 from kb.hub.weights import INDEX, missing_weights
 from kb.settings import get_settings
@@ -57,6 +58,17 @@ def add() -> Path:
             cause=f"without {', '.join(missing_files(here))}",
         )
     return Path(ready(REPOSITORY, DIARIZER).folder)
+
+
+def was_fetched() -> bool:
+    """Return True if the model in use came from the hub, and not from a folder of the user's."""
+    record = known_ready(REPOSITORY)
+    return record is not None and record.fetched and record.folder == find()
+
+
+def remove() -> int:
+    """Remove what was fetched from the hub; return its bytes. Raises ModelUnavailable."""
+    return remove_model(REPOSITORY).removed
 
 
 def describes_it(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.enrich.base import PRIVATE, Progress, Step, StepInput
+from kb.enrich.base import PRIVATE, Progress, Step, StepInput, StepPart
 from kb.enrich.speakers import engines, nemotron_files, weights
 from kb.enrich.speakers.labels import turns_of, with_labels
 from kb.errors import KBError, ModelUnavailable
@@ -59,7 +59,7 @@ class Speakers(Step):
     def parts(self) -> tuple[str, ...]:
         return tuple(engine.name for engine in engines.ENGINES if engine is not engines.EMBEDDED)
 
-    def about(self) -> str:
+    def about(self) -> KBError | str:
         """Return the engine that is used, and what another one lacks."""
         try:
             engine, place = engines.engine_for({})
@@ -67,10 +67,26 @@ class Speakers(Step):
             return self.model
         found = engine.model(place)
         if (problem := engines.incomplete()) is not None:
-            return f"{found}. {problem.message} {problem.hint}"
+            return KBError(
+                "clause.engine_lacks",
+                "{engine}. {cause} {cause.hint}",
+                engine=found,
+                cause=problem,
+            )
         if engine is engines.EMBEDDED:
-            return f"{found}; for up to eight speakers, two at once: {nemotron_files.COMMAND}"
+            return KBError(
+                "clause.engine_more",
+                "{engine}; for up to eight speakers, two at once: kb models add {part}",
+                engine=found,
+                part=nemotron_files.NAME,
+            )
         return found
+
+    def part_states(self) -> tuple[StepPart, ...]:
+        return engines.part_states(self.name)
+
+    def remove(self, part: str) -> int:
+        return nemotron_files.remove() if part == nemotron_files.NAME else weights.remove()
 
     def add(self, part: str = "") -> str:
         return str(engines.add(part) if part else weights.add())

@@ -50,6 +50,18 @@ def find() -> Path | None:
     return None
 
 
+def remove() -> int:
+    """Remove the file; return its bytes. Raises OSError and LibraryError."""
+    removed = 0
+    for folder in folders():
+        path = folder / _NAME
+        if path.is_file():
+            size = path.stat().st_size
+            storage.remove_file(path)
+            removed += size
+    return removed
+
+
 def missing() -> ModelUnavailable:
     """Return the error for a machine without the file."""
     return ModelUnavailable(

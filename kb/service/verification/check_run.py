@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from kb.errors import UsageError
+from kb.errors import KBError, StoredProblem, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.fences import Fences
 from kb.library import Library
@@ -34,6 +34,7 @@ class Finding:
     hint: str = ""
     mended: bool = False
     note: bool = False
+    problem: StoredProblem | None = None  # code and values of detail and hint
 
 
 @dataclass(slots=True)
@@ -93,11 +94,10 @@ class CheckRun:
             return None
 
     def add(
-        self, kind: str, subject: str, detail: str, hint: str = "", *,
-        mended: bool = False, note: bool = False,
-    ) -> None:  # fmt: skip
-        """Record a finding and report it."""
-        finding = Finding(kind, subject, detail, hint, mended, note)
+        self, kind: str, subject: str, said: KBError, *, mended: bool = False, note: bool = False
+    ) -> None:
+        """Record a finding and report it; `said` has its detail and its next step."""
+        finding = Finding(kind, subject, said.message, said.hint, mended, note, said.problem)
         self.report.findings.append(finding)
         self.found(finding)
 

@@ -37,12 +37,14 @@ class ItemCheck:
         state = self.run.states.get(entry.item.id)
         if self.run.rows_readable and state is None and entry.transcript_path is not None:
             added = self.run.mend and bool(self.run.queue.items.adopt([library_row(entry)]))
-            self.run.add(
-                "row_missing", entry.item.id, "It is in the folder and not in the queue's table.",
-                "Take it in: kb reindex", mended=added,
-            )  # fmt: skip
+            absent = KBError(
+                "finding.row_missing",
+                "It is in the folder and not in the queue's table.",
+                hint="Take it in: kb reindex",
+            )
+            self.run.add("row_missing", entry.item.id, absent, mended=added)
         for problem in enrichment.damaged_results(self.run.library, entry):
-            self.run.add("result_damaged", entry.item.id, problem.message, problem.hint)
+            self.run.add("result_damaged", entry.item.id, problem)
         transcript = self._check_transcript(entry, state)
         if transcript is not None:
             self._check_text(entry, transcript)
@@ -56,37 +58,44 @@ class ItemCheck:
                 self._check_stored(entry)
             elif recorded := entry.medium_name:
                 mended = self._fetch_again(entry, None)
-                self.run.add(
-                    "medium_missing", entry.item.id, f"Its medium {recorded} is missing.",
-                    f"Put the file back, or fetch it again: {_again(entry)}",
-                    mended=mended,
-                )  # fmt: skip
+                missing = KBError(
+                    "finding.medium_missing",
+                    "Its medium {file} is missing.",
+                    hint="Put the file back, or fetch it again: {command}",
+                    file=recorded,
+                    command=_again(entry),
+                )
+                self.run.add("medium_missing", entry.item.id, missing, mended=mended)
             return
         actual = self.run.hash(entry.media_path)
         if entry.sha256 and actual != entry.sha256:
             mended = self._fetch_again(entry, entry.media_path)
-            self.run.add(
-                "medium_changed", entry.item.id,
-                f"{entry.media_path.name} differs from its recorded SHA-256: it is damaged, or was "
-                "changed in place.",
-                "Put the right file back (kb verify --repair takes it from its source), or move it "
-                f"away and fetch it again: {_again(entry)}",
-                mended=mended,
-            )  # fmt: skip
+            changed = KBError(
+                "finding.medium_changed",
+                "{file} differs from its recorded SHA-256: it is damaged, or was changed in place.",
+                hint="Put the right file back (kb verify --repair takes it from its source), or "
+                "move it away and fetch it again: {command}",
+                file=entry.media_path.name,
+                command=_again(entry),
+            )
+            self.run.add("medium_changed", entry.item.id, changed, mended=mended)
 
     def _check_stored(self, entry: LibraryEntry) -> None:
         """Ask object storage for the medium, whose local file was given up."""
         try:
             is_stored = StoredMedia.of(self.run.library, self.run.settings).is_stored(entry)
         except LibraryError as error:
-            self.run.add("medium_unreachable", entry.item.id, error.message, error.hint)
+            self.run.add("medium_unreachable", entry.item.id, error)
             return
         if not is_stored:
-            self.run.add(
-                "medium_missing", entry.item.id,
-                f"Its medium {entry.stored['url']} is missing or has another size or hash.",
-                f"Fetch it from its source again: {_again(entry)}",
-            )  # fmt: skip
+            lost = KBError(
+                "finding.stored_missing",
+                "Its medium {url} is missing or has another size or hash.",
+                hint="Fetch it from its source again: {command}",
+                url=entry.stored["url"],
+                command=_again(entry),
+            )
+            self.run.add("medium_missing", entry.item.id, lost)
 
     def _fetch_again(self, entry: LibraryEntry, damaged: Path | None) -> bool:
         """Return True if the medium was replaced by its source file, which has the right hash."""
@@ -125,14 +134,16 @@ class ItemCheck:
             return False
 
     def _check_transcript(self, entry: LibraryEntry, state: str | None) -> Transcript | None:
-        again = f"Transcribe it again: {_again(entry)}; or: kb restore FILE"
         if entry.transcript_path is None:
             state = state or entry.state
             if (entry.transcribed or state in (DONE, HELD)) and state not in ACTIVE:
-                self.run.add(
-                    "transcript_missing", entry.item.id,
-                    "It is finished and has no exact transcript.", again,
-                )  # fmt: skip
+                missing = KBError(
+                    "finding.transcript_missing",
+                    "It is finished and has no exact transcript.",
+                    hint="Transcribe it again: {command}; or: kb restore FILE",
+                    command=_again(entry),
+                )
+                self.run.add("transcript_missing", entry.item.id, missing)
             else:
                 self._check_captions(entry)
             return None
@@ -140,19 +151,29 @@ class ItemCheck:
         try:
             transcript = stages.read_transcript(self.run.library, entry)
         except KBError as error:
-            self.run.add("transcript_damaged", entry.item.id, error.message, again)
+            damaged = KBError(
+                "finding.transcript_damaged",
+                "{cause}",
+                hint="Transcribe it again: {command}; or: kb restore FILE",
+                cause=error,
+                command=_again(entry),
+            )
+            self.run.add("transcript_damaged", entry.item.id, damaged)
             return None
         wanted = _recorded(entry, TRANSCRIPT_SUFFIX)
         if wanted and self.run.hash(entry.transcript_path, count=False) != wanted:
             text = _read(entry.text_path)
             # Both files agree: changed by a process that was killed before it wrote the record.
             if text is None or text != render(transcript, "txt", item=entry.item).encode():
-                self.run.add(
-                    "transcript_changed", entry.item.id,
-                    f"{entry.transcript_path.name} differs from its recorded SHA-256: it is "
-                    "damaged, or was changed by another program.",
-                    again,
-                )  # fmt: skip
+                changed = KBError(
+                    "finding.transcript_changed",
+                    "{file} differs from its recorded SHA-256: it is damaged, or was changed by "
+                    "another program.",
+                    hint="Transcribe it again: {command}; or: kb restore FILE",
+                    file=entry.transcript_path.name,
+                    command=_again(entry),
+                )
+                self.run.add("transcript_changed", entry.item.id, changed)
                 return None  # nothing is made from a transcript that may be wrong
         return transcript
 
@@ -163,10 +184,12 @@ class ItemCheck:
             library = self.run.by_hand(entry.item.id) if self.run.mend else None
             if library is not None:
                 library.write_text(entry, TEXT_SUFFIX, text)
-            self.run.add(
-                "text_missing", entry.item.id, "Its text is missing.",
-                "Make it from the exact transcript: kb verify", mended=library is not None,
-            )  # fmt: skip
+            missing = KBError(
+                "finding.text_missing",
+                "Its text is missing.",
+                hint="Make it from the exact transcript: kb verify",
+            )
+            self.run.add("text_missing", entry.item.id, missing, mended=library is not None)
             return
         assert entry.text_path is not None
         self.run.count(entry.text_path)
@@ -178,12 +201,13 @@ class ItemCheck:
         if library is not None:
             library.put_file(entry.item.id, entry.text_path, _aside(entry.text_path))
             library.write_text(entry, TEXT_SUFFIX, text)
-        self.run.add(
-            "text_changed", entry.item.id,
-            f"{entry.text_path.name} is damaged, or was changed by another program.",
-            "Make it again from the exact transcript: kb verify --repair",
-            mended=library is not None,
-        )  # fmt: skip
+        changed = KBError(
+            "finding.text_changed",
+            "{file} is damaged, or was changed by another program.",
+            hint="Make it again from the exact transcript: kb verify --repair",
+            file=entry.text_path.name,
+        )
+        self.run.add("text_changed", entry.item.id, changed, mended=library is not None)
 
     def _check_captions(self, entry: LibraryEntry) -> None:
         shown = captions.interim_passages(self.run.library, entry)
@@ -212,22 +236,27 @@ class ItemCheck:
             kept = self.run.sink.passages(item_id)
             if self.run.heads.get(item_id) == sha256 == content_sha256(kept):
                 return
-            kind = "index_differs" if item_id in self.run.heads else "index_missing"
             if self.run.mend:
                 # A head with the right hash over wrong passages would be taken for up to date.
                 self.run.sink.delete(item_id)
                 publish()
-            detail = (
-                "Its passages in the index are not those of its transcript and screen."
-                if kind == "index_differs"
-                else "Its passages are not in the index."
-            )
-            self.run.add(kind, item_id, detail, "Index it again: kb verify", mended=self.run.mend)
+            if item_id in self.run.heads:
+                differs = KBError(
+                    "finding.index_differs",
+                    "Its passages in the index are not those of its transcript and screen.",
+                    hint="Index it again: kb verify",
+                )
+                self.run.add("index_differs", item_id, differs, mended=self.run.mend)
+            else:
+                missing = KBError(
+                    "finding.index_missing",
+                    "Its passages are not in the index.",
+                    hint="Index it again: kb verify",
+                )
+                self.run.add("index_missing", item_id, missing, mended=self.run.mend)
         except KnowledgeBaseError as error:
             self.run.rebuild = True
-            self.run.add(
-                "index_damaged", item_id, error.message, error.hint, mended=self.run.can_rebuild
-            )
+            self.run.add("index_damaged", item_id, error, mended=self.run.can_rebuild)
 
 
 def _read(path: Path | None) -> bytes | None:

@@ -92,20 +92,22 @@ class _LibraryCheck:
         try:
             library.read_facts()
         except KBError as error:
-            self.run.add("library_damaged", "library.json", error.message, error.hint)
+            self.run.add("library_damaged", "library.json", error)
         try:
             LeftOut(library).own_marks()
         except KBError as error:
-            self.run.add("library_damaged", LEFT_OUT_FILE, error.message, error.hint)
+            self.run.add("library_damaged", LEFT_OUT_FILE, error)
         self.names = names = list_directory(library.media_folder)
         self.run.total = sum(file_size(library.media_folder / name) for name in names)
         stems = {name.removesuffix(".json") for name in names if is_metadata(name)}
         for stem in Extras(library).stems():
             if stem not in stems and library.media_folder.is_dir():
-                self.run.add(
-                    "result_unknown", f"{FOLDER}/{stem}", "Its results belong to no item.",
-                    "Bring the item back (kb restore FILE), or remove the folder.", note=True,
-                )  # fmt: skip
+                unknown = KBError(
+                    "finding.result_unknown",
+                    "Its results belong to no item.",
+                    hint="Bring the item back (kb restore FILE), or remove the folder.",
+                )
+                self.run.add("result_unknown", f"{FOLDER}/{stem}", unknown, note=True)
         folder = DirectorySnapshot(library.media_folder, frozenset(names))
         present: set[str] = set()
         for name in sorted(filter(is_metadata, names)):
@@ -119,20 +121,22 @@ class _LibraryCheck:
             try:
                 item_check.check(entry)
             except KBError as error:
-                self.run.add("item_unreadable", entry.item.id, error.message, error.hint)
+                self.run.add("item_unreadable", entry.item.id, error)
             except OSError as error:
                 path = Path(error.filename or library.media_folder)
                 found = storage.library_error(error, path, "read")
-                self.run.add("item_unreadable", entry.item.id, found.message, found.hint)
+                self.run.add("item_unreadable", entry.item.id, found)
         if library.media_folder.is_dir() or not (self.run.states or self.run.heads):
             self._check_rows(present)
             self._check_strangers(names, present)
             self._check_leftover_passages(present)
         else:  # a disk that is not connected has lost nothing
-            self.run.add(
-                "folder_missing", str(library.media_folder), "The folder of all files is missing.",
-                "Connect its disk, or bring it back: kb restore FILE",
-            )  # fmt: skip
+            missing = KBError(
+                "finding.folder_missing",
+                "The folder of all files is missing.",
+                hint="Connect its disk, or bring it back: kb restore FILE",
+            )
+            self.run.add("folder_missing", str(library.media_folder), missing)
         if self.run.rebuild and self.run.can_rebuild:
             self.search().reindex(judge=False)
         self.run.progress(self.run.total, self.run.total)
@@ -140,17 +144,22 @@ class _LibraryCheck:
     # The database and the index as a whole
 
     def _read_database(self) -> None:
-        fix = "Put the last copy in its place: kb worker --stop; kb restore"
         try:
             path = self.run.queue.database.path
             for problem in check_file(path).problems[:3] if path else ():
-                self.run.add("database_damaged", DATABASE_NAME, problem, fix)
+                damaged = KBError(
+                    "finding.database_damaged",
+                    "{problem}",
+                    hint="Put the last copy in its place: kb worker --stop; kb restore",
+                    problem=problem,
+                )
+                self.run.add("database_damaged", DATABASE_NAME, damaged)
             self.run.states = self.run.queue.items.states()
         except KBError as error:
             # The files can be checked without it.
             self.run.rows_readable = False
             kind = "database_damaged" if error.code == "database.damaged" else "database_unreadable"
-            self.run.add(kind, DATABASE_NAME, error.message, error.hint)
+            self.run.add(kind, DATABASE_NAME, error)
 
     def _read_index(self) -> None:
         try:
@@ -160,8 +169,7 @@ class _LibraryCheck:
             self.run.add(
                 "index_damaged",
                 self.run.settings.index_url or "index.lance",
-                error.message,
-                error.hint,
+                error,
                 mended=self.run.can_rebuild and self.run.rebuild,
             )
 
@@ -170,7 +178,7 @@ class _LibraryCheck:
         try:
             return entry_from_record(storage.read_json(path), name.removesuffix(".json"), folder)
         except KBError as error:
-            self.run.add("metadata_damaged", name, error.message, error.hint)
+            self.run.add("metadata_damaged", name, error)
             return None
 
     # The reverse: rows without files, files without items, passages without items
@@ -184,27 +192,42 @@ class _LibraryCheck:
         for item_id, state in self.run.states.items():
             if state in (DONE, HELD) and item_id not in present and self._has_files(item_id):
                 if not any(f"_{item_id.rsplit(':', 1)[-1]}." in name for name in damaged):
-                    self.run.add(
-                        "metadata_missing", item_id, "Its files are there without their metadata.",
-                        "Bring it back (kb restore FILE), or take it in by its name: kb reindex",
-                    )  # fmt: skip
+                    bare = KBError(
+                        "finding.metadata_missing",
+                        "Its files are there without their metadata.",
+                        hint="Bring it back (kb restore FILE), or take it in by its name: "
+                        "kb reindex",
+                    )
+                    self.run.add("metadata_missing", item_id, bare)
             elif state in (DONE, HELD) and item_id not in present:
-                self.run.add(
-                    "row_without_files", item_id, f"It is {state} and has no files.",
-                    "Bring them back (kb restore FILE), or take it in once more: kb ingest --again",
-                )  # fmt: skip
+                lost = KBError(
+                    "finding.row_without_files",
+                    "It is {state} and has no files.",
+                    hint="Bring them back (kb restore FILE), or take it in once more: "
+                    "kb ingest --again",
+                    state=state,
+                )
+                self.run.add("row_without_files", item_id, lost)
             elif state not in STATES:
-                self.run.add("row_damaged", item_id, f"Its state is {state!r}.", "kb restore")
+                damaged_row = KBError(
+                    "finding.row_damaged",
+                    "Its state is {state!r}.",
+                    hint="kb restore",
+                    state=state,
+                )
+                self.run.add("row_damaged", item_id, damaged_row)
 
     def _check_strangers(self, names: Sequence[str], present: set[str]) -> None:
         stems = {name.removesuffix(".json") for name in names if is_metadata(name)}
         for name in sorted(names):
             path = Path(name)
             if path.suffix.lower() in MEDIA_EXTENSIONS and path.stem not in stems:
-                self.run.add(
-                    "file_unknown", name, "It belongs to no item.",
-                    "Take it in: kb reindex (by its name), or kb ingest FILE", note=True,
-                )  # fmt: skip
+                unknown = KBError(
+                    "finding.file_unknown",
+                    "It belongs to no item.",
+                    hint="Take it in: kb reindex (by its name), or kb ingest FILE",
+                )
+                self.run.add("file_unknown", name, unknown, note=True)
 
     def _check_leftover_passages(self, present: set[str]) -> None:
         if self.run.rebuild:
@@ -217,7 +240,9 @@ class _LibraryCheck:
                 continue
             if self.run.mend:
                 self.run.sink.delete(item_id)
-            self.run.add(
-                "index_leftover", item_id, "The index has passages of an item without files.",
-                "Remove them: kb verify", mended=self.run.mend,
-            )  # fmt: skip
+            leftover = KBError(
+                "finding.index_leftover",
+                "The index has passages of an item without files.",
+                hint="Remove them: kb verify",
+            )
+            self.run.add("index_leftover", item_id, leftover, mended=self.run.mend)

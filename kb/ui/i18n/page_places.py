@@ -94,7 +94,7 @@ DE: dict[str, str] = {
 
 # A command with a place, or with one for a part of it alone (`kb models pull`).
 NAMES = frozenset(key.split("_")[1] for key in EN) - {"again"}
-PARTS = ("speakers", "screen", "meaning")  # of steps, fetched under Settings, Models
+PARTS = ("speakers", "screen", "meaning", "nemotron")  # of steps: rows under Settings, Models
 # Models that always have a row there, with Fetch while they are not on this disk.
 MODELS = frozenset(
     [
@@ -140,9 +140,8 @@ MODELS = frozenset(
         "tiny.en",
     ]
 )
-# Errors of a fetch that was stopped, whose row has another button, and of a file without a row.
+# Errors of a fetch that was stopped, whose row has another button.
 _STOPPED = ("model.fetch_stopped", "model.fetch_paused")
-_WITHOUT_ROW = ("speakers.bad_weights",)
 _NAMES = "|".join(sorted(NAMES))
 # What can follow a command in a sentence: an option, with or without a value; a placeholder; an
 # id, an address or a path; a quoted text.
@@ -183,7 +182,7 @@ def _models_place(command: str, text: Callable[[str], str], code: str) -> str:
     act, name = words[0], words[-1]
     if act == "remove" and "--shared" not in words:
         return text("place_models_remove")
-    if act == "add" and name in PARTS and code not in _WITHOUT_ROW:
+    if act == "add" and name in PARTS:
         return text("place_models_fetch")
     if act == "pull" and "--again" not in words:
         if code in _STOPPED:

@@ -17,8 +17,21 @@ _SEND = "Send it again on the tab Publish: the failed copy is replaced."
 _CREDENTIALS = (
     "Check {key}, {secret} and ODIN_PROJECT_ID under Settings, then send again on the tab Publish."
 )
+_MODELS = "under Settings, Models"
+_MODEL_DAMAGED = f"“Remove” {_MODELS}; {{name}} is fetched again at its next use."
+_MODEL_STOPPED = f"“Resume fetching” {_MODELS}: {{name}}"
+_MODEL_FETCH = f"“Fetch” {_MODELS}: {{name}}"
 
 EN: dict[str, str] = {
+    "check.model_damaged": _MODEL_DAMAGED,
+    "check.model_stopped": _MODEL_STOPPED,
+    "check.embedder_absent": _MODEL_FETCH,
+    "check.embedder_damaged": _MODEL_DAMAGED,
+    "check.embedder_stopped": _MODEL_STOPPED,
+    "speakers.bad_weights": f"“Remove” it {_MODELS}, then “Fetch” it there.",
+    "check.downloads_rest": (
+        "They go on by themselves; “Resume” on the tab Activity lifts the pause now."
+    ),
     "hold.missing": _LISTEN,
     "hold.doubtful": _LISTEN,
     "hold.missing_and_doubtful": _LISTEN,

@@ -12,6 +12,7 @@ import streamlit as st
 from kb.service.views import BudgetUse, Machine, Preset, Sample
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.i18n.error_messages import machine_reason
 from kb.ui.tabs.gpu import presets as gpu_presets
 from kb.ui.tabs.gpu import speed
 from kb.ui.widgets import charts, messages, metric_cards
@@ -72,7 +73,7 @@ def _device(machine: Machine) -> None:
     st.markdown(f"#### {text('gpu_device')}")
     st.markdown(" · ".join(messages.escape_markdown(part) for part in parts if part))
     if device.reason and device.reason not in machine.trouble:
-        st.info(text("gpu_on_cpu", reason=messages.escape_markdown(device.reason)))
+        st.info(text("gpu_on_cpu", reason=messages.escape_markdown(machine_reason(device.reason))))
     if machine.now is not None and machine.now.slowed:
         st.warning(text("gpu_slowed", reason=messages.escape_markdown(machine.now.slowed)))
     if machine.restarts:
@@ -272,7 +273,9 @@ def _batch(machine: Machine) -> None:
                         length=messages.format_length(machine.media_hour_s),
                     ),
                 )
-        st.markdown(text("gpu_batch_why", reason=messages.escape_markdown(batch.reason)))
+        st.markdown(
+            text("gpu_batch_why", reason=messages.escape_markdown(machine_reason(batch.reason)))
+        )
         if machine.budget is not None:
             st.markdown(budget_text(machine.budget, session.service().presets.readable()))
     if why := bound_text(machine):
@@ -285,6 +288,6 @@ def bound_text(machine: Machine) -> str:
         return text("bound_no_worker")
     if not machine.live:
         return ""  # the device's lines say since when nothing is known
-    reason = messages.escape_markdown(machine.throttle.reason)
+    reason = messages.escape_markdown(machine_reason(machine.throttle.reason))
     throttled = machine.bound == "throttle"
     return text("bound_throttle", reason=reason) if throttled else text(f"bound_{machine.bound}")

@@ -64,7 +64,7 @@ def _verified(found: Mapping[str, Any], when: str) -> None:
                 {
                     "subject": each["subject"],
                     "state": Cell(_state(each), _TONES[_kind(each)]),
-                    "detail": each["detail"],
+                    "detail": _told(each).message,
                 }
                 for each in findings
             ],
@@ -73,9 +73,15 @@ def _verified(found: Mapping[str, Any], when: str) -> None:
         )
 
 
+def _told(finding: Mapping[str, Any]) -> error_messages.Translation:
+    problem = finding.get("problem")  # a check that ended before an update has none
+    return error_messages.translate_error(
+        restored(str(finding["detail"]), str(finding["hint"]), problem)
+    )
+
+
 def _whole(finding: Mapping[str, Any]) -> str:
-    problem = restored(str(finding["detail"]), str(finding["hint"]))
-    return " ".join(filter(None, error_messages.translate_error(problem)))
+    return " ".join(filter(None, _told(finding)))
 
 
 def _kind(finding: Mapping[str, Any]) -> str:
