@@ -23,10 +23,17 @@ from kb.settings import Settings, get_settings
 from kb.types import Segment, Word
 from tests.support.api_server import served
 from tests.support.kept_transcripts import transcript
-from tests.support.voices import TrueTurn, error_rate, require_weights, sound, true_turns
+from tests.support.voices import (
+    BEGIN_S,
+    RATE_HZ,
+    TrueTurn,
+    error_rate,
+    require_weights,
+    sound,
+    true_turns,
+    two_voices,
+)
 
-RATE_HZ = 16_000
-END_S = 33.5  # of the part of the recording that is used: six turns of two voices
 FORM = "diarized_json"
 
 
@@ -46,7 +53,7 @@ class Site:
 
     def voice(self, name: str) -> str:
         """Return a data URL of a voice, from a later part of the recording."""
-        turn = next(t for t in self.turns if t.voice == name and t.start_s > END_S)
+        turn = next(t for t in self.turns if t.voice == name and t.start_s > BEGIN_S)
         part = self.samples[round(turn.start_s * RATE_HZ) : round(turn.end_s * RATE_HZ)]
         data = BytesIO()
         soundfile.write(data, part, RATE_HZ, format="FLAC")
@@ -63,8 +70,7 @@ def installed_models(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("speakers")
-    samples = sound("flite2")
-    soundfile.write(folder / "talk.flac", samples[: round(END_S * RATE_HZ)], RATE_HZ)
+    recording, samples = two_voices(folder), sound("flite2")
     settings = Settings.model_validate(
         {"KB_HOME": str(folder / "home"), "KB_MODEL": "demo", "KB_CPU_THREADS": "1"}
     )
@@ -75,7 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             base_url=f"{server.address}/v1", api_key="x", max_retries=0,
             _strict_response_validation=True,
         )  # fmt: skip
-        yield Site(client, folder / "talk.flac", true_turns("flite2"), samples)
+        yield Site(client, recording, true_turns("flite2"), samples)
         left = list(server._context.folder.iterdir())
     process.close()
     assert not left
@@ -85,14 +91,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_segments_have_letters_in_the_order_of_speaking(site: Site) -> None:
     require_weights()
     found = site.transcribe()
-    assert found.task == "transcribe" and found.duration == pytest.approx(END_S, abs=0.1)
+    assert found.task == "transcribe" and found.duration == pytest.approx(BEGIN_S, abs=0.1)
     assert found.usage.type == "duration" and found.kb["grade"] in "ABC"
     assert found.segments[0].speaker == "A" and {s.speaker for s in found.segments} == {"A", "B"}
     assert len({each.id for each in found.segments}) == len(found.segments)
     assert found.text.split() == [word for s in found.segments for word in s.text.split()]
     # Pauses between words are no turns: the true ones are those inside the found ones.
     turns = [Turn(each.start, each.end, "AB".index(each.speaker)) for each in found.segments]
-    spoken = [t for t in site.turns if t.end_s < END_S]
+    spoken = [t for t in site.turns if t.end_s < BEGIN_S]
     confused = [
         turn for turn in turns
         if not any(t.start_s - 0.5 <= turn.start_s and turn.end_s <= t.end_s + 0.5 for t in spoken)

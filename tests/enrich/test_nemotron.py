@@ -22,7 +22,7 @@ from tests.fakes.hub import FakeHub
 from tests.support.hub_cache import hub_at
 from tests.support.kept_transcripts import transcript
 from tests.support.raising import raises
-from tests.support.voices import VOICES, require_weights, sound
+from tests.support.voices import VOICES, require_weights, sound, two_voices
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
@@ -231,7 +231,7 @@ def test_bad_weights_leave_the_work_to_the_other_engine(
     get_settings.cache_clear()
     step = get_step("speakers")
     assert step.missing() is None
-    found = step.run(StepInput(VOICES / "flite2.opus", "ab" * 32), lambda _: None)
+    found = step.run(StepInput(two_voices(tmp_path), "ab" * 32), lambda _: None)
     assert found["engine"] == engines.RESEMBLYZER and len(found["speakers"]) == 2
     assert str(folder) in found[WARNING] and "resemblyzer" in found[WARNING]
     if fault != "other layers":  # known without loading it

@@ -40,7 +40,7 @@ from tests.support.spoken_items import (
     write_turns,
     write_voices,
 )
-from tests.support.voices import VOICES, require_weights
+from tests.support.voices import VOICES, require_weights, two_voices
 
 ANNA, BEN, CARL = (1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0)
 OTHER = numbered(1)
@@ -422,7 +422,7 @@ def test_the_step_keeps_voices_only_where_the_setting_asks_for_them(
     on = opened(tmp_path / "home", KB_VOICE_PROFILES="true")
     off = opened(tmp_path / "home")
     write(on, panel())
-    medium = VOICES / "flite2.opus"
+    medium = two_voices(tmp_path)
     entry = on.library.add_media(ITEM, medium)
     said = replace(panel(), media=replace(panel().media, sha256=sha256_of(medium)))
     write(on, said)

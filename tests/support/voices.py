@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from kb.enrich.speakers import weights
 from kb.enrich.speakers.diarization import Turn
@@ -18,6 +19,8 @@ from kb.media.decode import decode
 
 VOICES = Path(__file__).resolve().parents[1] / "data" / "voices"
 STEP_S = 0.01
+RATE_HZ = 16_000
+BEGIN_S = 33.5  # the first part of flite2: six turns of its two voices
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,17 @@ def sound(name: str) -> np.ndarray:
     """Return the samples of a recording, at 16 kHz."""
     with decode(VOICES / f"{name}.opus") as stream:
         return np.concatenate(list(stream))
+
+
+def two_voices(folder: Path) -> Path:
+    """Write the first part of flite2, with six turns of two voices; return the file.
+
+    For tests of what is done with two speakers. That they are told apart in the whole recording is
+    tested once (`tests/enrich/test_speakers.py`).
+    """
+    path = folder / "two voices.flac"
+    soundfile.write(path, sound("flite2")[: round(BEGIN_S * RATE_HZ)], RATE_HZ)
+    return path
 
 
 def error_rate(true: Sequence[TrueTurn], found: Sequence[Turn], collar_s: float = 0.25) -> float:
