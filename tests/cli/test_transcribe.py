@@ -19,7 +19,7 @@ from kb.types import Transcript
 from tests.support.compose import Composition, compose, continuous_speech, random_plan, write_wav
 from tests.support.sound_kinds import telephone
 from tests.support.speech import Score, bank, score, transcribe_demo, words_of
-from tests.support.voices import VOICES, require_weights
+from tests.support.voices import require_weights, two_voices
 
 SAMPLES = PROJECT_ROOT / "samples"
 PRESETS = ("stabil", "optimiert", "schnell", "max")
@@ -40,17 +40,18 @@ def transcribed(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[
 
 @cache
 def lecture() -> Composition:
-    """Return two minutes of speech with pauses and noise."""
+    """Return 75 seconds of speech with pauses and noise."""
     rng = np.random.default_rng(20)
-    return compose(bank(), random_plan(bank(), 150, rng), rng=rng, noise_db=25)
+    return compose(bank(), random_plan(bank(), 100, rng), rng=rng, noise_db=25)
 
 
 @cache
 def breathless() -> Composition:
-    """Return a hundred seconds of speech without a pause."""
-    return continuous_speech(bank(), 100, np.random.default_rng(21))
+    """Return 70 seconds of speech without a pause."""
+    return continuous_speech(bank(), 70, np.random.default_rng(21))
 
 
+SAID = "mountain garden harbour | winter river forest"
 AIM_WER = 0.02
 # Limits of the demo recognizer: it loses single words before a pause at which the
 # language changes. The target stays 2 %, and all samples together reach it.
@@ -62,6 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("spoken")
     write_wav(made / "lecture.flac", lecture())
     write_wav(made / "breathless.flac", breathless())
+    write_wav(made / "The harbour in winter.wav", compose(bank(), SAID))
     return made
 
 
@@ -185,7 +187,7 @@ def test_every_figure_can_be_changed(folder: Path, capsys: pytest.CaptureFixture
 def test_files_in_a_folder(
     folder: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [str(SAMPLES / "The harbour in winter.mp4"), "--model", "demo"]
+    arguments = [str(folder / "The harbour in winter.wav"), "--model", "demo"]
     code = run(["transcribe", *arguments, "--format", name, "-o", str(tmp_path / "out" / "deep")])
     printed = capsys.readouterr()
     assert (code, printed.out) == (0, "")
@@ -195,12 +197,12 @@ def test_files_in_a_folder(
     assert str(written) in printed.err
 
 
-def test_the_command_prints_only_json(tmp_path: Path) -> None:
+def test_the_command_prints_only_json(folder: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
     done = subprocess.run(
         [
             sys.executable, "-m", "kb.cli", "transcribe",
-            str(SAMPLES / "Midnight on the railway.mp4"), "--model", "demo", "--json",
+            str(folder / "The harbour in winter.wav"), "--model", "demo", "--json",
         ],
         env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
@@ -241,7 +243,7 @@ def test_the_document_names_who_speaks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The recognizer reads these voices badly; its words have their times and speakers."""
-    medium = VOICES / "flite2.opus"
+    medium = two_voices(tmp_path)
     # Said before a transcription that would be in vain.
     assert run(["transcribe", str(medium), "--model", "demo", "--json", "--speakers"]) == 2
     assert "kb models add speakers" in capsys.readouterr().err
@@ -250,33 +252,34 @@ def test_the_document_names_who_speaks(
     require_weights()
     code = run(
         ["transcribe", str(medium), "--model", "demo", "--speakers", "--format", "json,rttm",
-         "-o", str(tmp_path)]
+         "-o", str(tmp_path / "out")]
     )  # fmt: skip
     assert code == 0
-    document = json.loads((tmp_path / "flite2.json").read_text("utf-8"))
+    document = json.loads((tmp_path / "out" / f"{medium.stem}.json").read_text("utf-8"))
     segments = [row for row in document["segments"] if row["words"]]
     assert {row["speaker"] for row in segments} == {"Speaker 1", "Speaker 2"}
     assert all(word["speaker"] for row in segments for word in row["words"])
-    names = {line.split()[7] for line in (tmp_path / "flite2.rttm").read_text().splitlines()}
-    assert names == {"Speaker_1", "Speaker_2"}
+    rows = (tmp_path / "out" / f"{medium.stem}.rttm").read_text().splitlines()
+    assert {row.split()[7] for row in rows} == {"Speaker_1", "Speaker_2"}
 
 
 SHORT = SAMPLES / "The harbour in winter.mp4"
 
 
 def test_several_files_and_one_that_is_missing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = tmp_path / "other.mp4"
-    other.write_bytes(SHORT.read_bytes())
-    files = [str(SHORT), str(tmp_path / "none.mp4"), str(other)]
+    medium = folder / "The harbour in winter.wav"
+    other = tmp_path / "other.wav"
+    other.write_bytes(medium.read_bytes())
+    files = [str(medium), str(tmp_path / "none.mp4"), str(other)]
 
     code = run(["transcribe", *files, "--model", "demo", "-o", str(tmp_path / "texts")])
 
     assert code == 1
     assert "none.mp4 does not exist" in capsys.readouterr().err
     first, second = sorted((tmp_path / "texts").iterdir())
-    assert {first.name, second.name} == {f"{SHORT.stem}.txt", "other.txt"}
+    assert {first.name, second.name} == {f"{medium.stem}.txt", "other.txt"}
     assert first.read_bytes() == second.read_bytes() != b""
 
 
