@@ -89,6 +89,12 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write_talks(tmp_path_factory.mktemp("talks"), 2, words=120)
 
 
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A talk of one window."""
+    return write_talks(tmp_path_factory.mktemp("short"), 1, words=12, seed=2)[0]
+
+
 @pytest.mark.long
 def test_the_words_are_those_of_one_process() -> None:
     """Also the flags, the attempts, the texts that are shown at once and the progress.
@@ -152,8 +158,8 @@ def test_two_recordings_have_a_reader_each(beside: Beside, talks: list[Path]) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="psutil lists mapped files on Linux")
-def test_a_reader_has_no_torch(beside: Beside) -> None:
-    beside.session.transcribe(SAMPLES[1], options())
+def test_a_reader_has_no_torch(beside: Beside, short: Path) -> None:
+    beside.session.transcribe(short, options())
 
     def has_torch(pid: int) -> bool:
         return any("libtorch" in each.path for each in psutil.Process(pid).memory_maps())
@@ -208,14 +214,14 @@ def test_a_stop_and_a_bad_medium_leave_the_readers_usable(
     with raises(SettingsError, "recognizer.language", language="xx"):
         beside.session.transcribe(talks[0], replace(recipe, language="xx"))
     until(lambda: beside.idle, "nothing that a recording holds")
-    assert beside.session.transcribe(SAMPLES[1], recipe).words
+    assert beside.session.transcribe(talks[0], recipe).words
 
 
-def test_a_short_request_comes_first(beside: Beside) -> None:
+def test_a_short_request_comes_first(beside: Beside, short: Path) -> None:
     recipe = replace(options(), urgent=True)
     beside.slots.most_in_use()
     began = time.monotonic()
-    beside.session.transcribe(SAMPLES[1], recipe)
+    beside.session.transcribe(short, recipe)
     batcher = beside.session._batcher
     assert batcher is not None and batcher._urgent_expected_until > began
     assert (
@@ -223,7 +229,9 @@ def test_a_short_request_comes_first(beside: Beside) -> None:
     )
 
 
-def test_a_lost_device_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_device_is_named(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from kb.asr import engines
 
     trouble = tmp_path / "trouble"
@@ -236,7 +244,7 @@ def test_a_lost_device_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         InferenceSession(settings, readers=pool) as session,
         pytest.raises(DeviceLost, match=CUDA_ERROR),
     ):
-        session.transcribe(SAMPLES[1], options())
+        session.transcribe(short, options())
     pool.close()
 
 
@@ -262,10 +270,10 @@ def test_the_other_engine_is_asked_at_the_model(
 
 
 @pytest.mark.long
-def test_readers_end_with_a_killed_process_of_the_model() -> None:
+def test_readers_end_with_a_killed_process_of_the_model(short: Path) -> None:
     process = InferenceProcess(readers(1), 1)
     try:
-        assert process.transcribe(SAMPLES[1], options()).words
+        assert process.transcribe(short, options()).words
         assert process.pid is not None
         model = psutil.Process(process.pid)
         found = [
@@ -274,6 +282,6 @@ def test_readers_end_with_a_killed_process_of_the_model() -> None:
         assert len(found) == 1
         model.kill()
         until(lambda: not found[0].is_running() or found[0].status() == psutil.STATUS_ZOMBIE)
-        assert process.transcribe(SAMPLES[1], options()).words
+        assert process.transcribe(short, options()).words
     finally:
         process.close()
