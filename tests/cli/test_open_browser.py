@@ -157,8 +157,9 @@ def test_a_browser_that_fails_is_reported_and_the_server_goes_on(tmp_path: Path)
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
 @pytest.mark.parametrize("arguments", [[], ["--no-browser"]])
 def test_without_a_display_the_server_runs_alone(tmp_path: Path, arguments: list[str]) -> None:
-    wish = {"BROWSER": "/bin/false"} if arguments else {}
-    with kb_app(tmp_path, *arguments, **wish) as (process, address, output):
+    """The second one is started with nohup: the end of the terminal does not end it."""
+    wish, before = ({"BROWSER": "/bin/false"}, ["nohup"]) if arguments else ({}, [])
+    with kb_app(tmp_path, *arguments, before=before, **wish) as (process, address, output):
         # Streamlit prints its address after it has begun to answer.
         wait_for(lambda: address.rstrip("/") in output.read_text(), process, output)
         wait_for(lambda: healthy(address), process, output)
@@ -167,13 +168,8 @@ def test_without_a_display_the_server_runs_alone(tmp_path: Path, arguments: list
         printed = output.read_text()
         assert ("because there is no display" in printed) == (not arguments)
         assert "Traceback" not in printed
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the ignored signals from /proc")
-def test_under_nohup_the_end_of_the_terminal_does_not_end_it(tmp_path: Path) -> None:
-    with kb_app(tmp_path, "--no-browser", before=["nohup"]) as (process, address, output):
-        wait_for(lambda: healthy(address), process, output)
+        if not before:
+            return
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
         ignored = next(line for line in status.splitlines() if line.startswith("SigIgn:"))
         assert int(ignored.split()[1], 16) >> (signal.SIGHUP - 1) & 1
