@@ -127,8 +127,11 @@ class Models:
     def unneeded(self, states: Sequence[FetchState]) -> frozenset[str]:
         """Return the names of failed fetches that no item and no setting of this library needs.
 
-        Raises LibraryError.
+        An item without a model of its own needs the default of either kind of machine: to ask for
+        the kind of this one loads PyTorch, which takes seconds. Raises LibraryError.
         """
+        from kb.asr.engines.model_table import KINDS
+        from kb.inference.model_choice import model_name
         from kb.inference.model_fetch import targets
         from kb.jobs.queue.wanted_models import wanted_models
         from kb.service.existing import has_library
@@ -141,8 +144,11 @@ class Models:
         if has_library(self.settings.home):
             for engine, model in wanted_models(self.queue.database):
                 with suppress(ModelUnavailable):  # a setting that the item refuses itself
-                    name = model or self.session.model_name()
-                    needed |= targets(engine or self.settings.engine, name)
+                    names = {model} if model else {
+                        model_name("", self.settings, lambda kind=kind: kind) for kind in KINDS
+                    }  # fmt: skip
+                    for name in names:
+                        needed |= targets(engine or self.settings.engine, name)
         return frozenset(failed - needed)
 
     def _embedder(self) -> str:

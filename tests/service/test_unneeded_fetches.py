@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from huggingface_hub import constants
 
+from kb.asr.engines.model_table import KINDS, load_models
 from kb.cli.main import run
 from kb.database import items
 from kb.hub import cache, errors, fetch_state
 from kb.hub.fetch_state import FetchState
+from kb.inference.model_fetch import targets
 from kb.jobs.queue.request_settings import with_settings
 from kb.service import Service
 from kb.settings import Settings
@@ -85,6 +92,15 @@ def test_who_needs_a_failed_fetch(
     assert service.models.unneeded(failed(TINY)) == (frozenset() if needed else {TINY})
 
 
+def test_the_default_of_each_kind_of_machine_is_needed(tmp_path: Path) -> None:
+    with closing(Service(Settings(home=tmp_path, model=""))) as service:
+        service.queue.items.submit([item(1)], {}, lambda *_arguments: None)
+        table = load_models(service.settings)
+        names = {name for kind in KINDS for name in targets("whisper", table.default(kind).model)}
+        assert len(names) == 2
+        assert service.models.unneeded(failed(TINY, *names)) == {TINY}
+
+
 def test_the_choice_of_the_run_decides_over_the_settings(service: Service) -> None:
     settings = service.settings.replace(model=BASE)
     put(service, with_settings({"model": "tiny"}, settings))
@@ -144,3 +160,20 @@ def test_status_says_first_what_is_waited_for(
     assert run(["status", "--json"]) == 0
     (fetch,) = json.loads(capsys.readouterr().out)["fetches"]
     assert fetch["needed"] is needed
+
+
+def test_status_loads_no_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_hub(monkeypatch, tmp_path / "hub", "http://127.0.0.1:9")
+    place = cache.repository_folder(BASE)
+    fetch_state.write_state(place, FetchState(BASE, "https://hub", str(place), "failed"))
+    with closing(Service()) as service:
+        service.queue.items.submit([item(1)], {}, lambda *_arguments: None)
+    status = (
+        "import sys; from kb.cli.main import run; run(['status']); print('torch' in sys.modules)"
+    )
+    environment = {**os.environ, "KB_MODEL": "", "HF_HUB_CACHE": constants.HF_HUB_CACHE}
+    done = subprocess.run(
+        [sys.executable, "-c", status], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert f"Model {BASE}" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"

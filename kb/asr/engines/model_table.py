@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from ruamel.yaml import YAML
@@ -28,6 +28,7 @@ DEFAULT = "default"  # the row of the names that stand for the default model
 _BATCH = RANGES["batch_size"]
 Name = Annotated[str, StringConstraints(pattern=r"^[^\s,:][^\s,]*$", max_length=200)]
 MachineKind = Literal["gpu", "cpu"]
+KINDS: tuple[MachineKind, ...] = get_args(MachineKind)
 
 
 class ModelRow(BaseModel):
