@@ -15,7 +15,7 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.batching.batcher import Batcher
 from kb.asr.engines.base import GREEDY, DecodingOptions
-from kb.asr.quality.repair_budget import ADVANCE, RepairBudget
+from kb.asr.quality.repair_budget import ADVANCE, PLACES_SHARE, RepairBudget
 from kb.asr.quality.repair_plan import BEAM_COST, LEAST_COST, RepairPlan, shift_window
 from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import PAD_S, Window
@@ -179,8 +179,9 @@ def test_the_cost_is_bounded_over_all_media_of_a_run() -> None:
     finally:
         batcher.close()
     assert found[0].coverage.repaired > 0  # from the advance
-    assert budget.spent <= ADVANCE  # parts of a window cost less than one
-    assert sum(each.coverage.repaired for each in found) <= ADVANCE / LEAST_COST
+    most = ADVANCE + PLACES_SHARE * 0.3 * budget.windows  # parts of a window cost less than one
+    assert budget.spent <= most
+    assert sum(each.coverage.repaired for each in found) <= most / LEAST_COST
     methods = {reading.method for window in found[-1].windows for reading in window.attempts}
     assert methods <= {"first", "places", "place"}  # no whole window
     assert found[-1].coverage.grade == "C"  # not repaired, and reported
@@ -208,7 +209,9 @@ def test_speech_outside_of_all_windows_is_read_by_itself() -> None:
     lost = [gap for gap in once.coverage.gaps if soft.start_s < gap.start_s < soft.end_s]
     assert lost
     assert not any(w.start_s <= lost[0].start_s < w.end_s for w in once.windows)
-    found = transcribe_with(Oracle(said.words), said, SHORT, longest_pause_s=0.0)
+    # Words of it may be read by themselves: only by its sound is a word known there.
+    known = KnownWords(said.words, places=SoundPlaces(said.audio))
+    found = transcribe_with(known, said, SHORT, longest_pause_s=0.0)
     texts = [word.text for word in found.words]
     assert len(texts) > len(once.words)
     starts = [word.start_s for word in found.words]

@@ -1,15 +1,12 @@
-"""Speech between the windows, and the repair budget of a run."""
+"""Speech between the windows."""
 
 from __future__ import annotations
-
-import threading
 
 import numpy as np
 import pytest
 
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import Audio
-from kb.asr.quality.repair_budget import ADVANCE, RepairBudget
 from kb.asr.windows.residual_speech import MOST_KEPT, ResidualSpeech
 from kb.asr.windows.windowing import Window
 from kb.types import SpeechSpan
@@ -90,36 +87,3 @@ def test_memory_is_bounded() -> None:
         outside.push(ramp(at_s, at_s + 10.0))
         outside.scan(at_s + 10.0, lambda *_: ())
         assert outside._audio.size <= 11 * SAMPLE_RATE
-
-
-def test_a_budget_holds_the_share_over_a_run() -> None:
-    budget = RepairBudget()
-    assert budget.try_spend(ADVANCE, 0.3)  # the advance
-    assert not budget.try_spend(0.25, 0.3)
-    for _ in range(40):
-        budget.add_window()
-    left = 0.3 * 40 - ADVANCE
-    assert budget.can_spend(left, 0.3)
-    assert not budget.can_spend(left + 0.1, 0.3)
-    assert budget.try_spend(left, 0.3)
-    assert budget.spent == pytest.approx(0.3 * budget.windows)
-    budget.adjust(-1.0)  # returns an unused part
-    assert budget.try_spend(1.0, 0.3)
-    budget.adjust(5.0)  # adds a cost above the estimate
-    assert not budget.can_spend(0.25, 0.3)
-
-
-def test_a_budget_is_not_overdrawn_from_several_threads() -> None:
-    budget = RepairBudget()
-    for _ in range(1000):
-        budget.add_window()
-    paid: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: paid.extend(budget.try_spend(1.0, 0.3) for _ in range(200)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(paid) == 300

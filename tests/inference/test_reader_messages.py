@@ -107,7 +107,9 @@ def test_the_budget_counts_all_readers() -> None:
     assert sums.others(keys[0]) == (10, 0.0) and sums.others(keys[2]) == (10, ADVANCE - 1)
     assert not any(budget.can_spend(1.5, 0.3) for budget in budgets)
     assert all(budget.can_spend(1.0, 0.3) for budget in budgets)
-    assert all(budget.can_spend(4.0, 1.0) for budget in budgets)
+    assert all(budget.can_spend(2.0, 0.3, places=True) for budget in budgets)
+    assert not any(budget.can_spend(2.1, 0.3, places=True) for budget in budgets)
+    assert all(budget.can_spend(4.0, 1.0, places=True) for budget in budgets)
 
 
 def test_a_window_has_the_part_of_the_map_that_it_needs() -> None:

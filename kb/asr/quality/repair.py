@@ -168,7 +168,9 @@ class RepairQueue:
                     self._check()
                     futures.wait([future], timeout=0.2)
             affordable = any(
-                self._budget.can_spend(self._cost(ladder.requests), self._plan.share)
+                self._budget.can_spend(
+                    self._cost(ladder.requests), self._plan.share, places=ladder.reads_places
+                )
                 for ladder in self._waiting
             )
             if not self._running and not self._packed and not affordable:
@@ -199,7 +201,7 @@ class RepairQueue:
             if not flush and chosen and length_s + own_s > self._limit_s:
                 continue  # a shorter one may fit
             own = self._cost(ladder.requests)
-            if self._budget.can_spend(cost + own, self._plan.share):
+            if self._budget.can_spend(cost + own, self._plan.share, places=True):
                 chosen.append(ladder)
                 cost, length_s = cost + own, length_s + own_s
         full = length_s >= FULL_SHARE * self._limit_s or len(self._waiting) > MOST_WAITING / 2
@@ -227,7 +229,8 @@ class RepairQueue:
         self._packed.append(PackedLadders(list(chosen), together, with_later, running))
 
     def _is_affordable(self, together: Sequence[Pack]) -> bool:
-        return self._budget.can_spend(self._pack_cost(together), self._plan.share)
+        cost = self._pack_cost(together)
+        return self._budget.can_spend(cost, self._plan.share, places=True)
 
     def _pack_cost(self, together: Sequence[Pack]) -> float:
         return sum(pack.window.duration_s for pack in together) / self._limit_s

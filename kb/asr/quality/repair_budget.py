@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 ADVANCE = 7.0  # all steps of one window
+PLACES_SHARE = 1 / 3  # of the share: what only places of single words may spend
 
 Figures = tuple[int, float]  # windows decoded for the first time, and budget spent
 
@@ -13,10 +14,14 @@ class RepairBudget:
     """The budget for decoding again, over all media of a run.
 
     The unit is the time of a first attempt at one window. At most `share` of the windows decoded so
-    far may be spent. While there are few windows, `ADVANCE` may be spent; without it the only
-    window of a short first medium could not be repaired. The advance is given once and not to each
-    medium: it is part of the share, so that from `ADVANCE / share` windows on (23 at 0.3, about
-    ten minutes of speech) the share holds for the run. Budget that clean media do not use is
+    far may be spent; a third of that (`PLACES_SHARE`) only on places of single words. A place costs
+    about a twentieth of a whole window. Without that third, the first window with music in it took
+    all there was, and no place was read in the next twenty windows.
+
+    While there are few windows, `ADVANCE` may be spent besides; without it the only window of a
+    short first medium could not be repaired. The advance is given once and not to each medium: it
+    is part of what whole windows may spend, so that from 35 windows on (at a share of 0.3; about
+    fifteen minutes of speech) the share holds for the run. Budget that clean media do not use is
     available to later ones. The disadvantage: the budget of a short medium depends on what was
     decoded before it. A window that was not decoded again for lack of budget keeps its flags and is
     reported as doubtful. Thread-safe.
@@ -43,15 +48,15 @@ class RepairBudget:
         with self._lock:
             self._windows += 1
 
-    def can_spend(self, cost: float, share: float) -> bool:
-        """Return whether `cost` may be spent now."""
+    def can_spend(self, cost: float, share: float, *, places: bool = False) -> bool:
+        """Return whether `cost` may be spent now; `places`: on places of single words."""
         with self._lock:
-            return self._can_spend(cost, share)
+            return self._can_spend(cost, share, places)
 
-    def try_spend(self, cost: float, share: float) -> bool:
+    def try_spend(self, cost: float, share: float, *, places: bool = False) -> bool:
         """Spend `cost` if the budget allows it; return whether it did."""
         with self._lock:
-            if not self._can_spend(cost, share):
+            if not self._can_spend(cost, share, places):
                 return False
             self._spent += cost
             return True
@@ -70,6 +75,10 @@ class RepairBudget:
         """Set the sums of all other processes of the run, which belong to the same budget."""
         self._others = figures
 
-    def _can_spend(self, cost: float, share: float) -> bool:
-        windows, spent = self._others
-        return spent + self._spent + cost <= max(ADVANCE, share * (windows + self._windows))
+    def _can_spend(self, cost: float, share: float, places: bool) -> bool:
+        others, spent = self._others
+        earned = share * (others + self._windows)
+        most = max(ADVANCE, (1.0 - PLACES_SHARE) * earned)
+        if places:
+            most += PLACES_SHARE * earned
+        return spent + self._spent + cost <= most + 1e-9  # rounding
