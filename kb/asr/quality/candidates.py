@@ -74,6 +74,7 @@ class RepairCandidate:
     placed: list[SpeechSpan] = field(default_factory=list)  # of words without a time of their own
     doubted: list[SpeechSpan] = field(default_factory=list)  # whose words may be invented
     rejected: list[Word] = field(default_factory=list)  # that were hardly spoken
+    at_speeds: list[Word] = field(default_factory=list)  # that were read at other speeds
 
     def __post_init__(self) -> None:
         self._add(NOT_READ if self.residual else FIRST, self.context.decoded)
@@ -267,6 +268,22 @@ class RepairCandidate:
     @property
     def doubt_s(self) -> float:
         return flagged_seconds(self.flags)
+
+    def is_doubtful(self, word: Word) -> bool:
+        """Return whether a word of the chosen attempt may be invented, but is not removed yet."""
+        doubts = (flag for flag in self.flags if flag.name == ENDING and flag.value == 0)
+        return any(has_word(flag, word) for flag in doubts)
+
+    def remove(self, words: Sequence[Word]) -> None:
+        """Remove words of the chosen attempt that may be invented; their places stay in doubt.
+
+        A later attempt with the same words is not chosen for them.
+        """
+        own = self.best_context.words
+        changes = [(n, n + 1, ()) for n, word in enumerate(own) if word in words]
+        self.reject(words)
+        self.removed += [SpeechSpan(own[n].start_s, own[n].end_s) for n, *_ in changes]
+        self._change(changes)
 
     def give_room(self) -> None:
         """Give the words of an instant that are left the sound around them, or remove them.

@@ -10,7 +10,9 @@ import numpy as np
 from kb.asr import SAMPLE_RATE
 from kb.asr.quality.word_places import BEFORE_S, EDGE_S, Place
 from kb.asr.windows.windowing import Window
-from kb.types import Word
+from kb.types import SpeechSpan, Word
+
+BEFORE_WORD_S, BEHIND_WORD_S = 0.15, 0.5  # with more before it, a model guesses from the others
 
 
 def alone(window: Window, place: Place) -> Window:
@@ -44,3 +46,21 @@ def with_other_ends(window: Window, limit_s: float) -> tuple[Window, Window]:
     room_s = max(0.0, limit_s - window.duration_s)
     before_s, after_s = min(1.0, room_s * 0.6), min(0.5, room_s * 0.3)
     return window, _silent_ends(window, before_s, after_s)
+
+
+def at_speed(window: Window, word: Word, factor: float) -> Window:
+    """Return the sound of a word with a little around it, `factor` times as fast and as high.
+
+    The times in it are not those of the medium; only the words that are read in it count.
+    """
+    part = window.part(
+        max(window.start_s, word.start_s - BEFORE_WORD_S),
+        min(window.end_s, word.end_s + BEHIND_WORD_S),
+    )
+    at = np.arange(0, max(1, part.audio.size - 1), factor)
+    audio = np.interp(at, np.arange(part.audio.size), part.audio).astype(np.float32)
+    speech = tuple(
+        SpeechSpan(*(part.start_s + (at_s - part.start_s) / factor for at_s in own))
+        for own in ((span.start_s, span.end_s) for span in part.speech)
+    )
+    return replace(part, audio=audio, speech=speech)
