@@ -40,7 +40,7 @@ from kb.database.tables import fencing_tokens, metadata
 from kb.jobs.queue import heartbeat
 from kb.jobs.queue.client import LaneState
 from kb.library.identity import make_identity
-from tests.support.machines import WRONG_CLOCK, Machines, machines_of, mounted
+from tests.support.machines import WRONG_CLOCK, Machines, beside_each_other, machines_of, mounted
 from tests.support.postgres import connected, database_url, in_one_transaction, server
 from tests.support.waiting import WAIT_S
 from tests.support.workers import Lab, write_talks
@@ -180,8 +180,11 @@ def test_clocks_that_are_wrong_and_jump(machines: Machines) -> None:
     lab.kill_all()
 
 
-@pytest.mark.parametrize("locked", [0, 5])
-def test_a_frozen_machine_inside_a_transaction(machines: Machines, locked: int) -> None:
+def test_a_frozen_machine_inside_a_transaction(server: str, tmp_path: Path) -> None:
+    beside_each_other(server, tmp_path, frozen_with_an_item, [(0,), (5,)])
+
+
+def frozen_with_an_item(machines: Machines, locked: int) -> None:
     """It holds the rows of an item and of a worker; the others give their heartbeats and work.
 
     Wherever the item stands in the queue: those behind it are done meanwhile.

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import items, speeds
-from tests.support.machines import Machines, machines_of
+from tests.support.machines import Machines, beside_each_other, machines_of
 from tests.support.postgres import database_url, server
 from tests.support.workers import Lab, write_talks
 
@@ -26,10 +26,11 @@ def machines(database_url: str, tmp_path: Path) -> Iterator[Machines]:
         yield found
 
 
-@pytest.mark.parametrize(("fault", "seconds"), [("swallow", 40), ("cut", 10)])
-def test_a_network_that_fails_while_a_worker_starts(
-    machines: Machines, fault: str, seconds: int
-) -> None:
+def test_a_network_that_fails_while_a_worker_starts(server: str, tmp_path: Path) -> None:
+    beside_each_other(server, tmp_path, fails_at_a_start, [("swallow", 40), ("cut", 10)])
+
+
+def fails_at_a_start(machines: Machines, fault: str, seconds: int) -> None:
     lab = machines.lab
     ids = lab.ingest(write_talks(lab.folder / "in", 2, words=5))
     worker = machines.start("one")  # it has its name, and has not read the queue yet

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.support.machines import Machines, machines_of
-from tests.support.postgres import new_database, server
+from tests.support.machines import Machines, beside_each_other
+from tests.support.postgres import server
 from tests.support.workers import write_talks
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
@@ -20,21 +19,10 @@ EDITED = "edited by hand while the first machine was cut off"
 
 
 def test_a_network_that_swallows(server: str, tmp_path: Path) -> None:
-    """Two libraries beside each other, because both tests wait for most of their time."""
-    cases = ((60, ("one", "two")), (180, ("one",)))
-
-    def play(case: tuple[int, tuple[str, ...]]) -> None:
-        seconds, who = case
-        with machines_of(new_database(server), tmp_path / f"lab {seconds}") as machines:
-            require_that_nothing_is_lost(machines, seconds, who)
-
-    with ThreadPoolExecutor(len(cases)) as pool:
-        played = [pool.submit(play, case) for case in cases]
-    for each in played:
-        each.result()
+    beside_each_other(server, tmp_path, swallows, [(60, ("one", "two")), (180, ("one",))])
 
 
-def require_that_nothing_is_lost(machines: Machines, seconds: int, who: tuple[str, ...]) -> None:
+def swallows(machines: Machines, seconds: int, who: tuple[str, ...]) -> None:
     lab = machines.lab
     talks = write_talks(lab.folder / "in", 12, words=40)
     # Both are there before there is work: the start of the second takes longer than all of it.

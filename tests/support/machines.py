@@ -9,9 +9,11 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,6 +24,7 @@ from kb.sinks.base import content_sha256
 from kb.sinks.local.sink import LocalSink
 from kb.transcript.passages import passages
 from tests.fakes.database_proxy import DatabaseProxy
+from tests.support.postgres import new_database
 from tests.support.waiting import WAIT_S
 from tests.support.workers import ACTIVE_STATES, Lab
 
@@ -123,6 +126,25 @@ def machines_of(url: str, folder: Path, **settings: str) -> Iterator[Machines]:
     with ExitStack() as stack:
         lab = stack.enter_context(Lab(folder, **values))
         yield Machines(lab, url, stack)
+
+
+def beside_each_other(
+    server: str, folder: Path, play: Callable[..., None], cases: Sequence[tuple[Any, ...]]
+) -> None:
+    """Play cases that wait for most of their time at once, each with a library of its own.
+
+    `play` gets the machines and the values of a case. It runs in a thread, and `Lab.kb` changes
+    the environment of the process: without it.
+    """
+
+    def one(number: int) -> None:
+        with machines_of(new_database(server), folder / f"lab {number}") as machines:
+            play(machines, *cases[number])
+
+    with ThreadPoolExecutor(len(cases)) as pool:
+        played = [pool.submit(one, number) for number in range(len(cases))]
+    for each in played:
+        each.result()
 
 
 @contextmanager
