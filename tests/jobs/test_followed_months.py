@@ -90,22 +90,20 @@ def test_each_week_of_a_month_has_its_digest(month: Result) -> None:
 
 
 @pytest.mark.long
-def test_half_a_year_of_thirty_channels_and_again_with_killed_workers(tmp_path: Path) -> None:
-    """Thirty channels with 4,000 uploads; beside it with 50 kills and the database lost twice."""
-    arguments = ("--days=183", "--scale=1", "--every-h=48")
-    killed = (*arguments, "--kills=50", "--losses=2")
-    with (
-        playing(tmp_path / "plain", *arguments) as plain,
-        playing(tmp_path / "killed", *killed) as hurt,
-    ):
+def test_half_a_year_of_thirty_channels_with_killed_workers(tmp_path: Path) -> None:
+    """Thirty channels with 4,000 uploads, 50 kills and the database lost twice.
+
+    The figures of the same half year without kills are in docs/followed-channels.md.
+    """
+    arguments = ("--days=183", "--scale=1", "--every-h=48", "--kills=50", "--losses=2")
+    with playing(tmp_path / "killed", *arguments) as results:
         pass
-    for result in (plain[0], hurt[0]):
-        assert_right_set(result)
-        # A worker that was killed before its first request has made no look.
-        assert 0 <= result["looks_begun"] - result["looks_recorded"] <= result["killed"]
-        assert result["looks_open"] == 0
-        assert result["quick_units"] <= 3.0
-    assert len(plain[0]["subscriptions"]) >= 28 and plain[0]["wanted"] > 3000
-    assert plain[0]["uploads"] > 4000 and plain[0]["replaced"] >= 3
-    assert hurt[0]["killed"] == 50
-    assert hurt[0]["wanted"] == plain[0]["wanted"]
+    result = results[0]
+    assert_right_set(result)
+    # A worker that was killed before its first request has made no look.
+    assert 0 <= result["looks_begun"] - result["looks_recorded"] <= result["killed"]
+    assert result["looks_open"] == 0
+    assert result["quick_units"] <= 3.0
+    assert len(result["subscriptions"]) >= 28 and result["wanted"] > 3000
+    assert result["uploads"] > 4000 and result["replaced"] >= 3
+    assert result["killed"] == 50
