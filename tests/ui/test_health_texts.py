@@ -16,6 +16,7 @@ from kb.hub.fetch_state import FetchState, State
 from kb.hub.records import ReadyRecord
 from kb.service import Service
 from kb.service.health import HealthCheck, check_all
+from kb.service.health_check import with_semicolons
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.ui.i18n import MESSAGES, error_messages, machine_reasons
 from kb.ui.i18n import errors as tables
@@ -174,3 +175,21 @@ def test_a_reason_within_another_is_german_too() -> None:
         "KB_DEVICE=cuda geht nicht: dieses PyTorch ist ohne CUDA und ROCm gebaut"
     )
     assert machine_reasons.in_german("anything else") == "anything else"
+
+
+def test_a_long_chain_of_clauses_is_translated_in_one_pass() -> None:
+    """Each level once: forty levels, twice at each, would never end."""
+    parts: list[KBError | str] = [KBError("clause.direct", "directly") for _ in range(40)]
+    chain = with_semicolons(parts)
+    check = HealthCheck.of("Settings", "ok", KBError("check.settings", "{places}", places=chain))
+    assert shown(check, "de").message == "; ".join(["direkt"] * 40)
+
+
+def test_a_step_names_the_button_that_fetches_its_other_model() -> None:
+    more = KBError(
+        "clause.engine_more", "{engine}: kb models add {part}", engine="one", part="nemotron"
+    )
+    check = HealthCheck.of("Step speakers", "ok", KBError("check.step_on", "{about}", about=more))
+    for language in ("en", "de"):
+        said = shown(check, language).message
+        assert MESSAGES[language]["models_fetch"] in said and "kb models" not in said

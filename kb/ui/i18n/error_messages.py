@@ -56,16 +56,13 @@ def translate_error(error: KBError, chosen: str = "") -> Translation:
     """Return an error's message and hint in the page's language, or in the chosen one."""
     table = errors.BY_LANGUAGE[chosen or language()]
     if error.code in table:
-        values = dict(error.values)
-        if (chosen or language()) == "de":
-            values = {name: _german(value) for name, value in values.items()}
-        if signs := str(values.get("signs", "")):
-            values["why"] = f" ({', '.join(map(flag_label, signs.split(',')))})"
         try:
-            message, hint = (
-                render(part, values, lambda problem: _nested(problem, chosen))
-                for part in table[error.code]
-            )
+            # Each nested error is translated once: a chain of them would take time without end
+            # if message and hint translated it again at each level.
+            values = {name: _shown(value, chosen) for name, value in error.values.items()}
+            if signs := str(values.get("signs", "")):
+                values["why"] = f" ({', '.join(map(flag_label, signs.split(',')))})"
+            message, hint = (render(part, values) for part in table[error.code])
         except (KeyError, ValueError, AttributeError):
             pass  # stored by a version whose sentence had other values
         else:
@@ -73,9 +70,13 @@ def translate_error(error: KBError, chosen: str = "") -> Translation:
     return _with_labels(error.message, _page_step(error), error.code)
 
 
-def _german(value: object) -> object:
-    """Return a value in German if it is a reason of the device."""
-    return machine_reasons.in_german(value) if isinstance(value, str) else value
+def _shown(value: object, chosen: str) -> object:
+    """Return a value as a sentence shows it: a nested error, or a reason of the device."""
+    if isinstance(value, dict):
+        return _nested(value, chosen)
+    if isinstance(value, str) and (chosen or language()) == "de":
+        return machine_reasons.in_german(value)
+    return value
 
 
 def machine_reason(words: str) -> str:

@@ -320,6 +320,8 @@ DE: dict[str, tuple[str, str]] = {
 
 # English of the page where it must differ from the command line's.
 EN_PAGE: dict[str, tuple[str, str]] = {
+    "check.step_on": ("{about}", ""),
+    "check.step_off": ("{about}; off (KB_STEPS)", ""),
     "clause.engine_more": (
         "{engine}; for up to eight speakers, two at once: “Fetch” at {part} under Settings, Models",
         "",
