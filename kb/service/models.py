@@ -13,6 +13,7 @@ from kb.settings import Settings
 
 if TYPE_CHECKING:
     from kb.asr.engines.model_lookup import ModelRef
+    from kb.asr.engines.model_table import MachineKind
     from kb.hub.fetch_progress import Report
     from kb.hub.fetch_state import FetchState, Request
     from kb.hub.models import Removal
@@ -145,7 +146,7 @@ class Models:
             for engine, model in wanted_models(self.queue.database):
                 with suppress(ModelUnavailable):  # a setting that the item refuses itself
                     names = {model} if model else {
-                        model_name("", self.settings, lambda kind=kind: kind) for kind in KINDS
+                        model_name("", self.settings, _constant(kind)) for kind in KINDS
                     }  # fmt: skip
                     for name in names:
                         needed |= targets(engine or self.settings.engine, name)
@@ -184,3 +185,7 @@ class Models:
                 kinds.setdefault(kind.name, []).append(ref.target)
         for kind_name, targets in kinds.items():
             background_fetch.start(self.settings, kind_name, targets)
+
+
+def _constant(kind: MachineKind) -> Callable[[], MachineKind]:
+    return lambda: kind
