@@ -39,6 +39,8 @@ def _name(name: str) -> str:
     first, _, rest = name.partition(" ")
     if first == "Worker" and rest:
         return f"{text('check_worker')} {rest}"
+    if first == "Step" and has_text(f"step_{rest}"):
+        return text("check_step", step=text(f"step_{rest}"))
     key = f"check_{name.lower().replace(' ', '_')}"
     return text(key) if has_text(key) else name
 
