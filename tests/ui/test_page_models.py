@@ -24,6 +24,11 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.slow
 
 NAME, KEY = "openai/whisper-base", "base"
+NEMOTRON = {
+    "config.json": b'{"model_type": "nemotron3_diarization"}',
+    "preprocessor_config.json": b"{}",
+    "model.safetensors": save({"layer": np.zeros((4, 4), np.float32)}),
+}
 
 
 @pytest.fixture
@@ -151,6 +156,36 @@ def test_a_model_in_a_folder_that_lacks_files_says_so_and_has_no_button(
     assert not keys & {"part-fetch-nemotron", "part-remove-nemotron"}
 
 
+def test_a_folder_that_has_not_the_model_says_so_and_has_no_button(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "steps"))
+    monkeypatch.setenv("KB_SPEAKER_MODEL", str(tmp_path / "elsewhere"))
+    get_settings.cache_clear()
+    app = drawn("de")
+    shown = page_text(app)
+    assert "KB_SPEAKER_MODEL" in shown and MESSAGES["de"]["models_state_missing"] in shown
+    assert "part-fetch-nemotron" not in {str(each.key) for each in app.button}
+
+
+def test_before_a_removal_the_other_model_of_its_step_is_named(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "steps" / "nemotron-3-diarization"
+    folder.mkdir(parents=True)
+    for name, data in NEMOTRON.items():
+        (folder / name).write_bytes(data)
+    with (tmp_path / "steps" / "resemblyzer-0.1.4.pt").open("wb") as file:
+        file.truncate(17_090_379)
+    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "steps"))
+    get_settings.cache_clear()
+    app = drawn("de")
+    app.button("part-remove-speakers").click()
+    shown = page_text(run_page(app)).replace("\\", "")
+    question = MESSAGES["de"]["parts_remove_question_other"]
+    assert question.format(name="resemblyzer 0.1.4", size="17 MB", other=REPOSITORY) in shown
+
+
 def test_the_model_of_a_step_shows_its_size_and_is_removed(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +202,8 @@ def test_the_model_of_a_step_shows_its_size_and_is_removed(
     app.button("part-remove-speakers").click()
     run_page(app)
     assert weights.exists()  # it is asked about
+    name, size = "resemblyzer 0.1.4", "17 MB"
+    assert text("parts_remove_question", name=name, size=size) in page_text(app)
     app.button("part-remove-speakers-yes").click()
     run_page(app)
     assert not weights.exists()
@@ -177,15 +214,10 @@ def test_the_model_of_a_step_shows_its_size_and_is_removed(
 def test_the_other_model_of_speakers_is_fetched_from_the_hub_and_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = {
-        "config.json": b'{"model_type": "nemotron3_diarization"}',
-        "preprocessor_config.json": b"{}",
-        "model.safetensors": save({"layer": np.zeros((4, 4), np.float32)}),
-    }
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
     monkeypatch.setenv("KB_MODEL", "demo")
     monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "steps"))
-    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({REPOSITORY: files})) as hub:
+    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({REPOSITORY: NEMOTRON})) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")

@@ -8,6 +8,7 @@ Resemblyzer is used, and where its files are incomplete.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def part_states(step: str) -> tuple[StepPart, ...]:
             path=nemotron,
             disk_bytes=_size(nemotron) if nemotron is not None else 0,
             removable=nemotron_files.was_fetched(),
-            problem=incomplete(),
+            problem=_chosen_problem() or incomplete(),
         ),
         StepPart(
             step,
@@ -120,7 +121,12 @@ def part_states(step: str) -> tuple[StepPart, ...]:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    """Return the bytes of the files in a folder, of those that can be read."""
+    size = 0
+    with contextlib.suppress(OSError):  # removed meanwhile, or another account's
+        for path in folder.iterdir():
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def missing() -> KBError | None:

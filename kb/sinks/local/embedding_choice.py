@@ -28,6 +28,17 @@ def chosen_model(setting: str) -> str:
     return HUB_MODEL if _has_sentence_transformers() and is_here(HUB_MODEL) else ""
 
 
+def model_to_add(setting: str) -> str:
+    """Return the model that `kb models add meaning` brings, empty where search is off.
+
+    For `auto` without a model it is the one that suits this machine.
+    """
+    chosen = chosen_model(setting)
+    if chosen or setting not in ("", AUTO):
+        return chosen
+    return NANO if nano_e5.processor_fits() else HUB_MODEL
+
+
 def identity_of(setting: str) -> str:
     """Return name and version of a setting's model, under which its vectors are stored.
 
@@ -50,6 +61,14 @@ def missing_part(setting: str) -> KBError | None:
             hint="Set KB_EMBEDDING_MODEL=auto, then: kb enrich --all --steps meaning",
         )
     model = chosen_model(setting)
+    if not model and model_to_add(setting) == HUB_MODEL:
+        return ModelUnavailable(
+            "meaning.not_added",
+            "The model for search by meaning ({model}) is not on this machine.",
+            hint="Fetch it: {command}",
+            model=HUB_MODEL,
+            command="kb models add meaning",
+        )
     if model in ("", NANO):
         return None if model and nano_e5.model_path() is not None else nano_e5.missing()
     if _is_of_another_engine(model):

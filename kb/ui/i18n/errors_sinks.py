@@ -87,6 +87,10 @@ DE: dict[str, tuple[str, str]] = {
         "diesem Rechner.",
         "Holen: {command}",
     ),
+    "meaning.not_added": (
+        "Das Modell für die Suche nach der Bedeutung ({model}) ist nicht auf diesem Rechner.",
+        "Holen: {command}",
+    ),
     "meaning.not_fetched": (
         "Das Embedding-Modell {model} ist nicht auf diesem Rechner.",
         "Holen: kb models pull {model}",

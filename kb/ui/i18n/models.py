@@ -10,6 +10,8 @@ EN: dict[str, str] = {
     "parts_package": "in the Python package {package}",
     "parts_remove_question": "Remove {name} from this disk ({size})? Its step is left out until it "
     "is fetched again.",
+    "parts_remove_question_other": "Remove {name} from this disk ({size})? Its step goes on with "
+    "{other}; what {other} cannot do is left out until {name} is fetched again.",
     "parts_fetched": "It is here: {path}. The steps of new recordings use it.",
     "task_add_part": "Fetching a model of a step",
     "models": "Recognizers",
@@ -51,6 +53,8 @@ DE: dict[str, str] = {
     "parts_package": "im Python-Paket {package}",
     "parts_remove_question": "{name} von dieser Platte entfernen ({size})? Der Schritt entfällt, "
     "bis es wieder geholt ist.",
+    "parts_remove_question_other": "{name} von dieser Platte entfernen ({size})? Der Schritt geht "
+    "mit {other} weiter; was {other} nicht kann, entfällt, bis {name} wieder geholt ist.",
     "parts_fetched": "Es ist hier: {path}. Die Schritte neuer Aufnahmen nutzen es.",
     "task_add_part": "Ein Modell eines Schritts wird geholt",
     "models": "Erkenner",

@@ -1,7 +1,8 @@
-"""Models of the steps after the transcript: size, state, fetch and removal of each."""
+"""Models of the steps after the transcript: state, size, fetch and removal of each that has it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import streamlit as st
@@ -23,7 +24,8 @@ def render() -> None:
     st.caption(text("parts_help"))
     messages.show_flash(_PLACE)
     shared = session.service().settings.shared
-    for part in session.service().enrichment.parts():
+    parts = session.service().enrichment.parts()
+    for part in parts:
         with st.container(border=True, key=f"part-{part.name}", gap="xxsmall"):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(
@@ -32,10 +34,10 @@ def render() -> None:
                 )
                 st.markdown(_state(part), width="content")
                 if not shared:
-                    _button(part)
+                    _button(part, parts)
             if part.problem is not None:
                 messages.error(part.problem, severe=False)
-    _other_needs()
+    _other_needs({part.step for part in parts})
     task = task_progress.task_status(_TASK)
     if task is not None and task.state == "done":
         place = messages.display_path(Path(task.result["path"]))
@@ -55,6 +57,8 @@ def _about(part: StepPart) -> str:
 
 
 def _state(part: StepPart) -> str:
+    if part.problem is not None and part.path is None:
+        return f":red[{text('models_state_missing')}]"
     if part.problem is not None:
         return f":red[{text('models_state_damaged')}]"
     if part.path is not None:
@@ -62,15 +66,14 @@ def _state(part: StepPart) -> str:
     return f":gray[{text('models_state_')}]"
 
 
-def _button(part: StepPart) -> None:
+def _button(part: StepPart, parts: Sequence[StepPart]) -> None:
     if part.removable:
-        size = messages.format_size(part.disk_bytes)
         asked_button(
             text("models_remove"),
-            text("parts_remove_question", name=messages.escape_markdown(part.model), size=size),
+            _question(part, parts),
             _remove, (part.name, part.model), key=f"part-remove-{part.name}", about=part.name,
         )  # fmt: skip
-    elif part.path is None:
+    elif part.path is None and part.problem is None:
         st.button(
             text("models_fetch"), key=f"part-fetch-{part.name}", on_click=_fetch,
             args=(part.name,),
@@ -79,9 +82,23 @@ def _button(part: StepPart) -> None:
         )  # fmt: skip
 
 
-def _other_needs() -> None:
-    """Name what steps lack that no row above has, with the next step."""
-    named = {part.step for part in session.service().enrichment.parts()}
+def _question(part: StepPart, parts: Sequence[StepPart]) -> str:
+    """Return the question before a removal, with what carries the step out after it."""
+    others = (
+        each.model
+        for each in parts
+        if each.step == part.step and each.name != part.name
+        and each.path is not None and each.problem is None
+    )  # fmt: skip
+    name, other = messages.escape_markdown(part.model), messages.escape_markdown(next(others, ""))
+    size = messages.format_size(part.disk_bytes)
+    if other:
+        return text("parts_remove_question_other", name=name, size=size, other=other)
+    return text("parts_remove_question", name=name, size=size)
+
+
+def _other_needs(named: Set[str]) -> None:
+    """Name what steps lack that no row above has (`named`: their steps), with the next step."""
     for each in session.service().enrichment.states():
         if each.lacking is None or not each.part or each.name in named:
             continue
