@@ -60,7 +60,8 @@ class KBError(Exception):
     `message` names the file or field and the cause; `hint` the next step.
 
     A value is a str, int, float or bool; another type becomes its str. A value that is a KBError
-    renders as its message, and as its hint by `{name.hint}`.
+    renders as its message, and as its hint by `{name.hint}`. A list has such values; its format
+    spec is what stands between them: `{parts:; }`.
     """
 
     retryable = False
@@ -160,17 +161,27 @@ def render(
 
     A value's own full stop is not repeated by the one of the sentence.
     """
-    filled = {
-        name: (
-            nested(value) if isinstance(value, dict)
-            else _Number(value) if type(value) is int else value
-        )
-        for name, value in values.items()
-    }  # fmt: skip
+    filled = {name: _filled(value, nested) for name, value in values.items()}
     return _DOUBLE_STOP.sub("", template.format(**filled))
 
 
-class _Number(int):
+def _filled(value: Any, nested: Callable[[StoredProblem], NestedText]) -> Any:
+    """Return a stored value as the fields of a template take it."""
+    if isinstance(value, dict):
+        return nested(value)
+    if isinstance(value, list):
+        return _Clauses(_filled(each, nested) for each in value)
+    return Number(value) if type(value) is int else value
+
+
+class _Clauses(list[Any]):
+    """Values of which one field shows all; its format spec stands between them."""
+
+    def __format__(self, spec: str) -> str:
+        return (spec or ", ").join(map(str, self))
+
+
+class Number(int):
     """A number whose format spec may have the two forms of its noun: `{count:item|items}`."""
 
     def __format__(self, spec: str) -> str:
@@ -185,6 +196,8 @@ def _stored(value: object) -> object:
     if isinstance(value, KBError):
         nested = {"code": value.code, "values": value.values, "message": value.message}
         return {**nested, "hint": value.hint} if value.hint else nested
+    if isinstance(value, list):
+        return [_stored(each) for each in value]
     for kind in (bool, int, float):
         if isinstance(value, kind):
             return kind(value)

@@ -226,11 +226,12 @@ def _products(settings: Settings) -> list[HealthCheck]:
         return []
     kept = KBError(
         "check.products",
-        "{count:film|films}, {size} of at most {most} GB, kept for {days} days after its last use",
+        "{count:film|films}, {size} of at most {most:g} GB, kept for {days:g} days after its last "
+        "use",
         count=found.count,
         size=size_text(found.size_bytes),
-        most=f"{settings.products_gb:g}",
-        days=f"{settings.products_days:g}",
+        most=settings.products_gb,
+        days=settings.products_days,
     )
     return [HealthCheck.of("Products", "ok", kept)]
 
@@ -297,26 +298,28 @@ def _disk(settings: Settings) -> HealthCheck:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    room: dict[str, Any] = {"free": f"{free / 2**30:.0f}", "folder": folder}
+    room: dict[str, Any] = {"free": free / 2**30, "folder": folder}
     floor = settings.free_space.floor_bytes
     if free < floor:
         waits = KBError(
             "check.disk_full",
-            "{free} GB free at {folder}; work waits until {floor} GB are free",
+            "{free:,.0f} GB free at {folder}; work waits until {floor:,.1f} GB are free",
             hint="Free some space, or lower KB_MIN_FREE_GB.",
-            floor=f"{floor / 1e9:.1f}",
+            floor=floor / 1e9,
             **room,
         )
         return HealthCheck.of("Disk", "fail", waits)
     if free < LOW_DISK_BYTES:
         low = KBError(
             "check.disk_low",
-            "{free} GB free at {folder}",
+            "{free:,.0f} GB free at {folder}",
             hint="Free some space, or set KB_HOME to another disk.",
             **room,
         )
         return HealthCheck.of("Disk", "warn", low)
-    return HealthCheck.of("Disk", "ok", KBError("check.disk", "{free} GB free at {folder}", **room))
+    return HealthCheck.of(
+        "Disk", "ok", KBError("check.disk", "{free:,.0f} GB free at {folder}", **room)
+    )
 
 
 def _workers(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCheck]:
@@ -367,7 +370,4 @@ def _sources(settings: Settings, server: Sequence[HealthCheck]) -> list[HealthCh
             found = check_sources(settings, database)
         finally:
             database.close()
-    states: dict[str, State] = {"warning": "warn", "failed": "fail"}
-    return [
-        HealthCheck(c.name, states.get(c.state, "ok"), c.detail, c.hint, c.problem) for c in found
-    ]
+    return list(found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from kb.errors import KBError, StoredProblem
 
@@ -27,33 +27,18 @@ class HealthCheck:
     @classmethod
     def of(cls, name: str, state: State, found: KBError) -> HealthCheck:
         """Return the check whose finding and next step are those of an error or a sentence."""
-        return cls(name, state, *parts_of(found))
-
-
-class CheckParts(NamedTuple):
-    """The finding, the next step, and their code with its values."""
-
-    detail: str
-    fix: str
-    problem: StoredProblem | None
-
-
-def parts_of(found: KBError) -> CheckParts:
-    """Return what an error or a sentence says."""
-    return CheckParts(found.message, found.hint, found.problem)
+        return cls(name, state, found.message, found.hint, found.problem)
 
 
 def with_commas(parts: Sequence[KBError | str]) -> KBError | str:
     """Return the parts as one, with commas between them."""
-    found = parts[0] if parts else ""
-    for part in parts[1:]:
-        found = KBError("clause.comma", "{first}, {then}", first=found, then=part)
-    return found
+    if len(parts) < 2:
+        return parts[0] if parts else ""
+    return KBError("clause.comma", "{parts:, }", parts=list(parts))
 
 
 def with_semicolons(parts: Sequence[KBError | str]) -> KBError | str:
     """Return the parts as one, with semicolons between them."""
-    found = parts[0] if parts else ""
-    for part in parts[1:]:
-        found = KBError("clause.semicolon", "{first}; {then}", first=found, then=part)
-    return found
+    if len(parts) < 2:
+        return parts[0] if parts else ""
+    return KBError("clause.semicolon", "{parts:; }", parts=list(parts))

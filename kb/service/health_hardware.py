@@ -240,14 +240,14 @@ def check_size(model: str, device: Device) -> list[HealthCheck]:
     best = max(smaller, key=lambda known: known.parameters, default=None)
     figures: dict[str, Any] = {
         "device": device.name,
-        "room": f"{device.budget_bytes / GB:.1f}",
+        "room": device.budget_bytes / GB,
         "model": model,
-        "needed": f"{needed / GB:.1f}",
+        "needed": needed / GB,
     }
     if best is not None:
         problem = KBError(
             "check.card_memory",
-            "{device} has {room} GB for the recognizer, and {model} needs {needed} GB",
+            "{device} has {room:.1f} GB for the recognizer, and {model} needs {needed:.1f} GB",
             hint="Choose a smaller one: KB_MODEL={smaller}",
             smaller=best.name,
             **figures,
@@ -255,7 +255,7 @@ def check_size(model: str, device: Device) -> list[HealthCheck]:
     else:
         problem = KBError(
             "check.card_too_small",
-            "{device} has {room} GB for the recognizer, and {model} needs {needed} GB",
+            "{device} has {room:.1f} GB for the recognizer, and {model} needs {needed:.1f} GB",
             hint="Set KB_DEVICE=cpu.",
             **figures,
         )
@@ -272,9 +272,9 @@ def _memory(settings: Settings, device: Device) -> list[KBError | str]:
     found: list[KBError | str] = [
         KBError(
             "clause.card_memory",
-            "{total} GB of memory, {reserve} GB in reserve",
-            total=f"{device.total_bytes / GB:.1f}",
-            reserve=f"{settings.gpu_reserve_gb:g}",
+            "{total:.1f} GB of memory, {reserve:g} GB in reserve",
+            total=device.total_bytes / GB,
+            reserve=settings.gpu_reserve_gb,
         ),
         KBError("clause.attention", "attention {name}", name=device.attention),
         how,

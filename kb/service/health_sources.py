@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from kb.database import Database
-from kb.errors import KBError, StoredProblem, restored
+from kb.errors import KBError, restored
 from kb.jobs.queue.heartbeat import list_workers
-from kb.service.health_check import parts_of, with_semicolons
+from kb.service.health_check import HealthCheck, with_semicolons
 from kb.settings import Settings
 from kb.sources.keys.key_file import key_file_path
 from kb.sources.keys.key_ring import KeyRing, KeyStatus, read_keys, unused_keys_file
@@ -30,17 +29,6 @@ _NO_JAVASCRIPT = KBError(
 _NO_FFMPEG = KBError("check.no_ffmpeg", "not found", hint="Run: pip install imageio-ffmpeg")
 
 
-@dataclass(frozen=True, slots=True)
-class SourceCheck:
-    """The result of one check; `state` is `ok`, `warning` or `failed`, `hint` is the next step."""
-
-    name: str
-    state: str
-    detail: str
-    hint: str = ""
-    problem: StoredProblem | None = None
-
-
 def ytdlp_age_days(today: date | None = None) -> int | None:
     """Return the days since the installed yt-dlp was released (its version is a date).
 
@@ -57,7 +45,7 @@ def ytdlp_age_days(today: date | None = None) -> int | None:
 
 def check_sources(
     settings: Settings, database: Database, *, clock: Callable[[], float] = time.time
-) -> tuple[SourceCheck, ...]:
+) -> tuple[HealthCheck, ...]:
     """Return the checks of the parts that listing and downloading need. Raises nothing."""
     return (
         _keys(settings, database, clock),
@@ -70,12 +58,12 @@ def check_sources(
     )
 
 
-def _keys(settings: Settings, database: Database, clock: Callable[[], float]) -> SourceCheck:
+def _keys(settings: Settings, database: Database, clock: Callable[[], float]) -> HealthCheck:
     name = "YouTube Data API keys"
     try:
         statuses = KeyRing(read_keys(settings), database, clock=clock).statuses()
     except KBError as error:
-        return SourceCheck(name, "failed", *parts_of(error))
+        return HealthCheck.of(name, "fail", error)
     here = unused_keys_file(settings.yt_api_keys_file)
     if not statuses and here is not None:
         unread = KBError(
@@ -85,7 +73,7 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
             here=here,
             path=key_file_path(settings),
         )
-        return SourceCheck(name, "warning", *parts_of(unread))
+        return HealthCheck.of(name, "warn", unread)
     if not statuses:
         absent = KBError(
             "check.keys_absent",
@@ -93,8 +81,8 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
             hint="Put a key into {path}; the README says how to get one.",
             path=key_file_path(settings),
         )
-        return SourceCheck(name, "warning", *parts_of(absent))
-    shown = with_semicolons([_key(status) for status in statuses])
+        return HealthCheck.of(name, "warn", absent)
+    shown = with_semicolons([key_clause(status) for status in statuses])
     ready = sum(status.state == "ready" for status in statuses)
     if ready == len(statuses):
         well = KBError(
@@ -104,7 +92,7 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
             count=len(statuses),
             keys=shown,
         )
-        return SourceCheck(name, "ok", *parts_of(well))
+        return HealthCheck.of(name, "ok", well)
     used = KBError(
         "check.keys_unready",
         "{ready} of {count} ready: {keys}",
@@ -113,10 +101,10 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
         count=len(statuses),
         keys=shown,
     )
-    return SourceCheck(name, "warning", *parts_of(used))
+    return HealthCheck.of(name, "warn", used)
 
 
-def _key(status: KeyStatus) -> KBError:
+def key_clause(status: KeyStatus) -> KBError:
     """Return a key without its secret, with its state and what was used of its quota."""
     reason: KBError | str = ""
     if status.reason:
@@ -141,7 +129,7 @@ def _key(status: KeyStatus) -> KBError:
     )
 
 
-def _ytdlp(today: date) -> SourceCheck:
+def _ytdlp(today: date) -> HealthCheck:
     age = ytdlp_age_days(today)
     if age is None:
         absent = KBError(
@@ -149,7 +137,7 @@ def _ytdlp(today: date) -> SourceCheck:
             "not installed, or its version cannot be read",
             hint="Run: pip install -U yt-dlp yt-dlp-ejs",
         )
-        return SourceCheck("yt-dlp", "failed", *parts_of(absent))
+        return HealthCheck.of("yt-dlp", "fail", absent)
     if age > YTDLP_OLD_DAYS:
         old = KBError(
             "check.ytdlp_old",
@@ -157,12 +145,12 @@ def _ytdlp(today: date) -> SourceCheck:
             hint="Run: pip install -U yt-dlp yt-dlp-ejs",
             age=age,
         )
-        return SourceCheck("yt-dlp", "warning", *parts_of(old))
+        return HealthCheck.of("yt-dlp", "warn", old)
     fresh = KBError("check.ytdlp", "{age:day|days} old", age=max(age, 0))
-    return SourceCheck("yt-dlp", "ok", *parts_of(fresh))
+    return HealthCheck.of("yt-dlp", "ok", fresh)
 
 
-def _outdated_workers(database: Database) -> Iterator[SourceCheck]:
+def _outdated_workers(database: Database) -> Iterator[HealthCheck]:
     """Yield a warning for each worker of this machine that runs an older yt-dlp than this one."""
     try:
         here = [each for each in list_workers(database) if each.is_here and each.is_alive()]
@@ -179,10 +167,10 @@ def _outdated_workers(database: Database) -> Iterator[SourceCheck]:
                 version=as_written(worker.ytdlp),
                 newer=newer,
             )
-            yield SourceCheck("yt-dlp", "warning", *parts_of(outdated))
+            yield HealthCheck.of("yt-dlp", "warn", outdated)
 
 
-def _cookies(settings: Settings) -> Iterator[SourceCheck]:
+def _cookies(settings: Settings) -> Iterator[HealthCheck]:
     """Yield the check of the cookies file, if one is set; no text of the file is in it."""
     if not settings.cookies_file:
         return
@@ -190,11 +178,11 @@ def _cookies(settings: Settings) -> Iterator[SourceCheck]:
     try:
         damaged = read_cookies(settings).damaged
     except KBError as error:
-        yield SourceCheck(name, "failed", *parts_of(error))
+        yield HealthCheck.of(name, "fail", error)
         return
     if not damaged:
         read = KBError("check.cookies", "{path}", path=settings.cookies_file)
-        yield SourceCheck(name, "ok", *parts_of(read))
+        yield HealthCheck.of(name, "ok", read)
         return
     lines: KBError | str = ", ".join(map(str, damaged[:5]))
     if len(damaged) > 5:
@@ -209,23 +197,23 @@ def _cookies(settings: Settings) -> Iterator[SourceCheck]:
         path=settings.cookies_file,
         lines=lines,
     )
-    yield SourceCheck(name, "warning", *parts_of(rows))
+    yield HealthCheck.of(name, "warn", rows)
 
 
-def _program(name: str, path: str | None, absent: KBError) -> SourceCheck:
+def _program(name: str, path: str | None, absent: KBError) -> HealthCheck:
     if path:
-        return SourceCheck(name, "ok", *parts_of(KBError("check.program", "{path}", path=path)))
-    return SourceCheck(name, "failed", *parts_of(absent))
+        return HealthCheck.of(name, "ok", KBError("check.program", "{path}", path=path))
+    return HealthCheck.of(name, "fail", absent)
 
 
-def _lane(settings: Settings, database: Database, clock: Callable[[], float]) -> SourceCheck:
+def _lane(settings: Settings, database: Database, clock: Callable[[], float]) -> HealthCheck:
     try:
         status = DownloadRateLimiter(database, settings, clock=clock).status()
     except KBError as error:
-        return SourceCheck("Downloads", "failed", *parts_of(error))
+        return HealthCheck.of("Downloads", "fail", error)
     if status.paused_until is None:
         free = KBError("check.downloads", "none is held back")
-        return SourceCheck("Downloads", "ok", *parts_of(free))
+        return HealthCheck.of("Downloads", "ok", free)
     until = datetime.fromtimestamp(status.paused_until).astimezone()
     rest = KBError(
         "check.downloads_rest",
@@ -234,4 +222,4 @@ def _lane(settings: Settings, database: Database, clock: Callable[[], float]) ->
         end=f"{until:%Y-%m-%d %H:%M}",
         reason=restored(status.reason, problem=status.problem),
     )
-    return SourceCheck("Downloads", "warning", *parts_of(rest))
+    return HealthCheck.of("Downloads", "warn", rest)

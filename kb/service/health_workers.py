@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpu.preset_figures import Preset
-from gpu.status import Machine
+from gpu.status import BudgetUse, Machine
 from kb.errors import KBError
 from kb.jobs.queue.hung_worker import CrashLoop
 from kb.jobs.worker.spawn import worker_log_file
@@ -40,13 +40,13 @@ def check_worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
             KBError("clause.batch", "batch {size}: {reason}", size=batch.size, reason=batch.reason)
         )
     if machine.budget is not None:
-        parts.append(machine.budget.describe(presets))
+        parts.append(_budget(machine.budget, presets))
     if throttle.reason:
         parts.append(
             KBError(
                 "clause.rests",
-                "rests {share} of the time: {reason}",
-                share=f"{throttle.rest:.0%}",
+                "rests {percent:.0f}% of the time: {reason}",
+                percent=100 * throttle.rest,
                 reason=throttle.reason,
             )
         )
@@ -54,15 +54,15 @@ def check_worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
         parts.append(
             KBError(
                 "clause.speed_hour",
-                "{speed}× real time in the last hour",
-                speed=f"{machine.rtfx_hour:.0f}",
+                "{speed:,.0f}× real time in the last hour",
+                speed=machine.rtfx_hour,
             )
         )
     reason = machine.trouble or machine.device.reason
     if reason and machine.device.kind == "CPU":
         parts.append(KBError("clause.on_cpu", "on the CPU: {reason}", reason=reason))
     elif reason:
-        parts.append(reason)
+        parts.append(KBError("clause.reason", "{reason}", reason=reason))
     facts = with_commas([part for part in parts if part])
     name = f"Worker {machine.executor_id}"
     if machine.trouble:
@@ -74,3 +74,49 @@ def check_worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
         )
         return HealthCheck.of(name, "warn", trouble)
     return HealthCheck.of(name, "ok", KBError("check.worker", "{facts}", facts=facts))
+
+
+def _budget(use: BudgetUse, presets: Sequence[Preset]) -> KBError:
+    """Return the sentence of `BudgetUse.describe` with its code."""
+    gb = 2**30
+    figures = KBError(
+        "clause.budget",
+        "at most {used:.1f} of the budget of {budget:.0f} GB in use ({percent:.0f}%)",
+        used=use.used_bytes / gb,
+        budget=use.budget_bytes / gb,
+        percent=100 * use.share,
+    )
+    if use.limit == "full":
+        return figures
+    if use.limit == "work":
+        return KBError(
+            "clause.budget_work", "{figures}: too few windows wait to fill a batch", figures=figures
+        )
+    if use.limit == "device":
+        return KBError(
+            "clause.budget_device", "{figures}: {reason}", figures=figures, reason=use.reason
+        )
+    return KBError(
+        "clause.budget_preset",
+        "{figures}: the preset ends at {ceiling} windows a batch{more}",
+        figures=figures,
+        ceiling=use.ceiling,
+        more=_more_memory(use, presets),
+    )
+
+
+def _more_memory(use: BudgetUse, presets: Sequence[Preset]) -> KBError | str:
+    """Return the options that would use more memory than a preset does; empty without one."""
+    name = use.next_larger_preset(presets)
+    if name and use.filling:
+        return KBError(
+            "clause.more_either",
+            " (more: --preset {name} or --batch-size {count})",
+            name=name,
+            count=use.filling,
+        )
+    if name:
+        return KBError("clause.more_preset", " (more: --preset {name})", name=name)
+    if use.filling:
+        return KBError("clause.more_batch", " (more: --batch-size {count})", count=use.filling)
+    return ""

@@ -142,14 +142,9 @@ def _price(found: LanguageModelFacts) -> KBError:
         return KBError("clause.free", "free of charge")
     return KBError(
         "clause.price",
-        "{sent} USD for a million tokens sent and {received} USD for a million received (table of "
-        "{day})",
-        sent=f"{found.input_price:g}",
-        received=f"{found.output_price:g}",
+        "{sent:g} USD for a million tokens sent and {received:g} USD for a million received (table "
+        "of {day})",
+        sent=found.input_price,
+        received=found.output_price,
         day=found.priced_at,
     )
-
-
-def price_words(found: LanguageModelFacts) -> str:
-    """Return the price of a service as a clause."""
-    return _price(found).message

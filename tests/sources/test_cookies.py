@@ -141,11 +141,11 @@ def test_an_address_is_shown_without_its_passwords(address: str) -> None:
     [
         (None, None, ""),
         (["good"], "ok", ""),
-        (["good", "bad"], "warning", "line 2"),
-        (["bad", "good", "bad"], "warning", "line 1, 3"),
-        (["bad"] * 7 + ["good"], "warning", "line 1, 2, 3, 4, 5 and 2 more"),
-        (["bad"], "failed", "line 1"),
-        (["missing"], "failed", ""),
+        (["good", "bad"], "warn", "line 2"),
+        (["bad", "good", "bad"], "warn", "line 1, 3"),
+        (["bad"] * 7 + ["good"], "warn", "line 1, 2, 3, 4, 5 and 2 more"),
+        (["bad"], "fail", "line 1"),
+        (["missing"], "fail", ""),
     ],
 )
 def test_doctor_names_damaged_rows(

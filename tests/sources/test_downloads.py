@@ -616,11 +616,11 @@ def test_the_health_check(tmp_path: Path, site: FakeMedia) -> None:
     assert checks["ffmpeg"].state == "ok"
     assert checks["JavaScript runtime"].state == "ok"
     assert checks["Downloads"].state == "ok"
-    assert checks["YouTube Data API keys"].state == "warning"
+    assert checks["YouTube Data API keys"].state == "warn"
     assert ytdlp_age_days() is not None
     desk.downloader.rate_limiter.report_throttled("HTTP Error 429")
     again = {check.name: check for check in check_sources(desk.settings, desk.catalogue)}
-    assert "429" in again["Downloads"].detail or again["Downloads"].state == "warning"
+    assert "429" in again["Downloads"].detail or again["Downloads"].state == "warn"
     later = time.time() + 200 * 86_400
     old = {c.name: c for c in check_sources(desk.settings, desk.catalogue, clock=lambda: later)}
-    assert old["yt-dlp"].state == "warning"
+    assert old["yt-dlp"].state == "warn"

@@ -98,7 +98,7 @@ def test_the_doctor_names_a_worker_with_an_older_version(
     found = [each for each in check_sources(settings, database) if "worker one runs" in each.detail]
     assert bool(found) == warned
     for each in found:
-        assert each.state == "warning" and "9000.1.2" in each.detail and "kb worker" in each.hint
+        assert each.state == "warn" and "9000.1.2" in each.detail and "kb worker" in each.fix
 
 
 def test_a_running_worker_says_that_it_needs_a_restart(

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import ast
+import json
+import platform
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kb.enrich import get_step
 from kb.errors import KBError, restored
-from kb.hub import cache, errors, fetch_state, records
+from kb.hub import cache, fetch_state, records
+from kb.hub import errors as hub_errors
 from kb.hub.fetch_state import FetchState, State
 from kb.hub.records import ReadyRecord
 from kb.service import Service
 from kb.service.health import HealthCheck, check_all
-from kb.service.health_check import with_semicolons
+from kb.service.health_check import with_commas, with_semicolons
+from kb.service.health_models import check_models
 from kb.settings import PROJECT_ROOT, get_settings
-from kb.ui.i18n import MESSAGES, error_messages, machine_reasons
-from kb.ui.i18n import errors as tables
+from kb.settings.env_sources import Origin
+from kb.sinks.local.embedding_choice import (
+    HUB_MODEL,
+    NANO,
+    chosen_model,
+    missing_part,
+    model_to_add,
+)
+from kb.sinks.local.nano_e5 import NAME as NANO_NAME
+from kb.sinks.local.nano_e5 import processor_fits
+from kb.ui.i18n import MESSAGES, error_messages, errors, page_places
 from tests.support.each_case import check_each
+from tests.support.error_source import Raised
+from tests.support.error_source import constructions as error_constructions
 from tests.support.hub_cache import use_hub
 from tests.support.page_library import home as home
 
@@ -37,12 +54,9 @@ def constructions(name: str) -> Iterator[tuple[str, ast.Call]]:
 
 def test_each_check_and_finding_is_made_of_an_error_or_a_sentence_with_a_code() -> None:
     """Each code in the source has its German: see `test_error_table`."""
-    # Both take over what an error, or a check of the sources, has.
+    # It takes over what an error has; a check is made by `HealthCheck.of`.
     assert {file for file, _ in constructions("Finding")} == {"check_run.py"}
-    assert {file for file, _ in constructions("HealthCheck")} == {"health.py"}
-    made = [call for _, call in constructions("SourceCheck")]
-    assert len(made) > 10
-    assert all(isinstance(call.args[-1], ast.Starred) for call in made)
+    assert {file for file, _ in constructions("HealthCheck")} == set()
 
 
 @pytest.mark.slow
@@ -56,11 +70,11 @@ def test_each_check_of_this_machine_is_german_on_a_german_page(home: Path) -> No
 
 def is_translated(check: HealthCheck) -> None:
     assert check.problem is not None, check.detail
-    assert check.problem["code"] in tables.DE, check.problem["code"]
+    assert check.problem["code"] in errors.DE, check.problem["code"]
     german = shown(check, "de")
     assert german.message and bool(german.hint) == bool(check.fix)
     for words in (" is ", " not ", " the ", " of ", "without"):
-        assert words not in german.message.replace("of the", ""), german.message
+        assert words not in german.message, german.message
 
 
 def shown(check: HealthCheck, language: str) -> error_messages.Translation:
@@ -90,15 +104,13 @@ CASES = (
 def test_a_model_that_is_not_ready_names_the_button_of_its_row(
     case: Case, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kb.service.health_models import check_models
-
     use_hub(monkeypatch, tmp_path / "hub", "http://127.0.0.1:9")
     place = cache.repository_folder(NAME)
     (place / "blobs").mkdir(parents=True)
     if case.state is None:
         damage(place)
     else:
-        problem = errors.hub_status(NAME, 503).error.record() if case.state == "failed" else {}
+        problem = hub_errors.hub_status(NAME, 503).error.record() if case.state == "failed" else {}
         fetch_state.write_state(
             place,
             FetchState(NAME, "https://hub", str(place), case.state, 10**9, 10**6, problem=problem),
@@ -133,63 +145,166 @@ def test_a_check_without_a_code_is_shown_in_its_english() -> None:
     assert KBError("It is away.").problem is None
 
 
-def clauses() -> Iterator[str]:
-    """Yield the reasons for the CPU in the source, with a figure for each value."""
-    tree = ast.parse((PROJECT_ROOT / "gpu" / "devices.py").read_text("utf-8"))
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "_DeviceUnusable":
-            continue
-        said = node.args[0]
-        if isinstance(said, ast.Constant):
-            yield str(said.value)
-        elif isinstance(said, ast.JoinedStr):
-            yield "".join(
-                str(part.value) if isinstance(part, ast.Constant) else "7" for part in said.values
-            )
-
-
-def test_the_reasons_for_the_cpu_are_german() -> None:
-    found = [each for each in clauses() if not each.startswith("a product came out")]
-    assert len(found) > 5
-    check_each(found, lambda each: not_english(each.replace("ROCm7", "ROCm")))
-
-
-def not_english(clause: str) -> None:
-    assert machine_reasons.in_german(clause) != clause
-
-
-def test_each_known_reason_is_in_the_source() -> None:
-    places = [*(PROJECT_ROOT / "gpu").glob("*.py"), PROJECT_ROOT / "kb/inference/memory_fit.py"]
-    source = "".join(re.sub(r'"\s+f?"', "", path.read_text("utf-8")) for path in places)
-
-    def check(english: str) -> None:
-        for part in re.split(r"\{\w+\}", english):
-            assert part.strip() in source, part
-
-    check_each(machine_reasons.DE, check)
-
-
-def test_a_reason_within_another_is_german_too() -> None:
-    said = "KB_DEVICE=cuda cannot be used: this PyTorch is built without CUDA and ROCm"
-    assert machine_reasons.in_german(said) == (
-        "KB_DEVICE=cuda geht nicht: dieses PyTorch ist ohne CUDA und ROCm gebaut"
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("count", [1, 2, 250])
+def test_a_finding_of_many_clauses_is_a_flat_list(count: int, language: str) -> None:
+    """Its size is in proportion to their number, and so is the time to show it."""
+    origins = [Origin(f"KB_SETTING_{n}", Path("/home/anna/library/.env"), n) for n in range(count)]
+    places = with_semicolons([each.clause() for each in origins])
+    check = HealthCheck.of("Settings", "ok", KBError("check.settings", "{places}", places=places))
+    document = json.dumps(asdict(check))
+    assert len(document) < 2_000 + 700 * count
+    assert len(document) < 200_000
+    assert depth(asdict(check)["problem"]) < 10
+    stored = json.loads(document)
+    said = error_messages.translate_error(
+        restored(stored["detail"], stored["fix"], stored["problem"]), language
     )
-    assert machine_reasons.in_german("anything else") == "anything else"
+    line = "Zeile" if language == "de" else "line"
+    parts = said.message.split("; ")
+    assert len(parts) == count and all(line in part for part in parts)
 
 
-def test_a_long_chain_of_clauses_is_translated_in_one_pass() -> None:
-    """Each level once: forty levels, twice at each, would never end."""
-    parts: list[KBError | str] = [KBError("clause.direct", "directly") for _ in range(40)]
-    chain = with_semicolons(parts)
-    check = HealthCheck.of("Settings", "ok", KBError("check.settings", "{places}", places=chain))
-    assert shown(check, "de").message == "; ".join(["direkt"] * 40)
+def depth(value: Any) -> int:
+    """Return how deep lists and objects are within each other."""
+    parts = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(depth, parts), default=0)
 
 
-def test_a_step_names_the_button_that_fetches_its_other_model() -> None:
-    more = KBError(
-        "clause.engine_more", "{engine}: kb models add {part}", engine="one", part="nemotron"
-    )
-    check = HealthCheck.of("Step speakers", "ok", KBError("check.step_on", "{about}", about=more))
+def test_a_list_of_clauses_may_be_nested_and_hold_texts() -> None:
+    direct = KBError("clause.direct", "directly")
+    parts = with_commas(["TF32", with_semicolons([direct, "x"]), direct])
+    check = HealthCheck.of("Hardware", "ok", KBError("check.hardware", "{facts}", facts=parts))
+    assert check.detail == "TF32, directly; x, directly"
+    assert shown(check, "de").message == "TF32, direkt; x, direkt"
+    assert with_commas([]) == "" and with_commas(["one"]) == "one"
+
+
+NESTED_STEPS: dict[str, KBError] = {
+    # A clause with the message and the next step of an error.
+    "engine_lacks": KBError(
+        "check.step_on",
+        "{about}",
+        about=KBError(
+            "clause.engine_lacks",
+            "{engine}. {cause} {cause.hint}",
+            engine="one",
+            cause=KBError(
+                "speakers.incomplete",
+                "The model {engine} in {path} lacks {files}.",
+                hint="Put its files there again; or leave KB_SPEAKER_MODEL empty, remove the "
+                "folder and fetch it: {command}",
+                engine="nemotron",
+                path="/there",
+                files="config.json",
+                command="kb models add nemotron",
+            ),
+        ),
+    ),
+    "engine_more": KBError(
+        "check.step_on",
+        "{about}",
+        about=KBError(
+            "clause.engine_more", "{engine}: kb models add {part}", engine="one", part="nemotron"
+        ),
+    ),
+    "step_lacks": KBError(
+        "check.step_lacks",
+        "{cause} The step is left out until then.",
+        hint="{cause.hint}",
+        cause=KBError("Its model is not here.", hint="Fetch it: kb models add speakers"),
+    ),
+    "odin_unused": KBError(
+        "check.odin_unused",
+        "{host} answers, and the key fits project {project}; not among KB_SINKS, so only kb "
+        "publish --to odin sends",
+        host="https://odin",
+        project="p",
+    ),
+    "voices_absent": KBError(
+        "check.voices_absent",
+        "None; texts cannot be read aloud. {cause.hint}",
+        cause=KBError("It is not here.", hint="See what is here: kb doctor"),
+    ),
+    "odin_absent": KBError(
+        "check.odin_absent",
+        "not set up: without {names} nothing is published there",
+        hint="Set API_KEY, API_SECRET and ODIN_PROJECT_ID in .env.",
+        names="API_KEY",
+    ),
+}
+
+
+def test_a_next_step_within_a_message_names_a_place_of_the_page() -> None:
+    check_each(NESTED_STEPS, no_command_is_left)
+
+
+def no_command_is_left(name: str) -> None:
+    check = HealthCheck.of(name, "ok", NESTED_STEPS[name])
     for language in ("en", "de"):
-        said = shown(check, language).message
-        assert MESSAGES[language]["models_fetch"] in said and "kb models" not in said
+        said = " ".join(shown(check, language))
+        assert "kb " not in said and ".env" not in said, said
+
+
+def test_each_message_of_a_check_has_places_for_commands() -> None:
+    """Each sentence in the source, as the page shows it in English and German."""
+    sentences = [
+        each
+        for each in error_constructions()
+        if isinstance(each, Raised) and each.code.startswith(("check.", "clause."))
+    ]
+    check_each(sentences, its_message_has_places, lambda each: each.code)
+
+
+def its_message_has_places(each: Raised) -> None:
+    english = errors.EN_PAGE[each.code][0] if each.code in errors.EN_PAGE else each.template
+    for message in (english, errors.DE[each.code][0]):
+        shown = page_places.with_places(message, MESSAGES["en"].__getitem__, each.code)
+        assert not re.search(r"\bkb [a-z]", shown), shown
+
+
+def test_a_damaged_model_of_meaning_is_removed_then_fetched(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With KB_EMBEDDING_MODEL=auto nothing is fetched by itself after a removal."""
+    use_hub(monkeypatch, tmp_path / "hub", "http://127.0.0.1:9")
+    damage(cache.repository_folder(HUB_MODEL))
+    monkeypatch.setenv("KB_EMBEDDING_MODEL", HUB_MODEL)
+    get_settings.cache_clear()
+    service = Service()
+    checks = check_models(service.settings, service.inference_session)
+    service.close()
+    (check,) = [each for each in checks if each.name == "Embedding model"]
+    for language in ("en", "de"):
+        hint, words = shown(check, language).hint, MESSAGES[language]
+        assert hint.index(words["models_remove"]) < hint.index(words["models_fetch"])
+        assert HUB_MODEL in hint and words["part_models"] in hint
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "arm64"])
+def test_of_auto_nothing_is_chosen_after_the_removal(
+    machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row under Settings, Models has the model that its button brings to this machine."""
+    use_hub(monkeypatch, tmp_path / "hub", "http://127.0.0.1:9")
+    monkeypatch.setenv("KB_STEP_MODELS", str(tmp_path / "steps"))  # without a model
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    get_settings.cache_clear()
+    processor_fits.cache_clear()
+    try:
+        assert not processor_fits() or machine == "x86_64"
+        brought = NANO if processor_fits() else HUB_MODEL
+        name = NANO_NAME if processor_fits() else HUB_MODEL
+        assert chosen_model("auto") == "" and model_to_add("auto") == brought
+        assert (chosen_model("none"), model_to_add("none")) == ("", "")
+        missing = missing_part("auto")
+        assert missing is not None and "kb models add meaning" in missing.hint
+        assert brought in missing.message
+        (row,) = get_step("meaning").part_states()
+        assert (row.model, row.path, bool(row.package)) == (name, None, brought == NANO)
+        assert get_step("meaning").model == name
+    finally:
+        processor_fits.cache_clear()
+        get_settings.cache_clear()

@@ -78,6 +78,7 @@ LANGUAGES = {"en": "English", "de": "Deutsch"}
 # How a date of this year and a date of another year are written (see `strftime`).
 _DATES = {"en": ("%d %b", "%d %b %Y"), "de": ("%d.%m.", "%d.%m.%Y")}
 _DECIMAL_COMMA = frozenset({"de"})
+_MARKS = str.maketrans(",.", ".,")
 DEFAULT_LANGUAGE = "en"
 STATE = "lang"  # where a visitor's choice stands in the session
 
@@ -124,8 +125,12 @@ def plural_text(key: str, count: int, **values: object) -> str:
 
 def format_number(value: float, digits: int = 0) -> str:
     """A number as the page's language writes it: 1,234.5 or 1.234,5."""
-    shown = f"{value:,.{digits}f}"
-    return shown.translate(str.maketrans(",.", ".,")) if language() in _DECIMAL_COMMA else shown
+    return with_marks(f"{value:,.{digits}f}", language())
+
+
+def with_marks(number: str, chosen: str) -> str:
+    """Return a number that is written as in English with the marks of a language."""
+    return number.translate(_MARKS) if chosen in _DECIMAL_COMMA else number
 
 
 def format_date(day: date, *, with_year: bool) -> str:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Protocol
 
-from kb.errors import KBError, NestedText, StoredProblem, render, restored
+from kb.errors import KBError, NestedText, Number, StoredProblem, render, restored
 from kb.export_options import LAYOUT_OPTIONS
 from kb.options import OPTIONS
 from kb.ui.i18n import (
+    MESSAGES,
     errors,
     has_text,
     language,
@@ -23,6 +24,7 @@ from kb.ui.i18n import (
     page_places,
     page_steps,
     text,
+    with_marks,
 )
 
 # The label of an option's field, by its flag; some flags mostly carry a value.
@@ -59,7 +61,10 @@ def translate_error(error: KBError, chosen: str = "") -> Translation:
         try:
             # Each nested error is translated once: a chain of them would take time without end
             # if message and hint translated it again at each level.
-            values = {name: _shown(value, chosen) for name, value in error.values.items()}
+            values = {
+                name: _shown(name, value, chosen or language())
+                for name, value in error.values.items()
+            }
             if signs := str(values.get("signs", "")):
                 values["why"] = f" ({', '.join(map(flag_label, signs.split(',')))})"
             message, hint = (render(part, values) for part in table[error.code])
@@ -70,18 +75,65 @@ def translate_error(error: KBError, chosen: str = "") -> Translation:
     return _with_labels(error.message, _page_step(error), error.code)
 
 
-def _shown(value: object, chosen: str) -> object:
-    """Return a value as a sentence shows it: a nested error, or a reason of the device."""
+def _shown(name: str, value: object, chosen: str) -> object:
+    """Return a value as a sentence of a language shows it.
+
+    A text is shown as it is, but for a reason or a state by its field's name, and for a size.
+    """
     if isinstance(value, dict):
         return _nested(value, chosen)
-    if isinstance(value, str) and (chosen or language()) == "de":
-        return machine_reasons.in_german(value)
-    return value
+    if isinstance(value, list):
+        return [_shown(name, each, chosen) for each in value]
+    if type(value) is int:
+        return _Whole(value).of(chosen)
+    if isinstance(value, float):
+        return _Fraction(value).of(chosen)
+    if not isinstance(value, str):
+        return value
+    if name == "reason":
+        return machine_reasons.translated(value, chosen)
+    if name == "state":
+        return MESSAGES[chosen].get(f"state_{value}", value)
+    return with_marks(value, chosen) if _SIZE.fullmatch(value) else value
+
+
+_SIZE = re.compile(r"\d+(\.\d+)? [GM]B")  # see `kb.storage.free_space.size_text`
+_DIGITS = re.compile(r"\d[\d.,]*\d")
+
+
+class _Whole(Number):
+    """A whole number, formatted as a language writes it; as it is without a format."""
+
+    chosen = ""
+
+    def of(self, chosen: str) -> _Whole:
+        self.chosen = chosen
+        return self
+
+    def __format__(self, spec: str) -> str:
+        return _formatted(super().__format__(spec), self.chosen)
+
+
+class _Fraction(float):
+    """The same for a fraction."""
+
+    chosen = ""
+
+    def of(self, chosen: str) -> _Fraction:
+        self.chosen = chosen
+        return self
+
+    def __format__(self, spec: str) -> str:
+        return _formatted(super().__format__(spec), self.chosen)
+
+
+def _formatted(shown: str, chosen: str) -> str:
+    return _DIGITS.sub(lambda digits: with_marks(digits[0], chosen), shown)
 
 
 def machine_reason(words: str) -> str:
     """Return a reason of the device in the page's language."""
-    return machine_reasons.in_german(words) if language() == "de" else words
+    return machine_reasons.translated(words, language())
 
 
 def _page_step(error: KBError) -> str:
@@ -121,8 +173,13 @@ _OPTION = re.compile(
 
 
 def _with_labels(message: str, hint: str, code: str) -> Translation:
-    """Put the labels of fields in the place of options, and places in that of commands."""
+    """Put the labels of fields in the place of options, and places in that of commands.
+
+    The message of a check or a clause may have a next step of another error within it.
+    """
     step = page_places.with_places(hint, text, code)
+    if code.startswith(("check.", "clause.")):
+        message = page_places.with_places(message, text, code)
     return Translation(_OPTION.sub(_field, message), _OPTION.sub(_field, step))
 
 

@@ -96,7 +96,7 @@ DE: dict[str, tuple[str, str]] = {
         "Prüfen, ob der Server läuft und ob {name} von der Version des Servers oder neuer ist.",
     ),
     "remove.active": (
-        "{item_id} ist im Zustand {state}; entfernt wird erst, was keine Arbeit mehr macht.",
+        "{item_id} ist im Zustand „{state}“; entfernt wird erst, was keine Arbeit mehr macht.",
         "Erst abbrechen: kb cancel {item_id}",
     ),
     "remove.already": (
@@ -166,7 +166,7 @@ DE: dict[str, tuple[str, str]] = {
         "Aufnehmen: kb reindex",
     ),
     "finding.row_without_files": (
-        "Es ist im Zustand {state} und hat keine Dateien.",
+        "Es ist im Zustand „{state}“ und hat keine Dateien.",
         "Sie zurückholen (kb restore DATEI), oder es noch einmal aufnehmen: kb ingest --again",
     ),
     "finding.row_damaged": ("Sein Zustand ist {state!r}.", "kb restore"),

@@ -2,6 +2,7 @@
 
 _HOLD_ON = "Zum Abstellen dieser Warnung: KB_DEVICE=cpu."
 _REMOVE = "„Entfernen“ unter Einstellungen, Modelle; beim nächsten Gebrauch wird {name} neu geholt."
+_REMOVE_FETCH = "„Entfernen“ bei {name} unter Einstellungen, Modelle; danach dort „Holen“."
 _GO_ON = "„Holen fortsetzen“ unter Einstellungen, Modelle: {name}"
 _FETCH = "„Holen“ unter Einstellungen, Modelle: {name}"
 _YTDLP = "Ausführen: pip install -U yt-dlp yt-dlp-ejs"
@@ -32,8 +33,8 @@ DE: dict[str, tuple[str, str]] = {
         "Ausführen: chmod -R o= {folder}",
     ),
     "check.products": (
-        "{count:Film|Filme}, {size} von höchstens {most} GB, nach dem letzten Gebrauch noch {days} "
-        "Tage da",
+        "{count:Film|Filme}, {size} von höchstens {most:g} GB, nach dem letzten Gebrauch noch "
+        "{days:g} Tage da",
         "",
     ),
     "check.database": ("{read}", ""),
@@ -63,13 +64,13 @@ DE: dict[str, tuple[str, str]] = {
         "{server}; die Rolle {role} darf nicht {lacking}, was die nächste Version braucht",
         "Das Skript aus docs/postgresql.md (Role and rights) als Eigentümer von {name} ausführen",
     ),
-    "check.disk": ("{free} GB frei in {folder}", ""),
+    "check.disk": ("{free:,.0f} GB frei in {folder}", ""),
     "check.disk_low": (
-        "{free} GB frei in {folder}",
+        "{free:,.0f} GB frei in {folder}",
         "Platz schaffen, oder KB_HOME auf eine andere Platte legen.",
     ),
     "check.disk_full": (
-        "{free} GB frei in {folder}; die Arbeit wartet, bis {floor} GB frei sind",
+        "{free:,.0f} GB frei in {folder}; die Arbeit wartet, bis {floor:,.1f} GB frei sind",
         "Platz schaffen, oder KB_MIN_FREE_GB senken.",
     ),
     "check.worker": ("{facts}", ""),
@@ -78,7 +79,7 @@ DE: dict[str, tuple[str, str]] = {
         "Nach dem Treiber sehen, dann neu starten: kb worker --stop; kb worker --detach",
     ),
     "check.worker_crashes": (
-        "ist {count:Mal|Mal} in {minutes} min ohne Abmeldung geendet; in dieser Zeit fertig: "
+        "wurde {count:Mal|Mal} in {minutes} min ohne Abmeldung beendet; in dieser Zeit fertig: "
         "{finished:Eintrag|Einträge}",
         "Herausfinden, was ihn beendet: {log}, oder sichtbar laufen lassen: kb worker",
     ),
@@ -153,7 +154,10 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "check.voices_absent": ("Keine; Texte lassen sich nicht vorlesen. {cause.hint}", ""),
     "check.model_folder": ("{name} in {folder}", ""),
-    "check.model_lacks": ("{name} in {folder} fehlt {files}", "Den Ordner noch einmal kopieren."),
+    "check.model_lacks": (
+        "{name} in {folder} ist nicht vollständig, ohne {files}",
+        "Den Ordner noch einmal kopieren.",
+    ),
     "check.model_ready": ("{repository}, hier und geprüft", ""),
     "check.model_unverified": (
         "{repository}, hier; die Prüfsummen werden beim ersten Gebrauch verglichen",
@@ -167,7 +171,7 @@ DE: dict[str, tuple[str, str]] = {
         "Ohne Netz das mitgelieferte versuchen: --model demo",
     ),
     "check.embedder_absent": ("{repository} ist noch nicht auf diesem Rechner", _FETCH),
-    "check.embedder_damaged": ("{repository} hat sich seit der Prüfung geändert", _REMOVE),
+    "check.embedder_damaged": ("{repository} hat sich seit der Prüfung geändert", _REMOVE_FETCH),
     "check.embedder_stopped": ("{state}", _GO_ON),
     "check.detector": ("Silero VAD ({file})", ""),
     "check.step_on": ("{about}", ""),
@@ -188,11 +192,11 @@ DE: dict[str, tuple[str, str]] = {
     "check.hardware_reason": ("{facts}: {reason}", ""),
     "check.hardware_fault": ("{facts}: {reason}", "{step}"),
     "check.card_memory": (
-        "{device} hat {room} GB für den Erkenner, und {model} braucht {needed} GB",
+        "{device} hat {room:.1f} GB für den Erkenner, und {model} braucht {needed:.1f} GB",
         "Ein kleineres wählen: KB_MODEL={smaller}",
     ),
     "check.card_too_small": (
-        "{device} hat {room} GB für den Erkenner, und {model} braucht {needed} GB",
+        "{device} hat {room:.1f} GB für den Erkenner, und {model} braucht {needed:.1f} GB",
         "KB_DEVICE=cpu setzen.",
     ),
     "check.no_desktop": (
@@ -238,8 +242,8 @@ DE: dict[str, tuple[str, str]] = {
         f"Den Rechner neu starten; wenn es bleibt: {{install}} {_HOLD_ON}",
         "",
     ),
-    "clause.comma": ("{first}, {then}", ""),
-    "clause.semicolon": ("{first}; {then}", ""),
+    "clause.comma": ("{parts:, }", ""),
+    "clause.semicolon": ("{parts:; }", ""),
     "clause.and": ("{first} und {then}", ""),
     "clause.in_brackets": (" ({reason})", ""),
     "clause.settings_file": ("{path} ({count:Einstellung|Einstellungen})", ""),
@@ -265,17 +269,28 @@ DE: dict[str, tuple[str, str]] = {
     "clause.no_tables": ("Tabellen anlegen", ""),
     "clause.no_schema": ("das Schema dbos anlegen", ""),
     "clause.no_recognizer": ("noch kein Erkenner geladen", ""),
-    "clause.batch": ("Stapel {size}: {reason}", ""),
-    "clause.rests": ("ruht {share} der Zeit: {reason}", ""),
-    "clause.speed_hour": ("{speed}× Echtzeit in der letzten Stunde", ""),
+    "clause.batch": ("Batch {size}: {reason}", ""),
+    "clause.rests": ("ruht {percent:.0f} % der Zeit: {reason}", ""),
+    "clause.speed_hour": ("{speed:,.0f}× Echtzeit in der letzten Stunde", ""),
     "clause.on_cpu": ("auf dem Prozessor: {reason}", ""),
+    "clause.reason": ("{reason}", ""),
+    "clause.budget": (
+        "höchstens {used:.1f} von {budget:.0f} GB des Speicherbudgets belegt ({percent:.0f} %)",
+        "",
+    ),
+    "clause.budget_work": ("{figures}: für einen vollen Batch warten zu wenige Fenster", ""),
+    "clause.budget_device": ("{figures}: {reason}", ""),
+    "clause.budget_preset": ("{figures}: das Preset endet bei {ceiling} Fenstern{more}", ""),
+    "clause.more_either": (" (mehr mit: --preset {name} oder --batch-size {count})", ""),
+    "clause.more_preset": (" (mehr mit: --preset {name})", ""),
+    "clause.more_batch": (" (mehr mit: --batch-size {count})", ""),
     "clause.key_used": ("{key} {state}, {units:,} Einheiten des heutigen Kontingents{reason}", ""),
     "clause.key_used_of": (
         "{key} {state}, {units:,} von {allowance:,} Einheiten des heutigen Kontingents{reason}",
         "",
     ),
     "clause.device": ("{name} ({address}, {number}, {threads} Threads)", ""),
-    "clause.card_memory": ("{total} GB Speicher, {reserve} GB als Reserve", ""),
+    "clause.card_memory": ("{total:.1f} GB Speicher, {reserve:g} GB als Reserve", ""),
     "clause.attention": ("Attention {name}", ""),
     "clause.allocator": ("Speicherverwaltung {settings}", ""),
     "clause.allocator_default": ("Speicherverwaltung wie vorgegeben", ""),
@@ -311,7 +326,7 @@ DE: dict[str, tuple[str, str]] = {
     "clause.no_price": ("der Preis steht nicht in der Tabelle", ""),
     "clause.free": ("kostenlos", ""),
     "clause.price": (
-        "{sent} USD für eine Million gesendete und {received} USD für eine Million empfangene "
+        "{sent:g} USD für eine Million gesendete und {received:g} USD für eine Million empfangene "
         "Tokens (Tabelle vom {day})",
         "",
     ),

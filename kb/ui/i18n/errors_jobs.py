@@ -182,8 +182,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "item.superseded": (
         "{item_id}: die Arbeit des Versuchs {number} auf {executor} wird verworfen: der Eintrag "
-        "ist jetzt {state}, durch einen späteren Versuch oder eine Änderung von Hand (Nummer "
-        "{newer}{owner}).",
+        "ist jetzt im Zustand „{state}“, durch einen späteren Versuch oder eine Änderung von Hand "
+        "(Nummer {newer}{owner}).",
         "Nichts ist zu tun: die spätere Arbeit bleibt.",
     ),
     "publish.superseded": (

@@ -57,7 +57,7 @@ DE: dict[str, tuple[str, str]] = {
         "model.safetensors), oder KB_SPEAKER_MODEL leer lassen.",
     ),
     "speakers.incomplete": (
-        "Dem Modell {engine} in {path} fehlt {files}.",
+        "Dem Modell {engine} in {path} fehlt: {files}.",
         "Seine Dateien noch einmal dorthin legen; oder KB_SPEAKER_MODEL leer lassen, den Ordner "
         "entfernen und es holen: {command}",
     ),

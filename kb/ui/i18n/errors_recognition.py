@@ -141,7 +141,7 @@ DE: dict[str, tuple[str, str]] = {
         "Einmal mit dem Netz verbinden, um es zu holen. " + _HERE,
     ),
     "model.folder_incomplete": (
-        "Modellordner {folder}: es fehlt {files}.",
+        "Modellordner {folder}: es fehlt: {files}.",
         "Einen Ordner angeben, den save_pretrained von einem Whisper-Modell und seinem Prozessor "
         "geschrieben hat.",
     ),

@@ -297,7 +297,7 @@ DE: dict[str, tuple[str, str]] = {
         "kb review {item_id} --retry --model large-v3",
     ),
     "review.queued": (
-        "{item_id} ist schon {state}.",
+        "{item_id} ist schon im Zustand „{state}“.",
         "Wo es steht: kb status",
     ),
     "review.medium_gone": (
@@ -309,7 +309,7 @@ DE: dict[str, tuple[str, str]] = {
         "Den früheren Zeitpunkt zuerst angeben.",
     ),
     "edit.active": (
-        "{item_id} ist {state}: sein Transkript wird gerade neu erstellt.",
+        "{item_id} ist im Zustand „{state}“: sein Transkript wird gerade neu erstellt.",
         "Das Ende abwarten, oder: kb cancel {item_id}",
     ),
     "edit.no_segment": (

@@ -49,7 +49,7 @@ DE: dict[str, tuple[str, str]] = {
         "Installieren: pip install {package}",
     ),
     "translation.incomplete": (
-        "Dem Modell in {folder} fehlt {files}.",
+        "Dem Modell in {folder} fehlt: {files}.",
         "Es muss in CTranslate2s Format sein: ct2-transformers-converter --model NAME "
         "--output_dir FOLDER --copy_files source.spm target.spm (bei NLLB tokenizer.json).",
     ),

@@ -1,13 +1,16 @@
-"""German of the clauses in which `gpu` gives reasons: for the CPU, a batch's size, a rest.
+"""Reasons that are stored and sent in English without a code, in the page's languages.
 
-They are stored and sent in English without a code, so that a clause is known by its own words.
+They are those of `gpu` and the recognizer for the CPU, a batch's size and a rest, and those for
+which a key of YouTube is not used. A clause is known by its own words.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+
+from kb.ui.i18n import with_marks
 
 DE: dict[str, str] = {
     "this PyTorch is built without CUDA and ROCm": "dieses PyTorch ist ohne CUDA und ROCm gebaut",
@@ -41,29 +44,69 @@ DE: dict[str, str] = {
     "dieser Karte auf den Bildschirm",
     "the card is kept below {share} of its time, so that the desktop does not stutter": "die Karte "
     "bleibt unter {share} ihrer Zeit, damit der Desktop nicht stockt",
+    "the GPU failed {count} times in a row, last with: {reason}": "die GPU ist {count}-mal in "
+    "Folge ausgefallen, zuletzt so: {reason}",
+    "memory ran out with {count} windows": "der Speicher reichte nicht für {count} Fenster",
+    "the device's libraries refused {count} windows at once": "die Bibliotheken des Geräts haben "
+    "{count} Fenster auf einmal abgelehnt",
+    "growing again, to {count} windows": "er wächst wieder, auf {count} Fenster",
+    "the device allows no more": "mehr lässt das Gerät nicht zu",
+    "the preset's most is {count}": "das Preset endet bei {count}",
+    "short requests are expected": "kurze Anfragen werden erwartet",
+    "its daily allowance is used up": "sein Kontingent für heute ist verbraucht",
+    "the service does not know it (wrong, expired or deleted)": "der Dienst kennt ihn nicht "
+    "(falsch, abgelaufen oder gelöscht)",
+    "the YouTube Data API is not enabled in its project": "die YouTube Data API ist in seinem "
+    "Projekt nicht eingeschaltet",
+    "it is not allowed to use the YouTube Data API": "er darf die YouTube Data API nicht benutzen",
+    "it is restricted to certain websites": "er gilt nur für bestimmte Websites",
+    "it is restricted to other network addresses": "er gilt nur für andere Netzadressen",
+    "it is restricted to Android apps": "er gilt nur für Apps von Android",
+    "it is restricted to iOS apps": "er gilt nur für Apps von iOS",
+    "it is restricted to other addresses or websites": "er gilt nur für andere Adressen oder "
+    "Websites",
+    "billing is disabled in its project": "in seinem Projekt ist die Abrechnung ausgeschaltet",
+    "its project is suspended": "sein Projekt ist gesperrt",
+    "the service does not accept it": "der Dienst nimmt ihn nicht an",
 }
+# By language; English is the words themselves.
+BY_LANGUAGE: dict[str, dict[str, str]] = {"de": DE}
 _FIELD = re.compile(r"\\\{(\w+)\\\}")
+_NESTED = frozenset(["reason", "failure"])  # fields that may have a reason again
+_FIGURES = frozenset(["left", "each"])  # fields with a fraction
 
 
-def in_german(words: str) -> str:
-    """Return a clause of these in German; any other text as it is."""
-    return _german(words) or "; ".join(_german(each) or each for each in words.split("; "))
+def translated(words: str, language: str) -> str:
+    """Return a reason of these in a language; any other text as it is."""
+    if language not in BY_LANGUAGE:
+        return words
+    return _clause(words, language) or "; ".join(
+        _clause(each, language) or each for each in words.split("; ")
+    )
 
 
-def _german(words: str) -> str:
-    """Return one clause in German, empty for any other text."""
-    for pattern, german in _patterns():
+def _clause(words: str, language: str) -> str:
+    """Return one clause in a language, empty for any other text."""
+    for pattern, template in _patterns(language):
         if found := pattern.fullmatch(words):
-            values = {name: in_german(value) for name, value in found.groupdict().items()}
-            return german.format(**values)
+            values = {
+                name: _value(name, value, language) for name, value in found.groupdict().items()
+            }
+            return template.format(**values)
     return ""
 
 
+def _value(name: str, value: str, language: str) -> str:
+    if name in _NESTED:
+        return translated(value, language)
+    return with_marks(value, language) if name in _FIGURES else value
+
+
 @cache
-def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple(_compiled())
+def _patterns(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple(_compiled(BY_LANGUAGE[language]))
 
 
-def _compiled() -> Iterator[tuple[re.Pattern[str], str]]:
-    for english, german in DE.items():
-        yield re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(english))), german
+def _compiled(table: Mapping[str, str]) -> Iterator[tuple[re.Pattern[str], str]]:
+    for english, template in table.items():
+        yield re.compile(_FIELD.sub(r"(?P<\1>.+)", re.escape(english))), template

@@ -19,6 +19,7 @@ _CREDENTIALS = (
 )
 _MODELS = "under Settings, Models"
 _MODEL_DAMAGED = f"“Remove” {_MODELS}; {{name}} is fetched again at its next use."
+_EMBEDDER_DAMAGED = f"“Remove” at {{name}} {_MODELS}, then “Fetch” there."
 _MODEL_STOPPED = f"“Resume fetching” {_MODELS}: {{name}}"
 _MODEL_FETCH = f"“Fetch” {_MODELS}: {{name}}"
 
@@ -26,8 +27,12 @@ EN: dict[str, str] = {
     "check.model_damaged": _MODEL_DAMAGED,
     "check.model_stopped": _MODEL_STOPPED,
     "check.embedder_absent": _MODEL_FETCH,
-    "check.embedder_damaged": _MODEL_DAMAGED,
+    "check.embedder_damaged": _EMBEDDER_DAMAGED,
     "check.embedder_stopped": _MODEL_STOPPED,
+    "check.odin_absent": (
+        "Set API_KEY, API_SECRET and ODIN_PROJECT_ID: tab Publish, ODIN (they are in the settings "
+        "of your ODIN project)."
+    ),
     "speakers.bad_weights": f"“Remove” it {_MODELS}, then “Fetch” it there.",
     "check.downloads_rest": (
         "They go on by themselves; “Resume” on the tab Activity lifts the pause now."

@@ -12,6 +12,7 @@ from kb.service.views import ApiKey, KeyStatus
 from kb.settings import Settings, env_file
 from kb.ui import access, session
 from kb.ui.i18n import descriptions, format_number, text
+from kb.ui.i18n.error_messages import machine_reason
 from kb.ui.tabs.settings import api_keys, written_to
 from kb.ui.widgets import messages, task_progress
 from kb.ui.widgets.asked_button import asked_button
@@ -73,7 +74,7 @@ def _key(key: ApiKey, status: KeyStatus) -> None:
             if not inside:
                 more.append(text("keys_from_environment"))
             if status.reason:
-                more.append(messages.escape_markdown(status.reason))
+                more.append(messages.escape_markdown(machine_reason(status.reason)))
             st.caption(" · ".join(more))
         st.button(
             text("keys_test"),
