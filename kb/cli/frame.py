@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import typer
@@ -135,3 +136,23 @@ def _leading(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, equals, value = argument.partition("=")
         if name in GLOBAL_OPTIONS and (given := value if equals else next(rest, "")):
             yield GLOBAL_OPTIONS[name], given
+
+
+def named_command(app: typer.Typer, arguments: Sequence[str]) -> str:
+    """Return the command or group that arguments name behind the options; "" for another word."""
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            entries: list[Any] = [*app.registered_commands, *app.registered_groups]
+            return argument if argument in map(_name, entries) else ""
+        if argument in GLOBAL_OPTIONS:
+            next(rest, "")
+    return ""
+
+
+def only(app: typer.Typer, name: str) -> typer.Typer:
+    """Return the application with one of its commands or groups alone."""
+    chosen = copy(app)
+    chosen.registered_commands = [each for each in app.registered_commands if _name(each) == name]
+    chosen.registered_groups = [each for each in app.registered_groups if _name(each) == name]
+    return chosen

@@ -189,10 +189,11 @@ def _tolerates_mistakes(arguments: list[str]) -> bool:
 
 
 @cache
-def _commands() -> Any:
-    """Return the commands; to build them takes longer than most of them run."""
+def _commands(name: str = "") -> Any:
+    """Return the commands, or one alone: to build all takes longer than most of them run."""
     frame.arrange(app)
-    return frame.hide_types_of_flags(typer.main.get_command(app))
+    built = frame.only(app, name) if name else app
+    return frame.hide_types_of_flags(typer.main.get_command(built))
 
 
 def _run_command(arguments: list[str], *, check: bool) -> int:
@@ -203,7 +204,8 @@ def _run_command(arguments: list[str], *, check: bool) -> int:
         if check:
             check_choices(get_settings())
         with private_files(get_settings()):
-            result = _commands()(args=arguments, prog_name="kb", standalone_mode=False)
+            command = _commands(frame.named_command(app, arguments))
+            result = command(args=arguments, prog_name="kb", standalone_mode=False)
     except KBError as error:
         console.print_error(error)
         print_new_libraries()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,46 @@ def test_examples_are_accepted_by_the_parser(example: str) -> None:
         pytest.fail("an example of a group is not read here")
     with command.make_context(name, rest):  # raises what the parser refuses
         pass
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("status", "status"),
+        ("status --json", "status"),
+        ("--home talks status", "status"),
+        ("--home=talks --device cpu keys add", "keys"),
+        ("--home status list", "list"),  # a folder of that name
+        ("list status", "list"),
+        ("stauts", ""),
+        ("-h", ""),
+        ("-V status", "status"),
+        ("--home", ""),
+        ("", ""),
+    ],
+)
+def test_the_command_that_is_named(words: str, name: str) -> None:
+    assert frame.named_command(app, words.split()) == name
+
+
+@pytest.fixture(scope="module")
+def all_commands() -> Any:
+    """Return commands that no other test has used: a command keeps its first option for help."""
+    return _commands.__wrapped__()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_that_is_built_alone_is_the_same(
+    name: str, all_commands: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = _commands.__wrapped__(name)
+    assert list(alone.commands) == [name]
+    helps = []
+    for built in (alone, all_commands):
+        built(args=[name, "-h"], prog_name="kb", standalone_mode=False)
+        helps.append(capsys.readouterr().out)
+    assert helps[0] == helps[1] != ""
+    assert [each.opts for each in alone.params] == [each.opts for each in all_commands.params]
 
 
 def test_short_options_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
