@@ -91,7 +91,8 @@ class RepairSettings(BaseModel):
         ge=0,
         le=10,
         description="Decoding suspect windows again may cost this share of the first decoding; "
-        "0 disables it. Counted over a run, with seven windows in advance.",
+        "0 disables it. Counted over a run, with seven windows in advance; a third of it is for "
+        "single words alone.",
     )
     repair_temperatures: str = Field(
         "0.2,0.6",

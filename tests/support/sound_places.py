@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from kb.asr.audio.vad import Audio
-from kb.asr.quality.repair_steps import SPEEDS
+from kb.asr.quality.speed_readings import SPEEDS
 from kb.asr.windows.windowing import Window
 from tests.support.compose import SAMPLE_RATE
 

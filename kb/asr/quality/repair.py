@@ -31,8 +31,8 @@ from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.place_packs import BETWEEN_S, Pack, packs
 from kb.asr.quality.repair_budget import RepairBudget
-from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
-from kb.asr.quality.repair_steps import RequestSteps, StepOptions, repair_steps
+from kb.asr.quality.repair_plan import RepairPlan, RepairRequest, RequestSteps
+from kb.asr.quality.repair_steps import StepOptions, repair_steps
 from kb.errors import DeviceLost, KBError
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,13 @@ sound is in memory.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.engines.base import GREEDY, DecodingOptions
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult
 from kb.asr.quality.place_packs import BETWEEN_S
 from kb.asr.windows.windowing import Window
 from kb.settings import Settings
@@ -70,6 +71,10 @@ class RepairRequest:
         if self.place:
             return (self.window.duration_s + BETWEEN_S) / limit_s
         return max(LEAST_COST, self.window.duration_s / limit_s) if self.part else 1.0
+
+
+RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
+"""Yields requests; takes their results in order, then those of all `later` windows or none."""
 
 
 def shift_window(window: Window, limit_s: float) -> Window:

@@ -18,7 +18,7 @@ of its own with other ends (`kb.asr.windows.residual_speech`); the words of both
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kb.asr.coverage import clip_spans, gaps
@@ -33,11 +33,17 @@ from kb.asr.quality.candidates import (
 )
 from kb.asr.quality.doubled_words import doubled
 from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
-from kb.asr.quality.place_sounds import after_words, alone, at_speed, with_other_ends
+from kb.asr.quality.place_sounds import after_words, alone, with_other_ends
 from kb.asr.quality.rejected_words import hardly_spoken
-from kb.asr.quality.repair_plan import RepairPlan, RepairRequest, shift_window
+from kb.asr.quality.repair_plan import (
+    RepairPlan,
+    RepairRequest,
+    RequestSteps,
+    shift_window,
+)
+from kb.asr.quality.speed_readings import read_at_speeds
 from kb.asr.quality.window_context import WindowContext, inside_s, is_misheard
-from kb.asr.quality.word_checks import ENDING_PAUSE_S, LIKELY, UNSURE, is_instant
+from kb.asr.quality.word_checks import LIKELY, UNSURE, is_instant
 from kb.asr.quality.word_edits import common_words, replace_words, texts
 from kb.asr.quality.word_places import (
     BEFORE_S,
@@ -59,17 +65,11 @@ from kb.asr.stitching import WindowText, merge_parts
 from kb.asr.windows.windowing import Window
 from kb.types import SpeechSpan, Word
 from kb.types.quality import REACH_S
-from kb.types.words import UNSPACED
 
 LONGEST_FADING_S = 0.4  # speech that only the looser detection marks, behind a word
 MOST_SURE_S = 0.1  # of it that the stricter detection marks
 PHRASE_WORDS = 3  # so many more words than before stay in doubt
-SPEEDS = (0.9, 1.12)  # at which words in doubt are read again
-MOST_AT_SPEEDS = 8  # more in doubt in one window are another fault
 MOST_FOR_PARTS = 2.0  # if the parts cost more, the whole window is cheaper
-
-RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
-"""Yields requests; takes their results in order, then those of all `later` windows or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,55 +276,6 @@ def _read_places(candidate: RepairCandidate, language: str) -> RequestSteps:
                 context.decoded, [(place.first, place.end, new) for place, new in changes]
             ),
         )
-
-
-def read_at_speeds(candidate: RepairCandidate, language: str) -> RequestSteps:
-    """Read last words that may be invented faster and slower; remove those that do not stay.
-
-    A word that was spoken is read in both; a noise is answered with another word or with none.
-    Measured with the demo recognizer: 9 of 11 words in doubt that were spoken were read in both,
-    none of 4 that were invented. Where words are misheard, those that were spoken change as well.
-    A character by itself is read as another one of the same sound, and is left out. A window with
-    other faults has words that are not there, and is left out too.
-    """
-    single = all(flag.name in PLACE_CHECKS | {DISAGREEMENT} for flag in candidate.flags)
-    found = _doubtful_endings(candidate) if single else []
-    if not 0 < len(found) <= MOST_AT_SPEEDS or is_misheard(candidate.best_context.words):
-        return
-    candidate.at_speeds += found
-    results = yield [
-        RepairRequest(at_speed(candidate.window, word, speed), language, part=True, place=True)
-        for word in found
-        for speed in SPEEDS
-    ]
-    read = [
-        {text for segment in each.segments for text in texts(segment.words)} for each in results
-    ]
-    own = [read[n : n + len(SPEEDS)] for n in range(0, len(read), len(SPEEDS))]
-    candidate.remove(
-        [
-            word
-            for word, readings in zip(found, own, strict=True)
-            if not all(texts([word])[0] in reading for reading in readings)
-        ]
-    )
-
-
-def _doubtful_endings(candidate: RepairCandidate) -> list[Word]:
-    """Return the words in doubt at ends of stretches that were not read at other speeds yet.
-
-    Inside of a stretch a word in doubt is one that detection hardly hears; it was spoken.
-    """
-    found: list[Word] = []
-    follows: Word | None = None
-    for word in reversed(candidate.best_context.words):
-        ends = not follows or follows in found or follows.start_s - word.end_s >= ENDING_PAUSE_S
-        readable = word.end_s - word.start_s > candidate.limits.stutter_s
-        readable &= word not in candidate.at_speeds and not UNSPACED.search(word.text)
-        if ends and readable and candidate.is_doubtful(word):
-            found.insert(0, word)
-        follows = word
-    return found
 
 
 def _is_misheard_only(candidate: RepairCandidate) -> bool:

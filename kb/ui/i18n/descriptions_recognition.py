@@ -96,7 +96,8 @@ DE: dict[str, str] = {
     "suspect_backwards_s": "Verdächtig: Zeiten, die um mehr Sekunden zurücklaufen oder über das "
     "Fenster hinausgehen.",
     "repair_share": "Verdächtige Fenster noch einmal zu dekodieren darf diesen Anteil der ersten "
-    "Dekodierung kosten; 0 schaltet es ab. Gezählt über einen Lauf, mit sieben Fenstern voraus.",
+    "Dekodierung kosten; 0 schaltet es ab. Gezählt über einen Lauf, mit sieben Fenstern voraus; "
+    "ein Drittel davon ist für einzelne Wörter allein.",
     "repair_temperatures": "Temperaturen, mit denen ein verdächtiges Fenster noch einmal dekodiert "
     "wird, eine nach der anderen.",
     "repair_beams": "Zahl der Beams, mit denen ein verdächtiges Fenster noch einmal dekodiert "
