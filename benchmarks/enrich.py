@@ -8,9 +8,9 @@
 
 Processor time is that of one core, ffmpeg included. The first figure, a plain loop, shows how fast
 the core is at that moment: one that is shared with other machines takes up to twice the time for
-the same work, so what misses its target is measured up to three times, and the least time counts.
-Memory is the peak of the step's process since it was started (Linux: VmHWM;
-ru_maxrss begins with what the parent had at the fork).
+the same work, so what misses its target is measured once more (speakers twice), and the least time
+counts. Memory is the peak of the step's process since it was started (Linux: VmHWM; ru_maxrss
+begins with what the parent had at the fork).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 
 Speed is seconds of film for each second of processor time, ffmpeg included. A core that is shared
 with other machines takes up to twice the time for the same work, which the first figure, a plain
-loop, shows: what misses its target is measured up to three times, and the best one counts. Two
+loop, shows: what misses its target is measured once more, and the best one counts. Two
 clips at 720p and 25 frames a second: a talk (slides, one after another, and a speaker in a corner
 who moves all the time), which the target is for, and a picture that is all in motion, which is
 harder to encode.

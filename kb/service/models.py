@@ -144,11 +144,9 @@ class Models:
         needed = {repository_of(self._embedder())}
         if has_library(self.settings.home):
             for engine, model in wanted_models(self.queue.database):
-                with suppress(ModelUnavailable):  # a setting that the item refuses itself
-                    names = {model} if model else {
-                        model_name("", self.settings, _constant(kind)) for kind in KINDS
-                    }  # fmt: skip
-                    for name in names:
+                for kind in KINDS[:1] if model else KINDS:
+                    with suppress(ModelUnavailable):  # a setting that the item refuses itself
+                        name = model or model_name("", self.settings, _constant(kind))
                         needed |= targets(engine or self.settings.engine, name)
         return frozenset(failed - needed)
 

@@ -128,7 +128,7 @@ def test_an_excerpt_never_shows_the_head_of_its_document(odin: FakeOdin, sink: O
         for found in (ask(sink, "Who?", passages=by).sources, search(sink, "who", passages=by)):
             (source,) = found
             assert (source.item_id, source.title) == (ITEM.id, ITEM.title)
-            assert (source.start_s, source.text) == (case.start_s, case.words)
+            assert (source.start_s, words_of(source.text)) == (case.start_s, words_of(case.words))
 
     check_each(CASES, check, lambda case: case.name)
 
@@ -171,3 +171,11 @@ def test_all_facts_of_a_head_are_known() -> None:
 def test_the_words_of_an_excerpt_are_plain() -> None:
     said = f"[00:30]({LINK}30) **Anna \\*W.\\*:** \\# Nobody \\*answered\\* him [1:00:00](<{LINK}3"
     assert words_of(said) == "Anna *W.*: # Nobody *answered* him"
+
+
+def test_a_passage_keeps_its_own_marks(odin: FakeOdin, sink: OdinSink) -> None:
+    said = r"He wrote \*no\* and [1:30](http://a) twice. Then he *left*."
+    passages = make_passages(ITEM, (said,))
+    quoting(odin, {"name": DOCUMENT.name, "text": f"{HEAD}[00:00]({LINK}0) He wrote"})
+    (source,) = ask(sink, "Who?", passages={ITEM.id: passages}.__getitem__).sources
+    assert words_of(source.text) == said

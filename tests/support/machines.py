@@ -24,6 +24,7 @@ from kb.sinks.base import content_sha256
 from kb.sinks.local.sink import LocalSink
 from kb.transcript.passages import passages
 from tests.fakes.database_proxy import DatabaseProxy
+from tests.support.each_case import check_each
 from tests.support.postgres import new_database
 from tests.support.waiting import WAIT_S
 from tests.support.workers import ACTIVE_STATES, Lab
@@ -143,8 +144,7 @@ def beside_each_other(
 
     with ThreadPoolExecutor(len(cases)) as pool:
         played = [pool.submit(one, number) for number in range(len(cases))]
-    for each in played:
-        each.result()
+    check_each(range(len(cases)), lambda number: played[number].result(), lambda n: str(cases[n]))
 
 
 @contextmanager

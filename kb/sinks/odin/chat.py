@@ -15,7 +15,7 @@ from typing import Any
 
 from kb.errors import UsageError
 from kb.sinks.base import check_query
-from kb.sinks.odin.documents import is_name_of
+from kb.sinks.odin.documents import escape, is_name_of
 from kb.sinks.odin.excerpts import (
     TIME_LINK,
     begins_with_head,
@@ -141,7 +141,8 @@ def _resolve_reference(
         words = without_head(excerpt.text)
         if not words_of(words):
             words = ""  # the excerpt ends within the link of its first passage
-        excerpt = replace(excerpt, text=at.text if at is not None else words)
+        # Markdown, as all excerpts are.
+        excerpt = replace(excerpt, text=escape(at.text) if at is not None else words)
     if at is not None:
         return replace(
             excerpt, start_s=at.start_s, end_s=at.end_s, deep_link=at.deep_link, path=at.path,
