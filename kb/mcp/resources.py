@@ -8,7 +8,8 @@ from mcp.server.mcpserver import MCPServer
 
 from kb.mcp.library_access import LibraryAccess
 from kb.mcp.tool_errors import read
-from kb.service.reading import ItemFilter, Stretch
+from kb.service.item_filter import ItemFilter
+from kb.service.reading import Stretch
 
 LISTED = 100  # items of `kb://items`
 _TEXT = "text/plain"

@@ -24,16 +24,8 @@ from kb.mcp.write_tools import WriteTools
 from kb.service import Service
 from kb.service.answer_views import ItemNotes, LibraryAnswer, answer_view, notes_view
 from kb.service.asking import SourcedAnswer, answers_questions
-from kb.service.reading import (
-    FoundPassage,
-    ItemFilter,
-    ItemPage,
-    LeastGrade,
-    Order,
-    Stretch,
-    TextFormat,
-    TextPart,
-)
+from kb.service.item_filter import ItemFilter, LeastGrade
+from kb.service.reading import FoundPassage, ItemPage, Order, Stretch, TextFormat, TextPart
 from kb.settings import Settings, get_settings
 
 INSTRUCTIONS = (

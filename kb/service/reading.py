@@ -12,8 +12,7 @@ from typing import Literal
 from kb.errors import UsageError
 from kb.jobs.queue.item_states import HELD
 from kb.library import LibraryEntry, deep_link
-from kb.pipeline.days import check_day
-from kb.pipeline.list_filter import kept_facets
+from kb.service.item_filter import ItemFilter, spoken_language
 from kb.service.items import Items
 from kb.service.results import SearchResult
 from kb.service.search import Search
@@ -30,51 +29,7 @@ _MOST_CANDIDATES = 1_000  # hits that filters choose from
 _LINE_S = 15.0  # of text behind one mark of time
 
 Order = Literal["newest", "longest", "doubtful"]
-LeastGrade = Literal["A", "B", "C"]
 TextFormat = Literal["txt", "srt", "vtt", "md"]
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFilter:
-    """The items that an answer may come from; empty fields exclude nothing.
-
-    `source` is the begin of an id (`youtube`, `file`) or a channel's name. `after` and `before` are
-    ISO days; `after` is included, `before` is not. An item without a date or a grade is left out
-    where one is asked for. `tag` is one of its tags, `speaker` a name of one who speaks in it; case
-    does not matter.
-    """
-
-    source: str = ""
-    after: str = ""
-    before: str = ""
-    language: str = ""
-    grade_at_least: LeastGrade | None = None
-    tag: str = ""
-    speaker: str = ""
-
-    def __post_init__(self) -> None:
-        check_day("after", self.after)
-        check_day("before", self.before)
-
-    def allows(self, entry: LibraryEntry) -> bool:
-        """Return True if an item may be in the answer."""
-        item = entry.item
-        wanted = self.source.casefold()
-        if wanted and wanted not in (item.id.split(":")[0].casefold(), item.channel.casefold()):
-            return False
-        if (self.after or self.before) and not item.published:
-            return False
-        if self.after and item.published < self.after:
-            return False
-        if self.before and item.published >= self.before:
-            return False
-        if self.language and _language(entry).casefold() != self.language.casefold():
-            return False
-        if self.grade_at_least and not "" < entry.grade <= self.grade_at_least:
-            return False
-        if self.tag and not _has(entry.user_tags, self.tag):
-            return False
-        return not self.speaker or _has(kept_facets(entry)["speaker"], self.speaker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +177,7 @@ class Reading:
                 clean(hit.text),
                 clean(entry.item.channel),
                 entry.item.published,
-                _language(entry),
+                spoken_language(entry),
                 entry.grade,
                 "" if hit.origin else doubt(entry, unsure=_is_unsure(hit), tier=hit.tier),
                 clean(hit.speaker),
@@ -255,7 +210,7 @@ class Reading:
             clean(lines)[:MOST_CHARACTERS],
             clean(entry.item.channel),
             entry.item.published,
-            _language(entry),
+            spoken_language(entry),
             entry.grade,
             doubt(entry, tier=tier),
             shown,
@@ -360,14 +315,6 @@ def _between(transcript: Transcript, start_s: float, end_s: float) -> Transcript
     return replace(transcript, segments=found)
 
 
-def _has(values: Sequence[str], wanted: str) -> bool:
-    return wanted.casefold() in map(str.casefold, values)
-
-
-def _language(entry: LibraryEntry) -> str:
-    return str(entry.transcribed.get("language") or entry.item.language or "")
-
-
 def doubt(entry: LibraryEntry, *, unsure: bool = False, tier: str = "") -> str:
     """Return the reason to check a text of the item against its sound; empty without one."""
     if tier:
@@ -402,5 +349,5 @@ def _listed(entry: LibraryEntry) -> ListedItem:
     item = entry.item
     return ListedItem(
         item.id, clean(item.title), deep_link(item, 0), clean(item.channel), item.published,
-        entry.duration_s, _language(entry), entry.state, entry.grade, doubt(entry),
+        entry.duration_s, spoken_language(entry), entry.state, entry.grade, doubt(entry),
     )  # fmt: skip

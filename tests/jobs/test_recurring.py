@@ -16,7 +16,7 @@ from kb.library.extras import Extras
 from kb.pipeline import enrichment, stages
 from kb.pipeline.publish_record import record_published
 from kb.service import Service
-from kb.service.reading import ItemFilter
+from kb.service.item_filter import ItemFilter
 from kb.settings import Settings
 from kb.sinks.odin.documents import make_documents
 from kb.transcript.recurring import read_recurring, without_recurring

@@ -18,7 +18,7 @@ from kb.library import Library
 from kb.library.extras import Extras
 from kb.library.trash import FILES, Trash
 from kb.service import Service
-from kb.service.reading import ItemFilter
+from kb.service.item_filter import ItemFilter
 from kb.settings import Settings
 from tests.library.test_version_before import ARCHIVE, DONE
 from tests.support.raising import raises

@@ -19,7 +19,7 @@ from kb.library.extras import Extras
 from kb.pipeline.publish_record import record_published
 from kb.service import Service
 from kb.service.export_request import ExportRequest
-from kb.service.reading import ItemFilter
+from kb.service.item_filter import ItemFilter
 from kb.settings import get_settings
 from kb.sinks import open_sink
 from kb.sinks.odin.documents import make_documents
