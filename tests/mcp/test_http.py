@@ -99,7 +99,7 @@ def test_the_client_searches_and_reads(open_server: str) -> None:
     names, (hit,), text = asyncio.run(tour(open_server))
     assert names == {
         "search", "fetch", "list_items", "get_transcript", "speakers", "same_sound", "notes",
-        "ask_library",
+        "ask_library", "saved_searches", "run_saved_search",
     }  # fmt: skip
     assert hit["id"] == f"{TALK}#10" and "lighthouse" in text
 
