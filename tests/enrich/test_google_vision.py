@@ -18,7 +18,7 @@ from kb.enrich import StepInput, get_step
 from kb.enrich.screen.google_vision import LONGEST_WAIT_S, TRIES, GoogleVision, lines_of, missing
 from kb.enrich.screen.reader import Reading
 from kb.errors import KBError, ModelUnavailable
-from kb.service.health import _steps
+from kb.service.health_models import _steps
 from kb.settings import Settings, get_settings
 from tests.fakes.vision import TOKEN, FakeVision, Raw, annotation
 from tests.support.keys import fake_key

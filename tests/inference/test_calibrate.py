@@ -40,7 +40,7 @@ from kb.jobs.queue.telemetry import (
 )
 from kb.options import RunOptions
 from kb.service import Service
-from kb.service.health import _worker
+from kb.service.health_workers import check_worker
 from kb.settings import get_settings
 from kb.types import Coverage, MediaRef, Timing, Transcript
 from tests.support.fake_cuda import FakeCuda, FakeTorch
@@ -377,7 +377,7 @@ def test_what_became_of_the_memory_budget(
     assert use.filling == (74 if words.endswith("--batch-size") else 0)
     (line, *_) = machine_lines([machine], presets)
     assert words in line.plain
-    assert words in _worker(machine, presets).detail
+    assert words in check_worker(machine, presets).detail
     assert machine.as_dict()["budget"]["limit"] == limit
 
 

@@ -137,7 +137,7 @@ def test_keys_of_the_current_folder_are_not_used(project: Path, tmp_path: Path) 
     database = Database.open(settings.replace(home=tmp_path / "home"))
     check = _keys(settings, database, lambda: 0.0)
     database.close()
-    assert str(tmp_path / "YT_API_keys.txt") in check.detail and str(project) in check.hint
+    assert str(tmp_path / "YT_API_keys.txt") in check.detail and str(project) in check.fix
     assert key_file_path(settings) == project / "YT_API_keys.txt"
     write(project / "YT_API_keys.txt", mine)
     assert [key.secret for key in read_keys(get_settings())] == [mine]
