@@ -124,30 +124,29 @@ def global_options(arguments: Sequence[str]) -> Iterator[None]:
 
     The command's parser checks them; here only their values are read.
     """
-    with settings_override(dict(_leading(arguments))):
+    values, _ = _before_command(arguments)
+    with settings_override(values):
         yield
 
 
-def _leading(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _before_command(arguments: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Return the settings of the options before the command, and the first word behind them."""
+    values: dict[str, str] = {}
     rest = iter(arguments)
     for argument in rest:
         if not argument.startswith("-"):
-            return
+            return values, argument
         name, equals, value = argument.partition("=")
         if name in GLOBAL_OPTIONS and (given := value if equals else next(rest, "")):
-            yield GLOBAL_OPTIONS[name], given
+            values[GLOBAL_OPTIONS[name]] = given
+    return values, ""
 
 
 def named_command(app: typer.Typer, arguments: Sequence[str]) -> str:
     """Return the command or group that arguments name behind the options; "" for another word."""
-    rest = iter(arguments)
-    for argument in rest:
-        if not argument.startswith("-"):
-            entries: list[Any] = [*app.registered_commands, *app.registered_groups]
-            return argument if argument in map(_name, entries) else ""
-        if argument in GLOBAL_OPTIONS:
-            next(rest, "")
-    return ""
+    _, word = _before_command(arguments)
+    entries: list[Any] = [*app.registered_commands, *app.registered_groups]
+    return word if word in map(_name, entries) else ""
 
 
 def only(app: typer.Typer, name: str) -> typer.Typer:
