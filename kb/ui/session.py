@@ -61,10 +61,11 @@ def library_listing() -> LibraryListing:
 
 
 def init_from_url() -> None:
-    """Set language and tab from the page's address, once per visitor, and keep them in step.
+    """Set language and tab from the page's address, once per visitor, then from the controls.
 
-    A callback ends part-way where Streamlit has another request for the whole page by then, and
-    the tabs have the label that the browser sent last: so both are held against each other here.
+    The language is that of its switch, and the tabs' label follows it: a callback for that would
+    end part-way where Streamlit has another request for the whole page by then, and the tabs have
+    the label that the browser sent last.
     """
     state = st.session_state
     if i18n.STATE not in state:
@@ -102,14 +103,6 @@ def store_tab() -> None:
 def open_tab() -> str:
     """Return the key of the open tab's label."""
     return _tab_named(str(st.session_state.get(TAB, "")))
-
-
-def set_language(language: str) -> None:
-    """Show the page in another language. For callbacks."""
-    tab = open_tab()
-    st.session_state[i18n.STATE] = st.query_params[i18n.STATE] = language
-    st.session_state[TAB] = i18n.text(tab)
-    redraw()
 
 
 def _tab_named(label: str) -> str:

@@ -172,7 +172,6 @@ def _language() -> None:
         key=session.LANGUAGE_SWITCH,
         default=i18n.language(),
         required=True,
-        on_change=_on_language_change,
     )
 
 
@@ -186,7 +185,3 @@ def _sign_out(service: Service) -> None:
             f'<form class="kb-sign-out" method="post" action="{SIGN_OUT.lstrip("/")}">'
             f'<button type="submit">{text("sign_out")}</button></form>'
         )
-
-
-def _on_language_change() -> None:
-    session.set_language(st.session_state[session.LANGUAGE_SWITCH])
