@@ -89,8 +89,8 @@ def test_a_word_stays_that_is_read_at_one_of_the_speeds() -> None:
         assert len(asked) == len(SPEEDS)
         assert all(request.place and request.part for request in asked)
         assert texts_of(made) == ("quiet harbour story emperor" if stays else "quiet harbour story")
-        told = [flag for flag in made.flags if flag.start_s < 3.1 and flag.end_s > 2.6]
-        assert told  # also a word that stays: it may be an invented one all the same
+        reported = [flag for flag in made.flags if flag.start_s < 3.1 and flag.end_s > 2.6]
+        assert reported  # also a word that stays: it may be an invented one all the same
         assert asked_of(made) == []  # once only
 
     check_each(READINGS, check)

@@ -93,7 +93,7 @@ def test_a_passage_is_found_with_a_link_to_its_second_and_read_in_its_surroundin
         ({"grade_at_least": "C"}, set()),  # a text of another program has no grade
         ({"tag": "Sea"}, {TALK}),
         ({"tag": "sea", "language": "de"}, set()),
-        ({"speaker": "Anna"}, set()),  # nobody is named
+        ({"speaker": "Anna"}, set()),  # no speaker is named
     ],
 )
 def test_filters(settings: Settings, chosen: dict[str, str], ids: set[str]) -> None:

@@ -56,8 +56,8 @@ def sound(name: str) -> np.ndarray:
 def two_voices(folder: Path) -> Path:
     """Write the first part of flite2, with six turns of two voices; return the file.
 
-    For tests of what is done with two speakers. That they are told apart in the whole recording is
-    tested once (`tests/enrich/test_speakers.py`).
+    For tests of what is done with two speakers. That the whole recording has them apart is tested
+    once (`tests/enrich/test_speakers.py`).
     """
     path = folder / "two voices.flac"
     soundfile.write(path, sound("flite2")[: round(BEGIN_S * RATE_HZ)], RATE_HZ)

@@ -10,7 +10,7 @@ EN: dict[str, str] = {
     "parts_package": "in the Python package {package}",
     "parts_remove_question": "Remove {name} from this disk ({size})? Its step is left out until it "
     "is fetched again.",
-    "parts_remove_question_other": "Remove {name} from this disk ({size})? Its step goes on with "
+    "parts_remove_question_other": "Remove {name} from this disk ({size})? Its step then uses "
     "{other}; what {other} cannot do is left out until {name} is fetched again.",
     "parts_fetched": "It is here: {path}. The steps of new recordings use it.",
     "task_add_part": "Fetching a model of a step",
