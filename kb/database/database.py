@@ -21,7 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from kb.database.deadlines import FACE, LONG, Deadlines
+from kb.database.deadlines import FACE, FIRST, LONG, Deadlines
 from kb.database.driver_errors import library_error, unreadable_name
 from kb.database.locks import lock_holders
 from kb.database.migrations import MIGRATIONS
@@ -219,11 +219,12 @@ class Database:
     @repeated
     def _migrate(self) -> None:
         # The version is read first: a process that only reads should not have to wait for a writer.
-        if sa.inspect(self.engine).has_table(_schema.name):
+        is_first = not sa.inspect(self.engine).has_table(_schema.name)
+        if not is_first:
             with self.engine.connect() as connection:
                 if self._version(connection) == len(MIGRATIONS):
                     return
-        with self.begin(LONG) as connection:
+        with self.begin(FIRST if is_first else LONG) as connection:
             # Two processes that start at once must not both create the tables; SQLite's driver
             # would begin a transaction only before the first INSERT.
             lock = "BEGIN IMMEDIATE" if self.is_sqlite else "SELECT pg_advisory_xact_lock(7261501)"

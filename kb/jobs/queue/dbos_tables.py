@@ -11,7 +11,7 @@ from dbos import DBOS
 from dbos._migration import ensure_dbos_schema, run_dbos_migrations, should_migrate
 
 from kb.database import Database
-from kb.database.deadlines import LONG
+from kb.database.deadlines import FIRST, LONG
 from kb.database.server_errors import lock_held
 
 SCHEMA = "dbos"
@@ -33,7 +33,7 @@ def make_tables(database: Database) -> None:
         return
     if not should_migrate(database.engine, SCHEMA, _LISTEN):
         return
-    patient = database.with_deadlines(LONG)
+    patient = database.with_deadlines(FIRST if _has_no_rows(database) else LONG)
     try:
         with _alone(patient):
             # Not DBOS.migrate(): its lock belongs to a session, which a pooler gives to others, and
@@ -42,6 +42,18 @@ def make_tables(database: Database) -> None:
             run_dbos_migrations(patient.engine, SCHEMA, _LISTEN)
     finally:
         patient.close()
+
+
+def _has_no_rows(database: Database) -> bool:
+    """Return whether nothing is in the tables, so that no change of them takes long.
+
+    Each change is committed by itself: a start that was interrupted leaves some of the tables.
+    """
+    if not sa.inspect(database.engine).has_table("workflow_status", schema=SCHEMA):
+        return True
+    with database.begin() as connection:
+        found = connection.execute(sa.text(f"SELECT 1 FROM {SCHEMA}.workflow_status LIMIT 1"))
+        return found.first() is None
 
 
 @contextmanager
