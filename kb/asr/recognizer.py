@@ -42,6 +42,7 @@ from kb.asr.quality.repair import RepairQueue
 from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
+from kb.asr.quality.seam_checks import with_seam_doubts
 from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.asr.stitching import WindowText, enforce_order, restore_segment_times, stitch
 from kb.asr.windows.window_source import WindowSource
@@ -333,8 +334,11 @@ class _Run:
         self.align_s += self.repairs.align_s
         self._report_progress(1.0)
         time_map = self.source.time_map
+        segments = stitch(self._window_texts)
+        pace = self._pace.add(())
+        self.results = with_seam_doubts(self.results, self._window_texts, segments, pace)
         self.results = [restore_result_times(time_map, window) for window in self.results]
-        return restore_segment_times(time_map, stitch(self._window_texts))
+        return restore_segment_times(time_map, segments)
 
     def _settle_early_windows(self, pending: deque[_PendingWindow], *, ended: bool = False) -> None:
         """Count the votes of the first windows together, once all of them are decoded."""

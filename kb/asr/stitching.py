@@ -58,7 +58,7 @@ def seam(
     middle = (from_s + to_s) / 2
     left = [w for w in before if w.end_s > from_s]
     right = [w for w in after if w.start_s < to_s]
-    pairs = _matched(left, right)
+    pairs = matched_words(left, right)
     if not pairs:
         cut = _cut(left, right, from_s, to_s)
         return cut, cut
@@ -66,13 +66,13 @@ def seam(
 
     def order(number: int) -> tuple[bool, float]:
         # Only the two pairs around the middle: further out, one text is near its window's edge.
-        before = next((n for n in range(len(holes)) if _middle(pairs[n + 1][0]) > middle), -1)
+        before = next((n for n in range(len(holes)) if middle_s(pairs[n + 1][0]) > middle), -1)
         lost = before >= 0 and holes[before][0 if number > before else 1]
-        return lost, abs(_middle(pairs[number][0]) - middle)
+        return lost, abs(middle_s(pairs[number][0]) - middle)
 
     left_word, right_word = pairs[min(range(len(pairs)), key=order)]
     # The matched word is taken from the earlier window; the later one continues after it.
-    return _middle(left_word) + 1e-6, _middle(right_word) + 1e-6
+    return middle_s(left_word) + 1e-6, middle_s(right_word) + 1e-6
 
 
 def _holes(
@@ -97,7 +97,7 @@ def _holes(
     return found
 
 
-def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Word]]:
+def matched_words(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Word]]:
     """Return the words found in both windows: the ordered pairs that agree best in time.
 
     Time decides as well as the order of the text: if a word is said five times in a row, each
@@ -112,7 +112,7 @@ def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Wo
     def closeness(i: int, j: int) -> float:
         if left_texts[i] != right_texts[j]:
             return 0.0
-        return max(0.0, 1.0 - abs(_middle(left[i]) - _middle(right[j])) / NEAR_S)
+        return max(0.0, 1.0 - abs(middle_s(left[i]) - middle_s(right[j])) / NEAR_S)
 
     for i in reversed(range(len(left))):
         for j in reversed(range(len(right))):
@@ -140,7 +140,7 @@ def _cut(left: Sequence[Word], right: Sequence[Word], from_s: float, to_s: float
     places = {middle, *(w.end_s for w in left), *(w.start_s for w in right)}
 
     def kept(at_s: float) -> int:
-        return sum(_middle(w) < at_s for w in left) + sum(_middle(w) >= at_s for w in right)
+        return sum(middle_s(w) < at_s for w in left) + sum(middle_s(w) >= at_s for w in right)
 
     inside = [at_s for at_s in places if from_s <= at_s <= to_s]
     return max(inside, key=lambda at_s: (kept(at_s), -abs(at_s - middle)))
@@ -181,8 +181,8 @@ def keep_words(
         words = tuple(
             w
             for w in segment.words
-            if (before_s is None or _middle(w) < before_s)
-            and (from_s is None or _middle(w) >= from_s)
+            if (before_s is None or middle_s(w) < before_s)
+            and (from_s is None or middle_s(w) >= from_s)
         )
         own = segment_with(segment, words)
         if own:
@@ -249,7 +249,7 @@ def enforce_order(
         for word in segment.words:
             own = word
             if last is not None and word.start_s < last.start_s:
-                back_s = _middle(last) - _middle(word)
+                back_s = middle_s(last) - middle_s(word)
                 if back_s > limit_s:
                     begin_s, end_s = min(word.start_s, last.start_s), max(word.end_s, last.end_s)
                     place = round(begin_s, 3), round(end_s, 3)
@@ -265,7 +265,7 @@ def enforce_order(
     return ordered, tuple(flags)
 
 
-def _middle(word: Word) -> float:
+def middle_s(word: Word) -> float:
     # A word that is stretched over missing speech has its true place at its end.
     return (max(word.start_s, word.end_s - LONGEST_WORD_S) + word.end_s) / 2
 

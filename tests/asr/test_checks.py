@@ -373,6 +373,10 @@ def test_words_whose_sound_is_no_speech_may_be_invented(
         ({1.0: NOISE}, {}, 0.4, [(1.0, 1.4, 0.0)]),
         ({2.0: HUM}, {2.0: 0.85}, 0.4, [(2.0, 2.4, 0.4)]),  # evidence of two kinds: removed
         ({}, {2.0: 0.7}, 0.2, []),  # a short word has few probabilities
+        ({2.0: VOWEL}, {2.0: 0.7}, 0.2, []),
+        ({2.0: HUM}, {2.0: 0.7}, 0.2, [(2.0, 2.2, 0.0)]),  # a note, or "mm": it hardly moves
+        ({2.0: HUM}, {2.0: 0.85}, 0.2, []),
+        ({2.0: HUM}, {2.0: 0.7}, 0.125, []),
         ({1.5: NOISE}, {2.0: 0.7}, 0.4, [(1.5, 1.9, 0.0), (2.0, 2.4, 0.4)]),
     ],
 )

@@ -11,7 +11,13 @@ import pytest
 
 from kb.asr.audio.speech_evidence import SpokenSound
 from kb.asr.quality.candidates import RepairCandidate
-from kb.asr.quality.doubled_words import Change, doubled, misheard_twice, with_room
+from kb.asr.quality.doubled_words import (
+    Change,
+    doubled,
+    leaves_room,
+    misheard_twice,
+    with_room,
+)
 from kb.asr.quality.window_context import Thresholds, WindowContext
 from kb.settings import Settings
 from kb.types import Segment, Word
@@ -95,6 +101,13 @@ def test_pieces_of_a_word_join_it(text: str, expected: str | None) -> None:
         ("harbour@1.0-1.1 harbour@1.4-2.0", (0.9, 0.4), "harbour@1.4-2.0"),  # a piece
         ("harbour@1.0-1.5 harbour@1.7-1.82", (0.9, 0.4), "harbour@1.0-1.5"),
         ("harbour@1.0-1.1 harbour@1.5-2.0", (0.9, 0.4), None),  # too far away
+        # The end of "weather" was read as the word behind it, which needs 0.45 s.
+        ("weather@0.4-1.2 harbour@1.2-1.34 harbour@1.6-2.0", (0.6, 0.7, 0.9),
+         "weather@0.4-1.2 harbour@1.6-2.0"),
+        ("weather@0.4-1.2 harbour@1.2-1.34 harbour@1.6-2.0", (0.6, 0.9, 0.9), None),  # likely
+        ("weather@0.8-1.2 harbour@1.2-1.34 harbour@1.6-2.0", (0.6, 0.7, 0.9), None),  # not long
+        ("weather@0.4-1.1 harbour@1.2-1.34 harbour@1.6-2.0", (0.6, 0.7, 0.9), None),  # a gap
+        ("weather@0.4-1.2 harbour@1.2-1.4 harbour@1.6-2.0", (0.6, 0.7, 0.9), None),  # no piece
         ("harbour@1.0-1.3 harbour@1.32-1.56", (0.9, 0.9), "harbour@1.0-1.56"),  # one sound
         ("harbour@1.0-1.3 harbour@1.32-1.58", (0.9, 0.9), None),
         ("harbour@1.0-1.2 harbour@1.25-1.5", (0.9, 0.9), None),
@@ -170,6 +183,26 @@ def test_one_of_equal_words_without_a_sound_of_its_own_is_left_out(
     )
     found = changed(text, misheard_twice(known))
     assert found == changed(text if expected is None else expected, [])
+
+
+@pytest.mark.parametrize(
+    ("old", "found", "expected"),
+    [
+        # "bridge" needs 0.4 s, "river" 0.35 s and "village" 0.45 s.
+        ("river@1.0-1.6 bridge@1.8-1.82 village@1.82-2.2", "river@1.0-1.6 village@1.8-2.2", True),
+        ("river@1.0-1.4 bridge@1.4-1.42 village@1.42-1.9", "river@1.0-1.4 village@1.4-1.9", False),
+        ("river@1.0-1.6 bridge@1.7-2.1 village@2.1-2.5", "river@1.0-1.9 village@1.9-2.5", False),
+        # A doubled word leaves no sound of its own, whatever its neighbours have.
+        ("river@1.0-1.6 river@1.8-1.82 village@1.82-2.2", "river@1.0-1.6 village@1.8-2.2", False),
+        ("river@1.0-1.6 bridge@1.8-1.82 bridge@1.82-2.2", "river@1.0-1.6 bridge@1.8-2.2", False),
+        ("river@1.0-1.6 village@1.8-2.2", "river@1.0-1.6 village@1.8-2.2", False),
+    ],
+)
+def test_readings_without_a_word_leave_the_sound_that_it_needs(
+    old: str, found: str, expected: bool
+) -> None:
+    known = context(old, ((0.9, 2.6),))
+    assert leaves_room(words(old), words(found), known, LIMITS.stutter_s) == expected
 
 
 def said(own: list[Word]) -> WindowContext:

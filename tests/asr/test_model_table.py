@@ -70,7 +70,7 @@ def test_rows_of_the_user_are_listed_and_named_where_a_model_is_unknown(
     }
     text = "".join(f"{name}:\n  model: {model}\n" for name, model in rows.items())
     own = settings(tmp_path, f"{text}openai/whisper-tiny:\n  languages: [de]\n", KB_MODEL="short")
-    found = Models(InferenceSession(own), own, None).list()  # type: ignore[arg-type]
+    found = Models(lambda: InferenceSession(own), own, None).list()  # type: ignore[arg-type]
     facts = {each.name: each for each in found}
     assert [each.name for each in found[:5]] == [*rows, "openai/whisper-tiny"]
     assert facts["minutes"].repository == "openai/whisper-large-v3"

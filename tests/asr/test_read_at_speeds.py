@@ -22,7 +22,7 @@ from kb.settings import Settings
 from kb.types import SpeechSpan, Word
 from tests.support.compose import compose
 from tests.support.each_case import check_each
-from tests.support.known_evidence import PLAIN, Scores
+from tests.support.known_evidence import HUM, PLAIN, Scores
 from tests.support.known_words import KnownWords
 from tests.support.sound_places import SoundPlaces
 from tests.support.speech import bank
@@ -101,6 +101,23 @@ def test_words_in_doubt_are_looked_at_by_themselves() -> None:
     asked = asked_of(made, "emperor@0-1", "emperor@0-1", "eight@0-1", "")
     assert [request.window.start_s for request in asked] == pytest.approx([2.45, 2.45, 3.0, 3.0])
     assert texts_of(made) == "quiet harbour story emperor"
+
+
+@pytest.mark.parametrize(("answers", "stays"), [(("mm@0.2-0.4", ""), True), (("", ""), False)])
+def test_a_short_steady_word_leaves_by_its_readings_alone(
+    answers: tuple[str, str], stays: bool
+) -> None:
+    """A note of music is as steady as a hummed word."""
+    facts = replace(
+        candidate(f"{SPOKEN} mm@2.5-2.7", weak_s=(9.0, 9.0)).context,
+        evidence=Scores({2.5: 0.7}, {2.5: HUM}),  # type: ignore[arg-type]
+    )
+    made = RepairCandidate(window(), facts, LIMITS)
+    made.remove_invented()
+    assert texts_of(made) == "quiet harbour story mm"
+    assert len(asked_of(made, *answers)) == len(SPEEDS)
+    assert texts_of(made) == ("quiet harbour story mm" if stays else "quiet harbour story")
+    assert any(flag.start_s < 2.7 and flag.end_s > 2.5 for flag in made.flags)
 
 
 NOT_READ = {

@@ -30,6 +30,11 @@ OTHERS = " ".join(f"garden@{5 + n}.0-{5 + n}.4" for n in range(8))  # "garden" n
         ("harbour@1.0-1.8", (0.99,), [(1.0, 1.8)]),
         # The border with a shorter neighbour is in the wrong place.
         ("harbour@1.0-1.7 weather@1.7-2.05", (0.6, 0.99), []),
+        # Of two unlikely ones, the shorter one may be another word with a time of its own.
+        ("harbour@1.0-1.7 weather@1.7-2.05", (0.4, 0.4), [(1.0, 1.7)]),
+        ("harbour@1.0-1.7 weather@1.7-2.05", (0.4, 0.6), []),
+        ("weather@1.0-1.35 harbour@1.35-2.05", (0.4, 0.4), [(1.35, 2.05)]),
+        ("harbour@1.0-1.6 weather@1.6-2.05", (0.4, 0.4), []),  # it is not longer than the limit
         # Both have a part of the lost word: 0.375 s together.
         ("harbour@1.0-1.73 weather@1.73-2.3", (0.99, 0.9), [(1.0, 2.3)]),
         ("harbour@1.0-1.73 weather@1.73-2.3", (0.99, 0.99), []),

@@ -64,9 +64,10 @@ def test_a_stretched_word_is_read_with_the_one_before_it() -> None:
     assert (place.first, place.end) == (1, 3)
 
 
-def test_a_stutter_is_read_with_both_neighbours() -> None:
-    text = "quiet@1.2-1.6 harbour@1.6-1.64 harbour@1.64-2.1"
-    place = place_of(flag("stutter", 1.6, 1.64), text=text)
+@pytest.mark.parametrize("end_s", [1.6, 1.62, 1.64])
+def test_a_stutter_is_read_with_both_neighbours(end_s: float) -> None:
+    text = f"quiet@1.2-1.6 harbour@1.6-{end_s} harbour@{end_s}-2.1"
+    place = place_of(flag("stutter", 1.6, end_s), text=text)
     assert (place.first, place.end) == (0, 3)
 
 
@@ -220,6 +221,36 @@ def test_a_doubled_word_falls_where_two_readings_have_it_once(
     results = [decoded(text) for text in readings]
     found = settle(place, results, context(DOUBLED), window().speech, 0.06)
     assert texts(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reading", "expected"),
+    [
+        (
+            "river@1.0-1.6 bridge@1.8-1.84 village@1.84-2.2",
+            "river@1.0-1.6 village@1.8-2.2",
+            None,
+        ),
+        (
+            "river@1.0-1.4 bridge@1.4-1.44 village@1.44-1.9",
+            "river@1.0-1.4 village@1.4-1.9",
+            "river village",
+        ),
+    ],
+)
+def test_a_word_of_an_instant_stays_open_where_its_sound_is_left(
+    text: str, reading: str, expected: str | None
+) -> None:
+    place = place_of(flag("stutter", *_times(text, "bridge")), text=text)
+    assert (place.first, place.end) == (0, 3)
+    known = context(text, ((0.9, 3.0),))
+    found = settle(place, [decoded(reading)] * 2, known, window().speech, 0.06)
+    assert texts(found) == expected
+
+
+def _times(text: str, name: str) -> tuple[float, float]:
+    (word,) = (word for word in words(text) if word.text == name)
+    return word.start_s, word.end_s
 
 
 INVENTED = "harbour@1.6-2.1 winter@2.4-2.9 thanks@3.3-3.7 story@4.0-4.4"

@@ -235,6 +235,13 @@ class Batcher:
                 self._size.set_ceiling(ceiling)
                 self._changed.notify_all()
 
+    def renew_limit(self, window_bytes: int) -> None:
+        """Ask for the limit again, from the next batch on; `window_bytes` as in the constructor."""
+        with self._changed:
+            self._window_bytes = window_bytes
+            self._size.set_ceiling(self._size.ceiling)
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Stop the thread and a running decode; waiting windows are cancelled."""
         with self._changed:

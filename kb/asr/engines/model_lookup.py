@@ -255,7 +255,7 @@ def check_weights(ref: ModelRef, info: Mapping[str, Any]) -> None:
     if missing:
         raise ModelUnavailable(
             "model.weights_missing",
-            "Model {name}: the weights lack {count} tensors, {tensor} among them.",
+            "Model {name}: the weights lack {count:tensor|tensors}, such as {tensor}.",
             hint="The files are damaged or of another architecture; fetch the model again.",
             name=ref.name,
             count=len(missing),

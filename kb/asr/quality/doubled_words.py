@@ -13,6 +13,7 @@ from kb.asr.quality.window_context import Thresholds, WindowContext, is_misheard
 from kb.asr.quality.word_checks import (
     LEAST_LETTERS,
     LIKELY,
+    PIECE_SHARE,
     TOUCHING_S,
     UNSURE,
     equal_words,
@@ -24,7 +25,6 @@ from kb.types import Word
 Change = tuple[int, int, tuple[Word, ...]]
 """The first and the last index (not included) of words, and those in their place."""
 
-PIECE_SHARE = 1 / 3  # of the time that a word needs: a shorter one is a piece of its neighbour
 BOTH_SHARE = 1.65  # both together have the sound of one
 NOISE_SHARE = 2.1  # the same in a window that is misheard, where one of both is unlikely
 ONE_SHARE = 1.25  # of the time that a word needs: two were not spoken in it
@@ -36,6 +36,7 @@ LEAST_ROW = 3  # of two words in a row, less sound is one word
 NEAR_S = 0.3  # a piece so far from its neighbour may be one of its own
 CLOSE_S = 0.1  # two words of which neither is likely, with a wrong border between them
 PARTED_S = 0.15
+LEFT_SHARE = 0.5  # of the time of a word of an instant: so much sound is left where it is missing
 
 
 def doubled(words: Sequence[Word], pace: Pace, stutter_s: float) -> list[Change]:
@@ -102,7 +103,11 @@ def misheard_twice(context: WindowContext) -> list[Change]:
             most_s = max(most_s, NOISE_SHARE * needed_s)
         if other.end_s - one.start_s <= most_s:
             kept = replace(longer, start_s=one.start_s, end_s=other.end_s)
-        elif unlikely and piece and gap_s <= NEAR_S:
+        elif (
+            piece
+            and gap_s <= NEAR_S
+            and (unlikely or _is_part_of_another(place - (shorter is one), context))
+        ):
             kept = longer
         elif gap_s < TOUCHING_S and piece and not _is_spoken(shorter, context):
             kept = replace(longer, start_s=one.start_s, end_s=other.end_s)
@@ -174,6 +179,21 @@ def _squeezed(context: WindowContext) -> Iterator[Change]:
                 break
 
 
+def _is_part_of_another(place: int, context: WindowContext) -> bool:
+    """Return whether a piece that is not likely may be the end of the word before it.
+
+    It touches that word, which is not its equal and lasts longer than its letters.
+    """
+    piece, before = context.words[place], context.words[place - 1 : place]
+    return (
+        piece.probability < UNSURE
+        and bool(before)
+        and texts(before) != texts([piece])
+        and piece.start_s - before[0].end_s < TOUCHING_S
+        and context.pace.excess_s(before[0]) > 0
+    )
+
+
 def _less_likely(one: Word, other: Word) -> Word:
     return min(one, other, key=lambda word: word.probability)
 
@@ -200,6 +220,30 @@ def _too_many(context: WindowContext) -> Iterator[Change]:
             first = min(row[:-1], key=lambda n: words[n + 1].end_s - words[n].start_s)
             whole = replace(words[first], end_s=words[first + 1].end_s)
             yield first, first + 2, (whole,)
+
+
+def leaves_room(
+    old: Sequence[Word], found: Sequence[Word], context: WindowContext, stutter_s: float
+) -> bool:
+    """Return whether readings without a word of an instant leave the sound that it needs.
+
+    Then it was spoken, and they lose it under its neighbours as well. One that equals another word
+    of the place is a doubled one.
+    """
+    said = texts(old)
+    lost = [
+        word
+        for place, word in enumerate(old)
+        if word.end_s - word.start_s <= stutter_s + 1e-6
+        and said[place] not in (*texts(found), *said[:place], *said[place + 1 :])
+    ]
+    if not lost:
+        return False
+    both = (*old, *found)
+    start_s, end_s = min(w.start_s for w in both), max(w.end_s for w in both)
+    sound_s = sum(span.duration_s for span in clip_spans(context.speech, start_s, end_s))
+    left_s = sound_s - context.pace.expected_s(found)
+    return left_s >= LEFT_SHARE * context.pace.expected_s(lost)
 
 
 def with_room(context: WindowContext, limits: Thresholds) -> list[Change]:

@@ -159,6 +159,11 @@ class WindowContext:
         """Return whether the sound of a word has no voice and is one steady sound."""
         return self.evidence is not None and self.spoken_sound.is_noise(word, self.evidence)
 
+    def is_one_sound(self, word: Word) -> bool:
+        """Return whether a word of any length is one steady sound, with hardly any evidence."""
+        known = self.evidence
+        return known is not None and self.spoken_sound.is_one_sound(word, known)
+
     def is_unclear(self, word: Word) -> bool:
         """Return whether a word is unlikely, or detection not quite sure of its sound."""
         return word.probability < CLEAR_PROBABILITY or not self.is_detected(word)

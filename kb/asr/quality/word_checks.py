@@ -11,7 +11,7 @@ from itertools import groupby, takewhile
 
 import numpy as np
 
-from kb.asr.audio.speech_evidence import BESIDE_SHARE
+from kb.asr.audio.speech_evidence import BESIDE_SHARE, LEAST_SOUND_S
 from kb.asr.quality.pace import letters
 from kb.asr.quality.window_context import (
     CLEAR_PROBABILITY,
@@ -23,6 +23,7 @@ from kb.asr.quality.window_context import (
 )
 from kb.asr.stitching import normalize_word
 from kb.types import QualityFlag, SpeechSpan, Word
+from kb.types.words import UNSPACED
 
 TOUCHING_S = 0.05  # words this near share a border that may be in the wrong place
 EQUAL_SHARE = 0.8  # of the limit of a stretched word, for words beside equal ones
@@ -39,9 +40,12 @@ LEAST_INVENTED_S = 0.25  # the sound of a shorter word says too little against a
 LIKELY = 0.5  # a short word with a higher probability is not in doubt by its score
 UNSURE = 0.85  # not likely: of a word alone without clear detection, or of two equal ones
 MOST_ENDING = 8  # most words of an edge that are looked at
+MOST_SHORT = 2  # short words before a weak one: more of them are talk
+LONGEST_CHAIN_S = 2.0  # of words in doubt by their neighbours; too long a place is not read again
 UNLIKELY_SHARE = 0.25  # the least likely words of a window are not sure
 LEAST_SURE_S = 0.2  # a shorter one has no sound to compare with
 LEAST_LETTERS = 4  # shorter words may be spoken in 60 ms
+PIECE_SHARE = 1 / 3  # of the time that a word needs: a shorter one is a piece of its neighbour
 
 
 def stretched(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
@@ -74,7 +78,9 @@ def stretched(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
         # A border in the wrong place makes one word longer and its neighbour shorter.
         for near in (place - 1, place + 1):
             if 0 <= near < len(words) and _gap_s(word, words[near]) < TOUCHING_S:
-                value += min(0.0, excess[near])
+                # Of two unlikely ones the neighbour may be another word, with a time of its own.
+                if max(word.probability, words[near].probability) >= LIKELY:
+                    value += min(0.0, excess[near])
                 both_s = excess[place] + excess[near]
                 if min(excess[place], excess[near]) >= LEAST_EXCESS_S and both_s > pair_s:
                     pair_s, pair = both_s, near
@@ -153,7 +159,8 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     words anywhere of whose sound detection is not quite sure.
 
     Value: the seconds of words that are removed. It is 0 where words are only in doubt: their sound
-    is speech but has no voice, or is a steady one, or it is a short one with pauses on both sides;
+    is speech but has no voice, or is a steady one, or it is a short one with pauses on both sides,
+    or a short and steady one that is hardly speech (a hummed "mm" is one as well);
     or it is hardly detected, but stands alone between clear words, with a voice and movement, or
     with pauses on both sides and not likely.
     """
@@ -174,7 +181,8 @@ def ending(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
             unlikely = row[0].probability < LIKELY
             long = len(row) > 1 or end_s - start_s >= LEAST_INVENTED_S
             removed = is_invented and (long or unlikely)
-            if removed or is_doubtful or unlikely or len(stretch) == 1:
+            steady = is_invented and context.is_one_sound(row[0])
+            if removed or steady or is_doubtful or unlikely or len(stretch) == 1:
                 value = end_s - start_s if removed else 0.0
                 found.append(make_flag("ending", start_s, end_s, value, 0.0))
     return found
@@ -200,7 +208,9 @@ def _doubtful(
 ) -> list[bool]:
     """Return for each word at the edges of a stretch, or of what is spoken, whether it is weak.
 
-    The `uncertain` ones are in doubt as well.
+    A short word says too little: it is in doubt where the one behind it, seen from the edge, is
+    weak. The `uncertain` ones are in doubt as well, and unlikely ones at an edge that last too
+    short for a word, or touch one in doubt.
     """
     spoken = [n for n in range(len(stretch)) if not invented[n]]
     found = [n in uncertain for n in range(len(stretch))]
@@ -208,10 +218,52 @@ def _doubtful(
         word, other = stretch[n], stretch[near] if 0 <= near < len(stretch) else None
         alone = other is None or _gap_s(word, other) >= NEAR_S
         found[n] |= alone and word.probability < UNSURE and not context.is_detected(word)
+        length_s, needed_s = word.end_s - word.start_s, context.pace.expected_s([word])
+        piece = letters(word) >= LEAST_LETTERS and length_s <= PIECE_SHARE * needed_s
+        found[n] |= piece and word.probability < LIKELY
     for order in (spoken, spoken[::-1]):
-        for n in takewhile(lambda n: context.is_weak(stretch[n]), order[:MOST_ENDING]):
-            found[n] = True
+        short: list[int] = []
+        for n in order[:MOST_ENDING]:
+            if context.is_weak(stretch[n]):
+                for weak in (*short, n):
+                    found[weak] = True
+                short = []
+            elif len(short) < MOST_SHORT and _says_little(stretch[n]):
+                short.append(n)
+            else:
+                break
+    _join_unlikely(found, stretch, invented)
     return found
+
+
+def _join_unlikely(found: list[bool], stretch: Sequence[Word], invented: Sequence[bool]) -> None:
+    """Put unlikely words of an edge in doubt that touch one in doubt.
+
+    With the words in doubt or invented that follow one another they last `LONGEST_CHAIN_S` at most:
+    their places are joined, and a long one is not read again.
+    """
+    size = len(stretch)
+    for places in (range(1, size), range(size - 2, -1, -1)):
+        for n in places:
+            near = n - places.step
+            at_edge = n < MOST_ENDING or n >= size - MOST_ENDING
+            if found[n] or not (at_edge and found[near] and stretch[n].probability < LIKELY):
+                continue
+            if _gap_s(stretch[near], stretch[n]) < TOUCHING_S:
+                row = [n]
+                for order in (range(n + 1, size), range(n - 1, -1, -1)):
+                    row += takewhile(lambda k: found[k] or invented[k], order)
+                lasts_s = stretch[max(row)].end_s - stretch[min(row)].start_s
+                found[n] = lasts_s <= LONGEST_CHAIN_S
+
+
+def _says_little(word: Word) -> bool:
+    """Return whether a word is too short to be weak, and not quite likely.
+
+    In scripts without spaces a word is a character, and nearly all of them are so short.
+    """
+    short = word.end_s - word.start_s < LEAST_SOUND_S and not UNSPACED.search(word.text)
+    return short and word.probability < CLEAR_PROBABILITY
 
 
 def _invented(stretch: Sequence[Word], context: WindowContext) -> tuple[list[bool], list[int]]:

@@ -22,6 +22,7 @@ from itertools import combinations, pairwise
 from kb.asr.coverage import PAUSE_S, clip_spans, gaps
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.checks import on_silence, uncovered
+from kb.asr.quality.doubled_words import leaves_room
 from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
 from kb.asr.quality.missing_speech import is_silence
 from kb.asr.quality.window_context import Thresholds, WindowContext
@@ -125,7 +126,8 @@ def _place(words: Sequence[Word], flag: QualityFlag, window: Window) -> Place:
     inside = [
         index
         for index, word in enumerate(words)
-        if word.start_s < flag.end_s - FLAG_S and word.end_s > flag.start_s + FLAG_S
+        if (word.start_s < flag.end_s - FLAG_S and word.end_s > flag.start_s + FLAG_S)
+        or has_word(flag, word)  # of an instant
     ]
     if inside:
         first, end = inside[0], inside[-1] + 1
@@ -226,6 +228,8 @@ def settle(
         if len(found) > len(old):
             return found
         if removable and Counter(texts(found)) <= Counter(texts(old)):
+            if leaves_room(old, found, context, stutter_s):
+                continue
             return found  # fewer words, or the same at the times of their sound
         doubted = place.invented and texts(found) != texts(old)
         doubted |= any(place.removes(word) for word in old) or uneven(found)
