@@ -69,6 +69,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kb-dashboard-") as folder, browser.browser() as shown:
         home, log = Path(folder) / "library", Path(folder) / "log"
         fill(home, arguments.library, arguments.queue)
+        empty(shown, Path(folder))
         met = [start(shown, home, log)]
         with serving(home, log) as address:
             met += paint(shown, address)
@@ -91,6 +92,36 @@ def report_times(name: str, times_ms: list[float], target_ms: float | None = Non
     met = figure(name, median(times_ms), "ms", at_most=target_ms)
     figure(f"{name}, 95 %", p95(times_ms), "ms")
     return met
+
+
+# An empty page of Streamlit: what no dashboard can be faster than on this machine
+
+_EMPTY = """import streamlit as st
+st.markdown("Pressed." if st.button("Press") else "Empty.")
+"""
+
+
+def empty(chromium: Any, folder: Path) -> None:
+    """Measure start and click of a page with one button, for information."""
+    script = folder / "empty.py"
+    script.write_text(_EMPTY, "utf-8")
+    painted: list[float] = []
+    for _ in range(STARTS + 1):
+        began = time.perf_counter()
+        with dashboard(folder / "none", folder / "empty.log", script=str(script)) as address:
+            _open(chromium, address, "text=Empty.")
+            painted.append(time.perf_counter() - began)
+            if len(painted) > STARTS:
+                page = chromium.new_context(viewport=VIEW).new_page()
+                page.goto(address)
+                made = Clicks(page, process_at(address))
+                for _ in range(TIMES + 1):
+                    page.get_by_text("Empty.").wait_for()
+                    made.one(page.get_by_role("button", name="Press").click, "Pressed.")
+                    page.reload()
+                page.context.close()
+                figure("empty page, click", median(made.times_ms[1:]), "ms")
+    figure("empty page, start to first paint", median(painted[1:]), "s")
 
 
 # First paint
@@ -247,7 +278,7 @@ def _tabs(page: Any, server: psutil.Process) -> list[bool]:
 
 def _presets(page: Any, server: psutil.Process) -> bool:
     made = Clicks(page, server)
-    page.locator(".st-key-how summary").click()
+    page.locator(".st-key-how summary").first.click()
     for name in islice(cycle(("schnell", "stabil")), TIMES + 1):
         made.one(page.locator(f".st-key-preset-{name} button").click, f"{name.upper()} ✓")
     return made.report("a preset")

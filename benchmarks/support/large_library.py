@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kb.jobs.queue.item_states import CANCELLED, FAILED
+from kb.library.filenames import make_stem
 from kb.service import Service
 from kb.settings import Settings
 from kb.sinks.local.sink import LocalSink
@@ -39,7 +40,8 @@ def fill(home: Path, library: int, queue: int) -> None:
             f"2026-{number % 12 + 1:02}-{number % 28 + 1:02}", 600.0, "Harbour talks",
         )  # fmt: skip
         transcript = make_transcript(number)
-        stem = service.library.stem(item)
+        # The titles are unique; `Library.stem` would list the folder for every new item.
+        stem = make_stem(item, service.library.media_folder)
         service.library.write_text(stem, ".txt", render(transcript, "txt", item=item))
         service.library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
         document = json_document.to_document(transcript)
@@ -55,6 +57,7 @@ def fill(home: Path, library: int, queue: int) -> None:
                 },
                 "state": "done",
             },
+            stem=stem,
         )  # fmt: skip
         ready.append((item, passages(transcript, item, path="")))
     LocalSink(service.settings).rebuild(iter(ready))

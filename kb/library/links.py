@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urldefrag
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from urllib.parse import quote, urldefrag, urlsplit
 
 from kb.settings import get_settings
 from kb.types import MediaItem
+from kb.types.addresses import is_loopback
 from kb.types.safe_text import web_address
 
 DEEP_LINK = "deep_link"  # key of `MediaItem.extra`
+_PLACE = "tab=Library&item="  # begins the query of a link to the dashboard
+
+_base: ContextVar[str] = ContextVar("address of the dashboard", default="")
+
+
+@contextmanager
+def links_to(base: str) -> Iterator[None]:
+    """Let links to the dashboard begin with this address in the block; "": with KB_PUBLIC_URL."""
+    before = _base.set(base)
+    try:
+        yield
+    finally:
+        _base.reset(before)
 
 
 def deep_link(item: MediaItem, start_s: float) -> str:
@@ -39,5 +56,19 @@ def deep_link(item: MediaItem, start_s: float) -> str:
 
 def dashboard_link(item_id: str, second: int) -> str:
     """Return the address of an item on the dashboard's page, at a second."""
-    dashboard = f"{get_settings().public_url.rstrip('/')}/"
-    return f"{dashboard}?tab=Library&item={quote(item_id, safe='')}&t={second}"
+    return f"{_dashboard()}?{_PLACE}{quote(item_id, safe='')}&t={second}"
+
+
+def present_link(link: str) -> str:
+    """Return a stored link to a dashboard on this machine with its present address.
+
+    Passages keep the address of the day on which they were written. Any other link is not changed.
+    """
+    parts = urlsplit(link)
+    if not parts.query.startswith(_PLACE) or not is_loopback(parts.hostname):
+        return link
+    return f"{_dashboard()}?{parts.query}"
+
+
+def _dashboard() -> str:
+    return f"{(_base.get() or get_settings().public_url).rstrip('/')}/"

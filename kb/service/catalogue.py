@@ -6,30 +6,19 @@ queue and the knowledge bases know is read from the database for each list.
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from kb.errors import UsageError
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import DONE, QUEUED
-from kb.jobs.queue.outbox_states import DEFERRED, FAILED, IN_PROGRESS, SYNCED, SYNCING
-from kb.library import LibraryEntry
-from kb.library.metadata import LibraryListing
-from kb.pipeline.hold import uncertain_s
 from kb.pipeline.list_filter import FACETS as FACETS
-from kb.pipeline.list_filter import NOT_SENT, ON_ITS_WAY, SEND_FAILED, SENT, kept_facets
 from kb.pipeline.list_filter import TO_REVIEW as TO_REVIEW
 from kb.pipeline.list_filter import ListFilter as ListFilter
 from kb.service.items import Items
+from kb.service.list_facts import Counted, count_facets, counted, list_facts
+from kb.service.list_rows import ListRow as ListRow
 from kb.sinks import REMOTE
-from kb.types.safe_text import clean
-
-MOST_VALUES = 200  # of one facet, the most frequent ones
 
 Sort = Literal[
     "published", "title", "channel", "length", "words", "grade", "coverage", "errors", "doubtful",
@@ -37,58 +26,6 @@ Sort = Literal[
 ]  # fmt: skip
 SORTS: tuple[str, ...] = get_args(Sort)
 _DESCENDING = frozenset(("published", "length", "words", "errors", "doubtful", "transcribed"))
-
-
-@dataclass(frozen=True, slots=True)
-class ListRow:
-    """One item of the list, with the values of its facets."""
-
-    entry: LibraryEntry
-    facets: Mapping[str, tuple[str, ...]]
-    doubtful_s: float
-    words: str = field(repr=False, default="")
-
-    @property
-    def id(self) -> str:
-        return self.entry.item.id
-
-    @property
-    def state(self) -> str:
-        return self.facets["state"][0]
-
-    @property
-    def sent(self) -> str:
-        return self.facets["sent"][0]
-
-    @property
-    def coverage(self) -> float | None:
-        """The share of the speech that has words, 0..1; None without a transcript."""
-        known = self.entry.transcribed.get("coverage")
-        ratio = known.get("ratio") if isinstance(known, Mapping) else None
-        return float(ratio) if isinstance(ratio, int | float) else None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the item as programs get it: plain JSON values, times in seconds."""
-        item, entry = self.entry.item, self.entry
-        return {
-            "id": item.id,
-            "title": clean(item.title),
-            "channel": clean(item.channel),
-            "published": item.published,
-            "url": item.url,
-            "duration_s": entry.duration_s,
-            "words": entry.word_count,
-            "language": next(iter(self.facets["language"]), ""),
-            "grade": entry.grade,
-            "coverage": self.coverage,
-            "expected_errors": entry.expected_errors,
-            "doubtful_s": self.doubtful_s,
-            "state": self.state,
-            "sent": self.sent,
-            "review": next(iter(self.facets["review"]), ""),
-            "speakers": [clean(each) for each in self.facets["speaker"]],
-            "tags": [clean(each) for each in entry.user_tags],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +52,45 @@ class Catalogue:
     queue: JobQueue
 
     def rows(self) -> tuple[ListRow, ...]:
-        """Return all items, newest publication first."""
+        """Return all items, newest publication first.
+
+        While nothing has changed, the same rows are returned.
+        """
         listing = self.items.listing()
         states, sent = self.queue.unfinished(), self.queue.outbox.states_in(REMOTE)
-        known = _facts(self.items.library.media_folder).of(listing)
-        found = []
-        for row in known:
-            entry = row.entry
-            state = states.get(entry.item.id) or _state_of_files(entry)
-            delivery = _sent(entry, sent.get(entry.item.id))
-            if row.state != state or row.sent != delivery:
-                now = {**row.facets, "state": (state,), "sent": (delivery,)}
-                row = replace(row, facets=now)
-            found.append(row)
-        return tuple(found)
+        return list_facts(self.items.library.media_folder).with_states(listing, states, sent)
+
+    def by_id(self) -> Mapping[str, ListRow]:
+        """Return all items by id; the same mapping while nothing has changed."""
+        rows = self.rows()
+        return list_facts(self.items.library.media_folder).by_id(rows)
+
+    def counted(
+        self, rows: Mapping[str, ListRow], chosen: ListFilter, ids: Collection[str] | None = None
+    ) -> Counted:
+        """Return the ids of the items that a filter allows, and the counts of all facets.
+
+        `rows` are those of `by_id()`. `ids` limits the items, as to those of hits. All items are
+        counted once while nothing has changed.
+        """
+        facts = list_facts(self.items.library.media_folder)
+        if ids is None:
+            return facts.counted(rows, chosen)
+        found = _among(rows.values(), ids)
+        if len(found) == len(rows):
+            return facts.counted(rows, chosen)
+        return counted(found, chosen)
+
+    def allowed(
+        self, chosen: ListFilter | None, rows: Mapping[str, ListRow] | None = None
+    ) -> frozenset[str] | None:
+        """Return the ids of the items that a filter allows, None where nothing is chosen.
+
+        `rows` are those of `by_id()`, where the caller has them already.
+        """
+        if not chosen:
+            return None
+        return self.counted(self.by_id() if rows is None else rows, chosen)[0]
 
     def page(
         self,
@@ -148,8 +110,7 @@ class Catalogue:
         """
         rows = self.rows() if rows is None else tuple(rows)
         if ids is not None:
-            wanted = set(ids)
-            rows = tuple(row for row in rows if row.id in wanted)
+            rows = _among(rows, ids)
         shown, counts = count_facets(rows, chosen or ListFilter())
         ordered = sorted_rows(shown, sort, reverse=reverse)
         end = None if limit is None else offset + limit
@@ -209,52 +170,13 @@ class Catalogue:
 
     def hit_items(self, ids: Iterable[str]) -> dict[str, ListRow]:
         """Return the rows of the items of hits, by id."""
-        wanted = set(ids)
-        return {row.id: row for row in self.rows() if row.id in wanted}
+        return {row.id: row for row in _among(self.rows(), ids)}
 
 
-def count_facets(
-    rows: Sequence[ListRow], chosen: ListFilter
-) -> tuple[list[ListRow], dict[str, dict[str, int]]]:
-    """Return the rows that a filter allows, and each facet's counts under all other choices."""
-    allowed = {
-        name: frozenset(values)
-        for name in FACETS
-        if (values := getattr(chosen, name))
-    }  # fmt: skip
-    shown: list[ListRow] = []
-    almost: dict[str, list[ListRow]] = {name: [] for name in allowed}
-    for row in rows:
-        published = row.entry.item.published
-        if (chosen.after or chosen.before) and not (
-            published
-            and published >= chosen.after
-            and (not chosen.before or published < chosen.before)
-        ):
-            continue
-        failed = ""
-        for name, values in allowed.items():
-            if values.isdisjoint(row.facets[name]):
-                if failed:
-                    break
-                failed = name
-        else:
-            if failed:
-                almost[failed].append(row)
-            else:
-                shown.append(row)
-    counts: dict[str, dict[str, int]] = {}
-    for name in FACETS:
-        counter: Counter[str] = Counter()
-        for row in (*shown, *almost.get(name, ())):
-            counter.update(row.facets[name])
-        # A value that is chosen stays on the list, or it could not be given up.
-        for value in allowed.get(name, ()):
-            counter.setdefault(value, 0)
-        best = counter.most_common(MOST_VALUES)
-        kept = [pair for pair in counter.items() if pair[0] in allowed.get(name, ())]
-        counts[name] = dict([*best, *kept])
-    return shown, counts
+def _among(rows: Iterable[ListRow], ids: Iterable[str]) -> tuple[ListRow, ...]:
+    """Return the rows with these ids, in the order of the list."""
+    wanted = set(ids)
+    return tuple(row for row in rows if row.id in wanted)
 
 
 def sorted_rows(rows: Sequence[ListRow], sort: Sort, *, reverse: bool = False) -> list[ListRow]:
@@ -286,57 +208,3 @@ _KEYS: dict[str, Callable[[ListRow], Any]] = {
     "doubtful": lambda row: row.doubtful_s or None,
     "transcribed": lambda row: str(row.entry.transcribed.get("at", "")),
 }
-
-
-class _Facts:
-    """The rows of one media folder as its files have them; only changed files are read again."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._listing: LibraryListing | None = None
-        self._rows: tuple[ListRow, ...] = ()
-
-    def of(self, listing: LibraryListing) -> tuple[ListRow, ...]:
-        with self._lock:
-            if listing is not self._listing:
-                known = {id(row.entry): row for row in self._rows}
-                self._rows = tuple(
-                    known.get(id(entry)) or _row_of(entry) for entry in listing.entries
-                )
-                self._listing = listing
-            return self._rows
-
-
-@cache
-def _facts(_media_folder: Path) -> _Facts:
-    return _Facts()
-
-
-def _row_of(entry: LibraryEntry) -> ListRow:
-    from kb.sinks.local.tokenizer import tokens
-
-    item, known = entry.item, kept_facets(entry)
-    facets = {**known, "state": (_state_of_files(entry),), "sent": (_sent(entry, None),)}
-    speakers = known["speaker"]
-    text = " ".join((item.title, item.channel, *entry.user_tags, entry.user_note, *speakers))
-    words = "".join(f" {word}" for word in tokens(text))
-    return ListRow(entry, facets, uncertain_s(entry), words)
-
-
-def _state_of_files(entry: LibraryEntry) -> str:
-    """Return an item's state according to its files."""
-    if entry.state != "new":
-        return entry.state
-    return DONE if entry.transcript_path else QUEUED
-
-
-def _sent(entry: LibraryEntry, status: str | None) -> str:
-    """Return the state of an item in the remote knowledge base, from the queue or its file."""
-    if status is None:
-        record = entry.published.get(REMOTE)
-        status = str(record.get("status", "")) if isinstance(record, Mapping) else ""
-    if status in (SYNCED, SYNCING):
-        return SENT
-    if status in IN_PROGRESS or status in DEFERRED:
-        return ON_ITS_WAY
-    return SEND_FAILED if status == FAILED else NOT_SENT

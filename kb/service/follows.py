@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb.errors import UsageError
-from kb.jobs.digest import delivery
 from kb.jobs.digest.activity import DAY_S, NO_LOOKS, activity, looks_by_source
 from kb.jobs.digest.activity import Activity as Activity
 from kb.jobs.digest.digest import Digest, compose
@@ -102,6 +101,8 @@ class Follows:
 
     def send_digest(self, digest: Digest) -> list[str]:
         """Send a digest by every way of the settings; return the ways. Raises KBError."""
+        from kb.jobs.digest import delivery  # e-mail and TLS are slow to import
+
         ways = delivery.channels(self.settings)
         if not ways:
             raise UsageError(

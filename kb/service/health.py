@@ -93,7 +93,7 @@ def _settings() -> HealthCheck:
     files: list[KBError | str] = [
         KBError(
             "clause.settings_file",
-            "{path} ({count} settings)",
+            "{path} ({count:setting|settings})",
             path=file.path,
             count=len(file.values),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -16,13 +16,12 @@ from kb.jobs.queue.progress import overall
 from kb.jobs.queue.request_settings import shown_settings
 from kb.jobs.queue.retry_schedule import end_of_tries
 from kb.jobs.queue.step_states import StepRow
-from kb.jobs.queue.telemetry import read_speeds
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
 from kb.library.user_files import UserFiles
 from kb.library.versions import Version, Versions
-from kb.pipeline import captions, previews, publish_record
+from kb.pipeline import previews, publish_record
 from kb.pipeline.stored_media import StoredMedia
 from kb.service.results import ItemStatus, Publication, StepStatus
 from kb.settings import Settings
@@ -49,6 +48,7 @@ class Items:
     settings: Settings
     library: Library
     queue: JobQueue
+    _learnt: LibraryListing | None = field(default=None, init=False, repr=False)
 
     # In the queue
 
@@ -124,15 +124,21 @@ class Items:
             for status in statuses
         ]
 
-    def without_step(self, name: str) -> int:
+    def without_step(
+        self,
+        name: str,
+        states: Mapping[str, int] | None = None,
+        steps: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> int:
         """Return how many finished items never had a step whose parts are on this machine.
 
-        0 where the parts are missing. Raises LibraryError.
+        0 where the parts are missing. `states` and `steps`: the counts of the queue and of its
+        steps, if they have just been read. Raises LibraryError.
         """
         from kb.pipeline.step_parts import lacking
 
-        states = self.queue.counts()
-        asked = self.queue.steps.counts().get(name, {})
+        states = self.queue.counts() if states is None else states
+        asked = (self.queue.steps.counts() if steps is None else steps).get(name, {})
         count = sum(states.get(each, 0) for each in (DONE, HELD)) - sum(asked.values())
         return count if count > 0 and lacking(name) is None else 0
 
@@ -242,6 +248,8 @@ class Items:
 
         None if there are no captions. Raises UsageError or LibraryError.
         """
+        from kb.pipeline import captions  # loads the parsers of captions
+
         return captions.interim_transcript(self.library, self.entry(item_id))
 
     def listing(self) -> LibraryListing:
@@ -249,7 +257,11 @@ class Items:
 
         Raises LibraryError.
         """
-        return library_cache(self.library.media_folder).listing()
+        found = library_cache(self.library.media_folder).listing()
+        if found is not self._learnt:
+            self.library.learn(found)
+            self._learnt = found
+        return found
 
     def media_file(self, item_id: str) -> Path | None:
         """Return the medium of an item; one in object storage is fetched. Raises LibraryError.
@@ -327,6 +339,8 @@ class Items:
         row = self.queue.items.read(item_id)
         if row is not None and row.state == RUNNING and row.executor:
             return row.executor
+        from kb.jobs.queue.telemetry import read_speeds
+
         found = read_speeds(self.queue.database, item_ids=[item_id], limit=1)
         return found[0].executor_id if found else ""
 

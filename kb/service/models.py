@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 class Models:
     """The models that this machine can run."""
 
-    session: InferenceSession
+    find_session: Callable[[], InferenceSession]
     settings: Settings
     queue: JobQueue
+
+    @property
+    def session(self) -> InferenceSession:
+        """The session of this process, made when it is needed."""
+        return self.find_session()
 
     def list(self) -> Sequence[ModelFacts]:
         """Return the available recognizers, their requirements, and which are on disk.
@@ -121,9 +126,9 @@ class Models:
 
     def fetches(self) -> Sequence[FetchState]:
         """Return the fetches that are not complete, sorted by name."""
-        from kb.inference.downloads import fetches
+        from kb.hub.fetch_state import all_states
 
-        return fetches()
+        return all_states()
 
     def unneeded(self, states: Sequence[FetchState]) -> frozenset[str]:
         """Return the names of failed fetches that no item and no setting of this library needs.
@@ -131,6 +136,9 @@ class Models:
         An item without a model of its own needs the default of either kind of machine: to ask for
         the kind of this one loads PyTorch, which takes seconds. Raises LibraryError.
         """
+        failed = {state.name for state in states if state.state == "failed"}
+        if not failed:
+            return frozenset()
         from kb.asr.engines.model_table import KINDS
         from kb.inference.model_choice import model_name
         from kb.inference.model_fetch import targets
@@ -138,9 +146,6 @@ class Models:
         from kb.service.existing import has_library
         from kb.sinks.local.embedding_files import repository_of
 
-        failed = {state.name for state in states if state.state == "failed"}
-        if not failed:
-            return frozenset()
         needed = {repository_of(self._embedder())}
         if has_library(self.settings.home):
             for engine, model in wanted_models(self.queue.database):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kb.library.languages import language_code as language_code
 from kb.library.links import dashboard_link as dashboard_link
+from kb.library.links import links_to as links_to
 from kb.pipeline.list_filter import FACETS as FACETS
 from kb.pipeline.list_filter import REVIEW_STATES as REVIEW_STATES
 from kb.pipeline.list_filter import SENT_STATES as SENT_STATES

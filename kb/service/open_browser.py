@@ -7,11 +7,9 @@ run, and some write to the terminal.
 
 from __future__ import annotations
 
-import ssl
 import subprocess
 import sys
 import threading
-import urllib.request
 from collections.abc import Mapping
 
 from kb.settings import python_command
@@ -68,6 +66,9 @@ def open_when_ready(url: str, health: str, stopping: threading.Event) -> bool:
 
 
 def _responds(url: str) -> bool:
+    import ssl
+    import urllib.request
+
     # This is our own server: its certificate has another name, and no proxy must be used.
     context = ssl.create_default_context()
     context.check_hostname = False

@@ -42,8 +42,8 @@ def require_sure(entries: Iterable[LibraryEntry], settings: Settings, *, sure: b
     if found.needs_confirmation and not sure:
         raise UsageError(
             "publish.many_changed",
-            "{count} published items would change; sending them again costs {credits} credits at "
-            "most.",
+            "{count:published item|published items} would change; sending them again "
+            "costs {credits} credits at most.",
             hint="Nothing was changed. To do it: the same command with --yes",
             count=found.items,
             credits=f"{found.credits:.1f}",

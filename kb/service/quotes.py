@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from kb.library import LibraryEntry
+from kb.library.links import present_link
 from kb.transcript.chunks import format_timestamp
 from kb.transcript.formats.markup import markdown_text
 from kb.types import Hit, Occurrence
-from kb.types.safe_text import clean, exact_cell, web_address
+from kb.types.safe_text import clean, web_address
+from kb.types.spreadsheet_cells import exact_cell
 
 Style = Literal["plain", "markdown", "footnote"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -72,7 +74,7 @@ def quote_of(hit: Hit, entry: LibraryEntry | None, at: Occurrence | None = None)
         clean(_sentence(hit, at)),
         clean(hit.title),
         at_s,
-        web_address(link),
+        present_link(web_address(link)),
         clean(item.channel) if item else "",
         item.published if item else "",
         clean(hit.speaker) if at is None or int(at_s) == int(hit.at_s) else "",

@@ -14,6 +14,7 @@ from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
 from kb.jobs.queue.partial_files import parts_of
 from kb.library import Library, LibraryEntry, deep_link
+from kb.library.cache import library_cache
 from kb.library.user_files import UserFiles
 from kb.options import RunOptions
 from kb.pipeline import stages
@@ -28,7 +29,7 @@ from kb.settings import Settings
 from kb.storage import Target
 from kb.transcript.chunks import format_timestamp
 from kb.types import MediaItem
-from kb.types.safe_text import spreadsheet_cell
+from kb.types.spreadsheet_cells import spreadsheet_cell
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,10 @@ class Review:
     def count(self) -> int:
         """Return the number of items that wait; only changed files are read again."""
         return len(self.waiting_entries())
+
+    def count_if_quick(self) -> int | None:
+        """Return the number of items that wait, None while a large library is first read."""
+        return self.count() if library_cache(self.library.media_folder).is_quick() else None
 
     def waiting_entries(self) -> tuple[LibraryEntry, ...]:
         """Return the entries of the items that wait, in the order of `waiting`."""

@@ -17,7 +17,8 @@ from kb import storage
 from kb.storage import Judge, Standing
 from kb.storage.user_files import numbered, recorded
 from kb.transcript.foreign.text_encoding import decode
-from kb.types.safe_text import spreadsheet_cell, spreadsheet_file
+from kb.types.safe_text import spreadsheet_file
+from kb.types.spreadsheet_cells import spreadsheet_cell
 
 SHEET = "sheet.csv"
 COLUMNS = (

@@ -129,7 +129,7 @@ class SavedSearches:
     def run(self, name: str, limit: int = 20) -> SearchResult:
         """Search with a saved search and its filters. Raises KnowledgeBaseError too."""
         found = self.find(name)
-        ids = set(self.catalogue.page(found.filters).ids) if found.filters else None
+        ids = self.catalogue.allowed(found.filters)
         return self.finder.run(found.query, found.mode, limit, ids=ids)
 
     def alerts(

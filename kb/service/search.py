@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from kb.errors import KBError, LibraryError
@@ -97,6 +98,11 @@ class Search:
     subscriptions: Subscriptions
     revisions: Revisions
 
+    @cached_property
+    def _local(self) -> LocalSearch:
+        """The index, whose table stays open from one search to the next."""
+        return LocalSearch(self.settings)
+
     def run(
         self,
         query: str,
@@ -117,7 +123,7 @@ class Search:
         `ids` are the items to search; None: all.
         Raises UsageError or KnowledgeBaseError.
         """
-        sink = LocalSearch(self.settings)
+        sink = self._local
         started_at = time.perf_counter()
         leave_out = self.settings.leave_out_recurring
         if leave_out_recurring is not None:
@@ -184,11 +190,11 @@ class Search:
 
         Raises UsageError or KnowledgeBaseError.
         """
-        return LocalSearch(self.settings).index.items_with(query)
+        return self._local.index.items_with(query)
 
     def meaning_problem(self) -> KBError | None:
         """Return the error of what a search by meaning lacks, None if it can be carried out."""
-        return LocalSearch(self.settings).problem()
+        return self._local.problem()
 
     def with_speakers(self, hits: Sequence[Hit]) -> list[Hit]:
         """Return hits with who speaks at their second, and the tag of those that recur."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from kb.errors import KBError, LibraryError
@@ -69,15 +70,15 @@ class Service:
 
     def __init__(self, settings: Settings | None = None, who: str = "") -> None:
         """Make the service; `who` is the person in the log of actions, by default this account."""
-        from kb.inference.session import InferenceSession
         from kb.jobs.queue.client import JobQueue
 
         self.settings = settings or get_settings()
         self.library = Library(self.settings.home)
-        self.inference_session: InferenceSession = InferenceSession(self.settings)
         self.audit = AuditLog(self.settings.home, who or f"{current_user()} (command line)")
         self.queue: JobQueue = JobQueue(self.settings, self.library, self.audit)
         self.queue.default_model = self._default_model
+        self._session: InferenceSession | None = None
+        self._session_lock = Lock()
         self._exit_stack = ExitStack()  # closes the parts that were made on access
 
     @classmethod
@@ -115,6 +116,17 @@ class Service:
             service.queue = JobQueue(chosen, service.library, service.audit, temporary=True)
         return service
 
+    @property
+    def inference_session(self) -> InferenceSession:
+        """The model of this process; none is loaded before its first use."""
+        from kb.inference.session import InferenceSession
+
+        with self._session_lock:  # two sessions would load a model each
+            if self._session is None:
+                made = InferenceSession(self.settings)
+                self._session = self._exit_stack.enter_context(made)
+            return self._session
+
     def _default_model(self) -> str:
         """Return the model of a request that names none: that of the machines that work, or this.
 
@@ -142,7 +154,6 @@ class Service:
     def close(self) -> None:
         """Close connections to knowledge bases, free the model and close the database."""
         self._exit_stack.close()
-        self.inference_session.close()
         self.queue.close()
 
     # Media into the library
@@ -465,7 +476,7 @@ class Service:
         """The available recognizers."""
         from kb.service.models import Models
 
-        return Models(self.inference_session, self.settings, self.queue)
+        return Models(lambda: self.inference_session, self.settings, self.queue)
 
     @cached_property
     def presets(self) -> Presets:

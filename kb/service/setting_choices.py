@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from gpu.presets import find_preset, load_presets
+import gpu
 from kb.asr.engines import ENGINES
 from kb.errors import KBError, SettingsError
 from kb.settings import Settings, current_sources, origin
@@ -56,11 +56,11 @@ def _presets(settings: Settings) -> Sequence[str] | None:
     None if the file cannot be read: whatever uses it reports the error.
     """
     try:
-        presets = load_presets(settings.presets_path)
+        presets = gpu.load_presets(settings.presets_path)
     except KBError:
         return None
     try:
-        find_preset(settings.preset, presets)
+        gpu.find_preset(settings.preset, presets)
     except KBError:
         return tuple(presets)
     return (*presets, settings.preset)

@@ -85,7 +85,7 @@ def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
     if len(dropped) < len(asked):
         raise UsageError(
             "upload.gone",
-            "{count} of the {total} dropped files are no longer here.",
+            "Of {total} dropped, {count:file is|files are} no longer here.",
             hint="Drop it again.",
             count=len(asked) - len(dropped),
             total=len(asked),

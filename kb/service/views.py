@@ -58,6 +58,7 @@ from kb.library.audit import AuditLog as AuditLog
 from kb.library.audit import current_user as current_user
 from kb.library.metadata import LibraryListing as LibraryListing
 from kb.library.versions import Version as Version
+from kb.pipeline.hold import waits_for_review as waits_for_review
 from kb.pipeline.previews import may_have_still as may_have_still
 
 # Sources

@@ -13,7 +13,7 @@ from kb.ui import session, sidebar, status
 from kb.ui.i18n import text
 from kb.ui.tabs.ingest import tab as ingest
 from kb.ui.web import oidc, server
-from kb.ui.widgets import messages, run_notice
+from kb.ui.widgets import kept_focus, messages, run_notice
 
 
 def _tab_body(target: str) -> Callable[[], None]:
@@ -27,10 +27,13 @@ _BODIES = {name: _tab_body(target) for name, target in session.TABS.items()}
 
 # Figures in a row take the width of their content and wrap; a phone shows three in a row.
 # Words stay beside the button that plays them (`played-`), however long they are.
+# The button that copies a code, transparent until then, can have the focus at once: Streamlit makes
+# it visible after a delay, and a quick Tab misses it.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 2.4rem; padding-bottom: 3rem; max-width: 1400px;
   padding-left: 2.5rem; padding-right: 2.5rem; }
 [data-testid="stSidebarHeader"] { height: 2.4rem; padding-top: 0; padding-bottom: 0; }
+[data-testid="stSidebar"][data-collapsed="true"] * { visibility: hidden !important; }
 .stAppHeader { background: transparent; }
 .stAppHeader, .stAppHeader * { pointer-events: none; }
 .stAppHeader button, .stAppHeader button *, .stAppHeader a { pointer-events: auto; }
@@ -40,8 +43,9 @@ _STYLE = """<style>
 .stTabs [role="tab"]::after { margin-left: 0.4rem; padding: 0 0.4rem; border-radius: 0.7rem;
   font-size: 0.75rem; font-weight: 600; line-height: 1.15rem; font-variant-numeric: tabular-nums;
   color: light-dark(#17497a, #cfe3f7); background: light-dark(#dce9f6, #23466b); }
-.st-key-status { position: absolute; top: 0.9rem; left: 4rem; width: auto; z-index: 1;
-  background: light-dark(#ffffff, #191917); border-radius: 0.4rem; padding: 0 0.3rem; }
+.st-key-status { position: absolute; top: 0; left: 0; right: 0; width: auto; z-index: 1;
+  background: light-dark(#ffffff, #191917); padding: 0.9rem 0.3rem 0.2rem 4.3rem; }
+.stMain { scroll-padding: 3rem 0 6rem; }
 .st-key-status p { font-size: 0.875rem; white-space: nowrap; }
 .stApp .kb-sign-out { margin: 0; }
 .stApp .kb-sign-out button { font: inherit; font-size: 0.875rem; padding: 0.3rem 0.75rem;
@@ -56,11 +60,12 @@ _STYLE = """<style>
   text-decoration-color: color-mix(in srgb, currentColor 45%, transparent);
   text-underline-offset: 0.25em; }
 [data-testid="stBaseButton-tertiary"]:enabled:hover p { text-decoration-color: currentColor; }
+.stCode * { visibility: visible !important; }
 .stMarkdown h4 { font-size: 1.1rem; }
 .st-key-item-head h3 { padding: 0 0 0.8rem; }
 [class*="st-key-hit-"] .stMarkdownColoredBackground { padding: 0 0.15em;
   background: color-mix(in srgb, #f5a623 38%, transparent) !important; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-plan) { position: sticky; bottom: 0.5rem;
+[data-testid="stLayoutWrapper"]:has(> .st-key-ingest-plan) { position: sticky; bottom: 0.5rem;
   z-index: 5; background: light-dark(#ffffff, #191917); border-radius: 0.5rem; }
 [class*="st-key-figures-"] { gap: 0.6rem; }
 [class*="st-key-figures-"] [data-testid="stMetric"] { padding: 0.55rem 0.9rem; min-width: 6.5rem; }
@@ -82,6 +87,7 @@ _STYLE = """<style>
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
   .stApp .stTabs [role="tablist"] { flex-wrap: wrap; row-gap: 0; }
   .st-key-search > :first-child { min-width: 100%; }
+  .st-key-ingest-plan { max-height: 50vh; overflow-y: auto; }
   [class*="st-key-followed-"] > div:first-child { min-width: 100%; }
   [class*="st-key-figures-"] .stElementContainer { flex: 1 1 30%; }
   [class*="st-key-figures-"] [data-testid="stMetric"] { min-width: 0; padding: 0.4rem 0.7rem; }
@@ -98,6 +104,8 @@ def render() -> None:
     )
     st.html(_STYLE)
     session.redraw_requested()  # this run draws the whole page, as requested
+    if session.has_moved():
+        messages.forget_shown()
     try:
         chosen = session.service().settings
     except KBError as error:
@@ -113,10 +121,12 @@ def render() -> None:
     status.render()
     labels = [text(label) for label in session.TABS]
     tabs = st.tabs(labels, key=session.TAB, on_change=session.store_tab)
+    session.has_arrived()
     for tab, name in zip(tabs, session.TABS, strict=True):
         if tab.open:
             with tab:
                 _BODIES[name]()
+    kept_focus.render()
     run_notice.render()
 
 

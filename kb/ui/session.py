@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import streamlit as st
 
 from kb.service import Service
 from kb.service.views import LibraryListing
+from kb.types.addresses import is_loopback
 from kb.ui import access, i18n
 
 _SERVICE = "service"
 _SEEK_COUNT = "seeks"
 _REDRAW = "moved"
+_PLACE = "place"
+_GOES_TO = "goes-to"
 TAB = "tab"
 SETTINGS_PART = "part"
 LANGUAGE_SWITCH = "language-switch"  # key of the control in the sidebar
@@ -57,6 +62,25 @@ def library_listing() -> LibraryListing:
     return service().items.listing()
 
 
+# The address of the page
+
+
+def link_base() -> str:
+    """Return the beginning of links that this visitor takes along; "" for that of the settings."""
+    return base_of(st.context.url or "", service().settings.public_url)
+
+
+def base_of(url: str, public_url: str) -> str:
+    """Return the address under which a visitor reaches the page, where no address was set.
+
+    An address of this machine counts as none: it is the default, whose port can be another's.
+    """
+    parts = urlsplit(url)
+    if not parts.netloc or not is_loopback(urlsplit(public_url).hostname):
+        return ""
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
 # The open tab
 
 
@@ -75,7 +99,7 @@ def init_from_url() -> None:
     if chosen in i18n.LANGUAGES and chosen != state[i18n.STATE]:
         state[i18n.STATE] = st.query_params[i18n.STATE] = chosen
     if TAB in state:
-        label = i18n.text(open_tab())
+        label = i18n.text(state.get(_GOES_TO) or open_tab())
         if state[TAB] != label:
             state[TAB] = label
     else:
@@ -89,10 +113,20 @@ def init_from_url() -> None:
 def go_to(tab: str, part: str = "") -> None:
     """Show another tab, by the key of its label; of Settings, this part. For callbacks."""
     st.session_state[TAB] = i18n.text(tab)
+    st.session_state[_GOES_TO] = tab
     if part:
         st.session_state[SETTINGS_PART] = part
     store_tab()
     redraw()
+
+
+def has_arrived() -> None:
+    """Note that the whole page was drawn with the tab of `go_to`.
+
+    Until then that tab counts: a part of the page that is drawn again meanwhile sends the tab
+    that the browser still shows.
+    """
+    st.session_state.pop(_GOES_TO, None)
 
 
 def store_tab() -> None:
@@ -112,6 +146,17 @@ def _tab_named(label: str) -> str:
         if any(messages[tab].casefold() == folded_label for messages in i18n.MESSAGES.values()):
             return tab
     return next(iter(TABS))
+
+
+def has_moved() -> bool:
+    """Return True in the first run after the visitor went to another tab, part or item."""
+    state = st.session_state
+    tab = open_tab()
+    part = state.get(SETTINGS_PART, "") if tab == "tab_settings" else ""
+    place = (tab, part, current_item()[0])
+    before = state.get(_PLACE, place)
+    state[_PLACE] = place
+    return bool(before != place)
 
 
 # The open item

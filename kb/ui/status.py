@@ -8,7 +8,7 @@ from kb.errors import KBError
 from kb.service import Service
 from kb.service.worker_supervisor import WorkerView, worker_supervisor
 from kb.ui import session
-from kb.ui.i18n import format_number, text
+from kb.ui.i18n import Count, format_number, text
 from kb.ui.widgets import messages
 
 REFRESH_S = 3
@@ -37,7 +37,7 @@ def _live() -> None:
         counted = {
             "tab_library": service.saved_searches.unseen(),
             "tab_activity": active,
-            "tab_review": service.review.count(),
+            "tab_review": service.review.count_if_quick(),
         }
         st.html(badges(counted))
         with st.container(key="status"):
@@ -60,8 +60,8 @@ def worker_state(view: WorkerView, *, running: bool) -> str:
     return f":{_COLORS.get(view.state, 'gray')}[●] {words}"
 
 
-def badges(counts: dict[str, int]) -> str:
-    """Return a style that draws counts beside the names of tabs.
+def badges(counts: dict[str, int | None]) -> str:
+    """Return a style that draws counts beside the names of tabs; None is not known yet.
 
     The state of the tabs is the open tab's label, so a count must not be a part of the label.
     """
@@ -83,7 +83,7 @@ def _errors(service: Service, view: WorkerView) -> None:
         messages.show_error(text("worker_ends"), text("worker_ends_hint", log=log))
     for loop in service.queue.crash_loops():
         since = messages.format_datetime(loop.since)
-        finished = format_number(loop.finished)
+        finished = Count(loop.finished)
         messages.show_error(
             text("worker_crashes", count=loop.count, since=since, finished=finished),
             text("worker_crashes_hint", log=log),

@@ -44,6 +44,25 @@ def titles(rows: tuple[ListRow, ...] | list[ListRow]) -> list[str]:
     return [row.entry.item.title for row in rows]
 
 
+def test_counts_beside_hits_are_those_of_the_list(service: Service) -> None:
+    catalogue = service.catalogue
+    for chosen in (ListFilter(), ListFilter(channel=("North",)), ListFilter(grade=("C",))):
+        rows = catalogue.by_id()
+        for ids in (None, tuple(rows), tuple(rows)[:2], ("web:none",)):
+            page = catalogue.page(chosen, ids=ids)
+            for _ in range(2):  # the second time what was kept
+                assert catalogue.counted(rows, chosen, ids) == (frozenset(page.ids), page.counts)
+    rows = catalogue.by_id()
+    in_order = catalogue.counted(rows, ListFilter(), tuple(rows)[-2:])[1]["year"]
+    assert len(in_order) == 2
+    for ids in (tuple(rows)[-2:], tuple(rows)[:-3:-1]):  # hits come in any order
+        years = catalogue.counted(rows, ListFilter(), ids)[1]["year"]
+        assert list(years) == list(in_order)
+    add_item(SAMPLES[0], title="Moved", channel="South", published="2026-03-01")
+    changed = catalogue.counted(catalogue.by_id(), ListFilter())[1]["channel"]
+    assert changed == {"North": 1, "South": 2}
+
+
 @pytest.mark.parametrize(
     ("chosen", "shown"),
     [

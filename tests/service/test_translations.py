@@ -206,7 +206,7 @@ def test_the_page_shows_both_side_by_side_as_plain_text(lang: str, service: Serv
     assert not app.exception
     transcript = service.items.transcript(ITEM.id)
     request = ExportRequest(("plain",), language="fr")
-    content = exports._content(service, entry, transcript, request).decode()
+    content = exports._content(service, entry, transcript, request, "").decode()
     assert content.startswith("Welcomeig") and "Welcome to" not in content
 
 

@@ -23,7 +23,8 @@ STATES = (
     ("running", "live"),
     ("queued", ""),
 )
-MENU = {"open": "Open", "retry": "Retry", "cancel": "Cancel"}
+MENU = {"open": "Open", "retry": "Retry", "cancel": "Cancel", "first": "Start next"}
+MENUS = {"failed": ("open", "retry"), "queued": ("open", "cancel", "first")}
 
 
 def row(number: int) -> Row:
@@ -39,13 +40,15 @@ def row(number: int) -> Row:
             "length": f"{number % 60}:00",
         },
         tone=tone,  # type: ignore[arg-type]
-        menu=("open", "retry") if state == "failed" else ("open", "cancel"),
+        menu=MENUS.get(state, ("open", "cancel")),
     )
 
 
 def note(name: str, ids: list[str]) -> None:
     """Keep an action, to be shown."""
     st.session_state["last"] = f"{name} {' '.join(ids)}"
+    if name == "first":
+        st.session_state["first"] = int(ids[0].removeprefix("id-"))
 
 
 @st.fragment
@@ -59,10 +62,16 @@ def body() -> None:
         st.session_state["last"] = f"sort {column}"
         found.to_top()
 
-    numbers = range(COUNT - 1, -1, -1) if reverse else range(COUNT)
+    numbers = list(range(COUNT - 1, -1, -1) if reverse else range(COUNT))
+    first = st.session_state.get("first")
+    if first is not None:
+        numbers.remove(first)
+        numbers.insert(0, first)
     rows = [row(number) for number in numbers[found.offset : found.offset + found.limit]]
+    # As where the list has a column more while something is at work
+    columns = COLUMNS if first is None else (*COLUMNS, Column("more", "More", "4rem"))
     found.draw(
-        COLUMNS, rows, COUNT, label="Talks", menu=MENU, on_act=note, on_sort=sort,
+        columns, rows, COUNT, label="Talks", menu=MENU, on_act=note, on_sort=sort,
         sorted_by="title", descending=reverse,
     )  # fmt: skip
     st.markdown(f"last: {st.session_state.get('last', 'none')}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from kb.service.notation import VideoFilters
 from kb.ui.tabs.ingest.follow_here import filters_for
 from kb.ui.tabs.queue import acts
 from kb.ui.tabs.queue.run_cards import range_text
+from tests.support.library_pages import page, run_page
+from tests.support.page_library import queued
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,26 @@ def test_only_actions_that_change_something_are_offered(
 def test_what_stops_work_on_several_items_is_asked_about_and_can_be_undone() -> None:
     for name in ("cancel", "dismiss"):
         assert acts.ACTS[name].asks and acts.ACTS[name].undo is not None
+
+
+@pytest.mark.slow
+def test_all_items_and_those_of_a_run_are_cancelled_after_a_question_and_restored(
+    home: Path,
+) -> None:
+    service = queued()
+    app = page(tab="Activity")
+    (run,) = service.queue.list_runs()
+    for key in ("queue-cancel-all", f"run-cancel-{run.id}"):
+        app.button(key).click()
+        run_page(app)
+        assert service.queue.counts()["queued"] == 3
+        app.button(f"{key}-yes").click()
+        run_page(app)
+        assert service.queue.counts()["cancelled"] == 3
+        app.button("queue-undo-button").click()
+        run_page(app)
+        assert service.queue.counts()["queued"] == 3
+    service.close()
 
 
 def test_how_much_of_a_back_catalogue_is_taken_in() -> None:

@@ -63,7 +63,8 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         own = tab.get_by_label(text("option_metadata"), exact=True)
         enter(own, "team=research", "Enter")
 
-        # All items are queued and shown in pages
+        # All items are queued and shown in pages; a run of days is asked about
+        click(tab.locator('[class*="st-key-plan_confirm"] label'))
         click(tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} recordings"))
         tab.get_by_role("tab", name=text("tab_activity"), selected=True).wait_for()
         shown(tab, TALKS - SHORTS)
@@ -96,7 +97,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
 
 def planned(tab: Any, count: int) -> None:
     """Wait until the plan line shows `count` items, all of them new."""
-    plan = tab.locator(".st-key-plan")
+    plan = tab.locator(".st-key-ingest-plan")
     plan.get_by_text(re.compile(rf"^{count} new of {count}\b")).wait_for()
 
 

@@ -23,7 +23,7 @@ from kb.jobs.queue.telemetry import record_throughput
 from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings, get_settings
 from kb.sinks.odin.documents import PRODUCER
-from kb.transcript.caption_parser import AUTOMATIC_CAPTIONS, ENGINE
+from kb.transcript.caption_parser import AUTOMATIC_CAPTIONS
 from kb.types import (
     Chapter,
     Coverage,
@@ -32,6 +32,7 @@ from kb.types import (
     Transcript,
     WindowReport,
 )
+from kb.types.transcript import CAPTIONS
 from kb.ui.i18n import plural_text, text
 from kb.ui.widgets.asked_button import ASKED_FROM
 from tests.fakes.odin import FakeOdin
@@ -96,7 +97,7 @@ def doubted(transcript: Transcript) -> Transcript:
 
 
 def captioned(transcript: Transcript) -> Transcript:
-    return replace(transcript, engine=ENGINE, model=AUTOMATIC_CAPTIONS)
+    return replace(transcript, engine=CAPTIONS, model=AUTOMATIC_CAPTIONS)
 
 
 def filled(folder: Path, home: Path) -> tuple[str, str]:
@@ -240,6 +241,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
         if number % 5 == 0:  # Chromium asks before the eleventh download of a page
             tab.reload()
             lines.first.wait_for()
+        browser.wait_page_ready(tab)  # Streamlit drops files that it makes during a drawing
         button = tab.get_by_role("button", name=name.upper(), exact=True)
         with tab.expect_download() as download:
             click(button)

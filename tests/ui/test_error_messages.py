@@ -102,12 +102,12 @@ ERRORS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "odin": (
         lambda _: check_credentials(Settings()),
         "ODIN braucht Schlüssel und Geheimnis: API_KEY and API_SECRET sind nicht gesetzt.",
-        "im Reiter Einstellungen",
+        "auf der Karte von ODIN",
     ),
     "odin secret": (
         lambda _: check_credentials(Settings(API_KEY="k")),
         "Geheimnis: API_SECRET ist nicht gesetzt.",
-        "im Reiter Einstellungen",
+        "auf der Karte von ODIN",
     ),
     "key": (
         lambda _: read_keys(Settings(YT_API_KEYS="no key at all")),

@@ -177,6 +177,45 @@ def every_value_is_shown(each: Raised) -> None:
             assert [render(template, other) for template in templates] != shown, (name, field)
 
 
+# Next steps about the file of settings itself, or about variables that no page sets.
+ABOUT_THE_FILE = frozenset(
+    [
+        "model.cache_not_writable",
+        "model.disk_full",
+        "setting.misspelt",
+        "setting.unknown",
+        "setting.unknown_in_file",
+        "setting.untrusted",
+        "setting.untrusted_folder",
+    ]
+)
+
+
+def test_a_next_step_of_the_page_names_no_file_of_settings() -> None:
+    """The page has a field for a setting that can be changed there."""
+    check_each(raised(), no_file_of_settings_is_named, lambda each: each.code)
+
+
+def no_file_of_settings_is_named(each: Raised) -> None:
+    if each.code in ABOUT_THE_FILE:
+        assert ".env" in each.hint
+        return
+    english = errors.EN_PAGE.get(each.code, (each.template, each.hint))
+    steps = (page_steps.EN.get(each.code, english[1]), errors.DE[each.code][1])
+    assert all(".env" not in step for step in steps), steps
+
+
+def test_a_refused_value_names_the_page_of_the_setting() -> None:
+    unset = KBError("source.unset", "{name} in the environment or in .env", name="KB_HOLD_BELOW")
+    error = KBError(
+        "setting.value", "Setting {name}: {reason}.", hint="Correct {origin}; see .env.example.",
+        name="KB_HOLD_BELOW", reason="too large", origin=unset,
+    )  # fmt: skip
+    found = [error_messages.translate_error(error, each).hint for each in ("en", "de")]
+    assert found[0] == "Correct KB_HOLD_BELOW under Settings."
+    assert found[1] == "KB_HOLD_BELOW unter Einstellungen berichtigen."
+
+
 def test_a_next_step_of_the_page_names_no_command() -> None:
     """A library is indexed again by a command alone."""
     check_each(page_steps.EN, no_command_is_named)

@@ -37,6 +37,7 @@ SOURCES = {
     "gpu/throttle.py": 3,
     "kb/asr/batching/batch_size.py": 5,
     "kb/asr/batching/batcher.py": 1,
+    "kb/inference/estimate.py": 5,
     "kb/inference/memory_fit.py": 2,
     "kb/inference/process.py": 1,
 }

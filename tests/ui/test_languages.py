@@ -83,3 +83,31 @@ def test_a_check_has_a_name_in_each_language(name: str, words: str) -> None:
 )
 def test_the_language_of_a_request(accepted: str, language: str) -> None:
     assert i18n.preferred_language(accepted) == language
+
+
+# Texts about several: one has a text of its own or none, and limits.
+ABOUT_SEVERAL = {
+    "days", "queue_sure_cancel", "queue_sure_dismiss", "removed_many", "hits_export_help",
+    "channel_recurring_help", "channel_recurring_row", "recurring_place", "notes_unread",
+    "knowledge_send_sure", "gpu_budget_preset", "gpu_budget_filling", "keys_units_of",
+    "follow_quota", "follow_quota_keys", "ask_library_terms", "worker_crashes",
+}  # fmt: skip
+
+
+def test_no_text_of_the_page_counts_one_in_the_plural() -> None:
+    numbers = "count|items|documents|others|words|files|finished|repeated|gaps|in_step|batch|parts"
+    plural = re.compile(rf"\{{(?:{numbers})\}} (?!is\b|as\b)(?:more |other )?[a-z]+s\b")
+    found = {
+        key
+        for key, words in i18n.MESSAGES["en"].items()
+        if plural.search(words) and not key.endswith("_one")
+        if f"{key}_one" not in i18n.MESSAGES["en"]
+    }
+    assert found <= ABOUT_SEVERAL, found - ABOUT_SEVERAL
+
+
+def test_a_number_has_the_form_of_its_noun() -> None:
+    template = "{items:item|items} in {items}"
+    assert [template.format(items=i18n.Count(n)) for n in (1, 2, 1204)] == [
+        "1 item in 1", "2 items in 2", "1,204 items in 1,204",
+    ]  # fmt: skip

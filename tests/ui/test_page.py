@@ -619,3 +619,14 @@ def test_marked_words_stay_plain_text() -> None:
     assert messages.highlight_markdown("see **[x](y)** $now$") == (
         r"see :orange-background[\[x\]\(y\)] \$now\$"
     )
+
+
+def test_the_tab_that_a_press_opens_counts_until_it_is_drawn() -> None:
+    """A part of the page that is drawn again meanwhile sends the tab that the browser shows."""
+    app = page(tab="Library")
+    app.session_state["goes-to"], app.session_state["tab"] = "tab_activity", "Add"
+    run_page(app)
+    assert app.session_state["tab"] == "Activity"
+    assert "goes-to" not in app.session_state
+    app.session_state["tab"] = "Add"
+    assert run_page(app).session_state["tab"] == "Add"

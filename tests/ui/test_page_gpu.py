@@ -20,6 +20,7 @@ from kb.service import Service
 from kb.service.presets import Presets
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.types import Timing
+from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.tabs.gpu import tab
 from kb.ui.widgets import metric_cards
@@ -199,6 +200,10 @@ def test_mistakes_are_reported_with_line_and_field_and_change_nothing(presets: P
     assert f"line {number}" in app.error[0].value
     mistake = sentence("preset.overlap", half=30.0, value=40)
     assert f"overlap_s {mistake}" in app.error[0].value.replace("\\", "")
+    for place in ("tab_library", "tab_settings"):  # what was wrong before is not shown again
+        app.session_state[session.TAB] = text(place)
+        run_page(app)
+    assert not app.error
     app.selectbox("preset_edit").select("optimiert")
     run_page(app)
     press(app, "gpu_preset_remove")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from kb import storage
 from kb.service import Service, tasks
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import plural_text, text
+from kb.ui.widgets import messages
 from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.browser import press
 from tests.support.library_pages import HARBOUR, add_item, page, page_text, rows_of, run_page
@@ -64,6 +66,40 @@ def test_project_key_and_secret_are_set_on_one_card(
     app.button("odin-save").click().run()
     assert text("defaults_unchanged") in page_text(app)
     assert get_settings().odin_api_key.get_secret_value() == KEY
+
+
+@pytest.mark.slow
+def test_what_was_tested_and_compared_with_other_settings_is_not_shown(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = tmp_path / ".env"
+    stored.write_text(f"API_KEY={KEY}\nAPI_SECRET={SECRET}\n", encoding="utf-8")
+    monkeypatch.setenv("KB_ENV_FILE", str(stored))
+    get_settings.cache_clear()
+    add_item()
+    project, now = get_settings().odin_project_id, time.time() + 60
+    found = {"project": "Talks", "items": 1, "documents": 1, "others": 0}
+    compared = {"in_step": 1, "others": 0, "steps": [], "counts": {}}
+    for name, result in (("check", found), ("plan", compared)):
+        done = tasks.Task(name, {"project": project}, "done", now, now, now, result=result)
+        storage.write_json(home / ".tasks" / f"{name}.json", asdict(done))
+    app = page(tab="Publish")
+    assert "Connected to “Talks”" in page_text(app)
+    assert text("knowledge_nothing") in page_text(app)
+    # Another key: the test is of the earlier one.
+    field(app, "odin_api_key").set_value("another-key-of-mine")
+    app.button("odin-save").click().run()
+    os.utime(stored, (now + 60, now + 60))
+    run_page(app)
+    assert "Connected to" not in page_text(app)
+    assert text("knowledge_check_old", when=messages.format_datetime(now)) in page_text(app)
+    assert text("knowledge_nothing") in page_text(app)
+    # Another project: the comparison is of the earlier one.
+    field(app, "odin_project_id").set_value("another-project")
+    app.button("odin-save").click().run()
+    run_page(app)
+    assert get_settings().odin_project_id == "another-project"
+    assert text("knowledge_nothing") not in page_text(app)
 
 
 def field(app: AppTest, name: str) -> TextInput:

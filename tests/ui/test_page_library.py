@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ from kb.types import (
     WindowReport,
 )
 from kb.ui.i18n import MESSAGES, library, plural_text, screen_text, text
-from kb.ui.tabs.library import item
+from kb.ui.tabs.library import item, item_details
 from kb.ui.web import export_route, media_route
 from kb.ui.widgets import messages, player
 from tests.support.library_pages import (
@@ -76,7 +77,7 @@ def item_id(home: Path) -> str:
 
 def test_items_are_listed_with_their_figures(item_id: str) -> None:
     app = page(tab="Library")
-    assert text("list_words", count="89") in page_text(app)
+    assert plural_text("list_words", 89) in page_text(app)
     (row,) = listed(app)
     assert row["title"] == "The harbour in winter"
     assert row["length"] == "0:56"
@@ -157,6 +158,41 @@ def test_selected_items_are_tagged_removed_and_brought_back(item_id: str) -> Non
     run_page(app)
     assert service.items.entry(item_id).user_tags == ("Sea",)
     service.close()
+
+
+def test_a_done_item_with_doubts_is_accepted_without_a_word_about_its_release(home: Path) -> None:
+    item_id = add_item(covered_s=49.0)  # a gap of a second
+    app = page(tab="Library", item=item_id)
+    assert text("accept_help_done") in page_text(app)
+    assert text("accept_help") not in page_text(app)
+    app.button("accept").click()
+    run_page(app)
+    assert text("accepted_done") in page_text(app)
+    assert "accept" not in [button.key for button in app.button]
+    (furnace,) = HARBOUR.parent.glob("Measuring*.mp4")
+    app = page(tab="Library", item=add_item(furnace))
+    assert "accept" not in [button.key for button in app.button]
+
+
+def test_a_change_while_the_page_is_drawn_is_shown(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item_id = add_item(covered_s=49.0)
+    render, drawn = item_details.render, []
+
+    def accepted_by_another_program(*args: Any, **named: Any) -> None:
+        if not drawn:
+            other = Service()
+            other.review.accept(item_id)
+            other.close()
+        drawn.append(args)
+        render(*args, **named)
+
+    monkeypatch.setattr(item_details, "render", accepted_by_another_program)
+    app = page(tab="Library", item=item_id)
+    assert len(drawn) == 2
+    assert "accept" not in [button.key for button in app.button]
+    assert text("review_accepted") in page_text(app)
 
 
 def test_held_item_says_why_and_is_accepted(home: Path) -> None:

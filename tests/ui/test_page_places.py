@@ -64,6 +64,30 @@ def the_place_is_named(hint: str) -> None:
     assert page_places.with_places(hint, MESSAGES["en"].__getitem__) == (wanted or hint)
 
 
+SETTINGS = {
+    "Send a compressed recording, or raise KB_UPLOAD_MAX_GB.":
+        "Send a compressed recording, or raise KB_UPLOAD_MAX_GB (Settings, Advanced).",
+    "To go on without it: KB_DEVICE=cpu.": "To go on without it: KB_DEVICE=cpu (Settings, "
+        "Advanced).",
+    "After 3 hours at the latest (KB_PUBLISH_WAIT_HOURS).": "After 3 hours at the latest "
+        "(KB_PUBLISH_WAIT_HOURS, Settings, Advanced).",
+    # Named already; of the whole program; a secret, which has a part of its own; a command.
+    "KB_DEVICE=cpu under Settings, Advanced.": None,
+    "Set KB_HOME to another folder.": None,
+    "Check KB_LLM_KEY.": None,
+    "Start it so: KB_EXECUTOR_ID=second kb worker": None,
+}  # fmt: skip
+
+
+def test_the_page_names_the_place_of_a_setting() -> None:
+    check_each(SETTINGS, the_place_of_the_setting_is_named, str)
+
+
+def the_place_of_the_setting_is_named(hint: str) -> None:
+    error = KBError("test.nothing", "A sentence.", hint=hint)
+    assert error_messages.translate_error(error).hint == (SETTINGS[hint] or hint)
+
+
 def test_an_error_of_a_model_names_the_button_that_its_row_has() -> None:
     go_on = "Go on with: kb models pull org/name"
     for code in ("model.fetch_stopped", "model.fetch_paused"):

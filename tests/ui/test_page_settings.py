@@ -314,7 +314,9 @@ def test_a_subscription_gets_every_filter_of_its_form_and_keeps_what_is_not_give
     press(app, "follow_add")
     service = Service()
     (followed,) = service.subscriptions.list()
-    assert followed.filters == FILTERS and "--without-captions" in page_text(app)
+    assert followed.filters == FILTERS
+    terms = f"{text('filter_captions')}: {text('filter_captions_without')}"
+    assert terms in page_text(app) and "--" not in terms_of(app)
     # The next source does not get them, and this one keeps them when it is followed again.
     for name in ("@others", f"https://www.youtube.com/playlist?list={PLAYLIST}", "@talks"):
         app.text_input("follow_new").set_value(name)
@@ -322,6 +324,12 @@ def test_a_subscription_gets_every_filter_of_its_form_and_keeps_what_is_not_give
     found = [each.filters for each in service.subscriptions.list()]
     assert found == [FILTERS, VideoFilters(), VideoFilters()]
     service.close()
+
+
+def terms_of(app: AppTest) -> str:
+    """Return the line of a card about filters and options."""
+    (found,) = [each.value for each in app.caption if text("filter_captions") in each.value]
+    return str(found)
 
 
 def test_the_filters_of_a_subscription_are_shown_and_changed(home: Path) -> None:

@@ -22,6 +22,7 @@ from kb.service import Service
 from kb.settings import get_settings
 from kb.sources.listing.scan import disk_shortage, media_bytes
 from kb.ui.i18n import text
+from kb.ui.tabs.ingest import tab
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.items import item
 from tests.support.keys import fake_key
@@ -96,6 +97,16 @@ def test_a_run_of_days_is_asked_about(talks: AppTest) -> None:
     name(talks, "@talks")
     until(talks, "60 new of 60")
     assert re.search(r"2\.\d days", confirm(talks))
+
+
+def test_a_run_of_days_of_audio_is_asked_about_where_the_speed_is_unknown(
+    talks: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_bytes(monkeypatch, 10**12)
+    monkeypatch.setattr(tab, "LONG_RUN_S", 35_000.0)  # the talks have 36,000 s
+    name(talks, "@talks")
+    until(talks, "60 new of 60")
+    assert confirm(talks) == text("plan_confirm_unknown", length="10 h")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another disk: /proc")

@@ -8,8 +8,15 @@ import pytest
 
 from kb.service import Service
 from kb.settings import get_settings
-from kb.ui.i18n import text
-from tests.support.library_pages import HARBOUR, add_item, page, page_text, run_page
+from kb.ui.i18n import plural_text, text
+from tests.support.library_pages import (
+    HARBOUR,
+    add_item,
+    page,
+    page_text,
+    rows_of,
+    run_page,
+)
 from tests.support.page_library import home as home  # a fixture
 from tests.support.page_library import name
 from tests.ui.test_plan import until
@@ -19,6 +26,9 @@ def test_what_is_transcribed_again_is_not_counted_as_new(home: Path) -> None:
     add_item()
     app = name(page(tab="Add"), str(HARBOUR))
     until(app, "0 new of 1")
+    more = text("found_help_more", option=text("option_again"))
+    assert f"{text('found_help_known')} {more}" in page_text(app)
+    assert text("found_help") not in page_text(app)
     app.checkbox("run_again").check()
     run_page(app)
     assert "1 transcribed again of 1" in page_text(app)
@@ -59,3 +69,26 @@ def test_a_source_that_failed_is_looked_at_again(home: Path, tmp_path: Path) -> 
     run_page(app)
     until(app, "1 new of 1")
     assert "look-again" not in [button.key for button in app.button]
+
+
+def test_selected_rows_that_are_not_new_are_left_out(home: Path) -> None:
+    add_item()
+    app = name(page(tab="Add"), str(HARBOUR.parent))
+    until(app, "2 new of 3")
+    rows = rows_of(app)
+    known = next(row["id"] for row in rows if row["title"] == HARBOUR.stem)
+    new = next(row["id"] for row in rows if row["id"] != known)
+
+    def select(*ids: str) -> str:
+        app.session_state["rows_found"]["selected"] = dict.fromkeys(ids, True)
+        return page_text(run_page(app))
+
+    assert "0 new of 3" in (words := select(known))
+    assert text("found_help_known") in words
+    assert app.button("start").disabled
+    words = select(known, new)
+    assert "1 new of 3" in words
+    assert plural_text("found_picked_known", 1) in words
+    app.checkbox("run_again").check()
+    run_page(app)
+    assert "1 new, 1 transcribed again of 3" in page_text(app)

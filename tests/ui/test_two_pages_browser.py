@@ -19,17 +19,23 @@ from kb.settings import Settings
 from kb.types import MediaItem
 from kb.ui import sidebar, status
 from kb.ui.i18n import text
+from kb.ui.tabs.knowledge import tab as publish_tab
+from kb.ui.tabs.library import item
+from kb.ui.tabs.library import tab as library_tab
 from kb.ui.tabs.queue import tab as queue_tab
+from kb.ui.tabs.review import tab as review_tab
 from tests.support import browser
 from tests.support.app_server import dashboard
 from tests.support.browser import press
 from tests.support.commands import run_command
+from tests.support.library_pages import add_item, doubtful
+from tests.support.page_library import home
 from tests.support.postgres import database_url, server
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(600)]
 
-__all__ = ["database_url", "server"]
+__all__ = ["database_url", "home", "server"]
 
 AGREE_S = 5.0  # the longest time after which a page looks again
 
@@ -69,8 +75,38 @@ def agree(pages: list[Page], seen: Callable[[Page], bool], what: str) -> None:
 
 
 def test_pages_look_again_in_time() -> None:
-    every_s = (queue_tab.BUSY_EVERY_S, queue_tab.IDLE_EVERY_S, sidebar.REFRESH_S, status.REFRESH_S)
+    every_s = (
+        queue_tab.BUSY_EVERY_S, queue_tab.IDLE_EVERY_S, sidebar.REFRESH_S, status.REFRESH_S,
+        library_tab.REFRESH_S, item.REFRESH_S, review_tab.REFRESH_S, publish_tab.IDLE_REFRESH_S,
+    )  # fmt: skip
     assert max(every_s) <= AGREE_S
+
+
+def test_open_pages_show_what_another_program_adds(home: Path, tmp_path: Path) -> None:
+    browser.require_browser()
+    server = dashboard(home, tmp_path / "log", KB_APP_WORKER="false")
+    with server as address, browser.browser() as chromium:
+        tabs = {}
+        for name, words in (("Library", text("library_empty")), ("Review", text("review_empty")),
+                            ("Publish", text("knowledge_none"))):  # fmt: skip
+            tab = tabs[name] = chromium.new_page(viewport={"width": 1440, "height": 1000})
+            tab.set_default_timeout(browser.STEP_MS)
+            tab.goto(f"{address}/?tab={name}")
+            tab.get_by_text(words).first.wait_for()
+        item_id = add_item(change=doubtful((4.0, 7.0)))
+        for tab in tabs.values():
+            tab.get_by_role("grid").get_by_text("The harbour in winter").first.wait_for()
+        # An open item, and the list and the inbox beside it
+        open_one = chromium.new_page()
+        open_one.set_default_timeout(browser.STEP_MS)
+        open_one.goto(f"{address}/?tab=Library&item={item_id}")
+        open_one.locator(".st-key-review").wait_for()
+        service = Service()
+        service.review.accept(item_id)
+        service.close()
+        open_one.locator(".st-key-review").wait_for(state="detached")
+        tabs["Review"].get_by_text(text("review_empty")).wait_for()
+        tabs["Library"].get_by_role("grid").get_by_text(text("review_accepted")).wait_for()
 
 
 @pytest.mark.usefixtures("lasting_signs")  # for the commands in this process

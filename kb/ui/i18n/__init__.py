@@ -123,6 +123,15 @@ def plural_text(key: str, count: int, **values: object) -> str:
     return text(f"{key}_one" if count == 1 else key, count=format_number(count), **values)
 
 
+class Count(int):
+    """A number for a sentence; its spec may have the forms of its noun: `{items:item|items}`."""
+
+    def __format__(self, spec: str) -> str:
+        one, mark, several = spec.partition("|")
+        shown = format_number(int(self))
+        return f"{shown} {one if self == 1 else several}" if mark else shown
+
+
 def format_number(value: float, digits: int = 0) -> str:
     """A number as the page's language writes it: 1,234.5 or 1.234,5."""
     return with_marks(f"{value:,.{digits}f}", language())

@@ -10,11 +10,15 @@ in its stored English.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple, Protocol
+
+from pydantic import SecretStr
 
 from kb.errors import KBError, NestedText, Number, StoredProblem, render, restored
 from kb.export_options import LAYOUT_OPTIONS
 from kb.options import OPTIONS
+from kb.settings import Settings
 from kb.ui.i18n import (
     MESSAGES,
     errors,
@@ -180,7 +184,33 @@ def _with_labels(message: str, hint: str, code: str) -> Translation:
     step = page_places.with_places(hint, text, code)
     if code.startswith(("check.", "clause.")):
         message = page_places.with_places(message, text, code)
-    return Translation(_OPTION.sub(_field, message), _OPTION.sub(_field, step))
+    return Translation(_OPTION.sub(_field, message), _with_settings(_OPTION.sub(_field, step)))
+
+
+# A setting in a next step, with or without a value; not before a command that is to be typed.
+_SETTING = re.compile(r"\b(?P<name>(?:KB|ODIN|YT)_[A-Z0-9_]+)(?:=[\w./-]*\w)?(?![\w=]| kb\b)")
+_NOT_HERE = frozenset({"KB_HOME", "KB_DATABASE_URL", "KB_EXECUTOR_ID"})  # of the whole program
+
+
+@cache
+def _settings_of_the_page() -> frozenset[str]:
+    """Return the names of the settings that have a field under Settings, Advanced."""
+    fields = Settings.model_fields.values()
+    open_ones = (f for f in fields if not isinstance(f.get_default(call_default_factory=True),
+                                                     SecretStr))  # fmt: skip
+    return frozenset(str(field.alias) for field in open_ones) - _NOT_HERE
+
+
+def _with_settings(step: str) -> str:
+    """Name the place of the first setting in a next step that names no place of Settings."""
+    if any(sentences["tab_settings"] in step for sentences in MESSAGES.values()):
+        return step
+    for found in _SETTING.finditer(step):
+        if found["name"] in _settings_of_the_page():
+            before, after, place = step[: found.end()], step[found.end() :], text("place_config")
+            within = after.startswith(")")  # the setting is in brackets already
+            return f"{before}, {place}{after}" if within else f"{before} ({place}){after}"
+    return step
 
 
 def _field(found: re.Match[str]) -> str:

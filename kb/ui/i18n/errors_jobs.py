@@ -71,8 +71,9 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "voices.off": (
         "Stimmprofile sind aus.",
-        "Einschalten: KB_VOICE_PROFILES=true in .env, dann kb enrich --all --steps speakers. "
-        "Stimmen sind biometrische Daten: die fragen, die sprechen.",
+        "„Namen von Sprechern nach ihrer Stimme vorschlagen“ unter Einstellungen, Allgemein "
+        "einschalten, dann „Schritte ausführen“ auf einer Seite der Bibliothek. Stimmen sind "
+        "biometrische Daten: die fragen, die sprechen.",
     ),
     "voices.unconfirmed": (
         "Die Stimme von {name!r} ist noch nicht bestätigt.",

@@ -3,8 +3,8 @@
 DE: dict[str, tuple[str, str]] = {
     "llm.no_address": (
         "Kein Sprachmodell ist eingestellt.",
-        "KB_LLM_URL und KB_LLM_MODEL setzen, siehe .env.example. Dorthin werden Transkripte "
-        "gesendet.",
+        "KB_LLM_URL und KB_LLM_MODEL unter Einstellungen, Erweitert setzen. Dorthin werden "
+        "Transkripte gesendet.",
     ),
     "llm.no_package": (
         "Das Paket {package} ist nicht installiert.",

@@ -133,7 +133,7 @@ DE: dict[str, tuple[str, str]] = {
         "Aus einem anderen Ordner starten; oder den Ordner selbst nennen: {explicit}.",
     ),
     "model.weights_missing": (
-        "Modell {name}: den Gewichten fehlen {count} Tensoren, darunter {tensor}.",
+        "Modell {name}: den Gewichten fehlen {count:Tensor|Tensoren}, etwa {tensor}.",
         _DAMAGED,
     ),
     "model.offline": (

@@ -9,8 +9,7 @@ _CREDENTIALS = (
     "Veröffentlichen noch einmal senden."
 )
 _SET_CREDENTIALS = (
-    "API_KEY, API_SECRET und ODIN_PROJECT_ID in .env, in der Umgebung oder im Reiter "
-    "Einstellungen setzen."
+    "Projekt, Schlüssel und Geheimnis auf der Karte von ODIN setzen: Reiter Veröffentlichen."
 )
 _NETWORK = "Das Netz und ODIN_BASE_URL prüfen, dann noch einmal: es geht mit dem weiter, was fehlt."
 _SPLIT = "Die Datei teilen."

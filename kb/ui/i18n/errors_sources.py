@@ -10,8 +10,8 @@ DE: dict[str, tuple[str, str]] = {
     "scan.disk_too_small": (
         "Die Platte ist zu klein: {needed_gb:.1f} GB werden gebraucht, {missing_gb:.1f} GB mehr "
         "als die {free_gb:.1f} GB, die frei sind.",
-        "Weniger Medien nehmen (die neuesten N), nur den Ton behalten (mp3), Platz schaffen, oder "
-        "KB_HOME auf einen Ordner einer anderen Platte setzen.",
+        "Weniger nehmen („Höchstens“ unter Filter), MP3 behalten („Behalten“ unter Ändern), oder "
+        "Platz schaffen. Eine andere Platte braucht eine Bibliothek dort (KB_HOME).",
     ),
     "note.details_later": (
         "Ohne Schlüssel der YouTube Data API kommen die Angaben mit dem Download.",
@@ -372,6 +372,12 @@ DE: dict[str, tuple[str, str]] = {
 
 # English of the page where it must differ from the command line's.
 EN_PAGE: dict[str, tuple[str, str]] = {
+    "scan.disk_too_small": (
+        "The disk is too small: {needed_gb:.1f} GB are needed, {missing_gb:.1f} GB more than the "
+        "{free_gb:.1f} GB that are free.",
+        "Take fewer (“At most” under Filters), keep MP3 (“Keep” under Change), or free some space. "
+        "Another disk needs a library there (KB_HOME).",
+    ),
     "youtube.channel_deleted": (
         "The YouTube channel {channel} ({id}) does not exist any more: it was deleted or closed.",
         "Its media stay in the library. If {channel} leads to another channel now, that one can be "

@@ -26,8 +26,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "speech.no_address": (
         "Es ist kein Dienst mit Stimmen eingerichtet.",
-        "KB_SPEECH_URL und KB_SPEECH_MODEL setzen, siehe .env.example. Texte werden dorthin "
-        "gesendet.",
+        "KB_SPEECH_URL und KB_SPEECH_MODEL unter Einstellungen, Erweitert setzen. Texte werden "
+        "dorthin gesendet.",
     ),
     "speech.key_form": (
         "Der Schlüssel des Dienstes mit Stimmen enthält Zeichen, die kein Schlüssel hat "
@@ -84,7 +84,7 @@ DE: dict[str, tuple[str, str]] = {
         "Eine Stimme in der Sprache des Textes nehmen: kb speak --voices",
     ),
     "note.speech_letters": (
-        "{count} Buchstaben des Textes ({scripts}) liest die Stimme {voice} nicht.",
+        "Die Stimme {voice} liest {count:Buchstaben|Buchstaben} des Textes nicht ({scripts}).",
         "Diese Stellen anhören, oder eine andere Stimme nehmen: kb speak --voices",
     ),
     "speech.empty": (

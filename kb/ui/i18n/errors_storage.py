@@ -219,11 +219,11 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "setting.value": (
         "Einstellung {name}: {reason}.",
-        "{origin} berichtigen; siehe .env.example.",
+        "{origin} berichtigen.",
     ),
     "source.environment": ("{name} in der Umgebung", ""),
     "source.file": ("{name} in {path}, Zeile {line}", ""),
-    "source.unset": ("{name} in der Umgebung oder in .env", ""),
+    "source.unset": ("{name} unter Einstellungen", ""),
     "setting.env_file": (
         "KB_ENV_FILE nennt {path}; die Datei lässt sich nicht lesen: {reason}.",
         "KB_ENV_FILE in der Umgebung berichtigen.",
@@ -427,4 +427,4 @@ DE: dict[str, tuple[str, str]] = {
 }
 
 # English of the page where it must differ from the command line's.
-EN_PAGE: dict[str, tuple[str, str]] = {}
+EN_PAGE: dict[str, tuple[str, str]] = {"source.unset": ("{name} under Settings", "")}

@@ -41,8 +41,9 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "translation.no_model": (
         "Kein Modell ist für Übersetzungen auf diesem Rechner genannt.",
-        "KB_TRANSLATE_MODEL auf den Ordner oder Hub-Namen eines Modells opus-mt oder NLLB in "
-        "CTranslate2s Format setzen; die Lizenzen nennt .env.example.",
+        "KB_TRANSLATE_MODEL unter Einstellungen, Erweitert auf den Ordner oder Hub-Namen eines "
+        "Modells opus-mt oder NLLB in CTranslate2s Format setzen; auf die Lizenz des Modells "
+        "achten.",
     ),
     "translation.no_package": (
         "Das Paket {package} ist nicht installiert.",

@@ -97,7 +97,7 @@ DE: dict[str, tuple[str, str]] = {
         "kb enrich {item_id} --steps highlights",
     ),
     "note.reel_left_out": (
-        "{number} Abschnitte fehlen: die Zusammenstellung hat ihre Länge ohne sie.",
+        "{number:Abschnitt fehlt|Abschnitte fehlen}: die volle Länge ist erreicht.",
         "Eine längere: --length SECONDS",
     ),
     "video.no_transcript": (

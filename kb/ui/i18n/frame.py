@@ -32,7 +32,7 @@ EN: dict[str, str] = {
     "again.",
     "worker_hung": "not responding; start it again",
     "worker_crashes": "The worker ended {count} times since {since} without signing off; "
-    "{finished} items were finished in this time.",
+    "{finished:item was|items were} finished in this time.",
     "worker_crashes_hint": "Something kills it, or it crashes: see {log}",
     "worker_ends": "The worker ends as soon as it is started.",
     "worker_ends_hint": "See Settings, Log ({log}).",
@@ -105,7 +105,7 @@ DE: dict[str, str] = {
     "wieder startet.",
     "worker_hung": "antwortet nicht; neu starten",
     "worker_crashes": "Der Arbeiter endete seit {since} {count} Mal, ohne sich abzumelden; "
-    "{finished} Einträge wurden in dieser Zeit fertig.",
+    "{finished:Eintrag wurde|Einträge wurden} in dieser Zeit fertig.",
     "worker_crashes_hint": "Etwas beendet ihn, oder er stürzt ab: siehe {log}",
     "worker_ends": "Der Arbeiter endet, sobald er gestartet wird.",
     "worker_ends_hint": "Siehe Einstellungen, Protokoll ({log}).",

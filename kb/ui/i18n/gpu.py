@@ -21,7 +21,7 @@ EN: dict[str, str] = {
     "gpu_power": "Power",
     "gpu_power_help": "Limit: {limit} W.",
     "gpu_cpu": "Processor",
-    "gpu_cores": "All {cores} cores together.",
+    "gpu_cores": "Of {cores:core|cores}.",
     "gpu_ram": "Main memory",
     "gpu_ram_help": "Of {total} GB.",
     "gpu_spark_alt": "{what}: now {now}; in the time shown from {low} to {high} {unit}",
@@ -43,13 +43,13 @@ EN: dict[str, str] = {
     "gpu_budget_filling": "About {count} windows (`batch_size`) would fill it.",
     "gpu_batch_last": "In the last batch",
     "gpu_batch_waiting": "Windows waiting",
-    "gpu_batch_waiting_help": "Of {items} items under way.",
+    "gpu_batch_waiting_help": "Of {items:item|items} under way.",
     "gpu_batch_halved": "Out-of-memory retries",
-    "gpu_batch_halved_help": "So often the batch was halved; {repeated} batches went through after "
-    "a clean-up.",
+    "gpu_batch_halved_help": "So often the batch was halved; {repeated:batch|batches} went "
+    "through after a clean-up.",
     "gpu_batch_speed": "Recognizer, last hour",
-    "gpu_batch_speed_help": "× real time, for the recognizer alone: {items} items, {length} of "
-    "sound.",
+    "gpu_batch_speed_help": "× real time, for the recognizer alone: {items:item|items}, {length} "
+    "of sound.",
     "gpu_bound": "Speed is limited by",
     "bound_idle": "nothing: the queue is idle.",
     "bound_no_worker": "no worker runs on this machine.",
@@ -60,7 +60,7 @@ EN: dict[str, str] = {
     "bound_throttle": "a pause on purpose: {reason}.",
     # Speed of items
     "gpu_speeds": "Speed, item by item",
-    "gpu_speeds_alt": "Speed of the recognizer for the last {count} items, newest first, in "
+    "gpu_speeds_alt": "Speed of the recognizer for the last {count:item|items}, newest first, in "
     "× real time",
     "gpu_speeds_help": "× real time: seconds of sound in a second. *Recognizer*: it alone. *From "
     "start to end*: with the download, decoding and the detection of speech.",
@@ -80,9 +80,12 @@ EN: dict[str, str] = {
     "gpu_calibrate": "Measure this machine",
     "gpu_calibrate_start": "Measure now",
     "gpu_calibrate_help": "About a minute: decoding, speech detection and the recognizer at "
-    "several batches. Plans, preset cards and the first batch are taken from it.",
-    "gpu_calibrated": "Measured {when} with {model}: the recognizer alone is fastest with {batch} "
-    "windows at once, {rtfx}× real time.",
+    "several batches. Plans and preset cards are taken from it, and within seconds the batch of a "
+    "running worker.",
+    "gpu_calibrate_busy": "Recordings are being read: pause the queue before measuring, or the "
+    "speeds come out too low.",
+    "gpu_calibrated": "Measured {when} with {model}: the recognizer alone is fastest with "
+    "{batch:window at a time|windows at once}, {rtfx}× real time.",
     "gpu_calibrated_alt": "Speed of the recognizer by windows at once, in × real time",
     "gpu_calibrated_never": "Not measured yet.",
     "gpu_windows": "Windows at once",
@@ -141,7 +144,7 @@ DE: dict[str, str] = {
     "gpu_power": "Leistung",
     "gpu_power_help": "Grenze: {limit} W.",
     "gpu_cpu": "Prozessor",
-    "gpu_cores": "Alle {cores} Kerne zusammen.",
+    "gpu_cores": "Von {cores:Kern|Kernen}.",
     "gpu_ram": "Hauptspeicher",
     "gpu_ram_help": "Von {total} GB.",
     "gpu_spark_alt": "{what}: jetzt {now}; in der gezeigten Zeit von {low} bis {high} {unit}",
@@ -164,12 +167,13 @@ DE: dict[str, str] = {
     "gpu_budget_filling": "Etwa {count} Fenster (`batch_size`) würden es füllen.",
     "gpu_batch_last": "Im letzten Batch",
     "gpu_batch_waiting": "Wartende Fenster",
-    "gpu_batch_waiting_help": "Von {items} laufenden Einträgen.",
+    "gpu_batch_waiting_help": "Von {items:laufenden Eintrag|laufenden Einträgen}.",
     "gpu_batch_halved": "Wiederholt, weil der Speicher voll war",
-    "gpu_batch_halved_help": "So oft wurde der Batch halbiert; {repeated} Batches gingen nach "
-    "einem Aufräumen durch.",
+    "gpu_batch_halved_help": "So oft wurde der Batch halbiert; "
+    "{repeated:Batch ging|Batches gingen} nach einem Aufräumen durch.",
     "gpu_batch_speed": "Erkenner, letzte Stunde",
-    "gpu_batch_speed_help": "× Echtzeit, für den Erkenner allein: {items} Einträge, {length} Ton.",
+    "gpu_batch_speed_help": "× Echtzeit, für den Erkenner allein: {items:Eintrag|Einträge}, "
+    "{length} Ton.",
     "gpu_bound": "Was hindert, schneller zu sein",
     "bound_idle": "Nichts: kein Eintrag wird gelesen.",
     "bound_no_worker": "Auf diesem Rechner läuft kein Arbeiter.",
@@ -179,8 +183,8 @@ DE: dict[str, str] = {
     "können helfen.",
     "bound_throttle": "Es ruht mit Absicht: {reason}.",
     "gpu_speeds": "Tempo, Eintrag für Eintrag",
-    "gpu_speeds_alt": "Tempo des Erkenners für die letzten {count} Einträge, neueste zuerst, in "
-    "× Echtzeit",
+    "gpu_speeds_alt": "Tempo des Erkenners für die letzten {count:Einträge|Einträge}, "
+    "neueste zuerst, in × Echtzeit",
     "gpu_speeds_help": "× Echtzeit: Sekunden Ton in einer Sekunde. *Erkenner*: er allein. *Von "
     "Anfang bis Ende*: mit Holen, Dekodieren und dem Finden der Sprache.",
     "gpu_speeds_table_alt": "Einträge mit ihrem Tempo, neueste zuerst",
@@ -198,9 +202,12 @@ DE: dict[str, str] = {
     "gpu_calibrate": "Diesen Rechner messen",
     "gpu_calibrate_start": "Jetzt messen",
     "gpu_calibrate_help": "Etwa eine Minute: dekodieren, Sprache finden und der Erkenner mit "
-    "mehreren Batches. Pläne, Preset-Karten und der erste Batch stammen daraus.",
-    "gpu_calibrated": "Gemessen {when} mit {model}: der Erkenner allein ist mit {batch} Fenstern "
-    "zugleich am schnellsten, {rtfx}× Echtzeit.",
+    "mehreren Batches. Pläne und Preset-Karten stammen daraus, nach Sekunden auch der Batch eines "
+    "laufenden Arbeiters.",
+    "gpu_calibrate_busy": "Es werden Aufnahmen gelesen: vor dem Messen die Warteschlange anhalten, "
+    "sonst wird das Tempo zu niedrig.",
+    "gpu_calibrated": "Gemessen {when} mit {model}: der Erkenner allein ist mit "
+    "{batch:Fenster|Fenstern zugleich} am schnellsten, {rtfx}× Echtzeit.",
     "gpu_calibrated_alt": "Tempo des Erkenners nach Fenstern zugleich, in × Echtzeit",
     "gpu_calibrated_never": "Noch nicht gemessen.",
     "gpu_windows": "Fenster zugleich",

@@ -73,6 +73,11 @@ EN: dict[str, str] = {
     "found_help": "All new recordings will be ingested. Select rows to ingest only those.",
     "found_help_again": "All will be ingested, those in the library once more. Select rows to "
     "ingest only those.",
+    "found_help_known": "Nothing of this is new.",
+    "found_help_more": "To transcribe once more what is in the library, open “Change” and tick "
+    "“{option}”.",
+    "found_picked_known": "{count} of the selected are not new and are left out.",
+    "found_picked_known_one": "1 of the selected is not new and is left out.",
     "found_picked": "{count} selected: only these are ingested.",
     "found_picked_one": "1 selected: only this one is ingested.",
     "found_state_new": "★ new",
@@ -101,7 +106,7 @@ EN: dict[str, str] = {
     "speed_unknown": "Speed here: unknown until calibrated",
     "speed_unknown_help": "Measure the speed under Settings, This machine, or add a first file.",
     "speed_known": "about {speed}× real time here",
-    "speed_help": "Expected for whole items, without downloads. Taken from: {basis}.",
+    "speed_help": "Expected for whole items, without downloads. Basis: {basis}.",
     "speed_batch": "Batch {batch} at once: {reason}.",
     "speed_end": "done by {time}",
     "preset_adjust": "Adjust the preset for this run",
@@ -203,6 +208,7 @@ EN: dict[str, str] = {
     "plan_disk": "{size} of {free} free",
     "plan_confirm_disk": "Start anyway, and free space in time: items wait while the disk is full.",
     "plan_confirm_long": "Start a run of {time}.",
+    "plan_confirm_unknown": "Start a run of {length} of audio, whose time is not known here.",
     "plan_listings": "{count} more are listed by a worker",
     "plan_listings_one": "one more is listed by a worker",
     "plan_corrections": "{items} of these items have {count} corrections by hand: they are kept "
@@ -308,6 +314,11 @@ DE: dict[str, str] = {
     "found_column_link": "Link",
     "found_link": "öffnen",
     "found_alt": "Gefundene Medien und ihr Zustand in dieser Bibliothek",
+    "found_help_known": "Nichts davon ist neu.",
+    "found_help_more": "Um noch einmal zu transkribieren, was in der Bibliothek ist, „Ändern“ "
+    "öffnen und „{option}“ ankreuzen.",
+    "found_picked_known": "{count} der gewählten sind nicht neu und bleiben weg.",
+    "found_picked_known_one": "1 der gewählten ist nicht neu und bleibt weg.",
     "found_help": "Alles Neue wird transkribiert. Zeilen ankreuzen, um nur diese zu nehmen.",
     "found_help_again": "Alles wird transkribiert, auch was schon in der Bibliothek ist. Zeilen "
     "ankreuzen, um nur diese zu nehmen.",
@@ -445,6 +456,8 @@ DE: dict[str, str] = {
     "plan_confirm_disk": "Trotzdem starten und rechtzeitig Platz schaffen: Einträge warten, "
     "solange die Platte voll ist.",
     "plan_confirm_long": "Einen Lauf von {time} starten.",
+    "plan_confirm_unknown": "Einen Lauf mit {length} Ton starten, dessen Dauer hier nicht bekannt "
+    "ist.",
     "plan_listings": "{count} weitere listet ein Arbeiter auf",
     "plan_listings_one": "eine weitere Angabe listet ein Arbeiter auf",
     "plan_corrections": "{items} dieser Einträge haben {count} Korrekturen von Hand: Sie bleiben, "

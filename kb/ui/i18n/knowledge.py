@@ -5,6 +5,9 @@ EN: dict[str, str] = {
     "knowledge_project": "ODIN project",
     "knowledge_leaves": "Sent to {host}: transcript, title, channel, date, link and your metadata "
     "of the recordings you publish. Sound, video and paths of files stay here.",
+    "knowledge_local_links": "Links to local recordings lead to {address}, which only this machine "
+    "can open. For colleagues, set the “Address of this dashboard” under Settings, General, before "
+    "you send.",
     "knowledge_change": "Project, key and secret",
     "knowledge_odin_project_id": "Project ID",
     "knowledge_odin_api_key": "API key",
@@ -16,8 +19,9 @@ EN: dict[str, str] = {
     "knowledge_set": "key and secret are set",
     "knowledge_not_set": "not connected",
     "knowledge_check": "Test",
-    "knowledge_checked": "Connected to “{project}”: {items} items of this library in {documents} "
-    "documents, {others} other documents ({when}).",
+    "knowledge_checked": "Connected to “{project}”: {items:item|items} of this library in "
+    "{documents:document|documents}, {others:other document|other documents} ({when}).",
+    "knowledge_check_old": "Settings were saved since the test of {when}. Test again.",
     # Items
     "knowledge_items": "Recordings in ODIN",
     "knowledge_in_step": "Up to date",
@@ -33,7 +37,7 @@ EN: dict[str, str] = {
     "knowledge_send_sure": "Send {count} recordings to ODIN, for about {credits} credits at most?",
     "knowledge_send_now": "Send",
     "knowledge_retry": "Retry failed ({count})",
-    "knowledge_estimate": "{words} words, about {credits} credits at most",
+    "knowledge_estimate": "{words:word|words}, about {credits} credits at most",
     "knowledge_sent": "Sending {count} recordings.",
     "knowledge_sent_one": "Sending 1 recording.",
     "knowledge_choose_help": "Select rows to send only those.",
@@ -47,11 +51,12 @@ EN: dict[str, str] = {
     "knowledge_sync_help": "Compares each finished recording with its document in the project. "
     "Nothing is sent or deleted before you press Sync.",
     "knowledge_plan": "Compare",
-    "knowledge_planned": "Compared {when}: {in_step} recordings up to date, {others} documents of "
-    "others.",
+    "knowledge_planned": "Compared {when}: {in_step:recording|recordings} up to date, "
+    "{others:document|documents} of others.",
     "knowledge_plan_old": "Recordings were sent since the comparison of {when}. Compare again.",
     "knowledge_nothing": "Everything is up to date.",
-    "knowledge_cost": "To send: {documents} documents, {words} words, about {credits} credits.",
+    "knowledge_cost": "To send: {documents:document|documents}, {words:word|words}, about "
+    "{credits} credits.",
     "knowledge_prune": "Also delete documents whose recording is no longer here ({count})",
     "knowledge_apply": "Sync ({count})",
     "knowledge_plan_alt": "Differences, recording by recording",
@@ -131,6 +136,9 @@ DE: dict[str, str] = {
     "knowledge_project": "ODIN-Projekt",
     "knowledge_leaves": "An {host} gehen Transkript, Titel, Kanal, Datum, Link und Ihre Metadaten "
     "der Aufnahmen, die Sie veröffentlichen. Ton, Bild und Dateipfade bleiben hier.",
+    "knowledge_local_links": "Links zu lokalen Aufnahmen führen zu {address}; das öffnet nur "
+    "dieser Rechner. Für Kollegen vor dem Senden die „Adresse dieser Oberfläche“ unter "
+    "Einstellungen, Allgemein setzen.",
     "knowledge_change": "Projekt, Schlüssel und Geheimnis",
     "knowledge_odin_project_id": "Projekt-ID",
     "knowledge_odin_api_key": "API-Schlüssel",
@@ -142,8 +150,11 @@ DE: dict[str, str] = {
     "knowledge_set": "Schlüssel und Geheimnis sind gesetzt",
     "knowledge_not_set": "nicht verbunden",
     "knowledge_check": "Testen",
-    "knowledge_checked": "Verbunden mit „{project}“: {items} Einträge dieser Bibliothek in "
-    "{documents} Dokumenten, {others} andere Dokumente ({when}).",
+    "knowledge_checked": "Verbunden mit „{project}“: {items:Eintrag|Einträge} dieser "
+    "Bibliothek in {documents:Dokument|Dokumenten}, {others:anderes Dokument|andere Dokumente} "
+    "({when}).",
+    "knowledge_check_old": "Seit dem Test von {when} wurden Einstellungen gespeichert. Noch einmal "
+    "testen.",
     "knowledge_items": "Aufnahmen in ODIN",
     "knowledge_in_step": "Aktuell",
     "knowledge_going": "Wird gesendet",
@@ -159,7 +170,7 @@ DE: dict[str, str] = {
     "Credits?",
     "knowledge_send_now": "Senden",
     "knowledge_retry": "Fehlgeschlagene erneut versuchen ({count})",
-    "knowledge_estimate": "{words} Wörter, höchstens etwa {credits} Credits",
+    "knowledge_estimate": "{words:Wort|Wörter}, höchstens etwa {credits} Credits",
     "knowledge_sent": "{count} Aufnahmen werden gesendet.",
     "knowledge_sent_one": "1 Aufnahme wird gesendet.",
     "knowledge_choose_help": "Wählen Sie Zeilen, um nur diese zu senden.",
@@ -172,11 +183,12 @@ DE: dict[str, str] = {
     "knowledge_sync_help": "Vergleicht jede fertige Aufnahme mit ihrem Dokument im Projekt. Vor "
     "„Abgleichen“ wird nichts gesendet oder gelöscht.",
     "knowledge_plan": "Vergleichen",
-    "knowledge_planned": "Verglichen {when}: {in_step} Aufnahmen aktuell, {others} Dokumente "
-    "anderer.",
+    "knowledge_planned": "Verglichen {when}: {in_step:Aufnahme|Aufnahmen} aktuell, "
+    "{others:Dokument|Dokumente} anderer.",
     "knowledge_plan_old": "Seit dem Vergleich von {when} hat sich etwas geändert: neu vergleichen.",
     "knowledge_nothing": "Alles ist aktuell.",
-    "knowledge_cost": "Zu senden: {documents} Dokumente, {words} Wörter, etwa {credits} Credits.",
+    "knowledge_cost": "Zu senden: {documents:Dokument|Dokumente}, {words:Wort|Wörter}, etwa "
+    "{credits} Credits.",
     "knowledge_prune": "Auch Dokumente löschen, deren Aufnahme diese Bibliothek nicht mehr hat "
     "({count})",
     "knowledge_apply": "Abgleichen ({count})",

@@ -86,14 +86,16 @@ EN: dict[str, str] = {
     "as an earlier version.",
     "renewed": "The new version is queued. This transcript stays as an earlier version.",
     "accept_help": "Releases the item: it counts as done and may be published.",
+    "accept_help_done": "Says that a person has checked it: it leaves Review and keeps its grade.",
     "accepted": "Released: the item counts as done now.",
+    "accepted_done": "Accepted: it has left Review.",
     "edited": "{time} is corrected. The earlier text is kept; index and knowledge bases follow.",
     "fact_length": "Length",
     "fact_language": "Language",
     "fact_words": "Words",
     "fact_coverage": "Speech covered",
-    "fact_coverage_help": "Share of the detected speech that carries words. {gaps} stretches "
-    "without words, {repaired} windows read again.",
+    "fact_coverage_help": "Share of the detected speech that carries words. "
+    "{gaps:stretch|stretches} without words, {repaired:window|windows} read again.",
     "fact_grade": "Grade",
     "fact_grade_help": "A: no gap, nothing doubtful, and at most 5 % of the words "
     "likely wrong. B: 95 % covered and free of doubt, and less than 20 % likely wrong. C: worse. "
@@ -105,7 +107,8 @@ EN: dict[str, str] = {
     "wrong_words_few": "Fewer than 1 word in 100 may be wrong",
     "wrong_words_most": "Most words may be wrong",
     "wrong_words_model": "A larger model may read it better: “Transcribe again”.",
-    "wrong_words_louder": "KB_NORMALIZE_LOUDNESS=1 makes the recording louder.",
+    "wrong_words_louder": "KB_NORMALIZE_LOUDNESS under Settings, Advanced makes recordings "
+    "louder before they are read.",
     "cause_narrow_band": "Likely cause: only low frequencies were recorded, as on a telephone.",
     "cause_clipped": "Likely cause: it was recorded too loud and is clipped.",
     "cause_very_quiet": "Likely cause: it was recorded very quietly.",
@@ -149,6 +152,7 @@ EN: dict[str, str] = {
     "speakers_excerpts": "Excerpts",
     "speakers_hear": "Excerpt from {start} on",
     "speakers_more": "{count} more speakers are not shown.",
+    "speakers_more_one": "1 more speaker is not shown.",
     "speakers_assign": "Someone else speaks in a stretch",
     "speakers_assign_help": "Without a choice, the stretch goes back to the speaker who was found.",
     "speakers_from": "From",
@@ -160,11 +164,11 @@ EN: dict[str, str] = {
     "speakers_yes": "Yes",
     "speakers_no": "No",
     "speakers_confirmed": "Confirmed: {name}. Other recordings named by this voice: {count}.",
-    "speakers_waiting": "{count} other recordings have the voice of {name}; {published} of them "
-    "are published, and sending these again costs about {credits} credits at most.",
+    "speakers_waiting": "{count:other recording has|other recordings have} the voice of {name}; "
+    "{published:is|are} published, and sending again costs about {credits} credits at most.",
     "speakers_waiting_yes": "Name them, too",
     "speakers_waiting_no": "Leave them",
-    "speakers_applied": "{name} was named in {count} other recordings.",
+    "speakers_applied": "{name} was named in {count:other recording|other recordings}.",
     "speakers_refused": "{name} is not suggested for this voice again.",
     "speakers_named": "Named: {name}.",
     "speakers_unnamed": "The name {name} was taken away.",
@@ -329,15 +333,18 @@ DE: dict[str, str] = {
     "Transkript als frühere Fassung.",
     "renewed": "Die neue Fassung ist eingereiht. Dieses Transkript bleibt als frühere Fassung.",
     "accept_help": "Gibt den Eintrag frei: er gilt als fertig und darf veröffentlicht werden.",
+    "accept_help_done": "Vermerkt, dass ein Mensch es geprüft hat: es verlässt die Durchsicht und "
+    "behält seine Note.",
     "accepted": "Freigegeben: der Eintrag gilt jetzt als fertig.",
+    "accepted_done": "Angenommen: es hat die Durchsicht verlassen.",
     "edited": "{time} ist berichtigt. Der frühere Text bleibt erhalten; Index und "
     "Wissensbasen ziehen nach.",
     "fact_length": "Länge",
     "fact_language": "Sprache",
     "fact_words": "Wörter",
     "fact_coverage": "Sprache erfasst",
-    "fact_coverage_help": "Anteil der erkannten Sprache, der Wörter trägt. {gaps} Stellen ohne "
-    "Wörter, {repaired} Fenster neu gelesen.",
+    "fact_coverage_help": "Anteil der erkannten Sprache, der Wörter trägt. {gaps:Stelle|Stellen} "
+    "ohne Wörter, {repaired:Fenster|Fenster} neu gelesen.",
     "fact_grade": "Note",
     "fact_grade_help": "A: keine Lücke, nichts zweifelhaft und höchstens 5 % der "
     "Wörter wohl falsch. B: 95 % erfasst und zweifelsfrei und weniger als 20 % wohl falsch. C: "
@@ -349,7 +356,8 @@ DE: dict[str, str] = {
     "wrong_words_few": "Weniger als 1 Wort von 100 kann falsch sein",
     "wrong_words_most": "Die meisten Wörter können falsch sein",
     "wrong_words_model": "Ein größeres Modell liest es vielleicht besser: „Neu transkribieren“.",
-    "wrong_words_louder": "KB_NORMALIZE_LOUDNESS=1 macht die Aufnahme lauter.",
+    "wrong_words_louder": "KB_NORMALIZE_LOUDNESS unter Einstellungen, Erweitert macht "
+    "Aufnahmen vor dem Lesen lauter.",
     "cause_narrow_band": "Wahrscheinliche Ursache: nur tiefe Frequenzen sind aufgenommen, wie am "
     "Telefon.",
     "cause_clipped": "Wahrscheinliche Ursache: zu laut aufgenommen und übersteuert.",
@@ -394,6 +402,7 @@ DE: dict[str, str] = {
     "speakers_excerpts": "Ausschnitte",
     "speakers_hear": "Ausschnitt ab {start}",
     "speakers_more": "{count} weitere Sprecher sind nicht gezeigt.",
+    "speakers_more_one": "1 weiterer Sprecher ist nicht gezeigt.",
     "speakers_assign": "In einem Abschnitt spricht jemand anderes",
     "speakers_assign_help": "Ohne Auswahl gehört der Abschnitt wieder zu der Stimme, die dort "
     "gefunden wurde.",
@@ -407,11 +416,12 @@ DE: dict[str, str] = {
     "speakers_no": "Nein",
     "speakers_confirmed": "Bestätigt: {name}. Nach dieser Stimme benannte weitere Aufnahmen: "
     "{count}.",
-    "speakers_waiting": "{count} weitere Aufnahmen haben die Stimme von {name}; {published} davon "
-    "sind veröffentlicht, und sie neu zu senden kostet höchstens etwa {credits} Credits.",
+    "speakers_waiting": "{count:weitere Aufnahme hat|weitere Aufnahmen haben} die Stimme von "
+    "{name}; {published:ist|sind} veröffentlicht, und neu zu senden kostet höchstens etwa "
+    "{credits} Credits.",
     "speakers_waiting_yes": "Auch sie benennen",
     "speakers_waiting_no": "So lassen",
-    "speakers_applied": "{name} ist in {count} weiteren Aufnahmen benannt.",
+    "speakers_applied": "{name} ist in {count:weiteren Aufnahme|weiteren Aufnahmen} benannt.",
     "speakers_refused": "{name} wird für diese Stimme nicht wieder vorgeschlagen.",
     "speakers_named": "Benannt: {name}.",
     "speakers_unnamed": "Der Name {name} ist weg.",

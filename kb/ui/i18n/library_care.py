@@ -9,7 +9,7 @@ EN: dict[str, str] = {
     "care_verify": "Check the library",
     "care_verify_help": "Reads every file and compares it with its recorded hash. A missing text "
     "or index entry is made again from the transcript; no recording is changed.",
-    "care_verified": "Checked {when}: {files} files of {items} items, {size}.",
+    "care_verified": "Checked {when}: {files:file|files} of {items:item|items}, {size}.",
     "care_mended": "{count} mended.",
     "care_mended_one": "1 mended.",
     "care_no_faults": "All are as they should be.",
@@ -38,7 +38,7 @@ DE: dict[str, str] = {
     "care_verify": "Bibliothek prüfen",
     "care_verify_help": "Liest jede Datei und vergleicht sie mit ihrer Prüfsumme. Fehlende Texte "
     "und Indexeinträge werden aus dem Transkript neu gemacht; keine Aufnahme wird geändert.",
-    "care_verified": "Geprüft {when}: {files} Dateien von {items} Einträgen, {size}.",
+    "care_verified": "Geprüft {when}: {files:Datei|Dateien} von {items:Eintrag|Einträgen}, {size}.",
     "care_mended": "{count} repariert.",
     "care_mended_one": "1 repariert.",
     "care_no_faults": "Alles ist, wie es sein soll.",

@@ -1,7 +1,7 @@
 """Reasons that are stored and sent in English without a code, in the page's languages.
 
-They are those of `gpu` and the recognizer for the CPU, a batch's size and a rest, and those for
-which a key of YouTube is not used. A clause is known by its own words.
+They are those of `gpu` and the recognizer for the CPU, a batch's size and a rest, the bases of a
+forecast, and those for which a key of YouTube is not used. A clause is known by its own words.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ DE: dict[str, str] = {
     "diesem Rechner nicht schneller (gemessen am {day})",
     "{count} at a time did not fit into this machine's memory (kb calibrate, {day})": "{count} "
     "zugleich passten nicht in den Speicher dieses Rechners (gemessen am {day})",
+    "measured (kb calibrate, {day})": "gemessen am {day}",
+    "not measured yet (kb calibrate)": "noch nicht gemessen",
+    "the last {count} items": "die letzten {count} Einträge",
+    "the last item": "der letzte Eintrag",
     "{left} GB are left for windows of {each} GB each": "{left} GB sind frei für Fenster von je "
     "{each} GB",
     "the card is at {now} °C, the limit is {limit} °C": "die Karte hat {now} °C, die Grenze ist "
@@ -69,8 +73,15 @@ DE: dict[str, str] = {
     "its project is suspended": "sein Projekt ist gesperrt",
     "the service does not accept it": "der Dienst nimmt ihn nicht an",
 }
-# By language; English is the words themselves.
-BY_LANGUAGE: dict[str, dict[str, str]] = {"de": DE}
+# English is the words themselves, but for the command where the page has its own.
+EN: dict[str, str] = {
+    "more at a time was no faster on this machine (kb calibrate, {day})": "more at a time was no "
+    "faster on this machine (measured on {day})",
+    "{count} at a time did not fit into this machine's memory (kb calibrate, {day})": "{count} at "
+    "a time did not fit into this machine's memory (measured on {day})",
+    "measured (kb calibrate, {day})": "measured on {day}",
+}
+BY_LANGUAGE: dict[str, dict[str, str]] = {"en": EN, "de": DE}
 _FIELD = re.compile(r"\\\{(\w+)\\\}")
 _NESTED = frozenset(["reason", "failure"])  # fields that may have a reason again
 _FIGURES = frozenset(["left", "each"])  # fields with a fraction

@@ -17,6 +17,7 @@ _SEND = "Send it again on the tab Publish: the failed copy is replaced."
 _CREDENTIALS = (
     "Check {key}, {secret} and ODIN_PROJECT_ID under Settings, then send again on the tab Publish."
 )
+_ODIN_CARD = "Set project, key and secret on the card of ODIN: tab Publish."
 _MODELS = "under Settings, Models"
 _MODEL_DAMAGED = f"“Remove” {_MODELS}; {{name}} is fetched again at its next use."
 _EMBEDDER_DAMAGED = f"“Remove” at {{name}} {_MODELS}, then “Fetch” there."
@@ -69,11 +70,28 @@ EN: dict[str, str] = {
     ),
     "publish.not_ready": "It is published when it is finished; see the tab Activity.",
     "publish.removed_there": ("Send {item_id} again, or all that is missing, on the tab Publish."),
+    "setting.value": "Correct {origin}.",
+    "llm.no_address": (
+        "Set KB_LLM_URL and KB_LLM_MODEL under Settings, Advanced. Transcripts are sent there."
+    ),
+    "speech.no_address": (
+        "Set KB_SPEECH_URL and KB_SPEECH_MODEL under Settings, Advanced. Texts are sent there."
+    ),
+    "translation.no_model": (
+        "Set KB_TRANSLATE_MODEL under Settings, Advanced, to the folder or hub name of an opus-mt "
+        "or NLLB model in CTranslate2's format; mind the licence of the model."
+    ),
+    "voices.off": (
+        "Switch on “Suggest names of speakers by their voice” under Settings, General, then choose "
+        "“Run steps” on a page in the Library. Voices are biometric data: ask those who speak."
+    ),
     "version.asked": (
         "Take the new version or keep this one on the page of {item_id} in the library."
     ),
     "odin.index_error": _SEND,
     "odin.not_indexed": _SEND,
+    "odin.credential_missing": _ODIN_CARD,
     "odin.credentials_malformed": _CREDENTIALS,
+    "odin.credentials_missing": _ODIN_CARD,
     "odin.credentials_refused": _CREDENTIALS,
 }

@@ -28,7 +28,7 @@ EN: dict[str, str] = {
     "queue_filter": "Show",
     "queue_all": "All {count}",
     "queue_find": "Find",
-    "queue_find_placeholder": "Find by title, id or address",
+    "queue_find_placeholder": "Find by title, channel, id or address",
     "queue_none": "Nothing of this kind.",
     "queue_selected": "{count} selected",
     "queue_selected_one": "1 selected",
@@ -71,8 +71,8 @@ EN: dict[str, str] = {
     "queue_next_try": "next try {time}",
     "queue_no_next_try": "not tried again by itself",
     "queue_since": "since {time}",
-    "queue_help": "Tick rows to act on them and to see what went wrong. A retry goes on where an "
-    "item stopped.",
+    "queue_help": "Open a row to see what went wrong; tick rows to act on several. A retry goes on "
+    "where an item stopped.",
     "queue_tries": "{count} tries",
     "queue_tries_one": "1 try",
     "queue_more": "… and {count} more selected.",
@@ -153,7 +153,7 @@ DE: dict[str, str] = {
     "queue_filter": "Zeigen",
     "queue_all": "Alle {count}",
     "queue_find": "Finden",
-    "queue_find_placeholder": "Titel, Kennung oder Adresse finden",
+    "queue_find_placeholder": "Titel, Kanal, Kennung oder Adresse finden",
     "queue_none": "Nichts dieser Art.",
     "queue_selected": "{count} gewählt",
     "queue_selected_one": "1 gewählt",
@@ -197,8 +197,8 @@ DE: dict[str, str] = {
     "queue_next_try": "nächster Versuch {time}",
     "queue_no_next_try": "nicht von selbst noch einmal",
     "queue_since": "seit {time}",
-    "queue_help": "Zeilen ankreuzen, um sie zu ändern und zu sehen, was schiefging. „Noch einmal“ "
-    "geht dort weiter, wo ein Eintrag stehen blieb.",
+    "queue_help": "Eine Zeile öffnen, um zu sehen, was schiefging; Zeilen ankreuzen, um mehrere zu "
+    "ändern. „Noch einmal“ geht dort weiter, wo ein Eintrag stehen blieb.",
     "queue_tries": "{count} Versuche",
     "queue_tries_one": "1 Versuch",
     "queue_more": "… und {count} weitere gewählt.",

@@ -17,6 +17,7 @@ EN: dict[str, str] = {
     "more slowly.",
     "keys_none": "No key yet.",
     "keys_units": "{count} units of today's quota",
+    "keys_units_one": "1 unit of today's quota",
     "keys_units_of": "{count} of {all} units of today's quota",
     "env_off": "KB_ENV_FILE says that no file of settings is read, so nothing can be saved here.",
     "env_other": "{path}, in the folder where the program was started, is read too, but only for "
@@ -76,7 +77,8 @@ EN: dict[str, str] = {
     "group_screen": "Text on the screen",
     "group_speech": "Voices",
     # Subscriptions
-    "follow_help": "The worker checks each source at intervals and ingests what is new.",
+    "follow_help": "The worker checks each source at intervals and ingests what is new. The first "
+    "check takes in everything that is there already; Filters limit it, such as to the newest 20.",
     "follow_none": "Nothing is followed yet.",
     "follow_new": "Channel, playlist or folder",
     "follow_new_placeholder": "@channel",
@@ -235,6 +237,7 @@ DE: dict[str, str] = {
     "werden Kanäle langsamer aufgelistet.",
     "keys_none": "Noch kein Schlüssel.",
     "keys_units": "{count} Einheiten Kontingent heute",
+    "keys_units_one": "1 Einheit Kontingent heute",
     "keys_units_of": "{count} von {all} Einheiten Kontingent heute",
     "env_off": "KB_ENV_FILE sagt, dass keine Datei mit Einstellungen gelesen wird; hier lässt sich "
     "nichts speichern.",
@@ -292,7 +295,9 @@ DE: dict[str, str] = {
     "group_translation": "Übersetzung",
     "group_screen": "Text auf dem Bildschirm",
     "group_speech": "Stimmen",
-    "follow_help": "Der Arbeiter sieht jedes immer wieder nach und nimmt auf, was neu ist.",
+    "follow_help": "Der Arbeiter sieht jedes immer wieder nach und nimmt auf, was neu ist. Beim "
+    "ersten Mal nimmt er alles auf, was schon da ist; Filter begrenzen das, etwa auf die neuesten "
+    "20.",
     "follow_none": "Noch wird nichts verfolgt.",
     "follow_new": "Kanal, Playlist oder Ordner",
     "follow_new_placeholder": "@kanal",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import lru_cache
@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from kb.service import Service
 from kb.service.export_request import ExportRequest
+from kb.service.notation import links_to
 from kb.settings import Settings, get_settings
 from kb.ui.web.media_route import token
 
@@ -31,17 +32,21 @@ KEPT = 256  # the latest addresses that were made
 class _Wanted:
     item_ids: tuple[str, ...]
     request: ExportRequest
+    base: str
 
 
 _wanted: OrderedDict[str, _Wanted] = OrderedDict()
 _lock = threading.Lock()
 
 
-def zip_url(item_ids: Sequence[str], request: ExportRequest) -> str:
-    """Return the address of a ZIP with the documents of items, relative to the page."""
-    key = token(f"export {json.dumps([list(item_ids), asdict(request)])}")
+def zip_url(item_ids: Sequence[str], request: ExportRequest, base: str = "") -> str:
+    """Return the address of a ZIP with the documents of items, relative to the page.
+
+    Links to local recordings begin with `base` (see `kb.library.links.links_to`).
+    """
+    key = token(f"export {json.dumps([list(item_ids), asdict(request), base])}")
     with _lock:
-        _wanted[key] = _Wanted(tuple(item_ids), request)
+        _wanted[key] = _Wanted(tuple(item_ids), request, base)
         _wanted.move_to_end(key)
         while len(_wanted) > KEPT:
             _wanted.popitem(last=False)
@@ -56,7 +61,7 @@ def serve_zip(request: Request) -> Response:
         return PlainTextResponse("This download is no longer known: open the page again.", 404)
     service = _service(get_settings())
     return StreamingResponse(
-        service.exports.zip_parts(wanted.item_ids, wanted.request),
+        _parts(service, wanted),
         media_type="application/zip",
         headers={
             "Content-Disposition": f'attachment; filename="transcripts-{date.today()}.zip"',
@@ -64,6 +69,16 @@ def serve_zip(request: Request) -> Response:
             "Cache-Control": "no-store",
         },
     )
+
+
+def _parts(service: Service, wanted: _Wanted) -> Iterator[bytes]:
+    parts = iter(service.exports.zip_parts(wanted.item_ids, wanted.request))
+    while True:
+        with links_to(wanted.base):  # of each part alone: each is made in a context of its own
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
 
 
 @lru_cache(maxsize=1)

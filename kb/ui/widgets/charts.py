@@ -81,7 +81,8 @@ def named_bars(names: Sequence[str], values: Sequence[float], *, x_label: str, a
         altair.Chart(altair.Data(values=rows))  # type: ignore[no-untyped-call]
         .mark_bar()
         .encode(
-            x=altair.X("value:Q", title=x_label),
+            # The title ends with the axis: centred below short bars a phone would cut it.
+            x=altair.X("value:Q", title=x_label, axis=altair.Axis(tickCount=8, titleAnchor="end")),
             y=altair.Y("place:O", sort=None, axis=axis),
             tooltip=[altair.Tooltip("name:N", title=" "),
                      altair.Tooltip("value:Q", title=x_label, format=".1f")],

@@ -12,7 +12,9 @@ export default function (component) {
   zone.tell = (files) => setStateValue("files", files);
   zone.data = data;
   parentElement.querySelector(".words").textContent = data.texts.drop;
-  parentElement.querySelector(".pick").textContent = data.texts.pick;
+  const pick = parentElement.querySelector(".pick");
+  pick.textContent = data.texts.pick;
+  pick.hidden = false; // a button without a name is none
   if (zone.round !== data.round) {
     zone.round = data.round;
     zone.waiting = [];
@@ -59,7 +61,10 @@ function add(zone, root, files) {
     remove.setAttribute("aria-label", `${zone.data.texts.remove} ${file.name}`);
     row.append(make("span", "name", file.name), bar, state, remove);
     const entry = { file, row, bar, state, request: null, kept: null };
-    remove.addEventListener("click", () => drop(zone, entry));
+    remove.addEventListener("click", () => {
+      drop(zone, entry);
+      root.querySelector(".pick").focus({ preventScroll: true });
+    });
     root.querySelector(".list").append(row);
     zone.waiting.push(entry);
   }

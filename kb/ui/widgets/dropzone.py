@@ -17,7 +17,7 @@ _HTML = """
 <div class="kb">
   <div class="zone">
     <span class="words"></span>
-    <button type="button" class="pick"></button>
+    <button type="button" class="pick" hidden></button>
     <input type="file" multiple hidden aria-hidden="true" tabindex="-1">
   </div>
   <ol class="list" aria-live="polite"></ol>

@@ -18,3 +18,10 @@ function makeMedia(data) {
   media.src = data.src;
   return media;
 }
+
+// Draw the buttons of a place again: the focus stays on the button of the same number.
+function redrawn(place, buttons) {
+  const number = [...place.children].indexOf(place.getRootNode().activeElement);
+  place.replaceChildren(...buttons);
+  if (number >= 0) (buttons[number] || buttons.at(-1))?.focus({ preventScroll: true });
+}

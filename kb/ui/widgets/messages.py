@@ -129,6 +129,17 @@ def flash_error(place: str, problem: KBError) -> None:
     st.session_state[f"news-{place}"] = (problem, None)
 
 
+def forget_shown() -> None:
+    """Remove the messages that were drawn: what they speak of is no longer in view."""
+    shown = [
+        key
+        for key in map(str, st.session_state)
+        if key.startswith("news-") and st.session_state[key][1] is not None
+    ]
+    for key in shown:
+        del st.session_state[key]
+
+
 def clear_flash(place: str) -> None:
     """Remove the message of this place. For callbacks."""
     st.session_state.pop(f"news-{place}", None)

@@ -19,7 +19,10 @@ export default function (component) {
   card.waits = null;
   if (card.src !== data.src) load(card);
   if (card.rev !== data.rev) {
+    const held = card.root.contains(card.root.getRootNode().activeElement);
     draw(card);
+    // Space plays then: on the button of the decision it would decide the next passage unheard.
+    if (held) (card.tools.firstChild || card.acts.firstChild)?.focus({ preventScroll: true });
     if (card.moved) play(card, AROUND_S);
     card.moved = false;
   }
@@ -165,7 +168,7 @@ function buttons(card) {
   const speed = button(`${SPEEDS[card.speed]} ×`, "S", () => faster(card));
   speed.title = texts.speed;
   speed.setAttribute("aria-label", `${texts.speed}: ${SPEEDS[card.speed]} ×`);
-  card.tools.replaceChildren(...(there ? [card.player, around, speed] : []));
+  redrawn(card.tools, there ? [card.player, around, speed] : []);
   const acts = [];
   const others = [];
   if (card.edits) {

@@ -10,27 +10,34 @@ import streamlit as st
 
 _JS = """
 const PAUSE_MS = 900;
-const seen = new WeakSet();
+const PASTED_MS = 30;
+const watched = new WeakSet();
 
+// The document is watched, not the box: at first the box may not be there yet, as the browser
+// fetches Streamlit's script of it when one is drawn for the first time.
 export default function (component) {
-  const box = document.querySelector(`.st-key-${component.data.field} textarea`);
-  if (!box || seen.has(box)) return;
-  seen.add(box);
+  const root = component.parentElement;
+  if (watched.has(root)) return;
+  watched.add(root);
+  const field = `.st-key-${component.data.field} textarea`;
   let timer = 0;
-  const send = () => {
-    if (!box.isConnected) return;
-    const values = { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
-    box.dispatchEvent(new KeyboardEvent("keydown", values));
+  const sendSoon = (event) => {
+    if (!root.isConnected) {
+      for (const type of ["paste", "input"]) document.removeEventListener(type, sendSoon);
+      return;
+    }
+    const box = event.target;
+    if (!box.matches?.(field) || event.inputType === "insertFromPaste") return;
+    clearTimeout(timer);
+    timer = setTimeout(() => send(box), event.type === "paste" ? PASTED_MS : PAUSE_MS);
   };
-  box.addEventListener("paste", () => {
-    clearTimeout(timer);
-    timer = setTimeout(send, 30);
-  });
-  box.addEventListener("input", (event) => {
-    if (event.inputType === "insertFromPaste") return;
-    clearTimeout(timer);
-    timer = setTimeout(send, PAUSE_MS);
-  });
+  for (const type of ["paste", "input"]) document.addEventListener(type, sendSoon);
+}
+
+function send(box) {
+  if (!box.isConnected) return;
+  const values = { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
+  box.dispatchEvent(new KeyboardEvent("keydown", values));
 }
 """
 _mount = st.components.v2.component("kb_paste", html="<span></span>", js=_JS)

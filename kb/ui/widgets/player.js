@@ -155,6 +155,7 @@ function show(player, number) {
 function draw(player, data) {
   const same = player.drawn === data.item;
   const scrolled = player.list.scrollTop;
+  const held = player.list.contains(player.root.getRootNode().activeElement);
   player.rev = data.rev;
   player.drawn = data.item;
   player.now = -1;
@@ -192,6 +193,7 @@ function draw(player, data) {
   if (!player.rows.length) player.list.append(make("li", "empty", texts.empty));
   player.active = same ? Math.min(player.active, player.rows.length - 1) : 0;
   reach(player, Math.max(0, player.active));
+  if (held) player.rows[player.active]?.querySelector(".go").focus({ preventScroll: true });
   if (same) player.list.scrollTop = scrolled;
   find(player, same ? player.at : -1);
   if (player.media) follow(player);

@@ -40,7 +40,7 @@ function drawTools(player) {
     (player.clipRow ? player.clipRow.from : player.tools.querySelector(".cut")).focus();
   });
   const playing = player.media ? [...steps, pace, ...(player.clipAddress ? [clip] : [])] : [];
-  player.tools.replaceChildren(...playing, keys);
+  redrawn(player.tools, [...playing, keys]);
   const rows = texts.keys_list.split("\n").map((line) => {
     const row = make("li");
     const [names, ...said] = line.split(": ");

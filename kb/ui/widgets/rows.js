@@ -41,6 +41,7 @@ function begin(root) {
   list.body.addEventListener("scroll", () => scrolled(list), { passive: true });
   list.body.addEventListener("keydown", (event) => pressed(list, event));
   list.body.addEventListener("click", (event) => clicked(list, event));
+  list.body.addEventListener("focusin", () => (list.touched = true));
   list.menu.addEventListener("keydown", (event) => walk(list, event));
   list.body.addEventListener("contextmenu", (event) => {
     const row = rowOf(list, event.target);
@@ -57,6 +58,7 @@ function begin(root) {
 function take(list, data) {
   const first = !list.data;
   const moved = !first && list.data.top !== data.top;
+  const held = first ? null : heldPlace(list);
   list.data = data;
   // Data of a run that began before the last click does not have that click's selection.
   if (data.turn >= list.turn || first) list.chosen = new Set(data.selected);
@@ -79,6 +81,37 @@ function take(list, data) {
     list.active = 0;
   }
   fit(list);
+  if (held) giveBack(list, held, moved);
+}
+
+// The keyboard's place in a list that changes: the row by its id, and what of it has the focus.
+function heldPlace(list) {
+  const focused = list.root.getRootNode().activeElement;
+  const inHead = list.head.contains(focused);
+  const inRows = list.all.contains(focused);
+  return {
+    column: inHead ? focused.dataset.column : undefined,
+    kind: inRows ? focusKind(list, list.drawn.get(list.active)) : "",
+    id: list.touched ? list.rows.get(list.active)?.id : undefined,
+  };
+}
+
+// A row that moved keeps the focus and its place on the screen: the list is scrolled with it.
+function giveBack(list, held, moved) {
+  const place = list.data.rows.findIndex((row) => row.id === held.id) + list.data.offset;
+  if (held.id !== undefined && !moved && list.rows.get(place)?.id === held.id) {
+    const by = place - list.active;
+    list.active = place;
+    if (by && held.kind) list.body.scrollTop += by * list.size;
+    if (by) show(list);
+  }
+  if (held.column !== undefined)
+    [...list.head.querySelectorAll("button, input")]
+      .find((each) => each.dataset.column === held.column)
+      ?.focus({ preventScroll: true });
+  if (!held.kind) return;
+  const row = list.drawn.get(list.active);
+  (row?.querySelector(held.kind) || row)?.focus({ preventScroll: true });
 }
 
 function drawHead(list) {
@@ -89,12 +122,17 @@ function drawHead(list) {
   list.root.style.setProperty("--tracks", tracks.join(" "));
   list.root.style.setProperty("--narrow", data.selectable ? "1.6rem 1fr 2.75rem" : "1fr 2.75rem");
   list.root.style.setProperty("--first", data.selectable ? "2" : "1");
+  // On a phone these cells are cut where the line is full, the others are not.
+  const shares = data.columns.map((column, number) =>
+    number && !column.minor ? parseFloat(/([\d.]+)fr/.exec(column.width)?.[1] || "0") : 0);
+  list.long = shares.map((share) => share > 0 && share === Math.max(...shares));
   head.replaceChildren();
   if (data.selectable) {
     const cell = make("div", "pick");
     cell.setAttribute("role", "columnheader");
     list.every = make("input");
     list.every.type = "checkbox";
+    list.every.dataset.column = "";
     list.every.setAttribute("aria-label", data.texts.select_all);
     list.every.addEventListener("change", () => chooseAll(list, list.every.checked));
     cell.append(list.every, make("span", "unseen", data.texts.select));
@@ -107,6 +145,7 @@ function drawHead(list) {
       const on = data.sorted === column.name;
       const arrow = on ? (data.descending ? " ↓" : " ↑") : "";
       const button = make("button", "", column.label + arrow);
+      button.dataset.column = column.name;
       button.addEventListener("click", () => list.send("sort", { column: column.name }));
       cell.setAttribute("aria-sort", on ? (data.descending ? "descending" : "ascending") : "none");
       cell.append(button);
@@ -220,6 +259,7 @@ function fill(list, element, row) {
   rest.setAttribute("role", "presentation");
   row.cells.forEach((cell, number) => {
     const made = drawCell(data.columns[number], cell, row, number === 0);
+    if (list.long[number]) made.classList.add("long");
     (number === 0 ? element : rest).append(made);
   });
   element.append(rest);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 
 import streamlit as st
@@ -9,7 +10,7 @@ import streamlit as st
 from kb.errors import KBError
 from kb.service.views import Calibration, Speed
 from kb.ui import session
-from kb.ui.i18n import format_number, text
+from kb.ui.i18n import Count, format_number, text
 from kb.ui.widgets import charts, messages, task_progress
 from kb.ui.widgets.rows import Cell, Column, Row, RowList
 
@@ -48,7 +49,7 @@ def _speeds(found: list[Speed]) -> None:
         [_short(titles.get(speed.item_id, speed.item_id)) for speed in newest],
         [speed.rtfx for speed in newest],
         x_label=text("gpu_speed"),
-        alt=text("gpu_speeds_alt", count=format_number(len(newest))),
+        alt=text("gpu_speeds_alt", count=Count(len(newest))),
     )
     shown = RowList("speeds")
     rows = [_row(speed, titles) for speed in found]
@@ -116,6 +117,8 @@ def _calibration() -> None:
     )
     task_progress.task_status("calibrate")
     try:
+        if _is_recognizing():
+            st.caption(text("gpu_calibrate_busy"))
         found = session.service().machines.calibrations()
     except KBError as error:
         messages.error(error)
@@ -124,6 +127,15 @@ def _calibration() -> None:
         st.caption(text("gpu_calibrated_never"))
     for calibration in found[:3]:
         _calibration_result(calibration)
+
+
+def _is_recognizing() -> bool:
+    """Return True if a worker of this machine reads sound now. Raises LibraryError."""
+    host = socket.gethostname()
+    return any(
+        machine.host == host and machine.live and machine.snapshot.media > 0
+        for machine in session.service().machines.with_workers()
+    )
 
 
 def _calibration_result(found: Calibration) -> None:
@@ -135,7 +147,7 @@ def _calibration_result(found: Calibration) -> None:
             "gpu_calibrated",
             when=messages.format_datetime(found.at),
             model=messages.escape_markdown(found.model.rstrip("/").rsplit("/", 1)[-1]),
-            batch=format_number(best.batch),
+            batch=Count(best.batch),
             rtfx=format_number(best.rtfx, 1),
         )
     )

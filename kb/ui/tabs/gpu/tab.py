@@ -11,7 +11,7 @@ import streamlit as st
 
 from kb.service.views import BudgetUse, Machine, Preset, Sample
 from kb.ui import session
-from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.i18n import Count, format_number, plural_text, text
 from kb.ui.i18n.error_messages import machine_reason
 from kb.ui.tabs.gpu import presets as gpu_presets
 from kb.ui.tabs.gpu import speed
@@ -144,7 +144,7 @@ def figures_of(machine: Machine) -> list[Figure]:
             lambda s: 100 * s.cpu,
             "%",
             0,
-            text("gpu_cores", cores=format_number(psutil.cpu_count() or 1)),
+            text("gpu_cores", cores=Count(psutil.cpu_count() or 1)),
         ),
         Figure(
             "gpu_ram",
@@ -252,14 +252,14 @@ def _batch(machine: Machine) -> None:
                 format_number(batch.waiting),
                 border=True,
                 width="content",
-                help=text("gpu_batch_waiting_help", items=format_number(batch.items)),
+                help=text("gpu_batch_waiting_help", items=Count(batch.items)),
             )
             st.metric(
                 text("gpu_batch_halved"),
                 format_number(batch.halved),
                 border=True,
                 width="content",
-                help=text("gpu_batch_halved_help", repeated=format_number(batch.repeated)),
+                help=text("gpu_batch_halved_help", repeated=Count(batch.repeated)),
             )
             if machine.rtfx_hour is not None:
                 st.metric(
@@ -269,7 +269,7 @@ def _batch(machine: Machine) -> None:
                     width="content",
                     help=text(
                         "gpu_batch_speed_help",
-                        items=format_number(machine.items_hour),
+                        items=Count(machine.items_hour),
                         length=messages.format_length(machine.media_hour_s),
                     ),
                 )

@@ -10,6 +10,7 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.service.views import Estimate, Preset
 from kb.ui.i18n import format_number, has_text, text
+from kb.ui.i18n.error_messages import machine_reason
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.widgets import messages
 
@@ -54,9 +55,8 @@ def preset_cards(service: Service, audio_s: float, left_s: float) -> Estimate:
 
 
 def _card(preset: Preset, speed: Estimate, selected: bool, audio_s: float, left_s: float) -> None:
-    kind = "chosen" if selected else "other"
     with st.container(
-        border=True, key=f"preset-{kind}-{preset.name}", gap="xxsmall", height="stretch"
+        border=True, key=f"preset-card-{preset.name}", gap="xxsmall", height="stretch"
     ):
         st.button(
             f"{preset.label}{' ✓' if selected else ''}", key=f"preset-{preset.name}",
@@ -120,11 +120,10 @@ def _speed_help(speed: Estimate) -> str | None:
     """Return the basis of a card's estimate as a help text."""
     if not speed.rtfx:
         return text("speed_unknown_help")
-    words = text("speed_help", basis=messages.escape_markdown(speed.basis))
+    words = text("speed_help", basis=messages.escape_markdown(machine_reason(speed.basis)))
     if speed.batch_reason:
-        words += " " + text(
-            "speed_batch", batch=speed.batch, reason=messages.escape_markdown(speed.batch_reason)
-        )
+        reason = messages.escape_markdown(machine_reason(speed.batch_reason))
+        words += " " + text("speed_batch", batch=speed.batch, reason=reason)
     return words
 
 

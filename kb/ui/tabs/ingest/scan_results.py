@@ -11,7 +11,7 @@ from kb.service.views import Scan, ScannedItem
 from kb.types import MediaItem
 from kb.types.safe_text import web_address
 from kb.ui.i18n import error_messages, format_number, has_text, plural_text, text
-from kb.ui.tabs.ingest.scan_thread import ScanResult
+from kb.ui.tabs.ingest.scan_thread import ScanResult, would_ingest
 from kb.ui.widgets import messages
 from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
@@ -124,7 +124,8 @@ def found_list() -> RowList:
 def table(results: Sequence[ScanResult], *, again: bool = False) -> list[MediaItem] | None:
     """Draw all media that were found; return the selected ones, None if none is selected.
 
-    `again`: without a selection, those in the library are transcribed again.
+    Of the selected ones those are returned that would be queued; `again`: also if they are in the
+    library.
     """
     rows: dict[str, ScannedItem] = {}
     for finding in results:
@@ -144,10 +145,23 @@ def table(results: Sequence[ScanResult], *, again: bool = False) -> list[MediaIt
         shown=ROWS_SHOWN,
     )  # fmt: skip
     selected = set(shown.selected)
-    chosen = [each.item for each in found if each.item.id in selected]
-    helped = text("found_help_again" if again else "found_help")
-    st.caption(plural_text("found_picked", len(chosen)) if chosen else helped)
-    return chosen or None
+    chosen = [each for each in found if each.item.id in selected]
+    taken = [each.item for each in chosen or found if would_ingest(each, again=again)]
+    st.caption(_help(len(chosen), len(taken), again=again))
+    return taken if chosen else None
+
+
+def _help(chosen: int, taken: int, *, again: bool) -> str:
+    """Return what will be ingested, and how what is in the library is transcribed once more."""
+    more = text("found_help_more", option=text("option_again"))
+    if not taken:
+        return f"{text('found_help_known')} {more}"
+    if not chosen:
+        return text("found_help_again" if again else "found_help")
+    said = plural_text("found_picked", taken)
+    if taken == chosen:
+        return said
+    return f"{said} {plural_text('found_picked_known', chosen - taken)} {more}"
 
 
 def _has_links(found: Sequence[ScannedItem]) -> bool:

@@ -16,7 +16,7 @@ from kb.options import RunOptions
 from kb.service import IngestReport, Service
 from kb.service.brought_transcripts import Reference
 from kb.service.notation import VideoFilters
-from kb.service.views import ListingReport, Scan
+from kb.service.views import ListingReport, Scan, ScannedItem
 from kb.service.worker_supervisor import worker_supervisor
 from kb.settings import Settings
 from kb.types import MediaItem
@@ -210,9 +210,14 @@ def items_to_ingest(results: Sequence[ScanResult], *, again: bool) -> list[Media
     found: dict[str, MediaItem] = {}
     for finding in results:
         for each in finding.scan.items if finding.scan else ():
-            if each.should_ingest or (again and each.state in ("done", "held")):
+            if would_ingest(each, again=again):
                 found.setdefault(each.item.id, each.item)
     return list(found.values())
+
+
+def would_ingest(each: ScannedItem, *, again: bool) -> bool:
+    """Return True for an item that is queued; `again`: also if it is in the library."""
+    return each.should_ingest or (again and each.state in ("done", "held"))
 
 
 def unfinished_references(results: Sequence[ScanResult]) -> list[str]:

@@ -36,7 +36,8 @@ _SOURCES, _SCAN, _INGEST, _PROBLEM = "sources", "look", "sending", "ingest_probl
 _BUSY = "ingest_busy"
 _FILTERS = FiltersForm("filter")
 EVERY_S = 0.7
-LONG_RUN_S = 86_400.0  # a longer run is asked about
+# A longer run is asked about; where the speed is unknown, one of more audio.
+LONG_RUN_S = 86_400.0
 QUEUE_WAIT_S = 1.5  # a click waits so long for the queue, then the page shows progress
 
 
@@ -148,7 +149,7 @@ def _plan_and_button(
     keep = str(preset_cards.ingest_form(service).value("keep"))
     needed = service.ingest.disk_bytes(items, keep)
     expected = _expected(service, items, speed)
-    with st.container(border=True, key="plan"):
+    with st.container(border=True, key="ingest-plan"):
         st.markdown(plan(found, items, listings, expected, needed))
         if figures.remaining_s and speed.rtfx and items:
             st.caption(
@@ -201,9 +202,13 @@ def _confirm(
     if short is not None:
         messages.error(short)
         questions.append(text("plan_confirm_disk"))
+    audio_s = audio_duration_s(items)
     if expected is not None and expected.expected_s > LONG_RUN_S:
         time = messages.format_timedelta(expected.expected_s)
         questions.append(text("plan_confirm_long", time=time))
+    elif expected is None and audio_s > LONG_RUN_S:
+        length = messages.format_timedelta(audio_s)
+        questions.append(text("plan_confirm_unknown", length=length))
     if not questions:
         return True
     # Another selection is another question.

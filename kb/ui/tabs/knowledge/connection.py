@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from kb.errors import KBError
+from kb.service.tasks import Task
 from kb.settings import Settings, env_file
+from kb.types.addresses import is_loopback
 from kb.ui import access, session
-from kb.ui.i18n import format_number, text
+from kb.ui.i18n import Count, text
 from kb.ui.widgets import messages, task_progress
 
 _FLASH_KEY = "odin-card"
@@ -27,6 +29,10 @@ def render() -> bool:
         st.markdown(f"**ODIN** · :{color}[{messages.escape_markdown(state)}]")
         host = urlsplit(settings.odin_base_url).netloc or settings.odin_base_url
         st.caption(text("knowledge_leaves", host=messages.escape_markdown(host)))
+        if is_loopback(urlsplit(settings.public_url).hostname):
+            # The documents are read by others: their links to local recordings open nowhere.
+            address = messages.escape_markdown(settings.public_url)
+            st.caption(text("knowledge_local_links", address=address))
         messages.show_flash(_FLASH_KEY)
         if ready:
             _test(settings)
@@ -92,6 +98,19 @@ def _save() -> None:
     messages.flash(_FLASH_KEY, text("knowledge_saved"))
 
 
+def _is_old(test: Task, settings: Settings) -> bool:
+    """Return True for a test of another project, or one from before settings were saved.
+
+    It may be one with another key.
+    """
+    if test.arguments.get("project") != settings.odin_project_id:
+        return True
+    try:
+        return not env_file.is_off() and env_file.env_file().stat().st_mtime > test.started_at
+    except OSError:
+        return False
+
+
 def _test(settings: Settings) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
@@ -102,19 +121,20 @@ def _test(settings: Settings) -> None:
             disabled=task_progress.running("check"),
         )
         messages.facts([(text("knowledge_project"), settings.odin_project_id)])
-    task = task_progress.task_status("check")
-    # A test of another project says nothing about this one.
-    if task is None or task.arguments.get("project") != settings.odin_project_id:
+    known = task_progress.state("check")
+    if known is not None and not known.running and _is_old(known, settings):
+        st.caption(text("knowledge_check_old", when=messages.format_datetime(known.ended_at)))
         return
-    if task.state == "done":
+    task = task_progress.task_status("check")
+    if task is not None and task.state == "done":
         found = task.result
         st.success(
             text(
                 "knowledge_checked",
                 project=messages.escape_markdown(str(found["project"])),
-                items=format_number(found["items"]),
-                documents=format_number(found["documents"]),
-                others=format_number(found["others"]),
+                items=Count(found["items"]),
+                documents=Count(found["documents"]),
+                others=Count(found["others"]),
                 when=messages.format_datetime(task.ended_at),
             )
         )

@@ -9,7 +9,7 @@ import streamlit as st
 
 from kb.errors import restored
 from kb.service.tasks import Task
-from kb.ui.i18n import error_messages, format_number, text
+from kb.ui.i18n import Count, error_messages, format_number, text
 from kb.ui.widgets import messages, task_progress
 from kb.ui.widgets.read_list import read_list
 from kb.ui.widgets.rows import Cell, Column
@@ -17,8 +17,11 @@ from kb.ui.widgets.rows import Cell, Column
 _PRUNE = "prune"
 
 
-def render(changed_at: float) -> None:
-    """Draw plan and sync; a plan from before `changed_at` does not describe the present state."""
+def render(changed_at: float, project: str) -> None:
+    """Draw plan and sync of a project.
+
+    A plan from before `changed_at` does not describe the present state.
+    """
     st.markdown(f"#### {text('knowledge_sync')}")
     st.caption(text("knowledge_sync_help"))
     busy = task_progress.running("plan") or task_progress.running("sync")
@@ -26,12 +29,15 @@ def render(changed_at: float) -> None:
         text("knowledge_plan"),
         key="plan",
         on_click=task_progress.start,
-        args=("plan",),
+        args=("plan", {"project": project}),
         disabled=busy,
     )
     plan, sync = task_progress.task_status("plan"), task_progress.task_status("sync")
-    if sync is not None and sync.state == "done":
+    of_project = sync is not None and sync.arguments.get("project", project) == project
+    if sync is not None and sync.state == "done" and of_project:
         _sync_result(sync)
+    if plan is not None and plan.arguments.get("project", project) != project:
+        return
     # A plan from before the last sync does not describe the present state.
     newer = sync is None or (plan is not None and plan.started_at > sync.started_at)
     if plan is None or plan.state != "done" or not newer:
@@ -39,18 +45,18 @@ def render(changed_at: float) -> None:
     if changed_at > (plan.ended_at or 0.0):
         st.info(text("knowledge_plan_old", when=messages.format_datetime(plan.ended_at)))
         return
-    _plan(plan, busy=busy)
+    _plan(plan, project, busy=busy)
 
 
-def _plan(task: Task, *, busy: bool) -> None:
+def _plan(task: Task, project: str, *, busy: bool) -> None:
     found = task.result
     steps: list[Mapping[str, Any]] = found["steps"]
     st.caption(
         text(
             "knowledge_planned",
             when=messages.format_datetime(task.ended_at),
-            in_step=format_number(found["in_step"]),
-            others=format_number(found["others"]),
+            in_step=Count(found["in_step"]),
+            others=Count(found["others"]),
         )
     )
     if not steps:
@@ -76,8 +82,8 @@ def _plan(task: Task, *, busy: bool) -> None:
     st.markdown(
         text(
             "knowledge_cost",
-            documents=format_number(found["documents"]),
-            words=format_number(found["words"]),
+            documents=Count(found["documents"]),
+            words=Count(found["words"]),
             credits=format_number(found["credits"], 2),
         )
     )
@@ -91,7 +97,7 @@ def _plan(task: Task, *, busy: bool) -> None:
         key="sync",
         type="primary",
         on_click=task_progress.start,
-        args=("sync", {"prune": prune}),
+        args=("sync", {"prune": prune, "project": project}),
         disabled=busy or not todo,
     )
 

@@ -25,14 +25,14 @@ from kb.service.views import (
     OutboxEntry,
 )
 from kb.ui import session
-from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.i18n import Count, error_messages, format_number, plural_text, text
 from kb.ui.tabs.knowledge import ask, ask_library, connection, sync, upload
 from kb.ui.widgets import messages
 from kb.ui.widgets.asked_button import ASKED_FROM, asked_button
 from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
 NOT_SENT = "missing"
-REFRESH_S = 2.0
+REFRESH_S, IDLE_REFRESH_S = 2.0, 5.0
 
 _LIST, _ONLY = "published", "knowledge_only"
 _SHOWN = 10
@@ -65,7 +65,7 @@ def render() -> None:
     _items(ready)
     if ready:
         with messages.steady():
-            sync.render(_last_change())
+            sync.render(_last_change(), session.service().settings.odin_project_id)
         upload.render()
 
 
@@ -92,15 +92,12 @@ def _items(ready: bool) -> None:
     except KBError as error:
         messages.error(error)
         return
-    if not entries:
-        st.info(text("knowledge_none"))
-        return
     busy = any(d.status in (*IN_PROGRESS, SYNCING, WAITING) for d in found.values())
-    st.fragment(_item_states, run_every=REFRESH_S if busy else None)(ready)
+    st.fragment(_item_states, run_every=REFRESH_S if busy else IDLE_REFRESH_S)(ready)
 
 
 def _item_states(ready: bool) -> None:
-    """Draw the state of every item; repeat it while an upload is in progress."""
+    """Draw the state of every item; repeat it more often while an upload is in progress."""
     if session.redraw_requested():
         st.rerun()
     try:
@@ -108,6 +105,9 @@ def _item_states(ready: bool) -> None:
         found = session.service().publisher.states(entries)
     except KBError as error:
         messages.error(error)
+        return
+    if not entries:
+        st.info(text("knowledge_none"))
         return
     states = [(entry, _state(entry, found.get(entry.item.id))) for entry in entries]
     counts = Counter(kind_of(state) for _, state in states)
@@ -245,12 +245,12 @@ def _button(
     )  # fmt: skip
 
 
-def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) -> tuple[str, str]:
+def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) -> tuple[Count, str]:
     """Return how many words these items have, and for how many credits they are sent at most."""
     selected = frozenset(ids)
     words = sum(entry.word_count or 0 for entry, _ in states if entry.item.id in selected)
     rate = session.service().settings.odin_credits_per_10k_words
-    return format_number(words), format_number(words / 10_000 * rate, 2)
+    return Count(words), format_number(words / 10_000 * rate, 2)
 
 
 def _send(ids: list[str]) -> None:

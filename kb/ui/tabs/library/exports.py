@@ -11,9 +11,10 @@ import streamlit as st
 
 from kb.service import Service
 from kb.service.export_request import ALL, ExportRequest
-from kb.service.notation import FORMAT_GROUPS, FORMATS
+from kb.service.notation import FORMAT_GROUPS, FORMATS, links_to
 from kb.service.views import LibraryEntry
 from kb.types import CsvForm, Transcript
+from kb.ui import session
 from kb.ui.i18n import has_text, language_text, plural_text, text
 from kb.ui.tabs.library.export_options import csv_form, export_options
 from kb.ui.web import export_route
@@ -82,7 +83,7 @@ def _button(
     st.download_button(
         _label(kind),
         # Made only on request: a long transcript in twenty formats takes time.
-        partial(_content, service, entry, transcript, request),
+        partial(_content, service, entry, transcript, request, session.link_base()),
         file_name=service.exports.file_name(entry.stem, name, language),
         mime=service.exports.format(name).mime_type,
         help=_use(kind),
@@ -92,13 +93,18 @@ def _button(
 
 
 def _content(
-    service: Service, entry: LibraryEntry, transcript: Transcript, request: ExportRequest
+    service: Service,
+    entry: LibraryEntry,
+    transcript: Transcript,
+    request: ExportRequest,
+    base: str,
 ) -> bytes:
     if request.language:
         transcript = service.exports.in_language(entry, request.language)
-    return service.exports.document(
-        transcript, request.formats[0], request, stem=entry.stem, item=entry.item
-    ).content
+    with links_to(base):
+        return service.exports.document(
+            transcript, request.formats[0], request, stem=entry.stem, item=entry.item
+        ).content
 
 
 def zip_menu(shown: Sequence[LibraryEntry], ticked: Sequence[str]) -> None:
@@ -136,7 +142,9 @@ def zip_menu(shown: Sequence[LibraryEntry], ticked: Sequence[str]) -> None:
         request = replace(options, formats=names, csv=csv)
         st.link_button(
             text("export_many_get"),
-            export_route.zip_url(with_text, request) if names and with_text else "#",
+            export_route.zip_url(with_text, request, session.link_base())
+            if names and with_text
+            else "#",
             type="primary",
             disabled=not names or not with_text,
         )

@@ -11,17 +11,18 @@ import streamlit as st
 
 from kb.errors import KBError, LibraryError, UsageError
 from kb.service import ItemStatus, Service
-from kb.service.views import LibraryEntry
+from kb.service.views import LibraryEntry, waits_for_review
 from kb.types import SpeechSpan, Transcript
 from kb.types.quality import ERRORS_A
 from kb.ui import session
-from kb.ui.i18n import format_number, text
+from kb.ui.i18n import Count, format_number, text
 from kb.ui.i18n.error_messages import flag_label
 from kb.ui.tabs.library import exports, item_acts, item_details
 from kb.ui.web import clip_route, media_route, preview_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import PlayerState, format_timestamp, parse_edit, player
 
+REFRESH_S = 5
 _PLAYER, _EDITS = "player", "item_edits"
 _WORD = re.compile(r"\w+")
 _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
@@ -30,6 +31,7 @@ _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
 def render(item_id: str, start_s: float | None, query: str) -> None:
     """Draw the item from a second on, with the words of a search marked."""
     service = session.service()
+    before = _mark(service, item_id)  # of the time before all that is drawn here
     try:
         entry = service.items.entry(item_id)
     except UsageError as error:
@@ -61,6 +63,24 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
         _facts(transcript)
         exports.item_menu(service, entry, transcript)
     item_details.render(service, entry, transcript, place=_flash_key(entry.item.id))
+    st.fragment(_watch, run_every=REFRESH_S)(item_id, before)
+
+
+def _watch(item_id: str, drawn: object) -> None:
+    """Draw the page again when the item is no longer as `drawn`: the worker may be at it."""
+    if _mark(session.service(), item_id) != drawn:
+        st.rerun()
+
+
+def _mark(service: Service, item_id: str) -> object:
+    """Return what changes when a worker or another program changes the item."""
+    try:
+        entry = service.items.entry(item_id)
+        status, path = _status(service, entry), entry.transcript_path
+        changed_ns = path.stat().st_mtime_ns if path else 0
+        return status.state, status.error, entry, changed_ns, service.items.results_changed(entry)
+    except (KBError, OSError):
+        return None  # removed, or its disk is away: the next drawing says so
 
 
 def state_from_files(entry: LibraryEntry) -> str:
@@ -106,10 +126,7 @@ def _problems(
         if warning != status.error:
             messages.show_error(warning, severe=False)
     _misheard(transcript, said_above=_is_held_for_words(status))
-    doubtful = transcript is not None and (
-        bool(transcript.doubtful_spans) or _grade_of_words(transcript) == "C"
-    )
-    if transcript is not None and (status.state == "held" or (doubtful and not entry.accepted)):
+    if transcript is not None and (status.state == "held" or waits_for_review(entry)):
         is_asked = status.problem is not None and status.problem.get("code") == "version.asked"
         with st.container(horizontal=True, vertical_alignment="center", key="review"):
             st.button(
@@ -117,17 +134,14 @@ def _problems(
                 key="accept",
                 type="primary" if status.state == "held" else "secondary",
                 on_click=_accept,
-                args=(entry.item.id,),
+                args=(entry.item.id, status.state),
             )
             if is_asked:
                 st.button(
                     text("renew"), key="renew", on_click=_renew, args=(entry.item.id,)
                 )  # fmt: skip
-            st.caption(text("renew_help" if is_asked else "accept_help"), width="content")
-
-
-def _grade_of_words(transcript: Transcript) -> str:
-    return transcript.expected_errors.grade if transcript.expected_errors else ""
+            accept_help = "accept_help" if status.state == "held" else "accept_help_done"
+            st.caption(text("renew_help" if is_asked else accept_help), width="content")
 
 
 def _is_held_for_words(status: ItemStatus) -> bool:
@@ -192,13 +206,13 @@ def _read(
 # Button actions
 
 
-def _accept(item_id: str) -> None:
+def _accept(item_id: str, state: str) -> None:
     try:
         session.service().review.accept(item_id)
     except KBError as error:
         messages.flash_error(_flash_key(item_id), error)
         return
-    messages.flash(_flash_key(item_id), text("accepted"))
+    messages.flash(_flash_key(item_id), text("accepted" if state == "held" else "accepted_done"))
 
 
 def _renew(item_id: str) -> None:
@@ -328,7 +342,7 @@ def _line_start(transcript: Transcript | None, start_s: float | None) -> float |
 
 def _facts(transcript: Transcript) -> None:
     coverage = transcript.coverage
-    gaps, repaired = format_number(len(coverage.gaps)), format_number(coverage.repaired)
+    gaps, repaired = Count(len(coverage.gaps)), Count(coverage.repaired)
     facts: list[tuple[str, str, str | None]] = [
         ("fact_length", messages.format_length(transcript.media.duration_s), None),
         ("fact_words", format_number(transcript.word_count), None),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import streamlit as st
 
 from kb.errors import KBError, restored
-from kb.service.catalogue import ListPage, ListRow
+from kb.service.catalogue import ListFilter, ListPage, ListRow, Sort
 from kb.service.notation import SearchMode
 from kb.service.views import may_have_still
 from kb.ui import session
-from kb.ui.i18n import format_number, language_text, text
+from kb.ui.i18n import format_number, language_text, plural_text, text
 from kb.ui.tabs.library import bulk, channel, filters, hits, item, removal, searches
 from kb.ui.web import preview_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
 
-_LIST = "library"
+REFRESH_S = 5
+_LIST, _PAGE = "library", "library_page"
 _MODE = "search_mode"
 _MODES: tuple[SearchMode, ...] = ("hybrid", "keyword", "semantic")
 _TONES: dict[str, Tone] = {"held": "warn", "failed": "bad", "running": "live"}
@@ -49,7 +50,7 @@ def _search_box() -> tuple[str, SearchMode]:
             placeholder=text("search_placeholder"),
             label_visibility="collapsed",
             type="search",
-            live="150ms",
+            live="200ms",
             bind="query-params",
             on_change=session.close_item,
             persist_state="session",
@@ -72,8 +73,21 @@ def _search_box() -> tuple[str, SearchMode]:
 
 
 def _items() -> None:
+    st.fragment(_list, run_every=REFRESH_S)()
+
+
+def _list() -> None:
+    """Draw filters, figures, the acts on selected rows, and the rows.
+
+    It is drawn again while the page is open: the queue and other programs add items.
+    """
+    if session.redraw_requested():
+        st.rerun()
+    shown = RowList(_LIST)
+    sort, reverse = filters.order()
     try:
         listing = session.library_listing()
+        page = _page(filters.chosen(), sort, reverse)
     except KBError as error:
         messages.error(error)
         return
@@ -81,20 +95,6 @@ def _items() -> None:
         messages.error(restored(problem.message, problem.hint, problem.problem), severe=False)
     if not listing.entries:
         _empty()
-        return
-    st.fragment(_list)()
-
-
-def _list() -> None:
-    """Draw filters, figures, the acts on selected rows, and the rows."""
-    if session.redraw_requested():
-        st.rerun()
-    shown = RowList(_LIST)
-    sort, reverse = filters.order()
-    try:
-        page = session.service().catalogue.page(filters.chosen(), sort=sort, reverse=reverse)
-    except KBError as error:
-        messages.error(error)
         return
     filters.draw(page.counts, shown.to_top)
     messages.show_flash(bulk.PLACE)
@@ -118,6 +118,19 @@ def _list() -> None:
         sorted_by=sort,
         descending=_is_descending(sort, reverse),
     )
+
+
+def _page(chosen: ListFilter, sort: Sort, reverse: bool) -> ListPage:
+    """Return the list; the one of before while neither the items nor the choices have changed."""
+    catalogue = session.service().catalogue
+    rows = catalogue.rows()
+    asked = (chosen, sort, reverse)
+    before: tuple[object, object, ListPage] | None = st.session_state.get(_PAGE)
+    if before is not None and before[0] is rows and before[1] == asked:
+        return before[2]
+    page = catalogue.page(chosen, sort=sort, reverse=reverse, rows=rows)
+    st.session_state[_PAGE] = (rows, asked, page)
+    return page
 
 
 def _on_act(name: str, ids: list[str]) -> None:
@@ -209,8 +222,8 @@ def _empty() -> None:
 def _figures(page: ListPage) -> str:
     """Return number, length and words of the listed items, as Markdown."""
     parts = [
-        text("list_count", count=format_number(page.total)),
+        plural_text("list_count", page.total),
         messages.format_timedelta(page.seconds),
-        text("list_words", count=format_number(page.counted_words)),
+        plural_text("list_words", page.counted_words),
     ]
     return f":gray[{' · '.join(parts)}]"

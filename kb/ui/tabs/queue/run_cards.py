@@ -10,6 +10,7 @@ import streamlit as st
 from kb.service import Service
 from kb.service.views import ACTIVE, Run
 from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.tabs.queue.toolbar import act_with_undo
 from kb.ui.widgets import messages
 from kb.ui.widgets.asked_button import asked_button
 
@@ -160,8 +161,7 @@ def _buttons(service: Service, run: Run, act: Act) -> None:
         rest = sum(run.counts[state] for state in ACTIVE)
         if rest:
             asked_button(
-                text("run_cancel"), plural_text("run_cancel_sure", rest), act,
-                ("queue_did_cancel",
-                 lambda: jobs.cancel(jobs.runs.item_ids(run.id, ACTIVE))),
+                text("run_cancel"), plural_text("run_cancel_sure", rest), act_with_undo,
+                ("cancel", lambda: jobs.cancel(jobs.runs.item_ids(run.id, ACTIVE))),
                 key=f"run-cancel-{run.id}", kind="tertiary",
             )  # fmt: skip

@@ -43,9 +43,16 @@ from kb.ui.tabs.queue.table import (
     stage,
     title,
 )
+from kb.ui.tabs.queue.toolbar import (
+    DETAILS_PART,
+    on_act,
+    run_action,
+    show_actions,
+    show_flash,
+    show_undo,
+)
 from kb.ui.tabs.queue.toolbar import flash as flash
-from kb.ui.tabs.queue.toolbar import on_act, run_action, show_actions, show_flash, show_undo
-from kb.ui.widgets import messages
+from kb.ui.widgets import into_view, messages
 from kb.ui.widgets.clock_note import show_clock, zone_note
 from kb.ui.widgets.fetches import show_fetches, show_unneeded
 
@@ -275,10 +282,12 @@ def _details(service: Service) -> None:
     chosen = selected()
     if not chosen:
         return
-    for row in service.queue.page_rows(chosen[:DETAILS]):
-        _detail(row)
-    if len(chosen) > DETAILS:
-        st.caption(plural_text("queue_more", len(chosen) - DETAILS))
+    with st.container(key=DETAILS_PART):
+        for row in service.queue.page_rows(chosen[:DETAILS]):
+            _detail(row)
+        if len(chosen) > DETAILS:
+            st.caption(plural_text("queue_more", len(chosen) - DETAILS))
+    into_view.into_view(DETAILS_PART)
 
 
 def _detail(row: QueueRow) -> None:

@@ -21,10 +21,11 @@ from kb.ui.tabs.queue.table import (
     select_all,
     selected,
 )
-from kb.ui.widgets import messages
+from kb.ui.widgets import into_view, messages
 from kb.ui.widgets.asked_button import ASKED_FROM, asked_button
 
 UNDO_S = 60.0
+DETAILS_PART = "queue-details"  # key of the container below the list
 LOOKED_AT = 500  # selected items whose states decide which buttons are drawn
 _FLASH, _PROBLEM = "queue_news", "queue_problem"
 _ASKED, _UNDO = "queue_asked", "queue_undo"
@@ -96,6 +97,7 @@ def on_act(name: str, ids: Sequence[str]) -> None:
     """Do what a button or the menu of a row says; ask first about several items."""
     if name in ("open", "details"):
         rows_list().select(ids)
+        into_view.request(DETAILS_PART)
     elif name == "library":
         session.open_item(ids[0])
     elif acts.ACTS[name].asks and len(ids) >= ASKED_FROM:
@@ -105,13 +107,17 @@ def on_act(name: str, ids: Sequence[str]) -> None:
 
 
 def _do(name: str, ids: Sequence[str]) -> None:
-    """Do an action, and keep how it is undone."""
+    """Do an action on these items."""
     st.session_state.pop(_ASKED, None)
-    act = acts.ACTS[name]
+    act_with_undo(name, lambda: acts.ACTS[name].change(jobs(), ids))
+
+
+def act_with_undo(name: str, action: Callable[[], Sequence[str]]) -> None:
+    """Run the change of an action, which returns the changed ids; keep how it is undone."""
 
     def change() -> Sequence[str]:
-        done = list(act.change(jobs(), ids))
-        if done and act.undo is not None:
+        done = list(action())
+        if done and acts.ACTS[name].undo is not None:
             until = time.monotonic() + UNDO_S
             st.session_state[_UNDO] = (plural_text(f"queue_did_{name}", len(done)), name, done,
                                        until)  # fmt: skip
@@ -143,8 +149,8 @@ def _cancel_all(count: int) -> None:
     """Draw the button that cancels everything; it asks first."""
     if count:
         asked_button(
-            text("queue_cancel_all"), plural_text("queue_cancel_all_sure", count), run_action,
-            ("queue_did_cancel", lambda: jobs().cancel_all()), key="queue-cancel-all",
+            text("queue_cancel_all"), plural_text("queue_cancel_all_sure", count), act_with_undo,
+            ("cancel", lambda: jobs().cancel_all()), key="queue-cancel-all",
             kind="tertiary", yes=text("queue_cancel_all_yes"),
         )  # fmt: skip
 

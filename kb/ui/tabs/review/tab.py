@@ -16,6 +16,7 @@ from kb.ui.widgets import messages
 from kb.ui.widgets.passage import PassageDecision, PassageState, parse_decision, passage
 from kb.ui.widgets.player import format_timestamp
 
+REFRESH_S = 5  # the queue and other people add items and decide them
 PLACE = "review"  # of the results of decisions
 _CARD = "review_passage"
 _HERE, _BEFORE, _TURN = "review_here", "review_before", "review_turn"
@@ -26,7 +27,7 @@ _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
 
 def render() -> None:
     """Draw the tab."""
-    st.fragment(_inbox)()
+    st.fragment(_inbox, run_every=REFRESH_S)()
 
 
 def _inbox() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kb.errors import restored
+from kb.options import OPTIONS, SOURCE_OPTIONS
 from kb.service.follows import NO_ITEM, Activity, FollowState, QuotaUse, numbers_of
-from kb.service.views import MissingItem
+from kb.service.notation import VideoFilters
+from kb.service.views import MissingItem, Subscription
 from kb.types.sentences import sentence, with_title
-from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.i18n import error_messages, format_number, has_text, plural_text, text
 from kb.ui.widgets import messages
 
 _FAR_DAYS = 3650  # room for longer is not worth a word
@@ -185,6 +188,51 @@ def entries(state: FollowState) -> list[str]:
         rest = f" {text('follow_more', count=more)}" if more > 0 else ""
         said.append(f"{_class(name)}: {names}{rest}")
     return said
+
+
+def terms(each: Subscription) -> str:
+    """Return the filters and options of a source, with the labels of their fields."""
+    declared = {**OPTIONS, **SOURCE_OPTIONS}
+    options = {
+        name: each.options.get(name, option.default)
+        for name, option in declared.items()
+        if each.options.get(name, option.default) not in (None, option.default)
+    }
+    said = [(text(f"filter_{name}"), value) for name, value in _filters(each.filters)]
+    said += [(text(f"option_{name}"), _value(name, value)) for name, value in options.items()]
+    return " · ".join(f"{label}: {value}" for label, value in said)
+
+
+def _filters(filters: VideoFilters) -> list[tuple[str, str]]:
+    captions = {True: "with", False: "without", None: ""}[filters.captions]
+    found = [
+        ("after", filters.after),
+        ("before", filters.before),
+        ("playlist", filters.playlist),
+        ("newest", format_number(filters.limit) if filters.limit else ""),
+        ("min", _length(filters.min_duration_s)),
+        ("max", _length(filters.max_duration_s)),
+        ("title", filters.title),
+        ("captions", text(f"filter_captions_{captions}") if captions else ""),
+        ("no_shorts", text("option_yes") if filters.no_shorts else ""),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def _length(seconds: float | None) -> str:
+    return "" if seconds is None else messages.format_timedelta(seconds)
+
+
+def _value(name: str, value: Any) -> str:
+    """Return the value of an option in the words of its field."""
+    if isinstance(value, bool):
+        return text("option_yes" if value else "option_no")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={each}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(name, each) for each in value)
+    key = f"option_{name}_{value}"
+    return text(key) if has_text(key) else str(value)
 
 
 def _class(name: str) -> str:

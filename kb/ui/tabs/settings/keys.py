@@ -11,7 +11,7 @@ from kb.errors import KBError
 from kb.service.views import ApiKey, KeyStatus
 from kb.settings import Settings, env_file
 from kb.ui import access, session
-from kb.ui.i18n import descriptions, format_number, text
+from kb.ui.i18n import descriptions, format_number, plural_text, text
 from kb.ui.i18n.error_messages import machine_reason
 from kb.ui.tabs.settings import api_keys, written_to
 from kb.ui.widgets import messages, task_progress
@@ -95,10 +95,10 @@ def _key(key: ApiKey, status: KeyStatus) -> None:
 
 def _units(status: KeyStatus) -> str:
     """Return the units that a key has spent today, and its allowance where that is known."""
-    units = format_number(status.units_today)
     if status.allowance is None:
-        return text("keys_units", count=units)
-    return text("keys_units_of", count=units, all=format_number(status.allowance))
+        return plural_text("keys_units", status.units_today)
+    units, most = format_number(status.units_today), format_number(status.allowance)
+    return text("keys_units_of", count=units, all=most)
 
 
 def state_text(status: KeyStatus) -> str:

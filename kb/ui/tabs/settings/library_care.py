@@ -10,7 +10,7 @@ import streamlit as st
 
 from kb.errors import restored
 from kb.ui import session
-from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.i18n import Count, error_messages, plural_text, text
 from kb.ui.widgets import messages, task_progress
 from kb.ui.widgets.read_list import read_list
 from kb.ui.widgets.rows import Cell, Column, Tone
@@ -43,8 +43,8 @@ def _part(name: str, draw: Any) -> None:
 
 def _verified(found: Mapping[str, Any], when: str) -> None:
     words = text(
-        "care_verified", when=when, files=format_number(found["files"]),
-        items=format_number(found["items"]), size=messages.format_size(found["bytes"]),
+        "care_verified", when=when, files=Count(found["files"]),
+        items=Count(found["items"]), size=messages.format_size(found["bytes"]),
     )  # fmt: skip
     if found["mended"]:
         words += " " + plural_text("care_mended", found["mended"])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from kb.errors import KBError, UsageError, restored
-from kb.options import OPTIONS, SOURCE_OPTIONS, as_typed, chosen
+from kb.options import OPTIONS, SOURCE_OPTIONS, chosen
 from kb.service.follows import FollowState
 from kb.service.views import Look, Subscription
 from kb.ui import session
@@ -115,9 +115,8 @@ def _subscription_card(state: FollowState) -> None:
                 st.caption(text("follow_more", count=len(state.missing) - _MISSING_SHOWN))
             for facts in follow_texts.entries(state):
                 st.caption(messages.escape_markdown(facts))
-            terms = (each.filters.as_typed(), as_typed(each.options))
-            if typed := " ".join(filter(None, terms)):
-                st.caption(messages.escape_markdown(typed))
+            if terms := follow_texts.terms(each):
+                st.caption(messages.escape_markdown(terms))
         # Together, so that a narrow page has both below the text.
         with st.container(horizontal=True, width="content"):
             if state.better_name:

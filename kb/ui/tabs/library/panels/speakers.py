@@ -14,7 +14,7 @@ from kb.service.views import LibraryEntry
 from kb.types import Transcript
 from kb.types.safe_text import printable
 from kb.ui import session
-from kb.ui.i18n import format_number, text
+from kb.ui.i18n import Count, format_number, plural_text, text
 from kb.ui.web import media_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
@@ -54,7 +54,7 @@ def render(
                 with st.expander(text("speakers_excerpts"), key=f"speaker-heard-{number}"):
                     _excerpts(speaker.excerpts, source, offset_s)
     if len(found) > MOST:
-        st.caption(text("speakers_more", count=format_number(len(found) - MOST)))
+        st.caption(plural_text("speakers_more", len(found) - MOST))
     with st.expander(text("speakers_assign"), key="speaker-assign"):
         _assignment(entry.item.id, found, place)
 
@@ -191,7 +191,7 @@ def _confirm(item_id: str, speaker: Speaker, place: str) -> None:
         messages.flash_error(place, error)
         return
     name = messages.escape_markdown(speaker.suggested)
-    said = text("speakers_confirmed", name=name, count=format_number(len(report.named)))
+    said = text("speakers_confirmed", name=name, count=Count(len(report.named)))
     if report.waiting:
         st.session_state[_WAITING] = (item_id, speaker.suggested, report)
     messages.flash(place, said)
@@ -207,8 +207,8 @@ def _confirmation(item_id: str, place: str) -> None:
             text(
                 "speakers_waiting",
                 name=messages.escape_markdown(name),
-                count=format_number(report.waiting),
-                published=format_number(report.published),
+                count=Count(report.waiting),
+                published=Count(report.published),
                 credits=format_number(report.credits, 2),
             )
         )
@@ -232,9 +232,7 @@ def _answer(name: str, agreed: bool, place: str) -> None:
         messages.flash_error(place, error)
         return
     shown = messages.escape_markdown(name)
-    messages.flash(
-        place, text("speakers_applied", name=shown, count=format_number(len(report.named)))
-    )
+    messages.flash(place, text("speakers_applied", name=shown, count=Count(len(report.named))))
 
 
 def _refuse(item_id: str, speaker: Speaker, place: str) -> None:
