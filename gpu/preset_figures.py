@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ruamel.yaml.scalarbool import ScalarBoolean
-
 from kb.errors import SettingsError
 from kb.types import Timestamps
+
+
+def _is_boolean(value: object) -> bool:
+    """Return True for a boolean, also for one that keeps its place in a YAML file."""
+    if isinstance(value, bool) or type(value) in (int, float, str):
+        return isinstance(value, bool)
+    from ruamel.yaml.scalarbool import ScalarBoolean  # not at the start of every command
+
+    return isinstance(value, ScalarBoolean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +31,7 @@ class Range:
     def problem(self, value: object) -> SettingsError | None:
         """Return the mistake in a value, as the end of a sentence; None for a valid value."""
         # In Python a boolean is a number as well; in a preset it is a mistake.
-        is_number = isinstance(value, self.kind | int) and not isinstance(
-            value, bool | ScalarBoolean
-        )
+        is_number = isinstance(value, self.kind | int) and not _is_boolean(value)
         # NaN compares false with every number, so it is rejected here as well.
         if is_number and self.low <= value <= self.high:  # type: ignore[operator]
             return None
@@ -159,7 +164,7 @@ def quote(value: object) -> str:
         return f"“{value}”"
     if value is None:
         return "nothing"
-    if isinstance(value, bool | ScalarBoolean):
+    if _is_boolean(value):
         return "true" if value else "false"
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "a block"

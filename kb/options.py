@@ -14,8 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+import gpu
 from gpu.preset_figures import RANGES, Preset, Range, override
-from gpu.presets import find_preset, load_presets
 from kb.errors import KBError, LibraryError, UsageError
 from kb.settings import Settings
 from kb.storage.validation import first_mistake
@@ -194,9 +194,9 @@ class RunOptions:
 
         Raises SettingsError for an unknown preset or a figure out of range.
         """
-        presets = load_presets(settings.presets_path)
+        presets = gpu.load_presets(settings.presets_path)
         figures = {each: getattr(self, each) for each, o in OPTIONS.items() if o.is_preset_figure}
-        return override(find_preset(self.preset or settings.preset, presets), **figures)
+        return override(gpu.find_preset(self.preset or settings.preset, presets), **figures)
 
     def preparation_workers(self, settings: Settings) -> int:
         """Return how many items are prepared at once: by this run, KB_WORKERS, or the preset.

@@ -6,10 +6,12 @@ import re
 
 from typer.main import get_command
 
+from kb.cli.application import application
 from kb.cli.frame import hide_types_of_flags
-from kb.cli.main import app
 from tests.support.document_commands import ROOT, arguments, shown_by
 from tests.test_document_commands import mistake
+
+app = application()
 
 PAGE = ROOT / "docs" / "acceptance.md"
 NUMBER = re.compile(r"^\| (\d{3}\.\d+) \|", re.MULTILINE)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from kb.cli.application import application
 from kb.cli.frame import hide_types_of_flags
-from kb.cli.main import app
 from tests.support.document_commands import ROOT, arguments, commands, documents
+
+app = application()
 
 
 @pytest.fixture(scope="module")

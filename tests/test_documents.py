@@ -114,7 +114,9 @@ def test_commands_of_the_documents_exist() -> None:
     """Every `kb NAME` and `make NAME` of the documents is a command or a target."""
     from typer.main import get_command
 
-    from kb.cli.main import app
+    from kb.cli.application import application
+
+    app = application()
 
     commands = get_command(app).commands  # type: ignore[attr-defined]
     targets = set(re.findall(r"^([\w-]+):", read("Makefile"), re.MULTILINE))

@@ -17,7 +17,7 @@ import typer
 from typer.main import get_command
 
 from gpu.preset_figures import RANGES, Preset
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.cli.options import with_run_options
 from kb.errors import KBError, LibraryError, UsageError
 from kb.options import OPTIONS, RunOptions, declared_options, option, parse_metadata, parse_names
@@ -26,6 +26,8 @@ from kb.settings import get_settings
 from kb.sources.listing.filters import VideoFilters
 from kb.ui.i18n import MESSAGES
 from tests.support.raising import raises
+
+app = application()
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the command line takes for an option: one example of each kind of value.
@@ -263,11 +265,12 @@ USE = """
 import sys
 from streamlit.testing.v1 import AppTest
 from typer.main import get_command
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.options import RunOptions
 
 for command in ("ingest", "transcribe", "follow"):
-    (flag,) = [p for p in get_command(app).commands[command].params if "--loudness-db" in p.opts]
+    commands = get_command(application(command)).commands
+    (flag,) = [each for each in commands[command].params if "--loudness-db" in each.opts]
     assert flag.help == "Loudness to bring the sound to.", flag.help
 
 for language, label in (("en", "Loudness, dB"), ("de", "Lautheit, dB")):

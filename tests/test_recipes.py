@@ -284,7 +284,7 @@ def test_a_setting(filled: Copy) -> None:
     text = filled.kb("export", filled.item_id, "--format", "txt", KB_SIGNATURE="the end")
     assert text.endswith("the end\n")
     example, groups = filled.python(
-        "import json; from kb.settings import example_lines\n"
+        "import json; from kb.settings.example import example_lines\n"
         "from kb.ui.tabs.settings.defaults import grouped\n"
         "print(json.dumps([list(example_lines()), grouped()]))"
     )
@@ -338,6 +338,7 @@ def test_a_command(filled: Copy) -> None:
     filled.insert(
         "kb/cli/commands/review.py", "    for command in (", "        app.command()(words)"
     )
+    filled.replace("kb/cli/commands/__init__.py", '"review": (', '"review": ("words", ')
     filled.insert(
         "kb/service/items.py",
         "    # As text",
@@ -345,7 +346,9 @@ def test_a_command(filled: Copy) -> None:
         "        ids = [entry.item.id for entry in self.library.entries()]\n"
         "        return sum(len(s.words) for id in ids for s in self.transcript(id).segments)\n",
     )
-    assert filled.places == ["kb/cli/commands/review.py", "kb/service/items.py"]
+    assert filled.places == [
+        "kb/cli/commands/review.py", "kb/cli/commands/__init__.py", "kb/service/items.py",
+    ]  # fmt: skip
     described, count = filled.kb_each(["--help"], ["words"])
     assert "words" in described
     assert int(count) > 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
 from kb.errors import KBError
+from kb.settings import PROJECT_ROOT
 from kb.types.sentences import counted, decimal_size, sentence, with_title
 
 
@@ -73,3 +77,23 @@ def test_a_size(octets: float, said: str) -> None:
 
 def test_a_sentence_ends_once() -> None:
     assert [sentence(each) for each in ("a", "a.", "a?", "a…", "")] == ["a.", "a.", "a?", "a…", ""]
+
+
+# Sentences about more than one: of limits, or of what has a sentence of its own for one.
+ABOUT_SEVERAL = (
+    "searches are saved", "channels have the name", "keys are called", "tags; the most",
+    "characters, more", "rows after the copy",
+)  # fmt: skip
+
+
+def test_no_sentence_of_the_core_counts_one_in_the_plural() -> None:
+    number = re.compile(r"\{(?:count|number|total)\} (?!is\b)(?:[a-z]+ )?[a-z]+s\b")
+    found = [
+        f"{path.relative_to(PROJECT_ROOT)}: {node.value}"
+        for path in sorted((PROJECT_ROOT / "kb").rglob("*.py"))
+        if "ui" not in path.relative_to(PROJECT_ROOT).parts
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if number.search(node.value) and not any(each in node.value for each in ABOUT_SEVERAL)
+    ]
+    assert not found

@@ -87,8 +87,10 @@ def commands_page() -> str:
     """Return the page of all commands: what each does, its arguments, options and examples."""
     from typer.main import get_command
 
+    from kb.cli.application import application
     from kb.cli.frame import EXAMPLES, GROUPS
-    from kb.cli.main import app
+
+    app = application()
 
     command: Any = get_command(app)
     top = _context(command, "kb")

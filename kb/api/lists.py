@@ -127,7 +127,7 @@ def router(context: ApiContext) -> APIRouter:
     def search(asked: Annotated[SearchQuery, Query()]) -> dict[str, Any]:
         """Find passages, to the second; those with all words are first."""
         chosen, catalogue = asked.chosen(), service.catalogue
-        ids = set(catalogue.page(catalogue.named(chosen)).ids) if chosen else None
+        ids = catalogue.allowed(catalogue.named(chosen))
         result = service.search.run(asked.q, asked.mode, asked.limit, ids=ids)
         return {"object": "search", **search_document(result)}
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gc
+import os
 
-# What imports make is not garbage, and to look for some in it takes a quarter of a short command.
-_collects = gc.isenabled()
-gc.disable()
+from kb.cli.garbage import kept
 
-from kb.cli.main import main, run  # noqa: E402
+# pydantic reads the metadata of every installed package to find plugins, which are not used here.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-gc.freeze()
-if _collects:
-    gc.enable()
+with kept():
+    from kb.cli.main import main, run
 
 __all__ = [
     "main",

@@ -7,7 +7,7 @@ import threading
 import time
 from types import FrameType
 
-from kb.cli.options import INTERRUPTED
+from kb.cli.exit_codes import INTERRUPTED
 from kb.types.end_signals import END_SIGNALS
 
 _SAME_S = 1.0  # `timeout` sends a signal to a process, and at once to its group

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from kb.cli.commands import MODULES
 from kb.settings.override import settings_override
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -142,11 +143,10 @@ def _before_command(arguments: Sequence[str]) -> tuple[dict[str, str], str]:
     return values, ""
 
 
-def named_command(app: typer.Typer, arguments: Sequence[str]) -> str:
+def named_command(arguments: Sequence[str]) -> str:
     """Return the command or group that arguments name behind the options; "" for another word."""
     _, word = _before_command(arguments)
-    entries: list[Any] = [*app.registered_commands, *app.registered_groups]
-    return word if word in map(_name, entries) else ""
+    return word if any(word in names for names in MODULES.values()) else ""
 
 
 def only(app: typer.Typer, name: str) -> typer.Typer:

@@ -4,151 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import asdict
 from functools import cache
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from kb import __version__
 from kb.cli import frame
-from kb.cli.commands import (
-    assistant,
-    care,
-    dashboard,
-    doctor,
-    enrich,
-    evidence,
-    export,
-    health,
-    jobs,
-    keys,
-    library,
-    look,
-    machine,
-    notes,
-    publish,
-    read,
-    review,
-    serve,
-    sources,
-    speak,
-    speakers,
-    transcribe,
-    translate,
-    video,
-    worker,
-)
+from kb.cli.application import application
 from kb.cli.ending import EndingSignals
-from kb.cli.options import (
-    FAILED,
-    INTERRUPTED,
-    OK,
-    USAGE_ERROR,
-    Json,
-)
+from kb.cli.exit_codes import INTERRUPTED, OK, USAGE_ERROR
 from kb.cli.output import console
 from kb.cli.output.library import print_new_libraries
-from kb.cli.output.progress import share_progress
 from kb.errors import KBError
-from kb.service import Service
 from kb.service.private_files import private_files
 from kb.service.setting_choices import check_choices
 from kb.settings import get_settings, tolerant_settings
 from kb.types.guarded_output import GuardedFormatter, guarded_output
-from kb.types.sentences import counted
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
 # export this class; `BadParameter` has it as a base class in both.
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-
-app = typer.Typer(
-    help="From a YouTube channel or a folder of files to a knowledge base.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-jobs.register(app)
-enrich.register(app)
-notes.register(app)
-translate.register(app)
-speakers.register(app)
-speak.register(app)
-sources.register(app)
-publish.register(app)
-machine.register(app)
-review.register(app)
-care.register(app)
-export.register(app)
-assistant.register(app)
-health.register(app)
-serve.register(app)
-keys.register(app)
-library.register(app)
-video.register(app)
-evidence.register(app)
-transcribe.register(app)
-read.register(app)
-dashboard.register(app)
-doctor.register(app)
-worker.register(app)
-look.register(app)
-
-
-@app.command()
-def reindex(as_json: Json = False) -> None:
-    """Rebuild the index from the folder, taking in what was laid there by hand."""
-    service = Service.of_existing_library()
-    with share_progress("reindex", shown=sys.stderr.isatty()) as progress:
-        report = service.search.reindex(progress=progress)
-    if as_json:
-        console.print_json(asdict(report))
-    else:
-        console.print_note(
-            f"{counted(report.items, 'item')}, {counted(report.passages, 'passage')} indexed; "
-            f"{report.adopted} adopted."
-        )
-        if report.judged:
-            console.print_note(f"{counted(report.judged, 'transcript')} got expected errors.")
-        for item_id, source in report.taken_in:
-            console.print_note(f"{item_id}: transcript taken in from {source}")
-        for problem in report.problems:
-            console.print_warning(problem)
-    if report.problems:
-        raise typer.Exit(FAILED)
-
-
-@app.command()
-def presets(as_json: Json = False) -> None:
-    """The performance presets and their figures."""
-    found = Service().presets.all()
-    if as_json:
-        console.print_json([asdict(preset) for preset in found.values()])
-        return
-    for preset in found.values():
-        console.out.print(
-            f"{preset.label} ({preset.name}): batch {preset.batch_size}, "
-            f"chunk {preset.chunk_s:g} s, overlap {preset.overlap_s:g} s, "
-            f"{counted(preset.workers, 'worker')}, {preset.timestamps} timestamps, "
-            f"{preset.vram_budget_gb:g} GB",
-            markup=False,
-        )
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
-    home: Annotated[
-        Path | None, typer.Option("--home", help="The library's folder, in place of KB_HOME.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda or cuda:1, in place of KB_DEVICE.")
-    ] = "",
-) -> None:
-    if version:
-        print(f"kb-ingest {__version__}")
-        raise typer.Exit(OK)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -191,9 +66,7 @@ def _tolerates_mistakes(arguments: list[str]) -> bool:
 @cache
 def _commands(name: str = "") -> Any:
     """Return the commands, or one alone: to build all takes longer than most of them run."""
-    frame.arrange(app)
-    built = frame.only(app, name) if name else app
-    return frame.hide_types_of_flags(typer.main.get_command(built))
+    return frame.hide_types_of_flags(typer.main.get_command(application(name)))
 
 
 def _run_command(arguments: list[str], *, check: bool) -> int:
@@ -204,7 +77,7 @@ def _run_command(arguments: list[str], *, check: bool) -> int:
         if check:
             check_choices(get_settings())
         with private_files(get_settings()):
-            command = _commands(frame.named_command(app, arguments))
+            command = _commands(frame.named_command(arguments))
             result = command(args=arguments, prog_name="kb", standalone_mode=False)
     except KBError as error:
         console.print_error(error)

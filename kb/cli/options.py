@@ -30,37 +30,6 @@ from kb.service.notation import (
 from kb.settings import Settings
 from kb.types import MediaItem, SubtitleLayout
 
-OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
-
-ID_HELP = "An id of `kb status --all`, or its beginning."
-
-Sure = Annotated[
-    bool, typer.Option("--yes", help="Also where more than 20 published items change.")
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-NoWait = Annotated[
-    bool,
-    typer.Option(
-        "--no-wait", help="Queue it for a worker. The same command without it writes the file then."
-    ),
-]
-Threads = Annotated[
-    int, typer.Option("--threads", min=0, max=256, help="0: as many as there are cores.")
-]
-FetchPicture = Annotated[
-    bool | None,
-    typer.Option(
-        "--fetch/--no-fetch",
-        help="Fetch the picture of an item that is kept as sound; else it is asked.",
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite", help="Replace a file in the way that another program or a person wrote."
-    ),
-]
-
 # The options that apply to a transcript outside the library.
 TRANSCRIPT_OPTIONS = tuple(name for name, option in OPTIONS.items() if not option.library_only)
 # The options that a subscription stores for all its listings.

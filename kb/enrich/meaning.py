@@ -11,7 +11,6 @@ from kb.enrich.packages import run_installer
 from kb.errors import KBError, LibraryError, ModelUnavailable
 from kb.settings import get_settings
 from kb.sinks.local import nano_e5
-from kb.sinks.local.embedding import load_embedder
 from kb.sinks.local.embedding_choice import (
     NANO,
     chosen_model,
@@ -19,8 +18,6 @@ from kb.sinks.local.embedding_choice import (
     missing_part,
     model_to_add,
 )
-from kb.sinks.local.embedding_files import embedding_folder, repository_of
-from kb.transcript.passages import passages
 from kb.types import Transcript
 
 COMMAND = "kb models add meaning"
@@ -54,6 +51,8 @@ class Meaning(Step):
             if (path := nano_e5.model_path()) is None:
                 raise _not_installed(nano_e5.REQUIREMENT, cause or "this processor lacks AVX2")
             return str(path)
+        from kb.sinks.local.embedding_files import embedding_folder, repository_of
+
         if missing_part(chosen) is not None and repository_of(chosen):
             if cause := _install(_SENTENCE_TRANSFORMERS):
                 raise _not_installed(_SENTENCE_TRANSFORMERS, cause)
@@ -90,6 +89,7 @@ class Meaning(Step):
         }
 
     def run(self, given: StepInput, progress: Progress) -> dict[str, Any]:
+        from kb.sinks.local.embedding import load_embedder
         from kb.sinks.local.vectors import TextVectors, text_key, vectors_document
 
         settings = get_settings()
@@ -118,6 +118,7 @@ def _texts(given: StepInput) -> list[str]:
     if given.text is None:
         return []
     from kb.sinks.local.vectors import meant_texts
+    from kb.transcript.passages import passages
 
     return meant_texts(passages(given.text.transcript, given.text.item))
 

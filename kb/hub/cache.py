@@ -13,9 +13,12 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kb.hub.client import HubFile
 from kb.storage import write_text
+
+if TYPE_CHECKING:
+    from kb.hub.client import HubFile
 
 PART_SUFFIX = ".kb.incomplete"
 _BLOCK = 1 << 20

@@ -24,7 +24,6 @@ from kb.errors import ModelUnavailable, UsageError
 from kb.hub import cache, fetch_state, records, refusals
 from kb.hub.conduct import Conduct
 from kb.hub.fetch_progress import Report
-from kb.hub.fetch_state import FetchState
 from kb.hub.kind import ModelKind
 from kb.hub.models import Removal, adopt, ready, remove, verify
 from kb.inference.memory_fit import MemoryRoom
@@ -156,11 +155,6 @@ def model_refusal(repository: str, kind: ModelKind = RECOGNIZER) -> dict[str, An
     return refusals.refusal(place, record, kind)
 
 
-def fetches() -> list[FetchState]:
-    """Return the fetches of this user that are not complete, sorted by name."""
-    return fetch_state.all_states()
-
-
 def pull(
     name: str,
     *,
@@ -267,7 +261,7 @@ def stop_fetch(name: str, what: fetch_state.Request) -> None:
 
     A fetch that no process works on is paused or cancelled here. Raises ModelUnavailable.
     """
-    known = {state.name.casefold(): state.name for state in fetches()}
+    known = {state.name.casefold(): state.name for state in fetch_state.all_states()}
     target = known.get(name.casefold()) or resolve(name).target
     place = cache.repository_folder(target)
     state = fetch_state.read_state(place)

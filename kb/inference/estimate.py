@@ -13,6 +13,7 @@ from gpu.throughput import Calibration, Estimate, Speed
 from kb.asr.engines.model_lookup import shape_of
 from kb.asr.engines.model_table import load_models
 from kb.asr.engines.spec import WORKSPACE_BYTES
+from kb.inference.memory_fit import measured_limit
 from kb.options import RunOptions
 from kb.settings import Settings
 
@@ -67,17 +68,10 @@ class ThroughputEstimator:
             left = budget - self._weights_bytes(model, measured) - WORKSPACE_BYTES
             if left // each < size:
                 size = max(1, left // each)
-                reason = f"{max(0, left) / GB:.1f} GB are left for windows of {each / GB:.2f} GB"
-        day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
-        if 0 < measured.largest_fitting_batch < size:
-            size = measured.largest_fitting_batch
-            reason = f"{measured.refused} did not fit here (kb calibrate, {day})"
-        if 0 < measured.saturating_batch < size:
-            size, reason = (
-                measured.saturating_batch,
-                f"more was no faster here (kb calibrate, {day})",
-            )
-        return size, reason
+                left_gb, each_gb = max(0, left) / GB, each / GB
+                reason = f"{left_gb:.1f} GB are left for windows of {each_gb:.2f} GB each"
+        size, measured_reason = measured_limit(measured, size)
+        return size, measured_reason or reason
 
     def _speed(
         self, preset: Preset, engine: str, model: str, measured: Calibration | None, batch: int
@@ -87,7 +81,7 @@ class ThroughputEstimator:
             speed = measured.speed(batch, workers)
             if speed > 0:
                 day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
-                return round(speed, 2), f"measured with kb calibrate on {day}"
+                return round(speed, 2), f"measured (kb calibrate, {day})"
         history = [s for s in self.history if s.engine == engine and s.asr_s > 0]
         if model:
             history = [speed for speed in history if speed.model == model]
@@ -96,8 +90,10 @@ class ThroughputEstimator:
         same = [speed for speed in history if speed.preset == preset.name] or history
         media_s, asr_s = sum(s.media_s for s in same), sum(s.asr_s for s in same)
         if media_s < LEAST_PAST_S:
-            return None, "not measured yet: kb calibrate"
-        return round(media_s / asr_s, 2), f"the last {len(same)} items"
+            return None, "not measured yet (kb calibrate)"
+        return round(media_s / asr_s, 2), (
+            f"the last {len(same)} items" if len(same) > 1 else "the last item"
+        )
 
     def _memory(self, model: str, measured: Calibration | None, batch: int) -> int:
         each = self._window_bytes(model, measured)

@@ -40,18 +40,25 @@ class MemoryEstimate:
         )
         if self.measured is None:
             return allowed
-        day = time.strftime("%Y-%m-%d", time.localtime(self.measured.at))
-        fitting, enough = self.measured.largest_fitting_batch, self.measured.saturating_batch
-        if 0 < fitting < allowed.size:
-            reason = (
-                f"{self.measured.refused} at a time did not fit into this machine's memory "
-                f"(kb calibrate, {day})"
-            )
-            allowed = replace(allowed, size=fitting, reason=reason)
-        if 0 < enough < allowed.size:
-            reason = f"more at a time was no faster on this machine (kb calibrate, {day})"
-            allowed = replace(allowed, size=enough, reason=reason)
-        return allowed
+        size, reason = measured_limit(self.measured, allowed.size)
+        return replace(allowed, size=size, reason=reason) if reason else allowed
+
+
+def measured_limit(measured: Calibration, size: int) -> tuple[int, str]:
+    """Return a batch size limited by a calibration; the reason is empty if it is no limit."""
+    day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
+    fitting, enough = measured.largest_fitting_batch, measured.saturating_batch
+    reason = ""
+    if 0 < fitting < size:
+        reason = (
+            f"{measured.refused} at a time did not fit into this machine's memory "
+            f"(kb calibrate, {day})"
+        )
+        size = fitting
+    if 0 < enough < size:
+        reason = f"more at a time was no faster on this machine (kb calibrate, {day})"
+        size = enough
+    return size, reason
 
 
 def estimate_memory(

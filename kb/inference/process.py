@@ -88,13 +88,14 @@ class InferenceProcess:
 
         `workers`: number of items that the process prepares (decodes, cuts) at once, as long as no
         item with its own preset is in progress. `calibrations`: returns the calibrations of this
-        machine, called for each new process; `main`: function that the process runs, `serve` by
-        default.
+        machine, called for each new process and by `renew_calibrations`; `main`: function that the
+        process runs, `serve` by default.
         """
         self._settings = settings
         self._workers = workers
         self._calibrations = calibrations
         self._main = main or serve
+        self._known_calibrations: tuple[Calibration, ...] = ()  # those that the process has
         self.snapshot: Snapshot | None = None  # the newest snapshot that was received
         self.restarts = 0  # number of restarts after a lost device
         self.cpu_reason = ""  # reason for using the CPU from now on, as a clause
@@ -169,6 +170,18 @@ class InferenceProcess:
         with self._lock:
             if not self._closed and self._process is None:
                 self._start_or_explain()
+
+    def renew_calibrations(self) -> None:
+        """Give the process the calibrations of this machine if they have changed."""
+        if self._process is None:
+            return
+        found = tuple(self._calibrations())
+        with self._lock:
+            if self._connection is None or found == self._known_calibrations:
+                return
+            self._known_calibrations = found
+            with contextlib.suppress(OSError, ValueError):
+                self._connection.send(("calibrations", found))
 
     def drain_samples(self) -> list[Sample]:
         """Return the samples received since the last call."""
@@ -271,10 +284,11 @@ class InferenceProcess:
         limit_started_processes()
         context = multiprocessing.get_context("spawn")
         parent_connection, child_connection = context.Pipe()
+        self._known_calibrations = found = tuple(self._calibrations())
         process = context.Process(
             target=self._main,
             args=(child_connection, self._settings, self._workers),
-            kwargs={"cpu_reason": self.cpu_reason, "calibrations": tuple(self._calibrations())},
+            kwargs={"cpu_reason": self.cpu_reason, "calibrations": found},
             name="kb-model-host",
             daemon=True,
         )

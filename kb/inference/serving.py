@@ -109,6 +109,12 @@ def serve(
             os._exit(0)
         if message[0] == "end":
             os._exit(0)
+        if message[0] == "calibrations":
+            # On a thread of its own: it waits while a model is being loaded.
+            threading.Thread(
+                target=session.renew_calibrations, args=(message[1],), daemon=True
+            ).start()
+            continue
         if message[0] == "cancel":
             stop = stop_events.get(message[1])
             if stop is not None:

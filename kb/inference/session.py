@@ -24,7 +24,7 @@ from kb.asr.quality.repair_budget import RepairBudget
 from kb.errors import RetryLater
 from kb.hub.fetch_progress import Report
 from kb.inference.malloc import return_memory
-from kb.inference.memory_fit import estimate_memory
+from kb.inference.memory_fit import MemoryEstimate, estimate_memory
 from kb.inference.model_lock import ModelLock
 from kb.inference.transcription_options import RowFacts, TranscriptionOptions
 from kb.options import RunOptions
@@ -99,6 +99,7 @@ class InferenceSession:
         self._model_lock = ModelLock(self._lock)
         self._manager: GPUManager | None = None
         self._batcher: Batcher | None = None
+        self._memory: MemoryEstimate | None = None  # of the loaded model
         self._detector: SpeechDetector | None = None
         self._fallbacks: dict[str, FallbackEngine] = {}  # by their setting
         self._idle_timer: threading.Timer | None = None
@@ -317,6 +318,21 @@ class InferenceSession:
         """The device in use, probed at first use."""
         return self.manager.describe()
 
+    def renew_calibrations(self, found: Sequence[Calibration]) -> None:
+        """Use new measurements of this machine: a loaded model takes them for its next batch.
+
+        Waits while a model is being loaded.
+        """
+        self._calibrations = lambda: found
+        with self._lock:
+            batcher, memory, options = self._batcher, self._memory, self._options
+            if batcher is None or memory is None or options is None:
+                return
+            fresh = self._estimate_memory(options, self._hardware(), memory.baseline_bytes)
+            if fresh != memory:
+                self._memory = fresh
+                batcher.renew_limit(fresh.window_bytes)
+
     def snapshot(self, sample: Sample | None = None) -> Snapshot:
         """Return the current state. Does not block, not even while a model is loading."""
         batcher, options, slots = self._batcher, self._options, self._preparations
@@ -450,14 +466,14 @@ class InferenceSession:
                     engine.close()
                     raise
             baseline_bytes = manager.memory().used - manager.permanent_bytes
-            memory = estimate_memory(
-                options.engine, options.model, manager, self._calibrations(), baseline_bytes
-            )
+            self._memory = memory = self._estimate_memory(options, manager, baseline_bytes)
             self._batcher = Batcher(
                 engine,
                 manager,
                 options.preset.batch_size,
-                max_batch=lambda: memory.max_batch((self._options or options).preset, manager),
+                max_batch=lambda: (self._memory or memory).max_batch(
+                    (self._options or options).preset, manager
+                ),
                 throttle=lambda: self._governor.now,
                 window_bytes=memory.window_bytes,
                 growth=self._preparation_growth(manager),
@@ -471,6 +487,13 @@ class InferenceSession:
             manager.apply()
             self._batcher.set_ceiling(options.preset.batch_size)
         return self._batcher
+
+    def _estimate_memory(
+        self, options: TranscriptionOptions, manager: GPUManager, baseline_bytes: int | None
+    ) -> MemoryEstimate:
+        return estimate_memory(
+            options.engine, options.model, manager, self._calibrations(), baseline_bytes
+        )
 
     def _speech_detector(self) -> SpeechDetector:
         from kb.asr.audio.vad import SpeechDetector
@@ -555,5 +578,5 @@ class InferenceSession:
             self._batcher.close()
             self._previous_audio_s += self._batcher.audio_s
             self._batcher.engine.close()
-            self._batcher = None
+            self._batcher = self._memory = None
             self._model_lock.loaded = None

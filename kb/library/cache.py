@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from kb import storage
@@ -29,6 +30,7 @@ from kb.library.metadata import (
 # Two changes within one clock tick have the same time: a folder that changed just now is read
 # again.
 TICK_NS = 2_000_000_000
+MANY_FILES = 3_000  # of a thousand items: their first reading takes a good part of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,20 @@ class LibraryCache:
         self._cached: dict[str, _CachedFile] = {}
         self._listing = LibraryListing(())
         self._changed_ns: int | None = None
+        self._was_read = False
+
+    def is_quick(self) -> bool:
+        """Return False before the end of the first reading of a folder with very many files.
+
+        It takes seconds; what can be drawn without the entries need not wait for it.
+        """
+        if self._was_read:
+            return True
+        try:
+            with os.scandir(self._folder) as found:
+                return sum(1 for _ in islice(found, MANY_FILES)) < MANY_FILES
+        except OSError:
+            return True  # `listing` names the cause
 
     def listing(self) -> LibraryListing:
         """Return the result of `Library.scan`. Raises LibraryError if the folder cannot be read."""
@@ -61,6 +77,7 @@ class LibraryCache:
                 raise storage.library_error(error, self._folder, "read") from error
             if changed_ns != self._changed_ns:
                 self._listing = self._read()
+                self._was_read = True
                 settled = time.time_ns() - changed_ns > TICK_NS
                 self._changed_ns = changed_ns if settled else None
             return self._listing

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ from kb.errors import LibraryError
 from kb.library.metadata import MEDIA_EXTENSIONS, ORIGINAL_SUFFIX, TRANSCRIPT_SUFFIX
 
 METADATA_SUFFIX = ".json"
+
+
+_MEDIA_RANK: Mapping[str, int] = {
+    spelling: 2 * number + is_upper
+    for number, extension in enumerate(MEDIA_EXTENSIONS)
+    for is_upper, spelling in enumerate((extension, extension.upper()))
+}  # the lowest of a stem is its medium
 
 
 def list_directory(folder: Path) -> list[str]:
@@ -50,13 +58,27 @@ class DirectorySnapshot:
 
     def find(self, name: str) -> Path | None:
         """Return the path of an existing name, else None."""
-        if self.names is not None:  # called 64 times per item: makes no path for a missing file
+        if self.names is not None:
             return self.path / name if name in self.names else None
         path = self.path / name
         return path if path.exists() else None
 
+    @cached_property
+    def _media(self) -> Mapping[str, str]:
+        """The name of each stem's medium, from `names`."""
+        best: dict[str, tuple[int, str]] = {}
+        for name in self.names or ():
+            stem, _, kind = name.rpartition(".")
+            rank = _MEDIA_RANK.get(f".{kind}")
+            if rank is not None and (stem not in best or rank < best[stem][0]):
+                best[stem] = rank, name
+        return {stem: name for stem, (_, name) in best.items()}
+
     def media_of(self, stem: str) -> Path | None:
         """Return the stem's medium: video files before audio files."""
+        if self.names is not None:  # one walk over all names, not dozens of look-ups an item
+            name = self._media.get(stem)
+            return self.path / name if name else None
         for extension in MEDIA_EXTENSIONS:
             for spelling in (extension, extension.upper()):
                 if path := self.find(f"{stem}{spelling}"):
@@ -124,6 +146,22 @@ class MetadataIndex:
         with self._lock:
             self._store(f"{stem}{METADATA_SUFFIX}", item_id)
 
+    def learn(self, ids: Mapping[str, str]) -> None:
+        """Add ids by stem, as a reading of the whole folder has found them: no file is read.
+
+        What is known already costs one look-up: a page calls this often with very many names.
+        """
+        with self._lock:
+            for stem, item_id in ids.items():
+                name = f"{stem}{METADATA_SUFFIX}"
+                if self._id_of.get(name) == item_id:
+                    continue
+                self._forget(name)
+                old = self._name_of.get(item_id)
+                if old is not None and ids.get(old.removesuffix(METADATA_SUFFIX)) != item_id:
+                    self._forget(old)  # another process has renamed it
+                self._store(name, item_id)
+
     def _refresh(self) -> None:
         names = set(list_directory(self.folder))
         for name in self._id_of.keys() - names:
@@ -132,7 +170,12 @@ class MetadataIndex:
         added = {name for name in names - self._names if is_metadata(name)} - self._id_of.keys()
         self._names = names
         # Files without an id were damaged or another program's: they may have been repaired.
-        unread = {name for name, item_id in self._id_of.items() if item_id is None}
+        unread: set[str] = set()
+        for name, item_id in self._id_of.items():
+            if item_id is None:
+                unread.add(name)
+            else:  # perhaps a copy of a file that has gone
+                self._name_of.setdefault(item_id, name)
         for name in sorted(added | unread):
             record = _read(self.folder / name)
             self._store(name, None if record is None else _id_in(record))

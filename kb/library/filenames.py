@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-import regex  # type: ignore[import-untyped]
 from pathvalidate import sanitize_filename
 
 from kb.errors import LibraryError
@@ -147,6 +146,8 @@ def shorten(text: str, fits: Callable[[str], bool]) -> str:
     """
     if fits(text):
         return text
+    import regex  # type: ignore[import-untyped]  # slow to import, and most names fit
+
     ends = list(accumulate(len(cluster) for cluster in regex.findall(r"\X", text)))
     # Bisection: False sorts before True, so that "does not fit" marks the end.
     count = bisect_right(ends, False, key=lambda end: not fits(text[:end]))

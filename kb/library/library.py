@@ -176,6 +176,10 @@ class Library:
         found = self._index.find_all(ids).values()
         return [entry_from_record(record, stem, self._on_disk) for stem, record in found]
 
+    def learn(self, listing: LibraryListing) -> None:
+        """Take the ids of a listing, so that `find_all` does not read every item's metadata."""
+        self._index.learn({entry.stem: entry.item.id for entry in listing.entries})
+
     def scan(self) -> LibraryListing:
         """Return every entry, newest first, and a problem for each file that could not be read."""
         names = list_directory(self.media_folder)

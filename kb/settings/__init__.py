@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kb.settings.example import example_lines
 from kb.settings.process_environment import LIBRARY_ENVIRONMENT, python_command
 from kb.settings.settings import (
     PROJECT_ROOT,
@@ -23,7 +22,6 @@ __all__ = [
     "Settings",
     "current_sources",
     "env_folder",
-    "example_lines",
     "get_settings",
     "origin",
     "python_command",

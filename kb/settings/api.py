@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from kb.settings.part import SettingsPart
 
 
-class ApiSettings(BaseModel):
+class ApiSettings(SettingsPart):
     """Settings of the HTTP API."""
 
     api_keys: SecretStr = Field(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from kb.settings.part import SettingsPart
 
 
-class AssistantSettings(BaseModel):
+class AssistantSettings(SettingsPart):
     """Settings of the server for assistants (`kb mcp`)."""
 
     paid_requests: bool = Field(

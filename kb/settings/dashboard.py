@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from kb.settings.part import SettingsPart
 from kb.types.safe_text import web_address
 
 
@@ -67,7 +68,7 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 Networks = Annotated[str, AfterValidator(_networks)]
 
 
-class DashboardSettings(BaseModel):
+class DashboardSettings(SettingsPart):
     """Settings of the dashboard."""
 
     password: SecretStr = Field(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from kb.settings.part import SettingsPart
 
 
-class DigestSettings(BaseModel):
+class DigestSettings(SettingsPart):
     """Settings of the digest: its interval, and where it is sent."""
 
     digest: Literal["off", "day", "week"] = Field(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from kb.settings.part import SettingsPart
 from kb.types import Keep
 
 
-class DownloadSettings(BaseModel):
+class DownloadSettings(SettingsPart):
     """Settings of sources: the YouTube Data API, downloads and their rate."""
 
     prefetch_gb: float = Field(

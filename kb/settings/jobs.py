@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from kb.settings.choices import LOG_LEVELS, one_of
+from kb.settings.part import SettingsPart
 
 
-class JobSettings(BaseModel):
+class JobSettings(SettingsPart):
     """Settings of the queue and its workers."""
 
     database_url: SecretStr = Field(

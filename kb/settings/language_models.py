@@ -6,7 +6,9 @@ import math
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
+
+from kb.settings.part import SettingsPart
 
 SCOPES = ("call", "item", "run", "month")
 
@@ -44,7 +46,7 @@ def _address(value: str) -> str:
     return value
 
 
-class LanguageModelSettings(BaseModel):
+class LanguageModelSettings(SettingsPart):
     """Settings of language models. Without an address nothing is asked and nothing leaves."""
 
     llm_url: Annotated[str, AfterValidator(_address)] = Field(

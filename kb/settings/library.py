@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, Field
 
+from kb.settings.part import SettingsPart
 from kb.storage.free_space import FreeSpace
 
 
@@ -17,7 +18,7 @@ def _expand(path: Path) -> Path:
 FolderPath = Annotated[Path, AfterValidator(_expand)]
 
 
-class LibrarySettings(BaseModel):
+class LibrarySettings(SettingsPart):
     """Settings of the library: its folder, its knowledge bases, the limit for review."""
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from kb.settings.part import SettingsPart
 from kb.types.safe_text import web_address
 
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]+)?/?")
@@ -30,7 +31,7 @@ BucketUrl = Annotated[str, AfterValidator(_bucket)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 
-class ObjectStorageSettings(BaseModel):
+class ObjectStorageSettings(SettingsPart):
     """Settings of object storage (S3 and what speaks like it) for index and finished media."""
 
     index_url: BucketUrl = Field(

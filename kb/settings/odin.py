@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
+
+from kb.settings.part import SettingsPart
 
 
 def _address(value: str) -> str:
@@ -19,7 +21,7 @@ def _address(value: str) -> str:
     return value
 
 
-class OdinSettings(BaseModel):
+class OdinSettings(SettingsPart):
     """Settings of the knowledge bases beside the local index: ODIN, and a folder of Markdown."""
 
     odin_api_key: SecretStr = Field(

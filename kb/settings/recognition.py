@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from kb.settings.choices import COMPUTE_TYPES, DEVICE, LANGUAGES, READERS, one_of
+from kb.settings.part import SettingsPart
 
 
-class RecognitionSettings(BaseModel):
+class RecognitionSettings(SettingsPart):
     """Settings of recognition: model, engine, device and limits of the card."""
 
     preset: str = Field(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from kb.settings.part import SettingsPart
 from kb.types.quality import LONGEST_UNCOVERED_S
 
 
-class RepairSettings(BaseModel):
+class RepairSettings(SettingsPart):
     """Settings of quality checks (`kb/asr/quality/checks.py`) and of repair."""
 
     suspect_uncovered_s: float = Field(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from kb.settings.part import SettingsPart
 from kb.types.addresses import is_loopback
 
 
@@ -23,7 +24,7 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
-class ScreenSettings(BaseModel):
+class ScreenSettings(SettingsPart):
     """Settings of the text on the screen. With the reader rapidocr nothing leaves the machine."""
 
     screen_reader: Literal["rapidocr", "google"] = Field(

@@ -95,7 +95,11 @@ class Settings(
     """Every setting with its default; the field's alias is its name in the environment."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, validate_default=True
+        defer_build=False,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        validate_default=True,
     )
 
     @classmethod

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from kb.settings.part import SettingsPart
 from kb.types.addresses import is_loopback
 
 
@@ -30,7 +31,7 @@ def _key_address(value: str) -> str:
     return value
 
 
-class SpeechSettings(BaseModel):
+class SpeechSettings(SettingsPart):
     """Settings of voices. Without an address no text leaves the machine."""
 
     voice_dir: str = Field(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from kb.settings.part import SettingsPart
 
 
-class TranslationSettings(BaseModel):
+class TranslationSettings(SettingsPart):
     """Settings of translations. Nothing is translated until the step is asked for."""
 
     @property

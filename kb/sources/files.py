@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
@@ -302,6 +301,8 @@ def path_of(reference: str) -> Path:
                 reference=reference,
                 reason=error,
             ) from error
+        from urllib.request import url2pathname  # slow to import, and few give such an address
+
         host = "" if parts.netloc.lower() == "localhost" else parts.netloc
         return Path(url2pathname(f"//{host}{parts.path}" if host else parts.path))
     try:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from kb.types.days import as_recorded, local_day
 
@@ -51,7 +52,6 @@ _FORMS = (
     rf"(?<![^\W_]){_NAME}\.?[ _-]{_DATE_NUMBER},?[ _-]{_NAMED_YEAR}{_TIME}",
     rf"{_NAMED_YEAR}[ _-]?{_NAME}\.?[ _-]?{_DATE_NUMBER}(?![A-Za-z]){_TIME}",
 )
-_PATTERNS = tuple(re.compile(form, re.IGNORECASE) for form in _FORMS)
 _IDS = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # UUID
     r"|\[(?=[^\]]*[A-Za-z])[A-Za-z0-9_-]{11}\]"  # a video's id in brackets
@@ -105,9 +105,15 @@ def day_in_name(stem: str) -> NamedDay | None:
     return NamedDay(first.day, _without(stem, first))
 
 
+@cache
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    """Return the forms, compiled at first use: every command would pay for them otherwise."""
+    return tuple(re.compile(form, re.IGNORECASE) for form in _FORMS)
+
+
 def _days(stem: str) -> Iterator[_Found]:
     taken: list[tuple[int, int]] = []
-    for pattern in _PATTERNS:
+    for pattern in _patterns():
         for match in pattern.finditer(stem):
             if any(match.start() < end and start < match.end() for start, end in taken):
                 continue

@@ -46,14 +46,28 @@ def read_user_bytes(path: Path, max_bytes: int = MAX_SETTINGS_BYTES) -> bytes:
     """Return the content of a regular file; raises as `read_user_text`."""
     # A pipe without a writer would block the opening for ever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    if path.is_dir():  # Windows refuses to open a folder with a misleading error
-        raise UnreadableText("text.folder", "it is a folder, not a file")
-    handle = os.open(path, flags)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        if path.is_dir():  # Windows refuses to open a folder with a misleading error
+            raise UnreadableText("text.folder", "it is a folder, not a file") from error
+        raise
+    try:
+        about = os.fstat(handle)
+        if stat.S_ISDIR(about.st_mode):
+            raise UnreadableText("text.folder", "it is a folder, not a file")
+        if not stat.S_ISREG(about.st_mode):
             raise UnreadableText("text.no_file", "it is a pipe or a device, not a file")
-        # One byte more, because the size that the system gives may be 0 or grow meanwhile.
-        data = file.read(max_bytes + 1)
+        # The size that the system gives may be 0 or grow meanwhile: the end is where nothing more
+        # comes. To ask for `max_bytes` at once would make a buffer of that size.
+        parts: list[bytes] = []
+        left, ask = max_bytes + 1, about.st_size + 1
+        while left > 0 and (part := os.read(handle, min(left, ask))):
+            parts.append(part)
+            left, ask = left - len(part), 2**20
+    finally:
+        os.close(handle)
+    data = b"".join(parts)
     if len(data) > max_bytes:
         raise UnreadableText(
             "text.too_large", "it has more than {mb:g} MB", mb=round(max_bytes / 2**20, 3)

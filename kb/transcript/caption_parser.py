@@ -22,8 +22,8 @@ from kb.storage import MAX_DOCUMENT_BYTES, UnreadableText, read_user_text, unrea
 from kb.transcript.chunks import collapse_whitespace
 from kb.transcript.editing import MANUAL_PROBABILITY
 from kb.types import CaptionFile, Coverage, MediaRef, Segment, Timing, Transcript, Word
+from kb.types.transcript import CAPTIONS
 
-ENGINE = "captions"
 HUMAN_CAPTIONS, AUTOMATIC_CAPTIONS = "captions by people", "automatic captions"
 
 _TAG = re.compile(r"<[^>\n]*>|\{\\[^}\n]*\}")
@@ -62,7 +62,7 @@ def read(file: CaptionFile, media: MediaRef) -> Transcript:
         media=media,
         segments=segments,
         language=_primary_language(file.language),
-        engine=ENGINE,
+        engine=CAPTIONS,
         model=author,
         preset="",
         coverage=Coverage(0.0, 0.0),

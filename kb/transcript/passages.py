@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kb.library import deep_link
-from kb.transcript.caption_parser import ENGINE
 from kb.transcript.chunks import chunks
 from kb.types import MediaItem, Passage, Transcript, UnsurePassage
+from kb.types.transcript import CAPTIONS
 
 # Words before and after a long silence seldom have the same topic, and the link of a hit whose
 # passage starts half a minute early would have the wrong time.
@@ -39,7 +39,7 @@ def passages(
             language=chunk.language or transcript.language,
             path=path or transcript.media.path,
             word_starts_s=chunk.starts_s,
-            tier=transcript.model if transcript.engine == ENGINE else "",
+            tier=transcript.model if transcript.engine == CAPTIONS else "",
             unsure=_unsure(transcript, chunk.start_s, chunk.end_s),
         )
         for number, chunk in enumerate(chunks(transcript, target_s, max_pause_s=MAX_PAUSE_S))

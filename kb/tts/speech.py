@@ -144,7 +144,7 @@ def script_notes(text: str, languages: tuple[str, ...], voice: str) -> tuple[KBE
     return (
         KBError(
             "note.speech_letters",
-            "{count} letters of the text ({scripts}) are none that the voice {voice} reads.",
+            "The voice {voice} does not read {count:letter|letters} of the text ({scripts}).",
             hint="Listen to those places, or take another voice: kb speak --voices",
             count=sum(unknown.values()),
             scripts=names,

@@ -1,8 +1,9 @@
-"""Guards for text of strangers on its way out: terminals, files, spreadsheets, links, addresses.
+"""Guards for text of strangers on its way out: terminals, files, links, addresses.
 
 Titles, channels, descriptions, transcripts, file names and error messages of sites come from
-strangers. Each way out has one function here, and every face and exporter uses it. Markup of a
-format is escaped in `kb/transcript/formats/markup.py`.
+strangers. Each way out has one function here, and every face and exporter uses it. Cells of
+spreadsheets have theirs in `spreadsheet_cells`; markup of a format is escaped in
+`kb/transcript/formats/markup.py`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,7 @@ import os
 import re
 import shlex
 import unicodedata
-from typing import cast
 from urllib.parse import urlsplit
-
-import regex  # type: ignore[import-untyped]
 
 # Controls of terminals (C0 without tab and line feed, DEL, C1) and lone surrogates.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -32,32 +30,6 @@ _UNSAFE = re.compile(
 _HEADER_VALUE = re.compile("[!-~]*")  # printable ASCII without the space
 BYTE_ORDER_MARK = "\ufeff"
 HIDDEN = "…"
-
-# A spreadsheet runs a cell that begins with one of these; some accept the wide and small forms.
-_SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫]"
-# Characters that show nothing, so that programs drop them before a sign: white space, controls,
-# marks without a letter, the fillers of Hangul and the blank of Braille.
-_NOTHING = "[\\s\\p{Cf}\\p{Cc}\\p{Mn}\\p{Me}\u115f\u1160\u3164\uffa0\u2800\u034f]"
-_RISKY_START = rf"(?:{_NOTHING}*{_SIGN}|[\t\r\n])"
-# A sign behind a separator: of this table, or of another program that reads it. Such a program may
-# take the quotes of this table for text, or the reverse. Of the signs behind a comma and a space,
-# only `=` counts: `cold, -5 degrees` is prose, and a table quotes text with commas.
-_BEHIND = rf"(?<=[;\t\r\n](?:{_NOTHING}|\")*%s)"
-_BEHIND_COMMA = rf"(?<=,(?:(?![ \u00a0]){_NOTHING}|\")*%s)"
-_EQUALS_BEHIND = rf"(?<=,(?:{_NOTHING}|\")*%s)(?=%s[=＝])"
-
-
-def _behind_separator(text: str, following: str) -> str:
-    """Return a pattern of places: behind a separator and `text`, before `following` and a sign."""
-    places = f"{_BEHIND % text}|{_BEHIND_COMMA % text}|{_EQUALS_BEHIND % (text, following)}"
-    return rf"(?={following}{_SIGN}(?!\)))(?:{places})"  # `;-)` is no formula
-
-
-_START = regex.compile(_RISKY_START)
-_PART = regex.compile(_behind_separator("", ""))
-_EXACT_START = regex.compile(rf"'*{_RISKY_START}")
-_EXACT_PART = regex.compile(_behind_separator("", "'*"))
-_GUARD_OF_PART = regex.compile(f"'{_behind_separator(chr(39), chr(39) + '*')}")
 
 # Characters in an exported text: white space that some programs take for the end of a line, those
 # that no program shows, and those that no file can hold.
@@ -141,33 +113,6 @@ def clean(text: str) -> str:
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         text = _NO_CHARACTER.sub("\ufffd", text)
     return _UNSHOWN.sub(_flag, _ODD_SPACE.sub(" ", text))
-
-
-def spreadsheet_cell(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula.
-
-    A cell whose first visible character could begin one gets an apostrophe, which marks it as text.
-    Spaces and invisible characters before it count for nothing, because programs drop them. A sign
-    behind `,`, `;`, a tab or a line end gets one too, for a program with another separator.
-    """
-    safe = _PART.sub("'", printable(text.replace("\r\n", "\n")))
-    return f"'{safe}" if _START.match(safe) or text[:1] in ("\t", "\r", "\n") else safe
-
-
-def exact_cell(text: str) -> str:
-    """Return text as `spreadsheet_cell` does, from which `exact_text` restores the same text.
-
-    One apostrophe more is written where a text has apostrophes in these places already.
-    """
-    safe = _EXACT_PART.sub("'", clean(text))
-    return f"'{safe}" if _EXACT_START.match(safe) else safe
-
-
-def exact_text(cell: str) -> str:
-    """Return the text of a cell that `exact_cell` or an earlier version guarded."""
-    if cell.startswith("'") and _EXACT_START.match(cell, 1):
-        cell = cell[1:]
-    return cast(str, _GUARD_OF_PART.sub("", cell))
 
 
 def spreadsheet_file(text: str) -> str:

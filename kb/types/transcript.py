@@ -24,6 +24,8 @@ from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
 IMPORTED = "imported"
 """The `engine` of a transcript that another program wrote; its `model` is the file's ending."""
+CAPTIONS = "captions"
+"""The `engine` of a transcript made from captions; its `model` tells who wrote them."""
 _SUBTITLES = frozenset({"srt", "vtt", "ass", "ssa", "ttml", "dfxp", "sbv", "lrc"})
 
 

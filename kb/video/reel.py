@@ -292,7 +292,7 @@ def _left_out_note(number: int) -> tuple[KBError, ...]:
     return (
         KBError(
             "note.reel_left_out",
-            "{number} stretches are left out: the reel has its length without them.",
+            "{number:stretch is|stretches are} left out: the reel has its full length already.",
             hint="A longer reel: --length SECONDS",
             number=number,
         ),

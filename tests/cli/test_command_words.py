@@ -306,8 +306,10 @@ def test_steps_that_are_waited_for_have_a_share_and_name_what_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[Progress] = []
-    real = progress.Progress
-    monkeypatch.setattr(progress, "Progress", lambda *a, **k: made.append(real(*a, **k)) or made[0])
+    real = Progress
+    monkeypatch.setattr(
+        "rich.progress.Progress", lambda *a, **k: made.append(real(*a, **k)) or made[0]
+    )
     with progress.steps_progress(shown=False) as listen:
         listen({"speakers": 3, "screen": 1})
         listen({"speakers": 1})

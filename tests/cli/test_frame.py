@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from kb.cli import frame
-from kb.cli.main import _commands, app, run
-from kb.cli.options import USAGE_ERROR
+from kb.cli.application import application
+from kb.cli.commands import MODULES
+from kb.cli.exit_codes import USAGE_ERROR
+from kb.cli.main import _commands, run
 from kb.settings import get_settings
+
+app = application()
 
 COMMANDS = _commands()
 NAMES = sorted(COMMANDS.commands)
@@ -68,7 +74,7 @@ def test_examples_are_accepted_by_the_parser(example: str) -> None:
     ],
 )
 def test_the_command_that_is_named(words: str, name: str) -> None:
-    assert frame.named_command(app, words.split()) == name
+    assert frame.named_command(words.split()) == name
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +95,21 @@ def test_a_command_that_is_built_alone_is_the_same(
         helps.append(capsys.readouterr().out)
     assert helps[0] == helps[1] != ""
     assert [each.opts for each in alone.params] == [each.opts for each in all_commands.params]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_has_the_commands_of_the_table(module: str) -> None:
+    alone = typer.Typer()
+    importlib.import_module(f"kb.cli.commands.{module}").register(alone)
+    entries: list[Any] = [*alone.registered_commands, *alone.registered_groups]
+    assert sorted(each.name or each.callback.__name__ for each in entries) == sorted(
+        MODULES[module]
+    )
+
+
+def test_each_module_of_commands_is_in_the_table() -> None:
+    folder = Path(importlib.import_module("kb.cli.commands").__file__ or "").parent
+    assert {file.stem for file in folder.glob("*.py")} - {"__init__"} == set(MODULES)
 
 
 def test_short_options_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,10 +34,10 @@ from kb.types.safe_text import (
     printable,
     printable_json,
     shown,
-    spreadsheet_cell,
     web_address,
     without_unsafe_advice,
 )
+from kb.types.spreadsheet_cells import spreadsheet_cell
 from tests.support.hostile import (
     ADDRESSES,
     CLEAR,

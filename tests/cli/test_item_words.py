@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kb.cli.output.items import print_expected_errors, print_uncertain_spans
+from kb.cli.output.doubts import print_expected_errors, print_uncertain_spans
 from kb.types import (
     Coverage,
     MediaRef,

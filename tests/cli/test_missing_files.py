@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.errors import KBError
 from tests.support import films
+
+app = application()
 
 SRT = "1\n00:00:00,200 --> 00:00:00,900\nDer Hafen\n"
 DUB = ["dub", "talk.mp4", "--into", "de", "-o", "made.m4a"]

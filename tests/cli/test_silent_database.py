@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 import typer
 
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.database.tables import metadata
 from kb.service import Service
 from kb.settings import get_settings
@@ -27,6 +27,8 @@ from tests.support.forked_commands import run_forked
 from tests.support.library_pages import HARBOUR, add_item
 from tests.support.postgres import connected, new_database, server
 from tests.support.workers import NO_SETTINGS
+
+app = application()
 
 pytestmark = [
     pytest.mark.long,

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.errors import UsageError
 from kb.media.probe import probe
 from tests.support import films
 from tests.support.commands import run_command
 from tests.support.films import grey, tone
 from tests.support.raising import raises
+
+app = application()
 
 SRT = """1
 00:00:00,500 --> 00:00:02,500

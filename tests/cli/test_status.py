@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.cli.commands.jobs import ROWS_SHOWN
+from kb.cli.commands.status import ROWS_SHOWN
 from kb.cli.main import run
 from kb.service import Service
 from kb.types import MediaItem

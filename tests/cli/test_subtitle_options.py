@@ -13,7 +13,7 @@ import srt
 import typer
 from typer.main import get_command
 
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.cli.options import with_layout_options
 from kb.errors import UsageError
 from kb.export_options import LAYOUT_OPTIONS, LayoutOptions
@@ -27,6 +27,8 @@ from tests.support.composed_talks import sample_talks
 from tests.support.raising import raises
 from tests.support.random_transcripts import make_transcript
 from tests.support.subtitle_style import faults, shown_cues
+
+app = application()
 
 # What the command line takes: one example for each option, and the layout that it makes.
 TYPED: dict[str, tuple[list[str], SubtitleLayout]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -207,7 +208,9 @@ def test_the_command_prints_only_json(folder: Path, tmp_path: Path) -> None:
         env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0
-    assert done.stderr == ""
+    # On a busy machine it says every 30 s how far it is.
+    progress = re.compile(r"The harbour in winter\.wav  \d+ %  after \d+ \w+(  about .* left)?")
+    assert [line for line in done.stderr.splitlines() if not progress.fullmatch(line)] == []
     assert json.loads(done.stdout)["segments"]
     assert list(tmp_path.iterdir()) == []  # no file is left
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.cli.output.products import is_to_be_fetched
 from kb.errors import UsageError
 from kb.media.probe import probe
@@ -19,6 +19,8 @@ from tests.support import films
 from tests.support.commands import run_command
 from tests.support.films import grey, spoken, tone
 from tests.support.raising import raises
+
+app = application()
 
 
 @pytest.fixture

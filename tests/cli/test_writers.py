@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from kb.cli import run
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.library import Library
 from kb.library.extras import Extras
 from kb.library.user_files import is_read_beside
@@ -31,6 +31,8 @@ from kb.types import Chapter, Coverage, QualityFlag, SpeechSpan, Transcript, Win
 from tests.library.test_extras import RESULTS
 from tests.support.compose import write_wav
 from tests.support.library_pages import add_item
+
+app = application()
 
 
 @dataclass

@@ -18,13 +18,15 @@ from typer.main import get_command
 
 from kb.api.app import create_app
 from kb.api.context import ApiContext
-from kb.cli.main import app
+from kb.cli.application import application
 from kb.database import Database
 from kb.jobs.queue.items import ItemStore
 from kb.settings import PROJECT_ROOT, Settings
 from tests.support.postgres import connected, database_url, server
 from tests.support.queue_store import queued
 from tests.support.waiting import WAIT_S
+
+app = application()
 
 pytestmark = [
     pytest.mark.long,

@@ -153,7 +153,7 @@ def test_what_did_not_fit_when_it_was_measured_is_not_tried_again() -> None:
     plan = ThroughputEstimator(get_settings(), [here], ()).estimate(
         preset("stabil"), RunOptions(model="demo")
     )
-    assert plan.batch == 4 and "8 did not fit here" in plan.batch_reason
+    assert plan.batch == 4 and "8 at a time did not fit" in plan.batch_reason
 
 
 def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
@@ -174,7 +174,7 @@ def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
     record_throughput(catalogue, "one", "file:1", 1, transcript)
     record_throughput(catalogue, "one", "file:2", 1, with_taken_words(transcript))
     past = {f.preset: f for f in service.machines.estimates(options)}
-    assert past["max"].rtfx == 30.0 and "1 items" in past["max"].basis
+    assert past["max"].rtfx == 30.0 and past["max"].basis == "the last item"
     assert service.machines.estimates(RunOptions(model="medium"))[0].rtfx is None
     # A measurement of this machine counts for more.
     made = measured(decode_rtfx=4000.0, detect_rtfx=4000.0)

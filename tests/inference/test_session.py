@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gpu.status import BatchState
+from gpu.throughput import BatchSpeed, Calibration
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.errors import Cancelled, MediaUnavailable, ModelUnavailable
 from kb.inference.process import InferenceProcess
@@ -158,9 +162,12 @@ def test_an_idle_model_is_unloaded_and_loaded_again(
 
 
 def test_a_process_loads_the_model_of_the_table_before_the_first_request(tmp_path: Path) -> None:
+    """And the loaded model takes a new measurement, without a start and without a medium."""
     table = tmp_path / "models.yaml"
-    settings = get_settings().replace(models_file=str(table), model="demo")
-    process = InferenceProcess(settings, 1)
+    settings = get_settings().replace(models_file=str(table), model="demo", device="cpu")
+    measured: list[Calibration] = []
+    process = InferenceProcess(settings, 1, calibrations=lambda: measured)
+    process.renew_calibrations()  # no process is there to take them
     table.write_text("first:\n  model: demo\n", encoding="utf-8")
     process.preload()
     assert process.pid is None  # no row asks for it
@@ -168,6 +175,30 @@ def test_a_process_loads_the_model_of_the_table_before_the_first_request(tmp_pat
     process.preload()
     try:
         until(lambda: process.snapshot is not None and process.snapshot.batch is not None)
-        assert process.snapshot is not None and process.snapshot.model == "demo"
+        snapshot = process.snapshot
+        assert snapshot is not None and snapshot.model == "demo" and snapshot.batch is not None
+        assert snapshot.batch.size > 2
+        batches = tuple(
+            BatchSpeed(n, 0.1, 0.1, 0.0, rtfx) for n, rtfx in ((1, 50), (2, 90), (4, 60))
+        )
+        measured.append(
+            Calibration(
+                time.time(), socket.gethostname(), snapshot.device, snapshot.engine, "demo", 1, 1,
+                {}, 20.0, 400.0, 400.0, batches,
+            )
+        )  # fmt: skip
+        pid = process.pid
+        process.renew_calibrations()
+        until(lambda: batch_of(process).size == 2)
+        assert "kb calibrate" in batch_of(process).reason and process.pid == pid
+        measured.clear()
+        process.renew_calibrations()
+        until(lambda: batch_of(process).size == snapshot.batch.size)
     finally:
         process.close()
+
+
+def batch_of(process: InferenceProcess) -> BatchState:
+    """Return the state of the batch that the process has last reported."""
+    assert process.snapshot is not None and process.snapshot.batch is not None
+    return process.snapshot.batch

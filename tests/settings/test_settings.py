@@ -16,10 +16,10 @@ from kb.settings import (
     LIBRARY_ENVIRONMENT,
     PROJECT_ROOT,
     Settings,
-    example_lines,
     get_settings,
     process_environment,
 )
+from kb.settings.example import example_lines
 from tests.support.raising import raises
 
 

@@ -27,7 +27,7 @@ import webvtt
 from markdown_it import MarkdownIt
 
 from kb.transcript.formats.csv_table import SEGMENT_COLUMNS, WORD_COLUMNS
-from kb.types.safe_text import exact_text
+from kb.types.spreadsheet_cells import exact_text
 
 Reader = Callable[[bytes], list[str]]
 

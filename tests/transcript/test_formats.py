@@ -30,7 +30,7 @@ from kb.types import (
     Segment,
     Word,
 )
-from kb.types.safe_text import exact_text
+from kb.types.spreadsheet_cells import exact_text
 from tests.support.raising import raises
 from tests.support.random_transcripts import (
     ITEM,

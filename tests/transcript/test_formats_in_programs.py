@@ -14,7 +14,7 @@ from PIL import Image
 
 from kb.transcript import file_content, format_named, render_document
 from kb.types import CsvForm, Segment, Transcript, table_form
-from kb.types.safe_text import exact_text
+from kb.types.spreadsheet_cells import exact_text
 from tests.support.random_transcripts import (
     ITEM,
     letters,

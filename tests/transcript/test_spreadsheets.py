@@ -18,7 +18,8 @@ from kb.transcript import file_content, render
 from kb.transcript.foreign import reader
 from kb.transcript.formats import workbook
 from kb.types import CsvForm, Segment, Transcript, Word, table_form
-from kb.types.safe_text import clean, exact_cell, exact_text, spreadsheet_cell
+from kb.types.safe_text import clean
+from kb.types.spreadsheet_cells import exact_cell, exact_text, spreadsheet_cell
 from kb.types.table_form import has_decimal_comma, locale_of_numbers
 from tests.support.hostile import FORMULAS
 from tests.support.random_transcripts import ITEM, make_transcript

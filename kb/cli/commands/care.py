@@ -1,4 +1,4 @@
-"""Commands that care for the library: verify, backup, restore, remove."""
+"""Commands that care for the library: verify, reindex, backup, restore, remove."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Json, Overwrite
+from kb.cli.exit_codes import FAILED
 from kb.cli.output import console
 from kb.cli.output.library import new_library_note
 from kb.cli.output.progress import byte_progress, share_progress
+from kb.cli.plain_options import Json, Overwrite
 from kb.errors import UsageError
 from kb.service import Service
 from kb.types.safe_text import printable
@@ -29,7 +30,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (verify, backup, restore, remove):
+    for command in (verify, reindex, backup, restore, remove):
         app.command()(command)
     app.command("move-queue")(move_queue)
 
@@ -87,7 +88,7 @@ def verify(
         console.print_note(
             f"{counted(report.items, 'item')}, {counted(report.files, 'file')}, "
             f"{report.bytes / MB:.0f} MB read: "
-            f"{mended} mended, {len(faults)} faults."
+            f"{mended} mended, {counted(len(faults), 'fault')}."
         )
         if report.deleted_by_retention:
             count = report.deleted_by_retention
@@ -133,6 +134,28 @@ def _signature_line(state: str, found: str, expected: str) -> str:
         f"Signed by the key {found}. That shows a forgery if you know from elsewhere whose key it "
         f"is: kb verify FILE.zip --key {found[:16]}"
     )
+
+
+def reindex(as_json: Json = False) -> None:
+    """Rebuild the index from the folder, taking in what was laid there by hand."""
+    service = Service.of_existing_library()
+    with share_progress("reindex", shown=sys.stderr.isatty()) as progress:
+        report = service.search.reindex(progress=progress)
+    if as_json:
+        console.print_json(asdict(report))
+    else:
+        console.print_note(
+            f"{counted(report.items, 'item')}, {counted(report.passages, 'passage')} indexed; "
+            f"{report.adopted} adopted."
+        )
+        if report.judged:
+            console.print_note(f"{counted(report.judged, 'transcript')} got expected errors.")
+        for item_id, source in report.taken_in:
+            console.print_note(f"{item_id}: transcript taken in from {source}")
+        for problem in report.problems:
+            console.print_warning(problem)
+    if report.problems:
+        raise typer.Exit(FAILED)
 
 
 def backup(

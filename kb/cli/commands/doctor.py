@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Json, Overwrite
+from kb.cli.exit_codes import FAILED
 from kb.cli.output import console
 from kb.cli.output.machine import print_checks
+from kb.cli.plain_options import Json, Overwrite
 from kb.errors import UsageError
 from kb.service import Service
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FAILED, ID_HELP, Json, Sure
+from kb.cli.exit_codes import FAILED
 from kb.cli.output import console
 from kb.cli.output.items import print_pause, print_step_problems, status_document
 from kb.cli.output.language_model import print_estimate
 from kb.cli.output.progress import steps_progress
+from kb.cli.plain_options import ID_HELP, Json, Sure
 from kb.errors import KBError, UsageError
 from kb.options import parse_names
 from kb.service import ItemStatus, Service

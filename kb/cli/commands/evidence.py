@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import ID_HELP, FetchPicture, Json, NoWait, Overwrite
 from kb.cli.output import console
 from kb.cli.output.products import is_to_be_fetched, leave_to_worker
 from kb.cli.output.progress import media_progress
+from kb.cli.plain_options import ID_HELP, FetchPicture, Json, NoWait, Overwrite
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import parse_time

@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import FAILED, ID_HELP, Overwrite, with_layout_options, with_run_options
+from kb.cli.exit_codes import FAILED
+from kb.cli.options import with_layout_options, with_run_options
 from kb.cli.output import console
 from kb.cli.output.progress import count_progress
+from kb.cli.plain_options import ID_HELP, Overwrite
 from kb.errors import KBError, UsageError
 from kb.options import RunOptions
 from kb.service import Service

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from typing import Annotated, Any
 
 import typer
 
-from kb.cli.options import FAILED, Json
+from kb.cli.exit_codes import FAILED
 from kb.cli.output import console
+from kb.cli.plain_options import Json
 
 TIMEOUT_S = 30.0
 MOST_BYTES = 100_000
@@ -49,6 +48,9 @@ def health(
 
 def _ask(address: str) -> dict[str, Any]:
     """Return the server's answer; without one, the reason in the same form."""
+    import urllib.error  # slow to import, for every other command
+    import urllib.request
+
     # A proxy of the environment must not be asked for this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import Json
 from kb.cli.output import console
 from kb.cli.output.columns import Column, Columns
 from kb.cli.output.library import new_library_note
+from kb.cli.plain_options import Json
 from kb.service import Service
 from kb.service.access_keys import SCOPES, AccessKey, KeyUse
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import ID_HELP, Json, with_list_filter
+from kb.cli.options import with_list_filter
 from kb.cli.output import console
 from kb.cli.output.lists import print_items, print_new_hits, print_searches
 from kb.cli.output.search import print_search
+from kb.cli.plain_options import ID_HELP, Json
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import FACETS, SEARCH_MODES, ListFilter

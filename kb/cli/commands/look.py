@@ -10,8 +10,8 @@ import typer
 from pydantic import SecretStr
 from rich.text import Text
 
-from kb.cli.options import ID_HELP, Json
 from kb.cli.output import console
+from kb.cli.plain_options import ID_HELP, Json
 from kb.errors import UsageError
 from kb.service import Service, open_browser
 from kb.service.notation import dashboard_link, parse_time

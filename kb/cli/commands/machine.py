@@ -1,4 +1,4 @@
-"""Commands about this machine: calibrate, models."""
+"""Commands about this machine: calibrate, presets, audit, models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import Json, with_run_options
+from kb.cli.options import with_run_options
 from kb.cli.output import console, machine
 from kb.cli.output.library import new_library_note
 from kb.cli.output.models import models_table, room_note
@@ -20,10 +20,11 @@ from kb.cli.output.progress import (
     fetch_progress,
     media_progress,
 )
+from kb.cli.plain_options import Json
 from kb.errors import ModelUnavailable
 from kb.options import RunOptions
 from kb.service import Service
-from kb.types.sentences import decimal_size
+from kb.types.sentences import counted, decimal_size
 
 SOON_S = 60.0  # a pause that needs no words
 
@@ -35,8 +36,25 @@ models_app = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(calibrate)
+    app.command()(presets)
     app.command()(audit)
     app.add_typer(models_app, name="models")
+
+
+def presets(as_json: Json = False) -> None:
+    """The performance presets and their figures."""
+    found = Service().presets.all()
+    if as_json:
+        console.print_json([asdict(preset) for preset in found.values()])
+        return
+    for preset in found.values():
+        console.out.print(
+            f"{preset.label} ({preset.name}): batch {preset.batch_size}, "
+            f"chunk {preset.chunk_s:g} s, overlap {preset.overlap_s:g} s, "
+            f"{counted(preset.workers, 'worker')}, {preset.timestamps} timestamps, "
+            f"{preset.vram_budget_gb:g} GB",
+            markup=False,
+        )
 
 
 def audit(

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import ID_HELP, Json
 from kb.cli.output import console
+from kb.cli.plain_options import ID_HELP, Json
 from kb.service import Service
 from kb.service.notation import format_timestamp
 from kb.types.notes import LENGTHS, Cited, Notes

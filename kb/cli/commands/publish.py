@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FAILED, ID_HELP, Json, Overwrite, with_run_options
+from kb.cli.exit_codes import FAILED
+from kb.cli.options import with_run_options
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.language_model import print_estimate
 from kb.cli.output.library import new_library_note
 from kb.cli.output.progress import count_progress
 from kb.cli.output.search import answer_document, print_local_answer
+from kb.cli.plain_options import ID_HELP, Json, Overwrite
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service

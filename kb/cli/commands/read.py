@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import ID_HELP, Json, chosen_items, list_filter
+from kb.cli.options import chosen_items, list_filter
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
-from kb.cli.output.items import print_expected_errors, print_uncertain_spans
+from kb.cli.output.doubts import print_expected_errors, print_uncertain_spans
 from kb.cli.output.same_sound import print_recurring, print_sound_links
 from kb.cli.output.search import print_search
 from kb.cli.output.untranscribed import (
@@ -21,6 +21,7 @@ from kb.cli.output.untranscribed import (
     untranscribed_document,
 )
 from kb.cli.output.versions import show_versions
+from kb.cli.plain_options import ID_HELP, Json
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import (
@@ -114,9 +115,7 @@ def search(
             known=", ".join(SEARCH_MODES),
         )
     service = Service.of_existing_library()
-    ids = None
-    if facets:
-        ids = set(service.catalogue.page(service.catalogue.named(facets)).ids)
+    ids = service.catalogue.allowed(service.catalogue.named(facets))
     result = service.search.run(
         query,
         mode,  # type: ignore[arg-type]

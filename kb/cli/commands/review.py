@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from kb.cli.options import FAILED, ID_HELP, Json, Overwrite, Sure, with_run_options
+from kb.cli.exit_codes import FAILED
+from kb.cli.options import with_run_options
 from kb.cli.output import console
+from kb.cli.plain_options import ID_HELP, Json, Overwrite, Sure
 from kb.errors import KBError, UsageError
 from kb.options import RunOptions
 from kb.service import Service

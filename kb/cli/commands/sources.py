@@ -10,7 +10,6 @@ from rich.text import Text
 
 from kb.cli.options import (
     SUBSCRIPTION_OPTIONS,
-    Json,
     with_filter_options,
     with_moving_filter_options,
     with_run_options,
@@ -19,6 +18,7 @@ from kb.cli.options import (
 from kb.cli.output import console
 from kb.cli.output.follows import DAYS, print_follows, print_history
 from kb.cli.output.library import new_library_note
+from kb.cli.plain_options import Json
 from kb.errors import UsageError
 from kb.options import RunOptions, SourceOptions, as_typed
 from kb.service import Service

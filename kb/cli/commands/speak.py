@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FetchPicture, Json, NoWait, Overwrite, Threads
 from kb.cli.output import console
 from kb.cli.output.columns import Column, Columns
 from kb.cli.output.products import is_to_be_fetched, leave_to_worker
 from kb.cli.output.progress import media_progress
+from kb.cli.plain_options import FetchPicture, Json, NoWait, Overwrite, Threads
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.service import Service
 from kb.service.existing import has_library

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import ID_HELP, Json, Sure
 from kb.cli.output import console
+from kb.cli.plain_options import ID_HELP, Json, Sure
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import format_length, format_timestamp, parse_time

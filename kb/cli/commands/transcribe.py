@@ -18,17 +18,12 @@ from kb.cli.commands.export import (
     check_one_document,
     print_document,
 )
-from kb.cli.options import (
-    FAILED,
-    TRANSCRIPT_OPTIONS,
-    Json,
-    Overwrite,
-    with_layout_options,
-    with_run_options,
-)
+from kb.cli.exit_codes import FAILED
+from kb.cli.options import TRANSCRIPT_OPTIONS, with_layout_options, with_run_options
 from kb.cli.output import console
 from kb.cli.output.models import print_fetch_notice
 from kb.cli.output.progress import byte_progress, media_progress
+from kb.cli.plain_options import Json, Overwrite
 from kb.errors import MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import FAILED, ID_HELP, Json
+from kb.cli.exit_codes import FAILED
 from kb.cli.output import console
 from kb.cli.output.items import print_pause, print_step_problems, status_document
 from kb.cli.output.language_model import print_estimate
 from kb.cli.output.progress import print_steps, share_progress
+from kb.cli.plain_options import ID_HELP, Json
 from kb.errors import UsageError
 from kb.service import Service
 from kb.service.notation import format_timestamp

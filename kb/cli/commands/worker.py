@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import Json, with_run_options
+from kb.cli.options import with_run_options
 from kb.cli.output import console
 from kb.cli.output.library import new_library_note
+from kb.cli.plain_options import Json
 from kb.errors import KBError, UsageError
 from kb.options import RunOptions
 from kb.service import Service

@@ -8,16 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    Task,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, err
@@ -27,6 +17,8 @@ from kb.service import ItemListener, ItemStatus
 from kb.types.sentences import counted, decimal_size
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, Task, TaskID
+
     from kb.service.views import FetchState
 
 
@@ -218,6 +210,15 @@ def share_progress(what: str, *, shown: bool) -> Iterator[Callable[[float], None
 @contextmanager
 def _bars(shown: bool) -> Iterator[Progress]:
     """Yield bars; where none can be shown, a line says now and then how far the work is."""
+    from rich.progress import (  # slow to import, and most commands show none
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     bars = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -128,4 +128,4 @@ def print_remote_search(query: str, elapsed_ms: float, found: Sequence[Reference
         print_note(f"Nothing found for {query!r}.")
         return
     print_sources(found)
-    print_note(f"{len(found)} hits in {elapsed_ms:.0f} ms")
+    print_note(f"{counted(len(found), 'hit')} in {elapsed_ms:.0f} ms")

@@ -174,6 +174,12 @@ class ItemQueries:
         return self._counts(None, sa.true())
 
     @repeated
+    def has_rows(self) -> bool:
+        """Return True if there is any item, look or other listing."""
+        with self.database.begin() as connection:
+            return connection.execute(sa.select(items.c.id).limit(1)).first() is not None
+
+    @repeated
     def _counts(
         self, live_workers: Collection[str] | None, where: sa.ColumnElement[bool]
     ) -> dict[str, int]:

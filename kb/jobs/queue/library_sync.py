@@ -8,7 +8,6 @@ from datetime import datetime
 from kb.jobs.queue.item_states import DONE, HELD, STATES, LibraryRow
 from kb.jobs.queue.items import ItemStore
 from kb.library import Library, LibraryEntry
-from kb.pipeline.transcript_files import damage
 
 LOOKUPS = 20  # for more ids, reading the whole folder is faster
 
@@ -26,6 +25,8 @@ def sync_from_library(items: ItemStore, library: Library, ids: Sequence[str]) ->
     if not unknown and not ended:
         return
     if len(unknown) + len(ended) <= LOOKUPS:
+        from kb.pipeline.transcript_files import damage  # its reader is slow to import
+
         found = library.find_all(unknown | ended)
         broken = {e.item.id: error for e in found if (error := damage(e)) is not None}
     else:

@@ -13,7 +13,6 @@ from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.library_sync import library_row
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.steps import StepStore
-from kb.jobs.searches.alerts import restore_alerts
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.settings import Settings
@@ -31,8 +30,10 @@ def fill_from_library(database: Database, settings: Settings, library: Library) 
     items or followed sources is logged.
     """
     store = ItemStore(database)
-    if any(store.row_counts().values()):
+    if store.has_rows():
         return
+    from kb.jobs.searches.alerts import restore_alerts  # slow to import, and seldom needed
+
     entries = library.entries()
     store.adopt([library_row(entry) for entry in entries])
     Outbox(database, settings.odin_project_id).adopt(entries)
@@ -65,6 +66,8 @@ def follow_acts(database: Database, library: Library) -> None:
     Called when a worker starts and by `kb reindex`: the database may be an older copy, and the
     acts may be those of a version that kept no record. Raises LibraryError.
     """
+    from kb.jobs.searches.alerts import restore_alerts
+
     store = ItemStore(database)
     for each in future_times(database):
         log.warning(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Container, Iterator, Mapping, 
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kb.database import Database
 from kb.errors import Cancelled
@@ -21,8 +21,10 @@ from kb.sources.base import Source
 from kb.sources.files import FileSource
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, open_listing
-from kb.sources.ytdlp.length_check import Measured
 from kb.types import MediaItem, RecordingFacts
+
+if TYPE_CHECKING:
+    from kb.sources.ytdlp.length_check import Measured
 
 
 def measure(path: Path, *, longest_s: float = math.inf) -> Measured:
@@ -31,6 +33,7 @@ def measure(path: Path, *, longest_s: float = math.inf) -> Measured:
     Raises MediaUnavailable, also for a file longer than `longest_s`.
     """
     from kb.media.decode import decode
+    from kb.sources.ytdlp.length_check import Measured
 
     stream = decode(path, longest_s=longest_s)
     with stream:
@@ -43,6 +46,7 @@ def measure(path: Path, *, longest_s: float = math.inf) -> Measured:
 def measure_picture(path: Path) -> Measured:
     """Return the length of a file's picture. Raises MediaUnavailable."""
     from kb.media.picture_length import picture_length
+    from kb.sources.ytdlp.length_check import Measured
 
     return Measured(*picture_length(path))
 

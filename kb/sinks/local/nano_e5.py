@@ -90,13 +90,20 @@ def model_path() -> Path | None:
     found = importlib.util.find_spec(PACKAGE)
     if found is None or not found.origin or not processor_fits():
         return None
-    if metadata.version(PACKAGE) != VERSION:
+    # A folder's time changes with each installation in it: a search asks for this several times.
+    site = Path(found.origin).parent.parent
+    if _version(str(site), site.stat().st_mtime_ns) != VERSION:
         return None
     path = Path(get_settings().step_models or Path(found.origin).parent) / FILE
     try:
         return path if path.stat().st_size == FILE_BYTES else None
     except OSError:
         return None
+
+
+@cache
+def _version(_site: str, _changed_ns: int) -> str:
+    return metadata.version(PACKAGE)
 
 
 def missing() -> ModelUnavailable:

@@ -224,9 +224,7 @@ class LocalSink:
 
     def _vocabulary(self) -> Vocabulary:
         def read(table: Any) -> Vocabulary:
-            return _vocabulary_cache(self._tables.words_file(table.name)).of(
-                table, {item_id: head[0] for item_id, head in _heads(table).items()}
-            )
+            return _vocabulary_cache(self._tables.words_file(table.name)).of(table, _hashes)
 
         return self._tables.read(read) or Vocabulary({})
 
@@ -428,6 +426,10 @@ def _heads(table: Any, item_id: str | None = None) -> _Heads:
     columns = ["item_id", "content_sha256", "embedding_model"]
     found = table.search().where(where).select(columns).to_arrow().to_pylist()
     return {row["item_id"]: (row["content_sha256"], row["embedding_model"] or "") for row in found}
+
+
+def _hashes(table: Any) -> dict[str, str]:
+    return {item_id: head[0] for item_id, head in _heads(table).items()}
 
 
 def _passages(table: Any, item_id: str) -> list[Passage]:

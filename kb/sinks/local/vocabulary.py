@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,28 +74,41 @@ class VocabularyCache:
         self._words: dict[str, bool] = {}
         self._saved: int | None = None  # changed items since the file was written; None: not read
         self._current = Vocabulary({})
+        self._seen: tuple[Any, int] | None = None  # a table and the version that was read
 
-    def of(self, table: Any, items: Mapping[str, str]) -> Vocabulary:
-        """Return the words of a table whose items have these hashes."""
+    def of(self, table: Any, read_items: Callable[[Any], Mapping[str, str]]) -> Vocabulary:
+        """Return the words of a table; `read_items` returns the hash of each of its items.
+
+        It is asked only where the table was written since the last call.
+        """
+        version = table.version  # before the items: a later write is then seen next time
         with self._lock:
-            if self._saved is None:
-                self._load()
-            changed = [one for one, sha256 in items.items() if self._items.get(one) != sha256]
-            if not changed:
+            if self._seen is not None and self._seen[0] is table and self._seen[1] == version:
                 return self._current
-            before = len(self._words)
-            if len(changed) > _MANY_CHANGES:
-                self._read(table, f"seq > {HEAD}")
-            else:
-                for item_id in changed:
-                    self._read(table, f"seq > {HEAD} AND {item_filter(item_id)}")
-            self._items = dict(items)
-            if len(self._words) != before or not before:
-                self._current = Vocabulary(dict(self._words))
-            self._saved = (self._saved or 0) + len(changed)
-            if self._saved >= _SAVE_AFTER:
-                self._save()
+            items = read_items(table)
+            found = self._of(table, items)
+            self._seen = (table, version)
+            return found
+
+    def _of(self, table: Any, items: Mapping[str, str]) -> Vocabulary:
+        if self._saved is None:
+            self._load()
+        changed = [one for one, sha256 in items.items() if self._items.get(one) != sha256]
+        if not changed:
             return self._current
+        before = len(self._words)
+        if len(changed) > _MANY_CHANGES:
+            self._read(table, f"seq > {HEAD}")
+        else:
+            for item_id in changed:
+                self._read(table, f"seq > {HEAD} AND {item_filter(item_id)}")
+        self._items = dict(items)
+        if len(self._words) != before or not before:
+            self._current = Vocabulary(dict(self._words))
+        self._saved = (self._saved or 0) + len(changed)
+        if self._saved >= _SAVE_AFTER:
+            self._save()
+        return self._current
 
     def _read(self, table: Any, where: str) -> None:
         for batch in _batches(table, where):

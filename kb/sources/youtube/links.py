@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import regex  # type: ignore[import-untyped]
-
 from kb.sources.pasted_text import pasted
 
 LinkKind = Literal["video", "playlist", "channel", "handle", "user", "custom"]
@@ -28,8 +26,8 @@ _LIST = re.compile(r"[A-Za-z0-9_-]{2,64}")
 # Letters of any script with their marks and joiners, dots, dashes and the middle dot; one letter is
 # enough in some scripts. Python's own \w has neither marks nor joiners.
 _LETTER = r"[\p{L}\p{M}\p{N}_.·\u200c\u200d\u30fb-]"
-_HANDLE = regex.compile(rf"@(?=.*[\p{{L}}\p{{N}}]){_LETTER}{{1,60}}")
-_NAME = regex.compile(rf"(?=.*[\p{{L}}\p{{N}}]){_LETTER}{{1,100}}")
+_HANDLE = rf"@(?=.*[\p{{L}}\p{{N}}]){_LETTER}{{1,60}}"
+_NAME = rf"(?=.*[\p{{L}}\p{{N}}]){_LETTER}{{1,100}}"
 
 _HOSTS = {"youtube.com", "youtube-nocookie.com", "youtubekids.com", "youtu.be", "yt.be"}
 _PREFIXES = ("www.", "m.", "music.", "gaming.", "studio.", "tv.", "consent.")
@@ -142,11 +140,18 @@ def _parse_link(reference: str, depth: int) -> Link | None:
     return _parse_page(path, query, parts.fragment, depth)
 
 
+def _matches(pattern: str, text: str) -> bool:
+    """Return whether all of a text matches a pattern with properties of Unicode."""
+    import regex  # type: ignore[import-untyped]  # slow to import, and few texts come here
+
+    return regex.fullmatch(pattern, text) is not None
+
+
 def _parse_bare_id(text: str) -> Link | None:
     if CHANNEL_ID.fullmatch(text):
         return Link("channel", text)
     handle = _decoded(text) if text.startswith(("@", "%40")) else ""
-    if _HANDLE.fullmatch(handle):
+    if _matches(_HANDLE, handle):
         return Link("handle", handle)
     if _PLAYLIST.fullmatch(text) and len(text) >= 13:
         return Link("playlist", text)
@@ -168,7 +173,7 @@ def _parse_page(path: list[str], query: dict[str, str], fragment: str, depth: in
             if target and (link := _parse_link(target, depth - 1)):
                 return link
     if first.startswith("@"):
-        return _channel("handle", first, rest) if _HANDLE.fullmatch(first) else None
+        return _channel("handle", first, rest) if _matches(_HANDLE, first) else None
     if "v" in query and first in ("watch", "watch_popup", "", "details"):
         return _video(query["v"], query, fragment)
     if first == "embed" and rest[:1] == ["videoseries"]:
@@ -189,7 +194,7 @@ def _parse_page(path: list[str], query: dict[str, str], fragment: str, depth: in
         return _channel("channel", rest[0], rest[1:])
     if first in ("user", "c") and rest:
         return _channel("user" if first == "user" else "custom", rest[0], rest[1:])
-    if first and first not in _PAGES and _NAME.fullmatch(first):
+    if first and first not in _PAGES and _matches(_NAME, first):
         return _channel("custom", first, rest)
     return None
 

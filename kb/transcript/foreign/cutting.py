@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from kb.transcript.foreign.rows import Found, Row, grouped
 from kb.transcript.foreign.subtitles import seconds
-from kb.types.safe_text import exact_text
+from kb.types.spreadsheet_cells import exact_text
 
 _LABEL = re.compile(r"(-?\d+(?:[.,]\d+)?)\t(-?\d+(?:[.,]\d+)?)\t(.*)")
 _SPECTRAL = re.compile(r"\\\t-?\d")  # Audacity's second line of a label: its frequencies

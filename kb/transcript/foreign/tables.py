@@ -14,7 +14,7 @@ from kb.library.languages import language_code
 from kb.transcript.foreign.rows import Found, Row, grouped, join_words
 from kb.transcript.foreign.subtitles import seconds
 from kb.types import Word
-from kb.types.safe_text import exact_text
+from kb.types.spreadsheet_cells import exact_text
 
 _START = ("start_s", "start", "start time", "start_time", "begin")
 _END = ("end_s", "end", "end time", "end_time")

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from kb.transcript.chunks import pieces
 from kb.types import MediaItem, Segment, Transcript
-from kb.types.safe_text import BYTE_ORDER_MARK, exact_cell
+from kb.types.safe_text import BYTE_ORDER_MARK
+from kb.types.spreadsheet_cells import exact_cell
 
 MIME_TYPE = "text/csv"
 GROUP = "spreadsheet"

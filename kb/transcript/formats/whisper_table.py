@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from kb.transcript.chunks import timed_texts
 from kb.types import MediaItem, Transcript
-from kb.types.safe_text import exact_cell
+from kb.types.spreadsheet_cells import exact_cell
 
 MIME_TYPE = "text/tab-separated-values"
 GROUP = "programs"

@@ -18,7 +18,7 @@ from kb.transcript.formats.facts import facts, quality_remark
 from kb.transcript.formats.line_breaks import columns
 from kb.transcript.formats.office_package import without_clock
 from kb.types import MediaItem, Transcript
-from kb.types.safe_text import spreadsheet_cell
+from kb.types.spreadsheet_cells import spreadsheet_cell
 
 MIME_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 GROUP = "spreadsheet"
