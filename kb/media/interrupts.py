@@ -8,12 +8,40 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from kb.types.end_signals import END_SIGNALS
+
+
+class _Deferring:
+    """Stands in for the handlers of signals: keeps their calls while `is_on`, else passes them on.
+
+    A signal may come between any two steps of a switch of handlers. So the switch itself decides
+    nothing: a stand-in that is left in place does what its handler does.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._kept: list[Callable[[], object]] = []
+
+    def stand_in(self, handler: Callable[[int, FrameType | None], object]) -> Any:
+        def call(number: int, frame: FrameType | None) -> None:
+            if self.is_on:
+                self._kept.append(partial(handler, number, frame))
+            else:
+                handler(number, frame)
+
+        return call
+
+    def deliver(self) -> None:
+        """End the deferring, and make the last call that was kept."""
+        self.is_on = False
+        if self._kept:
+            self._kept.pop()()
 
 
 @contextmanager
@@ -28,18 +56,17 @@ def interrupts_deferred() -> Iterator[None]:
     earlier = {
         number: handler for number in END_SIGNALS if callable(handler := signal.getsignal(number))
     }
-    calls: list[tuple[signal.Signals, FrameType | None]] = []
-    for number in earlier:
-        signal.signal(number, lambda sent, frame: calls.append((signal.Signals(sent), frame)))
+    deferring = _Deferring()
     try:
+        for number, handler in earlier.items():
+            signal.signal(number, deferring.stand_in(handler))
+        deferring.is_on = True
         yield
     finally:
-        # A handler that is back may raise at once: each further one is put back all the same.
         with ExitStack() as stack:
-            if calls:
-                stack.callback(earlier[calls[-1][0]], *calls[-1])
             for number, handler in earlier.items():
                 stack.callback(signal.signal, number, handler)
+            deferring.deliver()
 
 
 def packets_of(container: Any) -> Iterator[Any]:
