@@ -15,7 +15,10 @@ if __name__ == "__main__":
     page.render()
 else:
     from kb.errors import KBError
-    from kb.ui.web import server
+    from kb.types.garbage import kept
+
+    with kept():
+        from kb.ui.web import server
 
     try:
         middleware = server.middleware(

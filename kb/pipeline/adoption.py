@@ -31,11 +31,12 @@ from kb.pipeline import captions
 from kb.pipeline.transcript_files import BROUGHT, damage
 from kb.transcript import render
 from kb.transcript.foreign import reader
+from kb.transcript.foreign.suffixes import SUFFIXES, UNREAD_SUFFIXES
 from kb.transcript.formats import json_document
 from kb.transcript.time_order import check_times
 from kb.types import LocalMedia, MediaRef, Transcript
 
-_ORDER = (*reader.SUFFIXES, *reader.UNREAD_SUFFIXES)
+_ORDER = (*SUFFIXES, *UNREAD_SUFFIXES)
 _BESIDE = frozenset(_ORDER) - {".json"}  # files of an item by their names, besides its JSON
 _EXACT = frozenset({".json", *SUBTITLE_SUFFIXES})  # what can be nothing but a transcript
 DAMAGED_SUFFIX = f"{TRANSCRIPT_SUFFIX}.damaged"

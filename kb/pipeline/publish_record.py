@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from kb.errors import KBError
-from kb.library import Library
+from kb.library import Library, LibraryEntry
 from kb.settings import get_settings
+from kb.sinks import is_local_sink
 from kb.types import DocumentFacts, MediaItem, Published, Transcript
 
 WORDS_SHA256 = "words_sha256"  # key of the hash of what is sent again without being asked
@@ -31,6 +32,16 @@ def facts_of(transcript: Transcript, speakers: Sequence[str] = ()) -> DocumentFa
         expected_errors=errors.share if errors and errors.grade != "A" else None,
         speakers=", ".join(speakers),
         words_from=", ".join(transcript.words_from) if get_settings().sound_links else "",
+    )
+
+
+def is_published(entry: LibraryEntry) -> bool:
+    """Return True if a remote knowledge base has the item, or gets it now."""
+    return any(
+        not is_local_sink(sink)
+        and isinstance(record, Mapping)
+        and record.get("status") in ("synced", "syncing")
+        for sink, record in entry.published.items()
     )
 
 

@@ -10,10 +10,9 @@ from kb.errors import LibraryError
 from kb.library import Library, LibraryEntry
 from kb.library.extras import Extras
 from kb.pipeline import stages
-from kb.transcript.foreign.reader import ENGINE as IMPORTED
 from kb.transcript.speaker_names import SpeakerNames, read_names, shown_spans, with_names
 from kb.transcript.spoken_spans import SpokenSpans, longest, spans_of
-from kb.types import Transcript
+from kb.types import IMPORTED, Transcript
 
 STEP = "speakers"
 _LEAST_S = 1.0  # of a speaker in a passage: less may be the end of what was said before

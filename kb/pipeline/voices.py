@@ -24,8 +24,8 @@ from kb.errors import LibraryError
 from kb.library import Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.extras import VOICES, Extras
+from kb.pipeline.publish_record import is_published
 from kb.pipeline.speakers import STEP, names_of
-from kb.sinks import is_local_sink
 from kb.storage import Fields
 from kb.transcript.speaker_names import (
     CONFIRMED,
@@ -278,16 +278,6 @@ def last_deletion(library: Library) -> str:
 def mark_deletion(library: Library) -> None:
     """Record that voices are deleted: a step that began before writes none."""
     library.write_facts({_DELETED: uuid.uuid4().hex})
-
-
-def is_published(entry: LibraryEntry) -> bool:
-    """Return True if a remote knowledge base has the item, or gets it now."""
-    return any(
-        not is_local_sink(sink)
-        and isinstance(record, Mapping)
-        and record.get("status") in ("synced", "syncing")
-        for sink, record in entry.published.items()
-    )
 
 
 def label_voices(voices: tuple[StoredVoice, ...], names: SpeakerNames) -> list[str]:

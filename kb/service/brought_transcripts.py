@@ -19,7 +19,7 @@ from kb.library.transcript_names import SUBTITLE_SUFFIXES, split_name
 from kb.pipeline.transcript_files import BROUGHT
 from kb.settings import Settings
 from kb.sources.files import is_allowed_path, path_of
-from kb.transcript.foreign.reader import SUFFIXES
+from kb.transcript.foreign.suffixes import SUFFIXES
 from kb.types import MediaItem
 
 EARLIER_SUFFIX = ".earlier"  # of a file in whose place another one of its name was laid

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kb.errors import UsageError
 from kb.jobs.queue.client import JobQueue
@@ -12,9 +13,11 @@ from kb.jobs.queue.follow_states import FollowState
 from kb.jobs.queue.known_numbers import NO_ITEM
 from kb.pipeline.vocabulary import ChannelWords, Vocabulary
 from kb.service.catalogue import TO_REVIEW, Catalogue, ListRow
-from kb.service.enrichment import Enrichment
 from kb.service.follows import Follows
 from kb.types.recurring import RecurringStretch
+
+if TYPE_CHECKING:  # it loads what the steps compute with
+    from kb.service.enrichment import Enrichment
 
 RECURRING_ITEMS = 30  # newest items whose recurring parts are read at once
 _YOUTUBE_ID = "UC"  # how the lasting ids of YouTube's channels begin

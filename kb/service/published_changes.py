@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kb.errors import UsageError
 from kb.library import LibraryEntry
-from kb.pipeline.voices import is_published
+from kb.pipeline.publish_record import is_published
 from kb.settings import Settings
 
 MOST_UNASKED = 20  # published items that an act changes without a confirmation

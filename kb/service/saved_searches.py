@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.searches.alerts import Alert, SearchAlerts
@@ -15,9 +15,11 @@ from kb.library import Library
 from kb.pipeline.list_filter import ListFilter
 from kb.service.catalogue import Catalogue
 from kb.service.results import SearchResult
-from kb.service.search import Search
 from kb.settings import Settings
 from kb.sinks.base import SearchMode
+
+if TYPE_CHECKING:
+    from kb.service.search import Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class SavedSearches:
     library: Library
     queue: JobQueue
     catalogue: Catalogue
-    finder: Search
+    finder: Callable[[], Search]  # its modules are slow to load
 
     @property
     def _alerts(self) -> SearchAlerts:
@@ -130,7 +132,7 @@ class SavedSearches:
         """Search with a saved search and its filters. Raises KnowledgeBaseError too."""
         found = self.find(name)
         ids = self.catalogue.allowed(found.filters)
-        return self.finder.run(found.query, found.mode, limit, ids=ids)
+        return self.finder().run(found.query, found.mode, limit, ids=ids)
 
     def alerts(
         self, name: str | None = None, *, unseen: bool = False, limit: int = 1_000

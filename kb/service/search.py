@@ -15,7 +15,7 @@ from kb.jobs.queue.fences import Fences
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.outbox_states import SYNCED
 from kb.library import Library, LibraryEntry
-from kb.pipeline import adoption, captions, meaning, publish_record, recurring, stages
+from kb.pipeline import captions, meaning, publish_record, recurring, stages
 from kb.pipeline.same_sound import index_of
 from kb.pipeline.screen_text import indexed_passages
 from kb.pipeline.speakers import speakers_at
@@ -222,6 +222,7 @@ class Search:
 
         Raises LibraryError if the folder of all files is missing though there are items.
         """
+        from kb.pipeline import adoption  # with the readers of all forms
         from kb.sinks.local.sink import LocalSink
 
         folder = self.library.media_folder

@@ -232,7 +232,7 @@ class Service:
         from kb.service.saved_searches import SavedSearches
 
         return SavedSearches(
-            self.settings, self.library, self.queue, self.catalogue, self.search
+            self.settings, self.library, self.queue, self.catalogue, lambda: self.search
         )  # fmt: skip
 
     @cached_property

@@ -16,14 +16,22 @@ from kb.ui.web import oidc, server
 from kb.ui.widgets import kept_focus, messages, run_notice
 
 
-def _tab_body(target: str) -> Callable[[], None]:
-    module, _, function = target.partition(":")
+def tab_body(name: str) -> Callable[[], None]:
+    """Return the function that draws a tab's body.
+
+    Its module is loaded with the first visit of the tab; the server loads those that are left a
+    few seconds after its start (`load_tabs`).
+    """
+    module, _, function = session.TABS[name].partition(":")
     body: Callable[[], None] = getattr(import_module(module), function)
     return body
 
 
-# Loaded with the page, not when a tab is opened: the server loads the page before the first visit.
-_BODIES = {name: _tab_body(target) for name, target in session.TABS.items()}
+def load_tabs() -> None:
+    """Load the modules of all tabs."""
+    for name in session.TABS:
+        tab_body(name)
+
 
 # Figures in a row take the width of their content and wrap; a phone shows three in a row.
 # Words stay beside the button that plays them (`played-`), however long they are.
@@ -56,7 +64,7 @@ _STYLE = """<style>
 .stApp .kb-sign-out button:focus-visible { outline: 3px solid light-dark(#1f5f99, #7db4e6);
   outline-offset: 2px; }
 [data-testid="stBaseButton-tertiary"]:enabled { color: light-dark(#17497a, #9cc6ee); }
-[data-testid="stBaseButton-tertiary"]:enabled p { text-decoration: underline 1px;
+[data-testid="stBaseButton-tertiary"]:enabled p { text-align: left; text-decoration: underline 1px;
   text-decoration-color: color-mix(in srgb, currentColor 45%, transparent);
   text-underline-offset: 0.25em; }
 [data-testid="stBaseButton-tertiary"]:enabled:hover p { text-decoration-color: currentColor; }
@@ -125,7 +133,7 @@ def render() -> None:
     for tab, name in zip(tabs, session.TABS, strict=True):
         if tab.open:
             with tab:
-                _BODIES[name]()
+                tab_body(name)()
     kept_focus.render()
     run_notice.render()
 

@@ -114,10 +114,16 @@ def page(**query: str) -> AppTest:
     return run_page(app)
 
 
+def _data(component: Any) -> dict[str, Any]:
+    """Return what the page sends to a component."""
+    (sent,) = json.loads(component.json or "[{}]")
+    return dict(sent)
+
+
 def rows_of(app: AppTest) -> list[dict[str, Any]]:
     """Return the rows of the page's list: id, menu, and words and shares by column."""
     for each in app.get("bidi_component"):
-        shown = json.loads(each.proto.json or "{}")
+        shown = _data(each.proto)
         if "columns" in shown:
             names = [column["name"] for column in shown["columns"]]
             return [
@@ -141,7 +147,7 @@ def listed(app: AppTest) -> list[dict[str, str]]:
     """Return the rows of the page's list (`kb.ui.widgets.rows`): texts by the column's name."""
     (found,) = (each.proto for each in app.get("bidi_component")
                 if each.proto.component_name == "kb_rows")  # fmt: skip
-    data = json.loads(found.json or found.mixed.json)
+    data = _data(found)
     names = [column["name"] for column in data["columns"]]
     return [
         dict(zip(names, (cell["text"] for cell in row["cells"]), strict=True))

@@ -12,6 +12,7 @@ import pytest
 from kb.errors import LibraryError
 from kb.transcript import render
 from kb.transcript.foreign import reader
+from kb.transcript.foreign.suffixes import SUFFIXES, UNREAD_SUFFIXES
 from kb.transcript.formats import json_document
 from kb.types import MediaRef, Transcript
 
@@ -213,7 +214,7 @@ def test_text_without_times_fills_the_medium(tmp_path: Path, text: str) -> None:
         ("a.json", b'{"segments": [{"start": 1}]}'),
         ("a.json", b'{"title": "A talk", "text": "its description"}'),
         ("a.json", b'{"segments": "none"}'),
-        *((f"a{suffix}", b"words") for suffix in reader.UNREAD_SUFFIXES),
+        *((f"a{suffix}", b"words") for suffix in UNREAD_SUFFIXES),
     ],
 )
 def test_what_is_no_transcript_is_named(tmp_path: Path, name: str, data: bytes) -> None:
@@ -223,7 +224,7 @@ def test_what_is_no_transcript_is_named(tmp_path: Path, name: str, data: bytes) 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
-@pytest.mark.parametrize("suffix", reader.SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_pipe_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"talk{suffix}"
     os.mkfifo(path)

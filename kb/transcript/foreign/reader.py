@@ -31,18 +31,12 @@ from kb.transcript.foreign.rows import (
     segments_of,
     with_speakers,
 )
+from kb.transcript.foreign.suffixes import SUFFIXES, UNREAD_SUFFIXES
 from kb.transcript.foreign.text_encoding import decode
 from kb.transcript.formats import json_document
 from kb.types import IMPORTED, Coverage, MediaRef, Timing, Transcript
 
 ENGINE = IMPORTED
-SUFFIXES = (
-    ".json", ".json3", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".srt", ".sbv", ".tsv",
-    ".textgrid", ".csv", ".xlsx", ".lrc", ".html", ".htm", ".docx", ".md", ".edl", ".txt",
-)  # fmt: skip
-"""Endings of files that are read, those with the most exact times first."""
-UNREAD_SUFFIXES = (".rtf", ".odt", ".pdf", ".smi", ".stl", ".sub")
-"""Endings of transcripts in forms that are not read."""
 MAX_BYTES = 2**28
 _OTHER_JSON = "it is JSON of a form that is not read; SRT and WebVTT of the same program are"
 _NO_COLUMNS = "it has no columns for start, end and text"

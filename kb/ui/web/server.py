@@ -51,9 +51,11 @@ UPLOAD = "kb-upload"
 API = "/api"
 _REFUSED = "This link belongs to an earlier page: load the page again."
 
-# The module that every page needs; then the modules of tables, search and charts. The latter are
-# loaded after a delay, because they would slow down the page of the browser that opens at start.
-_PRELOAD, _DEFERRED_PRELOAD = "kb.ui.page", ("pandas", "kb.sinks.local.sink", "altair")
+# The module that the first page needs; then those of the other tabs, an item, tables, search and
+# charts. The latter are loaded after a delay, because they would slow down the page of the browser
+# that opens at start.
+_PRELOAD = "kb.ui.page"
+_DEFERRED_PRELOAD = ("kb.ui.tabs.library.item", "pandas", "kb.sinks.local.sink", "altair")
 DEFERRED_PRELOAD_S = 3.0
 
 UPLOADS_SWEEP_EVERY_S = 300.0
@@ -185,15 +187,16 @@ def _open_browser(stopping: threading.Event) -> None:
 
 def _preload(stopping: threading.Event, settings: Settings) -> None:
     """Load the modules of the page before the first visit, which would otherwise wait for them."""
-    importlib.import_module(_PRELOAD)
+    page = importlib.import_module(_PRELOAD)
     if stopping.wait(DEFERRED_PRELOAD_S):
         return
+    page.load_tabs()
+    for name in _DEFERRED_PRELOAD:
+        importlib.import_module(name)
     try:
         Service(settings).items.listing()
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)  # the page shows this error too
-    for name in _DEFERRED_PRELOAD:
-        importlib.import_module(name)
 
 
 def _media(request: Request) -> Response:

@@ -15,7 +15,6 @@ from starlette.responses import PlainTextResponse, Response
 
 from kb.errors import KBError
 from kb.service import Service
-from kb.service.spoken_response import SpokenResponse
 from kb.settings import Settings, get_settings
 from kb.ui.web.media_route import has_token, token
 
@@ -37,6 +36,8 @@ def is_allowed(request: Request) -> bool:
 
 def serve_speech(request: Request) -> Response:
     """Return the response to a request for a summary as sound."""
+    from kb.service.spoken_response import SpokenResponse  # with engines and language models
+
     if not _places.acquire(blocking=False):
         return PlainTextResponse("Other texts are being read: try again soon.", 503)
     try:

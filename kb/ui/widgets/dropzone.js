@@ -2,7 +2,7 @@
 const zones = new WeakMap();
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component;
+  const { data: [data], parentElement, setStateValue } = component;
   let zone = zones.get(parentElement);
   if (!zone) {
     zone = { files: [], waiting: [], busy: null, round: null };

@@ -11,7 +11,7 @@ from kb.service import uploads
 from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.web import server
-from kb.ui.widgets.scripts import read_script
+from kb.ui.widgets.scripts import read_script, sent
 
 _HTML = """
 <div class="kb">
@@ -42,20 +42,22 @@ def dropzone(name: str = KEY, drop: str = "upload") -> list[Path]:
     """
     result = _mount(
         key=f"{name}-{_round(name)}",
-        data={
-            "round": _round(name),
-            "address": server.upload_url(),
-            "texts": {
-                "drop": text(drop),
-                "pick": text("upload_pick"),
-                "waits": text("upload_waits"),
-                "remove": text("upload_remove"),
-                "failed": text("upload_failed"),
-                "full": text("upload_full"),
-                "large": text("upload_large"),
-                "busy": text("upload_busy"),
-            },
-        },
+        data=sent(
+            {
+                "round": _round(name),
+                "address": server.upload_url(),
+                "texts": {
+                    "drop": text(drop),
+                    "pick": text("upload_pick"),
+                    "waits": text("upload_waits"),
+                    "remove": text("upload_remove"),
+                    "failed": text("upload_failed"),
+                    "full": text("upload_full"),
+                    "large": text("upload_large"),
+                    "busy": text("upload_busy"),
+                },
+            }
+        ),
         default={"files": []},
         on_files_change=lambda: None,
     )

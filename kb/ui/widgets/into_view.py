@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
+from kb.ui.widgets.scripts import sent
+
 _JS = """
 const TRIES = 20; // drawings of the browser: the part may come after this component
 let last = 0;
 
 export default function (component) {
-  const { part, turn } = component.data;
+  const [{ part, turn }] = component.data;
   if (turn <= last) return;
   last = turn;
   let tries = 0;
@@ -32,7 +34,7 @@ def request(part: str) -> None:
 def into_view(part: str) -> None:
     """Scroll the part with this key into view if that was asked for. Call it after the part."""
     if turn := _turn(part):
-        _mount(key=f"into-view-{part}", data={"part": part, "turn": turn}, height=0)
+        _mount(key=f"into-view-{part}", data=sent({"part": part, "turn": turn}), height=0)
 
 
 def _turn(part: str) -> int:

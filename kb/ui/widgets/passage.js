@@ -7,7 +7,7 @@ const MORE_S = 4; // with the words around it
 const SPEEDS = [1, 1.5, 0.75];
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
+  const { data: [data], parentElement, setTriggerValue } = component;
   let card = cards.get(parentElement);
   if (!card) {
     card = begin(parentElement.querySelector(".kb"));

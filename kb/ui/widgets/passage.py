@@ -19,7 +19,7 @@ from kb.service.review_inbox import Line, Passage
 from kb.service.revisions import LineEdit
 from kb.ui.i18n import text
 from kb.ui.widgets.player import format_timestamp, tints
-from kb.ui.widgets.scripts import read_script
+from kb.ui.widgets.scripts import read_script, sent
 
 _HERE = Path(__file__).parent
 _JS = read_script("passage.js")
@@ -67,7 +67,7 @@ class PassageDecision:
 
 def passage(state: PassageState, *, key: str, on_decide: Callable[[], None]) -> None:
     """Draw the passage; `on_decide` is called after a decision."""
-    _mount(key=key, data=as_data(state), on_decide_change=on_decide)
+    _mount(key=key, data=sent(as_data(state)), on_decide_change=on_decide)
 
 
 def parse_decision(value: object) -> PassageDecision | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from kb.ui.widgets.scripts import sent
+
 _JS = """
 const PAUSE_MS = 900;
 const PASTED_MS = 30;
@@ -19,7 +21,7 @@ export default function (component) {
   const root = component.parentElement;
   if (watched.has(root)) return;
   watched.add(root);
-  const field = `.st-key-${component.data.field} textarea`;
+  const field = `.st-key-${component.data[0].field} textarea`;
   let timer = 0;
   const sendSoon = (event) => {
     if (!root.isConnected) {
@@ -45,4 +47,4 @@ _mount = st.components.v2.component("kb_paste", html="<span></span>", js=_JS)
 
 def sends_by_itself(field: str) -> None:
     """Let the text area with this key send its text by itself. Call it after the text area."""
-    _mount(key=f"paste-{field}", data={"field": field}, height=0)
+    _mount(key=f"paste-{field}", data=sent({"field": field}), height=0)

@@ -9,7 +9,7 @@ const CHIPS = 12;
 const WORD = /([\p{L}\p{N}]+)/u;
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
+  const { data: [data], parentElement, setTriggerValue } = component;
   let player = players.get(parentElement);
   if (!player) {
     player = begin(parentElement.querySelector(".kb"));

@@ -17,7 +17,7 @@ import streamlit as st
 from kb.service.confidence import VERY_UNSURE, TextWord, unsure_words
 from kb.types import Chapter, Segment, SpeechSpan
 from kb.ui.i18n import format_number, text
-from kb.ui.widgets.scripts import read_script
+from kb.ui.widgets.scripts import read_script, sent
 
 _HTML = """
 <div class="kb">
@@ -95,7 +95,7 @@ class PlayerState:
 
 def player(state: PlayerState, *, key: str, on_edit: Callable[[], None]) -> None:
     """Draw player and transcript; `on_edit` is called after an edit of a line."""
-    _mount(key=key, data=as_data(state), on_edit_change=on_edit)
+    _mount(key=key, data=sent(as_data(state)), on_edit_change=on_edit)
 
 
 def parse_edit(value: object) -> Edit | None:

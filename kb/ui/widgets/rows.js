@@ -7,7 +7,7 @@ const ASK_MS = 90; // after the last scroll
 const EMPTY_PX = 40;
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
+  const { data: [data], parentElement, setTriggerValue } = component;
   let list = lists.get(parentElement);
   if (!list) {
     list = begin(parentElement.querySelector(".kb"));

@@ -32,7 +32,7 @@ import streamlit as st
 
 from kb.types.safe_text import web_address
 from kb.ui.i18n import text
-from kb.ui.widgets.scripts import read_script
+from kb.ui.widgets.scripts import read_script, sent
 
 WINDOW = 100  # rows sent at once
 ROWS_SHOWN = 14
@@ -177,7 +177,7 @@ class RowList:
         }
         _mount(
             key=key,
-            data=data,
+            data=sent(data),
             on_select_change=partial(self._on_select, key),
             on_window_change=partial(self._on_window, key),
             on_act_change=partial(_on_act, key, on_act),

@@ -3,7 +3,7 @@
 const notices = new WeakMap();
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data: [data], parentElement } = component;
   let notice = notices.get(parentElement);
   if (!notice) {
     notice = { going: new Set() };

@@ -14,6 +14,7 @@ from kb.errors import KBError
 from kb.service.views import Run
 from kb.ui import session
 from kb.ui.i18n import format_number, text
+from kb.ui.widgets.scripts import sent
 
 EVERY_S = 4
 ACTIVITY = "tab_activity"
@@ -45,7 +46,8 @@ def _draw() -> None:
     except KBError:
         return  # the tab says it
     with st.container(key="run-notice"):
-        _mount(key="run-notice-component", data=_data(runs, offer=session.open_tab() == ACTIVITY))
+        found = _data(runs, offer=session.open_tab() == ACTIVITY)
+        _mount(key="run-notice-component", data=sent(found))
 
 
 def _data(runs: list[Run], *, offer: bool) -> dict[str, object]:

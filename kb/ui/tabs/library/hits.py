@@ -28,7 +28,7 @@ _FLASH = "hits"
 _LIMIT, _LIMIT_OF = "search_limit", "search_limit_of"
 _ORDER = "search_order"
 _ORDERS = ("best", "newest", "oldest")
-_PAGE_OF_HITS = 20
+_PAGE_OF_HITS = 10  # the browser takes as long to draw ten more as the search itself takes
 _MOST_EXPORTED = 1_000
 _MOST_TITLES = 6
 _TIERS = {HUMAN_CAPTIONS: "tier_people", AUTOMATIC_CAPTIONS: "tier_machine"}
@@ -275,17 +275,17 @@ def _search_for(query: str) -> None:
 
 def _search_hit(place: int, hit: Hit, row: ListRow | None) -> None:
     with st.container(border=True, key=f"hit-{place}", gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center", key=f"hit-head-{place}"):
-            st.button(
-                f"▶ **{format_timestamp(hit.at_s)}** · {messages.escape_markdown(hit.title)}",
-                key=f"open-{place}",
-                type="tertiary",
-                on_click=session.open_item,
-                args=(hit.item_id, hit.at_s),
-            )
-            if row is not None and (about := _about(row)):
-                st.caption(about, width="content")
-        st.markdown(
+        # As few elements as possible: each costs the browser more than the server.
+        about = _about(row) if row is not None else ""
+        st.button(
+            f"▶ **{format_timestamp(hit.at_s)}** · {messages.escape_markdown(hit.title)}"
+            + (f"  :gray[· {about}]" if about else ""),
+            key=f"open-{place}",
+            type="tertiary",
+            on_click=session.open_item,
+            args=(hit.item_id, hit.at_s),
+        )
+        words = (
             _screen_badge(hit)
             + _meaning_badge(hit)
             + _recurring_badge(hit)
@@ -296,7 +296,8 @@ def _search_hit(place: int, hit: Hit, row: ListRow | None) -> None:
         )
         if hit.missing:
             missing = " ".join(f"~~{messages.escape_markdown(word)}~~" for word in hit.missing)
-            st.caption(text("search_missing", words=missing))
+            words += f"\n\n:gray[:small[{text('search_missing', words=missing)}]]"
+        st.markdown(words)
         with st.container(
             horizontal=True, vertical_alignment="center", gap="small", key=f"hit-chips-{place}"
         ):

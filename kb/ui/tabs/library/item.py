@@ -73,14 +73,21 @@ def _watch(item_id: str, drawn: object) -> None:
 
 
 def _mark(service: Service, item_id: str) -> object:
-    """Return what changes when a worker or another program changes the item."""
+    """Return what changes when a worker or another program changes what the page shows of it."""
     try:
         entry = service.items.entry(item_id)
         status, path = _status(service, entry), entry.transcript_path
         changed_ns = path.stat().st_mtime_ns if path else 0
-        return status.state, status.error, entry, changed_ns, service.items.results_changed(entry)
+        results = service.items.results_changed(entry)
     except (KBError, OSError):
         return None  # removed, or its disk is away: the next drawing says so
+    # Of what knowledge bases have, the page shows the state alone; the worker renews the hashes.
+    record = {name: value for name, value in entry.record.items() if name != "published"}
+    sent = {
+        sink: each.get("status") if isinstance(each, dict) else ""
+        for sink, each in entry.published.items()
+    }
+    return status.state, status.error, replace(entry, record=record), sent, changed_ns, results
 
 
 def state_from_files(entry: LibraryEntry) -> str:

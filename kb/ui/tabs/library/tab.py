@@ -10,7 +10,7 @@ from kb.service.notation import SearchMode
 from kb.service.views import may_have_still
 from kb.ui import session
 from kb.ui.i18n import format_number, language_text, plural_text, text
-from kb.ui.tabs.library import bulk, channel, filters, hits, item, removal, searches
+from kb.ui.tabs.library import bulk, channel, filters, hits, removal, searches
 from kb.ui.web import preview_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.rows import Cell, Column, Row, RowList, Tone
@@ -31,6 +31,8 @@ def render() -> None:
         removal.show_removed()
         searches.notice()
     if item_id:
+        from kb.ui.tabs.library import item  # with all steps, which the list does not need
+
         item.render(item_id, start_s, query)
     elif query:
         hits.render(query, mode)

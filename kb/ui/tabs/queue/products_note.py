@@ -7,7 +7,7 @@ import streamlit as st
 from kb.service import Service
 from kb.ui import session
 from kb.ui.i18n import text
-from kb.ui.tabs.library.panels.products import ordered_text
+from kb.ui.tabs.library.panels.product_texts import ordered_text
 from kb.ui.widgets import messages
 
 SHOWN = 5

@@ -16,6 +16,7 @@ from kb.types.safe_text import printable
 from kb.ui import session
 from kb.ui.i18n import has_text, language_text, text
 from kb.ui.tabs.library.panels import dub_form
+from kb.ui.tabs.library.panels.product_texts import kind_text, ordered_text, style_text
 from kb.ui.tabs.library.panels.steps import SIGNS
 from kb.ui.web import product_route
 from kb.ui.widgets import messages
@@ -162,26 +163,6 @@ def _states(entry: LibraryEntry) -> None:
     was_busy, st.session_state[busy] = st.session_state.get(busy, False), bool(under_way)
     if was_busy and not under_way:
         st.rerun()  # the whole page, which ends the refreshing
-
-
-def ordered_text(product: OrderedProduct) -> str:
-    """Return the state of a product with its progress and the time left."""
-    words = f"{kind_text(product.kind)}: {text(f'step_{product.status}')}"
-    if product.status == "running" and product.share:
-        words += f" ({product.share:.0%})"
-    if product.left_s is not None:
-        words += f", {text('produce_left', time=messages.format_timedelta(product.left_s))}"
-    return words
-
-
-def kind_text(kind: str) -> str:
-    """Return the name of a kind of product; one that is not known is shown as it is."""
-    return text(f"produce_{kind}") if has_text(f"produce_{kind}") else kind
-
-
-def style_text(name: str) -> str:
-    """Return the name of a style of captions; one without a text is shown as it is."""
-    return text(f"produce_style_{name}") if has_text(f"produce_style_{name}") else name
 
 
 def _ordered(item_id: str, product: OrderedProduct) -> None:
