@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kb.errors import UsageError
@@ -27,6 +28,7 @@ class Labels:
     queue: JobQueue
     items: Items
     revisions: Revisions
+    _counted: tuple[object, dict[str, int]] = field(default=(None, {}), init=False, repr=False)
 
     def tag(
         self, ids: Sequence[str], add: Collection[str] = (), remove: Collection[str] = ()
@@ -65,11 +67,12 @@ class Labels:
 
     def tags(self) -> dict[str, int]:
         """Return all tags with the number of their items, by name."""
-        counts: dict[str, int] = {}
-        for entry in self.items.listing().entries:
-            for tag in entry.user_tags:
-                counts[tag] = counts.get(tag, 0) + 1
-        return dict(sorted(counts.items(), key=lambda pair: pair[0].casefold()))
+        listing = self.items.listing()
+        if self._counted[0] is not listing:
+            counts = Counter(tag for entry in listing.entries for tag in entry.user_tags)
+            ordered = sorted(counts.items(), key=lambda pair: pair[0].casefold())
+            self._counted = listing, dict(ordered)
+        return self._counted[1]
 
     def note(self, item_id: str, text: str) -> None:
         """Write the note about an item; an empty text removes it."""

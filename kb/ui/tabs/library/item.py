@@ -24,6 +24,7 @@ from kb.ui.widgets.player import PlayerState, format_timestamp, parse_edit, play
 
 REFRESH_S = 5
 _PLAYER, _EDITS = "player", "item_edits"
+_STEP_ENDS = ("done", "failed", "skipped", "cancelled")
 _WORD = re.compile(r"\w+")
 _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
 
@@ -31,9 +32,10 @@ _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
 def render(item_id: str, start_s: float | None, query: str) -> None:
     """Draw the item from a second on, with the words of a search marked."""
     service = session.service()
-    before = _mark(service, item_id)  # of the time before all that is drawn here
     try:
         entry = service.items.entry(item_id)
+        status = _status(service, entry)
+        before = _mark(service, entry, status)  # of the time before anything else is read
     except UsageError as error:
         _back(query)
         if error.code == "item.in_queue":
@@ -46,7 +48,6 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
         messages.error(error)
         return
     transcript, problem = _transcript(entry)
-    status = _status(service, entry)
     with st.container(key="item-head", gap="xxsmall"):
         _back(query)
         st.markdown(f"### {messages.escape_markdown(entry.item.title)}")
@@ -62,32 +63,39 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
     if transcript is not None:
         _facts(transcript)
         exports.item_menu(service, entry, transcript)
-    item_details.render(service, entry, transcript, place=_flash_key(entry.item.id))
+    item_details.render(service, entry, status, transcript, place=_flash_key(entry.item.id))
     st.fragment(_watch, run_every=REFRESH_S)(item_id, before)
 
 
 def _watch(item_id: str, drawn: object) -> None:
     """Draw the page again when the item is no longer as `drawn`: the worker may be at it."""
-    if _mark(session.service(), item_id) != drawn:
+    service = session.service()
+    try:
+        entry = service.items.entry(item_id)
+        now = _mark(service, entry, _status(service, entry))
+    except KBError:
+        now = None  # removed, or its disk is away: the next drawing says so
+    if now != drawn:
         st.rerun()
 
 
-def _mark(service: Service, item_id: str) -> object:
+def _mark(service: Service, entry: LibraryEntry, status: ItemStatus) -> object:
     """Return what changes when a worker or another program changes what the page shows of it."""
     try:
-        entry = service.items.entry(item_id)
-        status, path = _status(service, entry), entry.transcript_path
-        changed_ns = path.stat().st_mtime_ns if path else 0
+        changed_ns = entry.transcript_path.stat().st_mtime_ns if entry.transcript_path else 0
         results = service.items.results_changed(entry)
     except (KBError, OSError):
-        return None  # removed, or its disk is away: the next drawing says so
+        return None
     # Of what knowledge bases have, the page shows the state alone; the worker renews the hashes.
     record = {name: value for name, value in entry.record.items() if name != "published"}
     sent = {
         sink: each.get("status") if isinstance(each, dict) else ""
         for sink, each in entry.published.items()
     }
-    return status.state, status.error, replace(entry, record=record), sent, changed_ns, results
+    steps = [(each.step, each.status in _STEP_ENDS and each.status) for each in status.steps]
+    return (
+        status.state, status.error, replace(entry, record=record), sent, steps, changed_ns, results
+    )  # fmt: skip
 
 
 def state_from_files(entry: LibraryEntry) -> str:

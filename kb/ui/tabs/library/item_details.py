@@ -8,7 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from kb.errors import KBError
-from kb.service import Service
+from kb.service import ItemStatus, Service
 from kb.service.views import LibraryEntry
 from kb.types import Revision, Transcript, WindowReport
 from kb.types.safe_text import printable, web_address
@@ -35,13 +35,14 @@ from kb.ui.widgets.rows import Column
 def render(
     service: Service,
     entry: LibraryEntry,
+    status: ItemStatus,
     transcript: Transcript | None,
     *,
     place: str,
 ) -> None:
     """Draw the parts; results of their buttons are shown at `place` (see `messages.flash`)."""
     _published(service, entry, place, ready=transcript is not None)
-    steps.render(service, entry, place=place)
+    steps.render(service, entry, status, place=place)
     speakers.render(service, entry, transcript, place=place)
     notes.render(service, entry, transcript)
     products.render(service, entry, transcript, place=place)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from kb.errors import KBError
-from kb.service import Service
-from kb.service.translations import TRANSLATE
+from kb.service import ItemStatus, Service
 from kb.service.views import LibraryEntry
+from kb.types.translation import TRANSLATE
 from kb.ui import session
 from kb.ui.i18n import has_text, plural_text, text
 from kb.ui.widgets import messages
@@ -15,14 +15,9 @@ from kb.ui.widgets import messages
 SIGNS = {"done": "synced", "failed": "failed", "skipped": "held", "cancelled": "cancelled"}
 
 
-def render(service: Service, entry: LibraryEntry, *, place: str) -> None:
+def render(service: Service, entry: LibraryEntry, status: ItemStatus, *, place: str) -> None:
     """Draw the steps, and the form that runs some; nothing for an item without a transcript."""
-    try:
-        found = [each for status in service.items.statuses(ids=[entry.item.id])
-                 for each in status.steps if not each.is_product]  # fmt: skip
-    except KBError as error:
-        messages.error(error)
-        return
+    found = [each for each in status.steps if not each.is_product]
     if not found and entry.transcript_path is None:
         return
     st.markdown(f"**{text('steps_title')}**")
