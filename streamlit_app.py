@@ -15,7 +15,7 @@ if __name__ == "__main__":
     page.render()
 else:
     from kb.errors import KBError
-    from kb.types.garbage import kept
+    from kb.garbage import kept
 
     with kept():
         from kb.ui.web import server

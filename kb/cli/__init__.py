@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kb.types.garbage import kept
+from kb.garbage import kept
 
 # pydantic reads the metadata of every installed package to find plugins, which are not used here.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

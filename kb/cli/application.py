@@ -13,7 +13,7 @@ from kb import __version__
 from kb.cli import frame
 from kb.cli.commands import MODULES
 from kb.cli.exit_codes import OK
-from kb.types.garbage import kept
+from kb.garbage import kept
 
 
 @cache

@@ -107,6 +107,11 @@ class MetadataIndex:
         """
         return self.find_all([item_id]).get(item_id)
 
+    def find_known(self, item_id: str) -> tuple[str, dict[str, Any]] | None:
+        """Return what `find` returns where the id was read before; the folder is not listed."""
+        with self._lock:
+            return self._known(item_id)
+
     def find_all(self, ids: Collection[str]) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return the stem and the present metadata of each of these items that has some, by id.
 

@@ -171,6 +171,16 @@ class Library:
         known = self._index.find(item_id)
         return None if known is None else entry_from_record(known[1], known[0], self._on_disk)
 
+    def has_transcript(self, item_id: str) -> bool:
+        """Return True for an item whose transcript is there, without a reading of the folder.
+
+        False says nothing about an item that this process has not found before.
+        """
+        known = self._index.find_known(item_id)
+        return (
+            known is not None and self._on_disk.find(f"{known[0]}{TRANSCRIPT_SUFFIX}") is not None
+        )
+
     def find_all(self, ids: Collection[str]) -> list[LibraryEntry]:
         """Return the entries with these ids that exist; the folder is listed at most once."""
         found = self._index.find_all(ids).values()

@@ -16,19 +16,21 @@ from typing import Any
 
 from kb.types.end_signals import END_SIGNALS
 
+Handler = Callable[[int, FrameType | None], object]
+
 
 class _Deferring:
     """Stands in for the handlers of signals: keeps their calls while `is_on`, else passes them on.
 
-    A signal may come between any two steps of a switch of handlers. So the switch itself decides
-    nothing: a stand-in that is left in place does what its handler does.
+    A signal may come between any two steps of a switch of handlers. A stand-in that is left in
+    place then calls its handler, so that nothing is lost whichever of the two is in force.
     """
 
     def __init__(self) -> None:
         self.is_on = False
         self._kept: list[Callable[[], object]] = []
 
-    def stand_in(self, handler: Callable[[int, FrameType | None], object]) -> Any:
+    def stand_in(self, handler: Handler) -> Handler:
         def call(number: int, frame: FrameType | None) -> None:
             if self.is_on:
                 self._kept.append(partial(handler, number, frame))
@@ -53,20 +55,28 @@ def interrupts_deferred() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    earlier = {
-        number: handler for number in END_SIGNALS if callable(handler := signal.getsignal(number))
-    }
     deferring = _Deferring()
+    switched = [
+        (number, handler, deferring.stand_in(handler))
+        for number in END_SIGNALS
+        if callable(handler := signal.getsignal(number))
+    ]
     try:
-        for number, handler in earlier.items():
-            signal.signal(number, deferring.stand_in(handler))
+        for number, _, stand_in in switched:
+            signal.signal(number, stand_in)
         deferring.is_on = True
         yield
     finally:
         with ExitStack() as stack:
-            for number, handler in earlier.items():
-                stack.callback(signal.signal, number, handler)
+            for each in switched:
+                stack.callback(_put_back, *each)
             deferring.deliver()
+
+
+def _put_back(number: signal.Signals, handler: Handler, stand_in: Handler) -> None:
+    """Put a handler back, unless the call that was delivered has set another one."""
+    if signal.getsignal(number) is stand_in:
+        signal.signal(number, handler)
 
 
 def packets_of(container: Any) -> Iterator[Any]:

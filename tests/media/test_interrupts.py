@@ -100,3 +100,17 @@ def test_the_handlers_are_back_behind_the_block() -> None:
     with interrupts.interrupts_deferred():
         assert not any(signal.getsignal(number) is end for number in END_SIGNALS)
     assert all(signal.getsignal(number) is end for number in END_SIGNALS)
+
+
+def test_what_a_handler_sets_stays() -> None:
+    """A task ends once: its handler ignores the signals that follow."""
+
+    def once(number: int, frame: FrameType | None) -> None:
+        for each in END_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Ended(signal.Signals(number).name)
+
+    signal.signal(signal.SIGTERM, once)
+    with pytest.raises(Ended, match="SIGTERM"), interrupts.interrupts_deferred():
+        signal.raise_signal(signal.SIGTERM)
+    assert all(signal.getsignal(number) is signal.SIG_IGN for number in END_SIGNALS)

@@ -27,7 +27,7 @@ DRAW = """async ([code, draws]) => {
     if (title) document.title = title;
     const going = Array.from({ length: open }, (_, n) => `run-${n}`);
     const data = { going, ended: [], offer: false, texts: {} };
-    if (place !== null) [first, again][place]({ data, parentElement: roots[place] });
+    if (place !== null) [first, again][place]({ data: [data], parentElement: roots[place] });
     await new Promise((resolve) => setTimeout(resolve, 50));
     titles.push(document.title);
   }

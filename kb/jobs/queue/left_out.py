@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from kb.errors import LibraryError
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -168,11 +167,12 @@ def notice_gone_files(items: ItemStore, library: Library, rows: Sequence[ItemSum
     """Correct the state of listed items whose files are gone; return True if any was changed.
 
     Of many items only the names in the folder are read, and the metadata of the few that seem to be
-    gone; of up to `FEW` the files alone are looked for, since a large folder takes longer.
+    gone; of up to `FEW` that were found before, the files alone are looked for: the names of a
+    large folder take longer.
     """
     ended = [row.id for row in rows if row.state in (DONE, HELD)]
     if len(ended) <= FEW:
-        ended = [item_id for item_id in ended if not _has_transcript(library, item_id)]
+        ended = [item_id for item_id in ended if not library.has_transcript(item_id)]
     if not ended:
         return False
     ends = {i: f"_{file_id(MediaItem(i, '', '', '', ''))}{TRANSCRIPT_SUFFIX}" for i in ended}
@@ -183,14 +183,6 @@ def notice_gone_files(items: ItemStore, library: Library, rows: Sequence[ItemSum
     doubtful = [item_id for item_id in ended if f"{ends[item_id]}\n" not in text]
     sync_from_library(items, library, doubtful[:LOOKUPS])
     return bool(set(doubtful) - set(items.ids_in(doubtful, (DONE, HELD))))
-
-
-def _has_transcript(library: Library, item_id: str) -> bool:
-    try:
-        entry = library.find(item_id)
-    except LibraryError:
-        return False  # the names in the folder decide
-    return entry is not None and entry.transcript_path is not None
 
 
 def _is_named(item_id: str, names: Sequence[str]) -> bool:

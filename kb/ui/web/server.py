@@ -191,12 +191,12 @@ def _preload(stopping: threading.Event, settings: Settings) -> None:
     if stopping.wait(DEFERRED_PRELOAD_S):
         return
     page.load_tabs()
-    for name in _DEFERRED_PRELOAD:
-        importlib.import_module(name)
     try:
         Service(settings).items.listing()
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)  # the page shows this error too
+    for name in _DEFERRED_PRELOAD:
+        importlib.import_module(name)
 
 
 def _media(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The scripts of components: each is one module, with the functions that all share, and data."""
+"""The scripts of components, each one module with the functions that all share, and their data."""
 
 from __future__ import annotations
 

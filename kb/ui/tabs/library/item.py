@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,6 @@ from kb.ui.widgets.player import PlayerState, format_timestamp, parse_edit, play
 
 REFRESH_S = 5
 _PLAYER, _EDITS = "player", "item_edits"
-_STEP_ENDS = ("done", "failed", "skipped", "cancelled")
 _WORD = re.compile(r"\w+")
 _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
 
@@ -84,15 +84,15 @@ def _mark(service: Service, entry: LibraryEntry, status: ItemStatus) -> object:
     try:
         changed_ns = entry.transcript_path.stat().st_mtime_ns if entry.transcript_path else 0
         results = service.items.results_changed(entry)
+        sent = service.items.publications(entry)
     except (KBError, OSError):
         return None
-    # Of what knowledge bases have, the page shows the state alone; the worker renews the hashes.
+    # The worker renews hashes of what was published, which the page does not show.
     record = {name: value for name, value in entry.record.items() if name != "published"}
-    sent = {
-        sink: each.get("status") if isinstance(each, dict) else ""
-        for sink, each in entry.published.items()
-    }
-    steps = [(each.step, each.status in _STEP_ENDS and each.status) for each in status.steps]
+    steps = [
+        (each.step, *(() if each.status in ("queued", "running") else (each.status, each.error)))
+        for each in status.steps
+    ]
     return (
         status.state, status.error, replace(entry, record=record), sent, steps, changed_ns, results
     )  # fmt: skip
@@ -185,14 +185,14 @@ def _misheard(transcript: Transcript | None, *, said_above: bool) -> None:
 
 
 def _status(service: Service, entry: LibraryEntry) -> ItemStatus:
-    try:
-        return service.items.status(entry.item.id)
-    except KBError:
-        # The file was put into the folder by hand: the queue does not contain it.
-        return ItemStatus(
-            entry.item.id, entry.item.title, "", state_from_files(entry), 0.0,
-            entry.error, entry.hint, problem=entry.problem,
-        )  # fmt: skip
+    with suppress(KBError):
+        for status in service.items.statuses(ids=[entry.item.id]):
+            return status
+    # The file was put into the folder by hand: the queue does not contain it.
+    return ItemStatus(
+        entry.item.id, entry.item.title, "", state_from_files(entry), 0.0,
+        entry.error, entry.hint, problem=entry.problem,
+    )  # fmt: skip
 
 
 # The transcript is cached: reading a long one takes time, and a page is drawn often
