@@ -125,8 +125,7 @@ def render() -> None:
     if not oidc.check_access(chosen):
         return
     ingest.finish_ingest()
-    sidebar.render()
-    status.render()
+    line = st.container()
     labels = [text(label) for label in session.TABS]
     tabs = st.tabs(labels, key=session.TAB, on_change=session.store_tab)
     session.has_arrived()
@@ -134,6 +133,10 @@ def render() -> None:
         if tab.open:
             with tab:
                 tab_body(name)()
+    # What a press waits for is in the open tab: line and sidebar are drawn after it.
+    with line:
+        status.render()
+    sidebar.render()
     kept_focus.render()
     run_notice.render()
 
