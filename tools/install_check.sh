@@ -31,10 +31,26 @@ while [ $# -gt 0 ]; do
 done
 [ ${#ways[@]} -gt 0 ] || ways=(readme wheel pipx uv)
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/kb-install.XXXXXX")
-root=${keep:-$work/root}
+root=$(realpath -m "${keep:-$work/root}")
 page=
+# End what still runs in the root: a worker outlives the command that started it.
+end_all() {
+    local signal process
+    for signal in TERM KILL; do
+        for _ in $(seq 100); do
+            local found=()
+            for process in /proc/[0-9]*; do
+                [ "$(readlink "$process/root")" != "$root" ] || found+=("${process#/proc/}")
+            done
+            [ ${#found[@]} -gt 0 ] || return 0
+            kill "-$signal" "${found[@]}" 2>/dev/null || true
+            sleep 0.1
+        done
+    done
+}
 clean_up() {
     if [ -n "$page" ]; then kill -- "-$page" 2>/dev/null || true; fi
+    end_all
     for folder in "${binds[@]}" /dev /proc; do umount "$root$folder" 2>/dev/null || true; done
     rm -rf --one-file-system "$work"
 }
@@ -54,7 +70,10 @@ for folder in "${binds[@]}"; do
     mount --bind --read-only "$folder" "$root$folder"
 done
 # A user who has nothing yet.
-chroot "$root" userdel --remove newcomer 2>/dev/null || true
+end_all
+if chroot "$root" id newcomer >/dev/null 2>&1; then
+    chroot "$root" userdel --remove newcomer 2>"$work/log" || { cat "$work/log" >&2 && exit 1; }
+fi
 chroot "$root" useradd --create-home --shell /bin/bash newcomer
 home=/home/newcomer
 passed=("HOME=$home" "USER=newcomer" "LANG=C.UTF-8" "PATH=$home/.local/bin:/usr/bin:/bin")
@@ -68,10 +87,12 @@ as_user() {
         bash -c 'cd "$1" && eval "$2"' - "$1" "$2"
 }
 
-# Use a program that is installed: words of a sample, and the dashboard, from an empty folder.
+# Use a program that is installed: words of a sample, and the dashboard, from an empty folder and
+# with an empty library, so that no worker or item of another way stands in.
 use() {
     local kb=$1 port words
-    as_user "$home" 'mkdir -p elsewhere library'
+    end_all
+    as_user "$home" 'rm -rf elsewhere library && mkdir elsewhere library'
     as_user "$home/elsewhere" "$kb --version"
     words=$(as_user "$home/elsewhere" "$kb transcribe '$home/talk.mp4' --model demo --format plain")
     echo "$words"
