@@ -83,7 +83,7 @@ class Channels:
             raise UsageError(
                 "channel.unknown",
                 "No recording of a channel {name!r}.",
-                hint="List the items with their channels: kb status --all",
+                hint="List the items with their channels: kb list",
                 name=name,
             )
         months: dict[str, list[float]] = {}

@@ -78,7 +78,8 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
         absent = KBError(
             "check.keys_absent",
             "none: channels are listed more slowly and with fewer details",
-            hint="Put a key into {path}; the README says how to get one.",
+            hint="Put a key into {path}. It is made in the Google Cloud console: APIs, YouTube "
+            "Data API v3, Credentials.",
             path=key_file_path(settings),
         )
         return HealthCheck.of(name, "warn", absent)

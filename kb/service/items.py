@@ -31,6 +31,7 @@ from kb.transcript.formats import json_document
 from kb.transcript.time_order import check_times
 from kb.types import MediaItem, SubtitleLayout, Timestamps, Transcript
 from kb.types.clock import known_time
+from kb.types.media import begins_with
 
 if TYPE_CHECKING:
     from kb.jobs.published_content import PublishedContent
@@ -199,7 +200,7 @@ class Items:
     # In the library
 
     def entry(self, item_id: str) -> LibraryEntry:
-        """Return the entry with this id, or the only one whose id ends with it.
+        """Return the entry with this id, or the only one whose id, or its last part, begins so.
 
         Raises UsageError when there is none or several, or it has no files yet, and LibraryError
         where there is none because the folder is not that of the database: its share may not be
@@ -211,7 +212,7 @@ class Items:
         problem = self.queue.library_problem()
         if problem is not None and problem.code in ("library.missing", "library.other"):
             raise problem
-        near = [e for e in self.library.entries() if e.item.short_id.startswith(item_id)]
+        near = [e for e in self.library.entries() if begins_with(e.item.id, item_id)]
         if not near:
             self._refuse_queued(item_id)
         return _exactly_one(near, item_id, self.settings)
@@ -470,7 +471,7 @@ def _exactly_one(candidates: Sequence[_Candidate], item_id: str, settings: Setti
     raise UsageError(
         "item.unknown",
         "No item {item_id!r} in {home}.",
-        hint="List the items: kb status",
+        hint="List the items: kb status --all",
         item_id=item_id,
         home=settings.home,
     )

@@ -19,6 +19,7 @@ from kb.pipeline.publish_record import in_other_project
 from kb.settings import Settings
 from kb.sinks import REMOTE
 from kb.types import MediaItem
+from kb.types.media import begins_with
 
 if TYPE_CHECKING:
     from kb.service.items import Items
@@ -213,11 +214,9 @@ class Removals:
 
 
 def _matching(items: Sequence[RemovedItem], item_id: str) -> list[RemovedItem]:
-    """Return the items with this id, else those whose id's last part begins so."""
+    """Return the items with this id, else those whose id, or its last part, begins so."""
     exact = [item for item in items if item.id == item_id]
-    return exact or [
-        item for item in items if item_id and item.id.rsplit(":", 1)[-1].startswith(item_id)
-    ]
+    return exact or [item for item in items if item_id and begins_with(item.id, item_id)]
 
 
 def _shown(item: RemovedItem, *, remote: bool = False, stays_in: tuple[str, ...] = ()) -> Removed:

@@ -227,7 +227,7 @@ class Revisions:
             raise UsageError(
                 "item.unknown",
                 "No item {item_id!r} in {home}.",
-                hint="List the items: kb status",
+                hint="List the items: kb status --all",
                 item_id=item_id,
                 home=self.settings.home,
             )

@@ -81,6 +81,16 @@ class MediaItem:
         return self.id.rsplit(":", 1)[-1]
 
 
+def begins_with(item_id: str, prefix: str) -> bool:
+    """Return True if an id, or its part after the last colon, begins with `prefix`.
+
+    The source's name alone is no beginning: `file:` stands before every id of a file.
+    """
+    if item_id.rsplit(":", 1)[-1].startswith(prefix):
+        return True
+    return not prefix.endswith(":") and ":" in prefix and item_id.startswith(prefix)
+
+
 @dataclass(frozen=True, slots=True)
 class CaptionFile:
     """Captions from a medium's source; `automatic`: made by a machine, and therefore not compared.

@@ -64,6 +64,10 @@ def test_the_list_is_filtered_and_sorted(
     assert listed(capsys, "--language", "de") == []
     assert listed(capsys, "--sent", "not_sent", "--state", "done", "--doubts", "clear")
     assert listed(capsys, "--grade", "f") == []
+    _, err = kb(capsys, "list", "--channel", "@bay")
+    assert "none of 3 items" in err and "kb list --facets" in err
+    _, err = kb(capsys, "search", "harbour", "--channel", "@bay")
+    assert "kb list --facets" in err
     out, err = kb(capsys, "list", "-n", "1")
     assert by_date[2] in out and by_date[0] not in out and "3 items" in err
     out, _ = kb(capsys, "list", "--facets")

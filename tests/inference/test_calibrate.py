@@ -300,6 +300,8 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
     (line, trouble) = machine_lines([machine])
     assert "batch 16 (room for 16)" in line.plain and "60× real time" in line.plain
     assert "GPU 90%, 70 °C" in line.plain and "the GPU failed" in trouble.plain
+    nameless = Snapshot(replace(machine.device, name=""))
+    assert machine_lines([Machine("", "here", False, 9.0, nameless, None)]) == []
     presence.release()
     assert read_machines(catalogue) == []
     alone = service.machines.current()

@@ -247,6 +247,8 @@ def test_ids_by_their_beginning(store: ItemStore) -> None:
     store.submit([item(0xABC << 36), item(0xABD << 36), item(5)], {}, Queue())
     assert len(store.ids_with_prefix("ab")) == 2
     assert store.ids_with_prefix("abd") == ["file:abd000000000"]
+    assert store.ids_with_prefix("file:abd0") == ["file:abd000000000"]
+    assert store.ids_with_prefix("file:") == store.ids_with_prefix("fil") == []
     assert store.ids_with_prefix("%") == []
 
 

@@ -268,7 +268,9 @@ def remove(
         _list_removed(service, as_json=as_json)
         return
     if not ids:
-        raise UsageError("remove.no_ids", "No item was named.", hint="List the items: kb status")
+        raise UsageError(
+            "remove.no_ids", "No item was named.", hint="List the items: kb status --all"
+        )
     if undo:
         restored = service.removals.undo(ids)
         if as_json:

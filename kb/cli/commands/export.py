@@ -166,7 +166,7 @@ def _chosen(service: Service, ids: Sequence[str], all_items: bool) -> list[str]:
             raise UsageError(
                 "export.no_transcripts",
                 "No item in {home} has a transcript.",
-                hint="Look at the states of the items: kb status",
+                hint="Look at the states of the items: kb status --all",
                 home=service.settings.home,
             )
         return found

@@ -8,7 +8,7 @@ import typer
 
 from kb.cli.options import with_list_filter
 from kb.cli.output import console
-from kb.cli.output.lists import print_items, print_new_hits, print_searches
+from kb.cli.output.lists import VALUES, print_items, print_new_hits, print_searches
 from kb.cli.output.search import print_search
 from kb.cli.plain_options import ID_HELP, Json
 from kb.errors import UsageError
@@ -74,6 +74,8 @@ def list_items(
             console.out.print(f"{name}: {values}", markup=False, soft_wrap=True)
     else:
         print_items(page, page.rows[:limit])
+        if rows and not page.total:
+            console.print_note(f"The filters leave none of {counted(len(rows), 'item')}. {VALUES}")
 
 
 def tag(

@@ -13,6 +13,7 @@ from kb.cli.options import chosen_items, list_filter
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.doubts import print_expected_errors, print_uncertain_spans
+from kb.cli.output.lists import VALUES
 from kb.cli.output.same_sound import print_recurring, print_sound_links
 from kb.cli.output.search import print_search
 from kb.cli.output.untranscribed import (
@@ -128,6 +129,8 @@ def search(
         console.print_json(search_document(result))
     else:
         print_search(result)
+        if not result.hits and (only or facets):
+            console.print_note(f"Searched were the items that the filters leave. {VALUES}")
 
 
 def show(

@@ -41,6 +41,9 @@ _HITS = (
 )
 
 
+VALUES = "Values to filter by: kb list --facets"
+
+
 def print_items(page: ListPage, rows: Sequence[ListRow]) -> None:
     """Print items of a list, and how many there are in all."""
     if rows:

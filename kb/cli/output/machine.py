@@ -49,7 +49,8 @@ def machine_lines(machines: Sequence[Machine], presets: Sequence[Preset] = ()) -
             words.append(machine.budget.describe(presets))
         name = _machine_name(machine)
         figures = "  ·  ".join(word for word in words if word)
-        lines.append(Text(f"{name}: {figures}", style="dim"))
+        if figures:  # a worker that has no model yet tells nothing
+            lines.append(Text(f"{name}: {figures}", style="dim"))
         if machine.trouble:
             lines.append(Text(f"{name}: {machine.trouble}", style="yellow"))
     return lines

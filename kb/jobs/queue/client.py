@@ -424,7 +424,7 @@ class JobQueue(Acts, QueueWorkers):
         return views.figures(self.database, self._live_workers(), since)
 
     def ids_with_prefix(self, prefix: str) -> list[str]:
-        """Return the ids whose part after the last colon begins with `prefix`."""
+        """Return the ids that begin with `prefix`, or whose part after the last colon does."""
         return self.items.ids_with_prefix(prefix)
 
     def has_several_machines(self) -> bool:

@@ -25,6 +25,7 @@ from kb.jobs.queue.item_states import (
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.types import MediaItem
 from kb.types.clock import SLACK_S
+from kb.types.media import begins_with
 
 _AT_ONCE = 20_000  # ids in one statement; SQLite allows 32,766 parameters
 
@@ -130,11 +131,12 @@ class ItemQueries:
 
     @repeated
     def ids_with_prefix(self, prefix: str) -> list[str]:
-        """Return the ids whose part after the last colon begins with `prefix`."""
+        """Return the ids that begin with `prefix`, or whose part after the last colon does."""
+        begins = items.c.id.startswith(prefix, autoescape=True)
         pattern = items.c.id.contains(f":{prefix}", autoescape=True)
         with self.database.begin() as connection:
-            found = connection.scalars(sa.select(items.c.id).where(pattern))
-            return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(prefix)]
+            found = connection.scalars(sa.select(items.c.id).where(begins | pattern))
+            return [str(i) for i in found if begins_with(str(i), prefix)]
 
     @repeated
     def unknown_ids(self, ids: Sequence[str], queued_before: float | None = None) -> list[str]:

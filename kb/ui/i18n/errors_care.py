@@ -107,7 +107,7 @@ DE: dict[str, tuple[str, str]] = {
         "{item_id} ist eine Auflistung und kein Eintrag der Bibliothek.",
         "Sie endet mit: kb cancel {item_id}",
     ),
-    "remove.no_ids": ("Es wurde kein Eintrag genannt.", "Die Einträge auflisten: kb status"),
+    "remove.no_ids": ("Es wurde kein Eintrag genannt.", "Die Einträge auflisten: kb status --all"),
     "remove.not_in_trash": (
         "Es gibt keinen entfernten Eintrag {item_id!r} in {folder}.",
         "Auflisten, was zurückkommen kann: kb remove --list",

@@ -95,7 +95,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "check.keys_absent": (
         "keine: Kanäle werden langsamer und mit weniger Angaben aufgelistet",
-        "Einen Schlüssel in {path} legen; die README sagt, woher man einen bekommt.",
+        "Einen Schlüssel in {path} legen. Er entsteht in der Google Cloud Console: APIs, YouTube "
+        "Data API v3, Anmeldedaten.",
     ),
     "check.keys_unread": (
         "keine: {here} wird nicht gelesen, weil eine Datei des aktuellen Ordners von jedem stammen "

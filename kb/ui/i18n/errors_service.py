@@ -122,7 +122,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "channel.unknown": (
         "Von einem Kanal {name!r} gibt es keine Aufnahme.",
-        "Die Einträge mit ihren Kanälen: kb status --all",
+        "Die Einträge mit ihren Kanälen: kb list",
     ),
     "review.one_option": (
         "Nur eines auf einmal.",
@@ -166,7 +166,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "export.no_transcripts": (
         "Kein Eintrag in {home} hat ein Transkript.",
-        "Die Zustände der Einträge ansehen: kb status",
+        "Die Zustände der Einträge ansehen: kb status --all",
     ),
     "export.two_places": (
         "Sowohl -o als auch --zip ist angegeben.",
@@ -286,7 +286,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "item.unknown": (
         "Einen Eintrag {item_id!r} gibt es nicht in {home}.",
-        "Die Einträge auflisten: kb status",
+        "Die Einträge auflisten: kb status --all",
     ),
     "item.ambiguous": (
         "{item_id!r} könnte jeder von diesen sein: {ids}.",
