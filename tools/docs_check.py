@@ -104,7 +104,8 @@ class Pass:
         began = time.monotonic()
         ran = run(self.stage, command, page)
         self.count += 1
-        print(f"{time.monotonic() - began:5.1f} s  {page}: {command}", flush=True)
+        code = f"  (exit code {ran.code})" if ran.code else ""
+        print(f"{time.monotonic() - began:5.1f} s  {page}: {command}{code}", flush=True)
         if not good(command, ran):
             self.failed.append(f"{page}: {command}\n  {ran.code}: {ran.said[-600:]}")
             print(self.failed[-1], flush=True)
