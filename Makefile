@@ -23,6 +23,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(STAMP)
 
+# setuptools warns in nine lines, each time, that files of the clone are used where they lie.
+$(STAMP) $(VENV)/.docs $(VENV)/.bench: export PYTHONWARNINGS = ignore:Editable installation
 $(STAMP): pyproject.toml constraints.txt $(if $(LOCKED),requirements.lock)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 15) else "KB Ingest needs Python 3.11 to 3.14; this is " + sys.version.split()[0] + ". Try: make setup PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
