@@ -21,6 +21,7 @@ from kb.cli.main import _commands
 from kb.cli.output import progress, status_table
 from kb.cli.output.columns import Column, Columns
 from kb.cli.output.console import out
+from kb.cli.output.times import format_span
 from kb.options import OPTIONS
 from kb.service import Service
 from kb.settings import get_settings
@@ -315,6 +316,11 @@ def test_steps_that_are_waited_for_have_a_share_and_name_what_is_left(
         listen({"speakers": 1})
         (task,) = made[0].tasks
     assert (task.total, task.completed) == (4.0, 3.0)
+
+
+def test_spans_of_time_are_rounded_up_from_the_half() -> None:
+    spans = {45: "45 s", 60: "1 min", 90: "2 min", 150: "3 min", 5400: "1 h 30 min", 172800: "2 d"}
+    assert {seconds: format_span(seconds) for seconds in spans} == spans
 
 
 def test_a_line_of_progress_has_the_time_left() -> None:

@@ -26,10 +26,12 @@ def with_next_try(text: str, next_at: float | None) -> str:
 
 
 def format_span(seconds: float) -> str:
-    """Return a length of time as `6 h`, `90 min` or `2 d`."""
+    """Return a length of time as `45 s`, `6 h`, `1 h 30 min` or `2 d`."""
     if seconds >= 2 * 86_400 and seconds % 86_400 == 0:
         return f"{seconds / 86_400:.0f} d"
-    hours, minutes = divmod(round(seconds / 60), 60)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(int(seconds / 60 + 0.5), 60)  # `round` makes 2 of 1.5 and of 2.5
     if not hours:
-        return f"{minutes} min" if minutes else f"{seconds:.0f} s"
+        return f"{minutes} min"
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
