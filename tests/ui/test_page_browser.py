@@ -271,7 +271,7 @@ def test_keys_alone_look_at_a_folder_and_choose_a_preset(
     browser.wait_page_ready(tab)
     # The folded sidebar is no stop of the Tab key.
     folded = tab.locator('[data-testid="stSidebar"] :is(button, input, a):visible')
-    assert folded.count() == 0
+    expect(folded).to_have_count(0)
     click(tab.get_by_role("tab", name=text("tab_add")))
     box = tab.get_by_role("textbox", name=text("paths"))
     box.focus()
