@@ -173,6 +173,7 @@ def test_missing_credentials_are_wrong_configuration(
     get_settings.cache_clear()
     printed = kb(capsys, *command, check=2)
     assert f"{missing} is not set" in printed and "→" in printed and ".env" in printed
+    assert ("--to local" in printed) == (command[0] == "ask")
     assert odin.requests == []
 
 

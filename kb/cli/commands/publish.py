@@ -19,7 +19,7 @@ from kb.cli.output.library import new_library_note
 from kb.cli.output.progress import count_progress
 from kb.cli.output.search import answer_document, print_local_answer
 from kb.cli.plain_options import ID_HELP, Json, Overwrite
-from kb.errors import UsageError
+from kb.errors import CredentialsMissing, UsageError
 from kb.options import RunOptions
 from kb.service import Service
 from kb.service.notation import REMOTE
@@ -144,7 +144,11 @@ def ask(
             hint="Leave --limit out, or ask this library: --to local",
             sink=to,
         )
-    answer = service.publisher.ask(question)
+    try:
+        answer = service.publisher.ask(question)
+    except CredentialsMissing:
+        console.print_note("This library answers without ODIN: kb ask QUESTION --to local")
+        raise
     if as_json:
         console.print_json(asdict(answer))
     else:
