@@ -130,7 +130,7 @@ def search(
     else:
         print_search(result)
         if not result.hits and (only or facets):
-            console.print_note(f"Searched were the items that the filters leave. {VALUES}")
+            console.print_note(f"The search covered the items that the filters leave. {VALUES}")
 
 
 def show(
