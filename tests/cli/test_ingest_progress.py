@@ -65,6 +65,17 @@ def test_an_item_that_waits_names_each_reason_once(
     assert [line.strip() for line in capsys.readouterr().err.splitlines() if line.strip()] == lines
 
 
+def test_the_next_step_is_named_once_for_all_items_that_wait(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    step = "Connect to the network once to fetch it."
+    with ingest_progress(2, shown=False) as (listen, _):
+        for item_id in ("file:one", "file:two"):
+            listen(replace(status("waiting"), id=item_id, error=HUB_AWAY, hint=step))
+    lines = [line.strip() for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert lines == [f"waiting  Talk: {HUB_AWAY}", f"→ {step}", f"waiting  Talk: {HUB_AWAY}"]
+
+
 STEPS = {
     "one": ({"meaning": 1}, "Waiting for the step meaning of 1 item"),
     "two": (

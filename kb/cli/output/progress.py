@@ -125,6 +125,7 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[tuple[ItemListener, 
         tasks: dict[str, TaskID] = {}
         finished: set[str] = set()
         waiting: set[tuple[str, str]] = set()
+        hints: set[str] = set()  # each is printed once: one cause can hold thousands of items
 
         def listen(status: ItemStatus) -> None:
             if status.state in ("queued", "running"):
@@ -148,6 +149,9 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[tuple[ItemListener, 
             reason = _reason(status) if status.state == "waiting" else ""
             line = Text.assemble((f"{status.state:9}", style), status.title, reason)
             bars.console.print(line, soft_wrap=True)
+            if status.state == "waiting" and status.hint and status.hint not in hints:
+                hints.add(status.hint)
+                bars.console.print(Text(f"{'':9}→ {status.hint}"), soft_wrap=True)
 
         yield listen, FetchDisplay(bars)
 
