@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -250,6 +251,25 @@ def click(target: Any) -> None:
         except PlaywrightError:
             return  # the click has left the page
     raise AssertionError(f"No click of {ATTEMPTS} has reached {target}.")
+
+
+def pick(tab: Any, label: str, option: str) -> None:
+    """Select an option of a drop-down list by clicks.
+
+    A typed text stands in the field whether it has selected an option or not.
+    """
+    box = tab.get_by_role("combobox", name=re.compile(re.escape(label)))
+    shown = tab.get_by_role("option", name=option).first
+    for _ in range(ATTEMPTS):
+        wait_page_ready(tab)
+        click(box)
+        with suppress(PlaywrightTimeout):  # a redraw has closed the list
+            shown.wait_for(timeout=REDRAWN_MS)
+            click(shown)
+            shown.wait_for(state="detached", timeout=REDRAWN_MS)
+        if box.input_value() == option:
+            return
+    raise AssertionError(f"{option!r} was not selected: {box.input_value()!r}")
 
 
 def download(page: Any, link: Any) -> Download:

@@ -8,13 +8,11 @@ import shutil
 import socket
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
 from gpu.presets import load_presets
@@ -39,12 +37,11 @@ from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
 from tests.support.browser import (
-    ATTEMPTS,
-    REDRAWN_MS,
     button,
     click,
     confirm,
     enter,
+    pick,
     press,
     wait_page_ready,
 )  # fmt: skip
@@ -388,25 +385,6 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
     tab.get_by_text(text("task_stopped")).wait_for()
     button(tab, text("gpu_calibrate_start")).and_(tab.locator(":enabled")).wait_for()
     tab.context.close()
-
-
-def pick(tab: Any, label: str, option: str) -> None:
-    """Select an option of a drop-down list by clicks.
-
-    A typed text stands in the field whether it has selected an option or not.
-    """
-    box = tab.get_by_role("combobox", name=re.compile(re.escape(label)))
-    shown = tab.get_by_role("option", name=option).first
-    for _ in range(ATTEMPTS):
-        wait_page_ready(tab)
-        click(box)
-        with suppress(PlaywrightTimeout):  # a redraw has closed the list
-            shown.wait_for(timeout=REDRAWN_MS)
-            click(shown)
-            shown.wait_for(state="detached", timeout=REDRAWN_MS)
-        if box.input_value() == option:
-            return
-    raise AssertionError(f"{option!r} was not selected: {box.input_value()!r}")
 
 
 def choose(tab: Any, name: str) -> None:

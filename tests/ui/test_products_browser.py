@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -86,8 +85,7 @@ def test_a_summary_is_heard_and_a_dub_is_made(tab: Any) -> None:
 
     form = tab.locator(".st-key-produce")
     browser.click(form.get_by_text(text("produce_open"), exact=True))
-    browser.click(form.get_by_role("combobox", name=re.compile(re.escape(text("produce_kind")))))
-    browser.click(tab.get_by_role("option", name=text("produce_dub"), exact=True))
+    browser.pick(tab, text("produce_kind"), text("produce_dub"))
     form.get_by_text(text("produce_voice"), exact=True).first.wait_for()
     browser.press(tab, text("produce_make"))
     kept = tab.locator('[class*="st-key-produce-kept"]')
