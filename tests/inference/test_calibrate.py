@@ -302,6 +302,8 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
     assert "GPU 90%, 70 °C" in line.plain and "the GPU failed" in trouble.plain
     nameless = Snapshot(replace(machine.device, name=""))
     assert machine_lines([Machine("", "here", False, 9.0, nameless, None)]) == []
+    (line,) = machine_lines([Machine("gpu-2", "here", False, 9.0, nameless, None)])
+    assert line.plain == "Machine gpu-2: no model is loaded"
     presence.release()
     assert read_machines(catalogue) == []
     alone = service.machines.current()

@@ -49,7 +49,9 @@ def machine_lines(machines: Sequence[Machine], presets: Sequence[Preset] = ()) -
             words.append(machine.budget.describe(presets))
         name = _machine_name(machine)
         figures = "  ·  ".join(word for word in words if word)
-        if figures:  # a worker that has no model yet tells nothing
+        if not figures and machine.executor_id:
+            figures = "no model is loaded"
+        if figures:
             lines.append(Text(f"{name}: {figures}", style="dim"))
         if machine.trouble:
             lines.append(Text(f"{name}: {machine.trouble}", style="yellow"))
