@@ -459,7 +459,8 @@ def test_the_script_of_the_documents_gives_the_rights_that_are_needed(
 ) -> None:
     """It is run twice; then a library is made by the role, and nothing that needs more."""
     program = shutil.which("psql")
-    if program is None:
+    # Debian's packages beside the client bring a script of this name that looks for a client.
+    if program is None or subprocess.run([program, "--version"], capture_output=True).returncode:
         pytest.skip("psql is missing: apt-get install postgresql-client")
     script = PROJECT_ROOT / "docs" / "postgresql.sql"
     for _ in range(2):
