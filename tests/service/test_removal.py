@@ -297,7 +297,7 @@ def test_what_a_late_step_wrote_goes_too_and_replaces_nothing(service: Service) 
 # What cannot be removed
 
 REFUSED: list[tuple[str, str, str]] = [
-    ("file:nobody", "item.unknown", "kb status --all"),
+    ("file:no one", "item.unknown", "kb status --all"),
     ("zzzz", "item.unknown", "kb status --all"),
     ("", "item.ambiguous", "more of the id"),
     (QUEUED, "remove.active", f"kb cancel {QUEUED}"),
