@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,16 @@ from tests.support.window_texts import context, decoded, window, words
 
 LIMITS = Thresholds.of(Settings())
 LITTLE_MOVED = WordSound(PLAIN.voicing, 0.7 * PLAIN.movement)  # weak, but not beside a clear word
+
+
+def with_chances(text: WindowContext, chances: Sequence[float]) -> WindowContext:
+    """Return a window of one segment whose words have these probabilities."""
+    (segment,) = text.decoded.segments
+    own = tuple(
+        replace(word, probability=chance)
+        for word, chance in zip(segment.words, chances, strict=True)
+    )
+    return replace(text, decoded=replace(text.decoded, segments=(replace(segment, words=own),)))
 
 
 @pytest.mark.parametrize(
@@ -99,15 +110,8 @@ def test_an_unlikely_word_alone_without_clear_detection_is_in_doubt(
     text = context(
         f"harbour@1.0-1.5 story@1.6-2.0 emperor@{2 + gap_s}-{2.5 + gap_s}", ((0.9, 4.0),)
     )
-    (segment,) = text.decoded.segments
-    chances = (0.99, 0.99, probability)
-    own = tuple(
-        replace(word, probability=chance)
-        for word, chance in zip(segment.words, chances, strict=True)
-    )
     text = replace(
-        text,
-        decoded=replace(text.decoded, segments=(replace(segment, words=own),)),
+        with_chances(text, (0.99, 0.99, probability)),
         clear=(SpeechSpan(0.9, 4.0 if detected else 2.0),),
         evidence=Scores({}),
         spoken_sound=SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
@@ -170,35 +174,26 @@ EDGES = {
 @pytest.mark.parametrize("name", EDGES)
 def test_words_at_an_edge_that_say_too_little_are_in_doubt_with_weak_ones(name: str) -> None:
     line, chances, sounds, doubted = EDGES[name]
-    text = context(line, ((0.9, 4.0),))
-    (segment,) = text.decoded.segments
-    own = tuple(
-        replace(word, probability=chance)
-        for word, chance in zip(segment.words, chances, strict=True)
-    )
     text = replace(
-        text,
-        decoded=replace(text.decoded, segments=(replace(segment, words=own),)),
+        with_chances(context(line, ((0.9, 4.0),)), chances),
         clear=(SpeechSpan(0.9, 4.0),),
         evidence=Scores({1.6: 0.94}, sounds),
         spoken_sound=SpokenSound(0.92, PLAIN.voicing, PLAIN.movement),
     )
     flags = [flag for flag in ending(text, LIMITS) if flag.value == 0]
-    found = [w.text for w in own if any(f.start_s <= w.start_s < f.end_s for f in flags)]
+    spoken = text.decoded.segments[0].words
+    found = [w.text for w in spoken if any(f.start_s <= w.start_s < f.end_s for f in flags)]
     assert " ".join(found) == doubted
 
 
 def unlikely_row(size: int, chances: dict[int, float], weak: int, unclear: int) -> WindowContext:
     """Return words of 0.38 s in a row, with a weak one and one that detection hardly hears."""
-    text = context(" ".join(f"story@{0.4 * n:.2f}-{0.4 * n + 0.38:.2f}" for n in range(size)))
-    (segment,) = text.decoded.segments
-    own = tuple(
-        replace(word, probability=chances.get(n, 0.99)) for n, word in enumerate(segment.words)
-    )
+    line = " ".join(f"story@{0.4 * n:.2f}-{0.4 * n + 0.38:.2f}" for n in range(size))
+    text = with_chances(context(line), [chances.get(n, 0.99) for n in range(size)])
+    own = text.decoded.segments[0].words
     spoken = (SpeechSpan(0.0, own[unclear].start_s), SpeechSpan(own[unclear].end_s, 20.0))
     return replace(
         text,
-        decoded=replace(text.decoded, segments=(replace(segment, words=own),)),
         speech=(SpeechSpan(0.0, own[-1].end_s),),
         clear=spoken,
         evidence=Scores(
