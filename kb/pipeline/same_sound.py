@@ -309,7 +309,13 @@ def kind_of(match: Match, own_s: float) -> Kind | None:
 
 
 def _is_earlier(entry: LibraryEntry, other: LibraryEntry) -> bool:
-    """Return True if an item was transcribed before the other one."""
+    """Return True if an item was transcribed before the other one.
+
+    An item that has words of the other is the later one, whatever the clock said meanwhile.
+    """
+    has_theirs, has_own = other.item.id in _taken(entry), entry.item.id in _taken(other)
+    if has_theirs != has_own:
+        return has_own
     own, theirs = str(entry.transcribed.get("at", "")), str(other.transcribed.get("at", ""))
     return bool(own) and (not theirs or (own, entry.item.id) < (theirs, other.item.id))
 

@@ -79,6 +79,15 @@ def test_an_upload_again_needs_no_recognizer(shelf: SoundLibrary) -> None:
     assert entry.transcribed["taken"][0]["title"] == "first"
     assert kinds(shelf, "again") == [("file:first", "from")]
     assert kinds(shelf, "first") == [("file:again", "again")]
+    # Both within one second, and after the clock was set back: the words tell which was first.
+    source = shelf.library.find("file:first")
+    assert source is not None
+    for day in ("2026-01-01", "2027-01-01"):
+        for each in (entry, source):
+            at = f"{'2026-01-01' if each is entry else day}T00:00:00Z"
+            shelf.library.write_metadata(each.item, {"transcribed": {**each.transcribed, "at": at}})
+        assert kinds(shelf, "again") == [("file:first", "from")]
+        assert kinds(shelf, "first") == [("file:again", "again")]
 
 
 def test_new_speech_in_the_middle_and_at_the_end_is_all_there(shelf: SoundLibrary) -> None:
