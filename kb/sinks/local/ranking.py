@@ -333,10 +333,17 @@ def _is_one_word(term: Term) -> bool:
 
 
 def _some_of(terms: Sequence[Term]) -> Any | None:
-    clauses = [(term, _clause(term)) for term in terms]
-    known = [(term, clause) for term, clause in clauses if clause is not None]
-    if not known:
+    alone = [term.tokens[0] for term in terms if _is_one_word(term) and not term.required]
+    others = [term for term in terms if not _is_one_word(term) or term.required]
+    clauses = [(term.required, clause) for term in others if (clause := _clause(term)) is not None]
+    if alone:
+        # One clause for all such words: the index then passes over passages that cannot be among
+        # the best, where a clause for each word reads every passage that has one of them.
+        clauses.append((False, MatchQuery(" ".join(alone), "tokens")))
+    if not clauses:
         return None
+    if len(clauses) == 1:
+        return clauses[0][1]
     return BooleanQuery(
-        [(Occur.MUST if term.required else Occur.SHOULD, clause) for term, clause in known]
+        [(Occur.MUST if required else Occur.SHOULD, clause) for required, clause in clauses]
     )
