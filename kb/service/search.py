@@ -137,7 +137,11 @@ class Search:
         # The words of a question need not occur anywhere.
         by_words = done == "keyword" or (done == "hybrid" and len(query.split()) <= MOST_NAMED)
         if by_words and all(hit.missing or hit.by_meaning for hit in hits):
-            unknown = sink.index.unknown_words(query)
+            by_word = [set(hit.missing) for hit in hits if not hit.by_meaning]
+            # A word that one of the hits has need not be looked for.
+            unknown = sink.index.unknown_words(
+                query, set.intersection(*by_word) if by_word else None
+            )
         found = self.with_speakers(hits[:limit]) if speakers else hits[:limit]
         elapsed_ms = round((time.perf_counter() - started_at) * 1000, 1)
         return SearchResult(

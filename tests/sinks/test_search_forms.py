@@ -164,6 +164,23 @@ def test_known_words_have_no_suggestions(index: LocalSink, query: str) -> None:
     assert list(index.unknown_words(query)) == []
 
 
+@pytest.mark.parametrize(
+    ("among", "unknown"),
+    [
+        (None, ["harbor", "xylophonist"]),
+        ({"xylophonist"}, ["xylophonist"]),
+        ({"mill", "harbor"}, ["harbor"]),
+        ({"Harbor"}, []),  # as it was typed
+        (set(), []),
+    ],
+)
+def test_only_the_words_that_are_asked_for_are_looked_for(
+    index: LocalSink, among: set[str] | None, unknown: list[str]
+) -> None:
+    found = index.unknown_words("harbor mill xylophonist", among)
+    assert [each.word for each in found] == unknown
+
+
 def test_a_word_like_no_other_is_unknown_without_suggestions(index: LocalSink) -> None:
     (unknown,) = index.unknown_words("harbour xylophonist")
     assert (unknown.word, unknown.similar) == ("xylophonist", ())

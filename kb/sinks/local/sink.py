@@ -209,10 +209,17 @@ class LocalSink:
         terms = expand(parse_query(query), self._vocabulary())
         return frozenset(self._tables.read(lambda table: ranking.items_with(table, terms)) or ())
 
-    def unknown_words(self, query: str) -> Sequence[UnknownWord]:
-        """Return the words of a query that no passage has, each with similar words of the index."""
+    def unknown_words(
+        self, query: str, among: Collection[str] | None = None
+    ) -> Sequence[UnknownWord]:
+        """Return the words of a query that no passage has, each with similar words of the index.
+
+        `among` are the words that are looked for, as they were typed; None: all of the query.
+        """
         words = self._vocabulary()
         terms = expand(parse_query(query), words)
+        if among is not None:
+            terms = tuple(term for term in terms if term.text in among)
 
         def nowhere(table: Any) -> Sequence[Term]:
             return [term for term in terms if not ranking.keyword(table, (term,), 1)]
