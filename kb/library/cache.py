@@ -16,6 +16,7 @@ from pathlib import Path
 
 from kb import storage
 from kb.errors import LibraryError
+from kb.garbage import kept
 from kb.library.directory import DirectorySnapshot, is_metadata
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
@@ -53,6 +54,11 @@ class LibraryCache:
         self._changed_ns: int | None = None
         self._was_read = False
 
+    @property
+    def was_read(self) -> bool:
+        """True after the first reading of the folder."""
+        return self._was_read
+
     def is_quick(self) -> bool:
         """Return False before the end of the first reading of a folder with very many files.
 
@@ -76,11 +82,17 @@ class LibraryCache:
             except OSError as error:
                 raise storage.library_error(error, self._folder, "read") from error
             if changed_ns != self._changed_ns:
-                self._listing = self._read()
+                self._listing = self._read() if self._was_read else self._read_first()
                 self._was_read = True
                 settled = time.time_ns() - changed_ns > TICK_NS
                 self._changed_ns = changed_ns if settled else None
             return self._listing
+
+    def _read_first(self) -> LibraryListing:
+        if self.is_quick():
+            return self._read()
+        with kept():  # none of the entries is garbage
+            return self._read()
 
     def _read(self) -> LibraryListing:
         stamps: dict[str, tuple[int, int]] = {}

@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from itertools import chain
 from pathlib import Path
 
+from kb.garbage import kept
 from kb.library.metadata import LibraryListing
 from kb.pipeline.list_filter import FACETS, ListFilter
 from kb.service.list_rows import ListRow, row_of, with_state
 
 MOST_VALUES = 200  # of one facet, the most frequent ones
 MOST_FILTERS = 20  # whose counts over all items are kept
+MANY_ROWS = 1_000  # new ones, none of which is garbage
 
 Counted = tuple[frozenset[str], Mapping[str, Mapping[str, int]]]
 """The ids of the items that a filter allows, and the counts of all facets."""
@@ -50,9 +53,11 @@ class ListFacts:
         with self._lock:
             if listing is not self._listing:
                 known = {id(row.entry): row for row in self._rows}
-                self._rows = tuple(
-                    known.get(id(entry)) or row_of(entry) for entry in listing.entries
-                )
+                many = len(listing.entries) - len(known) >= MANY_ROWS
+                with kept() if many else nullcontext():
+                    self._rows = tuple(
+                        known.get(id(entry)) or row_of(entry) for entry in listing.entries
+                    )
                 self._listing = listing
             return self._rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,35 @@ def test_count_of_many_items_does_not_wait_for_the_first_reading(tmp_path: Path)
     cache.listing()
     assert cache.is_quick()
     assert LibraryCache(tmp_path / "missing").is_quick()
+
+
+def test_the_first_reading_of_many_items_looks_for_no_garbage(tmp_path: Path) -> None:
+    """Every object that it makes stays; to look through them takes half of the time."""
+    library = Library(tmp_path / "home")
+    items = [replace(make_item(), id=f"youtube:{number:011}") for number in range(200)]
+    for item in items[1:]:
+        library.write_metadata(item)
+    for number in range(MANY_FILES):
+        (library.media_folder / f"{number}.txt").touch()
+    cache, looks = LibraryCache(library.media_folder), list[str]()
+
+    def look(phase: str, _info: dict[str, int]) -> None:
+        looks.append(phase)
+
+    often = gc.get_threshold()
+    gc.callbacks.append(look)
+    gc.set_threshold(50, 2, 2)
+    try:
+        assert len(cache.listing().entries) == 199
+        # Those of the first call, before it is known that there are many files, are few.
+        first = looks.count("start")
+        assert gc.isenabled()
+        # Another reading of all of them looks for garbage as usual.
+        other = LibraryCache(library.media_folder)
+        other._was_read = True
+        looks.clear()
+        assert len(other.listing().entries) == 199
+        assert looks.count("start") > 5 * max(1, first)
+    finally:
+        gc.set_threshold(*often)
+        gc.callbacks.remove(look)
