@@ -160,11 +160,9 @@ class Catalogue:
         wanted = [f" {word}" for word in tokens(query.replace('"', " ").replace("*", " "))]
         if not wanted:
             return []
-        found = [
-            row
-            for row in (self.rows() if rows is None else rows)
-            if all(word in row.words for word in wanted)
-        ]
+        found = list(self.rows() if rows is None else rows)
+        for word in wanted:
+            found = [row for row in found if word in row.words]
         first = "".join(wanted)
         return sorted(found, key=lambda row: not row.words.startswith(first))
 
