@@ -298,11 +298,14 @@ def _search_hit(place: int, hit: Hit, row: ListRow | None) -> None:
             missing = " ".join(f"~~{messages.escape_markdown(word)}~~" for word in hit.missing)
             words += f"\n\n:gray[:small[{text('search_missing', words=missing)}]]"
         st.markdown(words)
+        all_places = places(hit)
+        if len(all_places) < 2:
+            _quote(place, hit, row)
+            return
         with st.container(
             horizontal=True, vertical_alignment="center", gap="small", key=f"hit-chips-{place}"
         ):
-            all_places = places(hit)
-            for one in all_places if len(all_places) > 1 else ():
+            for one in all_places:
                 st.button(
                     format_timestamp(one.at_s),
                     key=f"open-{place}-{int(one.at_s)}",
