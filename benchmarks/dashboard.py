@@ -154,7 +154,8 @@ def paint(chromium: Any, address: str) -> list[bool]:
 
 # Looked at in each frame: Playwright's own waiting looks every half of a second.
 _IS_SHOWN = """([mark, words]) => [document, ...[...document.querySelectorAll(
-    '[data-testid="stBidiComponentIsolated"]')].map(each => each.shadowRoot)].some(root =>
+    '[data-testid="stBidiComponentIsolated"]')].map(each => each.shadowRoot)]
+  .filter(root => root).some(root =>
     [...root.querySelectorAll(mark)].some(each =>
       each.getClientRects().length && each.textContent.includes(words)))"""
 
