@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from functools import cached_property
 from threading import Lock
@@ -299,6 +300,19 @@ class Service:
         from kb.service.search import Search
 
         return Search(self.settings, self.library, self.queue, self.subscriptions, self.revisions)
+
+    def meaning_problem(self) -> KBError | None:
+        """Return the error of what a search by meaning lacks, None if nothing is known to.
+
+        Whether the index has vectors is known only in a process that has loaded LanceDB, which
+        takes a second: before that only the model is looked at.
+        """
+        from kb.sinks.local.embedding_choice import missing_part
+
+        missing = missing_part(self.settings.embedding_model)
+        if missing is not None or "lancedb" not in sys.modules:
+            return missing
+        return self.search.meaning_problem()
 
     @cached_property
     def reading(self) -> Reading:

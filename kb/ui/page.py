@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from importlib import import_module
 
@@ -104,8 +105,25 @@ _STYLE = """<style>
 </style>"""
 
 
+_drawing: set[int] = set()  # threads that draw the page
+
+
+def is_drawing() -> bool:
+    """Return True while the page is drawn for a visitor."""
+    return bool(_drawing)
+
+
 def render() -> None:
     """Draw the page for one visitor."""
+    thread = threading.get_ident()
+    _drawing.add(thread)
+    try:
+        _render()
+    finally:
+        _drawing.discard(thread)
+
+
+def _render() -> None:
     session.init_from_url()
     st.set_page_config(
         page_title=text("app"), page_icon=_icon(), layout="wide", initial_sidebar_state="collapsed"

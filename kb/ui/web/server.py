@@ -31,6 +31,7 @@ from kb.settings import Settings, get_settings
 from kb.types.addresses import is_loopback
 from kb.types.guarded_output import guarded_output
 from kb.ui import access
+from kb.ui.i18n import MESSAGES
 from kb.ui.web import (
     clip_route,
     export_route,
@@ -42,6 +43,7 @@ from kb.ui.web import (
     speech_route,
     upload_route,
 )
+from kb.ui.web.early_reading import EarlyReading
 from kb.ui.web.sign_in_limits import TrustedProxies
 
 if TYPE_CHECKING:
@@ -49,14 +51,17 @@ if TYPE_CHECKING:
 
 UPLOAD = "kb-upload"
 API = "/api"
+LIBRARY = "tab_library"  # key of the label of the tab that lists all items
 _REFUSED = "This link belongs to an earlier page: load the page again."
 
 # The module that the first page needs; then those of the other tabs, an item, tables, search and
 # charts. The latter are loaded after a delay, because they would slow down the page of the browser
 # that opens at start.
 _PRELOAD = "kb.ui.page"
-_DEFERRED_PRELOAD = ("kb.ui.tabs.library.item", "pandas", "kb.sinks.local.sink", "altair")
-DEFERRED_PRELOAD_S = 3.0
+_DEFERRED_PRELOAD = (
+    "kb.ui.tabs.library.item", "pandas", "kb.service.search", "kb.sinks.local.sink", "altair",
+)  # fmt: skip
+DEFERRED_PRELOAD_S, DRAWING_POLL_S = 3.0, 0.2
 
 UPLOADS_SWEEP_EVERY_S = 300.0
 CHORES = (
@@ -129,6 +134,7 @@ def middleware(
     _guard_installed = True
     access.set_reached_by_others(not is_loopback(address))
     password = settings.password.get_secret_value()
+    base = "/" + base.strip("/") if base.strip("/") else ""
     guard = Middleware(
         request_guard.RequestGuard,
         password=password,
@@ -136,10 +142,11 @@ def middleware(
         sessions=Sessions(settings.home, password) if password else None,
         proxies=TrustedProxies(settings.trusted_proxy_names),
         audit=AuditLog(settings.home, "dashboard"),
-        base="/" + base.strip("/") if base.strip("/") else "",
+        base=base,
         key_paths=API if keys_exist(settings) else "",
     )
-    return [guard]
+    names = frozenset(messages[LIBRARY].casefold() for messages in MESSAGES.values())
+    return [guard, Middleware(EarlyReading, names=names, base=base)]
 
 
 def is_password_enforced(settings: Settings) -> bool:
@@ -188,8 +195,13 @@ def _open_browser(stopping: threading.Event) -> None:
 def _preload(stopping: threading.Event, settings: Settings) -> None:
     """Load the modules of the page before the first visit, which would otherwise wait for them."""
     page = importlib.import_module(_PRELOAD)
-    if stopping.wait(DEFERRED_PRELOAD_S):
-        return
+    wait_s = DEFERRED_PRELOAD_S
+    while True:
+        if stopping.wait(wait_s):
+            return
+        if not page.is_drawing():
+            break
+        wait_s = DRAWING_POLL_S
     page.load_tabs()
     try:
         Service(settings).items.listing()

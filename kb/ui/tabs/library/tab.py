@@ -44,7 +44,7 @@ def render() -> None:
 
 def _search_box() -> tuple[str, SearchMode]:
     # Where a search by meaning cannot be carried out there is one mode, and its results say why.
-    modes = _MODES if session.service().search.meaning_problem() is None else _MODES[:1]
+    modes = _MODES if session.service().meaning_problem() is None else _MODES[:1]
     with st.container(horizontal=True, vertical_alignment="bottom", key="search"):
         words = st.text_input(
             text("search"),
