@@ -44,6 +44,7 @@ from kb.asr.quality.repair_plan import RepairPlan, RepairRequest
 from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
 from kb.asr.quality.seam_checks import with_seam_doubts
 from kb.asr.quality.window_context import Thresholds, WindowContext
+from kb.asr.read_progress import ReadProgress
 from kb.asr.stitching import WindowText, enforce_order, restore_segment_times, stitch
 from kb.asr.windows.window_source import WindowSource
 from kb.asr.windows.windowing import Window
@@ -276,8 +277,7 @@ class _Run:
         self._owner = owner
         self._known_words = known_words
         self._first_readings = FirstReadings(on_text)
-        self._expected_s = expected_s
-        self._progress = progress
+        self._progress = ReadProgress(progress, expected_s)
         self._cancelled = cancelled
         self._release_slot: SlotRelease = nullcontext
         self.vote = LanguageVote(owner.fixed_language, owner.languages)
@@ -316,7 +316,9 @@ class _Run:
         pending: deque[_PendingWindow] = deque()
         with self._owner.preparation_slot(self._check) as self._release_slot:
             for window in self.source.windows(blocks, self._check):
-                pending.append(self._submit(self._with_context(window)))
+                submitted = self._submit(self._with_context(window))
+                pending.append(submitted)
+                self._progress.add(submitted.future, self.source.time_map.end(window.end_s))
                 self._settle_early_windows(pending)
                 while pending and self._early_settled and pending[0].future.done():
                     self._collect(pending.popleft())
@@ -332,7 +334,7 @@ class _Run:
             self._finish_window(candidate)
         self.asr_s += self.repairs.busy_s - self.repairs.align_s
         self.align_s += self.repairs.align_s
-        self._report_progress(1.0)
+        self._progress.end()
         time_map = self.source.time_map
         segments = stitch(self._window_texts)
         pace = self._pace.add(())
@@ -428,8 +430,6 @@ class _Run:
             self._finish_window(candidate)
         for finished in self.repairs.step():
             self._finish_window(finished)
-        if self._expected_s:
-            self._report_progress(min(window.time_map.end(window.end_s) / self._expected_s, 1.0))
 
     def _add_busy(self, result: BatchedWindow) -> None:
         self.asr_s += result.asr_s
@@ -479,9 +479,6 @@ class _Run:
         return with_detection(context, near, evidence, self._spoken_level)
 
     def _check(self) -> None:
+        self._progress.update()
         if self._cancelled and self._cancelled():
             raise Cancelled("recognizer.stopped", "Stopped before the end; nothing was written.")
-
-    def _report_progress(self, fraction: float) -> None:
-        if self._progress:
-            self._progress(fraction)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+READY = 1e-6  # progress of an item whose recognizer is ready, before its first words
 _POLL_S = 0.2  # interval at which a waiting item checks for cancellation
 URGENT_PATIENCE_S = 5.0  # longest wait of an urgent medium for one that is decoded alone
 
@@ -136,8 +137,8 @@ class InferenceProcess:
 
         Raises InferenceProcessCrashed, and the errors of `InferenceSession.transcribe`.
 
-        `progress`, `on_text` and `cancelled` are called on the caller's own thread: they may be
-        slow without delaying other items.
+        `progress` gets `READY` once the model is loaded. `progress`, `on_text` and `cancelled` are
+        called on the caller's own thread: they may be slow without delaying other items.
         """
         with self._admission(exclusive, cancelled, urgent=options.urgent):
             number, request = self._send(path, options, sha256, shown_as, on_text is not None)
@@ -146,6 +147,9 @@ class InferenceProcess:
                 request.changed.wait(_POLL_S)
                 request.changed.clear()
                 _pass_on(request.texts, on_text)
+                if progress and request.ready and not reported:
+                    reported = READY
+                    progress(READY)
                 if progress and request.progress > reported:
                     reported = request.progress
                     progress(reported)
@@ -323,6 +327,7 @@ class InferenceProcess:
                     del self._requests[number]
             if kind == "ready":
                 request.ready = True
+                request.changed.set()
             elif kind == "progress":
                 request.progress = value
             elif kind == "text":
