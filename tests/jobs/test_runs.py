@@ -15,7 +15,7 @@ from kb.errors import KBError, MediaUnavailable
 from kb.jobs.digest.run_mail import report_ended
 from kb.jobs.queue.item_states import CANCELLED, DONE, FAILED, HELD
 from kb.jobs.queue.items import ItemStore
-from kb.jobs.queue.run_forecast import Forecast
+from kb.jobs.queue.run_forecast import Forecast, Measured, Stage
 from kb.jobs.queue.runs import RunStore
 from kb.options import RUN
 from kb.settings import Settings
@@ -70,7 +70,8 @@ def test_a_run_counts_its_own_items_and_ends_with_the_last(store: ItemStore) -> 
     end(store, first[1], FAILED, **REFUSED.record())
     one = read(store, "one")
     assert (one.total, one.finished, one.ended, one.took_s) == (3, 2, False, None)
-    assert one.share == pytest.approx(2 / 3) and one.left.expected_s > 0
+    assert one.share == pytest.approx(2 / 3)
+    assert one.left is not None and one.left.expected_s > 0
     end(store, first[2], HELD, error="doubtful")
     _wait_for_sample(store)
     assert runs_of.sample() == ["one"]
@@ -120,11 +121,32 @@ def test_unknown_lengths_count_as_the_mean_of_the_known_ones(store: ItemStore) -
 def test_the_forecast_of_a_run_decides_at_first(store: ItemStore) -> None:
     runs_of = RunStore(store.database)
     put(store, "one", range(100))
-    unknown = read(store, "one").left
+    assert read(store, "one").left is None
     runs_of.plan("one", Forecast(speed=100.0, fetch_s=0.1), "me")
     known = read(store, "one")
     assert known.who == "me" and known.left.expected_s == pytest.approx(68, abs=10)
-    assert unknown.high_s / unknown.low_s > known.left.high_s / known.left.low_s
+    assert known.left.high_s / known.left.low_s > 3
+
+
+def test_a_look_counts_the_work_since_the_last_measurement(store: ItemStore) -> None:
+    """Workers measure every two seconds; the page does not show what was left then."""
+    runs_of = RunStore(store.database)
+    ids = put(store, "one", range(4))
+    row = store.claim(ids[0], 1, ME)
+    assert row is not None
+    store.advance(ids[0], 1, ME, "transcribe", 0.1)
+    seen = Measured(
+        at=store.database.time() - 2.0, active_s=20.0, sound_left_s=234.0, unfinished=4,
+        reading=Stage(20.0, 24.0, 20.0, 10, 11.0, 13.2), working=(0, 1, 0),
+    )  # fmt: skip
+    with store.database.begin() as connection:
+        connection.execute(sa.update(runs).values(measured=seen.as_dict()))
+    before = read(store, "one")
+    store.advance(ids[0], 1, ME, "transcribe", 0.9)  # 48 s of sound in 2 s
+    after = read(store, "one")
+    assert after.speed > 2 * before.speed
+    assert after.left.expected_s < before.left.expected_s / 2
+    assert runs_of.newest(None)[0].left.expected_s < before.left.expected_s / 2
 
 
 def test_old_runs_are_deleted_and_their_items_stay(store: ItemStore) -> None:

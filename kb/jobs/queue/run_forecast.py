@@ -1,10 +1,14 @@
 """The time that a run still takes: from what was expected, corrected by what is measured.
 
 A run goes through three stages that work beside each other: items are fetched, their sound is read,
-and their files are written. Each stage has a rate, which is known before only roughly. The estimate
-of a rate is that of both together: the expected rate counts as much as a small part of the run
-(`PRIOR_SHARE`), so that after a tenth of a run what was measured decides. Of the three stages, the
-slowest takes the time that is left; the others keep pace with it.
+and their files are written. Each stage has a pace, which is known before only roughly, or not at
+all. The estimate of a pace is that of both together: the expected one counts as much as a small
+part of the run (`PRIOR_SHARE`), so that after a tenth of a run what was measured decides. Of the
+three stages, the slowest takes the time that is left; the others keep pace with it.
+
+A stage reports what it has done in steps: a whole item, or some windows of sound. The time since
+the last step is part of the next one. It counts as work that is not reported yet, and makes the
+stage slower only when the next step is late.
 
 A stage's time counts only while it works: a run that is paused, or that has no worker, does not
 become slower by that.
@@ -14,19 +18,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 PRIOR_SHARE = 0.02  # of a run, for which the expected rates count
+SEEN = 0.02  # of a run: a first report of less says nothing about the pace
 PRIOR_ITEMS = 0.5  # at least so many items' worth of them
 LEAD_S = 8.0  # start of a worker and its model, where nothing was measured
-SPEED = 5.0  # seconds of sound a second on a machine of which nothing is known
 WRITE_S = 0.3  # an item's files and its place in the index
 FETCH_FILE_S = 0.2  # a local file is copied or linked
 GAP_S = 30.0  # a longer time between two measurements is one without a worker
-# The range around an estimate: factors at the beginning of a run and towards its end.
-WIDE, NARROW, NARROWING = 1.9, 1.12, 8.0
-UNKNOWN = 2.0  # the range is wider by this factor while nothing at all is known of the speed
+STEP_S = 2.0  # a worker measures as often: it does not see reports that are closer
+LATE = 2.0  # a report is late after so many times the usual time between two
+LEAST_READ_S = 0.05  # less sound is not read: it marks a recognizer that is ready
+# The range around an estimate: factors of an expectation, and of a pace from one report and from
+# very many.
+EXPECTED, ONE_REPORT, MANY_REPORTS = 1.9, 2.2, 1.25
+SLACK_S = 2.0  # the last item's end, and the age of a measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +70,84 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """Measurements of a stage: `done` items, or seconds of sound, in `busy_s` seconds of work.
+
+    The last of its `reports` came after `reported_s` of them. `lately_done` in `lately_s` is the
+    same, with each report weighted by the time at which it came: a stage is slower at first, and
+    other work on the machine changes.
+    """
+
+    busy_s: float = 0.0
+    done: float = 0.0
+    reported_s: float = 0.0
+    reports: int = 0
+    lately_s: float = 0.0
+    lately_done: float = 0.0
+
+    @property
+    def rate(self) -> float | None:
+        """The items, or seconds of sound, of a second, by the reports; None before the first."""
+        return self.done / self.reported_s if self.reports and self.reported_s else None
+
+    @property
+    def drift(self) -> float:
+        """By what factor its pace was another lately than from the beginning; at least 1."""
+        if not self.reported_s or not self.lately_done or not self.done:
+            return 1.0
+        change = self.lately_s / self.lately_done * self.done / self.reported_s
+        return max(change, 1.0 / change) if change else 1.0
+
+    def after(self, elapsed: float, done: float, least: float = 0.0) -> Stage:
+        """Return the stage after more time at work; `done` of at most `least` is no report."""
+        busy_s = self.busy_s + elapsed
+        if done <= least:
+            return replace(self, busy_s=busy_s, done=self.done + done)
+        kept = self.reported_s / busy_s if busy_s else 1.0
+        return Stage(
+            busy_s,
+            self.done + done,
+            busy_s,
+            self.reports + 1,
+            kept * self.lately_s + busy_s - self.reported_s,
+            kept * self.lately_done + done,
+        )
+
+    def left_s(self, left: float, expected_s: float, prior: float) -> float:
+        """Return the time for what is `left`.
+
+        One of it takes `expected_s` before anything is measured, which counts as much as `prior` of
+        it would if it were measured.
+        """
+        if not left:
+            return 0.0
+        since_s = self.busy_s - self.reported_s
+        usual_s = self.reported_s / self.reports if self.reports else prior * expected_s
+        usual_s = max(usual_s, STEP_S)
+        # The fewer reports there were, the less is known of the time between two.
+        late_s = max(0.0, since_s - LATE * usual_s * (1 + 1 / max(1, self.reports)))
+        weight = prior * self.lately_done / self.done if self.reports else prior
+        pace_s = (self.lately_s + late_s + weight * expected_s) / (self.lately_done + weight)
+        return left * pace_s - min(since_s, usual_s, left * pace_s / 2)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """Measurements of a run until `at`: busy seconds of each stage, and its work in them.
+    """Measurements of a run until `at`: what each stage has done, and in which time.
 
     `to_fetch`, `sound_left_s` and `unfinished` are those of the last measurement; `working` are the
     numbers of items in the stages then. `active_s` is the time with any stage at work, `lead_s` the
-    part of it before the first sound was read. `arrived` is the number of items that were fetched;
-    the first one has the start of a worker in its time, and is not counted in `fetched`.
+    part of it before the recognizer was ready. `arrived` is the number of items that were fetched;
+    the first one has the start of a worker in its time, and does not count in `fetching`.
     """
 
     at: float = 0.0
     active_s: float = 0.0
     lead_s: float = 0.0
     arrived: int = 0
-    fetch_s: float = 0.0
-    fetched: float = 0.0
-    read_s: float = 0.0
-    read: float = 0.0
-    write_s: float = 0.0
-    written: float = 0.0
+    fetching: Stage = field(default_factory=Stage)
+    reading: Stage = field(default_factory=Stage)
+    writing: Stage = field(default_factory=Stage)
     to_fetch: int = 0
     sound_left_s: float = 0.0
     unfinished: int = 0
@@ -92,8 +159,12 @@ class Measured:
         names = {each.name for each in fields(cls)}
         if not values or set(values) != names:
             return None
+        stages = {name: values[name] for name in ("fetching", "reading", "writing")}
+        if any(set(each) != {field.name for field in fields(Stage)} for each in stages.values()):
+            return None
+        stages = {name: Stage(**each) for name, each in stages.items()}
         working = tuple(int(each) for each in values["working"])
-        return cls(**{**values, "working": working})
+        return cls(**{**values, **stages, "working": working})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values to be stored."""
@@ -130,19 +201,18 @@ def measure(before: Measured | None, work: Work, now: float) -> Measured:
         )
     ]
     active = max(busy)
+    # Before its first mark, the recognizer is being loaded.
+    is_lead = not before.reading.done
+    reading_s = 0.0 if is_lead and read <= LEAST_READ_S else busy[1]
     return replace(
         before,
         at=now,
         active_s=before.active_s + active,
-        lead_s=before.lead_s + (active if not before.read and not read else 0.0),
+        lead_s=before.lead_s + (active if is_lead and not read else 0.0),
         arrived=before.arrived + fetched,
-        fetch_s=before.fetch_s + (busy[0] if before.arrived else 0.0),
-        fetched=before.fetched + (fetched if before.arrived else 0),
-        # Before its first words are there, the recognizer is being loaded.
-        read_s=before.read_s + (busy[1] if before.read or read else 0.0),
-        read=before.read + read,
-        write_s=before.write_s + busy[2],
-        written=before.written + written,
+        fetching=before.fetching.after(busy[0], fetched) if before.arrived else before.fetching,
+        reading=before.reading.after(reading_s, read, LEAST_READ_S),
+        writing=before.writing.after(busy[2], written),
         to_fetch=work.to_fetch,
         sound_left_s=work.sound_left_s,
         unfinished=work.unfinished,
@@ -150,34 +220,46 @@ def measure(before: Measured | None, work: Work, now: float) -> Measured:
     )
 
 
-def time_left(forecast: Forecast, measured: Measured | None, work: Work) -> TimeLeft:
-    """Return the time left of a run whose items are in this state now."""
+def time_left(forecast: Forecast, measured: Measured | None, work: Work) -> TimeLeft | None:
+    """Return the time left of a run whose items are in this state now.
+
+    None where nothing can be said: the speed of the recognizer is unknown, and it has read nothing,
+    or very little, yet.
+    """
     if not work.unfinished:
         return TimeLeft(0.0, 0.0, 0.0)
     seen = measured or Measured()
-    known = forecast.speed or SPEED
-    prior_sound = max(PRIOR_SHARE * work.sound_s, 1.0)
-    speed = (seen.read + prior_sound) / (seen.read_s + prior_sound / known)
+    is_unknown = not forecast.speed
+    if is_unknown and work.sound_left_s and not _is_measured(seen.reading, work):
+        return None
+    prior_sound = 0.0 if is_unknown else max(PRIOR_SHARE * work.sound_s, 1.0)
+    second_s = 1 / forecast.speed if forecast.speed else 0.0
+    reading = seen.reading.left_s(work.sound_left_s, second_s, prior_sound)
     prior_items = max(PRIOR_ITEMS, PRIOR_SHARE * work.items)
-    fetch_s = (seen.fetch_s + prior_items * forecast.fetch_s) / (seen.fetched + prior_items)
-    write_s = (seen.write_s + prior_items * forecast.write_s) / (seen.written + prior_items)
-    reading = work.sound_left_s / speed
-    fetching = work.to_fetch * fetch_s
-    writing = work.unfinished * write_s
-    left = max(reading, fetching, writing)
-    if work.to_fetch and fetching >= reading:
+    fetching = seen.fetching.left_s(work.to_fetch, forecast.fetch_s, prior_items)
+    writing = seen.writing.left_s(work.unfinished, forecast.write_s, prior_items)
+    if work.to_fetch and work.sound_left_s:
         # The last item is read and written after its download.
-        left += work.sound_s / max(1, work.items) / speed + write_s
-    if work.sound_left_s and not seen.read:
+        share = work.sound_s / max(1, work.items) / work.sound_left_s
+        fetching += reading * min(1.0, share) + forecast.write_s
+    left = max(reading, fetching, writing)
+    slowest = (seen.reading, seen.fetching, seen.writing)[(reading, fetching, writing).index(left)]
+    if work.sound_left_s and not seen.reading.done:
         left += max(1.0, forecast.lead_s - seen.lead_s)
-    done = seen.active_s / (seen.active_s + left) if left else 1.0
-    spread = NARROW + (WIDE - NARROW) * math.exp(-NARROWING * done)
-    if forecast.speed is None and not seen.read:
-        spread *= UNKNOWN
-    return TimeLeft(left, left / spread, left * spread)
+    spread = MANY_REPORTS + (ONE_REPORT - MANY_REPORTS) / math.sqrt(max(1, slowest.reports))
+    if not is_unknown:
+        spread = min(EXPECTED, spread)
+    # What has changed the pace until now, such as other work on the machine, can do so again.
+    spread *= slowest.drift
+    return TimeLeft(left, max(0.0, left / spread - SLACK_S), left * spread + SLACK_S)
 
 
-def expected_s(forecast: Forecast, items: int, sound_s: float) -> TimeLeft:
+def _is_measured(reading: Stage, work: Work) -> bool:
+    """Return True if the pace of reading is known: the first few words alone are slow."""
+    return reading.reports > 1 or (reading.reports == 1 and reading.done >= SEEN * work.sound_s)
+
+
+def expected_s(forecast: Forecast, items: int, sound_s: float) -> TimeLeft | None:
     """Return the time that a run of so many items and so much sound takes, before it begins."""
     work = Work(items, items, items, sound_s, sound_s)
     return time_left(forecast, None, work)

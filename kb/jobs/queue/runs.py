@@ -56,10 +56,10 @@ class Run:
 
     `title` is the name of its channel, folder or single item, empty for a mixed one. `followed` is
     the followed source whose look made it. `listing`: a list of it is still being read. `left` is
-    the time that it still takes while it goes on; `speed` is what was measured of it, in seconds of
-    sound a second. `sound_s` is all sound, `read_s` what of it was read. `waiting_turn` counts the
-    running items that only wait for their turn to be downloaded. `loading`: items wait for the
-    recognizer, which has read nothing of the run yet.
+    the time that it still takes while it goes on, None while nothing can be said of that. `speed`
+    is what was measured of it, in seconds of sound a second. `sound_s` is all sound, `read_s` what
+    of it was read. `waiting_turn` counts the running items that only wait for their turn to be
+    downloaded. `loading`: items wait for the recognizer, which is not ready yet.
     """
 
     id: str
@@ -70,7 +70,7 @@ class Run:
     ended_at: float | None
     counts: Mapping[str, int]
     listing: bool
-    left: TimeLeft
+    left: TimeLeft | None
     speed: float | None
     sound_s: float
     read_s: float
@@ -185,8 +185,8 @@ class RunStore:
         with self._database.begin() as connection:
             rows = connection.execute(query.limit(limit)).mappings().all()
             totals = _totals(connection, [row["id"] for row in rows], live_workers)
-            known = _last_speed(connection)
-        found = [_run(row, totals.get(row["id"], _Totals()), known) for row in rows]
+            known, now = _last_speed(connection), self._database.time(connection)
+        found = [_run(row, totals.get(row["id"], _Totals()), known, now) for row in rows]
         return [run for run in found if run.total or run.listing]
 
     @repeated
@@ -197,7 +197,8 @@ class RunStore:
             if row is None:
                 return None
             totals = _totals(connection, [run], live_workers)
-            return _run(row, totals.get(run, _Totals()), _last_speed(connection))
+            known, now = _last_speed(connection), self._database.time(connection)
+            return _run(row, totals.get(run, _Totals()), known, now)
 
     @repeated
     def item_ids(self, run: str, states: Sequence[str] = STATES) -> list[str]:
@@ -290,13 +291,15 @@ class RunStore:
             connection.execute(sa.delete(runs).where(runs.c.ended_at < before))
 
 
-def _run(row: Mapping[Any, Any], totals: _Totals, known_speed: float | None) -> Run:
+def _run(row: Mapping[Any, Any], totals: _Totals, known_speed: float | None, now: float) -> Run:
     work = totals.work
-    measured = Measured.from_dict(row["measured"])
+    # A worker measures less often than the page looks: the work since then counts too.
+    stored = Measured.from_dict(row["measured"])
+    measured = measure(stored, work, now) if stored else None
     forecast = Forecast(**row["forecast"]) if row["forecast"] else Forecast()
     if forecast.speed is None and known_speed is not None:
         forecast = Forecast(known_speed, forecast.fetch_s, forecast.lead_s, forecast.write_s)
-    speed = measured.read / measured.read_s if measured and measured.read_s else None
+    speed = measured.reading.rate if measured else None
     return Run(
         id=str(row["id"]), title=str(row["title"]), who=str(row["who"]),
         followed=str(row["followed"]), created_at=float(row["created_at"]),
@@ -318,8 +321,8 @@ def _last_speed(connection: sa.Connection) -> float | None:
     )
     for stored in connection.scalars(query):
         measured = Measured.from_dict(stored)
-        if measured is not None and measured.read_s > 1.0 and measured.read > 0.0:
-            return measured.read / measured.read_s
+        if measured is not None and measured.reading.reported_s > 1.0 and measured.reading.rate:
+            return measured.reading.rate
     return None
 
 
