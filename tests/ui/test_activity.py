@@ -18,7 +18,9 @@ from tests.support.page_library import queued
 @pytest.mark.parametrize(
     ("low", "high", "shown"),
     [
-        (0.0, 3.0, "0–5 s"),
+        (0.0, 3.0, "under 5 s"),
+        (2.0, 8.0, "under 10 s"),
+        (6.0, 9.0, "5–10 s"),
         (41.0, 58.0, "40–60 s"),
         (40.0, 88.0, "40–90 s"),
         (50.0, 130.0, "1–3 min"),

@@ -60,7 +60,7 @@ def show_only(run_id: str) -> None:
 
 
 def range_text(low_s: float, high_s: float) -> str:
-    """Return a range of time in one unit: `40–60 s`, `1–2 min`, `2–3 h`."""
+    """Return a range of time in one unit: `40–60 s`, `1–2 min`, `2–3 h`; at the end `under 5 s`."""
     unit_s, unit, step = next(
         each for each in _UNITS if high_s >= 1.5 * each[0] or each is _UNITS[-1]
     )
@@ -69,6 +69,8 @@ def range_text(low_s: float, high_s: float) -> str:
     unit_text = text(f"unit_{unit}")
     if low >= high:
         return f"{format_number(high)} {unit_text}"
+    if not low:
+        return f"{text('run_under', high=format_number(high))} {unit_text}"
     return f"{text('run_range', low=format_number(low), high=format_number(high))} {unit_text}"
 
 
@@ -103,7 +105,7 @@ def _facts(run: Run, *, working: bool, paused: bool) -> list[str]:
         return [*facts, text("run_waits")]
     if run.loading:
         facts.append(text("run_starting"))
-    if run.left.expected_s:
+    if run.left is not None and run.left.expected_s:
         left = range_text(run.left.low_s, run.left.high_s)
         facts.append(f"**{messages.escape_markdown(text('run_left', range=left))}**")
     return [*facts, *_speed(run)]
