@@ -86,7 +86,7 @@ lock: setup
 install-check:
 	tools/install_check.sh
 
-BENCHMARKS := enrich search accuracy alignment trust hostile throughput gpu memory jobs api downloads odin dashboard torture exports
+BENCHMARKS := enrich search accuracy alignment trust hostile throughput gpu memory jobs time_left api downloads odin dashboard torture exports
 WITH_MORE := enrich accuracy alignment trust hostile throughput gpu memory jobs
 
 # A gigabyte that only one peer in one benchmark needs.
