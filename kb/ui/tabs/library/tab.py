@@ -52,7 +52,7 @@ def _search_box() -> tuple[str, SearchMode]:
             placeholder=text("search_placeholder"),
             label_visibility="collapsed",
             type="search",
-            live="200ms",
+            live="150ms",
             bind="query-params",
             on_change=session.close_item,
             persist_state="session",
