@@ -343,6 +343,15 @@ class Ingest:
             ),
         )
 
+    def playlists(
+        self, reference: str, check: Callable[[], None] = lambda: None
+    ) -> tuple[str, ...]:
+        """Return the titles of a channel's playlists; empty where its source knows none.
+
+        `check` is called before each request and may raise Cancelled. Raises as `scan` does.
+        """
+        return self.queue.source_factory.playlists(reference, check)
+
     def sink_names(self) -> tuple[str, ...]:
         """Return the names of all knowledge bases."""
         return tuple(SINKS)

@@ -281,6 +281,27 @@ def test_filters_save_quota(tmp_path: Path) -> None:
             assert bench.open(reference).report.title == "Talks"
 
 
+def test_the_playlists_of_a_channel(tmp_path: Path) -> None:
+    lists = {"Rivers": (3,), "Lakes ": (7,), "rivers": (1,), "": (2,)}
+    with FakeYouTube([big(9, playlists=lists)], {KEYS[0]: 1000}) as fake:
+        bench = Bench(tmp_path, fake)
+        source = YouTubeSource(bench.settings, bench.catalogue, clock=bench.clock)
+        for reference in ("@talks", UC, f"youtube.com/channel/{UC}/videos"):
+            assert source.playlists(reference) == ("Rivers", "Lakes")
+        assert fake.units() == 6  # the channel, and one page of its playlists
+        # Each of the titles is found as a filter.
+        assert bench.ids(playlist="Rivers") == [big().video_id(3)]
+        assert bench.ids(playlist="Lakes") == [big().video_id(7)]
+        before = len(fake.calls)
+        assert source.playlists("dQw4w9WgXcQ") == source.playlists(f"PL{'x' * 32}") == ()
+        assert len(fake.calls) == before
+        with pytest.raises(UsageError, match="no YouTube channel @nobody"):
+            source.playlists("@nobody")
+        # Without a key a title leads to no playlist, so that none is offered.
+        keyless = bench.settings.replace(yt_api_keys="")
+        assert YouTubeSource(keyless, bench.catalogue, clock=bench.clock).playlists(UC) == ()
+
+
 @pytest.mark.slow
 def test_only_new_videos(tmp_path: Path) -> None:
     channel = big(1000)

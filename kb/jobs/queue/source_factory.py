@@ -121,6 +121,19 @@ class SourceFactory:
             )
         return open_listing(source, reference, filters, known=known, check=check, followed=followed)
 
+    def playlists(self, reference: str, check: Callable[[], None]) -> tuple[str, ...]:
+        """Return the titles of the playlists of a channel; empty where its source knows none.
+
+        Raises UsageError for an invalid reference, and RetryLater errors.
+        """
+        source = source_for(reference, **self._source_arguments(self.settings))
+        if source.name != "youtube":
+            return ()
+        from kb.sources.youtube.source import YouTubeSource
+
+        assert isinstance(source, YouTubeSource)
+        return source.playlists(reference, check)
+
     def _known_item(self, item_id: str) -> MediaItem | None:
         row = ItemStore(self.database).read(item_id)
         return None if row is None else row.item

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from kb.errors import UsageError
@@ -13,6 +15,7 @@ from kb.sources.youtube.items import picture_of
 from kb.sources.youtube.links import Link, parse_link
 
 PICTURE_PX = 160  # a channel's picture is shown small
+TITLES = 500  # to choose from; of the few channels with more, the others are typed
 
 
 def playlist_facts_by_id(api: YouTubeApi, playlist_id: str) -> dict[str, Any]:
@@ -57,6 +60,31 @@ def channel_playlist(
     return uploads, {"title": title, "reported": reported, "picture": picture}
 
 
+def playlist_titles(api: YouTubeApi, channel_id: str) -> tuple[str, ...]:
+    """Return the titles of a channel's public playlists; each of them leads to its first list.
+
+    It costs a unit for 50 playlists. Raises the errors of the API.
+    """
+    found: dict[str, str] = {}
+    for resource in islice(_public_playlists(api, channel_id), TITLES):
+        title = _playlist_facts(resource)["title"].strip()
+        if title:
+            found.setdefault(title.casefold(), title)
+    return tuple(found.values())
+
+
+def _public_playlists(api: YouTubeApi, channel_id: str) -> Iterator[dict[str, Any]]:
+    chain, token = PageChain("playlists"), ""
+    while True:
+        answer = api.playlists(token, channelId=channel_id)
+        resources = resources_of(answer, "playlists")
+        yield from resources
+        ids = [id_of(resource, "playlists") for resource in resources]
+        token = chain.next_token(answer, token, ids)
+        if not token:
+            return
+
+
 def _find_playlist(
     api: YouTubeApi, channel_id: str, channel_title: str, playlist: str
 ) -> tuple[str, dict[str, Any]]:
@@ -65,20 +93,12 @@ def _find_playlist(
         playlist_id = link.id if link.kind == "playlist" else link.playlist
         return playlist_id, playlist_facts_by_id(api, playlist_id)
     titles: list[str] = []
-    chain, token = PageChain("playlists"), ""
-    while True:
-        answer = api.playlists(token, channelId=channel_id)
-        resources = resources_of(answer, "playlists")
-        for resource in resources:
-            facts = _playlist_facts(resource)
-            titles.append(facts["title"])
-            if titles[-1].casefold() == playlist.casefold():
-                title = f"{channel_title}: {titles[-1]}"
-                return id_of(resource, "playlists"), {**facts, "title": title}
-        ids = [id_of(resource, "playlists") for resource in resources]
-        token = chain.next_token(answer, token, ids)
-        if not token:
-            break
+    for resource in _public_playlists(api, channel_id):
+        facts = _playlist_facts(resource)
+        titles.append(facts["title"])
+        if titles[-1].strip().casefold() == playlist.strip().casefold():
+            title = f"{channel_title}: {titles[-1]}"
+            return id_of(resource, "playlists"), {**facts, "title": title}
     if not titles:
         raise UsageError(
             "youtube.no_playlists",

@@ -27,7 +27,7 @@ from kb.sources.youtube.items import (
     list_page,
     placeholder_item,
 )
-from kb.sources.youtube.links import CHANNEL_ID, Link, parse_link
+from kb.sources.youtube.links import CHANNEL_ID, CHANNEL_KINDS, Link, parse_link
 from kb.sources.youtube.listing_end import (
     DETAILS_LATER,
     KEYS_USED_UP,
@@ -43,7 +43,11 @@ from kb.sources.youtube.listing_end import (
 )
 from kb.sources.youtube.new_videos import NewVideos
 from kb.sources.youtube.page_cache import Page, PageStore, prune
-from kb.sources.youtube.playlists import channel_playlist, playlist_facts_by_id
+from kb.sources.youtube.playlists import (
+    channel_playlist,
+    playlist_facts_by_id,
+    playlist_titles,
+)
 from kb.sources.youtube.shorts import Shorts
 from kb.sources.ytdlp.online_source import OnlineSource
 from kb.types import Availability, AvailabilityState, MediaItem
@@ -111,12 +115,7 @@ class YouTubeSource(OnlineSource):
                 reference=reference,
             )
         video_filters = VideoFilters.of(filters).checked()
-        api = YouTubeApi(
-            KeyRing(read_keys(self.settings), self.database, clock=self._clock),
-            self.settings,
-            sleep=self._sleep,
-            check=check,
-        )
+        api = self._api(check)
         report = ListingReport(reference, link.kind)
         try:
             return self._open_with_api(
@@ -140,6 +139,32 @@ class YouTubeSource(OnlineSource):
             )
             listing.add_remark(KEYS_USED_UP)
             return listing
+
+    def playlists(
+        self, reference: str, check: Callable[[], None] = lambda: None
+    ) -> tuple[str, ...]:
+        """Return the titles of a channel's public playlists, for the filter of that name.
+
+        Empty for what is no channel, and without a key: a playlist is found by its title with the
+        API alone. Raises the errors of `open`.
+        """
+        link = parse_link(reference)
+        if link is None or link.kind not in CHANNEL_KINDS:
+            return ()
+        api = self._api(check)
+        try:
+            channel, _ = find_channel(api, link)
+            return playlist_titles(api, id_of(channel, "channels"))
+        except NoUsableKey:
+            return ()
+
+    def _api(self, check: Callable[[], None]) -> YouTubeApi:
+        return YouTubeApi(
+            KeyRing(read_keys(self.settings), self.database, clock=self._clock),
+            self.settings,
+            sleep=self._sleep,
+            check=check,
+        )
 
     def _open_with_api(
         self,

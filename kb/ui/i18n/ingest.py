@@ -26,6 +26,9 @@ EN: dict[str, str] = {
     "filter_date_help": "That day included. What you type counts once you leave the field.",
     "filter_playlist": "Playlist of the channel",
     "filter_playlist_help": "Its title, link or id.",
+    "filter_playlist_all": "all uploads",
+    "filter_playlist_pick_help": "One of the channel’s public playlists. Another one can be typed: "
+    "its title, link or id.",
     "filter_limit": "At most",
     "filter_limit_all": "all",
     "filter_min": "Not shorter than",
@@ -271,6 +274,9 @@ DE: dict[str, str] = {
     "filter_date_help": "Dieser Tag zählt mit. Getipptes gilt, sobald Sie das Feld verlassen.",
     "filter_playlist": "Playlist des Kanals",
     "filter_playlist_help": "Ihr Titel, Link oder ihre Kennung.",
+    "filter_playlist_all": "alle Uploads",
+    "filter_playlist_pick_help": "Eine der öffentlichen Playlists des Kanals. Eine andere lässt "
+    "sich tippen: Titel, Link oder Kennung.",
     "filter_limit": "Höchstens",
     "filter_limit_all": "alle",
     "filter_min": "Nicht kürzer als",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -62,8 +63,8 @@ class FiltersForm:
             if self._key(name) in st.session_state:
                 st.session_state[self._key(name)] = empty.get(name, "")
 
-    def draw(self) -> None:
-        """Draw the fields."""
+    def draw(self, playlists: Sequence[str] = ()) -> None:
+        """Draw the fields; `playlists` are those of the channel, as far as they are known."""
         own = self.values
         first = st.columns([2, 2, 3, 2], gap="small")
         for place, name, value in (
@@ -71,7 +72,7 @@ class FiltersForm:
             (first[1], "before", own.before),
         ):
             self._draw_day(place, name, value)
-        self._draw_text(first[2], "playlist", own.playlist, help=text("filter_playlist_help"))
+        self._draw_playlist(first[2], own.playlist, playlists)
         first[3].number_input(
             text("filter_newest" if self.followed else "filter_limit"), min_value=0, step=10,
             value=own.limit or None, key=self._key("limit"), placeholder=text("filter_limit_all"),
@@ -104,6 +105,23 @@ class FiltersForm:
         place.date_input(
             text(f"filter_{name}"), value=None, key=self._key(name), format="YYYY-MM-DD",
             help=text("filter_date_help"), persist_state="session", **latest,
+        )  # fmt: skip
+
+    def _draw_playlist(self, place: Any, value: str, playlists: Sequence[str]) -> None:
+        """Draw a text field, or one to choose a known playlist or type another."""
+        key, kind = self._key("playlist"), self._key("playlist_kind")
+        chosen = bool(playlists)
+        if st.session_state.get(kind, False) != chosen:
+            st.session_state[kind] = chosen
+            # The other kind of field takes what this one had.
+            st.session_state[key] = st.session_state.get(key) or (None if chosen else "")
+        if not chosen:
+            self._draw_text(place, "playlist", value, help=text("filter_playlist_help"))
+            return
+        place.selectbox(
+            text("filter_playlist"), list(playlists), index=None, key=key,
+            accept_new_options=True, placeholder=text("filter_playlist_all"),
+            help=text("filter_playlist_pick_help"), persist_state="session",
         )  # fmt: skip
 
     def _draw_text(self, place: Any, name: str, value: str, **others: str) -> None:

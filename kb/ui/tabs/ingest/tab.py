@@ -20,6 +20,7 @@ from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.ingest import (
     follow_here,
     plan_notes,
+    playlists,
     preset_cards,
     scan_results,
     scan_thread,
@@ -34,6 +35,7 @@ from kb.ui.widgets.paste import sends_by_itself
 
 _SOURCES, _SCAN, _INGEST, _PROBLEM = "sources", "look", "sending", "ingest_problem"
 _BUSY = "ingest_busy"
+_PART, _LABEL, _IS_OPEN = "filters", "filters_label", "filters_open"
 _FILTERS = FiltersForm("filter")
 EVERY_S = 0.7
 # A longer run is asked about; where the speed is unknown, one of more audio.
@@ -87,6 +89,7 @@ def _body() -> None:
         messages.error(error)
     # The state that was drawn: a scan that has ended since then must be drawn once more.
     busy = not all(each.done for each in found) or ingest_thread is not None
+    busy = busy or playlists.is_looking()
     if busy != bool(st.session_state.get(_BUSY)):
         st.session_state[_BUSY] = busy
         st.rerun()  # the whole page: this fragment then starts or stops its updates
@@ -105,7 +108,7 @@ def references() -> tuple[str, ...]:
 def _current_scan(service: Service) -> scan_thread.ScanThread | None:
     """Return the scan of the present references; start it if there is none yet."""
     try:
-        filters = _filters()
+        filters = _filters(service)
     except KBError as error:
         messages.error(error)
         return None
@@ -126,11 +129,20 @@ def _look_again() -> None:
     st.session_state.pop(_SCAN, None)
 
 
-def _filters() -> VideoFilters:
+def _filters(service: Service) -> VideoFilters:
     """Draw the filters; return them. Raises UsageError."""
     label = text("filters_active") if _FILTERS.is_active else text("filters")
-    with st.expander(label, key="filters"):
-        _FILTERS.draw()
+    state = st.session_state
+    if state.get(_LABEL) != label:
+        # Under another label it is another expander to Streamlit, which would be closed.
+        state[_LABEL], state[_PART] = label, bool(state.get(_IS_OPEN))
+    part = st.expander(label, key=_PART, on_change="rerun")
+    state[_IS_OPEN] = part.open
+    scan: scan_thread.ScanThread | None = st.session_state.get(_SCAN)
+    found = scan.results if scan else ()
+    titles = playlists.offered(service, references(), found, may_ask=bool(part.open))
+    with part:
+        _FILTERS.draw(titles)
     return _FILTERS.filters()
 
 
