@@ -47,6 +47,7 @@ from kb.jobs.queue.run_forecast import TimeLeft as TimeLeft
 from kb.jobs.queue.runs import Failure as Failure
 from kb.jobs.queue.runs import Run as Run
 from kb.jobs.queue.views import PENDING as PENDING
+from kb.jobs.queue.views import TURN as TURN
 from kb.jobs.queue.views import QueueFigures as QueueFigures
 from kb.jobs.queue.views import QueuePage as QueuePage
 from kb.jobs.queue.views import QueueRow as QueueRow

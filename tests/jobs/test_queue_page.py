@@ -69,6 +69,34 @@ def test_looks_and_listings_are_no_items_and_ended_looks_are_neither_rows_nor_co
 
 
 @pytest.mark.parametrize(
+    ("source", "stage", "progress", "waits"),
+    [
+        ("youtube", "fetch", 0.0, True), ("web", "fetch", 0.0, True),
+        ("youtube", "fetch", 0.01, False), ("youtube", "transcribe", 0.0, False),
+        ("file", "fetch", 0.0, False),
+    ],
+)  # fmt: skip
+def test_what_waits_for_its_turn_is_found_with_what_waits_and_not_with_what_runs(
+    database: Database, source: str, stage: str, progress: float, waits: bool
+) -> None:
+    place = {"source": source, "stage": stage, "progress": progress}
+    put(database, MEDIUM, state="running", **place)
+
+    def shown(*states: str) -> int:
+        return views.page(database, [ME], states=states).total
+
+    (row,) = views.page(database, [ME]).rows
+    assert row.waits_its_turn == waits
+    assert views.figures(database, [ME], 0.0).waiting_turn == waits
+    assert (shown("running"), shown(*views.PENDING, views.TURN)) == (not waits, waits)
+    assert shown(*views.PENDING) == 0
+    # Of a dead worker it waits with the others.
+    assert views.page(database, [], states=("running", views.TURN)).total == 0
+    put(database, MEDIUM, state="queued", **place)
+    assert (shown(views.TURN), shown("queued")) == (0, 1)
+
+
+@pytest.mark.parametrize(
     ("state", "wait_until", "shown"),
     [
         ("failed", 1.0, True), ("failed", None, "–"), ("waiting", 1.0, True), ("waiting", None, ""),

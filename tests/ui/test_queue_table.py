@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import items
+from kb.jobs.queue.heartbeat import Heartbeat
 from kb.ui.i18n import text
 from tests.support.library_pages import page, rows_of, run_page
 from tests.support.page_library import queued
@@ -36,6 +37,36 @@ def test_state_cause_next_try_channel_and_fitting_actions_are_shown(home: Path) 
     assert failed["menu"] == ["details", "retry", "dismiss"]
     assert waiting["menu"] == ["details", "first", "pause", "retry", "cancel"]
     assert paused["menu"] == ["details", "first", "resume", "cancel"]
+
+
+@pytest.mark.slow
+def test_what_waits_for_its_turn_is_counted_and_listed_with_what_waits(home: Path) -> None:
+    service = queued(3)
+    ids = [row.id for row in service.queue.page().rows]
+    here = {"state": "running", "executor": "gpu-1"}
+    places = ({"stage": "fetch", "progress": 0.4}, {"stage": "fetch", "progress": 0.0}, None)
+    with service.queue.database.begin() as connection:
+        connection.execute(sa.update(items).values(source="youtube"))
+        for item_id, place in zip(ids, places, strict=True):
+            if place is not None:
+                change = sa.update(items).where(items.c.id == item_id)
+                connection.execute(change.values(**here, **place))
+    settings = service.settings.replace(executor_id="gpu-1")
+    beat = Heartbeat(settings, service.queue.database)
+    beat.acquire()
+    try:
+        app = page(tab="Activity")
+        labels = [each.content for each in app.button_group("queue_state").proto.options]
+        assert {"All 3", "Running 1", "Waiting 2"} <= set(labels)
+        states = {row["id"]: row["state"] for row in rows_of(app)}
+        assert states[ids[1]] == f"… {text('state_turn')}"
+        for choice, wanted in (("queue_running", ids[:1]), ("queue_waiting", ids[1:])):
+            app.button_group("queue_state").set_value(choice)
+            run_page(app)
+            assert [row["id"] for row in rows_of(app)] == wanted
+    finally:
+        beat.release()
+        service.close()
 
 
 @pytest.mark.slow

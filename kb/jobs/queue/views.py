@@ -31,6 +31,7 @@ from kb.jobs.queue.workflow_ids import LISTING
 from kb.types.clock import SLACK_S
 
 PENDING = (QUEUED, WAITING, PAUSED)
+TURN = "turn"  # of a page alone: a running item that only waits for its turn to be downloaded
 READ_STAGES = ("write", "publish")  # the stages after transcription
 
 
@@ -129,8 +130,9 @@ def page(
 ) -> QueuePage:
     """Return running items, then pending ones by priority, then ended ones, newest first.
 
-    `states`, `words` (in title, channel, id or address), `ids` and `run` filter the rows. With
-    `listings`, the rows are looks and other listings instead of recordings; `ids` may name both.
+    `states`, `words` (in title, channel, id or address), `ids` and `run` filter the rows; of the
+    running items, those that wait for their turn have the state `turn` there. With `listings`, the
+    rows are looks and other listings instead of recordings; `ids` may name both.
     `live_workers`: the workers that are alive; items of any other worker are shown as queued.
     Raises LibraryError.
     """
@@ -138,7 +140,8 @@ def page(
     c = items.c
     conditions: list[sa.ColumnElement[bool]] = []
     if states:
-        conditions.append(state.in_(list(states)))
+        shown = sa.case((_waits_its_turn(state), TURN), else_=state)
+        conditions.append(shown.in_(list(states)))
     if ids is not None:
         conditions.append(c.id.in_(list(ids)))
     else:
@@ -194,7 +197,7 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
     part = sa.case((state == RUNNING, done_part), else_=0.0)
     ended = sa.and_(state.in_((DONE, HELD)), c.ended_at.is_not(None))
     lately = sa.and_(ended, c.ended_at >= since, c.ended_at <= database.time() + SLACK_S)
-    turn = sa.and_(state == RUNNING, c.stage == "fetch", c.progress == 0.0, c.source != "file")
+    turn = _waits_its_turn(state)
     query = (
         sa.select(
             state,
@@ -222,3 +225,10 @@ def figures(database: Database, live_workers: Collection[str], since: float) -> 
         transcribed_s=sum(float(row[5]) for row in found),
         waiting_turn=sum(int(row[6]) for row in found),
     )
+
+
+def _waits_its_turn(state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return the condition of `QueueRow.waits_its_turn`."""
+    c = items.c
+    own = c.source.in_(("file", LISTING))
+    return sa.and_(state == RUNNING, c.stage == "fetch", c.progress == 0.0, ~own)

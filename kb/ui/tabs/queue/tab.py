@@ -14,6 +14,7 @@ from kb.service.throughput_meter import throughput_meter
 from kb.service.views import (
     ACTIVE,
     PENDING,
+    TURN,
     LaneState,
     QueueFigures,
     QueuePage,
@@ -64,7 +65,7 @@ _BUSY = "queue_busy"
 _FILTERS: dict[str, tuple[str, ...]] = {
     "queue_all": (),
     "queue_running": ("running",),
-    "queue_waiting": PENDING,
+    "queue_waiting": (*PENDING, TURN),
     "queue_failed": ("failed",),
     "queue_held": ("held",),
     "state_done": ("done",),
@@ -245,8 +246,10 @@ def _show_filter_of_run(runs: Sequence[Run]) -> None:
 
 def _filters(figures: QueueFigures) -> tuple[tuple[str, ...], str, bool]:
     """Return the chosen states, the words, and if looks and other listings are shown."""
+    turn = figures.waiting_turn
+    number = {**figures.counts, "running": figures.counts["running"] - turn, TURN: turn}
     counts = {
-        label: sum(figures.counts[state] for state in states or STATES)
+        label: sum(number[state] for state in states or (*STATES, TURN))
         for label, states in _FILTERS.items()
     } | {"queue_looks": sum(figures.listings.values())}
     with st.container(horizontal=True, vertical_alignment="bottom", key="queue-filters"):
