@@ -73,6 +73,7 @@ class Played:
         return Work(
             items=count, unfinished=count - self.written, to_fetch=count - self.fetched,
             sound_s=sum(self.lengths), sound_left_s=sum(max(0.0, each) for each in self.left),
+            sound_read_s=sum(self.lengths) - sum(max(0.0, each) for each in self.left),
             fetching=int(self.fetched < count), reading=len(here),
             writing=self.fetched - len(here) - self.written,
         )  # fmt: skip
@@ -86,6 +87,13 @@ RUNS = {
         [60.0, 3000.0, 200.0, 900.0, 40.0] * 12, speed=35.0, fetch_s=4.0, lead_s=12.0
     ),
 }
+
+
+def state(
+    items: int, unfinished: int, to_fetch: int, sound_s: float, left_s: float, **stages: int
+) -> Work:
+    """Return the state of a run in which all sound that is not left was read."""
+    return Work(items, unfinished, to_fetch, sound_s, left_s, sound_s - left_s, **stages)
 
 
 def told(forecast: Forecast, measured: Measured | None, work: Work) -> TimeLeft:
@@ -163,7 +171,7 @@ def test_the_time_left_begins_with_the_forecast_and_does_not_jump(kind: str) -> 
 
 
 def test_the_range_is_wide_at_first_and_narrow_later() -> None:
-    work = Work(10, 10, 10, 6000.0, 6000.0)
+    work = state(10, 10, 10, 6000.0, 6000.0)
     known = told(Forecast(20.0), None, work)
     assert known.high_s / known.low_s > 3
     once, often = (
@@ -171,27 +179,27 @@ def test_the_range_is_wide_at_first_and_narrow_later() -> None:
             at=1.0,
             active_s=500.0,
             reading=evenly(490.0, 5000.0, reports),
-            sound_left_s=1000.0,
+            sound_read_s=5000.0,
         )
         for reports in (1, 200)
     )
-    rest = Work(10, 2, 0, 6000.0, 1000.0, reading=2)
+    rest = state(10, 2, 0, 6000.0, 1000.0, reading=2)
     early, late = (told(Forecast(None), seen, rest) for seen in (once, often))
     assert early.high_s / early.low_s > 3 > 2 > late.high_s / late.low_s
 
 
 def test_nothing_is_said_of_an_unmeasured_machine_before_it_has_read_anything() -> None:
-    work = Work(3, 3, 3, 280.0, 280.0, fetching=2)
+    work = state(3, 3, 3, 280.0, 280.0, fetching=2)
     assert time_left(Forecast(None), None, work) is None
     assert expected_s(Forecast(None), 3, 280.0) is None
     seen = measure(None, work, 100.0)
     for at in range(102, 112, 2):  # the recognizer is being loaded
-        seen = measure(seen, Work(3, 3, 0, 280.0, 280.0, reading=3), float(at))
+        seen = measure(seen, state(3, 3, 0, 280.0, 280.0, reading=3), float(at))
         assert time_left(Forecast(None), seen, work) is None
-    ready = Work(3, 3, 0, 280.0, 280.0 * (1 - READY), reading=3)
+    ready = state(3, 3, 0, 280.0, 280.0 * (1 - READY), reading=3)
     seen = measure(seen, ready, 112.0)
     assert time_left(Forecast(None), seen, ready) is None and seen.lead_s == 10.0
-    first = Work(3, 3, 0, 280.0, 180.0, reading=3)
+    first = state(3, 3, 0, 280.0, 180.0, reading=3)
     seen = measure(seen, first, 114.0)
     assert told(Forecast(None), seen, first).expected_s == pytest.approx(3.6, abs=0.5)
 
@@ -218,7 +226,7 @@ def test_of_two_downloads_with_a_pause_the_second_is_not_taken_for_a_slow_one() 
     seen: Measured | None = None
     for at in range(0, 20):
         fetched = at // 5
-        work = Work(40, 40, 40 - fetched, 2400.0, 2400.0 - 60.0 * fetched, 1, 0, 0)
+        work = state(40, 40, 40 - fetched, 2400.0, 2400.0 - 60.0 * fetched, fetching=1)
         seen = measure(seen, work, float(at))
         truly = 200.0 - at
         assert told(forecast, seen, work).expected_s == pytest.approx(truly, rel=0.15)
@@ -228,20 +236,20 @@ def test_of_two_downloads_with_a_pause_the_second_is_not_taken_for_a_slow_one() 
 def test_the_range_of_the_last_seconds_is_short(left_s: float) -> None:
     """Not `5–55 s` with 3 s to go."""
     stage = evenly(20.0, 200.0, 12)
-    seen = Measured(at=1.0, active_s=30.0, reading=stage, sound_left_s=10.0 * left_s)
-    work = Work(3, 1, 0, 280.0, 10.0 * left_s, reading=1)
+    seen = Measured(at=1.0, active_s=30.0, reading=stage, sound_read_s=280.0 - 10.0 * left_s)
+    work = state(3, 1, 0, 280.0, 10.0 * left_s, reading=1)
     found = told(Forecast(None), seen, work)
     assert found.low_s <= left_s <= found.high_s <= 10.0 and found.low_s < 1.0
 
 
 def test_a_run_without_a_worker_or_a_pause_does_not_become_slower() -> None:
-    work = Work(4, 4, 0, 4000.0, 3000.0, reading=4)
-    seen = measure(None, Work(4, 4, 0, 4000.0, 3500.0, reading=4), 100.0)
+    work = state(4, 4, 0, 4000.0, 3000.0, reading=4)
+    seen = measure(None, state(4, 4, 0, 4000.0, 3500.0, reading=4), 100.0)
     for at in range(102, 150, 2):
         left = 3500.0 - 10.0 * (at - 100)
-        seen = measure(seen, Work(4, 4, 0, 4000.0, left, reading=4), float(at))
+        seen = measure(seen, state(4, 4, 0, 4000.0, left, reading=4), float(at))
     before = told(Forecast(None), seen, work)
-    off = Work(4, 4, 0, 4000.0, seen.sound_left_s)
+    off = state(4, 4, 0, 4000.0, 4000.0 - seen.sound_read_s)
     paused = measure(seen, off, seen.at + 2.0)  # the worker has put its items back
     for _ in range(100):
         paused = measure(paused, off, paused.at + 2.0)
@@ -252,8 +260,19 @@ def test_a_run_without_a_worker_or_a_pause_does_not_become_slower() -> None:
     assert asleep.active_s == seen.active_s
 
 
+def test_a_length_that_becomes_known_is_not_read_sound() -> None:
+    """Ten minutes are expected of each of a feed's items; the first one that arrives has 20 s."""
+    seen = measure(None, Work(6, 6, 6, 3600.0, 3600.0, 0.0, fetching=1), 100.0)
+    seen = measure(seen, Work(6, 6, 5, 120.0, 120.0, 0.0, fetching=1, reading=1), 102.0)
+    assert seen.reading.done == 0.0
+    # Nor is that of an item which failed or was cancelled.
+    seen = measure(seen, Work(6, 5, 4, 120.0, 100.0, 0.0, fetching=1, reading=1), 104.0)
+    seen = measure(seen, Work(6, 4, 4, 120.0, 80.0, 20.0, fetching=1), 106.0)
+    assert (seen.reading.done, seen.reading.busy_s) == (20.0, 2.0)
+
+
 def test_stored_measurements_return_and_others_do_not() -> None:
-    seen = measure(None, Work(3, 3, 3, 90.0, 90.0, fetching=1), 7.0)
+    seen = measure(None, state(3, 3, 3, 90.0, 90.0, fetching=1), 7.0)
     assert Measured.from_dict(seen.as_dict()) == seen
     assert Measured.from_dict({"at": 3.0}) is None
     assert Measured.from_dict(None) is None
@@ -262,4 +281,4 @@ def test_stored_measurements_return_and_others_do_not() -> None:
 
 
 def test_nothing_is_left_of_a_run_that_has_ended() -> None:
-    assert told(Forecast(3.0), None, Work(3, 0, 0, 90.0, 0.0)).expected_s == 0.0
+    assert told(Forecast(3.0), None, state(3, 0, 0, 90.0, 0.0)).expected_s == 0.0

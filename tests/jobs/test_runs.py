@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from kb.database import Database, run_items, runs
+from kb.database import Database, items, run_items, runs
 from kb.errors import KBError, MediaUnavailable
 from kb.jobs.digest.run_mail import report_ended
 from kb.jobs.queue.item_states import CANCELLED, DONE, FAILED, HELD
@@ -118,6 +118,35 @@ def test_unknown_lengths_count_as_the_mean_of_the_known_ones(store: ItemStore) -
     assert read(store, "one").sound_s == pytest.approx(240)
 
 
+def test_only_sound_that_was_read_counts_for_the_speed(store: ItemStore) -> None:
+    """Neither what a length that becomes known takes off the rest, nor what has failed."""
+    runs_of = RunStore(store.database)
+    media = [replace(item(n), duration_s=None) for n in range(6)]
+    ids, _ = store.submit(media, {RUN: "one"}, Queue())
+    assert read(store, "one").sound_s == 6 * 600
+
+    def measured_later(seconds: float) -> Any:
+        """Measure the run so that this time has passed since the last measurement."""
+        with store.database.begin() as connection:
+            stored = dict(connection.scalar(sa.select(runs.c.measured)) or {})
+            if stored:
+                stored["at"] = store.database.time(connection) - seconds
+                connection.execute(sa.update(runs).values(measured=stored))
+        runs_of.sample()
+        return read(store, "one")
+
+    measured_later(0.0)
+    assert store.claim(ids[0], 1, ME) is not None
+    with store.database.begin() as connection:  # it was fetched: 20 s
+        known = sa.update(items).where(items.c.id == ids[0]).values(duration_s=20.0)
+        connection.execute(known.values(stage="transcribe", progress=0.0))
+    assert (measured_later(2.0).sound_s, measured_later(2.0).speed) == (120.0, None)
+    end(store, ids[1], FAILED, **REFUSED.record())
+    assert measured_later(2.0).speed is None
+    store.advance(ids[0], 1, ME, "transcribe", 0.5)
+    assert measured_later(2.0).speed == pytest.approx(5.0, rel=0.2)
+
+
 def test_the_forecast_of_a_run_decides_at_first(store: ItemStore) -> None:
     runs_of = RunStore(store.database)
     put(store, "one", range(100))
@@ -136,7 +165,7 @@ def test_a_look_counts_the_work_since_the_last_measurement(store: ItemStore) -> 
     assert row is not None
     store.advance(ids[0], 1, ME, "transcribe", 0.1)
     seen = Measured(
-        at=store.database.time() - 2.0, active_s=20.0, sound_left_s=234.0, unfinished=4,
+        at=store.database.time() - 2.0, active_s=20.0, sound_read_s=6.0, unfinished=4,
         reading=Stage(20.0, 24.0, 20.0, 10, 11.0, 13.2), working=(0, 1, 0),
     )  # fmt: skip
     with store.database.begin() as connection:

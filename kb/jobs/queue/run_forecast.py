@@ -55,7 +55,8 @@ class Forecast:
 class Work:
     """The state of a run's items; sound in seconds, and items in numbers.
 
-    Unknown lengths count as the mean of the known ones. `fetching`, `reading` and `writing` are the
+    Unknown lengths count as the mean of the known ones in `sound_s` and `sound_left_s`, which
+    change with it; `sound_read_s` is what was read. `fetching`, `reading` and `writing` are the
     numbers of items in each stage now.
     """
 
@@ -64,6 +65,7 @@ class Work:
     to_fetch: int = 0
     sound_s: float = 0.0
     sound_left_s: float = 0.0
+    sound_read_s: float = 0.0
     fetching: int = 0
     reading: int = 0
     writing: int = 0
@@ -135,7 +137,7 @@ class Stage:
 class Measured:
     """Measurements of a run until `at`: what each stage has done, and in which time.
 
-    `to_fetch`, `sound_left_s` and `unfinished` are those of the last measurement; `working` are the
+    `to_fetch`, `sound_read_s` and `unfinished` are those of the last measurement; `working` are the
     numbers of items in the stages then. `active_s` is the time with any stage at work, `lead_s` the
     part of it before the recognizer was ready. `arrived` is the number of items that were fetched;
     the first one has the start of a worker in its time, and does not count in `fetching`.
@@ -149,7 +151,7 @@ class Measured:
     reading: Stage = field(default_factory=Stage)
     writing: Stage = field(default_factory=Stage)
     to_fetch: int = 0
-    sound_left_s: float = 0.0
+    sound_read_s: float = 0.0
     unfinished: int = 0
     working: tuple[int, int, int] = (0, 0, 0)
 
@@ -185,14 +187,14 @@ def measure(before: Measured | None, work: Work, now: float) -> Measured:
     working = (work.fetching, work.reading, work.writing)
     if before is None:
         return Measured(
-            at=now, to_fetch=work.to_fetch, sound_left_s=work.sound_left_s,
+            at=now, to_fetch=work.to_fetch, sound_read_s=work.sound_read_s,
             unfinished=work.unfinished, working=working,
         )  # fmt: skip
     elapsed = now - before.at
     if not 0.0 <= elapsed <= GAP_S:
         elapsed = 0.0
     fetched = max(0, before.to_fetch - work.to_fetch)
-    read = max(0.0, before.sound_left_s - work.sound_left_s)
+    read = max(0.0, work.sound_read_s - before.sound_read_s)
     written = max(0, before.unfinished - work.unfinished)
     busy = [
         elapsed if now_at_work or earlier or done else 0.0
@@ -214,7 +216,7 @@ def measure(before: Measured | None, work: Work, now: float) -> Measured:
         reading=before.reading.after(reading_s, read, LEAST_READ_S),
         writing=before.writing.after(busy[2], written),
         to_fetch=work.to_fetch,
-        sound_left_s=work.sound_left_s,
+        sound_read_s=work.sound_read_s,
         unfinished=work.unfinished,
         working=working,
     )

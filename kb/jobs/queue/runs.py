@@ -19,6 +19,7 @@ from kb.database.repeating import repeated
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import (
     ACTIVE,
+    DONE,
     ENDED,
     FAILED,
     HELD,
@@ -354,6 +355,8 @@ def _totals(
         "to_fetch": count(unfinished, c.stage.in_(_FETCH_STAGES)),
         "known_s": total(length, recording),
         "left_s": total(length * left, unfinished),
+        "read_s": total(length, recording, state.in_((DONE, HELD))),
+        "read_now_s": total(length * part, running),
         "unknown": count(recording, unknown),
         "unknown_left": total(left, unfinished, unknown),
         "fetching": count(running, c.stage.in_(_FETCH_STAGES)),
@@ -380,6 +383,7 @@ def _of(row: Mapping[Any, Any]) -> _Totals:
         to_fetch=int(row["to_fetch"]),
         sound_s=float(row["known_s"]) + int(row["unknown"]) * mean,
         sound_left_s=float(row["left_s"]) + float(row["unknown_left"]) * mean,
+        sound_read_s=float(row["read_s"]) + float(row["read_now_s"]),
         fetching=int(row["fetching"]), reading=int(row["reading"]), writing=int(row["writing"]),
     )  # fmt: skip
     counts = {name: int(row[f"state_{name}"]) for name in STATES}
