@@ -25,3 +25,14 @@ function redrawn(place, buttons) {
   place.replaceChildren(...buttons);
   if (number >= 0) (buttons[number] || buttons.at(-1))?.focus({ preventScroll: true });
 }
+
+// Let a component listen to the whole document. Its script returns what this returns: Streamlit
+// calls it when the component has gone, and for a call that a newer one has overtaken; then the
+// component is still there. The document would keep each item that was ever opened otherwise.
+function listenOnPage(root, types, listener) {
+  for (const type of types) document.addEventListener(type, listener);
+  return () => {
+    if (root.isConnected) return;
+    for (const type of types) document.removeEventListener(type, listener);
+  };
+}

@@ -12,7 +12,6 @@ export default function (component) {
   if (!card) {
     card = begin(parentElement.querySelector(".kb"));
     cards.set(parentElement, card);
-    document.addEventListener("keydown", card.keys);
   }
   card.send = (decision) => setTriggerValue("decide", decision);
   card.data = data;
@@ -26,6 +25,7 @@ export default function (component) {
     if (card.moved) play(card, AROUND_S);
     card.moved = false;
   }
+  return listenOnPage(card.root, ["keydown"], card.keys);
 }
 
 function begin(root) {
@@ -271,10 +271,7 @@ function save(card) {
 // Keys
 
 function pressed(card, event) {
-  if (!card.root.isConnected) {
-    document.removeEventListener("keydown", card.keys);
-    return;
-  }
+  if (!card.root.isConnected) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || card.edits) return;
   const target = event.composedPath()[0];
   const own = event.composedPath().includes(card.root);

@@ -8,32 +8,30 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kb.ui.widgets.scripts import sent
+from kb.ui.widgets.scripts import read_script, sent
 
 _JS = """
 const PAUSE_MS = 900;
 const PASTED_MS = 30;
-const watched = new WeakSet();
+const watched = new WeakMap();
 
 // The document is watched, not the box: at first the box may not be there yet, as the browser
 // fetches Streamlit's script of it when one is drawn for the first time.
 export default function (component) {
   const root = component.parentElement;
-  if (watched.has(root)) return;
-  watched.add(root);
+  if (!watched.has(root)) watched.set(root, watch(component));
+  return listenOnPage(root, ["paste", "input"], watched.get(root));
+}
+
+function watch(component) {
   const field = `.st-key-${component.data[0].field} textarea`;
   let timer = 0;
-  const sendSoon = (event) => {
-    if (!root.isConnected) {
-      for (const type of ["paste", "input"]) document.removeEventListener(type, sendSoon);
-      return;
-    }
+  return (event) => {
     const box = event.target;
     if (!box.matches?.(field) || event.inputType === "insertFromPaste") return;
     clearTimeout(timer);
     timer = setTimeout(() => send(box), event.type === "paste" ? PASTED_MS : PAUSE_MS);
   };
-  for (const type of ["paste", "input"]) document.addEventListener(type, sendSoon);
 }
 
 function send(box) {
@@ -42,7 +40,7 @@ function send(box) {
   box.dispatchEvent(new KeyboardEvent("keydown", values));
 }
 """
-_mount = st.components.v2.component("kb_paste", html="<span></span>", js=_JS)
+_mount = st.components.v2.component("kb_paste", html="<span></span>", js=f"{_JS}\n{read_script()}")
 
 
 def sends_by_itself(field: str) -> None:

@@ -23,6 +23,7 @@ export default function (component) {
     player.wish = data.wish;
     if (data.start !== null) seek(player, data.start, false);
   }
+  return listenOnPage(player.root, ["keydown"], player.keys);
 }
 
 function begin(root) {

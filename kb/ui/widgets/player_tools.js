@@ -9,7 +9,6 @@ function beginTools(player) {
   player.tools = player.root.querySelector(".tools");
   player.help = player.root.querySelector(".keylist");
   player.keys = (event) => typed(player, event);
-  document.addEventListener("keydown", player.keys);
 }
 
 function drawTools(player) {
@@ -75,10 +74,7 @@ function setPace(player, by, around = false) {
 }
 
 function typed(player, event) {
-  if (!player.root.isConnected) {
-    document.removeEventListener("keydown", player.keys);
-    return;
-  }
+  if (!player.root.isConnected) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   const target = event.composedPath()[0];
   const own = event.composedPath().includes(player.root);
