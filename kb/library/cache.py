@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -55,9 +57,9 @@ class LibraryCache:
         self._was_read = False
 
     @property
-    def was_read(self) -> bool:
-        """True after the first reading of the folder."""
-        return self._was_read
+    def known_files(self) -> int:
+        """The number of metadata files that were read."""
+        return len(self._cached)
 
     def is_quick(self) -> bool:
         """Return False before the end of the first reading of a folder with very many files.
@@ -88,6 +90,19 @@ class LibraryCache:
                 self._changed_ns = changed_ns if settled else None
             return self._listing
 
+    def read_ahead(self, goes_on: Callable[[], bool]) -> None:
+        """Read entries for the first `listing`, one after the other, while `goes_on` returns True.
+
+        A problem is left to `listing`, which reports it.
+        """
+        with suppress(LibraryError), kept():
+            stamps, names = self._names()
+            folder = DirectorySnapshot(self._folder, frozenset(names))
+            for name, stamp in stamps.items():
+                if self._lock.locked() or self._was_read or not goes_on():
+                    return  # `listing` reads the others
+                self._cached.setdefault(name, self._read_one(name, stamp, folder))
+
     def _read_first(self) -> LibraryListing:
         if self.is_quick():
             return self._read()
@@ -95,19 +110,7 @@ class LibraryCache:
             return self._read()
 
     def _read(self) -> LibraryListing:
-        stamps: dict[str, tuple[int, int]] = {}
-        names: list[str] = []
-        try:
-            with os.scandir(self._folder) as found:
-                for file in found:
-                    if file.name.startswith("."):
-                        continue
-                    names.append(file.name)
-                    if is_metadata(file.name):
-                        about = file.stat()
-                        stamps[file.name] = (about.st_mtime_ns, about.st_size)
-        except OSError as error:
-            raise storage.library_error(error, self._folder, "read") from error
+        stamps, names = self._names()
         there = frozenset(names)
         folder = DirectorySnapshot(self._folder, there)
         media = {stem for stem, dot, kind in map(_split, names) if dot + kind in MEDIA_EXTENSIONS}
@@ -122,6 +125,23 @@ class LibraryCache:
         entries.sort(key=lambda entry: (entry.item.published, entry.stem), reverse=True)
         problems = [known[name].problem for name in sorted(known)]
         return LibraryListing(tuple(entries), tuple(p for p in problems if p is not None))
+
+    def _names(self) -> tuple[dict[str, tuple[int, int]], list[str]]:
+        """Return the stamp of each metadata file by name, and the names of all files."""
+        stamps: dict[str, tuple[int, int]] = {}
+        names: list[str] = []
+        try:
+            with os.scandir(self._folder) as found:
+                for file in found:
+                    if file.name.startswith("."):
+                        continue
+                    names.append(file.name)
+                    if is_metadata(file.name):
+                        about = file.stat()
+                        stamps[file.name] = (about.st_mtime_ns, about.st_size)
+        except OSError as error:
+            raise storage.library_error(error, self._folder, "read") from error
+        return stamps, names
 
     def _read_one(
         self, name: str, stamp: tuple[int, int], folder: DirectorySnapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -263,6 +263,10 @@ class Items:
             self.library.learn(found)
             self._learnt = found
         return found
+
+    def read_ahead(self, goes_on: Callable[[], bool]) -> None:
+        """Read entries for the first `listing` while `goes_on` returns True."""
+        library_cache(self.library.media_folder).read_ahead(goes_on)
 
     def media_file(self, item_id: str) -> Path | None:
         """Return the medium of an item; one in object storage is fetched. Raises LibraryError.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from importlib import import_module
 
@@ -14,6 +13,7 @@ from kb.ui import session, sidebar, status
 from kb.ui.i18n import text
 from kb.ui.tabs.ingest import tab as ingest
 from kb.ui.web import oidc, server
+from kb.ui.web.drawing import drawing
 from kb.ui.widgets import kept_focus, messages, run_notice
 
 
@@ -105,22 +105,10 @@ _STYLE = """<style>
 </style>"""
 
 
-_drawing: set[int] = set()  # threads that draw the page
-
-
-def is_drawing() -> bool:
-    """Return True while the page is drawn for a visitor."""
-    return bool(_drawing)
-
-
 def render() -> None:
     """Draw the page for one visitor."""
-    thread = threading.get_ident()
-    _drawing.add(thread)
-    try:
+    with drawing():
         _render()
-    finally:
-        _drawing.discard(thread)
 
 
 def _render() -> None:

@@ -6,14 +6,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kb.library import Library
 from kb.library.cache import library_cache
-from kb.settings import PROJECT_ROOT
+from kb.settings import PROJECT_ROOT, get_settings
 from kb.ui.web import early_reading
+from kb.ui.web.drawing import drawing, is_drawing
 from tests.support.library_files import make_item
 from tests.support.waiting import until
 from tests.ui.test_page_server import PASSWORD, client, home, locked
@@ -60,10 +62,10 @@ def test_which_requests_read_the_library(
     with client(base=base) as browser:
         browser.get(address)
         if is_read:
-            until(lambda: cache.was_read)
+            until(lambda: cache.known_files)
         else:
             assert not reading()
-            assert not cache.was_read
+            assert not cache.known_files
 
 
 def test_nothing_is_read_before_the_sign_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,20 +75,43 @@ def test_nothing_is_read_before_the_sign_in(home: Path, monkeypatch: pytest.Monk
     with client("0.0.0.0") as browser:
         assert browser.get("/?tab=Library").status_code != 200
         assert not reading()
-        assert not cache.was_read
+        assert not cache.known_files
         assert browser.post("/kb-login", data={"password": PASSWORD}).status_code < 400
         browser.get("/?tab=Library")
-        until(lambda: cache.was_read)
+        until(lambda: cache.known_files)
 
 
-def test_a_folder_that_cannot_be_read_is_named_in_the_log(
-    home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_cannot_be_read_stops_no_page(home: Path) -> None:
     home.mkdir(parents=True)
     (home / "media").write_text("a file in the way")
     with client() as browser:
         assert browser.get("/").status_code == 200
-        until(lambda: str(home / "media") in caplog.text)
+        until(lambda: not reading())
+        assert browser.get("/?tab=Library").status_code == 200
+
+
+def test_what_is_read_ahead_is_not_read_again(home: Path) -> None:
+    library = Library(home)
+    for number in range(20):
+        library.write_metadata(replace(make_item(), id=f"youtube:{number:011}"))
+    cache, looks = library_cache(library.media_folder), iter(range(100))
+    cache.read_ahead(lambda: next(looks) < 5)
+    assert cache.known_files == 5
+    with cache._lock:  # a page has begun to read the list
+        early_reading.read(get_settings())
+    assert cache.known_files == 5
+    with drawing():
+        assert is_drawing()
+        early_reading.read(get_settings())
+    assert cache.known_files == 20 and not is_drawing()
+    # What was read ahead is read again only if it has changed since.
+    changed = library.entries()[0]
+    library.write_metadata(changed.item, {"user": {"title": "Another title"}})
+    listing = cache.listing()
+    assert len(listing.entries) == 20
+    assert {each.item.title for each in listing.entries} == {"A talk", "Another title"}
+    early_reading.read(get_settings())
+    assert cache.listing() is listing or cache.listing().entries == listing.entries
 
 
 _PAGE = """

@@ -1,26 +1,27 @@
 """The library is read while the browser loads the page's scripts, which takes it most of a second.
 
-Without this, the first page that lists a large library after a start waits for it.
+Without this, the first page that lists a large library after a start waits for all of it.
 """
 
 from __future__ import annotations
 
 import importlib
-import logging
+import itertools
 import threading
+import time
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kb.errors import KBError
 from kb.garbage import kept
 from kb.service import Service
 from kb.settings import Settings, get_settings
+from kb.ui.web.drawing import is_drawing
 
 THREAD = "early-reading"
-_SEARCH_FIELD = "pandas"  # Streamlit reads the pause in typing of a search field by it
-
-log = logging.getLogger(__name__)
+FILES_A_TURN, TURN_S = 16, 0.002
+# What the page of the library loads; Streamlit reads the pause in typing of its field by pandas.
+_MODULES = ("pandas", "kb.ui.tabs.library.tab")
 
 
 class EarlyReading:
@@ -52,13 +53,25 @@ class EarlyReading:
 
 
 def read(settings: Settings) -> None:
-    """Read the list of the library, which this process keeps."""
+    """Load what the page of the library needs, and read entries until the page reads its list.
+
+    While the page is drawn, which shares one core with this, it comes first: its field for searches
+    is there before the list.
+    """
     with kept():
-        importlib.import_module(_SEARCH_FIELD)
+        for name in _MODULES:
+            importlib.import_module(name)
     service = Service(settings)
     try:
-        service.catalogue.rows()
-    except KBError as error:
-        log.warning("%s %s", error.message, error.hint)  # the page shows this error too
+        service.items.read_ahead(_gives_way)
     finally:
         service.close()
+
+
+_turn = itertools.count(1)
+
+
+def _gives_way() -> bool:
+    if is_drawing() and not next(_turn) % FILES_A_TURN:
+        time.sleep(TURN_S)
+    return True

@@ -43,6 +43,7 @@ from kb.ui.web import (
     speech_route,
     upload_route,
 )
+from kb.ui.web.drawing import is_drawing
 from kb.ui.web.early_reading import EarlyReading
 from kb.ui.web.sign_in_limits import TrustedProxies
 
@@ -199,7 +200,7 @@ def _preload(stopping: threading.Event, settings: Settings) -> None:
     while True:
         if stopping.wait(wait_s):
             return
-        if not page.is_drawing():
+        if not is_drawing():
             break
         wait_s = DRAWING_POLL_S
     page.load_tabs()
