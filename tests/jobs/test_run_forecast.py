@@ -268,7 +268,21 @@ def test_a_length_that_becomes_known_is_not_read_sound() -> None:
     # Nor is that of an item which failed or was cancelled.
     seen = measure(seen, Work(6, 5, 4, 120.0, 100.0, 0.0, fetching=1, reading=1), 104.0)
     seen = measure(seen, Work(6, 4, 4, 120.0, 80.0, 20.0, fetching=1), 106.0)
-    assert (seen.reading.done, seen.reading.busy_s) == (20.0, 2.0)
+    assert (seen.reading.done, seen.reading.busy_s) == (20.0, 1.0)  # it ended in between
+
+
+@pytest.mark.parametrize("begins_s", [0.0, 0.7, 1.3, 1.9])
+def test_a_stage_that_works_now_and_then_is_as_slow_as_when_it_works(begins_s: float) -> None:
+    """Items of 60 s that arrive every 7 s are read in 3 s each; it is measured every 2 s."""
+    seen: Measured | None = None
+    for at in range(0, 210, 2):
+        begun = [n for n in range(30) if begins_s + 7 * n <= at]
+        read = [min(1.0, (at - begins_s - 7 * n) / 3) for n in begun]
+        here = sum(share < 1 for share in read)
+        left = 30 - sum(share == 1 for share in read)
+        work = state(30, left, 30 - len(begun), 1800.0, 1800.0 - 60.0 * sum(read), reading=here)
+        seen = measure(seen, work, float(at))
+    assert seen is not None and seen.reading.rate == pytest.approx(20.0, rel=0.2)
 
 
 def test_stored_measurements_return_and_others_do_not() -> None:

@@ -196,13 +196,9 @@ def measure(before: Measured | None, work: Work, now: float) -> Measured:
     fetched = max(0, before.to_fetch - work.to_fetch)
     read = max(0.0, work.sound_read_s - before.sound_read_s)
     written = max(0, before.unfinished - work.unfinished)
-    busy = [
-        elapsed if now_at_work or earlier or done else 0.0
-        for now_at_work, earlier, done in zip(
-            working, before.working, (fetched, read, written), strict=True
-        )
-    ]
-    active = max(busy)
+    done = (fetched, read, written)
+    busy = [elapsed * _share(*each) for each in zip(working, before.working, done, strict=True)]
+    active = elapsed * _share(any(working), any(before.working), any(done))
     # Before its first mark, the recognizer is being loaded.
     is_lead = not before.reading.done
     reading_s = 0.0 if is_lead and read <= LEAST_READ_S else busy[1]
@@ -220,6 +216,15 @@ def measure(before: Measured | None, work: Work, now: float) -> Measured:
         unfinished=work.unfinished,
         working=working,
     )
+
+
+def _share(works: float, worked: float, done: float) -> float:
+    """Return for which share of the time between two measurements a stage was at work.
+
+    One that began or ended meanwhile counts half: with the whole, one that works two seconds in
+    five would be as slow as one that works all the time.
+    """
+    return ((works > 0) + (worked > 0) or (done > 0)) / 2
 
 
 def time_left(forecast: Forecast, measured: Measured | None, work: Work) -> TimeLeft | None:
