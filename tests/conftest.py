@@ -100,8 +100,6 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         monkeypatch.delenv(str(field.alias), raising=False)
     home = tmp_path / "home"
     monkeypatch.setenv("KB_HOME", str(home))
-    # The user's own folder has the failed fetches of earlier tests, which pages and commands show.
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path.with_name(f"{tmp_path.name}-state")))
     monkeypatch.setenv("KB_CPU_THREADS", "1")
     monkeypatch.setenv("KB_STEP_MODELS", NO_STEP_MODELS)
     monkeypatch.setenv("KB_SAME_SOUND", "0")

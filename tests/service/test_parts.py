@@ -62,12 +62,13 @@ def test_the_status_imports_nothing_that_computes(service: Service) -> None:
         f"print(code, *(m for m in {heavy} if m in sys.modules))"
     )
     home = service.settings.home
-    # Without what other tests have set or left in the cache of models: a fetch that has failed.
+    # Without what other tests have set or left in the user's folder: a fetch that has failed.
     plain = {n: value for n, value in os.environ.items() if not n.startswith(("KB_", "HF_"))}
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", script], cwd=PROJECT_ROOT, capture_output=True,
         text=True, check=True,
-        env={**plain, "KB_HOME": str(home), "HF_HOME": str(home / "hub")},
+        env={**plain, "KB_HOME": str(home), "HF_HOME": str(home / "hub"),
+             "XDG_STATE_HOME": str(home / "state")},
     )  # fmt: skip
     # Each module of the list stands above the one that imported it, which is less far to the right.
     loaded = done.stderr.splitlines()
