@@ -6,7 +6,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime, from 1.29 on, gives the machine an id and sends figures of its use to its maker,
+# unless this is set before it is loaded. Processes that this one starts have it too.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.2.0"
 

@@ -60,6 +60,7 @@ class SpeechDetector:
         """Load the network. Raises ModelUnavailable if its file is missing or another one."""
         import onnxruntime as ort
 
+        ort.disable_telemetry_events()  # on Windows the variable of `kb/__init__.py` has no effect
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
