@@ -5,15 +5,14 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-import time
 from contextlib import suppress
 
 _RETURN_FROM_BYTES = 4 * 2**20
 _M_MMAP_THRESHOLD = -3  # value of the constant in glibc's malloc.h
-_TRIM_EVERY_S = 10.0
+_TRIM_AFTER_S = 10.0
 
 _lock = threading.Lock()
-_trimmed_at = 0.0
+_is_planned = False
 
 
 def return_memory() -> None:
@@ -28,20 +27,28 @@ def return_memory() -> None:
             ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _RETURN_FROM_BYTES)
 
 
-def return_free_memory() -> None:
-    """Return what was freed and is kept for reuse, at most once in 10 s.
+def return_free_memory_soon() -> None:
+    """Return what was freed and is kept for reuse, in 10 s; calls until then are one.
 
     For the end of a medium: each thread has blocks of its own, and what it has freed lies between
     what is still in use. Without it, a process that reads short media takes half a megabyte more
     with each.
     """
-    global _trimmed_at
+    global _is_planned
     if sys.platform != "linux":
         return
     with _lock:
-        now = time.monotonic()
-        if now - _trimmed_at < _TRIM_EVERY_S:
+        if _is_planned:
             return
-        _trimmed_at = now
+        _is_planned = True
+    timer = threading.Timer(_TRIM_AFTER_S, _trim)
+    timer.daemon = True
+    timer.start()
+
+
+def _trim() -> None:
+    global _is_planned
+    with _lock:
+        _is_planned = False
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

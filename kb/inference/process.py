@@ -33,6 +33,7 @@ from gpu.threads import limit_started_processes
 from gpu.throughput import Calibration
 from kb.errors import Cancelled, KBError, RetryLater
 from kb.inference.crash import InferenceProcessCrashed
+from kb.inference.malloc import return_free_memory_soon
 from kb.inference.serving import serve
 from kb.inference.transcription_options import TranscriptionOptions
 from kb.settings import Settings
@@ -157,6 +158,7 @@ class InferenceProcess:
                     cancel_sent = True
                     self._send_message(request.connection, ("cancel", number))
         _pass_on(request.texts, on_text)
+        return_free_memory_soon()  # of this process, which writes the files of the medium next
         if request.error is not None:
             raise request.error
         assert request.result is not None

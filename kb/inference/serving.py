@@ -17,7 +17,7 @@ from gpu.throughput import Calibration
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.errors import DeviceLost, KBError
 from kb.inference.crash import unexpected
-from kb.inference.malloc import return_free_memory
+from kb.inference.malloc import return_free_memory_soon
 from kb.inference.progress import rate_limited
 from kb.inference.readers.pool import ReaderPool
 from kb.inference.session import InferenceSession
@@ -100,7 +100,7 @@ def serve(
             send(number, "transcript", transcript)
         finally:
             stop_events.pop(number, None)
-            return_free_memory()
+            return_free_memory_soon()
 
     threading.Thread(target=_preload, args=(session, settings), daemon=True).start()
     while True:
