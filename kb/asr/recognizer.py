@@ -224,6 +224,7 @@ class Recognizer:
             self.batcher.cancel(run)
             if self.fallback:
                 self.fallback.cancel(run)
+            run.repairs.close()
         engine = self.batcher.engine
         source = run.source
         audio_s = source.samples / SAMPLE_RATE

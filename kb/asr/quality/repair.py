@@ -109,6 +109,14 @@ class RepairQueue:
         self.busy_s = 0.0  # the model's busy time for them
         self.align_s = 0.0  # the part of it spent on word times
 
+    def close(self) -> None:
+        """Let go of the functions that were given: what reads the medium has them and this queue.
+
+        The circle would keep the medium's sound until Python looks for garbage among all objects,
+        which a process with a loaded model does rarely.
+        """
+        del self._submit, self._check
+
     def add_first_attempt(self, result: BatchedWindow) -> None:
         """Count a first attempt, which increases the budget."""
         self._windows += 1
