@@ -74,7 +74,8 @@ def offered(
     are looked at again, with other filters.
     """
     known: PlaylistsThread | None = st.session_state.get(_THREAD)
-    channels = [each.reference for each in results if _is_channel(each)]
+    # The results may be those of what was named before.
+    channels = [each.reference for each in results if _is_channel(each) and each.reference in named]
     if known is not None and known.named != tuple(named):
         known.cancel()
         known = None
