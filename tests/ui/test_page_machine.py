@@ -90,7 +90,10 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
 
         go(tab, "defaults")
         enter(tab.get_by_label(text("settings_find")), "KB_LANGUAGE", "Tab")
-        enter(tab.get_by_label("KB_LANGUAGE", exact=True), "de", "Tab")
+        # Until the page is drawn with what was found, the field of the whole list is there too.
+        language = tab.get_by_label("KB_LANGUAGE", exact=True)
+        until(lambda: language.count() == 1, "the setting that was found")
+        enter(language, "de", "Tab")
         click(tab.locator(".st-key-save-recognition button"))
         tab.get_by_text("Saved: KB_LANGUAGE.").wait_for()
         assert "KB_LANGUAGE='de'" in env.read_text()
