@@ -560,8 +560,8 @@ class Hour:
         for name, words in said.items():
             self.say(f"{name} said of the worker: {'; '.join(words)}")
         # A page looks every 3 s: it may miss the worker's absence, but not both pages.
-        told = [each.partition(" after ")[0] for words in said.values() for each in words]
-        if set(told) <= set(working):
+        shown = [each.partition(" after ")[0] for words in said.values() for each in words]
+        if set(shown) <= set(working):
             self.failures.append("no page said that no worker runs")
         self.say(f"the first row was: {'; '.join(seen_rows)}")
         taken = time.monotonic() - killed_at

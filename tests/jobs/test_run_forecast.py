@@ -96,8 +96,8 @@ def state(
     return Work(items, unfinished, to_fetch, sound_s, left_s, sound_s - left_s, **stages)
 
 
-def told(forecast: Forecast, measured: Measured | None, work: Work) -> TimeLeft:
-    """Return the time left where one is told."""
+def known_left(forecast: Forecast, measured: Measured | None, work: Work) -> TimeLeft:
+    """Return the time left where there is one."""
     found = time_left(forecast, measured, work)
     assert found is not None
     return found
@@ -172,7 +172,7 @@ def test_the_time_left_begins_with_the_forecast_and_does_not_jump(kind: str) -> 
 
 def test_the_range_is_wide_at_first_and_narrow_later() -> None:
     work = state(10, 10, 10, 6000.0, 6000.0)
-    known = told(Forecast(20.0), None, work)
+    known = known_left(Forecast(20.0), None, work)
     assert known.high_s / known.low_s > 3
     once, often = (
         Measured(
@@ -184,7 +184,7 @@ def test_the_range_is_wide_at_first_and_narrow_later() -> None:
         for reports in (1, 200)
     )
     rest = state(10, 2, 0, 6000.0, 1000.0, reading=2)
-    early, late = (told(Forecast(None), seen, rest) for seen in (once, often))
+    early, late = (known_left(Forecast(None), seen, rest) for seen in (once, often))
     assert early.high_s / early.low_s > 3 > 2 > late.high_s / late.low_s
 
 
@@ -201,7 +201,7 @@ def test_nothing_is_said_of_an_unmeasured_machine_before_it_has_read_anything() 
     assert time_left(Forecast(None), seen, ready) is None and seen.lead_s == 10.0
     first = state(3, 3, 0, 280.0, 180.0, reading=3)
     seen = measure(seen, first, 114.0)
-    assert told(Forecast(None), seen, first).expected_s == pytest.approx(3.6, abs=0.5)
+    assert known_left(Forecast(None), seen, first).expected_s == pytest.approx(3.6, abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_of_two_downloads_with_a_pause_the_second_is_not_taken_for_a_slow_one() 
         work = state(40, 40, 40 - fetched, 2400.0, 2400.0 - 60.0 * fetched, fetching=1)
         seen = measure(seen, work, float(at))
         truly = 200.0 - at
-        assert told(forecast, seen, work).expected_s == pytest.approx(truly, rel=0.15)
+        assert known_left(forecast, seen, work).expected_s == pytest.approx(truly, rel=0.15)
 
 
 @pytest.mark.parametrize("left_s", [0.5, 2.0, 3.0])
@@ -238,7 +238,7 @@ def test_the_range_of_the_last_seconds_is_short(left_s: float) -> None:
     stage = evenly(20.0, 200.0, 12)
     seen = Measured(at=1.0, active_s=30.0, reading=stage, sound_read_s=280.0 - 10.0 * left_s)
     work = state(3, 1, 0, 280.0, 10.0 * left_s, reading=1)
-    found = told(Forecast(None), seen, work)
+    found = known_left(Forecast(None), seen, work)
     assert found.low_s <= left_s <= found.high_s <= 10.0 and found.low_s < 1.0
 
 
@@ -248,12 +248,12 @@ def test_a_run_without_a_worker_or_a_pause_does_not_become_slower() -> None:
     for at in range(102, 150, 2):
         left = 3500.0 - 10.0 * (at - 100)
         seen = measure(seen, state(4, 4, 0, 4000.0, left, reading=4), float(at))
-    before = told(Forecast(None), seen, work)
+    before = known_left(Forecast(None), seen, work)
     off = state(4, 4, 0, 4000.0, 4000.0 - seen.sound_read_s)
     paused = measure(seen, off, seen.at + 2.0)  # the worker has put its items back
     for _ in range(100):
         paused = measure(paused, off, paused.at + 2.0)
-    assert told(Forecast(None), paused, work).expected_s == pytest.approx(
+    assert known_left(Forecast(None), paused, work).expected_s == pytest.approx(
         before.expected_s, rel=0.1
     )
     asleep = measure(seen, work, seen.at + 100 * GAP_S)
@@ -276,11 +276,11 @@ def test_a_stage_that_works_now_and_then_is_as_slow_as_when_it_works(begins_s: f
     """Items of 60 s that arrive every 7 s are read in 3 s each; it is measured every 2 s."""
     seen: Measured | None = None
     for at in range(0, 210, 2):
-        begun = [n for n in range(30) if begins_s + 7 * n <= at]
-        read = [min(1.0, (at - begins_s - 7 * n) / 3) for n in begun]
+        arrived = [n for n in range(30) if begins_s + 7 * n <= at]
+        read = [min(1.0, (at - begins_s - 7 * n) / 3) for n in arrived]
         here = sum(share < 1 for share in read)
         left = 30 - sum(share == 1 for share in read)
-        work = state(30, left, 30 - len(begun), 1800.0, 1800.0 - 60.0 * sum(read), reading=here)
+        work = state(30, left, 30 - len(arrived), 1800.0, 1800.0 - 60.0 * sum(read), reading=here)
         seen = measure(seen, work, float(at))
     assert seen is not None and seen.reading.rate == pytest.approx(20.0, rel=0.2)
 
@@ -295,4 +295,4 @@ def test_stored_measurements_return_and_others_do_not() -> None:
 
 
 def test_nothing_is_left_of_a_run_that_has_ended() -> None:
-    assert told(Forecast(3.0), None, state(3, 0, 0, 90.0, 0.0)).expected_s == 0.0
+    assert known_left(Forecast(3.0), None, state(3, 0, 0, 90.0, 0.0)).expected_s == 0.0

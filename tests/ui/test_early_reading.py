@@ -97,7 +97,7 @@ def test_what_is_read_ahead_is_not_read_again(home: Path) -> None:
     cache, looks = library_cache(library.media_folder), iter(range(100))
     cache.read_ahead(lambda: next(looks) < 5)
     assert cache.known_files == 5
-    with cache._lock:  # a page has begun to read the list
+    with cache._lock:  # a page reads the list
         early_reading.read(get_settings())
     assert cache.known_files == 5
     with drawing():

@@ -35,12 +35,12 @@ class EarlyReading:
         self._app = app
         self._names = names
         self._path = f"{base}/"
-        self._begun = False
+        self._has_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if not self._begun and scope["type"] == "http" and self._opens_library(scope):
-            self._begun = True
+        if not self._has_started and scope["type"] == "http" and self._opens_library(scope):
+            self._has_started = True
             settings = get_settings()
             threading.Thread(target=read, args=(settings,), name=THREAD, daemon=True).start()
         await self._app(scope, receive, send)
