@@ -196,13 +196,11 @@ def _open_browser(stopping: threading.Event) -> None:
 def _preload(stopping: threading.Event, settings: Settings) -> None:
     """Load the modules of the page before the first visit, which would otherwise wait for them."""
     page = importlib.import_module(_PRELOAD)
-    wait_s = DEFERRED_PRELOAD_S
-    while True:
-        if stopping.wait(wait_s):
+    if stopping.wait(DEFERRED_PRELOAD_S):
+        return
+    while is_drawing():
+        if stopping.wait(DRAWING_POLL_S):
             return
-        if not is_drawing():
-            break
-        wait_s = DRAWING_POLL_S
     page.load_tabs()
     try:
         Service(settings).items.listing()
